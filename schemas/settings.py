@@ -1,0 +1,104 @@
+"""Every setting of the exchange, read once from the environment and frozen.
+
+A setting is an environment variable `OUTCRY_<NAME>`. Where a service address is not set, the address that `outcry up` wrote into
+`OUTCRY_HOME/run/services.json` is used. A name that begins with OUTCRY_ and is not listed here is refused: a misspelt setting
+must not silently fall back to its default. All errors are reported at once.
+"""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "OUTCRY_"
+
+
+class SettingsError(ValueError):
+    """The environment does not make valid settings; the message names every offending variable and why."""
+
+
+class Settings(BaseSettings):
+    """The settings; each field is the variable `OUTCRY_` + its name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path("var"), description="data, logs and pid files of the local set")
+    cache: Path | None = Field(default=None, description="unpacked service packages (default: ~/.cache/open-outcry)")
+
+    kafka_url: str = Field(default="", description="bootstrap servers, host:port[,host:port]")
+    mysql_url: str = Field(default="", description="mysql://user:password@host:port/database")
+    redis_url: str = Field(default="", description="redis://host:port/0")
+    elasticsearch_url: str = Field(default="", description="http://host:port")
+    edge_url: str = Field(default="", description="where clients of this set reach the edge, http://host:port")
+
+    account_shards: int = Field(default=2, ge=1, le=1024, description="partitions of account.commands when topics are created")
+    book_shards: int = Field(default=2, ge=1, le=1024, description="partitions of book.commands when topics are created")
+    edge_instances: int = Field(default=1, ge=1, le=1024, description="partitions of edge.replies when topics are created")
+    replication_factor: int = Field(default=1, ge=1, le=7, description="copies of every topic when topics are created")
+
+    instruments_file: Path | None = Field(default=None, description="TOML list of instruments (default: the built-in set)")
+
+    edge_host: str = Field(default="127.0.0.1", description="address the edge listens on")
+    edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0 takes a free one")
+    edge_instance: int = Field(default=0, ge=0, le=1023, description="which partition of edge.replies this edge owns")
+    edge_decision_timeout_ms: int = Field(default=5_000, ge=50, le=60_000, description="POST waits this long for the account shard")
+    admin_key: str = Field(default="", description="API key of analysts and operators; empty: their pages ask no key on loopback only")
+
+    worker_port: int = Field(default=0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0 takes a free one")
+    snapshot_interval_ms: int = Field(default=1_000, ge=10, le=600_000, description="time between snapshots of a shard")
+    session_timeout_ms: int = Field(default=6_000, ge=1_000, le=60_000, description="Kafka drops a silent worker after this long")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line that is written")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: arguments, environment, the running local set."""
+        home = Path(os.environ.get(PREFIX + "HOME") or "var")
+        running = JsonConfigSettingsSource(settings_cls, json_file=home / "run" / "services.json")
+        return init_settings, env_settings, running
+
+    @property
+    def run_dir(self) -> Path:
+        """Pid files and the addresses of the running local set."""
+        return self.home / "run"
+
+    @property
+    def log_dir(self) -> Path:
+        """One log file per service and role."""
+        return self.home / "log"
+
+    @property
+    def data_dir(self) -> Path:
+        """Data of the local services and the RocksDB tables of the workers."""
+        return self.home / "data"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Unpacked service packages; may be deleted at any time while nothing runs."""
+        if self.cache is not None:
+            return self.cache
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "open-outcry"
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises SettingsError naming every unknown or invalid variable.
+    """
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    problems = [f"{name}: unknown setting" for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known]
+    settings = None
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        problems += [f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
+    if problems or settings is None:
+        raise SettingsError("invalid settings:\n  " + "\n  ".join(problems))
+    return settings

@@ -1,0 +1,67 @@
+"""The command `outcry`: finds its sub-commands by entry point, reads the settings once, turns known errors into one clear line.
+
+Sub-commands register in pyproject.toml under `outcry.commands`; each is a click command whose context object is `schemas.settings.Settings`.
+"""
+
+import sys
+from importlib.metadata import entry_points
+from typing import Any
+
+import click
+
+from schemas.errors import OutcryError
+from schemas.settings import Settings, SettingsError, load_settings
+
+
+class EntryPointGroup(click.Group):
+    """A click group whose commands are the entry points `outcry.commands`, imported only when one is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in alphabetical order, as entry points have none of their own."""
+        return sorted(point.name for point in entry_points(group="outcry.commands"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None makes click say that it does not exist."""
+        for point in entry_points(group="outcry.commands", name=cmd_name):
+            command: click.Command = point.load()
+            return command
+        return None
+
+
+@click.group(cls=EntryPointGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="open-outcry", prog_name="outcry")
+@click.pass_context
+def outcry(ctx: click.Context) -> None:
+    """Open Outcry, a stock exchange on Kafka.
+
+    \b
+    Examples:
+      outcry up --all             start the services and every role of the exchange
+      outcry status               what runs, where, and is it well
+      outcry demo                 a simulated trading session, reconciled at the end
+      outcry down                 stop what `outcry up` started
+    """
+    ctx.obj = load_settings()
+
+
+def settings_of(ctx: click.Context) -> Settings:
+    """The settings that the group has read; sub-commands call this rather than read the environment again."""
+    found = ctx.find_object(Settings)
+    assert found is not None, "a sub-command ran outside the outcry group"
+    return found
+
+
+def main() -> Any:
+    """Run the command line. Exit codes: 0 done, 1 a known failure, 2 wrong usage or settings, 130 interrupted."""
+    try:
+        return outcry(standalone_mode=True)
+    except SettingsError as error:
+        click.echo(f"outcry: {error}", err=True)
+        sys.exit(2)
+    except OutcryError as error:
+        click.echo(f"outcry: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
