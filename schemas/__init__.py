@@ -1,1 +1,1 @@
-"""."""
+"""The words of the exchange: units, enumerations, reasons, instruments, record schemas. Imports nothing else of the project."""

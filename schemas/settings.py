@@ -34,14 +34,14 @@ class Settings(BaseSettings):
 
     account_shards: int = Field(default=2, ge=1, le=1024, description="partitions of account.commands when topics are created")
     book_shards: int = Field(default=2, ge=1, le=1024, description="partitions of book.commands when topics are created")
-    edge_instances: int = Field(default=1, ge=1, le=1024, description="partitions of edge.replies when topics are created")
+    edge_instances: int = Field(default=1, ge=1, le=64, description="partitions of edge.replies when topics are created")
     replication_factor: int = Field(default=1, ge=1, le=7, description="copies of every topic when topics are created")
 
     instruments_file: Path | None = Field(default=None, description="TOML list of instruments (default: the built-in set)")
 
     edge_host: str = Field(default="127.0.0.1", description="address the edge listens on")
     edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0 takes a free one")
-    edge_instance: int = Field(default=0, ge=0, le=1023, description="which partition of edge.replies this edge owns")
+    edge_instance: int = Field(default=0, ge=0, le=63, description="which partition of edge.replies this edge owns")
     edge_decision_timeout_ms: int = Field(default=5_000, ge=50, le=60_000, description="POST waits this long for the account shard")
     admin_key: str = Field(default="", description="API key of analysts and operators; empty: their pages ask no key on loopback only")
 

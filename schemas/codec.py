@@ -1,0 +1,201 @@
+"""Records as bytes: Avro single-object encoding, and columnar frames between numpy rows and Avro.
+
+Source: Avro 1.12 specification, "Single-object encoding": marker C3 01, CRC-64-AVRO fingerprint of the schema (8 bytes, little-endian), body.
+
+A *frame* is a record of a header and one `bytes` column a field. The .avsc file gives each column's numpy type in the attribute `dtype`;
+"S" is text of fixed width. `FRAMES[name].dtype` is the same as one numpy row; text columns are kept beside it.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import fastavro
+import numpy as np
+from fastavro.schema import fingerprint, to_parsing_canonical_form
+
+from schemas.errors import BadRecord
+from schemas.limits import CL_ORD_ID_MAX_BYTES, FRAME_BYTES_MAX
+
+Rows = np.ndarray[Any, np.dtype[Any]]
+"""A one-dimensional array of numpy records, or a column of one."""
+
+MARKER: Final = b"\xc3\x01"
+HEADER_FIELDS: Final = ("source", "source_offset", "source_index", "first_seq", "created_at", "reply_partition", "count")
+FRAME_NAMES: Final = (
+    "order_command_frame", "book_command_frame", "book_report_frame", "execution_frame", "account_event_frame", "market_data_frame",
+)  # fmt: skip
+RECORD_NAMES: Final = ("new_order_single", "order_cancel_request", "alert", "dead_letter")
+
+# What each reject of a record is called in dead letters and metrics.
+NOT_SINGLE_OBJECT = "NOT_SINGLE_OBJECT"
+UNKNOWN_FINGERPRINT = "UNKNOWN_FINGERPRINT"
+TRUNCATED = "TRUNCATED"
+BAD_COLUMN = "BAD_COLUMN"
+TOO_LARGE = "TOO_LARGE"
+WRONG_SCHEMA = "WRONG_SCHEMA"
+
+
+class BadBytes(BadRecord):
+    """Bytes that cannot be taken: `reason` is one of the names above, `detail` says what and where."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class FrameSchema:
+    """One kind of frame: its numpy row and its text columns, in the order of the .avsc file."""
+
+    name: str
+    dtype: np.dtype[np.void]
+    text_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The head of every frame; see the docs in the .avsc files."""
+
+    source: str
+    source_offset: int = 0
+    source_index: int = 0
+    first_seq: int = 0
+    created_at: int = 0
+    reply_partition: int = -1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A decoded frame: `rows` of FRAMES[schema].dtype, `cl_ord_id` an S-array of the same length (None where the schema has no text)."""
+
+    schema: str
+    header: Header
+    rows: Rows
+    cl_ord_id: Rows | None = None
+
+
+@cache
+def _parsed(name: str) -> Any:
+    return fastavro.parse_schema(raw_schema(name))
+
+
+@cache
+def raw_schema(name: str) -> Any:
+    """The schema as JSON objects, with its attributes and docs."""
+    return json.loads((files("schemas") / f"{name}.avsc").read_text())
+
+
+@cache
+def _prefix(name: str) -> bytes:
+    digest = fingerprint(to_parsing_canonical_form(_parsed(name)), "CRC-64-AVRO")
+    return MARKER + bytes.fromhex(digest)
+
+
+def _frame_schema(name: str) -> FrameSchema:
+    columns = [(field["name"], field["dtype"]) for field in raw_schema(name)["fields"] if "dtype" in field]
+    texts = tuple(column for column, dtype in columns if dtype == "S")
+    # aligned, so that compiled code reads each field with one load
+    return FrameSchema(name, np.dtype([c for c in columns if c[1] != "S"], align=True), texts)
+
+
+FRAMES: Final[dict[str, FrameSchema]] = {name: _frame_schema(name) for name in FRAME_NAMES}
+_NAME_OF_PREFIX: Final[dict[bytes, str]] = {_prefix(name): name for name in FRAME_NAMES + RECORD_NAMES}
+
+
+def schema_of(data: bytes | None) -> str:
+    """Which schema the bytes say they have; raises BadBytes."""
+    if not data or len(data) < 10 or data[:2] != MARKER:
+        raise BadBytes(NOT_SINGLE_OBJECT, f"{len(data or b'')} bytes that do not begin with the Avro single-object marker C3 01 and a fingerprint")
+    name = _NAME_OF_PREFIX.get(bytes(data[:10]))
+    if name is None:
+        raise BadBytes(UNKNOWN_FINGERPRINT, f"schema fingerprint {data[2:10].hex()} is not one of this version's")
+    return name
+
+
+def encode_record(name: str, record: dict[str, Any]) -> bytes:
+    """One Avro record in single-object encoding."""
+    out = io.BytesIO()
+    out.write(_prefix(name))
+    fastavro.schemaless_writer(out, _parsed(name), record)
+    return out.getvalue()
+
+
+def decode_record(data: bytes) -> tuple[str, dict[str, Any]]:
+    """(schema name, record); raises BadBytes for anything that is not exactly one record of a known schema."""
+    name = schema_of(data)
+    if len(data) > FRAME_BYTES_MAX:
+        raise BadBytes(TOO_LARGE, f"{len(data)} bytes, more than {FRAME_BYTES_MAX}")
+    body = io.BytesIO(data)
+    body.seek(10)
+    try:
+        record = fastavro.schemaless_reader(body, _parsed(name), None)
+    except Exception as error:  # noqa: BLE001  fastavro raises EOFError, ValueError, IndexError, UnicodeDecodeError, ... on torn bytes
+        raise BadBytes(TRUNCATED, f"not a whole {name}: {type(error).__name__} {error}") from error
+    if body.tell() != len(data):
+        raise BadBytes(TRUNCATED, f"{len(data) - body.tell()} bytes are left over behind a whole {name}")
+    assert isinstance(record, dict)
+    return name, record
+
+
+def encode_frame(name: str, header: Header, rows: Rows, cl_ord_id: Rows | None = None) -> bytes:
+    """A frame of `rows` (FRAMES[name].dtype); columns that are zero throughout are left empty."""
+    schema = FRAMES[name]
+    assert rows.dtype == schema.dtype, f"rows are not of {name}"
+    record: dict[str, Any] = {
+        "source": header.source, "source_offset": header.source_offset, "source_index": header.source_index, "first_seq": header.first_seq,
+        "created_at": header.created_at, "reply_partition": header.reply_partition, "count": len(rows),
+    }  # fmt: skip
+    for column in schema.dtype.names or ():
+        values = rows[column]
+        record[column] = values.tobytes() if values.any() else b""
+    for column in schema.text_columns:
+        record[column] = b"" if cl_ord_id is None else _pack_text(cl_ord_id)
+    return encode_record(name, record)
+
+
+def decode_frame(data: bytes, *expected: str) -> Frame:
+    """The frame in the bytes; raises BadBytes, also when its schema is not one of `expected` (none given: any frame)."""
+    name, record = decode_record(data)
+    if name not in FRAMES or (expected and name not in expected):
+        raise BadBytes(WRONG_SCHEMA, f"{name} does not belong here; expected {' or '.join(expected) or 'a frame'}")
+    return frame_of(name, record)
+
+
+def frame_of(name: str, record: dict[str, Any]) -> Frame:
+    """A decoded record of a frame schema as numpy rows; raises BadBytes where a column does not fit `count`."""
+    schema, count = FRAMES[name], record["count"]
+    if count < 0 or count > len(record["kind"]):
+        raise BadBytes(BAD_COLUMN, f"{name} says {count} rows, but its column kind has {len(record['kind'])} bytes")
+    rows = np.zeros(count, schema.dtype)
+    for column in schema.dtype.names or ():
+        data = record[column]
+        if not data:
+            continue
+        if len(data) != count * schema.dtype[column].itemsize:
+            raise BadBytes(BAD_COLUMN, f"{name}.{column} has {len(data)} bytes for {count} rows of {schema.dtype[column].itemsize}")
+        rows[column] = np.frombuffer(data, schema.dtype[column])
+    text = _unpack_text(name, record["cl_ord_id"], count) if schema.text_columns else None
+    header = Header(*(record[field] for field in HEADER_FIELDS[:-1]))
+    return Frame(name, header, rows, text)
+
+
+def _pack_text(values: Rows) -> bytes:
+    """Zero-padded text, as narrow as its longest value; empty when every value is."""
+    if not len(values) or not values.any():
+        return b""
+    width = int(np.char.str_len(values).max())
+    return values.astype(f"S{width}").tobytes()
+
+
+def _unpack_text(name: str, data: bytes, count: int) -> Rows:
+    if not data:
+        return np.zeros(count, "S1")
+    width, left_over = divmod(len(data), count) if count else (0, 1)
+    if left_over or width > CL_ORD_ID_MAX_BYTES:
+        raise BadBytes(BAD_COLUMN, f"{name}.cl_ord_id has {len(data)} bytes for {count} rows of at most {CL_ORD_ID_MAX_BYTES}")
+    return np.frombuffer(data, f"S{width}")

@@ -1,0 +1,153 @@
+"""Instruments: what may be traded, in which steps and within which limits.
+
+Read from a TOML list by a shell; the core gets the integer table (`InstrumentTable.rules`), whose digest is part of every snapshot.
+"""
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from schemas.errors import OutcryError
+from schemas.limits import ORDER_QTY_LOTS_MAX, PRICE_TICKS_MAX, TICK_MINOR_MAX
+from schemas.units import MINOR_PER_UNIT, from_steps, to_decimal, to_steps
+
+RULES_DTYPE = np.dtype(
+    [
+        ("known", "u1"),
+        ("lot_minor_per_tick", "<i8"),  # cash of one lot at a price of one tick
+        ("order_qty_max", "<i8"),  # lots
+        ("notional_minor_max", "<i8"),
+        ("reference_px", "<i8"),  # ticks
+        ("protection_low_px", "<i8"),  # ticks; a market sell executes at this price or above
+        ("protection_high_px", "<i8"),  # ticks; a market buy executes at this price or below
+    ],
+    align=True,
+)
+"""One row an instrument number (row 0 is never known): all that the shards know of an instrument."""
+
+
+class BadInstruments(OutcryError):
+    """The instrument list is not valid; the message says which entry and why."""
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One tradable instrument; decimals are exact."""
+
+    number: int
+    symbol: str
+    name: str
+    tick_size: Decimal
+    lot_size: Decimal
+    max_order_qty: Decimal
+    max_notional: Decimal
+    reference_price: Decimal
+    protection_percent: int
+
+    def price_to_ticks(self, price: Decimal) -> int:
+        """Ticks of a decimal price; raises schemas.units.NotAMultiple off the tick grid."""
+        return to_steps(price, self.tick_size)
+
+    def qty_to_lots(self, qty: Decimal) -> int:
+        """Lots of a decimal quantity; raises schemas.units.NotAMultiple for a fraction of a lot."""
+        return to_steps(qty, self.lot_size)
+
+    def price_text(self, ticks: int) -> str:
+        """Decimal text of a price in ticks."""
+        return from_steps(ticks, self.tick_size)
+
+    def qty_text(self, lots: int) -> str:
+        """Decimal text of a quantity in lots."""
+        return from_steps(lots, self.lot_size)
+
+    def rules_row(self) -> tuple[int, ...]:
+        """This instrument as a row of RULES_DTYPE. Raises BadInstruments where a number breaks a limit of the system."""
+        tick_minor = to_steps(self.tick_size * MINOR_PER_UNIT, Decimal(1))
+        lot_minor = to_steps(self.tick_size * MINOR_PER_UNIT * self.lot_size, Decimal(1))
+        max_lots, reference = self.qty_to_lots(self.max_order_qty), self.price_to_ticks(self.reference_price)
+        band = reference * self.protection_percent // 100
+        checks = {
+            "tick_size": 0 < tick_minor <= TICK_MINOR_MAX and 0 < lot_minor <= TICK_MINOR_MAX,
+            "max_order_qty": 0 < max_lots <= ORDER_QTY_LOTS_MAX,
+            "reference_price": 0 < reference and reference + band <= PRICE_TICKS_MAX,
+            "protection_percent": 0 < self.protection_percent < 100,
+            "max_notional": 0 < self.max_notional * MINOR_PER_UNIT < 1 << 62,
+        }
+        for field, good in checks.items():
+            if not good:
+                raise BadInstruments(f"instrument {self.symbol}: {field} is out of range")
+        notional = to_steps(self.max_notional * MINOR_PER_UNIT, Decimal(1))
+        return 1, lot_minor, max_lots, notional, reference, reference - band, reference + band
+
+
+class InstrumentTable:
+    """All instruments, by number and by symbol."""
+
+    def __init__(self, instruments: Iterable[Instrument]) -> None:
+        self.by_number: dict[int, Instrument] = {}
+        self.by_symbol: dict[str, Instrument] = {}
+        for one in instruments:
+            if one.number in self.by_number or one.symbol in self.by_symbol:
+                raise BadInstruments(f"instrument {one.symbol}: its number or symbol is there twice")
+            if not 1 <= one.number <= 65_535:
+                raise BadInstruments(f"instrument {one.symbol}: number must be 1 to 65535")
+            self.by_number[one.number] = self.by_symbol[one.symbol] = one
+        if not self.by_number:
+            raise BadInstruments("the instrument list is empty")
+        _ = self.rules  # checks every row now rather than at the first order
+
+    def __iter__(self) -> Iterator[Instrument]:
+        return iter(self.by_number.values())
+
+    def __len__(self) -> int:
+        return len(self.by_number)
+
+    @cached_property
+    def rules(self) -> np.ndarray[Any, np.dtype[np.void]]:
+        """RULES_DTYPE rows, index = instrument number."""
+        rows = np.zeros(max(self.by_number) + 1, RULES_DTYPE)
+        for number, one in self.by_number.items():
+            rows[number] = one.rules_row()
+        rows.setflags(write=False)
+        return rows
+
+    @cached_property
+    def digest(self) -> bytes:
+        """16 bytes that change with anything the shards know of the instruments."""
+        return hashlib.blake2b(self.rules.tobytes(), digest_size=16).digest()
+
+
+def parse_instruments(text: str, where: str) -> InstrumentTable:
+    """Instruments from TOML text; raises BadInstruments naming `where` and what is wrong."""
+    try:
+        entries = tomllib.loads(text).get("instrument", [])
+        return InstrumentTable(_parse(entry) for entry in entries)
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, BadInstruments) as error:
+        problem = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise BadInstruments(f"{where}: {problem}") from error
+
+
+def load_instruments(path: Path | None) -> InstrumentTable:
+    """The instruments of a file, or the built-in ones."""
+    if path is None:
+        return parse_instruments((files("schemas") / "instruments.toml").read_text(), "built-in instruments")
+    try:
+        return parse_instruments(path.read_text(), str(path))
+    except OSError as error:
+        raise BadInstruments(f"{path}: {error.strerror}") from error
+
+
+def _parse(entry: dict[str, Any]) -> Instrument:
+    decimals = {name: to_decimal(entry[name]) for name in ("tick_size", "lot_size", "max_order_qty", "max_notional", "reference_price")}
+    return Instrument(
+        number=int(entry["number"]), symbol=str(entry["symbol"]), name=str(entry["name"]),
+        protection_percent=int(entry["protection_percent"]), **decimals,
+    )  # fmt: skip

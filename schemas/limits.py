@@ -1,0 +1,38 @@
+"""Every bound of the system, with its unit and arithmetic. Reaching one rejects with a named reason or applies back-pressure."""
+
+CL_ORD_ID_MAX_BYTES = 128
+"""Alpaca's bound of client_order_id."""
+
+PRICE_TICKS_MAX = 1 << 31
+"""21 million currency units at a tick of 0.01."""
+
+ORDER_QTY_LOTS_MAX = 10_000_000
+"""Upper bound of every instrument's own limit. PRICE_TICKS_MAX x ORDER_QTY_LOTS_MAX x 100 minor units a tick = 2.1e18 < 2^63."""
+
+TICK_MINOR_MAX = 100
+"""Largest tick: 0.01. See ORDER_QTY_LOTS_MAX for why; a larger tick needs a smaller quantity limit."""
+
+CASH_MINOR_MAX = 1 << 60
+"""1.15e14 currency units; two such amounts still add up within 63 bits."""
+
+POSITION_LOTS_MAX = 1 << 53
+"""Exact in a JSON number, should one ever be made of it."""
+
+OPEN_ORDERS_PER_ACCOUNT_MAX = 10_000
+"""Open orders of one account; a registered session gets them all in one reply: 10,000 x ~0.3 KB = 3 MB < FRAME_BYTES_MAX."""
+
+ACCOUNTS_PER_SHARD_MAX = 16_000_000
+ORDERS_PER_SHARD_MAX = 16_000_000
+"""Open orders of one shard: 16M x 256 B = 4 GB."""
+
+FRAME_ROWS_MAX = 16_384
+"""Commands in a frame: at ~200 B a row of outputs, 3.3 MB, within FRAME_BYTES_MAX with room for sweeps."""
+
+FRAME_BYTES_MAX = 8 << 20
+"""A Kafka record; the broker's message.max.bytes is twice that."""
+
+EDGE_INSTANCES_MAX = 64
+"""An account's registered edges are the bits of one u64."""
+
+ORDER_ID_SHARD_SHIFT = 44
+"""order_id and trd_match_id = shard << 44 | dense number: 1,024 shards (OUTCRY_*_SHARDS) x 17.6e12 numbers."""

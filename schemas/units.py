@@ -1,0 +1,63 @@
+"""Integer types with their unit, and exact conversion between decimal text and integers. No float anywhere."""
+
+from decimal import Decimal, InvalidOperation
+from typing import NewType
+
+Ticks = NewType("Ticks", int)
+"""A price as a number of the instrument's ticks."""
+Lots = NewType("Lots", int)
+"""A quantity as a number of the instrument's lots."""
+Nanos = NewType("Nanos", int)
+"""A point in time, nanoseconds since 1970-01-01T00:00Z."""
+Minor = NewType("Minor", int)
+"""An amount of cash, in 1/10,000 of the currency."""
+
+MINOR_PER_UNIT = 10_000
+
+
+class NotANumber(ValueError):
+    """The text is not a finite decimal number."""
+
+
+class NotAMultiple(ValueError):
+    """The number is not a whole multiple of the step (tick, lot or minor unit)."""
+
+
+def to_decimal(text: str | int | Decimal) -> Decimal:
+    """The exact finite decimal that the text says; raises NotANumber on anything else (NaN and Infinity too)."""
+    try:
+        number = Decimal(text)
+    except (InvalidOperation, TypeError, ValueError):
+        raise NotANumber(f"{text!r} is not a decimal number") from None
+    if not number.is_finite():
+        raise NotANumber(f"{text!r} is not a finite number")
+    return number
+
+
+def to_steps(number: Decimal, step: Decimal) -> int:
+    """How many `step` make `number`, exactly; raises NotAMultiple when that is not whole, or is beyond 64 bits."""
+    if abs(number.adjusted()) > 30:   # keeps the division exact within decimal's precision; far beyond every limit
+        raise NotAMultiple(f"{number} is out of range")
+    steps = number / step
+    if steps != steps.to_integral_value():
+        raise NotAMultiple(f"{number} is not a multiple of {step}")
+    if abs(steps) >= 1 << 62:
+        raise NotAMultiple(f"{number} is out of range")
+    return int(steps)
+
+
+def from_steps(steps: int, step: Decimal) -> str:
+    """Decimal text of `steps` x `step`, without exponent or trailing zeros, at least as precise as a cent where the step is finer than 1."""
+    value = step * steps
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text
+
+
+def minor_to_text(amount: int) -> str:
+    """Decimal text of an amount of cash, two decimals or as many as it needs."""
+    sign, amount = ("-", -amount) if amount < 0 else ("", amount)
+    whole, part = divmod(amount, MINOR_PER_UNIT)
+    digits = f"{part:04d}"
+    return f"{sign}{whole}.{digits[:2]}{digits[2:].rstrip('0')}"

@@ -1,0 +1,28 @@
+"""Become a program that dies with its parent: `python -I -S launch.py PARENT_PID PROGRAM ARGUMENT...`.
+
+Linux sends the signal of PR_SET_PDEATHSIG when the parent dies, even by kill -9, so nothing that the supervisor started outlives it.
+The setting survives exec, not fork: it is made here, in the process that becomes the program, rather than in a preexec_fn, which is
+not safe in a process with threads. KILL, not TERM: the supervisor is gone, nobody is left to insist, and every service recovers
+from a kill (they are durable stores). Runs without site packages, so it must import the standard library only.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Set the death signal, check that the parent still lives, become the program."""
+    parent_pid, program = int(sys.argv[1]), sys.argv[2:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent_pid:
+        sys.exit("launch: the parent died before the program started")
+    os.execvp(program[0], program)
+
+
+if __name__ == "__main__":
+    main()

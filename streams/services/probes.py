@@ -1,0 +1,111 @@
+"""Ask a service or a role a real question; the same questions for `up`, `status` and `doctor`, whoever runs the server.
+
+Each probe takes an address as in the settings and returns a word about what answered, or raises ServiceUnavailable.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from urllib.parse import unquote, urlsplit
+
+import aiohttp
+
+from schemas.errors import ServiceUnavailable
+
+PROBE_TIMEOUT_S = 3.0
+
+
+async def kafka(url: str) -> str:
+    """Brokers that are registered and serving, by metadata request."""
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=url, request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
+    try:
+        await admin.start()
+        cluster = await admin.describe_cluster()
+    finally:
+        await admin.close()
+    brokers = len(cluster["brokers"])
+    if brokers == 0:
+        raise ServiceUnavailable("the cluster has no broker yet")
+    return f"{brokers} broker(s), cluster {cluster['cluster_id']}"
+
+
+async def mysql(url: str) -> str:
+    """A statement in the application's own database, with the application's own rights."""
+    import aiomysql
+
+    parts = urlsplit(url)
+    connection = await aiomysql.connect(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        db=parts.path.lstrip("/") or None,
+        connect_timeout=PROBE_TIMEOUT_S,
+    )
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.execute("SELECT VERSION()")
+            (version,) = await cursor.fetchone()
+    finally:
+        connection.close()
+    return str(version)
+
+
+async def redis(url: str) -> str:
+    """PING, and the version."""
+    from redis.asyncio import Redis
+
+    client: Redis = Redis.from_url(url, socket_timeout=PROBE_TIMEOUT_S, socket_connect_timeout=PROBE_TIMEOUT_S)
+    try:
+        info = await client.info("server")
+    finally:
+        await client.aclose()
+    return f"{info.get('server_name', 'redis')} {info.get('valkey_version', info.get('redis_version'))}"
+
+
+async def elasticsearch(url: str) -> str:
+    """The cluster's health must be yellow or green; one node cannot be green once an index wants a replica."""
+    body = await _get_json(url.rstrip("/") + "/_cluster/health")
+    if body.get("status") not in ("yellow", "green"):
+        raise ServiceUnavailable(f"cluster health is {body.get('status')}")
+    return f"health {body['status']}"
+
+
+async def role(url: str) -> str:
+    """The role's own word that it is ready; url is its base address."""
+    async with _session() as session, session.get(url.rstrip("/") + "/readyz") as answer:
+        if answer.status != 200:
+            raise ServiceUnavailable(f"/readyz answers {answer.status}: {(await answer.text())[:200].strip()}")
+    return "ready"
+
+
+PROBES: dict[str, Callable[[str], Awaitable[str]]] = {
+    "kafka_url": kafka,
+    "mysql_url": mysql,
+    "redis_url": redis,
+    "elasticsearch_url": elasticsearch,
+}
+
+
+async def ask(probe: Callable[[str], Awaitable[str]], url: str) -> str:
+    """Run a probe with a time limit; whatever a client library raises becomes ServiceUnavailable."""
+    try:
+        return await asyncio.wait_for(probe(url), PROBE_TIMEOUT_S)
+    except ServiceUnavailable:
+        raise
+    except TimeoutError as error:
+        raise ServiceUnavailable(f"no answer within {PROBE_TIMEOUT_S:g} s") from error
+    except Exception as error:  # noqa: BLE001 - the clients share no base class; asking is all that happens here
+        raise ServiceUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def _session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S))
+
+
+async def _get_json(url: str) -> dict[str, object]:
+    async with _session() as session, session.get(url) as answer:
+        answer.raise_for_status()
+        body: dict[str, object] = await answer.json()
+        return body

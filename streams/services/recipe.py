@@ -1,0 +1,140 @@
+"""What the supervisor must know of a service: how to prepare it, start it, and ask it whether it answers.
+
+A recipe is a small class per service (kafka, mariadb, valkey, elasticsearch). `prepare` runs in a thread and may take minutes on a
+first start; `command` is pure; `probe` makes a real request. Nothing here knows of processes.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from schemas.errors import ServiceUnavailable, StaleData
+from schemas.settings import Settings
+
+LAUNCH = str(Path(__file__).with_name("launch.py"))
+PREPARE_TIMEOUT_S = 120
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run: argument vector, directory, and variables added to the environment."""
+
+    argv: list[str]
+    cwd: Path | None = None
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one service lives: directories (absolute) and its ports by purpose."""
+
+    cache: Path
+    data: Path
+    run: Path
+    log: Path
+    ports: dict[str, int]
+
+
+class Recipe(Protocol):
+    """One service of the local set."""
+
+    name: str
+    version: str
+    port_names: tuple[str, ...]
+    url_setting: str
+    stop_timeout_s: float
+
+    def prepare(self, place: Place, report: Callable[[str], None]) -> None:
+        """Fetch, unpack and initialise what is missing. Raises OutcryError."""
+
+    def command(self, place: Place) -> Command:
+        """The program to run."""
+
+    def url(self, place: Place) -> str:
+        """The value of `url_setting` while this service runs."""
+
+
+def dying_with_parent(argv: list[str]) -> list[str]:
+    """The same program, killed by the kernel when this process dies."""
+    return [sys.executable, "-I", "-S", LAUNCH, str(os.getpid()), *argv]
+
+
+def run_tool(argv: list[str], what: str, log: Path, env: dict[str, str] | None = None) -> None:
+    """Run a program to its end, its output appended to the log. Raises ServiceUnavailable with the last lines if it fails."""
+    with open(log, "ab") as output:
+        try:
+            code = subprocess.run(
+                dying_with_parent(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **(env or {})},
+                timeout=PREPARE_TIMEOUT_S,
+                check=False,
+            ).returncode
+        except subprocess.TimeoutExpired as error:
+            raise ServiceUnavailable(f"{what} did not end within {PREPARE_TIMEOUT_S} s; log: {log}") from error
+    if code != 0:
+        raise ServiceUnavailable(f"{what} failed with exit code {code}: {' | '.join(tail(log, 3))}; log: {log}")
+
+
+def tail(path: Path, lines: int, since: int = 0) -> list[str]:
+    """The last non-empty lines of a log, of what was written after the byte offset `since`; empty when there is no log."""
+    try:
+        with open(path, "rb") as handle:
+            size = handle.seek(0, os.SEEK_END)
+            handle.seek(max(since, size - 65_536) if since <= size else 0)
+            text = handle.read().decode(errors="replace")
+    except OSError:
+        return []
+    return [line.rstrip() for line in text.splitlines() if line.strip()][-lines:]
+
+
+def check_made_by(data: Path, name: str, version: str) -> bool:
+    """True if the data directory was initialised by this version, False if it is new.
+
+    Raises StaleData if another version made it: a downgrade destroys data, an upgrade is a person's decision.
+    """
+    mark = data / "made-by.json"
+    if not mark.exists():
+        return False
+    made_by = json.loads(mark.read_text())
+    if made_by != {"service": name, "version": version}:
+        raise StaleData(
+            f"{data} was made by {made_by['service']} {made_by['version']}, this is {name} {version}: "
+            f"move the directory away (its data is lost to the local set) or use the version that made it"
+        )
+    return True
+
+
+def mark_made_by(data: Path, name: str, version: str) -> None:
+    """Record who initialised the data directory; written last, so that a torn initialisation is done again."""
+    write_atomically(data / "made-by.json", json.dumps({"service": name, "version": version}))
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file in one step; a reader sees the old or the new text, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as handle:
+        handle.write(text)
+    draft.replace(path)
+
+
+def service_place(settings: Settings, name: str, ports: dict[str, int]) -> Place:
+    """The directories of one service below OUTCRY_HOME, made if missing."""
+    place = Place(
+        cache=settings.cache_dir.resolve(),
+        data=settings.data_dir.resolve() / name,
+        run=settings.run_dir.resolve(),
+        log=settings.log_dir.resolve() / f"{name}.log",
+        ports=ports,
+    )
+    for directory in (place.cache, place.data, place.run, place.log.parent):
+        directory.mkdir(parents=True, exist_ok=True)
+    return place

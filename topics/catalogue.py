@@ -1,0 +1,70 @@
+"""Every topic of the exchange in one table: what it carries, how it is partitioned, how long it is kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.settings import Settings
+
+_DAY_MS: Final = 86_400_000
+FOREVER: Final = -1
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One topic. `partition_of` says in words what decides the partition, which is always explicit, never the hash of a key."""
+
+    name: str
+    schemas: tuple[str, ...]
+    partition_of: str
+    partitions: Callable[[Settings], int]
+    retention_ms: int
+    written_by: str
+    purpose: str
+
+    def config(self) -> dict[str, str]:
+        """Kafka's topic settings. Inputs are never compacted: offset gaps would break Faust's run of acknowledged offsets."""
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), "retention.bytes": "-1"}
+
+
+def _account_shards(settings: Settings) -> int:
+    return settings.account_shards
+
+
+def _book_shards(settings: Settings) -> int:
+    return settings.book_shards
+
+
+def _edge_instances(settings: Settings) -> int:
+    return settings.edge_instances
+
+
+def _one(settings: Settings) -> int:
+    return 1
+
+
+ACCOUNT_COMMANDS: Final = Topic(
+    "account.commands", ("order_command_frame", "new_order_single", "order_cancel_request", "book_report_frame"),
+    "account shard", _account_shards, FOREVER, "edge, producers, match-orders", "what customers ask, and what the books decided",
+)  # fmt: skip
+BOOK_COMMANDS: Final = Topic(
+    "book.commands", ("book_command_frame",), "book shard", _book_shards, FOREVER, "hold-funds, operators", "orders whose funds are held",
+)  # fmt: skip
+EXECUTIONS: Final = Topic(
+    "executions", ("execution_frame",), "book shard", _book_shards, FOREVER, "match-orders", "the books' decisions: the trade is here or nowhere",
+)  # fmt: skip
+ACCOUNT_EVENTS: Final = Topic(
+    "account.events", ("account_event_frame",), "account shard", _account_shards, FOREVER, "hold-funds", "orders accepted and refused, postings",
+)  # fmt: skip
+EDGE_REPLIES: Final = Topic(
+    "edge.replies", ("account_event_frame",), "edge instance", _edge_instances, _DAY_MS, "hold-funds", "answers and private updates for one edge",
+)  # fmt: skip
+MARKET_DATA: Final = Topic(
+    "market.data", ("market_data_frame",), "book shard", _book_shards, 7 * _DAY_MS, "publish-market-data", "public trades, quotes, bars, levels",
+)  # fmt: skip
+ALERTS: Final = Topic("alerts", ("alert",), "book shard", _book_shards, FOREVER, "watch-trading", "suspicious patterns with their evidence")
+DEAD_LETTERS: Final = Topic(
+    "dead.letters", ("dead_letter",), "always 0", _one, 30 * _DAY_MS, "every role", "records that could not be taken, with reason and bytes",
+)  # fmt: skip
+
+TOPICS: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, EDGE_REPLIES, MARKET_DATA, ALERTS, DEAD_LETTERS)
