@@ -13,6 +13,8 @@ from schemas.errors import ServiceUnavailable
 
 PROBE_TIMEOUT_S = 3.0
 
+Probe = Callable[[str], Awaitable[str]]
+
 
 async def kafka(url: str) -> str:
     """Brokers that are registered and serving, by metadata request."""
@@ -28,6 +30,12 @@ async def kafka(url: str) -> str:
     if brokers == 0:
         raise ServiceUnavailable("the cluster has no broker yet")
     return f"{brokers} broker(s), cluster {cluster['cluster_id']}"
+
+
+async def kafka_cluster_id(url: str) -> str:
+    """The id that Kafka gave its cluster when it was formatted. Raises ServiceUnavailable."""
+    answer = await ask(kafka, url)
+    return answer.rpartition(" ")[2]
 
 
 async def mysql(url: str) -> str:
@@ -80,7 +88,7 @@ async def role(url: str) -> str:
     return "ready"
 
 
-PROBES: dict[str, Callable[[str], Awaitable[str]]] = {
+PROBES: dict[str, Probe] = {
     "kafka_url": kafka,
     "mysql_url": mysql,
     "redis_url": redis,
@@ -88,7 +96,7 @@ PROBES: dict[str, Callable[[str], Awaitable[str]]] = {
 }
 
 
-async def ask(probe: Callable[[str], Awaitable[str]], url: str) -> str:
+async def ask(probe: Probe, url: str) -> str:
     """Run a probe with a time limit; whatever a client library raises becomes ServiceUnavailable."""
     try:
         return await asyncio.wait_for(probe(url), PROBE_TIMEOUT_S)
@@ -98,6 +106,12 @@ async def ask(probe: Callable[[str], Awaitable[str]], url: str) -> str:
         raise ServiceUnavailable(f"no answer within {PROBE_TIMEOUT_S:g} s") from error
     except Exception as error:  # noqa: BLE001 - the clients share no base class; asking is all that happens here
         raise ServiceUnavailable(f"{type(error).__name__}: {error}") from error
+
+
+def without_password(url: str) -> str:
+    """An address for status and logs."""
+    before, at, after = url.rpartition("@")
+    return url if not at else f"{before.rpartition(':')[0]}@{after}"
 
 
 def _session() -> aiohttp.ClientSession:

@@ -1,0 +1,188 @@
+"""One supervised program: started, asked until it answers, restarted with back-off when it exits, stopped with a deadline."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from schemas.errors import OutcryError, ServiceUnavailable
+from streams.services.probes import ask
+from streams.services.recipe import Command, dying_with_parent, tail
+from streams.services.state import ChildStatus, State, now
+
+BACK_OFF_FIRST_S = 0.2
+BACK_OFF_MAX_S = 5.0
+WELL_AFTER_S = 30.0  # up for so long: the next exit begins again with the shortest back-off
+PROBE_EVERY_S = 0.1
+LOG_BYTES_MAX = 64 * 1024 * 1024
+
+log = structlog.get_logger()
+
+
+def describe_exit(code: int) -> str:
+    """Exit code of asyncio (negative: a signal) in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+class Child:
+    """Runs one program for ever.
+
+    prepare: awaited before each start; an OutcryError that is not ServiceUnavailable-worth-a-retry makes the child FAILED.
+    probe: asked until it answers; gets the pid, returns the address. changed: called after every change of `status`.
+    """
+
+    def __init__(
+        self,
+        status: ChildStatus,
+        *,
+        command: Callable[[], Command],
+        probe: Callable[[int], Awaitable[str]],
+        changed: Callable[[], None],
+        prepare: Callable[[], Awaitable[None]] | None = None,
+        env: dict[str, str] | None = None,
+        pid_file: Path | None = None,
+        stop_timeout_s: float = 10.0,
+    ) -> None:
+        """Nothing runs before `run`."""
+        self.status = status
+        self.ready = asyncio.Event()
+        self._command, self._probe, self._prepare, self._changed = command, probe, prepare, changed
+        self._env = env
+        self._pid_file = pid_file
+        self._stop_timeout_s = stop_timeout_s
+        self._log_path = Path(status.log)
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def set(self, state: State, **changes: object) -> None:
+        """Change the status and tell."""
+        since = self.status.since if state == self.status.state else now()
+        self.status = replace(self.status, state=state, since=since, **changes)  # type: ignore[arg-type]
+        self._changed()
+
+    async def run(self) -> None:
+        """Prepare, then start and restart until `stop`; returns when the program has ended for good."""
+        try:
+            if await self._prepared():
+                await self._keep_running()
+        finally:
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Ask with TERM, insist with KILL after the deadline; returns when the program is gone."""
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.returncode is None:
+            self.set(State.STOPPING)
+            _signal_group(process.pid, signal.SIGTERM)
+            try:
+                await asyncio.wait_for(self._ended.wait(), self._stop_timeout_s)
+            except TimeoutError:
+                log.warning("child.killed", name=self.status.name, reason=f"did not stop within {self._stop_timeout_s:g} s of TERM")
+                _signal_group(process.pid, signal.SIGKILL)
+        await self._ended.wait()
+        if self.status.state is not State.FAILED:
+            self.set(State.STOPPED, pid=None)
+
+    def limit_log(self) -> None:
+        """Keep the log and one older copy below the limit; programs append, so truncating under them is safe."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._log_path.stat().st_size > LOG_BYTES_MAX:
+                self._log_path.with_suffix(".log.1").write_bytes(self._log_path.read_bytes())
+                os.truncate(self._log_path, 0)
+
+    async def _prepared(self) -> bool:
+        if self._prepare is None:
+            return True
+        self.set(State.PREPARING)
+        try:
+            await self._prepare()
+        except (OutcryError, OSError) as error:
+            log.error("child.cannot_start", name=self.status.name, reason=str(error))
+            self.set(State.FAILED, message=str(error))
+            return False
+        return not self._stopping.is_set()
+
+    async def _keep_running(self) -> None:
+        back_off_s = BACK_OFF_FIRST_S
+        while not self._stopping.is_set():
+            started_s = time.monotonic()
+            reason = await self._run_once()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - started_s > WELL_AFTER_S:
+                back_off_s = BACK_OFF_FIRST_S
+            log.warning("child.exited", name=self.status.name, reason=reason, restart_in_s=back_off_s, log=self.status.log)
+            self.set(State.BACKING_OFF, pid=None, restarts=self.status.restarts + 1, last_exit=reason, message=reason)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), back_off_s)
+            back_off_s = min(BACK_OFF_MAX_S, back_off_s * 2)
+
+    async def _run_once(self) -> str:
+        """Start the program and wait for its end; returns why it ended, with the last line it wrote."""
+        log_offset = self._log_path.stat().st_size if self._log_path.exists() else 0
+        try:
+            process = await self._spawn()
+        except OSError as error:
+            return f"cannot be started: {error}"
+        self._process = process
+        log.info("child.started", name=self.status.name, pid=process.pid)
+        self.set(State.STARTING, pid=process.pid, message="")
+        if self._pid_file is not None:
+            self._pid_file.write_text(f"{process.pid}\n")
+        probing = asyncio.create_task(self._wait_ready(process.pid))
+        code = await process.wait()
+        probing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await probing
+        self.ready.clear()
+        _signal_group(process.pid, signal.SIGKILL)  # what the program itself had started and left behind
+        if self._pid_file is not None:
+            self._pid_file.unlink(missing_ok=True)
+        last_line = tail(self._log_path, 1, since=log_offset)
+        return f"{describe_exit(code)}{': ' + last_line[0][:300] if last_line else ''}"
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        command = self._command()
+        with open(self._log_path, "ab") as output:
+            return await asyncio.create_subprocess_exec(
+                *dying_with_parent(command.argv),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=command.cwd,
+                env={**(self._env if self._env is not None else os.environ), **command.env},
+                start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle, in order
+            )
+
+    async def _wait_ready(self, pid: int) -> None:
+        started_s = time.monotonic()
+        while True:
+            try:
+                address = await ask(lambda _: self._probe(pid), "")
+                break
+            except ServiceUnavailable as error:
+                if time.monotonic() - started_s > 1.0:  # the first second of refused connections is no news
+                    self.set(State.STARTING, message=str(error))
+            await asyncio.sleep(PROBE_EVERY_S)
+        log.info("child.ready", name=self.status.name, pid=pid, address=address, after_ms=int((time.monotonic() - started_s) * 1000))
+        self.set(State.READY, address=address or self.status.address, message="", well=True)
+        self.ready.set()
+
+
+def _signal_group(pid: int, number: signal.Signals) -> None:
+    """Signal a child and everything it started (each child leads its own process group)."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, number)

@@ -1,0 +1,165 @@
+"""The commands `outcry up`, `down`, `status` and `doctor`."""
+
+import asyncio
+import json
+import sys
+from dataclasses import asdict
+from importlib.metadata import entry_points
+
+import click
+from rich.console import Console
+
+from schemas.errors import ServiceUnavailable
+from schemas.settings import Settings
+from streams.__main__ import settings_of
+from streams.services import probes
+from streams.services.doctor import examine
+from streams.services.local_set import URL_SETTINGS, LocalSet
+from streams.services.progress import Progress, status_table
+from streams.services.state import SERVICES, ChildStatus, SetStatus, State
+
+
+def role_names() -> tuple[str, ...]:
+    """Every role of the exchange, the edge last: it answers 503 until the others work."""
+    return tuple(sorted((point.name for point in entry_points(group="outcry.roles")), key=lambda name: (name == "edge", name)))
+
+
+@click.command()
+@click.option("--all", "all_roles", is_flag=True, help="Start every role of the exchange too.")
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="Start this role too; may be repeated.")
+@click.option("--service", "services", multiple=True, type=click.Choice(SERVICES), help="Only these services (default: all).")
+@click.option("--brokers", type=click.IntRange(1, 5), default=1, show_default=True, help="Kafka brokers of a new set.")
+@click.option("--foreground", is_flag=True, help="Stay, and stop everything on Ctrl-C.")
+@click.pass_context
+def up(ctx: click.Context, all_roles: bool, roles: tuple[str, ...], services: tuple[str, ...], brokers: int, foreground: bool) -> None:
+    """Start Kafka, MariaDB, Valkey and Elasticsearch, and return when they answer.
+
+    A service whose OUTCRY_*_URL is set is not started, only asked. A second `outcry up` finds the running set and adds what it lacks.
+    """
+    settings = settings_of(ctx)
+    unknown = set(roles) - set(role_names())
+    if unknown:
+        raise click.BadParameter(f"no such role: {', '.join(sorted(unknown))}; there are {', '.join(role_names())}", param_hint="--role")
+    local, wanted_roles = LocalSet(settings), role_names() if all_roles else roles
+    try:
+        with Progress("starting") as progress:
+            started = local.start(services or SERVICES, wanted_roles, brokers, watch=progress)
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+    connected = local.connected_settings()
+    asyncio.run(_verify_external(connected, services or SERVICES, local))
+    click.echo(f"the set in {local.settings.home} {'is up' if started else 'was up already'}:")
+    _show(local.status())
+    click.echo("`outcry status` shows it, `outcry down` stops it" if not foreground else "Ctrl-C stops it")
+    if foreground:
+        _stay(local)
+
+
+@click.command()
+@click.pass_context
+def down(ctx: click.Context) -> None:
+    """Stop everything that `outcry up` started in this home; data stays."""
+    local = LocalSet(settings_of(ctx))
+    with Progress("stopping") as progress:
+        stopped = local.stop(watch=progress)
+    click.echo(f"the set in {local.settings.home} {'is down' if stopped else 'was not running'}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def status(ctx: click.Context, as_json: bool) -> None:
+    """What runs, where, and does it answer. Exit code 1 if anything that should answer does not."""
+    local = LocalSet(settings_of(ctx))
+    found = local.status()
+    answers = asyncio.run(probe_all(found, settings_of(ctx)))
+    well = bool(answers) and not any(answer.startswith("no") for answer in answers.values())
+    if as_json:
+        document = asdict(found) if found is not None else {"pid": None, "children": []}
+        click.echo(json.dumps({**document, "answers": answers, "well": well}, indent=1))
+    elif found is None and not answers:
+        click.echo(f"nothing runs in {local.settings.home}; `outcry up` starts the services")
+    else:
+        _show(found, answers)
+    sys.exit(0 if well else 1)
+
+
+@click.command()
+@click.pass_context
+def doctor(ctx: click.Context) -> None:
+    """Examine this machine and the running set; say what is wrong and how to mend it. Exit code 1 if anything is."""
+    settings = settings_of(ctx)
+    unhealthy = 0
+    for finding in examine(settings):
+        click.echo(f"{'ok  ' if finding.mend is None else 'BAD '} {finding.subject:<22} {finding.fact}")
+        if finding.mend is not None:
+            unhealthy += 1
+            click.echo(f"     {'':<22} -> {finding.mend}")
+    click.echo("all is well" if unhealthy == 0 else f"{unhealthy} thing(s) to mend")
+    sys.exit(0 if unhealthy == 0 else 1)
+
+
+async def probe_all(found: SetStatus | None, settings: Settings) -> dict[str, str]:
+    """Ask everything that should answer, now. Values: what it said, or "no: reason". A service elsewhere has its setting's name."""
+    questions = {}
+    for name, setting in URL_SETTINGS.items():
+        url = getattr(settings, setting)
+        local = found is not None and name in found.wanted.services
+        if url:
+            questions[name if local else setting] = (probes.PROBES[setting], url)
+    for child in found.children if found is not None else ():
+        if child.kind == "role":
+            questions[child.name] = (probes.role, child.address)
+    said = await asyncio.gather(*(_answer(*question) for question in questions.values()))
+    answers = dict(zip(questions, said, strict=True))
+    if found is not None:
+        answers |= {child.name: f"no: {child.message}" for child in found.children if child.state is State.FAILED}
+    return answers
+
+
+async def _answer(probe: probes.Probe, url: str) -> str:
+    if not url:
+        return "no: not ready yet"
+    try:
+        return await probes.ask(probe, url)
+    except ServiceUnavailable as error:
+        return f"no: {error}"
+
+
+async def _verify_external(settings: Settings, services: tuple[str, ...], local: LocalSet) -> None:
+    """Raises ServiceUnavailable for a server named by the environment that does not answer."""
+    found = local.status()
+    for name in services:
+        setting = URL_SETTINGS[name]
+        if found is None or name not in found.wanted.services:
+            url = getattr(settings, setting)
+            try:
+                click.echo(
+                    f"{setting.removesuffix('_url')} at {probes.without_password(url)}: {await probes.ask(probes.PROBES[setting], url)}"
+                )
+            except ServiceUnavailable as error:
+                raise ServiceUnavailable(
+                    f"OUTCRY_{setting.upper()} names {probes.without_password(url)}, which does not answer: {error}. "
+                    f"Start that server, or unset the variable to have one started here"
+                ) from error
+
+
+def _show(found: SetStatus | None, answers: dict[str, str] | None = None) -> None:
+    children = found.children if found is not None else ()
+    names = {child.name for child in children}
+    elsewhere = tuple(ChildStatus(name, "elsewhere", State.READY) for name in answers or {} if name not in names)
+    # Not a terminal: wide enough that no cell is cut, so that the output can be searched.
+    console = Console() if sys.stdout.isatty() else Console(width=220)
+    console.print(status_table((*children, *elsewhere), answers=answers))
+
+
+def _stay(local: LocalSet) -> None:
+    """Wait for Ctrl-C or for the end of the supervisor."""
+    import time
+
+    try:
+        while local.running_pid() is not None:
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        with Progress("stopping") as progress:
+            local.stop(watch=progress)

@@ -1,0 +1,216 @@
+"""Start, find and stop the set of a home; what `outcry up` and `outcry down` do, and what tests and the demo call.
+
+with LocalSet(settings).running(services=("kafka", "valkey")) as settings:
+    ...  # settings.kafka_url and settings.redis_url answer
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from schemas.errors import OutcryError, ServiceUnavailable
+from schemas.settings import PREFIX, Settings
+from streams.services import platform_check
+from streams.services.recipe import tail
+from streams.services.state import (
+    SERVICES,
+    ChildStatus,
+    SetStatus,
+    State,
+    Wanted,
+    read_status,
+    read_wanted,
+    supervisor_pid,
+    write_wanted,
+)
+
+URL_SETTINGS = {"kafka": "kafka_url", "mariadb": "mysql_url", "valkey": "redis_url", "elasticsearch": "elasticsearch_url"}
+START_TIMEOUT_S = 600.0  # a first start fetches 300 MB
+STOP_TIMEOUT_S = 60.0
+POLL_S = 0.05
+RESTARTS_MAX = 4  # a child that ends so often before it was ever well will not get well by itself
+
+Watch = Callable[[SetStatus], None]
+
+
+class StartFailed(ServiceUnavailable):
+    """Something of the set did not start; the message has its name, the reason, its last log lines and what to do."""
+
+
+class LocalSet:
+    """The set of one OUTCRY_HOME, whoever started it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """settings: of which home; the addresses in it are not used."""
+        self.settings = settings.model_copy(update={"home": settings.home.resolve(), "cache": settings.cache_dir.resolve()})
+
+    def running_pid(self) -> int | None:
+        """Pid of the supervisor, None if nothing runs."""
+        pid = supervisor_pid(self.settings.run_dir)
+        deadline_s = time.monotonic() + 10
+        while pid == 0 and time.monotonic() < deadline_s:
+            time.sleep(POLL_S)
+            pid = supervisor_pid(self.settings.run_dir)
+        return pid
+
+    def status(self) -> SetStatus | None:
+        """What the living supervisor says; None if nothing runs."""
+        pid, status = self.running_pid(), read_status(self.settings.run_dir)
+        return status if pid is not None and status is not None and status.pid == pid else None
+
+    def start(
+        self,
+        services: tuple[str, ...] = SERVICES,
+        roles: tuple[str, ...] = (),
+        brokers: int = 1,
+        *,
+        watch: Watch = lambda status: None,
+        timeout_s: float = START_TIMEOUT_S,
+    ) -> bool:
+        """Bring up services and roles, in addition to what runs; returns when everything answers.
+
+        A service whose OUTCRY_*_URL is set in the environment is not started. Returns True if anything was started.
+        Raises StartFailed; what this call had started is stopped then, also on KeyboardInterrupt.
+        """
+        external = {setting: os.environ[PREFIX + setting.upper()] for setting in URL_SETTINGS.values()
+                    if os.environ.get(PREFIX + setting.upper())}  # fmt: skip
+        own = tuple(name for name in services if URL_SETTINGS[name] not in external)
+        if own:
+            platform_check.require()
+        before = read_wanted(self.settings.run_dir) if self.running_pid() else None
+        wanted = _united(before, Wanted(own, roles, brokers, external))
+        if before == wanted:
+            self._wait_ready(wanted, watch, timeout_s)
+            return False
+        try:
+            write_wanted(self.settings.run_dir, wanted)
+            self._spawn() if before is None else self._tell()
+            self._wait_ready(wanted, watch, timeout_s)
+        except BaseException:
+            self._undo(before)
+            raise
+        return True
+
+    def stop(self, *, watch: Watch = lambda status: None) -> bool:
+        """Stop everything; returns when nothing is left. False if nothing ran."""
+        pid = self.running_pid()
+        if not pid:
+            return False
+        os.kill(pid, signal.SIGTERM)
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        while supervisor_pid(self.settings.run_dir) is not None:
+            if time.monotonic() > deadline_s:
+                os.kill(pid, signal.SIGKILL)  # takes all children along
+                deadline_s += STOP_TIMEOUT_S
+            if (status := read_status(self.settings.run_dir)) is not None:
+                watch(status)
+            time.sleep(POLL_S)
+        return True
+
+    @contextmanager
+    def running(self, services: tuple[str, ...] = SERVICES, roles: tuple[str, ...] = (), brokers: int = 1) -> Iterator[Settings]:
+        """Start, give the settings with the addresses, stop."""
+        self.start(services, roles, brokers)
+        try:
+            yield self.connected_settings()
+        finally:
+            self.stop()
+
+    def connected_settings(self) -> Settings:
+        """The settings with the addresses of the running set."""
+        import json
+
+        urls = json.loads((self.settings.run_dir / "services.json").read_text())
+        return self.settings.model_copy(update=urls)
+
+    # -- how
+
+    def _spawn(self) -> None:
+        run_dir, log_dir = self.settings.run_dir, self.settings.log_dir
+        log_dir.mkdir(parents=True, exist_ok=True)
+        for stale in ("services.json", "status.json"):
+            (run_dir / stale).unlink(missing_ok=True)
+        with open(log_dir / "supervisor.log", "ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "streams.services.supervisor"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environment(),
+                start_new_session=True,  # outlives this terminal
+            )
+        while read_status(run_dir) is None:
+            if process.poll() not in (None, 3):  # 3: another `outcry up` was quicker; wait for that one
+                lines = "\n  ".join(tail(log_dir / "supervisor.log", 5))
+                raise StartFailed(
+                    f"the supervisor ended with exit code {process.returncode}:\n  {lines}\n  log: {log_dir / 'supervisor.log'}"
+                )
+            time.sleep(POLL_S)
+
+    def _environment(self) -> dict[str, str]:
+        """This process's environment, with every setting that was given in another way than by the running set's file."""
+        given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set if not name.endswith("_url")}
+        given |= {"home": self.settings.home, "cache": self.settings.cache_dir}
+        return {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}}
+
+    def _tell(self) -> None:
+        pid = self.running_pid()
+        if pid:
+            os.kill(pid, signal.SIGHUP)
+
+    def _undo(self, before: Wanted | None) -> None:
+        if before is None:
+            self.stop()
+            return
+        write_wanted(self.settings.run_dir, before)
+        self._tell()
+
+    def _wait_ready(self, wanted: Wanted, watch: Watch, timeout_s: float) -> None:
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            status = read_status(self.settings.run_dir)
+            if self.running_pid() is None:
+                raise StartFailed(f"the supervisor has died; log: {self.settings.log_dir / 'supervisor.log'}")
+            if status is not None:
+                watch(status)
+                _raise_if_hopeless(status)
+                ready = {child.name for child in status.children if child.state is State.READY}
+                if ready >= set(wanted.names()):
+                    return
+            if time.monotonic() > deadline_s:
+                waiting = [child for child in status.children if child.state is not State.READY] if status else []
+                raise StartFailed(f"not ready after {timeout_s:g} s:\n" + "\n".join(map(describe_failure, waiting)))
+            time.sleep(POLL_S)
+
+
+def _united(before: Wanted | None, more: Wanted) -> Wanted:
+    """What runs and what is asked for."""
+    if before is None:
+        return more
+    if before.services and "kafka" in before.services and "kafka" in more.services and before.brokers != more.brokers != 1:
+        raise OutcryError(f"the running set has {before.brokers} Kafka broker(s); `outcry down` first to change that")
+    services = tuple(name for name in SERVICES if name in {*before.services, *more.services})
+    roles = tuple(dict.fromkeys([*before.roles, *more.roles]))
+    brokers = before.brokers if "kafka" in before.services else more.brokers
+    return replace(before, services=services, roles=roles, brokers=brokers, external={**before.external, **more.external})
+
+
+def _raise_if_hopeless(status: SetStatus) -> None:
+    if status.error:
+        raise StartFailed(status.error)
+    failed = [c for c in status.children if c.state is State.FAILED or (not c.well and c.restarts >= RESTARTS_MAX)]
+    if failed:
+        raise StartFailed("\n".join(map(describe_failure, failed)))
+
+
+def describe_failure(child: ChildStatus) -> str:
+    """Which child, why, the last lines of its log, where the log is, what to do."""
+    reason = child.message or child.last_exit or child.state
+    lines = "".join(f"\n    {line}" for line in tail(Path(child.log), 5))
+    return f"{child.name} does not start: {reason}{lines}\n  log: {child.log}\n  what to do: `outcry doctor` checks this machine"

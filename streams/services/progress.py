@@ -1,0 +1,92 @@
+"""Show how a set comes up or goes down: a live table on a terminal, one line per change elsewhere."""
+
+import time
+from types import TracebackType
+
+import click
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from streams.services.state import ChildStatus, SetStatus, State
+
+COLOURS = {
+    State.WAITING: "dim",
+    State.PREPARING: "cyan",
+    State.STARTING: "cyan",
+    State.READY: "green",
+    State.BACKING_OFF: "yellow",
+    State.FAILED: "bold red",
+    State.STOPPING: "cyan",
+    State.STOPPED: "dim",
+}
+TABLE_EVERY_S = 0.1
+
+
+class Progress:
+    """A context manager; call it with each status."""
+
+    def __init__(self, title: str) -> None:
+        """title: what is being done."""
+        self._title = title
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
+        self._started_s = time.monotonic()
+        self._shown: dict[str, State] = {}
+        self._drawn_s = 0.0
+
+    def __enter__(self) -> "Progress":
+        """Begin to draw."""
+        if self._live is not None:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Leave the terminal as it was."""
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def __call__(self, status: SetStatus) -> None:
+        """Show this status."""
+        if self._live is None:
+            self._lines(status)
+        elif time.monotonic() - self._drawn_s > TABLE_EVERY_S:
+            self._drawn_s = time.monotonic()
+            self._live.update(status_table(status.children, title=f"{self._title} ({self._elapsed():.0f} s)"), refresh=True)
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def _lines(self, status: SetStatus) -> None:
+        for child in status.children:
+            if self._shown.get(child.name) != child.state:
+                self._shown[child.name] = child.state
+                why = child.last_exit if child.state is State.BACKING_OFF else child.message
+                click.echo(f"{self._elapsed():6.1f} s  {child.name:<22} {child.state:<12} {why or child.address}".rstrip(), err=True)
+
+
+def status_table(children: tuple[ChildStatus, ...], title: str | None = None, answers: dict[str, str] | None = None) -> Table:
+    """One row per child. answers: what a live probe said, by name; an answer that begins with "no" is shown as a fault."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading in ("name", "kind", "state", "pid", "restarts", "since", "address", *(("answers",) if answers is not None else ())):
+        table.add_column(heading, justify="right" if heading in ("pid", "restarts") else "left", overflow="fold")
+    table.add_column("note", overflow="ellipsis", no_wrap=True)
+    for child in children:
+        said = [] if answers is None else [_answer(answers.get(child.name, ""))]
+        table.add_row(
+            child.name,
+            child.kind,
+            Text(child.state, style=COLOURS[child.state]),
+            str(child.pid or ""),
+            str(child.restarts or ""),
+            child.since[11:19],
+            child.address,
+            *said,
+            child.message or (f"last exit: {child.last_exit}" if child.last_exit else ""),
+        )
+    return table
+
+
+def _answer(text: str) -> Text:
+    return Text(text, style="red" if text.startswith("no") else "green")

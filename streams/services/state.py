@@ -1,0 +1,138 @@
+"""The files by which `outcry` and the supervisor speak: what is wanted (`wanted.json`) and what is (`status.json`), both in run_dir.
+
+Files rather than a socket: they can be read by anything, also after a crash, and have no length limit on their path. Both are
+replaced in one step. `supervisor.lock` is locked for as long as the supervisor lives and holds its pid, so "does it run" never
+rests on a pid that another process may have got.
+"""
+
+import fcntl
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from streams.services.recipe import write_atomically
+
+SERVICES = ("kafka", "mariadb", "valkey", "elasticsearch")
+
+
+class State(StrEnum):
+    """What a child is doing. FAILED is final: starting it again would fail the same way until a person mends the cause."""
+
+    WAITING = "waiting"
+    PREPARING = "preparing"
+    STARTING = "starting"
+    READY = "ready"
+    BACKING_OFF = "backing off"
+    FAILED = "failed"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The set that shall run. services: which of SERVICES to start (the others are elsewhere or not needed)."""
+
+    services: tuple[str, ...] = SERVICES
+    roles: tuple[str, ...] = ()
+    brokers: int = 1
+    external: dict[str, str] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        """Names of all children, in the order in which they are shown."""
+        more_brokers = [f"kafka-{node}" for node in range(2, self.brokers + 1)] if "kafka" in self.services else []
+        return [*self.services, *more_brokers, *(("topics", *self.roles) if self.roles else ())]
+
+
+@dataclass(frozen=True)
+class ChildStatus:
+    """One line of `outcry status`. since: when `state` began, ISO 8601; message: what it is doing, or why it stopped last."""
+
+    name: str
+    kind: str
+    state: State = State.WAITING
+    pid: int | None = None
+    restarts: int = 0
+    since: str = ""
+    message: str = ""
+    last_exit: str = ""
+    address: str = ""
+    log: str = ""
+    well: bool = False  # has been ready at least once since it was wanted
+
+
+@dataclass(frozen=True)
+class SetStatus:
+    """The whole set as the supervisor sees it."""
+
+    pid: int
+    since: str
+    children: tuple[ChildStatus, ...]
+    wanted: Wanted
+    error: str = ""
+
+
+def now() -> str:
+    """The wall clock for people, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def write_wanted(run_dir: Path, wanted: Wanted) -> None:
+    """Say what shall run; the supervisor reads it at its start and on SIGHUP."""
+    write_atomically(run_dir / "wanted.json", json.dumps(asdict(wanted), indent=1))
+
+
+def read_wanted(run_dir: Path) -> Wanted:
+    """What shall run."""
+    return _wanted(json.loads((run_dir / "wanted.json").read_text()))
+
+
+def write_status(run_dir: Path, status: SetStatus) -> None:
+    """Publish what is."""
+    write_atomically(run_dir / "status.json", json.dumps(asdict(status), indent=1))
+
+
+def read_status(run_dir: Path) -> SetStatus | None:
+    """What is, if there is a status file; whether its supervisor still lives is another question (`supervisor_pid`)."""
+    try:
+        found: dict[str, Any] = json.loads((run_dir / "status.json").read_text())
+    except FileNotFoundError:
+        return None
+    children = tuple(ChildStatus(**{**child, "state": State(child["state"])}) for child in found["children"])
+    return SetStatus(found["pid"], found["since"], children, _wanted(found["wanted"]), found["error"])
+
+
+def _wanted(found: dict[str, Any]) -> Wanted:
+    return Wanted(tuple(found["services"]), tuple(found["roles"]), found["brokers"], found["external"])
+
+
+def take_supervisor_lock(run_dir: Path) -> int | None:
+    """Become the one supervisor of this home: an open file that must stay open, or None if there is one already."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    handle = os.open(run_dir / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def supervisor_pid(run_dir: Path) -> int | None:
+    """Pid of the living supervisor of this home; None if none lives (0 for the moment in which it has not written its pid)."""
+    path = run_dir / "supervisor.lock"
+    if not path.exists():
+        return None
+    with open(path) as handle:
+        try:
+            # Shared and non-blocking: two askers must not take each other for a supervisor.
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            with suppress(ValueError):
+                return int(handle.read())
+            return 0
+    return None

@@ -1,0 +1,301 @@
+"""The one background process of a home: parent of every service and role, started by `outcry up` (python -m streams.services.supervisor).
+
+In:     run_dir/wanted.json (read at the start and on SIGHUP), the environment
+Out:    run_dir/status.json, run_dir/services.json, log_dir/supervisor.log, a pid file per child
+On failure: a child's exit is restarted with back-off; the supervisor's own death takes every child along (see launch.py).
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from schemas.errors import OutcryError, ServiceUnavailable
+from schemas.settings import PREFIX, Settings, load_settings
+from streams.services import probes
+from streams.services.child import Child
+from streams.services.elasticsearch import Elasticsearch
+from streams.services.kafka import Kafka
+from streams.services.mariadb import MariaDB
+from streams.services.ports import choose
+from streams.services.recipe import Command, Place, Recipe, service_place, write_atomically
+from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, take_supervisor_lock, write_status
+from streams.services.topics_step import TopicsStep
+from streams.services.valkey import Valkey
+
+ROLE_STOP_TIMEOUT_S = 10.0
+HOUSEKEEPING_EVERY_S = 10.0
+STATUS_DELAY_S = 0.02  # changes within this time are written together
+
+log = structlog.get_logger()
+
+
+def recipes_for(wanted: Wanted) -> list[Recipe]:
+    """One recipe per service process."""
+    table: dict[str, Callable[[], list[Recipe]]] = {
+        "kafka": lambda: [Kafka(node, wanted.brokers) for node in range(1, wanted.brokers + 1)],
+        "mariadb": lambda: [MariaDB()],
+        "valkey": lambda: [Valkey()],
+        "elasticsearch": lambda: [Elasticsearch()],
+    }
+    return [recipe for name in wanted.services for recipe in table[name]()]
+
+
+def outcry_command(*arguments: str) -> list[str]:
+    """The argument vector of `outcry ...` with this very Python."""
+    return [sys.executable, "-m", "streams", *arguments]
+
+
+class Supervisor:
+    """Brings what runs to what is wanted. role_command: the program of a role; tests give tiny ones."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        role_command: Callable[[str], list[str]] = lambda role: outcry_command("worker", role),
+        topics_command: list[str] | None = None,
+    ) -> None:
+        """settings.home must be absolute: children run with the same environment."""
+        self._settings = settings
+        self._role_command = role_command
+        self._topics_command = topics_command or outcry_command("topics", "create")
+        self._wanted = Wanted(services=())
+        self._children: dict[str, Child] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._urls: dict[str, str] = {}
+        self._since = now()
+        self._error = ""
+        self._write_pending = False
+        self._stop = asyncio.Event()
+        self._topics: TopicsStep | None = None
+
+    # -- what the process does
+
+    async def run(self) -> None:
+        """Until TERM or INT: reconcile with wanted.json, now and on each HUP; then stop all children in order."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self.reconcile)
+        self.reconcile()
+        try:
+            while not self._stop.is_set():
+                try:
+                    await asyncio.wait_for(self._stop.wait(), HOUSEKEEPING_EVERY_S)
+                except TimeoutError:
+                    for child in self._children.values():
+                        child.limit_log()
+        finally:
+            await self._stop_all()
+
+    def reconcile(self) -> None:
+        """Start what is wanted and not there; stop roles and services that are no longer wanted."""
+        self._wanted = read_wanted(self._settings.run_dir)
+        log.info("supervisor.wanted", services=self._wanted.services, roles=self._wanted.roles, brokers=self._wanted.brokers)
+        self._urls.update(self._wanted.external)
+        self._publish_urls()
+        try:
+            self._start_services()
+        except OutcryError as error:
+            self._error = str(error)
+        self._start_roles()
+        for name in set(self._children) - set(self._wanted.names()):
+            self._spawn_task(self._drop(name))
+        self._status_changed()
+
+    # -- services
+
+    def _start_services(self) -> None:
+        recipes = [recipe for recipe in recipes_for(self._wanted) if recipe.name not in self._children]
+        ports = choose(self._settings.data_dir, [f"{recipe.name}.{port}" for recipe in recipes for port in recipe.port_names])
+        for recipe in recipes:
+            own = {port: ports[f"{recipe.name}.{port}"] for port in recipe.port_names}
+            self._start_service(recipe, service_place(self._settings, recipe.name, own))
+
+    def _start_service(self, recipe: Recipe, place: Place) -> None:
+        loop = asyncio.get_running_loop()
+        url = recipe.url(place)
+        status = ChildStatus(recipe.name, "service", since=now(), address=probes.without_password(url), log=str(place.log))
+
+        def report(text: str) -> None:
+            loop.call_soon_threadsafe(lambda: child.set(child.status.state, message=text))
+
+        async def probe(pid: int) -> str:
+            await probes.PROBES[recipe.url_setting](url)
+            self._add_url(recipe.url_setting, url)
+            return probes.without_password(url)
+
+        child = self._add(
+            Child(
+                status,
+                command=lambda: recipe.command(place),
+                prepare=lambda: asyncio.to_thread(recipe.prepare, place, report),
+                probe=probe,
+                changed=self._status_changed,
+                pid_file=place.run / f"{recipe.name}.pid",
+                stop_timeout_s=recipe.stop_timeout_s,
+            )
+        )
+
+    def _add_url(self, setting: str, url: str) -> None:
+        known = [part for part in self._urls.get(setting, "").split(",") if part] if setting == "kafka_url" else []
+        self._urls[setting] = ",".join(sorted({*known, url}))
+        self._publish_urls()
+
+    def _publish_urls(self) -> None:
+        """services.json is a source of Settings: every `outcry` command of this home finds the running set by it."""
+        write_atomically(self._settings.run_dir / "services.json", json.dumps(self._urls, indent=1), mode=0o600)
+
+    # -- roles
+
+    def _start_roles(self) -> None:
+        if self._wanted.roles and self._topics is None:
+            self._topics = TopicsStep(self._settings, self._topics_command, self._status_changed)
+            self._spawn_task(self._topics.run(self._services_ready, lambda: self._urls.get("kafka_url", "")))
+        for role in self._wanted.roles:
+            if role not in self._children:
+                self._start_role(role)
+
+    def _start_role(self, role: str) -> None:
+        run, log_path = self._settings.run_dir, self._settings.log_dir / f"{role}.log"
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        topics = self._topics
+        assert topics is not None, "roles start after the topics"
+
+        async def wait_for_topics() -> None:
+            await topics.done.wait()
+            if topics.status.state is State.FAILED:
+                raise ServiceUnavailable("not started: the topics could not be created")
+
+        async def probe(pid: int) -> str:
+            address = role_address(run / f"{role}.json", pid, self._settings.edge_host if role == "edge" else "")
+            await probes.role(address)
+            if role == "edge":
+                self._add_url("edge_url", address)
+            return address
+
+        self._add(
+            Child(
+                ChildStatus(role, "role", since=now(), log=str(log_path)),
+                command=lambda: Command(self._role_command(role)),
+                prepare=wait_for_topics,
+                probe=probe,
+                changed=self._status_changed,
+                pid_file=run / f"{role}.pid",
+                stop_timeout_s=ROLE_STOP_TIMEOUT_S,
+            )
+        )
+
+    async def _services_ready(self) -> None:
+        """When every service of this set answers."""
+        services = [child for child in self._children.values() if child.status.kind == "service"]
+        await asyncio.gather(*(child.ready.wait() for child in services))
+
+    # -- all children
+
+    def _add(self, child: Child) -> Child:
+        self._children[child.status.name] = child
+        self._spawn_task(child.run())
+        return child
+
+    def _spawn_task(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task whose failure is a fault of the supervisor: everything stops rather than running on half supervised."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+
+        def done(ended: asyncio.Task[None]) -> None:
+            self._tasks.discard(ended)
+            if not ended.cancelled() and ended.exception() is not None:
+                log.error("supervisor.fault", exc_info=ended.exception())
+                self._error = f"fault in the supervisor: {ended.exception()!r}; log: {self._settings.log_dir / 'supervisor.log'}"
+                self._stop.set()
+
+        task.add_done_callback(done)
+
+    async def _drop(self, name: str) -> None:
+        await self._children[name].stop()
+        del self._children[name]
+        self._status_changed()
+
+    async def _stop_all(self) -> None:
+        """Roles first, so that they can still commit; Kafka last, so that whatever else writes to it has ended."""
+        log.info("supervisor.stopping")
+        groups: list[list[Child]] = [[], [], []]
+        for name, child in self._children.items():
+            groups[0 if child.status.kind != "service" else 2 if name.startswith("kafka") else 1].append(child)
+        for group in groups:
+            await asyncio.gather(*(child.stop() for child in group))
+        (self._settings.run_dir / "services.json").unlink(missing_ok=True)
+        self._write_status()
+        log.info("supervisor.stopped")
+
+    def _status_changed(self) -> None:
+        if not self._write_pending:
+            self._write_pending = True
+            asyncio.get_running_loop().call_later(STATUS_DELAY_S, self._write_status)
+
+    def _write_status(self) -> None:
+        self._write_pending = False
+        order = self._wanted.names()
+        found = {name: child.status for name, child in self._children.items()}
+        if self._topics is not None:
+            found["topics"] = self._topics.status
+        children = sorted(found.values(), key=lambda status: order.index(status.name) if status.name in order else len(order))
+        status = SetStatus(os.getpid(), self._since, tuple(children), self._wanted, self._error)
+        write_status(self._settings.run_dir, status)
+
+
+def role_address(path: Path, pid: int, host: str) -> str:
+    """Base address of a role from the file it writes, {"pid": ..., "port": ...}. Raises ServiceUnavailable until it has."""
+    try:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError) as error:
+        raise ServiceUnavailable(f"has not written {path} yet") from error
+    if found.get("pid") != pid:
+        raise ServiceUnavailable(f"{path} is of pid {found.get('pid')}, not yet of this process")
+    return f"http://{host if host not in ('', '0.0.0.0', '::') else '127.0.0.1'}:{found['port']}"
+
+
+def absolute(settings: Settings) -> Settings:
+    """The same settings with an absolute home, whatever the working directory of a reader."""
+    return settings.model_copy(update={"home": settings.home.resolve(), "cache": settings.cache_dir.resolve()})
+
+
+def main() -> int:
+    """Take the lock, become the supervisor. Exit code 3: another supervisor runs in this home."""
+    settings = absolute(load_settings())
+    os.environ[PREFIX + "HOME"] = str(settings.home)
+    lock = take_supervisor_lock(settings.run_dir)
+    if lock is None:
+        return 3
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+
+    async def supervise() -> None:
+        supervisor = Supervisor(settings)
+        running = asyncio.create_task(supervisor.run())
+        await asyncio.sleep(0)  # its signal handlers are in place: only now may others learn the pid
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        await running
+
+    asyncio.run(supervise())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
