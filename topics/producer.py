@@ -1,3 +1,428 @@
-"""E"""
-class DeliveryFailed(Exception): ...
-class OrderProducer: ...
+"""Post orders straight to the log: the producer library for third parties.
+
+    from topics import OrderProducer
+
+    with OrderProducer("127.0.0.1:9092") as producer:
+        producer.new_order(account=7, cl_ord_id="a-1", symbol="AAPL", side="buy", order_qty="100", price="180.05")
+        producer.cancel(account=7, cl_ord_id="a-1")
+    # here every command is in the log; DeliveryFailed says which is not
+
+Commands are gathered per account shard into one frame for at most `linger_ms`, or until `frame_rows` of them are there. What happens to
+an order afterwards is in `account.events`: a producer that only posts learns of refusals there. The commands of one account stay in order.
+"""
+
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from functools import partial
+from typing import Any, Final, Self, TypeVar
+
+import numpy as np
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from schemas.codec import FRAMES, Header, Rows, encode_frame
+from schemas.enums import CommandKind, OrdType, Side, TimeInForce
+from schemas.errors import OutcryError, ServiceUnavailable
+from schemas.instruments import InstrumentTable, load_instruments
+from schemas.limits import CL_ORD_ID_MAX_BYTES, FRAME_BYTES_MAX, FRAME_ROWS_MAX
+from schemas.units import to_decimal
+from topics.catalogue import ACCOUNT_COMMANDS
+from topics.partitioning import account_shard, split_by
+
+Word = TypeVar("Word", bound=IntEnum)
+
+ROW_DTYPE: Final = FRAMES["order_command_frame"].dtype
+METADATA_TIMEOUT_S: Final = 10.0
+DELIVERY_TIMEOUT_S: Final = 30.0
+"""Kafka is retried for so long (unless told otherwise) before a frame counts as not delivered."""
+
+_SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
+_ORD_TYPES: Final = {"market": OrdType.MARKET, "limit": OrdType.LIMIT}
+_TIMES_IN_FORCE: Final = {"day": TimeInForce.DAY, "gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC}
+
+
+class BadOrder(ValueError):
+    """A field of an order that cannot be said in a frame; nothing was sent. `field` is the argument's name."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field}: {why}")
+        self.field = field
+
+
+class BufferFull(OutcryError):
+    """More commands wait for the broker than the buffer may hold; nothing of this call was taken. Try again later."""
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """One command that is not known to be in the log, and why. After a time-out it may be there all the same: ask again with its cl_ord_id."""
+
+    account: int
+    cl_ord_id: str
+    order_id: int
+    why: str
+
+
+class DeliveryFailed(OutcryError):
+    """Commands that are not known to be in the log: `undelivered` lists each."""
+
+    def __init__(self, undelivered: Iterable[Undelivered]) -> None:
+        self.undelivered = tuple(undelivered)
+        first = self.undelivered[0]
+        more = f" and {len(self.undelivered) - 1} more" if len(self.undelivered) > 1 else ""
+        super().__init__(f"not delivered: account {first.account} cl_ord_id {first.cl_ord_id!r}{more}: {first.why}")
+
+
+@dataclass(frozen=True)
+class ProducerStats:
+    """Counts since the start, in commands; `frames_sent` in Kafka records."""
+
+    commands_taken: int
+    commands_delivered: int
+    commands_failed: int
+    commands_waiting: int
+    frames_sent: int
+
+
+@dataclass(frozen=True)
+class _Flight:
+    """A frame between us and the broker."""
+
+    rows: Rows
+    cl_ord_ids: Rows
+
+    def undelivered(self, why: str) -> list[Undelivered]:
+        accounts, orders, texts = self.rows["account"].tolist(), self.rows["order_id"].tolist(), self.cl_ord_ids.tolist()
+        return [Undelivered(a, t.decode("ascii", "replace"), o, why) for a, t, o in zip(accounts, texts, orders, strict=True)]
+
+
+@dataclass
+class _Counts:
+    taken: int = 0
+    delivered: int = 0
+    failed: int = 0
+    frames: int = 0
+
+    @property
+    def waiting(self) -> int:
+        return self.taken - self.delivered - self.failed
+
+
+class OrderProducer:
+    """Batches commands into frames and posts them to `account.commands`. Safe to share between threads.
+
+    kafka_url: bootstrap servers. `buffer_rows_max` commands may wait for the broker; a call that finds no room waits `block_timeout_s`
+    (0: does not wait) and raises BufferFull. `on_delivery_error` is called from the producer's own thread with the list of commands that
+    were given up after `delivery_timeout_s`; the same list is raised by the next `flush` or `close`.
+
+    Raises ServiceUnavailable when the broker does not answer, OutcryError when the topic is not there.
+    """
+
+    def __init__(
+        self,
+        kafka_url: str,
+        instruments: InstrumentTable | None = None,
+        *,
+        producer_id: str = "",
+        linger_ms: float = 1.0,
+        frame_rows: int = 400,
+        buffer_rows_max: int = 200_000,
+        block_timeout_s: float = 10.0,
+        delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
+        on_delivery_error: Callable[[list[Undelivered]], None] | None = None,
+    ) -> None:
+        assert 0 < frame_rows <= FRAME_ROWS_MAX and frame_rows <= buffer_rows_max
+        self.producer_id = producer_id or f"producer-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        if "/" in self.producer_id:
+            raise ValueError("producer_id must not contain '/': such names mark the exchange's own shards")
+        self._instruments = instruments if instruments is not None else load_instruments(None)
+        self._linger_s, self._frame_rows = linger_ms / 1000, frame_rows
+        self._buffer_rows_max, self._block_timeout_s = buffer_rows_max, block_timeout_s
+        self._delivery_timeout_s, self._on_delivery_error = delivery_timeout_s, on_delivery_error
+        self._kafka = Producer(_kafka_config(kafka_url, self.producer_id, delivery_timeout_s))
+        self.account_shards = partition_count(self._kafka, ACCOUNT_COMMANDS.name, kafka_url)
+        self._changed = threading.Condition()
+        self._pending: list[list[tuple[Any, ...]]] = [[] for _ in range(self.account_shards)]
+        self._pending_ids: list[list[bytes]] = [[] for _ in range(self.account_shards)]
+        self._pending_since = 0.0
+        self._counts = _Counts()
+        self._in_flight: dict[int, _Flight] = {}
+        self._failures: list[Undelivered] = []
+        self._closing = self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=f"{self.producer_id}-io", daemon=True)
+        self._thread.start()
+
+    # ---- what callers use
+
+    def new_order(
+        self,
+        *,
+        account: int,
+        cl_ord_id: str,
+        symbol: str,
+        side: str | Side,
+        order_qty: str | int | Decimal,
+        price: str | int | Decimal | None = None,
+        ord_type: str | OrdType = OrdType.LIMIT,
+        time_in_force: str | TimeInForce = TimeInForce.DAY,
+    ) -> None:
+        """Buffer one order: `order_qty` in shares and `price` in currency, as exact decimals; no price for a market order.
+
+        Raises BadOrder (a ValueError) naming the field, and BufferFull.
+        """
+        row = order_row(self._instruments, account, symbol, side, order_qty, price, ord_type, time_in_force)
+        self._take_one(account, row, _checked_cl_ord_id(cl_ord_id))
+
+    def cancel(self, *, account: int, cl_ord_id: str = "", order_id: int = 0) -> None:
+        """Buffer the cancel of one order, named by its cl_ord_id or its order_id. Raises BadOrder and BufferFull."""
+        if bool(cl_ord_id) == bool(order_id):
+            raise BadOrder("cl_ord_id", "name the order either by cl_ord_id or by order_id")
+        text = _checked_cl_ord_id(cl_ord_id) if cl_ord_id else b""
+        row = _row(kind=CommandKind.CANCEL, account=_checked_account(account), order_id=order_id, transact_time=time.time_ns())
+        self._take_one(account, row, text)
+
+    def new_orders(self, rows: Rows, cl_ord_ids: Rows) -> None:
+        """Post many commands at once: rows of `ROW_DTYPE` (lots, ticks, instrument numbers) and their cl_ord_ids (an S-array).
+
+        Frames hold up to FRAME_ROWS_MAX rows here. Values are not checked: the account shard refuses bad ones, with an event. Rows without
+        `transact_time` get the time now. Raises BufferFull before any row is taken.
+        """
+        if rows.dtype != ROW_DTYPE:
+            raise BadOrder("rows", "dtype is not producer.ROW_DTYPE")
+        if cl_ord_ids.dtype.kind != "S" or len(cl_ord_ids) != len(rows) or cl_ord_ids.dtype.itemsize > CL_ORD_ID_MAX_BYTES:
+            raise BadOrder("cl_ord_ids", f"must be an S-array of the same length, at most {CL_ORD_ID_MAX_BYTES} bytes wide")
+        stamped = rows.copy()
+        stamped["transact_time"][stamped["transact_time"] == 0] = time.time_ns()
+        with self._changed:
+            self._wait_for_room(len(rows))
+            self._counts.taken += len(rows)
+            for shard, index in split_by(stamped["account"], self.account_shards):
+                self._send_pending(shard)  # what came before stays before
+                for start in range(0, len(index), FRAME_ROWS_MAX):
+                    part = index[start : start + FRAME_ROWS_MAX]
+                    self._send(shard, stamped[part], cl_ord_ids[part])
+
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Return when everything taken so far is in the log. Raises DeliveryFailed listing what is not (or not known to be)."""
+        timeout_s = self._delivery_timeout_s + 5 if timeout_s is None else timeout_s
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            self._send_all_pending()
+            while self._in_flight and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+            failures, self._failures = self._failures, []
+            for flight in self._in_flight.values():
+                failures += flight.undelivered(f"no word from the broker within {timeout_s:g} s")
+        if failures:
+            raise DeliveryFailed(failures)
+
+    def close(self, timeout_s: float | None = None) -> None:
+        """Flush and stop; raises DeliveryFailed as `flush` does. A second call does nothing."""
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+        try:
+            self.flush(timeout_s)
+        finally:
+            self._stopped = True
+            self._thread.join()
+            self._kafka.purge()
+
+    def stats(self) -> ProducerStats:
+        """How many commands were taken, delivered, given up, and wait."""
+        with self._changed:
+            counts = self._counts
+            return ProducerStats(counts.taken, counts.delivered, counts.failed, counts.waiting, counts.frames)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self.close()
+        except DeliveryFailed as failure:
+            if error is None:
+                raise
+            error.add_note(str(failure))  # the caller's own error comes first
+
+    # ---- inside; all below run with the lock held, unless they say otherwise
+
+    def _take_one(self, account: int, row: tuple[Any, ...], cl_ord_id: bytes) -> None:
+        """Takes the lock itself."""
+        with self._changed:
+            self._wait_for_room(1)
+            self._counts.taken += 1
+            shard = account_shard(account, self.account_shards)
+            if not self._pending_since:
+                self._pending_since = time.monotonic()
+                self._changed.notify_all()
+            self._pending[shard].append(row)
+            self._pending_ids[shard].append(cl_ord_id)
+            if len(self._pending[shard]) >= self._frame_rows:
+                self._send_pending(shard)
+
+    def _wait_for_room(self, rows: int) -> None:
+        if rows > self._buffer_rows_max:
+            raise BufferFull(f"{rows} commands at once, and the buffer holds {self._buffer_rows_max}")
+        deadline = time.monotonic() + self._block_timeout_s
+        while not self._closing and self._counts.waiting + rows > self._buffer_rows_max:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise BufferFull(f"{self._counts.waiting} commands wait for the broker, no room for {rows} more")
+            self._changed.wait(left)
+        if self._closing:
+            raise RuntimeError("the producer is closed")
+
+    def _send_all_pending(self) -> None:
+        for shard in range(self.account_shards):
+            self._send_pending(shard)
+        self._pending_since = 0.0
+
+    def _send_pending(self, shard: int) -> None:
+        if not self._pending[shard]:
+            return
+        rows = np.array(self._pending[shard], ROW_DTYPE)
+        cl_ord_ids = np.array(self._pending_ids[shard], "S")
+        self._pending[shard], self._pending_ids[shard] = [], []
+        self._send(shard, rows, cl_ord_ids)
+
+    def _send(self, shard: int, rows: Rows, cl_ord_ids: Rows) -> None:
+        self._counts.frames += 1
+        number = self._counts.frames
+        header = Header(self.producer_id, source_offset=number, created_at=time.time_ns())
+        frame = encode_frame("order_command_frame", header, rows, cl_ord_ids)
+        self._in_flight[number] = _Flight(rows, cl_ord_ids)
+        try:
+            self._kafka.produce(ACCOUNT_COMMANDS.name, frame, partition=shard, on_delivery=partial(self._on_delivery, number))
+        except (KafkaException, BufferError) as error:
+            self._settle(number, str(error))
+
+    def _on_delivery(self, number: int, error: KafkaError | None, message: Message) -> None:
+        """Called by `poll`, in our own thread and without the lock."""
+        with self._changed:
+            failed = self._settle(number, error.str() if error is not None else "")
+        if failed and self._on_delivery_error is not None:
+            self._on_delivery_error(failed)
+
+    def _settle(self, number: int, why: str) -> list[Undelivered]:
+        flight = self._in_flight.pop(number)
+        failed = flight.undelivered(why) if why else []
+        self._counts.failed += len(failed)
+        self._counts.delivered += len(flight.rows) - len(failed)
+        self._failures += failed
+        self._changed.notify_all()
+        return failed
+
+    def _run(self) -> None:
+        """The producer's thread: sends what has lingered, collects delivery reports. Without the lock while it polls."""
+        while not self._stopped:
+            with self._changed:
+                if self._pending_since and time.monotonic() - self._pending_since >= self._linger_s:
+                    self._send_all_pending()
+                elif not self._pending_since and not self._in_flight:
+                    self._changed.wait(0.1)
+                    continue
+            self._kafka.poll(self._linger_s if self._linger_s > 0 else 0.001)
+        self._kafka.poll(0)
+
+
+def partition_count(kafka: Producer, topic: str, kafka_url: str) -> int:
+    """How many partitions the broker has for the topic. Raises ServiceUnavailable, or OutcryError if there is no such topic."""
+    try:
+        known = kafka.list_topics(timeout=METADATA_TIMEOUT_S).topics
+    except KafkaException as error:
+        raise ServiceUnavailable(f"Kafka at {kafka_url} does not answer: {error}") from error
+    if topic not in known:
+        raise OutcryError(f"Kafka at {kafka_url} has no topic {topic}: create it with `outcry topics create`")
+    return len(known[topic].partitions)
+
+
+def order_row(
+    instruments: InstrumentTable,
+    account: int,
+    symbol: str,
+    side: str | Side,
+    order_qty: str | int | Decimal,
+    price: str | int | Decimal | None,
+    ord_type: str | OrdType,
+    time_in_force: str | TimeInForce,
+) -> tuple[Any, ...]:
+    """A NEW_ORDER as a tuple in ROW_DTYPE's order, stamped with the time now; raises BadOrder naming the field."""
+    instrument = instruments.by_symbol.get(symbol)
+    if instrument is None:
+        raise BadOrder("symbol", f"{symbol!r} is not traded here")
+    kind = _word("ord_type", ord_type, _ORD_TYPES)
+    if (price is None) != (kind == OrdType.MARKET):
+        raise BadOrder("price", "a limit order needs one, a market order has none")
+    return _row(
+        kind=CommandKind.NEW_ORDER,
+        side=_word("side", side, _SIDES),
+        ord_type=kind,
+        time_in_force=_word("time_in_force", time_in_force, _TIMES_IN_FORCE),
+        instrument=instrument.number,
+        account=_checked_account(account),
+        order_qty=_steps("order_qty", order_qty, instrument.qty_to_lots),
+        price=0 if price is None else _steps("price", price, instrument.price_to_ticks),
+        transact_time=time.time_ns(),
+    )
+
+
+def _row(**fields: int) -> tuple[int, ...]:
+    names = ROW_DTYPE.names or ()
+    assert fields.keys() <= set(names)
+    return tuple(fields.get(name, 0) for name in names)
+
+
+def _word(field: str, value: str | Word, words: dict[str, Word]) -> Word:
+    if not isinstance(value, str):
+        return value
+    found = words.get(value.lower())
+    if found is None:
+        raise BadOrder(field, f"{value!r} is not one of {', '.join(words)}")
+    return found
+
+
+def _steps(field: str, value: str | int | Decimal, convert: Callable[[Decimal], int]) -> int:
+    """Lots or ticks of an exact decimal; floats are refused, as 0.1 is not a tenth."""
+    if isinstance(value, float):
+        raise BadOrder(field, f"{value!r} is a float; give a string or a Decimal")
+    try:
+        steps = convert(to_decimal(value))
+    except ValueError as error:
+        raise BadOrder(field, str(error)) from error
+    if steps <= 0:
+        raise BadOrder(field, f"{value} is not positive")
+    return steps
+
+
+def _checked_account(account: int) -> int:
+    if not 0 <= account < 1 << 63:
+        raise BadOrder("account", f"{account!r} is not an account number")
+    return account
+
+
+def _checked_cl_ord_id(text: str) -> bytes:
+    if not (1 <= len(text) <= CL_ORD_ID_MAX_BYTES and text.isascii() and text.isprintable()):
+        raise BadOrder("cl_ord_id", f"must be 1 to {CL_ORD_ID_MAX_BYTES} printable ASCII characters")
+    return text.encode()
+
+
+def _kafka_config(kafka_url: str, client_id: str, delivery_timeout_s: float) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": kafka_url,
+        "client.id": client_id,
+        "enable.idempotence": True,
+        "acks": "all",
+        "linger.ms": 0,  # frames are gathered here already
+        "message.max.bytes": FRAME_BYTES_MAX + 65_536,
+        "queue.buffering.max.kbytes": 1 << 20,
+        "delivery.timeout.ms": int(delivery_timeout_s * 1000),
+        "allow.auto.create.topics": False,
+    }
