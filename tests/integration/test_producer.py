@@ -1,0 +1,159 @@
+"""The producer library against a real broker: what arrives, what blocks, what is reported lost."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from schemas.codec import Frame, Rows, decode_frame
+from schemas.enums import CommandKind, OrdType, Side, TimeInForce
+from schemas.errors import OutcryError
+from schemas.settings import Settings
+from streams.services.local_set import LocalSet
+from topics import DeliveryFailed, OrderProducer
+from topics.producer import ROW_DTYPE, BufferFull, Undelivered
+
+SHARDS = 3
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A broker of its own, with account.commands in three partitions."""
+    local = LocalSet(Settings(home=tmp_path_factory.mktemp("home")))
+    with local.running(services=("kafka",)) as settings:
+        yield settings
+
+
+@pytest.fixture
+def topic(kafka: Settings) -> Iterator[str]:
+    """The Kafka address, with a new and empty account.commands."""
+    admin = AdminClient({"bootstrap.servers": kafka.kafka_url})
+    for future in admin.create_topics([NewTopic("account.commands", SHARDS, 1)]).values():
+        future.result()
+    yield kafka.kafka_url
+    for future in admin.delete_topics(["account.commands"]).values():
+        future.result()
+    deadline = time.monotonic() + 20
+    while "account.commands" in admin.list_topics(timeout=5).topics:
+        assert time.monotonic() < deadline, "the topic is still there"
+
+
+def read_frames(kafka_url: str, rows: int) -> dict[int, list[Frame]]:
+    """Frames by partition, from the start, until `rows` commands were read."""
+    consumer = Consumer(
+        {"bootstrap.servers": kafka_url, "group.id": "reader", "enable.auto.commit": False, "fetch.message.max.bytes": 8 << 20}
+    )
+    consumer.assign([TopicPartition("account.commands", p, 0) for p in range(SHARDS)])
+    found: dict[int, list[Frame]] = {p: [] for p in range(SHARDS)}
+    deadline = time.monotonic() + 20
+    try:
+        while sum(len(frame.rows) for frames in found.values() for frame in frames) < rows:
+            assert time.monotonic() < deadline, "the commands did not arrive"
+            message = consumer.poll(1.0)
+            if message is not None and message.error() is None:
+                found[message.partition() or 0].append(decode_frame(message.value() or b""))
+    finally:
+        consumer.close()
+    return found
+
+
+def many(count: int) -> tuple[Rows, Rows]:
+    """`count` limit orders of accounts 1, 2, 3, ... and their ids."""
+    rows = np.zeros(count, ROW_DTYPE)
+    rows["kind"], rows["side"], rows["ord_type"], rows["time_in_force"] = CommandKind.NEW_ORDER, Side.BUY, OrdType.LIMIT, TimeInForce.DAY
+    rows["instrument"], rows["order_qty"], rows["price"], rows["account"] = 1, 10, 18_000, np.arange(1, count + 1)
+    return rows, np.char.add("id-", np.arange(count).astype("U8")).astype("S")
+
+
+def test_every_command_arrives_on_its_shard_in_the_order_of_its_account(topic: str) -> None:
+    """Single orders and cancels are batched; each account's commands keep their order."""
+    with OrderProducer(topic, producer_id="me", frame_rows=50) as producer:
+        for number in range(300):
+            account = number % 7
+            producer.new_order(account=account, cl_ord_id=f"o{number}", symbol="MSFT", side="sell", order_qty=5, price="410.01")
+            producer.cancel(account=account, cl_ord_id=f"o{number}")
+    frames = read_frames(topic, 600)
+    seen: dict[int, list[tuple[int, bytes]]] = {}
+    for partition, of_shard in frames.items():
+        for frame in of_shard:
+            assert frame.header.source == "me" and len(frame.rows) <= 50
+            assert frame.cl_ord_id is not None
+            for row, text in zip(frame.rows, frame.cl_ord_id, strict=True):
+                assert row["account"] % SHARDS == partition
+                seen.setdefault(int(row["account"]), []).append((int(row["kind"]), bytes(text)))
+    for account, commands in seen.items():
+        expected = [
+            (kind, f"o{n}".encode()) for n in range(300) if n % 7 == account for kind in (CommandKind.NEW_ORDER, CommandKind.CANCEL)
+        ]
+        assert commands == expected
+    numbers = sorted(frame.header.source_offset for of_shard in frames.values() for frame in of_shard)
+    assert numbers == list(range(1, len(numbers) + 1)), "frames are numbered densely"
+    assert len(numbers) < 100, "600 commands make a few frames"
+
+
+def test_a_lone_order_is_sent_without_a_flush(topic: str) -> None:
+    """Nothing waits for a batch to fill."""
+    with OrderProducer(topic) as producer:
+        producer.new_order(account=1, cl_ord_id="alone", symbol="AAPL", side="buy", order_qty=1, price="180")
+        assert len(read_frames(topic, 1)[1]) == 1
+        stats = producer.stats()
+        assert (stats.commands_taken, stats.commands_failed) == (1, 0)
+
+
+def test_the_array_form_splits_by_shard_and_by_size(topic: str) -> None:
+    """50,000 rows become a few large frames, all delivered."""
+    rows, ids = many(50_000)
+    with OrderProducer(topic) as producer:
+        producer.new_orders(rows, ids)
+        producer.flush()
+        stats = producer.stats()
+        assert (stats.commands_delivered, stats.commands_waiting) == (50_000, 0)
+        assert stats.frames_sent == 6
+    frames = read_frames(topic, 50_000)
+    assert {f.rows["account"][0] % SHARDS for of_shard in frames.values() for f in of_shard} == {0, 1, 2}
+    assert all((frame.rows["transact_time"] > 0).all() for of_shard in frames.values() for frame in of_shard)
+
+
+def test_a_missing_topic_is_named(kafka: Settings) -> None:
+    """Nothing is created by accident; the error says what to run."""
+    with pytest.raises(OutcryError, match="account.commands.*outcry topics create"):
+        OrderProducer(kafka.kafka_url)
+
+
+def test_a_broker_that_stops_fills_the_buffer_and_every_loss_is_listed(topic: str, kafka: Settings) -> None:
+    """A frozen broker: a full buffer refuses, and the time-out names each command, by callback and by flush."""
+    broker = int((kafka.run_dir / "kafka.pid").read_text())
+    told: list[Undelivered] = []
+    producer = OrderProducer(
+        topic, buffer_rows_max=100, frame_rows=10, block_timeout_s=0, delivery_timeout_s=2, on_delivery_error=told.extend
+    )
+    producer.new_order(account=1, cl_ord_id="before", symbol="AAPL", side="buy", order_qty=1, price="180")
+    producer.flush()
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        for number in range(100):
+            producer.new_order(account=number, cl_ord_id=f"lost{number}", symbol="AAPL", side="buy", order_qty=1, price="180")
+        with pytest.raises(BufferFull, match="100 commands wait"):
+            producer.new_order(account=1, cl_ord_id="too many", symbol="AAPL", side="buy", order_qty=1, price="180")
+        with pytest.raises(DeliveryFailed) as caught:
+            producer.flush()
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    lost = {f"lost{number}" for number in range(100)}
+    assert {one.cl_ord_id for one in caught.value.undelivered} == lost == {one.cl_ord_id for one in told}
+    stats = producer.stats()
+    assert (stats.commands_failed, stats.commands_waiting) == (100, 0)
+    producer.close()  # nothing new was lost
+
+
+def test_a_closed_producer_takes_nothing(topic: str) -> None:
+    """A late call is a fault of the caller, said loudly."""
+    producer = OrderProducer(topic)
+    producer.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        producer.cancel(account=1, cl_ord_id="late")
