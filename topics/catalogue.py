@@ -24,7 +24,10 @@ class Topic:
 
     def config(self) -> dict[str, str]:
         """Kafka's topic settings. Inputs are never compacted: offset gaps would break Faust's run of acknowledged offsets."""
-        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms), "retention.bytes": "-1"}
+        return {
+            "cleanup.policy": "delete", "retention.ms": str(self.retention_ms), "retention.bytes": "-1",
+            "message.timestamp.type": "LogAppendTime",  # the broker's clock bounds what a sender may claim as time (shard_runner.clamp_time)
+        }  # fmt: skip
 
 
 def _account_shards(settings: Settings) -> int:

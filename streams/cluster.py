@@ -1,0 +1,39 @@
+"""What the broker knows of itself: cluster id and numbers of partitions, asked once at start."""
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ClusterMetadata
+
+from schemas.errors import OutcryError, ServiceUnavailable
+from schemas.settings import Settings
+from topics.catalogue import Topic
+
+TIMEOUT_S = 10.0
+
+
+class TopicsMissing(OutcryError):
+    """Topics of the catalogue are not on the broker."""
+
+
+def metadata(settings: Settings) -> ClusterMetadata:
+    """The cluster's metadata; raises ServiceUnavailable when no broker answers, or none is configured."""
+    if not settings.kafka_url:
+        raise ServiceUnavailable("Kafka: no address; start the local set with `outcry up`, or set OUTCRY_KAFKA_URL")
+    try:
+        # librdkafka writes connection errors to stderr by default; the exception below says it once.
+        return AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0}).list_topics(timeout=TIMEOUT_S)
+    except KafkaException as error:
+        raise ServiceUnavailable(f"Kafka at {settings.kafka_url} does not answer ({error.args[0].str()}); see `outcry doctor`") from error
+
+
+def partition_counts(settings: Settings, *topics: Topic) -> dict[str, int]:
+    """Number of partitions of each topic; raises TopicsMissing naming those that do not exist."""
+    found = metadata(settings).topics
+    missing = [topic.name for topic in topics if topic.name not in found]
+    if missing:
+        raise TopicsMissing(f"Kafka at {settings.kafka_url} has no topic {', '.join(missing)}; run `outcry topics create`")
+    return {topic.name: len(found[topic.name].partitions) for topic in topics}
+
+
+def cluster_id(settings: Settings) -> str:
+    """The broker's cluster id; a data directory belongs to one cluster."""
+    return str(metadata(settings).cluster_id)

@@ -1,0 +1,129 @@
+"""A Faust app with the settings that were measured to matter, and a data directory that belongs to one Kafka cluster."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import faust
+import structlog
+import uvloop
+from faust.sensors.monitor import Monitor
+
+from schemas.errors import StaleData
+from schemas.limits import FRAME_BYTES_MAX
+from schemas.settings import Settings
+from streams.cluster import cluster_id
+
+log = structlog.get_logger("outcry.streams")
+
+
+class SnapshotTable(faust.Table[bytes, bytes]):
+    """A table that hands out the futures of its changelog records, so that inputs are acknowledged only behind them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sent: list[Any] = []
+
+    def on_key_set(self, key: bytes, value: bytes) -> None:
+        """As faust.Table, but the future is kept: the original drops it, and a failed send would only be logged."""
+        self.sent.append(self.send_changelog(self.partition_for_key(key), key, value))
+
+    def take_sent(self) -> list[Any]:
+        """The futures since the last call."""
+        sent, self.sent = self.sent, []
+        return sent
+
+
+def make_app(settings: Settings, role: str) -> faust.App:
+    """The Faust app of a role; its consumer group is `outcry-<role>`."""
+    data_dir = settings.data_dir / "tables" / role
+    claim_for_cluster(data_dir, cluster_id(settings))
+    timeout_s = settings.session_timeout_ms / 1000
+    app = faust.App(
+        f"outcry-{role}",
+        broker=[f"aiokafka://{server}" for server in settings.kafka_url.split(",")],
+        store="rocksdb://",
+        datadir=str(data_dir),
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_disable_leader=True,
+        topic_replication_factor=settings.replication_factor,
+        table_standby_replicas=0,
+        # A restarted worker takes its old member's place at once; without it a kill -9 costs the whole session time-out.
+        consumer_group_instance_id=f"{role}-0",
+        broker_session_timeout=timeout_s,
+        broker_heartbeat_interval=timeout_s / 4,
+        broker_commit_interval=0.5,
+        broker_max_poll_interval=300.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FRAME_BYTES_MAX,
+        producer_max_batch_size=1 << 20,
+        producer_max_request_size=FRAME_BYTES_MAX,
+        producer_linger=0.0,
+        producer_acks=-1,
+        stream_buffer_maxsize=256,
+        stream_wait_empty=False,  # events are acknowledged behind snapshots: waiting for them at stop would wait for ever
+        worker_redirect_stdouts=False,
+        Monitor=_LeanMonitor,
+    )
+    app.conf.web_enabled = False  # streams.health serves instead, on a free port
+    # The default is 10: a snapshot of a thousand pages would wait for the flusher a hundred times.
+    app.producer.buffer.max_messages = 10_000
+    return app
+
+
+def snapshot_table(app: faust.App, name: str, partitions: int) -> SnapshotTable:
+    """A table of raw bytes on RocksDB with its changelog, sized for pages rather than for Faust's 2 GiB default cache."""
+    table = SnapshotTable(
+        app, name=name, partitions=partitions, key_type=bytes, value_type=bytes,
+        options={"block_cache_size": 64 << 20, "write_buffer_size": 16 << 20},
+        extra_topic_configs={"max.message.bytes": str(2 * FRAME_BYTES_MAX)},
+    )  # fmt: skip
+    return app.tables.add(table)  # type: ignore[no-any-return]
+
+
+class _LeanMonitor(Monitor):
+    """Faust's monitor keeps deques of every message's times; nothing here reads them."""
+
+    def on_message_in(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    def on_stream_event_in(self, *args: Any, **kwargs: Any) -> Any:
+        """Nothing."""
+        return None
+
+    def on_stream_event_out(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    def on_message_out(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+
+def claim_for_cluster(data_dir: Path, cluster: str) -> None:
+    """Note in the directory whose tables it holds; raises StaleData when it holds another cluster's.
+
+    Faust would compare the table's offsets with a changelog that is not theirs and either fail late or recover nothing.
+    """
+    mark = data_dir / "cluster-id"
+    if mark.exists() and (owner := mark.read_text().strip()) != cluster:
+        raise StaleData(f"{data_dir} holds tables of Kafka cluster {owner}, but the broker is {cluster}: delete the directory, or point OUTCRY_HOME elsewhere")
+    data_dir.mkdir(parents=True, exist_ok=True)
+    mark.write_text(cluster)
+
+
+def run_app(app: faust.App, settings: Settings) -> None:
+    """Run until TERM or INT; returns after a clean stop."""
+    sys.setswitchinterval(0.0005)  # aiokafka's consumer thread waits for the GIL; the default 5 ms is the whole latency budget of a hop
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = faust.Worker(app, loop=loop, loglevel=None, redirect_stdouts=False, override_logging=False, workdir=Path.cwd())
+    worker.execute_from_commandline()
+
+
+def fail_fast(message: str, **fields: object) -> None:
+    """Say why and end the process at once, without committing anything: the supervisor restarts it, replay restores the state."""
+    log.critical(message, **fields, exc_info=True)
+    sys.stderr.flush()
+    os._exit(70)

@@ -1,0 +1,124 @@
+"""Hold funds: one account shard a partition decides on orders, and commits or releases holds on the books' word.
+
+In:     account.commands (partition = account shard)
+Out:    account.events, book.commands, edge.replies
+State:  one account shard per assigned partition; table `accounts`, see streams.shard_host
+On failure: the process stops; skipping a command would fork the accounts from their log.
+"""
+
+import hashlib
+
+import numpy as np
+
+from matchers.account_shard import AccountOutput, AccountShard
+from matchers.warm import warm
+from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, frame_of
+from schemas.instruments import InstrumentTable, load_instruments
+from schemas.settings import Settings
+from streams.cluster import partition_counts
+from streams.shard_host import Role, run_role
+from streams.shard_runner import Emitter, Record, clamp_time
+from streams.single_commands import frame_of_cancel, frame_of_order
+from streams.snapshots import Arrays
+from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES
+from topics.partitioning import split_by
+
+WRONG_PARTITION = "WRONG_PARTITION"
+ROW_LIMIT = "ROW_LIMIT"
+
+
+class HoldFunds:
+    """The account shard of one partition, fed from its log."""
+
+    def __init__(self, shard: int, instruments: InstrumentTable, account_shards: int, book_shards: int) -> None:
+        self._shard, self._instruments = shard, instruments
+        self._account_shards, self._book_shards = account_shards, book_shards
+        self._accounts = AccountShard(shard, instruments)
+
+    @property
+    def log_time(self) -> int:
+        """Log time of the shard, ns."""
+        return self._accounts.log_time
+
+    def decode(self, record: Record) -> Frame:
+        """A frame of commands or of a book's reports, or a producer's single command as a frame of one row."""
+        name, value = decode_record(record.value or b"")
+        match name:
+            case "new_order_single":
+                frame = frame_of_order(value, self._instruments)
+            case "order_cancel_request":
+                frame = frame_of_cancel(value)
+            case "order_command_frame" | "book_report_frame":
+                frame = frame_of(name, value)
+            case _:
+                raise BadBytes(WRONG_SCHEMA, f"{name} does not belong in {ACCOUNT_COMMANDS.name}")
+        require_partition(frame.rows["account"], self._shard, self._account_shards, "account")
+        if name == "book_report_frame":
+            require_source(frame, BOOK_COMMANDS.name)
+        clamp_time(frame.rows, record)
+        return frame
+
+    def apply(self, frame: Frame, emit: Emitter) -> None:
+        """Commands are decided, reports settled; each event goes to the log, to the edges that asked, orders on to their books."""
+        if frame.schema == "book_report_frame":
+            out = self._accounts.apply_reports(frame.rows)
+        else:
+            assert frame.cl_ord_id is not None
+            out = self._accounts.apply_commands(frame.rows, frame.cl_ord_id, frame.header.reply_partition)
+        # Orders first: whoever waits for the answer waits for the book next.
+        for book, rows in split_by(out.book_commands["instrument"], self._book_shards):
+            emit.frame(BOOK_COMMANDS, book, "book_command_frame", out.book_commands[rows], log_time=self.log_time)
+        self._emit_replies(out, emit)
+        emit.frame(ACCOUNT_EVENTS, self._shard, "account_event_frame", out.events, log_time=self.log_time, first_seq=out.first_seq, text=out.event_cl_ord_id)
+
+    def _emit_replies(self, out: AccountOutput, emit: Emitter) -> None:
+        edges = int(np.bitwise_or.reduce(out.reply_mask)) if len(out.reply_mask) else 0
+        while edges:
+            edge = (edges & -edges).bit_length() - 1
+            edges &= edges - 1
+            rows = np.flatnonzero(out.reply_mask & np.uint64(1 << edge))
+            emit.frame(EDGE_REPLIES, edge, "account_event_frame", out.replies[rows], log_time=self.log_time, text=out.reply_cl_ord_id[rows])
+
+    def snapshot(self) -> Arrays:
+        """Named arrays of the account shard."""
+        return self._accounts.snapshot()
+
+    def restore(self, arrays: Arrays) -> None:
+        """Put a snapshot back."""
+        self._accounts = AccountShard.restore(self._shard, self._instruments, dict(arrays))
+
+    def state_hash(self) -> bytes:
+        """The account shard's canonical hash."""
+        return self._accounts.state_hash()
+
+    def configuration(self) -> bytes:
+        """Instruments and numbers of shards: outputs depend on them."""
+        text = f"{self._shard}/{self._account_shards}/{self._book_shards}/".encode() + self._instruments.digest
+        return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def require_partition(owners: Rows, shard: int, shards: int, what: str) -> None:
+    """Refuse a frame that belongs, in any row, to another partition: half a frame is never applied."""
+    strays = np.flatnonzero(owners % np.asarray(shards, owners.dtype) != shard)
+    if len(strays):
+        row = int(strays[0])
+        raise BadBytes(WRONG_PARTITION, f"row {row}: {what} {owners[row]} belongs to partition {owners[row] % shards}, not {shard}")
+
+
+def require_source(frame: Frame, topic: str) -> None:
+    """Refuse a frame that only a shard may send, when its header names something else."""
+    if not frame.header.source.startswith(topic + "/"):
+        raise BadBytes(WRONG_SCHEMA, f"{frame.schema} comes from {topic}, not from {frame.header.source!r}")
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to stop."""
+    instruments = load_instruments(settings.instruments_file)
+    counts = partition_counts(settings, ACCOUNT_COMMANDS, BOOK_COMMANDS, EDGE_REPLIES)
+    edges = counts[EDGE_REPLIES.name]
+
+    def processor(shard: int) -> HoldFunds:
+        return HoldFunds(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name])
+
+    assert edges >= 1
+    run_role(settings, Role("hold-funds", ACCOUNT_COMMANDS, "accounts", processor), prepare=warm)

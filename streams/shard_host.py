@@ -1,0 +1,214 @@
+"""Run deterministic processors on Faust: one runner a partition, outputs first, snapshots behind them, inputs acknowledged last.
+
+The order that makes a crash harmless, for each snapshot:
+  1. between two inputs, the changed pages of the state are copied;
+  2. every output of the inputs so far is acknowledged by the broker;
+  3. pages and manifest are set in the table, and their changelog records acknowledged;
+  4. the inputs are acknowledged, so that Faust may commit their offsets.
+Whatever step a crash falls into, the newest whole snapshot is at or behind the committed offset's outputs, and replaying from it sends
+byte-identical duplicates that consumers drop by their source marks.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import faust
+import structlog
+from faust.types import TP
+from prometheus_client import Counter, Gauge
+
+from schemas.settings import Settings
+from streams.cluster import partition_counts
+from streams.faust_app import SnapshotTable, fail_fast, make_app, run_app, snapshot_table
+from streams.health import HealthServer
+from streams.logging import configure_logging
+from streams.shard_runner import Output, Processor, Record, ShardRunner
+from streams.snapshots import SnapshotStore
+from topics.catalogue import Topic
+
+log = structlog.get_logger("outcry.streams")
+
+OUTPUT_ACK_TIMEOUT_S: Final = 30.0
+"""A broker that does not acknowledge for so long is down: the process stops and tries again from its snapshot."""
+ROWS = Counter("outcry_rows_total", "rows applied", ["role", "partition"])
+DEAD_LETTERS_TOTAL = Counter("outcry_dead_letters_total", "records sent to the dead-letter topic", ["role", "partition"])
+DUPLICATES_TOTAL = Counter("outcry_duplicates_total", "records dropped because they had been applied", ["role", "partition"])
+SNAPSHOT_BYTES = Counter("outcry_snapshot_bytes_total", "bytes of changed pages", ["role", "partition"])
+SNAPSHOT_OFFSET = Gauge("outcry_snapshot_offset", "next input offset of the newest durable snapshot", ["role", "partition"])
+LOG_TIME = Gauge("outcry_log_time_seconds", "log time of the shard", ["role", "partition"])
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A record that the role sends to its own input, for each partition it owns, every `seconds`."""
+
+    seconds: float
+    command: Callable[[int], Output]
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a role of this shape is: where it reads, where it keeps its state, what it does with a partition."""
+
+    name: str
+    source: Topic
+    table: str
+    make_processor: Callable[[int], Processor]
+    tick: Tick | None = None
+
+
+@dataclass
+class Shard:
+    """One assigned partition: its runner, and what waits for the next snapshot."""
+
+    runner: ShardRunner
+    store: SnapshotStore
+    unacknowledged: list[Any] = field(default_factory=list)  # Faust events
+    unsent: list[Awaitable[Any]] = field(default_factory=list)  # futures of outputs
+    snapshot_due: float = 0.0
+    snapshot_task: asyncio.Task[None] | None = None
+    revoked: bool = False
+
+
+class ShardHost:
+    """The Faust side of a role: owns the shards of the partitions that are assigned now."""
+
+    def __init__(self, app: faust.App, settings: Settings, role: Role, table: SnapshotTable) -> None:
+        self._app, self._settings, self._role, self._table = app, settings, role, table
+        self._shards: dict[int, Shard] = {}
+        self._interval_s = settings.snapshot_interval_ms / 1000
+
+    async def consume(self, stream: Any) -> None:
+        """The agent: every input of every assigned partition, in offset order. Never raises; a fault ends the process."""
+        stream = stream.noack()
+        async for event in stream.events():
+            try:
+                await self._one(stream, event)
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                fail_fast("fault while applying an input", partition=event.message.partition, offset=event.message.offset)
+
+    async def _one(self, stream: Any, event: Any) -> None:
+        message = event.message
+        shard = self._shards.get(message.partition) or self._open(message.partition)
+        before = shard.runner.stats()
+        record = Record(message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value)
+        for output in shard.runner.feed(record):
+            shard.unsent.append(await self._send(output))
+        shard.unacknowledged.append(event)
+        self._count(message.partition, before, shard.runner)
+        now = time.monotonic()
+        if now >= shard.snapshot_due and shard.snapshot_task is None:
+            shard.snapshot_due = now + self._interval_s
+            # The task inherits the current event, hence writes to this event's partition of the table.
+            shard.snapshot_task = asyncio.create_task(self._snapshot(stream, message.partition, shard, event))
+
+    async def _send(self, output: Output) -> Awaitable[Any]:
+        return await self._app.producer.send(output.topic, None, output.value, output.partition, None, None)
+
+    def _open(self, partition: int) -> Shard:
+        """Restore a partition's state from its table; runs with an event of that partition as the current one."""
+        store = SnapshotStore()
+        snapshot = store.load(self._table.get)
+        shard = Shard(ShardRunner(self._role.make_processor(partition), snapshot), store)
+        shard.snapshot_due = time.monotonic() + self._interval_s
+        self._shards[partition] = shard
+        log.info("partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None)
+        return shard
+
+    async def _snapshot(self, stream: Any, partition: int, shard: Shard, event: Any) -> None:
+        """Steps 1 to 4 of the module's head. `event` is kept alive: Faust knows the current event by a weak reference only."""
+        try:
+            records = shard.store.changes(shard.runner.processor.snapshot(), shard.runner.meta())
+            next_offset = shard.runner.next_offset
+            events, shard.unacknowledged = shard.unacknowledged, []
+            outputs, shard.unsent = shard.unsent, []
+            await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
+            if shard.revoked:
+                return
+            for key, value in records:
+                self._table[key] = value
+            await asyncio.wait_for(asyncio.gather(*self._table.take_sent()), OUTPUT_ACK_TIMEOUT_S)
+            if shard.revoked:
+                return
+            for done in events:
+                await stream.ack(done)
+            SNAPSHOT_OFFSET.labels(self._role.name, partition).set(next_offset)
+            SNAPSHOT_BYTES.labels(self._role.name, partition).inc(sum(len(value) for _, value in records))
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            fail_fast("snapshot failed", partition=partition)
+        finally:
+            shard.snapshot_task = None
+
+    def _count(self, partition: int, before: Any, runner: ShardRunner) -> None:
+        after, labels = runner.stats(), (self._role.name, partition)
+        ROWS.labels(*labels).inc(after.rows - before.rows)
+        DEAD_LETTERS_TOTAL.labels(*labels).inc(after.dead_letters - before.dead_letters)
+        DUPLICATES_TOTAL.labels(*labels).inc(after.duplicates - before.duplicates)
+        LOG_TIME.labels(*labels).set(after.log_time / 1e9)
+
+    async def on_revoked(self, revoked: set[TP]) -> None:
+        """Forget the state of partitions that leave; if they come back, they are opened from their table again."""
+        for tp in revoked:
+            shard = self._shards.pop(tp.partition, None) if tp.topic == self._role.source.name else None
+            if shard is not None:
+                shard.revoked = True
+
+    async def tick(self) -> None:
+        """Send the role's tick to every assigned partition of its input."""
+        assert self._role.tick is not None
+        for tp in self._app.consumer.assignment():
+            if tp.topic == self._role.source.name:
+                await self._send(self._role.tick.command(tp.partition))
+
+    def not_ready(self) -> str:
+        """Why the role does not work now; "" when it does."""
+        if self._app.rebalancing:
+            return "rebalancing"
+        if not self._app.flow_control.is_active():
+            return "recovering"
+        return ""
+
+    def status(self) -> dict[str, object]:
+        """What the role has done, by partition."""
+        return {"partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()}}
+
+
+def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | None = None) -> None:
+    """Run a role until it is told to stop. `prepare` (compiling, say) is done before the consumer group is joined."""
+    configure_logging(settings.log_level, role.name)
+    partitions = partition_counts(settings, role.source)[role.source.name]
+    app = make_app(settings, role.name)
+    table = snapshot_table(app, role.table, partitions)
+    host = ShardHost(app, settings, role, table)
+    health = HealthServer(settings, role.name, host.not_ready, host.status)
+    if prepare is not None:
+        started = time.monotonic()
+        prepare()
+        log.info("prepared", seconds=round(time.monotonic() - started, 3))
+    app.agent(app.topic(role.source.name, key_type=bytes, value_type=bytes), name=role.name)(host.consume)
+    app.on_partitions_revoked.connect(_revoked_handler(host), weak=False)
+    app.task(_serve(health))
+    if role.tick is not None:
+        app.timer(role.tick.seconds)(host.tick)
+    run_app(app, settings)
+
+
+def _revoked_handler(host: ShardHost) -> Callable[..., Awaitable[None]]:
+    async def on_revoked(_app: faust.App, revoked: set[TP], **_: Any) -> None:
+        await host.on_revoked(revoked)
+
+    return on_revoked
+
+
+def _serve(health: HealthServer) -> Callable[[], Awaitable[None]]:
+    async def serve() -> None:
+        await health.start()
+
+    return serve

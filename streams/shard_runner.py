@@ -1,0 +1,193 @@
+"""One partition of a role, without any I/O: skip what was applied, decode or dead-letter, drop duplicates, apply, emit.
+
+A role gives a `Processor` (its state machine and how records become calls); the runner adds what makes delivery at least once have an
+effect exactly once: the next input offset and the highest frame applied of each upstream shard, both part of the snapshot.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from schemas.codec import BadBytes, Frame, Header, Rows, encode_frame, encode_record
+from schemas.errors import StaleData
+from streams.snapshots import Arrays, Snapshot
+from topics.catalogue import DEAD_LETTERS, TOPICS, Topic
+
+ROWS_PER_RECORD: Final = 16_384
+"""An output frame is cut at this many rows: 16,384 x (192 + 128) bytes of the widest row is 5.3 MB, within FRAME_BYTES_MAX."""
+ENGINE_VERSION: Final = 1
+"""Raised with any change after which the same log would give other outputs; a snapshot of another version is refused."""
+
+_SHARD_SOURCE: Final = re.compile(rf"(?:{'|'.join(re.escape(topic.name) for topic in TOPICS)})/\d{{1,4}}")
+
+
+@dataclass(frozen=True)
+class Record:
+    """An input: one Kafka record."""
+
+    topic: str
+    partition: int
+    offset: int
+    time_ns: int
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True)
+class Output:
+    """A record to be sent, always to an explicit partition."""
+
+    topic: str
+    partition: int
+    value: bytes
+
+
+class Emitter:
+    """Collects the outputs of one input and gives each its identity: (source, input offset, index for that target)."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._indices: Counter[tuple[str, int]] = Counter()
+        self.outputs: list[Output] = []
+
+    def frame(self, topic: Topic, partition: int, schema: str, rows: Rows, *, log_time: int, first_seq: int = 0, text: Rows | None = None) -> None:
+        """Emit rows as one frame, or as several where they are too many for one. `first_seq`: of rows[0]; 0 where rows have none."""
+        assert schema in topic.schemas, f"{schema} does not belong in {topic.name}"
+        source = f"{self._record.topic}/{self._record.partition}"
+        for start in range(0, len(rows), ROWS_PER_RECORD):
+            part = slice(start, start + ROWS_PER_RECORD)
+            index = self._indices[topic.name, partition]
+            self._indices[topic.name, partition] += 1
+            header = Header(source, self._record.offset, index, first_seq + start if first_seq else 0, log_time)
+            value = encode_frame(schema, header, rows[part], None if text is None else text[part])
+            self.outputs.append(Output(topic.name, partition, value))
+
+    def record(self, topic: Topic, partition: int, schema: str, value: dict[str, Any]) -> None:
+        """Emit one record that is not a frame; it carries its own identity."""
+        self.outputs.append(Output(topic.name, partition, encode_record(schema, value)))
+
+
+class Processor(Protocol):
+    """A role's logic on one partition: deterministic, no I/O."""
+
+    log_time: int
+
+    def decode(self, record: Record) -> Frame:
+        """The frame in a record; raises BadBytes for anything that this role does not take."""
+        ...
+
+    def apply(self, frame: Frame, emit: Emitter) -> None:
+        """Apply a frame to the state and emit what follows from it."""
+        ...
+
+    def snapshot(self) -> Arrays:
+        """The state as named arrays."""
+        ...
+
+    def restore(self, arrays: Arrays) -> None:
+        """Put the state back."""
+        ...
+
+    def state_hash(self) -> bytes:
+        """16 bytes that are equal exactly when the state is."""
+        ...
+
+    def configuration(self) -> bytes:
+        """Bytes that change with any setting on which outputs depend (instruments, numbers of shards)."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunnerStats:
+    """Counts since start."""
+
+    records: int
+    rows: int
+    duplicates: int
+    dead_letters: int
+    next_offset: int
+    log_time: int
+
+
+class ShardRunner:
+    """Runs one processor over one partition, in offset order."""
+
+    def __init__(self, processor: Processor, snapshot: Snapshot | None = None) -> None:
+        self.processor = processor
+        self.next_offset = 0
+        self._marks: dict[str, tuple[int, int]] = {}
+        self._records = self._rows = self._duplicates = self._dead_letters = 0
+        if snapshot is not None:
+            self._restore(snapshot)
+
+    def feed(self, record: Record) -> list[Output]:
+        """Apply one input; the records that must be sent because of it. An input below next_offset is skipped: it was applied."""
+        if record.offset < self.next_offset:
+            self._duplicates += 1
+            return []
+        emit = Emitter(record)
+        try:
+            frame = self.processor.decode(record)
+            if self._is_new(frame.header):
+                self.processor.apply(frame, emit)
+                self._records += 1
+                self._rows += len(frame.rows)
+            else:
+                self._duplicates += 1
+        except BadBytes as error:
+            self._dead_letters += 1
+            emit.record(DEAD_LETTERS, 0, "dead_letter", dead_letter(record, error))
+        self.next_offset = record.offset + 1
+        return emit.outputs
+
+    def _is_new(self, header: Header) -> bool:
+        """Whether a frame of an upstream shard was not applied yet. Customers' frames are told apart by cl_ord_id instead."""
+        if not _SHARD_SOURCE.fullmatch(header.source):
+            return True
+        mark = (header.source_offset, header.source_index)
+        if mark <= self._marks.get(header.source, (-1, -1)):
+            return False
+        self._marks[header.source] = mark
+        return True
+
+    def meta(self) -> dict[str, Any]:
+        """What a snapshot notes beside the state."""
+        return {
+            "engine_version": ENGINE_VERSION, "configuration": self.processor.configuration(), "next_offset": self.next_offset,
+            "marks": {source: list(mark) for source, mark in self._marks.items()}, "state_hash": self.processor.state_hash(),
+        }  # fmt: skip
+
+    def _restore(self, snapshot: Snapshot) -> None:
+        meta = snapshot.meta
+        if meta["engine_version"] != ENGINE_VERSION:
+            raise StaleData(f"the snapshot is of engine version {meta['engine_version']}, this is {ENGINE_VERSION}")
+        if meta["configuration"] != self.processor.configuration():
+            raise StaleData("instruments or numbers of shards are not those of the snapshot; put them back, or start with an empty log")
+        self.processor.restore(snapshot.arrays)
+        assert self.processor.state_hash() == meta["state_hash"], "restored state differs from the snapshot's own hash"
+        self.next_offset = meta["next_offset"]
+        self._marks = {source: (mark[0], mark[1]) for source, mark in meta["marks"].items()}
+
+    def stats(self) -> RunnerStats:
+        """Counts since start, for metrics."""
+        return RunnerStats(self._records, self._rows, self._duplicates, self._dead_letters, self.next_offset, self.processor.log_time)
+
+
+def dead_letter(record: Record, error: BadBytes) -> dict[str, Any]:
+    """A dead_letter record that says all about an input that could not be taken."""
+    return {
+        "topic": record.topic, "partition": record.partition, "offset": record.offset, "reason": error.reason, "detail": error.detail,
+        "key": record.key, "value": record.value, "record_time": record.time_ns // 1_000_000,
+    }  # fmt: skip
+
+
+def clamp_time(rows: Rows, record: Record, tolerance_ns: int = 1_000_000_000) -> None:
+    """Pull transact_time that is in the broker's future back to the record's own time.
+
+    Log time is the maximum of what was seen, so one forged year 2200 would stop time for everybody. The bound is the broker's
+    append time (message.timestamp.type=LogAppendTime), which is in the log, so replay decides the same.
+    """
+    np.minimum(rows["transact_time"], record.time_ns + tolerance_ns, out=rows["transact_time"])
