@@ -1,0 +1,150 @@
+"""What the public sees of a book shard: trades, top of book, levels and one-minute bars, derived from its executions.
+
+Quotes and levels are conflated per input frame (only the newest of each is told); trades never are. A bar closes when log time passes
+the end of its minute, whether by a trade or by the books' TIME rows; a minute without a trade has no bar.
+
+The view is kept in plain Python integers: numpy scalars cost ten times as much where rows are handled one by one.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, fields
+from typing import Any, Final, Self
+
+import numpy as np
+
+from schemas.codec import FRAMES, Rows
+from schemas.enums import ExecKind, MarketDataKind, Side
+
+MINUTE_NS: Final = 60_000_000_000
+_ROW: Final = FRAMES["market_data_frame"].dtype
+_COLUMNS: Final = _ROW.names or ()
+_TRADE, _TOP, _LEVEL, _STATUS = (int(kind) for kind in (ExecKind.TRADE, ExecKind.TOP, ExecKind.LEVEL, ExecKind.SECURITY_STATUS))
+_TIME: Final = int(ExecKind.TIME)
+_BUY: Final = int(Side.BUY)
+
+
+@dataclass(slots=True)
+class Board:
+    """One instrument: the quote now, the bar that is being built (trade_count 0: none), the sequences told so far."""
+
+    bid_px: int = 0
+    bid_qty: int = 0
+    ask_px: int = 0
+    ask_qty: int = 0
+    bar_start: int = 0
+    open_px: int = 0
+    high_px: int = 0
+    low_px: int = 0
+    close_px: int = 0
+    volume: int = 0
+    notional: int = 0
+    trade_count: int = 0
+    trade_seq: int = 0
+    quote_seq: int = 0
+    bar_seq: int = 0
+    level_seq: int = 0
+    status_seq: int = 0
+
+
+Told = dict[str, int]
+"""A row of market_data_frame by column; absent ones are zero."""
+
+
+class MarketData:
+    """The public view of the instruments of one book shard."""
+
+    def __init__(self, instrument_count: int) -> None:
+        """`instrument_count`: highest instrument number + 1."""
+        self._boards = [Board() for _ in range(instrument_count)]
+        self.log_time = 0
+
+    def apply(self, executions: Rows) -> Rows:
+        """Rows of market_data_frame that follow from rows of execution_frame, in an order that a reader can apply as it comes."""
+        told: list[Told] = []
+        quotes: dict[int, int] = {}
+        levels: dict[tuple[int, int, int], Told] = {}
+        public = executions[np.isin(executions["kind"], (_TRADE, _TOP, _LEVEL, _STATUS, _TIME))]
+        columns = (public[name].tolist() for name in ("kind", "instrument", "side", "price", "qty", "order_count", "phase", "trd_match_id", "transact_time"))
+        for kind, number, side, price, qty, order_count, phase, trd_match_id, now in zip(*columns, strict=True):
+            if now > self.log_time:
+                self._close_bars(now, told)
+                self.log_time = now
+            board = self._boards[number]
+            if kind == _LEVEL:
+                levels[number, side, price] = {"side": side, "price": price, "qty": qty, "order_count": order_count, "transact_time": now}
+            elif kind == _TOP:
+                _set_top(board, side, price, qty)
+                quotes[number] = now
+            elif kind == _TRADE:
+                _add_to_bar(board, price, qty, now)
+                board.trade_seq += 1
+                told.append(_head(MarketDataKind.TRADE, number, board.trade_seq, now)
+                            | {"side": side, "price": price, "qty": qty, "trd_match_id": trd_match_id})  # fmt: skip
+            elif kind == _STATUS:
+                board.status_seq += 1
+                told.append(_head(MarketDataKind.STATUS, number, board.status_seq, now) | {"phase": phase})
+        self._tell_levels(levels, told)
+        self._tell_quotes(quotes, told)
+        return np.array([tuple(row.get(name, 0) for name in _COLUMNS) for row in told], _ROW)
+
+    def _tell_levels(self, levels: dict[tuple[int, int, int], Told], told: list[Told]) -> None:
+        for (number, _, _), level in levels.items():
+            board = self._boards[number]
+            board.level_seq += 1
+            told.append(_head(MarketDataKind.LEVEL, number, board.level_seq, 0) | level)
+
+    def _tell_quotes(self, quotes: dict[int, int], told: list[Told]) -> None:
+        for number, now in quotes.items():
+            board = self._boards[number]
+            board.quote_seq += 1
+            told.append(_head(MarketDataKind.QUOTE, number, board.quote_seq, now)
+                        | {"bid_px": board.bid_px, "bid_qty": board.bid_qty, "ask_px": board.ask_px, "ask_qty": board.ask_qty})  # fmt: skip
+
+    def _close_bars(self, now: int, told: list[Told]) -> None:
+        for number, board in enumerate(self._boards):
+            if board.trade_count and board.bar_start + MINUTE_NS <= now:
+                board.bar_seq += 1
+                told.append(
+                    _head(MarketDataKind.BAR, number, board.bar_seq, board.bar_start)
+                    | {"open_px": board.open_px, "high_px": board.high_px, "low_px": board.low_px, "price": board.close_px}
+                    | {"qty": board.volume, "notional": board.notional, "order_count": board.trade_count}
+                )
+                board.volume = board.notional = board.trade_count = 0
+
+    def snapshot(self) -> dict[str, np.ndarray[Any, np.dtype[Any]]]:
+        """The state as named arrays: one row an instrument, one column a field of Board."""
+        return {"boards": np.array([astuple(board) for board in self._boards], "<i8"), "log_time": np.array([self.log_time], "<i8")}
+
+    @classmethod
+    def restore(cls, arrays: Mapping[str, np.ndarray[Any, np.dtype[Any]]]) -> Self:
+        """The state of a snapshot."""
+        self = cls(0)
+        assert arrays["boards"].shape[1] == len(fields(Board)), "a snapshot of other columns; ENGINE_VERSION should have caught it"
+        self._boards = [Board(*row) for row in arrays["boards"].tolist()]
+        self.log_time = int(arrays["log_time"][0])
+        return self
+
+    def state_hash(self) -> bytes:
+        """16 bytes over every instrument's board and the log time."""
+        return hashlib.blake2b(b"".join(array.tobytes() for array in self.snapshot().values()), digest_size=16).digest()
+
+
+def _head(kind: MarketDataKind, number: int, seq: int, time_ns: int) -> Told:
+    return {"kind": kind, "instrument": number, "seq": seq, "transact_time": time_ns}
+
+
+def _set_top(board: Board, side: int, price: int, qty: int) -> None:
+    if side == _BUY:
+        board.bid_px, board.bid_qty = price, qty
+    else:
+        board.ask_px, board.ask_qty = price, qty
+
+
+def _add_to_bar(board: Board, price: int, qty: int, now: int) -> None:
+    if not board.trade_count:
+        board.bar_start, board.open_px, board.high_px, board.low_px = now - now % MINUTE_NS, price, price, price
+    board.high_px, board.low_px, board.close_px = max(board.high_px, price), min(board.low_px, price), price
+    board.volume += qty
+    board.notional += price * qty
+    board.trade_count += 1

@@ -1,0 +1,67 @@
+"""Watch trading: look for suspicious patterns in each book shard's executions.
+
+In:     executions (partition = book shard)
+Out:    alerts (same partition)
+State:  the detectors' windows; table `surveillance`, see streams.shard_host
+On failure: the process stops; replay raises the same alerts with the same ids.
+"""
+
+import hashlib
+
+from schemas.codec import Frame, decode_frame
+from schemas.instruments import InstrumentTable, load_instruments
+from schemas.settings import Settings
+from streams.hold_funds import require_source
+from streams.shard_host import Role, run_role
+from streams.shard_runner import Emitter, Record
+from streams.snapshots import Arrays
+from surveillance.layering import TradingWatch
+from topics.catalogue import ALERTS, BOOK_COMMANDS, EXECUTIONS
+
+
+class WatchTrading:
+    """The detectors over one partition of executions."""
+
+    def __init__(self, shard: int, instruments: InstrumentTable) -> None:
+        self._shard, self._instruments = shard, instruments
+        self._watch = TradingWatch(instruments)
+        self._where = ""
+
+    @property
+    def log_time(self) -> int:
+        """Log time of the shard, ns."""
+        return self._watch.log_time
+
+    def decode(self, record: Record) -> Frame:
+        """A frame of executions."""
+        frame = decode_frame(record.value or b"", "execution_frame")
+        require_source(frame, BOOK_COMMANDS.name)
+        self._where = f"{record.topic}/{record.partition}@{record.offset}"
+        return frame
+
+    def apply(self, frame: Frame, emit: Emitter) -> None:
+        """Raise the alerts that this frame completes."""
+        for alert in self._watch.apply(frame.rows, self._where):
+            emit.record(ALERTS, self._shard, "alert", alert)
+
+    def snapshot(self) -> Arrays:
+        """Named arrays of the detectors."""
+        return self._watch.snapshot()
+
+    def restore(self, arrays: Arrays) -> None:
+        """Put a snapshot back."""
+        self._watch = TradingWatch.restore(self._instruments, dict(arrays))
+
+    def state_hash(self) -> bytes:
+        """The detectors' hash."""
+        return self._watch.state_hash()
+
+    def configuration(self) -> bytes:
+        """The instruments: explanations name them."""
+        return hashlib.blake2b(f"{self._shard}/".encode() + self._instruments.digest, digest_size=16).digest()
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to stop."""
+    instruments = load_instruments(settings.instruments_file)
+    run_role(settings, Role("watch-trading", EXECUTIONS, "surveillance", lambda shard: WatchTrading(shard, instruments)))
