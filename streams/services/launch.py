@@ -21,7 +21,7 @@ def main() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:
         sys.exit("launch: the parent died before the program started")
-    os.execvp(program[0], program)
+    os.execvp(program[0], program)  # noqa: S606 - to become the program, with no shell between, is what this file is for
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from streams.services.state import (
 
 URL_SETTINGS = {"kafka": "kafka_url", "mariadb": "mysql_url", "valkey": "redis_url", "elasticsearch": "elasticsearch_url"}
 START_TIMEOUT_S = 600.0  # a first start fetches 300 MB
-STOP_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 200.0  # a first stop writes class caches, see java_runtime
 POLL_S = 0.05
 RESTARTS_MAX = 4  # a child that ends so often before it was ever well will not get well by itself
 
@@ -136,7 +136,7 @@ class LocalSet:
         log_dir.mkdir(parents=True, exist_ok=True)
         for stale in ("services.json", "status.json"):
             (run_dir / stale).unlink(missing_ok=True)
-        with open(log_dir / "supervisor.log", "ab") as output:
+        with (log_dir / "supervisor.log").open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "streams.services.supervisor"],
                 stdin=subprocess.DEVNULL,

@@ -84,7 +84,7 @@ def locked_set(name: str) -> LockedSet:
 def exclusive(path: Path) -> Iterator[None]:
     """Hold a lock file: two first starts on one machine must not write the same cache."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as handle:
+    with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -175,7 +175,7 @@ def _download(jar: LockedJar) -> Path:
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as handle:
+    with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 

@@ -42,7 +42,7 @@ def choose(data_dir: Path, names: list[str]) -> dict[str, int]:
 
 def _free_port(taken: set[int]) -> int:
     for _ in range(ATTEMPTS_MAX):
-        port = random.choice(RANGE)
+        port = random.choice(RANGE)  # noqa: S311 - no secret
         if port not in taken and is_free(port):
             return port
     raise ServiceUnavailable(f"no free port found between {RANGE.start} and {RANGE.stop} on 127.0.0.1")

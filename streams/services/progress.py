@@ -2,6 +2,7 @@
 
 import time
 from types import TracebackType
+from typing import Self
 
 import click
 from rich.console import Console
@@ -36,7 +37,7 @@ class Progress:
         self._shown: dict[str, State] = {}
         self._drawn_s = 0.0
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         """Begin to draw."""
         if self._live is not None:
             self._live.__enter__()

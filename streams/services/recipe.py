@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,11 +22,12 @@ PREPARE_TIMEOUT_S = 120
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run: argument vector, directory, and variables added to the environment."""
+    """A program to run. leaves: a file that it writes at a regular stop, and where that file is then moved to."""
 
     argv: list[str]
-    cwd: Path | None = None
-    env: dict[str, str] = field(default_factory=dict)
+    stop_timeout_s: float = 10.0
+    stop_note: str = ""
+    leaves: tuple[Path, Path] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,21 @@ class Place:
 class Recipe(Protocol):
     """One service of the local set."""
 
-    name: str
-    version: str
-    port_names: tuple[str, ...]
-    url_setting: str
-    stop_timeout_s: float
+    @property
+    def name(self) -> str:
+        """Names its data directory and its log."""
+
+    @property
+    def version(self) -> str:
+        """Checked against the version that made the data."""
+
+    @property
+    def port_names(self) -> tuple[str, ...]:
+        """Purposes for which it needs a port."""
+
+    @property
+    def url_setting(self) -> str:
+        """The setting by which clients find it."""
 
     def prepare(self, place: Place, report: Callable[[str], None]) -> None:
         """Fetch, unpack and initialise what is missing. Raises OutcryError."""
@@ -66,9 +77,9 @@ def dying_with_parent(argv: list[str]) -> list[str]:
 
 def run_tool(argv: list[str], what: str, log: Path, env: dict[str, str] | None = None) -> None:
     """Run a program to its end, its output appended to the log. Raises ServiceUnavailable with the last lines if it fails."""
-    with open(log, "ab") as output:
+    with log.open("ab") as output:
         try:
-            code = subprocess.run(
+            code = subprocess.run(  # noqa: S603 - our own argument vectors, no shell
                 dying_with_parent(argv),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -86,7 +97,7 @@ def run_tool(argv: list[str], what: str, log: Path, env: dict[str, str] | None =
 def tail(path: Path, lines: int, since: int = 0) -> list[str]:
     """The last non-empty lines of a log, of what was written after the byte offset `since`; empty when there is no log."""
     try:
-        with open(path, "rb") as handle:
+        with path.open("rb") as handle:
             size = handle.seek(0, os.SEEK_END)
             handle.seek(max(since, size - 65_536) if since <= size else 0)
             text = handle.read().decode(errors="replace")
@@ -121,7 +132,7 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
     """Replace a file in one step; a reader sees the old or the new text, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as handle:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as handle:
         handle.write(text)
     draft.replace(path)
 

@@ -127,7 +127,7 @@ def supervisor_pid(run_dir: Path) -> int | None:
     path = run_dir / "supervisor.lock"
     if not path.exists():
         return None
-    with open(path) as handle:
+    with path.open() as handle:
         try:
             # Shared and non-blocking: two askers must not take each other for a supervisor.
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

