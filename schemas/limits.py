@@ -25,6 +25,10 @@ ACCOUNTS_PER_SHARD_MAX = 16_000_000
 ORDERS_PER_SHARD_MAX = 16_000_000
 """Open orders of one shard: 16M x 256 B = 4 GB."""
 
+DONE_ORDERS_PER_SHARD_MAX = 1 << 20
+"""Orders that are done and still known to their account shard, so that a repeated cl_ord_id gets its first answer:
+1M x 256 B = 268 MB; 10 s of repeats at 100,000 orders/s a shard, hours at a demo's rate. The one done first is forgotten first."""
+
 FRAME_ROWS_MAX = 16_384
 """Commands in a frame: at ~200 B a row of outputs, 3.3 MB, within FRAME_BYTES_MAX with room for sweeps."""
 

@@ -1,0 +1,39 @@
+"""Which order type goes with which time in force: one total table for the reference and the kernels."""
+
+from typing import Final
+
+import numpy as np
+
+from schemas.enums import OrdType, TimeInForce
+from schemas.reject_reasons import Reason
+
+COMBINATIONS: Final[dict[tuple[OrdType, TimeInForce], Reason]] = {
+    (OrdType.LIMIT, TimeInForce.DAY): Reason.NONE,
+    (OrdType.LIMIT, TimeInForce.GTC): Reason.NONE,
+    (OrdType.LIMIT, TimeInForce.IOC): Reason.NONE,
+    (OrdType.MARKET, TimeInForce.DAY): Reason.NONE,
+    (OrdType.MARKET, TimeInForce.GTC): Reason.INVALID_COMBINATION,  # it never rests, so there is nothing to carry over
+    (OrdType.MARKET, TimeInForce.IOC): Reason.NONE,
+}
+"""NONE: goes together. A test shows that every pair of the two enumerations is here."""
+
+
+def combination_reason(ord_type: int, time_in_force: int) -> Reason:
+    """Why the pair is refused (any u1 values), or NONE; the order type is judged first."""
+    if ord_type not in set(OrdType):
+        return Reason.INVALID_ORD_TYPE
+    if time_in_force not in set(TimeInForce):
+        return Reason.INVALID_TIME_IN_FORCE
+    return COMBINATIONS[OrdType(ord_type), TimeInForce(time_in_force)]
+
+
+def _table() -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
+    table = np.full((256, 256), Reason.INVALID_ORD_TYPE, np.uint16)
+    for ord_type in OrdType:
+        table[ord_type] = [combination_reason(ord_type, time_in_force) for time_in_force in range(256)]
+    table.setflags(write=False)
+    return table
+
+
+COMBINATION_TABLE: Final = _table()
+"""Reason of every (ord_type, time_in_force) that two u1 columns can hold; what combination_reason says, for the kernels."""

@@ -1,0 +1,24 @@
+"""The bounds that a shard works within; the numbers are those of schemas.limits, tests take smaller ones."""
+
+from dataclasses import dataclass
+
+from schemas.limits import ACCOUNTS_PER_SHARD_MAX, DONE_ORDERS_PER_SHARD_MAX, OPEN_ORDERS_PER_ACCOUNT_MAX, ORDERS_PER_SHARD_MAX
+
+
+@dataclass(frozen=True)
+class ShardLimits:
+    """Part of a shard's rules: two replicas, or a shard and its replay, must have the same."""
+
+    accounts_max: int = ACCOUNTS_PER_SHARD_MAX
+    orders_max: int = ORDERS_PER_SHARD_MAX
+    """Account shard: open orders. Book shard: resting orders."""
+    open_orders_per_account_max: int = OPEN_ORDERS_PER_ACCOUNT_MAX
+    done_orders_max: int = DONE_ORDERS_PER_SHARD_MAX
+    """Account shard: orders that are done and still known, by order_id and by cl_ord_id; the one that was done first is forgotten first."""
+
+    def as_row(self) -> tuple[int, int, int, int]:
+        """The numbers in the order of the fields, for snapshots."""
+        return self.accounts_max, self.orders_max, self.open_orders_per_account_max, self.done_orders_max
+
+
+DEFAULT_LIMITS = ShardLimits()
