@@ -110,7 +110,9 @@ _NAME_OF_PREFIX: Final[dict[bytes, str]] = {_prefix(name): name for name in FRAM
 def schema_of(data: bytes | None) -> str:
     """Which schema the bytes say they have; raises BadBytes."""
     if not data or len(data) < 10 or data[:2] != MARKER:
-        raise BadBytes(NOT_SINGLE_OBJECT, f"{len(data or b'')} bytes that do not begin with the Avro single-object marker C3 01 and a fingerprint")
+        raise BadBytes(
+            NOT_SINGLE_OBJECT, f"{len(data or b'')} bytes that do not begin with the Avro single-object marker C3 01 and a fingerprint"
+        )
     name = _NAME_OF_PREFIX.get(bytes(data[:10]))
     if name is None:
         raise BadBytes(UNKNOWN_FINGERPRINT, f"schema fingerprint {data[2:10].hex()} is not one of this version's")
@@ -134,7 +136,7 @@ def decode_record(data: bytes) -> tuple[str, dict[str, Any]]:
     body.seek(10)
     try:
         record = fastavro.schemaless_reader(body, _parsed(name), None)
-    except Exception as error:  # noqa: BLE001  fastavro raises EOFError, ValueError, IndexError, UnicodeDecodeError, ... on torn bytes
+    except Exception as error:
         raise BadBytes(TRUNCATED, f"not a whole {name}: {type(error).__name__} {error}") from error
     if body.tell() != len(data):
         raise BadBytes(TRUNCATED, f"{len(data) - body.tell()} bytes are left over behind a whole {name}")

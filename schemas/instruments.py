@@ -77,7 +77,7 @@ class Instrument:
         checks = {
             "tick_size": 0 < tick_minor <= TICK_MINOR_MAX and 0 < lot_minor <= TICK_MINOR_MAX,
             "max_order_qty": 0 < max_lots <= ORDER_QTY_LOTS_MAX,
-            "reference_price": 0 < reference and reference + band <= PRICE_TICKS_MAX,
+            "reference_price": reference > 0 and reference + band <= PRICE_TICKS_MAX,
             "protection_percent": 0 < self.protection_percent < 100,
             "max_notional": 0 < self.max_notional * MINOR_PER_UNIT < 1 << 62,
         }

@@ -36,7 +36,7 @@ def to_decimal(text: str | int | Decimal) -> Decimal:
 
 def to_steps(number: Decimal, step: Decimal) -> int:
     """How many `step` make `number`, exactly; raises NotAMultiple when that is not whole, or is beyond 64 bits."""
-    if abs(number.adjusted()) > 30:   # keeps the division exact within decimal's precision; far beyond every limit
+    if abs(number.adjusted()) > 30:  # keeps the division exact within decimal's precision; far beyond every limit
         raise NotAMultiple(f"{number} is out of range")
     steps = number / step
     if steps != steps.to_integral_value():

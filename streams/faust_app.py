@@ -108,7 +108,9 @@ def claim_for_cluster(data_dir: Path, cluster: str) -> None:
     """
     mark = data_dir / "cluster-id"
     if mark.exists() and (owner := mark.read_text().strip()) != cluster:
-        raise StaleData(f"{data_dir} holds tables of Kafka cluster {owner}, but the broker is {cluster}: delete the directory, or point OUTCRY_HOME elsewhere")
+        raise StaleData(
+            f"{data_dir} holds tables of Kafka cluster {owner}, but the broker is {cluster}: delete the directory, or point OUTCRY_HOME elsewhere"
+        )
     data_dir.mkdir(parents=True, exist_ok=True)
     mark.write_text(cluster)
 

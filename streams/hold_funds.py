@@ -9,9 +9,9 @@ On failure: the process stops; skipping a command would fork the accounts from t
 import hashlib
 
 import numpy as np
-
 from matchers.account_shard import AccountOutput, AccountShard
 from matchers.warm import warm
+
 from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, frame_of
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
@@ -69,7 +69,15 @@ class HoldFunds:
         for book, rows in split_by(out.book_commands["instrument"], self._book_shards):
             emit.frame(BOOK_COMMANDS, book, "book_command_frame", out.book_commands[rows], log_time=self.log_time)
         self._emit_replies(out, emit)
-        emit.frame(ACCOUNT_EVENTS, self._shard, "account_event_frame", out.events, log_time=self.log_time, first_seq=out.first_seq, text=out.event_cl_ord_id)
+        emit.frame(
+            ACCOUNT_EVENTS,
+            self._shard,
+            "account_event_frame",
+            out.events,
+            log_time=self.log_time,
+            first_seq=out.first_seq,
+            text=out.event_cl_ord_id,
+        )
 
     def _emit_replies(self, out: AccountOutput, emit: Emitter) -> None:
         edges = int(np.bitwise_or.reduce(out.reply_mask)) if len(out.reply_mask) else 0

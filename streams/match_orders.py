@@ -10,10 +10,10 @@ import hashlib
 import time
 
 import numpy as np
-
 from matchers.book_shard import BookShard
-from matchers.settlement_reports import reports_of
 from matchers.warm import warm
+
+from matchers.settlement_reports import reports_of
 from schemas.codec import FRAMES, Frame, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable, load_instruments

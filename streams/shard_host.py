@@ -96,7 +96,9 @@ class ShardHost:
         message = event.message
         shard = self._shards.get(message.partition) or self._open(message.partition)
         before = shard.runner.stats()
-        record = Record(message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value)
+        record = Record(
+            message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
+        )
         for output in shard.runner.feed(record):
             shard.unsent.append(await self._send(output))
         shard.unacknowledged.append(event)

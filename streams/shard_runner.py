@@ -53,7 +53,9 @@ class Emitter:
         self._indices: Counter[tuple[str, int]] = Counter()
         self.outputs: list[Output] = []
 
-    def frame(self, topic: Topic, partition: int, schema: str, rows: Rows, *, log_time: int, first_seq: int = 0, text: Rows | None = None) -> None:
+    def frame(
+        self, topic: Topic, partition: int, schema: str, rows: Rows, *, log_time: int, first_seq: int = 0, text: Rows | None = None
+    ) -> None:
         """Emit rows as one frame, or as several where they are too many for one. `first_seq`: of rows[0]; 0 where rows have none."""
         assert schema in topic.schemas, f"{schema} does not belong in {topic.name}"
         source = f"{self._record.topic}/{self._record.partition}"

@@ -24,7 +24,9 @@ def create_topics(settings: Settings) -> list[str]:
     """
     existing = metadata(settings).topics
     wanted = [
-        NewTopic(topic.name, num_partitions=topic.partitions(settings), replication_factor=settings.replication_factor, config=topic.config())
+        NewTopic(
+            topic.name, num_partitions=topic.partitions(settings), replication_factor=settings.replication_factor, config=topic.config()
+        )
         for topic in TOPICS
         if topic.name not in existing
     ]

@@ -1,0 +1,57 @@
+# Two commands do all the set-up: `make demo` runs the exchange, `make test` passes the tests.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# What the environment is made from; a change makes it anew.
+PINS   := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+$(VENV)/.run: $(PINS)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Python 3.11 to 3.13 is needed; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.run ## a simulated trading session through the whole pipeline, reconciled at the end (ARGS="--chaos" for more)
+	$(BIN)/outcry demo $(ARGS)
+
+up: $(VENV)/.run ## start the services and every role of the exchange
+	$(BIN)/outcry up --all
+
+down: $(VENV)/.run ## stop what `make up` started
+	$(BIN)/outcry down
+
+test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for some)
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.dev ## lint, format, types, architecture: what CI runs before the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## write every file in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## print what a unit of work costs: engine, frames through Kafka, edge, sinks (JSON lines)
+	$(BIN)/python tests/bench/bench_engine.py
+	$(BIN)/python tests/bench/bench_pipeline.py
+	$(BIN)/python tests/bench/bench_sinks.py
+	$(BIN)/python tests/bench/bench_edge.py
+
+latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200 and 2,000 orders/s (JSON lines)
+	$(BIN)/python tests/bench/latency.py
+
+clean: ## remove the environment and the data of local sets (stop them first)
+	rm -rf $(VENV) var build *.egg-info
+
+.PHONY: help demo up down test check format bench latency clean
