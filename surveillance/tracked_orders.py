@@ -1,0 +1,188 @@
+"""Know which orders each account has, and lately had, in each instrument; bounded, and a function of the rows alone.
+
+Detectors read it; `TradingWatch` feeds it. An order is kept while it is open, then until its interest has faded (see `interest`), then
+while a detector holds it. Beyond the limit the oldest order is forgotten.
+"""
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from schemas.codec import Rows
+from schemas.enums import Side
+
+BOTH_SIDES: Final = (int(Side.BUY), int(Side.SELL))
+
+ORDER_DTYPE: Final = np.dtype(
+    [
+        ("order_id", "<u8"), ("account", "<u8"), ("instrument", "<u4"), ("side", "u1"), ("rests", "u1"), ("flagged", "u1"), ("faded", "u1"),
+        ("price", "<i8"), ("order_qty", "<i8"), ("leaves_qty", "<i8"), ("traded_qty", "<i8"), ("interest_qty", "<i8"),
+        ("placed_at", "<i8"), ("ended_at", "<i8"),
+    ]
+)  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class TrackedOrder:
+    """One order as the book reported it: ticks, lots, ns. Fields as in ORDER_DTYPE, and `held`: how many episodes refer to it."""
+
+    order_id: int
+    account: int
+    instrument: int
+    side: int
+    rests: int  # 0: MARKET or IOC, which never rest
+    flagged: int  # 1: part of an alert; it counts for nothing any more
+    faded: int  # 1: its interest is over
+    price: int
+    order_qty: int
+    leaves_qty: int  # 0 once it has ended
+    traded_qty: int
+    interest_qty: int
+    placed_at: int
+    ended_at: int  # 0: still open
+    held: int = 0
+
+    def row(self) -> tuple[int, ...]:
+        """A row of ORDER_DTYPE."""
+        return (
+            self.order_id, self.account, self.instrument, self.side, self.rests, self.flagged, self.faded,
+            self.price, self.order_qty, self.leaves_qty, self.traded_qty, self.interest_qty, self.placed_at, self.ended_at,
+        )  # fmt: skip
+
+
+def _per_side() -> dict[int, dict[int, TrackedOrder]]:
+    return {side: {} for side in BOTH_SIDES}
+
+
+@dataclass(slots=True)
+class Holding:
+    """One account in one instrument. open: resting orders by side, in order of entry; interest: lots by side."""
+
+    open: dict[int, dict[int, TrackedOrder]] = field(default_factory=_per_side)
+    interest: dict[int, int] = field(default_factory=lambda: dict.fromkeys(BOTH_SIDES, 0))
+
+    def is_empty(self) -> bool:
+        """Nothing is known of it any more."""
+        return not any(self.open.values()) and not any(self.interest.values())
+
+
+class OrderTracker:
+    """All orders of one book shard that matter.
+
+    Interest of a side = what the account itself wanted to trade there: order_qty of its resting orders that are open or ended less than
+    `interest_ns` ago, and what its MARKET and IOC orders traded in that time (their unfilled rest was never there to be hit).
+    """
+
+    def __init__(self, orders_max: int, interest_ns: int) -> None:
+        self._orders_max = orders_max
+        self._interest_ns = interest_ns
+        self._orders: OrderedDict[int, TrackedOrder] = OrderedDict()
+        self._ended: deque[TrackedOrder] = deque()
+        self._holdings: dict[tuple[int, int], Holding] = {}
+
+    def __len__(self) -> int:
+        return len(self._orders)
+
+    def holding(self, order: TrackedOrder) -> Holding:
+        """The account's side of things; empty if nothing is known."""
+        return self._holdings.get((order.account, order.instrument)) or Holding()
+
+    def get(self, order_id: int) -> TrackedOrder | None:
+        """The order, or None if it is not known (any more)."""
+        return self._orders.get(order_id)
+
+    def place(self, order: TrackedOrder) -> TrackedOrder | None:
+        """Take a new order; returns the order that was forgotten for it, if any."""
+        if order.order_id in self._orders:
+            return None
+        forgotten = self._forget_oldest() if len(self._orders) >= self._orders_max else None
+        self._insert(order)
+        return forgotten
+
+    def trade(self, order: TrackedOrder, qty: int, leaves_qty: int, now: int) -> None:
+        """`qty` lots of the order were executed, `leaves_qty` are left."""
+        order.traded_qty += qty
+        order.leaves_qty = leaves_qty
+        if not order.rests:
+            order.interest_qty += qty
+            # made anew if need be: a MARKET order that has not traded yet is neither open nor interest, so nothing may be known of its account
+            self._holdings.setdefault((order.account, order.instrument), Holding()).interest[order.side] += qty
+        if leaves_qty == 0:
+            self.end(order, now)
+
+    def end(self, order: TrackedOrder, now: int) -> None:
+        """The order left the market."""
+        if order.ended_at:
+            return
+        order.ended_at, order.leaves_qty = now, 0
+        self.holding(order).open[order.side].pop(order.order_id, None)
+        self._ended.append(order)
+
+    def flag(self, order: TrackedOrder) -> None:
+        """The order was part of an alert: from now on it is nobody's genuine interest."""
+        self._drop_interest(order)
+        order.flagged = 1
+
+    def fade(self, now: int) -> None:
+        """Let go of orders whose interest is over at `now`."""
+        horizon = now - self._interest_ns
+        while self._ended and self._ended[0].ended_at < horizon:
+            order = self._ended.popleft()
+            if self._orders.get(order.order_id) is not order:
+                continue  # forgotten before
+            self._drop_interest(order)
+            order.faded = 1
+            self._delete_if_done(order)
+
+    def hold(self, order: TrackedOrder) -> None:
+        """Keep the order until it is released as often as it was held."""
+        order.held += 1
+
+    def release(self, order: TrackedOrder) -> None:
+        """The opposite of hold."""
+        assert order.held > 0
+        order.held -= 1
+        self._delete_if_done(order)
+
+    def snapshot(self) -> dict[str, Rows]:
+        """orders: ORDER_DTYPE rows in order of entry; ended: ids in order of their end."""
+        rows = np.array([order.row() for order in self._orders.values()], ORDER_DTYPE)
+        ended = [order.order_id for order in self._ended if self._orders.get(order.order_id) is order]
+        return {"orders": rows, "ended": np.array(ended, "<u8")}
+
+    def restore(self, arrays: dict[str, Any]) -> None:
+        """Take the state of a snapshot; this tracker must be new. Holds are not part of it: their owners hold again."""
+        assert not self._orders
+        for row in arrays["orders"].tolist():
+            self._insert(TrackedOrder(*row))
+        self._ended.extend(self._orders[order_id] for order_id in arrays["ended"].tolist())
+
+    def _insert(self, order: TrackedOrder) -> None:
+        self._orders[order.order_id] = order
+        holding = self._holdings.setdefault((order.account, order.instrument), Holding())
+        holding.interest[order.side] += order.interest_qty
+        if order.rests and not order.ended_at:
+            holding.open[order.side][order.order_id] = order
+
+    def _forget_oldest(self) -> TrackedOrder:
+        _, order = self._orders.popitem(last=False)
+        self._drop_interest(order)
+        self.holding(order).open[order.side].pop(order.order_id, None)
+        self._delete_holding_if_empty(order)
+        return order
+
+    def _drop_interest(self, order: TrackedOrder) -> None:
+        self.holding(order).interest[order.side] -= order.interest_qty
+        order.interest_qty = 0
+
+    def _delete_if_done(self, order: TrackedOrder) -> None:
+        if order.faded and not order.held and self._orders.get(order.order_id) is order:
+            del self._orders[order.order_id]
+        self._delete_holding_if_empty(order)
+
+    def _delete_holding_if_empty(self, order: TrackedOrder) -> None:
+        key = (order.account, order.instrument)
+        if key in self._holdings and self._holdings[key].is_empty():
+            del self._holdings[key]

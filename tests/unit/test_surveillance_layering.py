@@ -1,0 +1,309 @@
+"""The layering rule: each condition just met and just missed, what is not layering, and what an alert says."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from schemas.codec import FRAMES, decode_record, encode_record
+from schemas.enums import ExecKind, OrdType, Side, TimeInForce
+from schemas.instruments import load_instruments
+from schemas.reject_reasons import Reason
+from surveillance import LayeringParameters, TradingWatch, alert_source
+
+INSTRUMENTS = load_instruments(None)
+RULES = LayeringParameters()
+SECOND = 1_000_000_000
+START = 1_000 * SECOND
+SPOOFER, VICTIM = 7, 8
+BUY, SELL = int(Side.BUY), int(Side.SELL)
+
+
+class Tape:
+    """Rows of one book, written by hand; time in seconds since START."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, int]] = []
+        self._orders: dict[int, dict[str, int]] = {}
+
+    def new(self, at: float, account: int, side: int, price: int, qty: int, **more: int) -> int:
+        """A new order; returns its id."""
+        order_id = len(self._orders) + 1
+        order = {"instrument": 1, "ord_type": OrdType.LIMIT, "time_in_force": TimeInForce.DAY, "side": side, "price": price, **more}
+        self._orders[order_id] = {**order, "account": account, "leaves_qty": qty}
+        self._add(at, kind=ExecKind.NEW, order_id=order_id, account=account, qty=qty, leaves_qty=qty, **order)
+        return order_id
+
+    def trade(self, at: float, order_id: int, contra_order_id: int, qty: int) -> None:
+        """The first order comes in and meets the second one, at its price."""
+        order, contra = self._orders[order_id], self._orders[contra_order_id]
+        for one in (order, contra):
+            one["leaves_qty"] -= qty
+            assert one["leaves_qty"] >= 0
+        self._add(
+            at, kind=ExecKind.TRADE, side=order["side"], instrument=order["instrument"], order_id=order_id, account=order["account"],
+            contra_order_id=contra_order_id, contra_account=contra["account"], price=contra["price"], qty=qty,
+            leaves_qty=order["leaves_qty"], contra_leaves_qty=contra["leaves_qty"], trd_match_id=len(self.rows) + 1,
+        )  # fmt: skip
+
+    def end(self, at: float, order_id: int, kind: int = ExecKind.CANCELED, reason: int = Reason.REQUESTED_BY_CUSTOMER) -> None:
+        """The order leaves the market."""
+        order = self._orders[order_id]
+        more = {name: order[name] for name in ("side", "instrument", "account", "price")}
+        self._add(at, kind=kind, order_id=order_id, reason=reason, qty=order["leaves_qty"], **more)
+        order["leaves_qty"] = 0
+
+    def time(self, at: float) -> None:
+        """Log time goes on."""
+        self._add(at, kind=ExecKind.TIME)
+
+    def array(self) -> Any:
+        """All rows as execution_frame rows."""
+        rows = np.zeros(len(self.rows), FRAMES["execution_frame"].dtype)
+        for index, row in enumerate(self.rows):
+            for name, value in row.items():
+                rows[name][index] = value
+        return rows
+
+    def alerts(self, rules: LayeringParameters = RULES) -> list[dict[str, Any]]:
+        """What a new watch makes of the tape."""
+        return TradingWatch(INSTRUMENTS, rules).apply(self.array(), "executions/0@1")
+
+    def _add(self, at: float, **fields: int) -> None:
+        self.rows.append({**fields, "transact_time": START + round(at * SECOND), "rpt_seq": len(self.rows) + 1})
+
+
+def layered(
+    layers: int = 5, levels: int = 5, layer_qty: int = 100, sold: int = 100, side: int = BUY, cancel_at: float = 2.0, canceled: int | None = None,
+    sell_at: float = 1.0, **sell: int,
+) -> Tape:  # fmt: skip
+    """The scenario: layers on one side at 0 s, a sale of `sold` to the victim at `sell_at`, then the first `canceled` layers canceled."""
+    tape, away = Tape(), -1 if side == BUY else 1
+    ids = [tape.new(0.0, SPOOFER, side, 18_000 + away * (1 + n % levels), layer_qty) for n in range(layers)]
+    other = SELL if side == BUY else BUY
+    resting = tape.new(0.5, VICTIM, side, 18_000, 10_000)
+    genuine = tape.new(sell_at, SPOOFER, other, 18_000, sold, **sell)
+    tape.trade(sell_at, genuine, resting, sold)
+    for order_id in ids[:canceled]:
+        tape.end(cancel_at, order_id)
+    return tape
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_layers_an_execution_on_the_other_side_and_cancels_make_one_alert(side: int) -> None:
+    """The whole pattern, on either side, is exactly one alert, for the account that did it and not for its victim."""
+    alerts = layered(side=side).alerts()
+    assert [(alert["account"], alert["side"], alert["pattern"]) for alert in alerts] == [(SPOOFER, Side(side).name, "LAYERING")]
+
+
+@pytest.mark.parametrize(
+    ("met", "missed"),
+    [
+        pytest.param({"layers": 4, "sold": 50}, {"layers": 3, "levels": 3, "sold": 50}, id="orders_min"),
+        pytest.param({"levels": 3}, {"levels": 2}, id="levels_min"),
+        pytest.param({"sold": 125}, {"sold": 126}, id="imbalance_min"),
+        pytest.param({"sell_at": 30.0, "cancel_at": 31.0}, {"sell_at": 30.000000001, "cancel_at": 31.0}, id="age_ns_max"),
+        pytest.param({"cancel_at": 6.0}, {"cancel_at": 6.000000001}, id="cancel_within_ns"),
+        pytest.param({"layers": 10, "canceled": 9}, {"layers": 10, "canceled": 8}, id="canceled_percent_min"),
+    ],
+)  # fmt: skip
+def test_each_bound_is_inclusive(met: dict[str, Any], missed: dict[str, Any]) -> None:
+    """Just met is an alert, just missed is none."""
+    assert len(layered(**met).alerts()) == 1
+    assert layered(**missed).alerts() == []
+
+
+@pytest.mark.parametrize(("filled", "alerts"), [(50, 1), (51, 0)])
+def test_layers_that_traded_more_than_the_bound_were_meant_to_trade(filled: int, alerts: int) -> None:
+    """Ten percent of 500 entered lots is 50; the layer is canceled for its whole rest, so only the fill ratio decides."""
+    tape = Tape()
+    ids = [tape.new(0.0, SPOOFER, BUY, 17_999 - n, 100) for n in range(5)]
+    tape.trade(0.2, tape.new(0.2, VICTIM, SELL, 17_999, filled), ids[0], filled)
+    tape.trade(1.0, tape.new(1.0, SPOOFER, SELL, 18_000, 50), tape.new(0.5, VICTIM, BUY, 18_000, 50), 50)
+    for order_id in ids:
+        tape.end(2.0, order_id)
+    assert len(tape.alerts()) == alerts
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(ExecKind.EXPIRED, Reason.END_OF_DAY), (ExecKind.CANCELED, Reason.PROTECTION_PRICE)],
+)
+def test_only_a_cancel_by_the_owner_counts(kind: int, reason: int) -> None:
+    """An order that the exchange took out says nothing of its owner's intent."""
+    tape = layered(canceled=0)
+    for order_id in range(1, 6):
+        tape.end(2.0, order_id, kind, reason)
+    assert tape.alerts() == []
+
+
+def test_cancels_without_an_execution_on_the_other_side_are_no_alert() -> None:
+    """Orders may be canceled; only the profit from the other side makes it layering."""
+    tape = Tape()
+    ids = [tape.new(0.0, SPOOFER, BUY, 17_999 - n, 100) for n in range(10)]
+    for order_id in ids:
+        tape.end(1.0, order_id)
+    assert tape.alerts() == []
+
+
+def test_an_execution_of_another_account_or_instrument_does_not_count() -> None:
+    """The evidence is of one account in one instrument."""
+    for more in ({"account": 99}, {"instrument": 2}):
+        tape = layered(canceled=0)
+        rows = tape.rows
+        for row in rows[-2:]:
+            row.update(more)
+        for order_id in range(1, 6):
+            tape.end(2.0, order_id)
+        if "account" in more:
+            assert tape.alerts() == []
+        else:
+            assert TradingWatch(INSTRUMENTS).apply(tape.array(), "executions/0@1") == []
+
+
+def test_the_genuine_order_may_rest_before_the_layers_come() -> None:
+    """A spoofer may be hit by others, lured by the layers: then its order is the contra side of the trade."""
+    tape = Tape()
+    genuine = tape.new(0.0, SPOOFER, SELL, 18_001, 100)
+    ids = [tape.new(0.1, SPOOFER, BUY, 17_999 - n, 100) for n in range(5)]
+    tape.trade(1.0, tape.new(1.0, VICTIM, BUY, 18_001, 100), genuine, 100)
+    for order_id in ids:
+        tape.end(1.5, order_id)
+    assert len(tape.alerts()) == 1
+
+
+def test_an_unfilled_rest_of_an_immediate_order_is_not_own_interest() -> None:
+    """A sell of 10,000 IOC that trades 100 wanted 100 for all that others could see: it does not make the account two-sided."""
+    tape = Tape()
+    ids = [tape.new(0.0, SPOOFER, BUY, 17_999 - n, 100) for n in range(5)]
+    resting = tape.new(0.5, VICTIM, BUY, 18_000, 100)
+    genuine = tape.new(1.0, SPOOFER, SELL, 18_000, 10_000, time_in_force=TimeInForce.IOC)
+    tape.trade(1.0, genuine, resting, 100)
+    tape.end(1.0, genuine, reason=Reason.IMMEDIATE_OR_CANCEL)
+    for order_id in ids:
+        tape.end(1.5, order_id)
+    assert len(tape.alerts()) == 1
+
+
+def test_a_market_maker_on_both_sides_is_never_reported() -> None:
+    """Quotes five levels deep on both sides, is hit on every level, cancels all and quotes again, a hundred times."""
+    tape, at, middle = Tape(), 0.0, 18_000
+    for turn in range(100):
+        quotes = {side: [tape.new(at, 1, side, middle + sign * (1 + n), 200) for n in range(5)] for side, sign in ((BUY, -1), (SELL, 1))}
+        hit = BUY if turn % 2 else SELL
+        at += 0.1
+        taker = tape.new(at, VICTIM, SELL if hit == BUY else BUY, middle, 1_000, ord_type=OrdType.MARKET)
+        for order_id in quotes[hit][: 1 + turn % 5]:
+            tape.trade(at, taker, order_id, 200)
+        tape.end(at, taker, reason=Reason.NO_LIQUIDITY)
+        at += 0.1
+        for side in (hit, BUY + SELL - hit):
+            for order_id in quotes[side]:
+                if side != hit or order_id not in quotes[hit][: 1 + turn % 5]:
+                    tape.end(at, order_id)
+        middle += 1 if hit == SELL else -1
+    assert tape.alerts() == []
+
+
+def test_a_market_maker_hit_before_all_its_quotes_are_in_is_not_reported() -> None:
+    """Its first ask trades while only the bids are there; by the time it quotes again its asks show what it is."""
+    tape = Tape()
+    bids = [tape.new(0.0, 1, BUY, 17_999 - n, 200) for n in range(5)]
+    tape.trade(0.0, tape.new(0.0, 1, SELL, 18_001, 200), tape.new(0.0, VICTIM, BUY, 18_001, 200), 200)
+    for n in range(4):
+        tape.new(0.0, 1, SELL, 18_002 + n, 200)
+    for order_id in bids:
+        tape.end(0.5, order_id)
+    assert tape.alerts() == []
+
+
+def test_one_episode_is_one_alert_and_the_next_one_another() -> None:
+    """The cancels behind the ninetieth percent repeat nothing; new layers and a new execution are a new episode with another id."""
+    tape = Tape()
+    for turn in range(3):
+        ids = [tape.new(turn * 3, SPOOFER, BUY, 17_999 - n, 100) for n in range(20)]
+        resting = tape.new(turn * 3 + 0.5, VICTIM, BUY, 18_000, 50)
+        tape.trade(turn * 3 + 1, tape.new(turn * 3 + 1, SPOOFER, SELL, 18_000, 50), resting, 50)
+        for order_id in ids:
+            tape.end(turn * 3 + 2, order_id)
+    alerts = tape.alerts()
+    assert len(alerts) == 3
+    assert len({alert["alert_id"] for alert in alerts}) == 3
+    assert all(len([one for one in alert["evidence"] if one["role"] == "LAYER"]) == 20 for alert in alerts)
+
+
+def test_layers_on_alternating_sides_do_not_excuse_each_other() -> None:
+    """Flagged layers count for nothing, so a spoofer cannot pass for a market maker by layering the other side next."""
+    tape = Tape()
+    for turn in range(4):
+        side, other, away = (BUY, SELL, -1) if turn % 2 == 0 else (SELL, BUY, 1)
+        ids = [tape.new(turn, SPOOFER, side, 18_000 + away * (1 + n), 500) for n in range(5)]
+        resting = tape.new(turn + 0.1, VICTIM, side, 18_000, 50)
+        tape.trade(turn + 0.2, tape.new(turn + 0.2, SPOOFER, other, 18_000, 50), resting, 50)
+        for order_id in ids:
+            tape.end(turn + 0.5, order_id)
+    assert [alert["side"] for alert in tape.alerts()] == ["BUY", "SELL", "BUY", "SELL"]
+
+
+def test_the_alert_has_the_evidence_and_says_it_in_words() -> None:
+    """Orders, times and quantities are those of the tape; the record is a valid Avro alert."""
+    tape = layered(sold=50)
+    alert = TradingWatch(INSTRUMENTS).apply(tape.array(), alert_source("executions", 1, 77))[0]
+    layer = alert["evidence"][0]
+    assert layer == {
+        "role": "LAYER", "order_id": 1, "side": "BUY", "price": 17_999, "qty": 100, "traded_qty": 0, "placed_at": START, "ended_at": START + 2 * SECOND,
+    }  # fmt: skip
+    execution = alert["evidence"][-1]
+    assert execution == {
+        "role": "EXECUTION", "order_id": 7, "side": "SELL", "price": 18_000, "qty": 50, "traded_qty": 50,
+        "placed_at": START + SECOND, "ended_at": START + SECOND,
+    }  # fmt: skip
+    assert alert["explanation"].startswith(
+        "Account 7 entered 5 buy orders for 500 AAPL at 5 prices from 179.95 to 179.99 within 0.000 s. While 500 of them rested, 10.0 times its "
+        "own sell interest of 50, it sold 50 in 1 trade at 180. Within 1.000 s of its last sell it had canceled 500 of the layered 500 (100.0 %); "
+        "0 (0.0 %) of the orders had been executed."
+    )
+    assert (alert["source"], alert["symbol"], alert["window_start"], alert["window_end"]) == (
+        "executions/1@77",
+        "AAPL",
+        START,
+        START + 2 * SECOND,
+    )
+    assert 0.9 < alert["score"] <= 1.0
+    assert decode_record(encode_record("alert", alert)) == ("alert", alert)
+
+
+def test_what_is_over_is_forgotten() -> None:
+    """Ended orders leave memory once their interest has faded, episodes or not."""
+    tape = layered()
+    tape.end(3.0, 6)
+    tape.time(60.0)
+    tape.new(60.0, 9, BUY, 100, 1)
+    watch = TradingWatch(INSTRUMENTS)
+    assert len(watch.apply(tape.array(), "executions/0@1")) == 1
+    assert watch.stats().orders_tracked == 1
+    assert {name: len(array) for name, array in watch.snapshot().items()} == {
+        "orders": 1, "ended": 0, "episodes": 0, "layers": 0, "executions": 0, "clock": 1,
+    }  # fmt: skip
+
+
+def test_memory_is_bounded_by_forgetting_the_oldest_order() -> None:
+    """With room for 100 orders, ten thousand open ones leave 100; a layer that was forgotten closes its episode without an alert."""
+    rules = replace(RULES, orders_tracked_max=100)
+    tape = layered(canceled=0)
+    for n in range(10_000):
+        tape.new(1.5, 1_000 + n, BUY, 100, 1)
+    for order_id in range(1, 6):
+        tape.end(2.0, order_id)
+    watch = TradingWatch(INSTRUMENTS, rules)
+    assert watch.apply(tape.array(), "executions/0@1") == []
+    assert watch.stats().orders_tracked == 100
+    assert len(watch.snapshot()["episodes"]) == 0
+
+
+def test_an_unknown_order_is_left_out() -> None:
+    """A trade or cancel of an order from before the watch began changes nothing and stops nothing."""
+    tape = layered()
+    watch = TradingWatch(INSTRUMENTS)
+    assert watch.apply(tape.array()[-6:], "executions/0@1") == []
