@@ -8,14 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
 
 from schemas.codec import Frame, Rows, decode_frame
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
 from schemas.errors import OutcryError
 from schemas.settings import Settings
 from streams.services.local_set import LocalSet
+from streams.topics_admin import create_topics
 from topics import DeliveryFailed, OrderProducer
+from topics.catalogue import TOPICS
 from topics.producer import ROW_DTYPE, BufferFull, Undelivered
 
 SHARDS = 3
@@ -33,14 +35,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 def topic(kafka: Settings) -> Iterator[str]:
     """The Kafka address, with a new and empty account.commands."""
     admin = AdminClient({"bootstrap.servers": kafka.kafka_url})
-    for future in admin.create_topics([NewTopic("account.commands", SHARDS, 1)]).values():
-        future.result()
+    create_topics(kafka.model_copy(update={"account_shards": SHARDS}))
     yield kafka.kafka_url
-    for future in admin.delete_topics(["account.commands"]).values():
+    names = [topic.name for topic in TOPICS]
+    for future in admin.delete_topics(names).values():
         future.result()
     deadline = time.monotonic() + 20
-    while "account.commands" in admin.list_topics(timeout=5).topics:
-        assert time.monotonic() < deadline, "the topic is still there"
+    while not admin.list_topics(timeout=5).topics.keys().isdisjoint(names):
+        assert time.monotonic() < deadline, "the topics are still there"
 
 
 def read_frames(kafka_url: str, rows: int) -> dict[int, list[Frame]]:

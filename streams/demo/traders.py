@@ -1,0 +1,255 @@
+"""How the simulated traders behave: makers quote and requote, takers take and sometimes err, one manipulator layers. Seeded, no I/O.
+
+Time is cut into ticks of 50 ms and every tick is a function of the seed alone, so a seed is a session: the same orders in the same order,
+whoever carries them and however fast. (Which of them meet is the market's affair.)
+"""
+
+import random
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from schemas.enums import OrdType, Side, TimeInForce
+from schemas.instruments import Instrument, InstrumentTable
+from schemas.units import MINOR_PER_UNIT
+from streams.demo.bad_orders import BadKind
+
+TICK_S: Final = 0.05
+FIRST_ACCOUNT: Final = 1_001
+MAKERS_PERCENT: Final = 20
+MAKER_TURN_CHANCE: Final = 0.30  # a maker's turn is two orders, so makers send a little under half of all orders
+BAD_CHANCE: Final = 0.03  # of a taker's turns
+RESTING_MAX: Final = 2  # a taker's passive orders; more would look like layers
+EPISODES_AT: Final = (0.3, 0.65)  # of the session
+LAYERS: Final = 6
+LAYER_QTY: Final = 400
+LAYER_FIRST_TICKS: Final = 25  # below the reference price, out of reach of ordinary orders
+BIG_QTY: Final = 50_000  # costs more than anyone's money in every instrument, within the limits of all
+
+
+class Channel(StrEnum):
+    """How a trader's orders reach the exchange."""
+
+    HTTP = "http"
+    TOPIC = "topic"
+
+
+class Role(StrEnum):
+    """What a trader is."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+    MANIPULATOR = "manipulator"
+
+
+@dataclass(frozen=True)
+class Trader:
+    """One account and its owner's habits. `instrument`: the one a maker quotes or the manipulator works in; 0: all."""
+
+    account: int
+    role: Role
+    channel: Channel
+    instrument: int
+    cash: int  # minor units, at the start
+    lots: int  # of every instrument, at the start
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order to send: lots and ticks; `bad` says what is wrong with it on purpose."""
+
+    account: int
+    cl_ord_id: str
+    instrument: int
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_qty: int
+    price: int = 0
+    bad: BadKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """A cancel to send."""
+
+    account: int
+    cl_ord_id: str
+
+
+Action = NewOrder | CancelOrder
+
+
+def recruit(count: int, instruments: InstrumentTable) -> list[Trader]:
+    """`count` traders, at least three: a fifth makers (each instrument gets some), takers, and the last one manipulates."""
+    assert count >= 3
+    numbers = sorted(instruments.by_number)
+    makers = max(1, count * MAKERS_PERCENT // 100)
+    found = []
+    for index in range(count):
+        role = Role.MAKER if index < makers else Role.TAKER
+        # pairs, so that each channel has accounts of every shard
+        channel = Channel.HTTP if index // 2 % 2 == 0 else Channel.TOPIC
+        instrument = numbers[index % len(numbers)] if role is Role.MAKER else 0
+        cash, lots = (2_000_000, 20_000) if role is Role.MAKER else (1_000_000, 4_000)
+        found.append(Trader(FIRST_ACCOUNT + index, role, channel, instrument, cash * MINOR_PER_UNIT, lots))
+    last = found[-1]
+    found[-1] = Trader(last.account, Role.MANIPULATOR, Channel.TOPIC, numbers[0], 2_000_000 * MINOR_PER_UNIT, 4_000)
+    return found
+
+
+@dataclass
+class _Memory:
+    """What a trader remembers: its resting orders, oldest first, and how many orders it has sent."""
+
+    resting: deque[str] = field(default_factory=deque)
+    orders: int = 0
+
+
+class Crowd:
+    """All traders together, acting at `rate` orders a second for `session_s` seconds."""
+
+    def __init__(self, seed: int, traders: list[Trader], instruments: InstrumentTable, rate: float, session_s: float) -> None:
+        self._random = random.Random(seed)  # noqa: S311  a simulation wants to be repeatable, not secret
+        self._prefix = f"demo{seed}"
+        self._instruments = instruments
+        self._rate = rate
+        self._makers = [trader for trader in traders if trader.role is Role.MAKER]
+        self._takers = [trader for trader in traders if trader.role is Role.TAKER]
+        self._memory = {trader.account: _Memory() for trader in traders}
+        self._prices = {one.number: one.price_to_ticks(one.reference_price) for one in instruments}
+        self._anchors = dict(self._prices)
+        self._ticks, self._budget = 0, 0.0
+        manipulators = [trader for trader in traders if trader.role is Role.MANIPULATOR]
+        self._script = deque(
+            step for trader in manipulators for share in EPISODES_AT for step in self._episode(trader, int(share * session_s / TICK_S))
+        )
+
+    def until(self, elapsed_s: float) -> Iterator[Action]:
+        """Everything that is done in the ticks that end by `elapsed_s` and have not been asked for yet."""
+        while (self._ticks + 1) * TICK_S <= elapsed_s:
+            self._ticks += 1
+            self._move_prices()
+            yield from self._manipulate()
+            self._budget += self._rate * TICK_S
+            while self._budget >= 1:
+                for action in self._one_turn():
+                    self._budget -= isinstance(action, NewOrder)
+                    yield action
+
+    # ---- the market as everybody sees it
+
+    def _move_prices(self) -> None:
+        """A random walk of one tick at most, drawn back to where the day began."""
+        for number, price in self._prices.items():
+            pull = (self._anchors[number] - price) / 400
+            step = self._random.random()
+            self._prices[number] = price + (step < 0.25 + pull / 4) - (step > 0.75 + pull / 4)
+
+    # ---- one trader's turn
+
+    def _one_turn(self) -> list[Action]:
+        maker = not self._takers or self._random.random() < MAKER_TURN_CHANCE
+        if maker:
+            return self._quote(self._random.choice(self._makers))
+        return self._take(self._random.choice(self._takers))
+
+    def _quote(self, trader: Trader) -> list[Action]:
+        """Take the old quote out, put a new one in on both sides."""
+        memory = self._memory[trader.account]
+        actions: list[Action] = [CancelOrder(trader.account, one) for one in memory.resting]
+        memory.resting.clear()
+        middle, half = self._prices[trader.instrument], self._random.randint(2, 6)
+        for side, price in ((Side.BUY, middle - half), (Side.SELL, middle + half)):
+            qty = self._random.randint(5, 25) * 10
+            order = self._order(trader, trader.instrument, side, OrdType.LIMIT, TimeInForce.DAY, qty, price)
+            memory.resting.append(order.cl_ord_id)
+            actions.append(order)
+        return actions
+
+    def _take(self, trader: Trader) -> list[Action]:
+        memory, dice = self._memory[trader.account], self._random.random()
+        number = self._random.choice(list(self._prices))
+        side = self._random.choice((Side.BUY, Side.SELL))
+        qty, middle = self._random.randint(1, 60), self._prices[number]
+        if dice < BAD_CHANCE:
+            return [self._bad(trader, number, side, qty, middle)]
+        if dice < 0.30:
+            return [self._order(trader, number, side, OrdType.MARKET, TimeInForce.IOC, qty)]
+        if dice < 0.70:
+            reach = 10 if side == Side.BUY else -10
+            return [self._order(trader, number, side, OrdType.LIMIT, TimeInForce.IOC, qty, middle + reach)]
+        actions: list[Action] = []
+        while len(memory.resting) >= RESTING_MAX:
+            actions.append(CancelOrder(trader.account, memory.resting.popleft()))
+        distance = self._random.randint(1, 12)
+        lifetime = self._random.choice((TimeInForce.DAY, TimeInForce.GTC))
+        order = self._order(
+            trader, number, side, OrdType.LIMIT, lifetime, qty, middle - distance if side == Side.BUY else middle + distance
+        )
+        memory.resting.append(order.cl_ord_id)
+        return [*actions, order]
+
+    def _bad(self, trader: Trader, number: int, side: Side, qty: int, price: int) -> NewOrder:
+        kind = self._random.choice(list(BadKind))
+        limits = self._instruments.by_number[number]
+        above = limits.qty_to_lots(limits.max_order_qty) + 1
+        side = {BadKind.NO_MONEY: Side.BUY, BadKind.NO_SHARES: Side.SELL}.get(kind, side)
+        qty = {BadKind.NO_MONEY: BIG_QTY, BadKind.NO_SHARES: BIG_QTY, BadKind.ABOVE_QUANTITY_LIMIT: above}.get(kind, qty)
+        market = kind is BadKind.MARKET_GTC
+        lifetime = TimeInForce.GTC if market else TimeInForce.DAY
+        return self._order(
+            trader, number, side, OrdType.MARKET if market else OrdType.LIMIT, lifetime, qty, 0 if market else price, bad=kind
+        )
+
+    def _order(
+        self,
+        trader: Trader,
+        instrument: int,
+        side: Side,
+        ord_type: OrdType,
+        time_in_force: TimeInForce,
+        qty: int,
+        price: int = 0,
+        bad: BadKind | None = None,
+    ) -> NewOrder:
+        memory = self._memory[trader.account]
+        memory.orders += 1
+        cl_ord_id = f"{self._prefix}-{trader.account}-{memory.orders}"
+        return NewOrder(trader.account, cl_ord_id, instrument, side, ord_type, time_in_force, qty, price, bad)
+
+    # ---- the manipulator
+
+    def _episode(self, trader: Trader, start: int) -> list[tuple[int, str, Trader]]:
+        """(tick, deed, who): layers at several prices, two sales into the buyers they attract, and the layers are gone."""
+        layers = [(start + number, "layer", trader) for number in range(LAYERS)]
+        sales = [(start + 12, "sell", trader), (start + 18, "sell", trader)]
+        return [*layers, *sales, (start + 26, "withdraw", trader)]
+
+    def _manipulate(self) -> Iterator[Action]:
+        while self._script and self._script[0][0] <= self._ticks:
+            _, deed, trader = self._script.popleft()
+            yield from {"layer": self._layer, "sell": self._sell, "withdraw": self._withdraw}[deed](trader)
+
+    def _layer(self, trader: Trader) -> list[Action]:
+        memory = self._memory[trader.account]
+        price = self._prices[trader.instrument] - LAYER_FIRST_TICKS - 3 * len(memory.resting)
+        order = self._order(trader, trader.instrument, Side.BUY, OrdType.LIMIT, TimeInForce.DAY, LAYER_QTY, price)
+        memory.resting.append(order.cl_ord_id)
+        return [order]
+
+    def _sell(self, trader: Trader) -> list[Action]:
+        return [self._order(trader, trader.instrument, Side.SELL, OrdType.MARKET, TimeInForce.IOC, 60)]
+
+    def _withdraw(self, trader: Trader) -> list[Action]:
+        memory = self._memory[trader.account]
+        actions: list[Action] = [CancelOrder(trader.account, one) for one in memory.resting]
+        memory.resting.clear()
+        return actions
+
+
+def deposits_of(trader: Trader, instruments: list[Instrument]) -> dict[int, int]:
+    """Lots by instrument number that a trader starts with."""
+    return {one.number: trader.lots for one in instruments}
