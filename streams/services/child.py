@@ -156,7 +156,7 @@ class Child:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         command = self._running = self._command()
-        with self._log_path.open("ab") as output:  # noqa: ASYNC230 - a descriptor for the child, nothing is written here
+        with self._log_path.open("ab") as output:
             return await asyncio.create_subprocess_exec(
                 *dying_with_parent(command.argv),
                 stdin=asyncio.subprocess.DEVNULL,

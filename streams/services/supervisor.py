@@ -11,7 +11,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from streams.services.mariadb import MariaDB
 from streams.services.ports import choose
 from streams.services.recipe import Command, Place, Recipe, service_place, write_atomically
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, take_supervisor_lock, write_status
-from streams.services.topics_step import TopicsStep
+from streams.services.topics_step import TopicsStep, create_topics
 from streams.services.valkey import Valkey
 
 ROLE_STOP_TIMEOUT_S = 10.0
@@ -55,18 +56,18 @@ def outcry_command(*arguments: str) -> list[str]:
 
 
 class Supervisor:
-    """Brings what runs to what is wanted. role_command: the program of a role; tests give tiny ones."""
+    """Brings what runs to what is wanted. role_command: the program of a role; topics_work: see TopicsStep."""
 
     def __init__(
         self,
         settings: Settings,
         role_command: Callable[[str], list[str]] = lambda role: outcry_command("worker", role),
-        topics_command: list[str] | None = None,
+        topics_work: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         """settings.home must be absolute: children run with the same environment."""
         self._settings = settings
         self._role_command = role_command
-        self._topics_command = topics_command or outcry_command("topics", "create")
+        self._topics_work = topics_work or partial(create_topics, settings, outcry_command("topics", "create"))
         self._wanted = Wanted(services=())
         self._children: dict[str, Child] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -157,7 +158,7 @@ class Supervisor:
 
     def _start_roles(self) -> None:
         if self._wanted.roles and self._topics is None:
-            self._topics = TopicsStep(self._settings, self._topics_command, self._status_changed)
+            self._topics = TopicsStep(self._settings.log_dir / "topics.log", self._topics_work, self._status_changed)
             self._spawn_task(self._topics.run(self._services_ready, lambda: self._urls.get("kafka_url", "")))
         for role in self._wanted.roles:
             if role not in self._children:

@@ -1,7 +1,7 @@
 """The step between services and roles: see that the local data belongs to this Kafka, then `outcry topics create`."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,23 +17,20 @@ log = structlog.get_logger()
 
 
 class TopicsStep:
-    """Runs once per supervisor; roles wait for it."""
+    """Runs once per supervisor; roles wait for it. work: gets the address of Kafka; an OutcryError of it keeps the roles from starting."""
 
-    def __init__(self, settings: Settings, command: list[str], changed: Callable[[], None]) -> None:
-        """command: what creates the topics; must be idempotent."""
-        self._settings, self._command, self._changed = settings, command, changed
-        self._log_path = settings.log_dir / "topics.log"
-        self.status = ChildStatus("topics", "step", since=now(), log=str(self._log_path))
+    def __init__(self, log_path: Path, work: Callable[[str], Awaitable[None]], changed: Callable[[], None]) -> None:
+        """Nothing runs before `run`."""
+        self._work, self._changed = work, changed
+        self.status = ChildStatus("topics", "step", since=now(), log=str(log_path))
         self.done = asyncio.Event()
 
-    async def run(self, services_ready: Callable[[], object], kafka_url: Callable[[], str]) -> None:
-        """services_ready: gives an awaitable; kafka_url: asked only after that."""
-        await services_ready()  # type: ignore[misc]
+    async def run(self, services_ready: Callable[[], Awaitable[None]], kafka_url: Callable[[], str]) -> None:
+        """kafka_url: asked only when the services are ready."""
+        await services_ready()
         self._set(State.STARTING, "")
         try:
-            cluster = await probes.kafka_cluster_id(kafka_url())
-            check_cluster(self._settings.data_dir, cluster)
-            await asyncio.to_thread(run_tool, self._command, "`outcry topics create`", self._log_path)
+            await self._work(kafka_url())
         except OutcryError as error:
             log.error("topics.failed", reason=str(error))  # noqa: TRY400 - the reason is the news, not our stack
             self._set(State.FAILED, str(error))
@@ -44,6 +41,12 @@ class TopicsStep:
     def _set(self, state: State, message: str) -> None:
         self.status = replace(self.status, state=state, message=message, since=now(), well=state is State.READY)
         self._changed()
+
+
+async def create_topics(settings: Settings, command: list[str], kafka_url: str) -> None:
+    """The work of the step in earnest. command: creates the topics and is idempotent. Raises OutcryError."""
+    check_cluster(settings.data_dir, await probes.kafka_cluster_id(kafka_url))
+    await asyncio.to_thread(run_tool, command, "`outcry topics create`", settings.log_dir / "topics.log")
 
 
 def check_cluster(data_dir: Path, cluster_id: str) -> None:
