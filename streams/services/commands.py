@@ -14,7 +14,7 @@ from schemas.settings import Settings
 from streams.__main__ import settings_of
 from streams.services import probes
 from streams.services.doctor import examine
-from streams.services.local_set import URL_SETTINGS, LocalSet
+from streams.services.local_set import URL_SETTINGS, LocalSet, external_urls
 from streams.services.progress import Progress, status_table
 from streams.services.state import SERVICES, ChildStatus, SetStatus, State
 
@@ -46,10 +46,13 @@ def up(ctx: click.Context, all_roles: bool, roles: tuple[str, ...], services: tu
             started = local.start(services or SERVICES, wanted_roles, brokers, watch=progress)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
-    connected = local.connected_settings()
-    asyncio.run(_verify_external(connected, services or SERVICES, local))
+    for setting, url in external_urls(services or SERVICES).items():
+        click.echo(f"{setting.removesuffix('_url')} answers at {probes.without_password(url)}; it is not ours to start or stop")
+    running = local.status()
+    if running is None:
+        return
     click.echo(f"the set in {local.settings.home} {'is up' if started else 'was up already'}:")
-    _show(local.status())
+    _show(running)
     click.echo("`outcry status` shows it, `outcry down` stops it" if not foreground else "Ctrl-C stops it")
     if foreground:
         _stay(local)
@@ -124,24 +127,6 @@ async def _answer(probe: probes.Probe, url: str) -> str:
         return await probes.ask(probe, url)
     except ServiceUnavailable as error:
         return f"no: {error}"
-
-
-async def _verify_external(settings: Settings, services: tuple[str, ...], local: LocalSet) -> None:
-    """Raises ServiceUnavailable for a server named by the environment that does not answer."""
-    found = local.status()
-    for name in services:
-        setting = URL_SETTINGS[name]
-        if found is None or name not in found.wanted.services:
-            url = getattr(settings, setting)
-            try:
-                click.echo(
-                    f"{setting.removesuffix('_url')} at {probes.without_password(url)}: {await probes.ask(probes.PROBES[setting], url)}"
-                )
-            except ServiceUnavailable as error:
-                raise ServiceUnavailable(
-                    f"OUTCRY_{setting.upper()} names {probes.without_password(url)}, which does not answer: {error}. "
-                    f"Start that server, or unset the variable to have one started here"
-                ) from error
 
 
 def _show(found: SetStatus | None, answers: dict[str, str] | None = None) -> None:

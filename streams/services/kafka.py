@@ -50,6 +50,9 @@ PROPERTIES = {
     "log.cleaner.threads": 1,
     "log.cleaner.backoff.ms": 5_000,
     "controlled.shutdown.enable": "true",
+    # A killed broker may register again only when its former session has ended: 9 s by default.
+    "broker.session.timeout.ms": 3_000,
+    "broker.heartbeat.interval.ms": 500,
 }
 
 

@@ -4,19 +4,22 @@ with LocalSet(settings).running(services=("kafka", "valkey")) as settings:
     ...  # settings.kafka_url and settings.redis_url answer
 """
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
-from streams.services import platform_check
+from streams.services import platform_check, probes
 from streams.services.recipe import tail
 from streams.services.state import (
     SERVICES,
@@ -75,15 +78,17 @@ class LocalSet:
     ) -> bool:
         """Bring up services and roles, in addition to what runs; returns when everything answers.
 
-        A service whose OUTCRY_*_URL is set in the environment is not started. Returns True if anything was started.
-        Raises StartFailed; what this call had started is stopped then, also on KeyboardInterrupt.
+        A service whose OUTCRY_*_URL is set in the environment is not started, only asked. Returns True if anything was started.
+        Raises ServiceUnavailable if that server does not answer, StartFailed if something does not start; what this call had started is stopped then, also on KeyboardInterrupt.
         """
-        external = {setting: os.environ[PREFIX + setting.upper()] for setting in URL_SETTINGS.values()
-                    if os.environ.get(PREFIX + setting.upper())}  # fmt: skip
+        external = external_urls(services)
+        verify_external(external)
         own = tuple(name for name in services if URL_SETTINGS[name] not in external)
         if own:
             platform_check.require()
         before = read_wanted(self.settings.run_dir) if self.running_pid() else None
+        if before is None and not own and not roles:
+            return False
         wanted = _united(before, Wanted(own, roles, brokers, external))
         if before == wanted:
             self._wait_ready(wanted, watch, timeout_s)
@@ -124,10 +129,9 @@ class LocalSet:
 
     def connected_settings(self) -> Settings:
         """The settings with the addresses of the running set."""
-        import json
-
-        urls = json.loads((self.settings.run_dir / "services.json").read_text())
-        return self.settings.model_copy(update=urls)
+        path = self.settings.run_dir / "services.json"
+        running = json.loads(path.read_text()) if path.exists() else {}
+        return self.settings.model_copy(update={**running, **external_urls(SERVICES)})
 
     # -- how
 
@@ -187,6 +191,26 @@ class LocalSet:
                 waiting = [child for child in status.children if child.state is not State.READY] if status else []
                 raise StartFailed(f"not ready after {timeout_s:g} s:\n" + "\n".join(map(describe_failure, waiting)))
             time.sleep(POLL_S)
+
+
+def external_urls(services: tuple[str, ...]) -> dict[str, str]:
+    """Addresses of servers that the environment names, by setting; not those of a running set."""
+    settings = [URL_SETTINGS[name] for name in services]
+    return {setting: url for setting in settings if (url := os.environ.get(PREFIX + setting.upper()))}
+
+
+def verify_external(urls: dict[str, str]) -> None:
+    """Ask each server. Raises ServiceUnavailable for the first that does not answer, naming its variable."""
+    for setting, url in urls.items():
+        try:
+            # In a thread of its own: the caller may be inside an event loop (a test, the demo).
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(asyncio.run, probes.ask(probes.PROBES[setting], url)).result()
+        except ServiceUnavailable as error:
+            raise ServiceUnavailable(
+                f"{PREFIX}{setting.upper()} names {probes.without_password(url)}, which does not answer: {error}. "
+                f"Start that server, or unset the variable to have one started here"
+            ) from error
 
 
 def _united(before: Wanted | None, more: Wanted) -> Wanted:
