@@ -1,0 +1,130 @@
+"""The account views of one edge: registering an account with its shard, feeding the views, telling the account's sockets.
+
+An account is registered when it is first asked for; from then on its shard sends every event of it to this edge's partition of
+edge.replies. After a gap (`forget_all`) everything is rebuilt by registering again.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from edge.account_view import AccountView, ReplyRow, TradeUpdate
+from edge.command_frames import Command
+from edge.command_producer import CommandProducer, QueueFull
+from edge.errors import refusal, unavailable
+from edge.limits import ACCOUNT_VIEWS_MAX
+from edge.pending_requests import Answer, PendingRequests
+from schemas.enums import AccountEventKind, CommandKind
+
+
+class UpdateListener(Protocol):
+    """A socket that wants an account's trade updates."""
+
+    def tell_nowait(self, update: TradeUpdate) -> None:
+        """Queue the update; never blocks."""
+
+    def restart_nowait(self) -> None:
+        """Updates may have been missed: end the connection so that the client reads its orders again."""
+
+
+class Accounts:
+    """Views by account, and the way to ask a shard for something."""
+
+    def __init__(self, pending: PendingRequests, clock_ns: Callable[[], int]) -> None:
+        self.pending = pending
+        self.producer: CommandProducer | None = None
+        """None until Kafka has been reached."""
+        self._clock_ns = clock_ns
+        self._views: OrderedDict[int, AccountView] = OrderedDict()
+        self._arriving: dict[int, tuple[AccountView, asyncio.Task[AccountView]]] = {}
+        self._listeners: dict[int, set[UpdateListener]] = {}
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    async def decide(self, kind: CommandKind, account: int, **fields: int | bytes) -> Answer:
+        """Send one command and wait for its shard's answer. Raises TimeoutError, or ApiError 503 where it was certainly not sent."""
+        now = self._clock_ns()
+        command = Command(kind, account, self.pending.next_request_id(), now, **fields)  # type: ignore[arg-type]  # names are Command's own
+        if self.producer is None:
+            raise unavailable("the exchange's log (Kafka) is not reachable; nothing was sent")
+        try:
+            self.producer.enqueue_nowait(command)
+        except QueueFull:
+            raise unavailable("too many requests are waiting for the exchange's log (Kafka); nothing was sent") from None
+        return await self.pending.wait_for(command)
+
+    async def view(self, account: int) -> AccountView:
+        """The account's live view; registers the account first if need be. Raises ApiError."""
+        view = self._views.get(account)
+        if view is not None:
+            self._views.move_to_end(account)
+            return view
+        if account not in self._arriving:
+            fresh = AccountView(account)
+            self._arriving[account] = fresh, asyncio.create_task(self._register(fresh), name=f"register-{account}")
+        # shielded: others may wait for the same registration
+        return await asyncio.shield(self._arriving[account][1])
+
+    def live_view(self, account: int) -> AccountView | None:
+        """The account's view if it is registered already."""
+        return self._views.get(account)
+
+    def listen(self, account: int, listener: UpdateListener) -> None:
+        """Send the account's updates to the listener from now on."""
+        self._listeners.setdefault(account, set()).add(listener)
+
+    def stop_listening(self, account: int, listener: UpdateListener) -> None:
+        """No more updates to the listener."""
+        listeners = self._listeners.get(account, set())
+        listeners.discard(listener)
+        if not listeners:
+            self._listeners.pop(account, None)
+
+    def take_rows(self, rows: Iterator[tuple[ReplyRow, str]]) -> int:
+        """Rows of edge.replies in their order: views first, then who asked, then the account's sockets. Returns answered requests."""
+        answered = 0
+        for row, cl_ord_id in rows:
+            view = self._views.get(row.account)
+            update = None
+            if view is not None:
+                update = view.apply(row, cl_ord_id)
+            elif row.account in self._arriving:
+                update = self._arriving[row.account][0].apply(row, cl_ord_id)
+                if row.kind == AccountEventKind.SESSION_REGISTERED:
+                    # live from this very row on: the next row of the same frame may already be an event
+                    self._keep(self._arriving.pop(row.account)[0])
+            if row.request_id:
+                answered += self.pending.answer(row, cl_ord_id)
+            if update is not None:
+                for listener in self._listeners.get(row.account, ()):
+                    listener.tell_nowait(update)
+        return answered
+
+    def forget_all(self) -> None:
+        """Rows may have been missed: drop every view (they are registered again on demand) and restart their sockets."""
+        self._views.clear()
+        for listeners in self._listeners.values():
+            for listener in tuple(listeners):
+                listener.restart_nowait()
+
+    def _keep(self, view: AccountView) -> None:
+        self._views[view.account] = view
+        while len(self._views) > ACCOUNT_VIEWS_MAX:
+            idle = next((account for account in self._views if account not in self._listeners), None)
+            if idle is None:
+                return
+            del self._views[idle]
+
+    async def _register(self, fresh: AccountView) -> AccountView:
+        account = fresh.account
+        try:
+            answer = await self.decide(CommandKind.REGISTER_SESSION, account)
+        except TimeoutError:
+            raise unavailable("the account's shard does not answer; nothing was done") from None
+        finally:
+            self._arriving.pop(account, None)
+        if answer.row.kind == AccountEventKind.SESSION_REJECTED:
+            raise refusal(answer.row.reason)
+        return self._views.get(account, fresh)

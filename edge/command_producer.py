@@ -1,0 +1,124 @@
+"""Gather commands into frames and append them to account.commands, one frame of a shard on the way at a time.
+
+An idle edge waits GATHER_MS for company and sends; under load the next frame grows while the one before it travels, so batches are
+as large as the load makes them, and the order of a shard's commands is the order in which they were enqueued.
+
+On failure: commands wait (bounded by QUEUED_COMMANDS_MAX, then `enqueue_nowait` refuses); one whose asker has timed out meanwhile is
+never sent. The producer is idempotent and retries inside the client, so a frame is in the log once or, if it could not be sent, not at all.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from edge.command_frames import Command, encode_commands
+from edge.limits import GATHER_MS, QUEUED_COMMANDS_MAX
+from schemas.limits import FRAME_ROWS_MAX
+from topics.catalogue import ACCOUNT_COMMANDS
+from topics.partitioning import account_shard
+
+log = structlog.get_logger(__name__)
+
+
+class QueueFull(Exception):
+    """A shard has as many commands waiting as it may; the caller answers 503."""
+
+
+@dataclass(frozen=True)
+class ProducerStats:
+    """Counts since start, and what waits now."""
+
+    frames: int
+    commands: int
+    failures: int
+    queued: int
+
+
+class CommandProducer:
+    """Feeds every account shard. `started` producer given; `on_failure(command, error)` is called for each command that was not sent."""
+
+    def __init__(
+        self,
+        producer: AIOKafkaProducer,
+        shards: int,
+        source: str,
+        reply_partition: int,
+        clock_ns: Callable[[], int],
+        on_failure: Callable[[Command, Exception], None],
+    ) -> None:
+        self._producer = producer
+        self._source = source
+        self._reply_partition = reply_partition
+        self._clock_ns = clock_ns
+        self._on_failure = on_failure
+        self._queues: list[deque[Command]] = [deque() for _ in range(shards)]
+        self._wake = [asyncio.Event() for _ in range(shards)]
+        self._number = 0
+        self._commands = 0
+        self._failures = 0
+        self._closing = False
+        self._tasks = [asyncio.create_task(self._feed(shard), name=f"commands-{shard}") for shard in range(shards)]
+
+    @property
+    def shards(self) -> int:
+        """Partitions of account.commands."""
+        return len(self._queues)
+
+    @property
+    def tasks(self) -> list["asyncio.Task[None]"]:
+        """They end only when closed; one that ends before is a fault of ours."""
+        return self._tasks
+
+    def stats(self) -> ProducerStats:
+        """Counts now."""
+        return ProducerStats(self._number, self._commands, self._failures, sum(map(len, self._queues)))
+
+    def enqueue_nowait(self, command: Command) -> None:
+        """Put the command behind the others of its shard; raises QueueFull."""
+        shard = account_shard(command.account, len(self._queues))
+        queue = self._queues[shard]
+        if len(queue) >= QUEUED_COMMANDS_MAX or self._closing:
+            raise QueueFull
+        queue.append(command)
+        self._wake[shard].set()
+
+    async def close(self, timeout_s: float) -> None:
+        """Refuse new commands, send what waits, stop; gives up after the timeout."""
+        self._closing = True
+        for event in self._wake:
+            event.set()
+        _, late = await asyncio.wait(self._tasks, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _feed(self, shard: int) -> None:
+        queue, wake = self._queues[shard], self._wake[shard]
+        while True:
+            if not queue:
+                if self._closing:
+                    return
+                wake.clear()
+                await wake.wait()
+                await asyncio.sleep(GATHER_MS / 1000)
+                continue
+            batch = [c for c in (queue.popleft() for _ in range(min(len(queue), FRAME_ROWS_MAX))) if not c.abandoned]
+            if batch:
+                await self._send(shard, batch)
+
+    async def _send(self, shard: int, batch: list[Command]) -> None:
+        number, self._number = self._number, self._number + 1
+        data = encode_commands(batch, self._source, number, self._reply_partition, self._clock_ns())
+        try:
+            await self._producer.send_and_wait(ACCOUNT_COMMANDS.name, data, partition=shard)
+            self._commands += len(batch)
+        except KafkaError as error:
+            self._failures += 1
+            log.warning("commands_not_sent", shard=shard, commands=len(batch), error=repr(error))
+            for command in batch:
+                self._on_failure(command, error)

@@ -1,0 +1,79 @@
+"""Every bound of the edge, with its unit and arithmetic. Reaching one is answered with a named error, never with silence."""
+
+from typing import Final
+
+GATHER_MS: Final = 1
+"""A command waits this long for company; while its shard's frame before it is on the way, the next one grows (about one round trip, 1-3 ms)."""
+
+QUEUED_COMMANDS_MAX: Final = 20_000
+"""Commands of one shard that wait for Kafka: ten seconds at the goal of 2,000 requests/s, ~10 MB. Beyond it the edge answers 503 with Retry-After."""
+
+BODY_BYTES_MAX: Final = 64 << 10
+"""An order's JSON is ~300 bytes; the rest is room."""
+
+BODY_TIMEOUT_S: Final = 10.0
+"""A client has so long to send the body it announced."""
+
+NUMBER_DIGITS_MAX: Final = 24
+"""Digits of a number in a request: 2^62 has 19, plus decimals; few enough that division by the step stays exact in 28 digits."""
+
+RATE_LIMIT_PER_MINUTE: Final = 300_000
+"""Requests of one API key a minute: generous (Alpaca: 200); 5,000/s of one key is beyond the goal of one edge."""
+
+SESSION_TTL_S: Final = 60.0
+"""An API key is looked up again after this long, so a withdrawn key works for at most so long."""
+
+SESSIONS_MAX: Final = 100_000
+"""API keys remembered; ~1 KB each."""
+
+ACCOUNT_VIEWS_MAX: Final = 50_000
+"""Accounts materialised in one edge; the least recently asked one without a socket is forgotten and registered again when needed."""
+
+DONE_ORDERS_PER_VIEW_MAX: Final = 500
+"""Done orders kept in memory for one account; Alpaca's largest page. Older ones come from MySQL."""
+
+ORDERS_PAGE_DEFAULT: Final = 50
+ORDERS_PAGE_MAX: Final = 500
+"""GET /v2/orders, as at Alpaca."""
+
+ALERTS_PAGE_MAX: Final = 500
+
+SOCKET_QUEUE_MESSAGES_MAX: Final = 2_048
+"""Messages that wait for one slow WebSocket: ~1 MB at 500 B each. The next one ends the connection with error 407."""
+
+SOCKET_MESSAGE_BYTES_MAX: Final = 64 << 10
+"""What a client may send in one WebSocket message."""
+
+SOCKETS_MAX: Final = 20_000
+"""Open WebSockets of one edge; beyond it a market-data client gets error 406."""
+
+MESSAGES_PER_ARRAY_MAX: Final = 1_000
+"""Resumed trades in one WebSocket message: ~200 KB, below the 1 MiB that common clients take."""
+
+SUBSCRIPTIONS_MAX: Final = 20_000
+"""Names in one subscription; beyond it error 405."""
+
+AUTHENTICATION_TIMEOUT_S: Final = 10.0
+"""A WebSocket has so long to authenticate; then error 404 and goodbye."""
+
+HEARTBEAT_S: Final = 30.0
+"""WebSocket ping; a peer that does not answer is dropped."""
+
+TRADES_KEPT_PER_SYMBOL: Final = 20_000
+"""Trades that a client may resume over: at 1,000 trades/s of one symbol, 20 s; ~600 B each, 12 MB a busy symbol."""
+
+BARS_KEPT_PER_SYMBOL: Final = 480
+"""Minutes: a trading day."""
+
+BOOK_LEVELS_SHOWN: Final = 20
+"""Levels a side in a page's first picture of a book."""
+
+MARKET_DATA_REPLAY_MS: Final = 60 * 60_000
+"""At start market.data is read from so long ago: rebuilds last prices, bars and the resume rings within seconds.
+A price level that has not changed for longer is not seen until it changes."""
+
+LAG_READY_MAX: Final = 5_000
+"""Records of market.data behind the log's end with which an edge still calls itself ready."""
+
+SHUTDOWN_GRACE_S: Final = 5.0
+"""Open requests and the last frames have so long to finish."""

@@ -1,0 +1,39 @@
+"""What the edge measures, as Prometheus metrics of one registry."""
+
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_LATENCY_S: Final = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """One instance an edge process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("outcry_edge_requests", "HTTP requests answered", ["method", "route", "status"], registry=self.registry)
+        self.decision = Histogram(
+            "outcry_edge_decision_seconds", "from reading a command to its shard's decision", buckets=_LATENCY_S, registry=self.registry
+        )
+        self.update_delay = Histogram(
+            "outcry_edge_reply_delay_seconds", "from the shard's log time to the reply here", buckets=_LATENCY_S, registry=self.registry
+        )
+        self.timeouts = Counter("outcry_edge_decision_timeouts", "commands without a decision in time", registry=self.registry)
+        self.replies = Counter("outcry_edge_reply_rows", "rows read from edge.replies", registry=self.registry)
+        self.messages = Counter("outcry_edge_socket_messages", "messages queued for WebSockets", ["stream"], registry=self.registry)
+        self.slow = Counter("outcry_edge_slow_sockets", "WebSockets closed because they did not read", ["stream"], registry=self.registry)
+        self._requests_by: dict[tuple[str, str, int], Counter] = {}
+
+    def count_request(self, method: str, route: str, status: int) -> None:
+        """Count one answer; `route` is the pattern, never the path."""
+        key = method, route, status
+        counter = self._requests_by.get(key)
+        if counter is None:
+            counter = self._requests_by[key] = self.requests.labels(method, route, str(status))
+        counter.inc()
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when it is asked for."""
+        Gauge(f"outcry_edge_{name}", text, registry=self.registry).set_function(read)

@@ -1,0 +1,144 @@
+"""Alerts for analysts: GET /surveillance/alerts, /surveillance/alerts/{id}, and the page that shows them.
+
+With an admin key set, it is asked as header X-Admin-Key, or once as ?key= which becomes a cookie. Without one, only a browser on this
+machine is served: both the peer's address and the Host it asked for must be loopback, so neither a proxy nor a rebound name gets in.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+from typing import Any, Final
+
+from aiohttp import web
+from yarl import URL
+
+from edge.errors import FORBIDDEN, NOT_AUTHORIZED, ApiError, bad_parameter, not_found, unavailable
+from edge.history import AlertFilter
+from edge.http import json_response
+from edge.limits import ALERTS_PAGE_MAX
+from edge.pages import page
+from edge.state import EdgeState, state_of
+from edge.timestamps import rfc3339_or_none
+from schemas.errors import ServiceUnavailable
+from schemas.ids import account_uuid, order_uuid
+from schemas.instruments import Instrument
+
+COOKIE: Final = "outcry_admin"
+
+
+def _cookie_of(key: str) -> str:
+    return hashlib.sha256(b"outcry-admin-cookie:" + key.encode()).hexdigest()
+
+
+def check_analyst(request: web.Request) -> None:
+    """Raises ApiError unless the request may see alerts."""
+    key = state_of(request).settings.admin_key
+    if not key:
+        if not (_is_loopback(request.remote or "") and _is_loopback(request.url.host or "")):
+            raise ApiError(403, FORBIDDEN, "surveillance is open on this machine only; set OUTCRY_ADMIN_KEY to allow others with a key")
+        return
+    given = request.headers.get("X-Admin-Key", "")
+    cookie = request.cookies.get(COOKIE, "")
+    if not (hmac.compare_digest(given.encode(), key.encode()) or hmac.compare_digest(cookie.encode(), _cookie_of(key).encode())):
+        raise ApiError(401, NOT_AUTHORIZED, "surveillance needs the admin key: header X-Admin-Key, or open the page once with ?key=")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def surveillance_page(request: web.Request) -> web.StreamResponse:
+    """The analyst's page; ?key= becomes a cookie and leaves the address bar."""
+    key = state_of(request).settings.admin_key
+    given = request.query.get("key", "")
+    if key and given and hmac.compare_digest(given.encode(), key.encode()):
+        response = web.Response(status=303, headers={"Location": str(URL(request.path))})
+        response.set_cookie(COOKIE, _cookie_of(key), httponly=True, samesite="Strict", path="/surveillance", secure=request.secure)
+        return response
+    check_analyst(request)
+    return page("surveillance.html")
+
+
+async def get_alerts(request: web.Request) -> web.Response:
+    """Newest first; filters pattern, symbol, account; limit."""
+    check_analyst(request)
+    state = state_of(request)
+    query = request.query
+    limit, account = _whole(query.get("limit", "100"), "limit"), _whole(query.get("account", "0"), "account")
+    if not 1 <= limit <= ALERTS_PAGE_MAX:
+        raise bad_parameter(f"limit must be 1 to {ALERTS_PAGE_MAX}")
+    symbol = query.get("symbol", "")
+    if symbol and symbol not in state.instruments.by_symbol:
+        raise bad_parameter("symbol is not known")
+    number = state.instruments.by_symbol[symbol].number if symbol else 0
+    wanted = AlertFilter(limit, query.get("pattern", ""), number, account)
+    try:
+        alerts = await state.history.alerts(wanted)
+    except ServiceUnavailable:
+        raise unavailable("alerts cannot be read at the moment (MySQL is not reachable)") from None
+    return json_response([alert_json(alert, state) for alert in alerts])
+
+
+async def get_alert(request: web.Request) -> web.Response:
+    """One alert by its id."""
+    check_analyst(request)
+    state = state_of(request)
+    try:
+        alert = await state.history.alert(request.match_info["alert_id"])
+    except ServiceUnavailable:
+        raise unavailable("alerts cannot be read at the moment (MySQL is not reachable)") from None
+    if alert is None:
+        raise not_found("alert not found")
+    return json_response(alert_json(alert, state))
+
+
+def _whole(text: str, name: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise bad_parameter(f"{name} must be a whole number")
+    return int(text)
+
+
+def alert_json(alert: dict[str, Any], state: EdgeState) -> dict[str, Any]:
+    """A record of alert.avsc with prices, quantities and times as people read them; ids also as the API shows them."""
+    instrument = state.instruments.by_number[alert["instrument"]]
+    return {
+        "alert_id": alert["alert_id"],
+        "pattern": alert["pattern"],
+        "symbol": instrument.symbol,
+        "account": alert["account"],
+        "account_id": account_uuid(alert["account"]),
+        "side": alert["side"].lower(),
+        "score": alert["score"],
+        "explanation": alert["explanation"],
+        "window_start": rfc3339_or_none(alert["window_start"]),
+        "window_end": rfc3339_or_none(alert["window_end"]),
+        "detected_at": rfc3339_or_none(alert["detected_at"]),
+        "source": alert["source"],
+        "evidence": [_evidence_json(one, instrument) for one in alert["evidence"]],
+    }
+
+
+def _evidence_json(evidence: dict[str, Any], instrument: Instrument) -> dict[str, Any]:
+    return {
+        "role": evidence["role"],
+        "order_id": order_uuid(evidence["order_id"]),
+        "order_number": evidence["order_id"],
+        "side": str(evidence["side"]).lower(),
+        "price": instrument.price_text(evidence["price"]),
+        "qty": instrument.qty_text(evidence["qty"]),
+        "traded_qty": instrument.qty_text(evidence["traded_qty"]),
+        "placed_at": rfc3339_or_none(evidence["placed_at"]),
+        "ended_at": rfc3339_or_none(evidence["ended_at"]),
+    }
+
+
+ROUTES: Final = (
+    web.get("/surveillance", surveillance_page),
+    web.get("/surveillance/alerts", get_alerts),
+    web.get("/surveillance/alerts/{alert_id}", get_alert),
+)
