@@ -1,0 +1,81 @@
+"""Where audit documents go: index names, templates, explicit mappings. Pure.
+
+One index a stream and day of log time, so that retention is deleting indices. No data streams: their backing index depends on when a
+document arrives, and the same document must meet itself in the same index. Identifiers are keywords: they are looked up, never
+computed with, and a refused request may carry any 64 bits, more than `long` takes. Prices: `price` in ticks, and a double for display.
+"""
+
+from typing import Any, Final
+
+TEMPLATE_VERSION: Final = 1
+EXECUTIONS, ACCOUNT_EVENTS, ALERTS = "audit-executions", "audit-account-events", "audit-alerts"
+
+_KEYWORD: Final = {"type": "keyword"}
+_LONG: Final = {"type": "long"}
+_TIME: Final = {"type": "date_nanos"}
+# a quantity is read with its document; it needs no index of its own, only what sums and sorts use
+_AMOUNT: Final = {"type": "long", "index": False}
+_DISPLAY: Final = {"type": "double", "index": False}
+
+_ORIGIN: Final[dict[str, Any]] = {
+    "topic": _KEYWORD, "partition": {"type": "integer"}, "offset": _LONG, "seq": _LONG,
+    "source": _KEYWORD, "source_offset": _LONG, "transact_time": _TIME,
+}  # fmt: skip
+_WORDS: Final = dict.fromkeys(("kind", "symbol", "side", "ord_type", "time_in_force", "reason"), _KEYWORD)
+
+_PROPERTIES: Final[dict[str, dict[str, Any]]] = {
+    EXECUTIONS: {
+        **_ORIGIN, **_WORDS, "phase": _KEYWORD, "instrument": _LONG, "rpt_seq": _LONG, "price": _LONG, "price_display": _DISPLAY,
+        **dict.fromkeys(("order_id", "account", "contra_order_id", "contra_account", "trd_match_id"), _KEYWORD),
+        **dict.fromkeys(("qty", "leaves_qty", "contra_leaves_qty"), _AMOUNT),
+    },
+    ACCOUNT_EVENTS: {
+        **_ORIGIN, **_WORDS, "ord_status": _KEYWORD, "aggressor": {"type": "boolean"}, "instrument": _LONG, "rpt_seq": _LONG,
+        "price": _LONG, "price_display": _DISPLAY, "last_px": _LONG, "last_px_display": _DISPLAY, "submitted_at": _TIME,
+        **dict.fromkeys(("cl_ord_id", "order_id", "account", "trd_match_id"), _KEYWORD),
+        **dict.fromkeys(
+            (
+                "order_qty", "leaves_qty", "cum_qty", "cum_cost", "last_qty", "cash_delta", "shares_delta", "cash", "cash_held",
+                "position", "position_held", "position_cost",
+            ),
+            _AMOUNT,
+        ),
+    },
+    ALERTS: {
+        "topic": _KEYWORD, "partition": {"type": "integer"}, "offset": _LONG, "alert_id": _KEYWORD, "pattern": _KEYWORD, "instrument": _LONG,
+        "symbol": _KEYWORD, "account": _KEYWORD, "side": _KEYWORD, "score": {"type": "double"}, "explanation": {"type": "text"},
+        "window_start": _TIME, "window_end": _TIME, "detected_at": _TIME, "source": _KEYWORD,
+        "evidence": {
+            "type": "nested",
+            "dynamic": "strict",
+            "properties": {
+                "role": _KEYWORD, "order_id": _KEYWORD, "side": _KEYWORD, "price": _LONG, "price_display": _DISPLAY, "qty": _AMOUNT,
+                "traded_qty": _AMOUNT, "placed_at": _TIME, "ended_at": _TIME,
+            },
+        },
+    },
+}  # fmt: skip
+
+_SETTINGS: Final = {
+    "number_of_shards": 1,
+    "auto_expand_replicas": "0-1",  # one node: none; more: one
+    "refresh_interval": "2s",  # an analyst does not notice; each refresh makes a segment
+}
+
+
+def templates() -> dict[str, dict[str, Any]]:
+    """Name -> body of each composable index template."""
+    return {
+        f"outcry-{stream}": {
+            "index_patterns": [f"{stream}-*"],
+            "priority": 500,
+            "version": TEMPLATE_VERSION,
+            "template": {"settings": _SETTINGS, "mappings": {"dynamic": "strict", "properties": properties}},
+        }
+        for stream, properties in _PROPERTIES.items()
+    }
+
+
+def index_of(stream: str, day: str) -> str:
+    """The index of a stream for a day given as YYYY-MM-DD."""
+    return f"{stream}-{day.replace('-', '.')}"

@@ -1,0 +1,150 @@
+"""A bounded pool of MySQL connections: transactions, reads, and what each failure of the server means."""
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
+from urllib.parse import unquote, urlsplit
+
+import aiomysql
+from pymysql.err import InterfaceError, MySQLError, OperationalError
+
+from schemas.errors import ServiceUnavailable
+
+CONNECT_TIMEOUT_S: Final = 5.0
+STATEMENT_TIMEOUT_S: Final = 30.0
+"""A server that takes longer is treated as down; the transaction is lost with its connection."""
+
+# The modes make a wrong value an error rather than a different value; set here so that no server's default decides.
+SESSION: Final = (
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,ONLY_FULL_GROUP_BY,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00'"
+)
+# No gap locks, so two workers on different partitions do not wait for one another.
+ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
+_CHECK_URL: Final = "check OUTCRY_MYSQL_URL"
+ADVICE: Final[dict[int, str]] = {
+    1040: "the server has no connection left: raise its max_connections or stop other clients",
+    1044: f"the user has no right to the database: {_CHECK_URL} and the grants",
+    1045: f"the server does not accept user and password: {_CHECK_URL}",
+    1049: f"there is no such database: {_CHECK_URL}",
+    1053: "the server is shutting down; start it again",
+    1146: "the tables are not there yet: start persist-mysql, which makes them",
+    1205: "another transaction holds a lock; worth a retry",
+    1213: "two transactions waited for each other; worth a retry",
+    1290: "the server is read-only: point OUTCRY_MYSQL_URL to the primary",
+    1836: "the server is read-only: point OUTCRY_MYSQL_URL to the primary",
+    1927: "the server ended the connection; worth a retry",
+    2003: "nothing answers there: run `outcry up`, or start the server",
+    2006: "the server went away; worth a retry",
+    2013: "the server went away; worth a retry",
+    2014: "the connection is out of step; worth a retry",
+}
+"""What to do, by error number of the server or of the client library. Numbers that are not here are faults of ours."""
+
+
+class MySql:
+    """Connections to one database."""
+
+    def __init__(self, pool: Any, where: str) -> None:
+        self._pool = pool
+        self._where = where
+
+    @classmethod
+    async def connect(cls, url: str, size_max: int = 4) -> Self:
+        """A pool on mysql://user:password@host:port/database. Raises ServiceUnavailable."""
+        parts = urlsplit(url)
+        if parts.scheme != "mysql" or not parts.hostname or not parts.path.strip("/"):
+            raise ServiceUnavailable(
+                f"MySQL has no usable address: OUTCRY_MYSQL_URL must be mysql://user:password@host:port/database{_run_up(url)}"
+            )
+        where = f"{parts.hostname}:{parts.port or 3306}{parts.path}"
+        with _translated(where):
+            pool = await aiomysql.create_pool(
+                host=parts.hostname, port=parts.port or 3306, user=unquote(parts.username or ""), password=unquote(parts.password or ""),
+                db=parts.path.strip("/"), minsize=1, maxsize=size_max, charset="utf8mb4", autocommit=False, connect_timeout=CONNECT_TIMEOUT_S,
+                init_command=SESSION, pool_recycle=600,
+            )  # fmt: skip
+        return cls(pool, where)
+
+    async def close(self) -> None:
+        """Close all connections; whoever still uses one gets an error."""
+        self._pool.terminate()
+        await self._pool.wait_closed()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["Transaction"]:
+        """All or nothing. Raises ServiceUnavailable; then it is not known whether a commit that was under way has happened."""
+        with _translated(self._where):
+            connection = await asyncio.wait_for(self._pool.acquire(), CONNECT_TIMEOUT_S + STATEMENT_TIMEOUT_S)
+            try:
+                async with asyncio.timeout(STATEMENT_TIMEOUT_S):
+                    transaction = Transaction(connection)
+                    await transaction.execute(ISOLATION)
+                    yield transaction
+                    await connection.commit()
+            except BaseException:
+                connection.close()  # rolls back; after a cancellation or a lost answer the connection is of no more use
+                raise
+            finally:
+                self._pool.release(connection)
+
+    async def fetch(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query, outside of any larger transaction. Raises ServiceUnavailable."""
+        async with self.transaction() as transaction:
+            return await transaction.fetch(sql, args)
+
+
+class Transaction:
+    """What may be done inside of MySql.transaction."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def execute(self, sql: str, args: Sequence[Any] | None = None) -> int:
+        """Run one statement; returns the affected rows. Without args nothing in it is interpreted."""
+        async with self._connection.cursor() as cursor:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", aiomysql.Warning)  # notes such as "table exists already"
+                return int(await cursor.execute(sql, args))
+
+    async def fetch(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        async with self._connection.cursor() as cursor:
+            await cursor.execute(sql, args or None)
+            return list(await cursor.fetchall())
+
+
+class _translated:  # noqa: N801  a context manager that reads as a word
+    """Turn what the client library raises into ServiceUnavailable where it is one."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        advice = _advice(error)
+        if advice is not None:
+            text = str(error) or type(error).__name__
+            raise ServiceUnavailable(f"MySQL at {self._where} does not take it ({text}): {advice}") from error
+
+
+def _advice(error: BaseException | None) -> str | None:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {STATEMENT_TIMEOUT_S:g} s; see its log"
+    if isinstance(error, InterfaceError | ConnectionError | asyncio.IncompleteReadError):
+        return "the server went away; worth a retry"
+    if isinstance(error, MySQLError) and error.args:
+        return ADVICE.get(error.args[0], ADVICE[2013] if isinstance(error, OperationalError) and error.args[0] in _LOST else None)
+    return ADVICE[2003] if isinstance(error, OSError) else None
+
+
+_LOST: Final = frozenset(range(2000, 2056))
+"""Error numbers of the client library: all of them are about the connection."""
+
+
+def _run_up(url: str) -> str:
+    return "" if url else " (it is not set: run `outcry up`)"

@@ -1,0 +1,345 @@
+"""Reads (and the one write, API keys) of the system of record for the edge, the operator's commands and the reconciliation.
+
+Every function takes a `MySql` (sinks.mysql_pool, `await MySql.connect(url, size_max)`) and raises ServiceUnavailable. Numbers are those of
+the log: times ns, prices ticks, quantities lots, cash minor units.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Final
+
+from schemas.enums import AccountEventKind, OrdStatus
+from schemas.errors import OutcryError
+from sinks.mysql_pool import MySql, Transaction
+from sinks.mysql_schema import SCHEMA_VERSION, apply_schema
+
+ORDERS_MAX: Final = 500
+"""Alpaca's bound of one page of orders."""
+ROWS_MAX: Final = 10_000
+"""Of any other list."""
+OPEN_STATUSES: Final = (int(OrdStatus.NEW), int(OrdStatus.PARTIALLY_FILLED), int(OrdStatus.PENDING_CANCEL))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOrder:
+    """A row of `orders`; `reason` says why it ended unfilled, `version` is the seq of the event that made this state."""
+
+    order_id: int
+    account: int
+    instrument: int
+    side: int
+    ord_type: int
+    time_in_force: int
+    order_qty: int
+    price: int
+    ord_status: int
+    leaves_qty: int
+    cum_qty: int
+    cum_cost: int
+    reason: int
+    submitted_at: int
+    updated_at: int
+    version: int
+    cl_ord_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExecution:
+    """A row of `executions`: one side of a trade."""
+
+    trd_match_id: int
+    side: int
+    order_id: int
+    account: int
+    instrument: int
+    last_px: int
+    last_qty: int
+    aggressor: int
+    cum_qty: int
+    leaves_qty: int
+    transact_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTrade:
+    """A row of `trades`."""
+
+    trd_match_id: int
+    instrument: int
+    price: int
+    qty: int
+    aggressor_side: int
+    order_id: int
+    account: int
+    contra_order_id: int
+    contra_account: int
+    rpt_seq: int
+    transact_time: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlert:
+    """A row of `alerts`; evidence as in schemas/alert.avsc."""
+
+    alert_id: str
+    pattern: str
+    instrument: int
+    account: int
+    side: int
+    score: float
+    explanation: str
+    window_start: int
+    window_end: int
+    detected_at: int
+    source: str
+    evidence: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A row of `api_keys`."""
+
+    secret_sha256: bytes
+    account: int
+
+
+@dataclass(frozen=True)
+class OrderFilter:
+    """Which orders of an account, as GET /v2/orders has it; times exclusive, None: no bound; `instruments` None: all."""
+
+    status: str = "open"
+    """"open", "closed" or "all"."""
+    after: int | None = None
+    until: int | None = None
+    limit: int = 50
+    newest_first: bool = True
+    instruments: Sequence[int] | None = None
+    side: int | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Rows of each table."""
+
+    orders: int
+    trades: int
+    executions: int
+    postings: int
+    rejects: int
+    alerts: int
+
+
+@dataclass(frozen=True)
+class Imbalances:
+    """What must all be zero once the sink has caught up with both topics: see `imbalances`."""
+
+    trades_without_two_executions: int
+    executions_without_trade: int
+    trades_whose_postings_do_not_cancel_out: int
+    orders_whose_executions_do_not_add_up: int = field(default=0)
+
+
+def _columns(row: type[Any]) -> str:
+    return ", ".join(one.name for one in fields(row))
+
+
+_ORDER_COLUMNS: Final = _columns(StoredOrder)
+_SELECT_ORDERS: Final = f"SELECT {_ORDER_COLUMNS} FROM orders"  # noqa: S608  constant names; so below: values only ever go in as arguments
+_STATUS: Final = {
+    "open": f"ord_status IN {OPEN_STATUSES}",
+    "closed": f"ord_status NOT IN {OPEN_STATUSES}",
+    "all": "TRUE",
+}
+
+
+async def order_by_id(db: MySql, order_id: int, account: int | None = None) -> StoredOrder | None:
+    """The order; with `account` only if it is that account's."""
+    rows = await db.fetch(f"{_SELECT_ORDERS} WHERE order_id = %s", (order_id,))
+    found = [StoredOrder(*row) for row in rows]
+    return next((one for one in found if account is None or one.account == account), None)
+
+
+async def order_by_cl_ord_id(db: MySql, account: int, cl_ord_id: str) -> StoredOrder | None:
+    """The newest order of the account with this cl_ord_id."""
+    if not cl_ord_id.isascii():
+        return None
+    rows = await db.fetch(f"{_SELECT_ORDERS} WHERE account = %s AND cl_ord_id = %s ORDER BY order_id DESC LIMIT 1", (account, cl_ord_id))
+    return StoredOrder(*rows[0]) if rows else None
+
+
+async def orders_by_ids(db: MySql, order_ids: Iterable[int]) -> list[StoredOrder]:
+    """The known ones of these orders, by order_id."""
+    wanted = sorted(set(order_ids))[:ROWS_MAX]
+    if not wanted:
+        return []
+    rows = await db.fetch(f"{_SELECT_ORDERS} WHERE order_id IN ({_marks(wanted)}) ORDER BY order_id", wanted)
+    return [StoredOrder(*row) for row in rows]
+
+
+async def orders_of_account(db: MySql, account: int, wanted: OrderFilter) -> list[StoredOrder]:
+    """At most `limit` (and ORDERS_MAX) orders, by the time of their submission."""
+    conditions: list[str] = ["account = %s", _STATUS[wanted.status]]
+    args: list[Any] = [account]
+    bounds = (("submitted_at > %s", wanted.after), ("submitted_at < %s", wanted.until), ("side = %s", wanted.side))
+    for condition, value in bounds:
+        if value is not None:
+            conditions.append(condition)
+            args.append(value)
+    if wanted.instruments is not None:
+        if not wanted.instruments:
+            return []
+        conditions.append(f"instrument IN ({_marks(wanted.instruments)})")
+        args += wanted.instruments
+    order = "DESC" if wanted.newest_first else "ASC"
+    sql = f"{_SELECT_ORDERS} WHERE {' AND '.join(conditions)} ORDER BY submitted_at {order}, order_id {order} LIMIT %s"
+    rows = await db.fetch(sql, (*args, min(wanted.limit, ORDERS_MAX)))
+    return [StoredOrder(*row) for row in rows]
+
+
+async def executions_of_order(db: MySql, order_id: int) -> list[StoredExecution]:
+    """The order's fills, oldest first."""
+    sql = f"SELECT {_columns(StoredExecution)} FROM executions WHERE order_id = %s ORDER BY transact_time, trd_match_id LIMIT {ROWS_MAX}"  # noqa: S608
+    return [StoredExecution(*row) for row in await db.fetch(sql, (order_id,))]
+
+
+async def recent_trades(db: MySql, instrument: int, limit: int = 100) -> list[StoredTrade]:
+    """The instrument's last trades, newest first."""
+    sql = f"SELECT {_columns(StoredTrade)} FROM trades WHERE instrument = %s ORDER BY trd_match_id DESC LIMIT %s"  # noqa: S608
+    return [StoredTrade(*row) for row in await db.fetch(sql, (instrument, min(limit, ROWS_MAX)))]
+
+
+async def list_alerts(db: MySql, limit: int = 100, before: int | None = None, account: int | None = None) -> list[StoredAlert]:
+    """Alerts, newest first; `before`: detected earlier than that."""
+    conditions, args = ["TRUE"], []
+    for condition, value in (("detected_at < %s", before), ("account = %s", account)):
+        if value is not None:
+            conditions.append(condition)
+            args.append(value)
+    sql = f"SELECT {_columns(StoredAlert)} FROM alerts WHERE {' AND '.join(conditions)} ORDER BY detected_at DESC, alert_id LIMIT %s"  # noqa: S608
+    return [_alert(row) for row in await db.fetch(sql, (*args, min(limit, ROWS_MAX)))]
+
+
+async def alert_with_orders(db: MySql, alert_id: str) -> tuple[StoredAlert, list[StoredOrder]] | None:
+    """One alert and the orders that its evidence names, as they are now."""
+    if not alert_id.isascii():
+        return None
+    rows = await db.fetch(f"SELECT {_columns(StoredAlert)} FROM alerts WHERE alert_id = %s", (alert_id,))  # noqa: S608
+    if not rows:
+        return None
+    alert = _alert(rows[0])
+    return alert, await orders_by_ids(db, (one["order_id"] for one in alert.evidence))
+
+
+async def api_key(db: MySql, key_id: str) -> StoredKey | None:
+    """The key, or None."""
+    if not key_id.isascii():
+        return None
+    rows = await db.fetch("SELECT secret_sha256, account FROM api_keys WHERE key_id = %s", (key_id,))
+    return StoredKey(bytes(rows[0][0]), rows[0][1]) if rows else None
+
+
+async def insert_api_keys(db: MySql, keys: Sequence[tuple[str, str, int]]) -> None:
+    """Store (key_id, SHA-256 of the secret as hexadecimal text, account); a key that is there with the same values stays.
+
+    Raises OutcryError if a key_id is there with other values; then none of them is stored.
+    """
+    now = time.time_ns()
+    async with db.transaction() as transaction:
+        for start in range(0, len(keys), 1_000):
+            await _insert_keys(transaction, keys[start : start + 1_000], now)
+
+
+def open_api_keys(url: str, keys: Sequence[tuple[str, str, int]]) -> None:
+    """`insert_api_keys` for a command line: connects by itself, and makes the tables if it is the first to come."""
+    asyncio.run(_open_api_keys(url, keys))
+
+
+async def counts(db: MySql) -> Counts:
+    """Rows of each table."""
+    names = [one.name for one in fields(Counts)]
+    (row,) = await db.fetch("SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {name})" for name in names))  # noqa: S608
+    return Counts(*row)
+
+
+async def posting_sums(db: MySql) -> dict[tuple[AccountEventKind, int], int]:
+    """(kind, instrument) -> sum of all postings; instrument 0 is cash. Trades sum to zero; updates to what came from outside."""
+    rows = await db.fetch("SELECT kind, instrument, SUM(amount) FROM postings GROUP BY kind, instrument")
+    return {(AccountEventKind(kind), instrument): int(total) for kind, instrument, total in rows}
+
+
+async def balances(db: MySql) -> dict[tuple[int, int], int]:
+    """(account, instrument) -> sum of its postings that is not zero; instrument 0 is cash."""
+    rows = await db.fetch("SELECT account, instrument, SUM(amount) FROM postings GROUP BY account, instrument HAVING SUM(amount) <> 0")
+    return {(account, instrument): int(total) for account, instrument, total in rows}
+
+
+async def last_trades(db: MySql) -> dict[int, StoredTrade]:
+    """The last trade of each instrument."""
+    names = ", ".join(f"t.{one.name}" for one in fields(StoredTrade))
+    sql = (
+        f"SELECT {names} FROM trades t JOIN (SELECT MAX(trd_match_id) AS last FROM trades GROUP BY instrument) l ON t.trd_match_id = l.last"  # noqa: S608
+    )
+    return {trade.instrument: trade for trade in (StoredTrade(*row) for row in await db.fetch(sql))}
+
+
+async def imbalances(db: MySql) -> Imbalances:
+    """Trades that are not settled on both sides, settlements of no trade, ledgers that do not cancel out, fills that do not add up."""
+    trade = int(AccountEventKind.TRADE)
+    queries = (
+        "SELECT COUNT(*) FROM trades t WHERE (SELECT COUNT(*) FROM executions e WHERE e.trd_match_id = t.trd_match_id) <> 2",
+        "SELECT COUNT(*) FROM executions e WHERE NOT EXISTS (SELECT 1 FROM trades t WHERE t.trd_match_id = e.trd_match_id)",
+        f"SELECT COUNT(*) FROM (SELECT trd_match_id FROM postings WHERE kind = {trade} "  # noqa: S608
+        f"GROUP BY trd_match_id, instrument HAVING SUM(amount) <> 0 OR COUNT(*) <> 2) unbalanced",
+        "SELECT COUNT(*) FROM orders o JOIN (SELECT order_id, SUM(last_qty) AS lots FROM executions GROUP BY order_id) e "
+        "ON e.order_id = o.order_id WHERE e.lots <> o.cum_qty",
+    )
+    found = [(await db.fetch(sql))[0][0] for sql in queries]
+    return Imbalances(*found)
+
+
+async def next_offsets(db: MySql) -> dict[tuple[str, int], int]:
+    """(topic, partition) -> the offset that the sink has not stored yet."""
+    rows = await db.fetch("SELECT topic, part, next_offset FROM sink_marks WHERE source = ''")
+    return {(topic, part): next_offset for topic, part, next_offset in rows}
+
+
+async def schema_is_current(db: MySql) -> bool:
+    """True if the tables are those of this program (for readiness checks)."""
+    known = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'schema_version'"
+    if not (await db.fetch(known))[0][0]:
+        return False
+    return bool((await db.fetch("SELECT COALESCE(MAX(version), 0) FROM schema_version"))[0][0] == SCHEMA_VERSION)
+
+
+async def _open_api_keys(url: str, keys: Sequence[tuple[str, str, int]]) -> None:
+    db = await MySql.connect(url, size_max=1)
+    try:
+        await apply_schema(db)
+        await insert_api_keys(db, keys)
+    finally:
+        await db.close()
+
+
+async def _insert_keys(transaction: Transaction, keys: Sequence[tuple[str, str, int]], now: int) -> None:
+    values = {key_id: (bytes.fromhex(secret), account) for key_id, secret, account in keys}
+    await transaction.execute(
+        f"INSERT INTO api_keys (key_id, secret_sha256, account, created_at) VALUES {', '.join(['(%s, %s, %s, %s)'] * len(values))} "  # noqa: S608
+        "ON DUPLICATE KEY UPDATE key_id = api_keys.key_id",
+        [value for key_id, (secret, account) in values.items() for value in (key_id, secret, account, now)],
+    )
+    wanted = f"SELECT key_id, secret_sha256, account FROM api_keys WHERE key_id IN ({_marks(values)})"  # noqa: S608
+    stored = await transaction.fetch(wanted, list(values))
+    taken = [key_id for key_id, secret, account in stored if values[key_id] != (bytes(secret), account)]
+    if taken:
+        raise OutcryError(f"API key {taken[0]} is there already with another secret or account; none of the {len(keys)} keys was stored")
+
+
+def _marks(values: Iterable[Any]) -> str:
+    return ", ".join("%s" for _ in values)
+
+
+def _alert(row: tuple[Any, ...]) -> StoredAlert:
+    return StoredAlert(*(*row[:-1], json.loads(row[-1])))

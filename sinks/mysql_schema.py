@@ -1,0 +1,57 @@
+"""Make the tables and the list of instruments; refuse a database of another version."""
+
+from importlib.resources import files
+from typing import Final
+
+from schemas.errors import ServiceUnavailable, StaleData
+from schemas.instruments import InstrumentTable
+from sinks.mysql_pool import MySql, Transaction
+
+SCHEMA_VERSION: Final = 1
+_LOCK: Final = "outcry.schema"
+_LOCK_TIMEOUT_S: Final = 20
+_VERSION_TABLE: Final = "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
+WRITE_INSTRUMENT: Final = (
+    "INSERT INTO instruments (instrument, symbol, name, tick_size, lot_size) VALUES (%s, %s, %s, %s, %s) "
+    "ON DUPLICATE KEY UPDATE symbol = VALUES(symbol), name = VALUES(name), tick_size = VALUES(tick_size), lot_size = VALUES(lot_size)"
+)
+
+
+async def apply_schema(db: MySql, instruments: InstrumentTable | None = None) -> None:
+    """Bring the database to SCHEMA_VERSION and write the instruments, if given, into it; again and again with the same result.
+
+    Raises StaleData for a database of a newer version, ServiceUnavailable.
+    """
+    async with db.transaction() as transaction:
+        # several roles start at once; DDL commits by itself, so a lock by name and not of rows
+        ((locked,),) = await transaction.fetch("SELECT GET_LOCK(%s, %s)", (_LOCK, _LOCK_TIMEOUT_S))
+        if locked != 1:
+            raise ServiceUnavailable(
+                f"another process has been changing the MySQL tables for {_LOCK_TIMEOUT_S} s: wait for it, or look at it"
+            )
+        try:
+            await _bring_up(transaction)
+            for one in instruments or ():
+                await transaction.execute(WRITE_INSTRUMENT, (one.number, one.symbol, one.name, one.tick_size, one.lot_size))
+        finally:
+            await transaction.fetch("SELECT RELEASE_LOCK(%s)", (_LOCK,))
+
+
+async def _bring_up(transaction: Transaction) -> None:
+    await transaction.execute(_VERSION_TABLE)
+    ((version,),) = await transaction.fetch("SELECT COALESCE(MAX(version), 0) FROM schema_version")
+    if version > SCHEMA_VERSION:
+        raise StaleData(
+            f"the MySQL tables are of version {version}, this program knows {SCHEMA_VERSION}: use a newer program or another database"
+        )
+    if version == SCHEMA_VERSION:
+        return
+    for statement in statements((files("sinks") / "mysql_schema.sql").read_text()):
+        await transaction.execute(statement)
+    await transaction.execute("INSERT INTO schema_version (version) VALUES (%s)", (SCHEMA_VERSION,))
+
+
+def statements(script: str) -> list[str]:
+    """The statements of an SQL file whose statements each end with `;` at the end of a line; comment lines are left out."""
+    lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
+    return [text.strip() for text in "\n".join(lines).split(";\n") if text.strip().rstrip(";")]

@@ -1,0 +1,142 @@
+-- Tables of the system of record, version 1. Only what MySQL 8 and MariaDB 10.6 share.
+--
+-- Numbers are the integers of the log: times ns since 1970 UTC, prices ticks, quantities lots, cash minor units (1/10,000). Ids are
+-- unsigned as in the frames. Text that the exchange makes or checks (cl_ord_id, key_id, ...) is ASCII and compared byte by byte: a
+-- client's "a" and "A" are two ids, and an index entry takes one byte a character. Words for people are utf8mb4.
+
+CREATE TABLE IF NOT EXISTS instruments (
+    instrument INT UNSIGNED NOT NULL PRIMARY KEY,
+    symbol VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL UNIQUE,
+    name VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL,
+    tick_size DECIMAL(20, 10) NOT NULL,
+    lot_size DECIMAL(20, 10) NOT NULL
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS orders (
+    order_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+    account BIGINT UNSIGNED NOT NULL,
+    instrument INT UNSIGNED NOT NULL,
+    side TINYINT UNSIGNED NOT NULL,
+    ord_type TINYINT UNSIGNED NOT NULL,
+    time_in_force TINYINT UNSIGNED NOT NULL,
+    order_qty BIGINT NOT NULL,
+    price BIGINT NOT NULL COMMENT '0: market order',
+    ord_status TINYINT UNSIGNED NOT NULL,
+    leaves_qty BIGINT NOT NULL,
+    cum_qty BIGINT NOT NULL,
+    cum_cost BIGINT NOT NULL COMMENT 'sum of last_px x last_qty, ticks x lots',
+    reason SMALLINT UNSIGNED NOT NULL COMMENT 'why it ended without being filled',
+    submitted_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    version BIGINT UNSIGNED NOT NULL COMMENT 'seq of the account shard that made this state; an older one never overwrites it',
+    cl_ord_id VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    -- not unique: the id of an order that was done long ago is free again
+    KEY by_cl_ord_id (account, cl_ord_id),
+    KEY by_submission (account, submitted_at)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS trades (
+    trd_match_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+    instrument INT UNSIGNED NOT NULL,
+    price BIGINT NOT NULL,
+    qty BIGINT NOT NULL,
+    aggressor_side TINYINT UNSIGNED NOT NULL,
+    order_id BIGINT UNSIGNED NOT NULL COMMENT 'the incoming order',
+    account BIGINT UNSIGNED NOT NULL,
+    contra_order_id BIGINT UNSIGNED NOT NULL COMMENT 'the resting order',
+    contra_account BIGINT UNSIGNED NOT NULL,
+    rpt_seq BIGINT UNSIGNED NOT NULL,
+    transact_time BIGINT NOT NULL,
+    KEY by_instrument (instrument, trd_match_id)
+) ENGINE = InnoDB;
+
+-- One side of a trade, as settled by the account shard.
+CREATE TABLE IF NOT EXISTS executions (
+    trd_match_id BIGINT UNSIGNED NOT NULL,
+    side TINYINT UNSIGNED NOT NULL,
+    order_id BIGINT UNSIGNED NOT NULL,
+    account BIGINT UNSIGNED NOT NULL,
+    instrument INT UNSIGNED NOT NULL,
+    last_px BIGINT NOT NULL,
+    last_qty BIGINT NOT NULL,
+    aggressor TINYINT UNSIGNED NOT NULL,
+    cum_qty BIGINT NOT NULL,
+    leaves_qty BIGINT NOT NULL,
+    transact_time BIGINT NOT NULL,
+    PRIMARY KEY (trd_match_id, side),
+    KEY by_order (order_id, trd_match_id)
+) ENGINE = InnoDB;
+
+-- The ledger: what was added to (or taken from) an account. instrument 0 is cash in minor units, else shares in lots.
+CREATE TABLE IF NOT EXISTS postings (
+    shard SMALLINT UNSIGNED NOT NULL,
+    seq BIGINT UNSIGNED NOT NULL COMMENT 'of the account event',
+    leg TINYINT UNSIGNED NOT NULL COMMENT '1 cash, 2 shares',
+    account BIGINT UNSIGNED NOT NULL,
+    instrument INT UNSIGNED NOT NULL,
+    amount BIGINT NOT NULL,
+    kind TINYINT UNSIGNED NOT NULL COMMENT 'AccountEventKind',
+    trd_match_id BIGINT UNSIGNED NOT NULL COMMENT '0: from or to outside',
+    transact_time BIGINT NOT NULL,
+    PRIMARY KEY (shard, seq, leg),
+    KEY by_trade (trd_match_id),
+    KEY by_account (account, instrument)
+) ENGINE = InnoDB;
+
+-- Requests that an account shard refused; nothing else has a trace of them. Columns are as the customer sent them.
+CREATE TABLE IF NOT EXISTS rejects (
+    shard SMALLINT UNSIGNED NOT NULL,
+    seq BIGINT UNSIGNED NOT NULL,
+    kind TINYINT UNSIGNED NOT NULL COMMENT 'AccountEventKind',
+    reason SMALLINT UNSIGNED NOT NULL,
+    account BIGINT UNSIGNED NOT NULL,
+    order_id BIGINT UNSIGNED NOT NULL,
+    instrument INT UNSIGNED NOT NULL,
+    side TINYINT UNSIGNED NOT NULL,
+    ord_type TINYINT UNSIGNED NOT NULL,
+    time_in_force TINYINT UNSIGNED NOT NULL,
+    order_qty BIGINT NOT NULL,
+    price BIGINT NOT NULL,
+    transact_time BIGINT NOT NULL,
+    cl_ord_id VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    PRIMARY KEY (shard, seq),
+    KEY by_account (account, transact_time)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS alerts (
+    alert_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    pattern VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    instrument INT UNSIGNED NOT NULL,
+    account BIGINT UNSIGNED NOT NULL,
+    side TINYINT UNSIGNED NOT NULL,
+    score DOUBLE NOT NULL,
+    explanation TEXT CHARACTER SET utf8mb4 NOT NULL,
+    window_start BIGINT NOT NULL,
+    window_end BIGINT NOT NULL,
+    detected_at BIGINT NOT NULL,
+    source VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    evidence JSON NOT NULL COMMENT 'list as in schemas/alert.avsc',
+    KEY by_time (detected_at),
+    KEY by_account (account, detected_at)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS api_keys (
+    key_id VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    secret_sha256 BINARY(32) NOT NULL,
+    account BIGINT UNSIGNED NOT NULL,
+    created_at BIGINT NOT NULL,
+    KEY by_account (account)
+) ENGINE = InnoDB;
+
+-- How far a sink has come, written in the transaction of the rows: the next offset of the partition (source ''), and of each source
+-- the newest frame. Whoever writes a batch locks the partition's rows first, so two workers cannot both believe to own it.
+CREATE TABLE IF NOT EXISTS sink_marks (
+    sink VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    topic VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    part SMALLINT UNSIGNED NOT NULL,
+    source VARCHAR(160) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    next_offset BIGINT NOT NULL,
+    source_offset BIGINT NOT NULL,
+    source_index INT NOT NULL,
+    PRIMARY KEY (sink, topic, part, source)
+) ENGINE = InnoDB;

@@ -1,0 +1,155 @@
+"""Store orders, executions, trades, postings, rejects and alerts in MySQL, each batch in one transaction with how far it reaches.
+
+In:     executions, account.events, alerts
+Repeats: a record below the partition's next offset, and a frame not above its source's newest, are left out; the marks that decide are
+        read and written (and locked) in the transaction of the rows, so a crash or a second worker at any point cannot store half or twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self
+
+from schemas.codec import Frame
+from schemas.errors import ServiceUnavailable
+from schemas.instruments import InstrumentTable
+from sinks.contract import Input, SinkStats
+from sinks.mysql_pool import MySql, Transaction
+from sinks.mysql_rows import INSERT_ALERT, account_statements, alert_values, execution_statements
+from sinks.mysql_schema import apply_schema
+
+SINK: Final = "mysql"
+Place = tuple[int, int]
+"""(source_offset, source_index) of a frame."""
+
+
+@dataclass
+class Marks:
+    """How far one partition has been stored: its next offset, and of each source the place of its newest frame."""
+
+    next_offset: int
+    newest: dict[str, Place]
+
+    def take(self, one: Input) -> bool:
+        """True if the record is not stored yet; then it counts as stored."""
+        if one.offset < self.next_offset:
+            return False
+        self.next_offset = one.offset + 1
+        if not isinstance(one.body, Frame):
+            return True
+        header = one.body.header
+        place = (header.source_offset, header.source_index)
+        if place <= self.newest.get(header.source, (-1, -1)):
+            return False
+        self.newest[header.source] = place
+        return True
+
+
+class MySqlSink:
+    """The system of record; see sinks.contract for what it promises."""
+
+    def __init__(self, db: MySql) -> None:
+        self._db = db
+        self._stats = SinkStats()
+
+    @classmethod
+    async def connect(cls, url: str, instruments: InstrumentTable) -> Self:
+        """Connect and bring the tables up to date. Raises ServiceUnavailable, StaleData."""
+        db = await MySql.connect(url, size_max=2)
+        try:
+            await apply_schema(db, instruments)
+        except BaseException:
+            await db.close()
+            raise
+        return cls(db)
+
+    async def write_batch(self, batch: Sequence[Input]) -> None:
+        """Store the batch in one transaction."""
+        if not batch:
+            return
+        try:
+            async with self._db.transaction() as transaction:
+                taken, rows = await self._write(transaction, batch)
+        except ServiceUnavailable:
+            self._stats = replace(self._stats, unavailable=self._stats.unavailable + 1)
+            raise
+        stats = self._stats
+        self._stats = replace(
+            stats,
+            batches=stats.batches + 1,
+            inputs=stats.inputs + len(batch),
+            repeated=stats.repeated + len(batch) - taken,
+            rows=stats.rows + rows,
+        )
+
+    async def flush(self) -> None:
+        """Nothing: what write_batch took is committed."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._db.close()
+
+    def stats(self) -> SinkStats:
+        """Counts so far."""
+        return self._stats
+
+    async def _write(self, transaction: Transaction, batch: Sequence[Input]) -> tuple[int, int]:
+        """Returns how many inputs were new, and how many rows the server says it wrote (an order that changed counts as two)."""
+        marks = await _lock_marks(transaction, sorted({(one.topic, one.partition) for one in batch}))
+        taken = [one for one in batch if marks[one.topic, one.partition].take(one)]
+        rows = 0
+        for statement in _statements(taken):
+            rows += await transaction.execute(statement)
+        for one in taken:
+            if one.topic == "alerts":
+                assert isinstance(one.body, dict)
+                rows += await transaction.execute(INSERT_ALERT, alert_values(one.body))
+        await _save_marks(transaction, marks)
+        return len(taken), rows
+
+
+def _statements(taken: Sequence[Input]) -> list[str]:
+    frames: dict[str, list[tuple[int, Frame]]] = {"executions": [], "account.events": []}
+    for one in taken:
+        if isinstance(one.body, Frame):
+            assert one.topic in frames, f"topic {one.topic} is not one that MySQL stores"
+            frames[one.topic].append((one.partition, one.body))
+        else:
+            assert one.topic == "alerts", f"topic {one.topic} is not one that MySQL stores"
+    statements = []
+    if frames["executions"]:
+        statements += execution_statements([frame for _, frame in frames["executions"]])
+    if frames["account.events"]:
+        statements += account_statements(frames["account.events"])
+    return statements
+
+
+async def _lock_marks(transaction: Transaction, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Marks]:
+    """The marks of the partitions, locked until the transaction ends; always in the same order, so that nobody waits in a circle."""
+    marks = {}
+    for topic, part in partitions:
+        # the row with the offset is made if need be: one cannot lock a row that is not there
+        await transaction.execute(
+            "INSERT INTO sink_marks (sink, topic, part, source, next_offset, source_offset, source_index) VALUES (%s, %s, %s, '', 0, 0, 0) "
+            "ON DUPLICATE KEY UPDATE next_offset = next_offset",
+            (SINK, topic, part),
+        )
+        found = await transaction.fetch(
+            "SELECT source, next_offset, source_offset, source_index FROM sink_marks WHERE sink = %s AND topic = %s AND part = %s FOR UPDATE",
+            (SINK, topic, part),
+        )
+        newest = {source: (offset, index) for source, _, offset, index in found if source}
+        marks[topic, part] = Marks(max(next_offset for _, next_offset, _, _ in found), newest)
+    return marks
+
+
+async def _save_marks(transaction: Transaction, marks: dict[tuple[str, int], Marks]) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for (topic, part), mark in marks.items():
+        rows.append((SINK, topic, part, "", mark.next_offset, 0, 0))
+        rows += [(SINK, topic, part, source, 0, *place) for source, place in mark.newest.items()]
+    await transaction.execute(
+        f"INSERT INTO sink_marks (sink, topic, part, source, next_offset, source_offset, source_index) "  # noqa: S608  placeholders only
+        f"VALUES {', '.join(['(%s, %s, %s, %s, %s, %s, %s)'] * len(rows))} ON DUPLICATE KEY UPDATE next_offset = VALUES(next_offset), "
+        f"source_offset = VALUES(source_offset), source_index = VALUES(source_index)",
+        [value for row in rows for value in row],
+    )

@@ -1,0 +1,47 @@
+"""Read what RedisSink wrote: last price, top of book, last bar and phase by symbol."""
+
+from collections.abc import Sequence
+
+from redis.asyncio import Redis
+
+from sinks.redis_client import translated
+from sinks.redis_sink import key_of
+
+DECIMALS = frozenset({"price_decimal", "bid_decimal", "ask_decimal", "open_decimal", "high_decimal", "low_decimal", "close_decimal"})
+Values = dict[str, int | str]
+"""Columns of market_data_frame as integers (ticks, lots, ns), the fields of DECIMALS as decimal text."""
+
+
+async def last_prices(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:
+    """Symbol -> seq, price, qty, side, trd_match_id, transact_time, price_decimal of its last trade; symbols without one are left out."""
+    return await _read(client, "price", symbols)
+
+
+async def quotes(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:
+    """Symbol -> seq, bid_px, bid_qty, ask_px, ask_qty, transact_time, bid_decimal, ask_decimal; a price of 0: that side is empty."""
+    return await _read(client, "quote", symbols)
+
+
+async def last_bars(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:
+    """Symbol -> seq, open_px, high_px, low_px, price (close), qty (volume), notional, order_count (trades), transact_time (start)."""
+    return await _read(client, "bar", symbols)
+
+
+async def statuses(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:
+    """Symbol -> seq, phase, transact_time."""
+    return await _read(client, "status", symbols)
+
+
+async def _read(client: Redis, name: str, symbols: Sequence[str]) -> dict[str, Values]:
+    """All in one round trip. Raises ServiceUnavailable."""
+    with translated(client):
+        async with client.pipeline(transaction=False) as pipeline:
+            for symbol in symbols:
+                pipeline.hgetall(key_of(name, symbol))
+            answers = await pipeline.execute()
+    return {symbol: _values(answer) for symbol, answer in zip(symbols, answers, strict=True) if answer}
+
+
+def _values(answer: dict[bytes, bytes]) -> Values:
+    fields = {name.decode(): value for name, value in answer.items()}
+    return {name: value.decode() if name in DECIMALS else int(value) for name, value in fields.items()}
