@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from schemas.enums import Side
 from schemas.instruments import Instrument, InstrumentTable
-from surveillance.layering_rule import Episode, Execution, other_side
+from surveillance.layering import Episode, Execution, other_side
 from surveillance.tracked_orders import TrackedOrder
 
 LAYERING: Final = "LAYERING"

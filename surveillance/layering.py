@@ -1,140 +1,258 @@
-"""The machine of watch-trading: one book shard's executions in, alerts out.
+"""Layering: orders at several prices on one side that were never meant to trade, an execution on the other side, then their cancellation.
 
-In:     rows of execution_frame, in the order of the log, each once (the shell drops frames that a replaying shard wrote twice)
-Out:    records of schemas/alert.avsc
-State:  the tracked orders and the open episodes; a function of the rows alone, whatever frames they come in
-On failure: a row that contradicts the log is an assertion; a row of an order that was forgotten (or came before the watch began) is left out.
+The rule follows FINRA Rule 5210, Supplementary Material .03, type 1: (A) a party enters multiple limit orders on one side at various
+prices, (B) the shown supply or demand changes, (C) the party's order on the opposite side is executed, (D) it cancels the original orders.
+The same conduct is named in Regulation (EU) 2016/522, Annex II, Section 1 ("layering and spoofing") and, as bidding or offering with the
+intent to cancel before execution, in section 747 of the Dodd-Frank Act. The texts give no numbers: `LayeringParameters` has ours.
+
+An *episode* begins when an account trades on one side while enough layers rest on its other side (A, B, C), and becomes an alert when
+they have been canceled in time (D). All comparisons are of integers. A market maker is not an episode: what it wants on the side on which
+it trades (interest: open or ended lately) is about as much as it shows on the other.
 """
 
-import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 
 from schemas.codec import Rows
-from schemas.enums import ExecKind, OrdType, TimeInForce
-from schemas.instruments import InstrumentTable
-from schemas.reject_reasons import Reason
+from schemas.enums import Side
 from schemas.units import Nanos
-from surveillance.alerts import layering_alert
-from surveillance.layering_rule import LayeringDetector, LayeringParameters
 from surveillance.tracked_orders import OrderTracker, TrackedOrder
 
-COLUMNS: Final = [
-    "kind", "side", "ord_type", "time_in_force", "reason", "instrument", "order_id", "account", "contra_order_id",
-    "price", "qty", "leaves_qty", "contra_leaves_qty", "transact_time",
-]  # fmt: skip
-Row = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int]
-"""The values of COLUMNS."""
-Alerts = list[dict[str, Any]]
+SECOND_NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class WatchStats:
-    """What a watch has seen since it was made."""
+class LayeringParameters:
+    """When orders are layers. Every bound is inclusive; tests hold each one from both sides."""
 
-    rows: int
-    alerts: int
-    orders_tracked: int
+    orders_min: int = 4
+    """Resting orders on the layered side. "Multiple": three may be a ladder of a small investor."""
+    levels_min: int = 3
+    """Different prices among them ("various price levels")."""
+    imbalance_min: int = 4
+    """Layered lots : the account's own interest on the other side. Two-sided quoting has about 1."""
+    age_ns_max: int = 30 * SECOND_NS
+    """A layer was entered at most so long before the execution; an older order had its chance to trade."""
+    cancel_within_ns: int = 5 * SECOND_NS
+    """From the last execution to the cancellation. Published cases cancel within milliseconds to seconds."""
+    canceled_percent_min: int = 90
+    """Of what the layers had open at the execution, canceled by their owner."""
+    filled_percent_max: int = 10
+    """Of what the layers were entered with, executed in their whole life."""
+    interest_ns: int = 10 * SECOND_NS
+    """An order counts as its owner's interest so long after its end: longer than a market maker takes to quote again."""
+    layers_max: int = 64
+    """Newest orders of a side that are looked at, so that one execution costs a bounded time."""
+    executions_max: int = 64
+    """Executions of an episode that are kept as evidence."""
+    orders_tracked_max: int = 1_000_000
+    """Orders in memory, ~300 B each; then the oldest is forgotten."""
 
 
-class TradingWatch:
-    """Surveillance of one book shard; one instance a partition of `executions`."""
+@dataclass(frozen=True)
+class Execution:
+    """A trade of the account on the side opposite to the layers; the order it belongs to as it was then."""
 
-    def __init__(self, instruments: InstrumentTable, parameters: LayeringParameters | None = None) -> None:
-        rules = parameters or LayeringParameters()
-        self.log_time = Nanos(0)
-        self._instruments = instruments
-        self._tracker = OrderTracker(rules.orders_tracked_max, rules.interest_ns)
-        self._layering = LayeringDetector(rules, self._tracker)
-        self._rows = self._alerts = 0
-        self._handlers: dict[int, Callable[[Row, str], Alerts]] = {
-            int(ExecKind.NEW): self._on_new,
-            int(ExecKind.TRADE): self._on_trade,
-            int(ExecKind.CANCELED): self._on_end,
-            int(ExecKind.EXPIRED): self._on_end,
-            int(ExecKind.TIME): self._on_time,
-        }
+    order_id: int
+    side: int
+    price: int  # ticks, of the trade
+    order_qty: int
+    last_qty: int
+    placed_at: int
+    traded_at: int
 
-    def apply(self, executions: Rows, source: str) -> Alerts:
-        """The alerts that these rows complete. source: see surveillance.alerts.alert_source."""
-        wanted = executions[np.isin(executions["kind"], list(self._handlers))]
-        alerts: Alerts = []
-        for row in wanted[COLUMNS].tolist():
-            self._advance(row[-1])
-            alerts += self._handlers[row[0]](row, source)
-        self._rows += len(executions)
-        self._alerts += len(alerts)
-        return alerts
 
-    def stats(self) -> WatchStats:
-        """Counts since this watch was made or restored."""
-        return WatchStats(self._rows, self._alerts, len(self._tracker))
+EXECUTION_DTYPE: Final = np.dtype(
+    [("order_id", "<u8"), ("side", "u1"), ("price", "<i8"), ("order_qty", "<i8"), ("last_qty", "<i8"), ("placed_at", "<i8"), ("traded_at", "<i8")]
+)  # fmt: skip
+EPISODE_DTYPE: Final = np.dtype(
+    [
+        ("account", "<u8"), ("instrument", "<u4"), ("side", "u1"), ("shown_qty", "<i8"), ("own_qty", "<i8"), ("layered_qty", "<i8"),
+        ("canceled_qty", "<i8"), ("traded_qty", "<i8"), ("trades", "<i8"), ("last_traded_at", "<i8"), ("layers", "<i8"), ("executions", "<i8"),
+    ]
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Episode:
+    """Layers of one account on one side of one instrument, with the executions on the other side since."""
+
+    account: int
+    instrument: int
+    side: int  # of the layers
+    shown_qty: int  # lots of the layers at the first execution
+    own_qty: int  # the account's interest on the other side at that time
+    layered_qty: int = 0  # lots that the layers had open when they joined
+    canceled_qty: int = 0  # of those, canceled by their owner
+    traded_qty: int = 0  # lots executed on the other side
+    trades: int = 0
+    last_traded_at: int = 0
+    layers: dict[int, TrackedOrder] = field(default_factory=dict)
+    executions: list[Execution] = field(default_factory=list)
+
+    def entered_qty(self) -> int:
+        """Lots that the layers were entered with."""
+        return sum(order.order_qty for order in self.layers.values())
+
+    def filled_qty(self) -> int:
+        """Lots of the layers that were executed in their whole life."""
+        return sum(order.traded_qty for order in self.layers.values())
+
+    def row(self) -> tuple[int, ...]:
+        """A row of EPISODE_DTYPE."""
+        return (
+            self.account, self.instrument, self.side, self.shown_qty, self.own_qty, self.layered_qty, self.canceled_qty,
+            self.traded_qty, self.trades, self.last_traded_at, len(self.layers), len(self.executions),
+        )  # fmt: skip
+
+
+class LayeringDetector:
+    """Episodes of one book shard. Told of executions and ends of orders after the tracker was."""
+
+    def __init__(self, parameters: LayeringParameters, tracker: OrderTracker) -> None:
+        self._rules = parameters
+        self._tracker = tracker
+        self._episodes: dict[tuple[int, int, int], Episode] = {}
+        self._next_deadline = 0
+
+    def advance(self, now: int) -> None:
+        """Close the episodes whose layers were not canceled in time."""
+        if not self._episodes or now <= self._next_deadline:
+            return
+        for episode in list(self._episodes.values()):
+            if now > self._deadline(episode):
+                self._close(episode)
+        self._next_deadline = min(map(self._deadline, self._episodes.values()), default=0)
+
+    def executed(self, order: TrackedOrder, price: int, qty: int, now: Nanos) -> None:
+        """`order` traded `qty` lots at `price`: what rests on its account's other side?"""
+        layered_side = other_side(order.side)
+        holding = self._tracker.holding(order)
+        own_qty = holding.interest[order.side]
+        episode = self._episodes.get((order.account, order.instrument, layered_side))
+        if episode is None and len(holding.open[layered_side]) < self._rules.orders_min:
+            return
+        layers = list(self._young_orders(holding.open[layered_side], now))
+        if self._are_layers(layers, own_qty):
+            episode = episode or self._open(order, layered_side, layers, own_qty)
+            self._join(episode, layers)
+        elif episode is None or not any(layer.leaves_qty for layer in episode.layers.values()):
+            return
+        self._note_execution(episode, order, price, qty, now)
+
+    def ended(self, order: TrackedOrder, canceled_qty: int) -> Episode | None:
+        """`order` left the market, `canceled_qty` lots of it at its owner's wish (0: otherwise). Returns an episode that this completes.
+
+        The caller reports the episode; its layers are flagged and can be part of no other.
+        """
+        episode = self._episodes.get((order.account, order.instrument, order.side))
+        if episode is None or order.order_id not in episode.layers:
+            return None
+        episode.canceled_qty += canceled_qty
+        complete = canceled_qty > 0 and self._is_complete(episode)
+        if complete:
+            for layer in episode.layers.values():
+                self._tracker.flag(layer)
+        if complete or not any(layer.leaves_qty for layer in episode.layers.values()):
+            self._close(episode)
+        return episode if complete else None
+
+    def forgotten(self, order: TrackedOrder) -> None:
+        """The tracker has let go of `order`: without it an episode has no proof."""
+        episode = self._episodes.get((order.account, order.instrument, order.side))
+        if episode is not None and order.order_id in episode.layers:
+            self._close(episode)
+
+    def interest_against(self, episode: Episode) -> int:
+        """Lots that the account wants, or lately wanted, on the side opposite to the layers."""
+        return self._tracker.holding(next(iter(episode.layers.values()))).interest[other_side(episode.side)]
 
     def snapshot(self) -> dict[str, Rows]:
-        """The whole state as named arrays."""
-        return {**self._tracker.snapshot(), **self._layering.snapshot(), "clock": np.array([self.log_time], "<i8")}
+        """episodes, their layers' order ids and their executions, concatenated."""
+        episodes = self._episodes.values()
+        executions = [tuple(getattr(one, name) for name in EXECUTION_DTYPE.names or ()) for e in episodes for one in e.executions]
+        return {
+            "episodes": np.array([episode.row() for episode in episodes], EPISODE_DTYPE),
+            "layers": np.array([order_id for episode in episodes for order_id in episode.layers], "<u8"),
+            "executions": np.array(executions, EXECUTION_DTYPE),
+        }
 
-    @classmethod
-    def restore(cls, instruments: InstrumentTable, arrays: dict[str, Any], parameters: LayeringParameters | None = None) -> Self:
-        """A watch that goes on where the snapshot was taken."""
-        watch = cls(instruments, parameters)
-        watch.log_time = Nanos(int(arrays["clock"][0]))
-        watch._tracker.restore(arrays)
-        watch._layering.restore(arrays)
-        return watch
+    def restore(self, arrays: dict[str, Any]) -> None:
+        """Take the state of a snapshot; this detector must be new, its tracker restored."""
+        layers, executions = iter(arrays["layers"].tolist()), iter(arrays["executions"].tolist())
+        for *values, layer_count, execution_count in arrays["episodes"].tolist():
+            episode = Episode(*values)
+            for _ in range(layer_count):
+                self._hold(episode, self._known(next(layers)))
+            episode.executions = [Execution(*next(executions)) for _ in range(execution_count)]
+            self._episodes[(episode.account, episode.instrument, episode.side)] = episode
+        self._next_deadline = min(map(self._deadline, self._episodes.values()), default=0)
 
-    def state_hash(self) -> bytes:
-        """16 bytes, equal for equal states."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, array in sorted(self.snapshot().items()):
-            digest.update(f"{name}:{len(array)}:".encode())
-            digest.update(array.tobytes())
-        return digest.digest()
+    def _young_orders(self, orders: dict[int, TrackedOrder], now: int) -> Iterator[TrackedOrder]:
+        for looked_at, order in enumerate(reversed(orders.values())):
+            if looked_at >= self._rules.layers_max or order.placed_at < now - self._rules.age_ns_max:
+                return
+            if not order.flagged:
+                yield order
 
-    def _advance(self, transact_time: int) -> None:
-        if transact_time > self.log_time:
-            self.log_time = Nanos(transact_time)
-            self._layering.advance(self.log_time)
-            self._tracker.fade(self.log_time)
+    def _are_layers(self, layers: list[TrackedOrder], own_qty: int) -> bool:
+        return (
+            len(layers) >= self._rules.orders_min
+            and len({layer.price for layer in layers}) >= self._rules.levels_min
+            and sum(layer.leaves_qty for layer in layers) >= self._rules.imbalance_min * own_qty
+        )
 
-    def _on_new(self, row: Row, source: str) -> Alerts:
-        _, side, ord_type, time_in_force, _, instrument, order_id, account, _, price, qty, *_ = row
-        rests = int(ord_type == OrdType.LIMIT and time_in_force != TimeInForce.IOC)
-        order = TrackedOrder(
-            order_id=order_id, account=account, instrument=instrument, side=side, rests=rests, flagged=0, faded=0, price=price,
-            order_qty=qty, leaves_qty=qty, traded_qty=0, interest_qty=qty * rests, placed_at=self.log_time, ended_at=0,
-        )  # fmt: skip
-        forgotten = self._tracker.place(order)
-        if forgotten is not None:
-            self._layering.forgotten(forgotten)
-        return []
+    def _is_complete(self, episode: Episode) -> bool:
+        """Checked once more: the imbalance, as a market maker may have traded before its quotes on that side were all entered."""
+        return (
+            episode.canceled_qty * 100 >= episode.layered_qty * self._rules.canceled_percent_min
+            and episode.filled_qty() * 100 <= episode.entered_qty() * self._rules.filled_percent_max
+            and episode.layered_qty >= self._rules.imbalance_min * self.interest_against(episode)
+        )
 
-    def _on_trade(self, row: Row, source: str) -> Alerts:
-        price, qty = row[9], row[10]
-        both = [(self._tracker.get(row[6]), row[11]), (self._tracker.get(row[8]), row[12])]
-        known = [(order, leaves_qty) for order, leaves_qty in both if order is not None and not order.ended_at]
-        for order, leaves_qty in known:
-            self._tracker.trade(order, qty, leaves_qty, self.log_time)
-        for order, leaves_qty in known:
-            if leaves_qty == 0:
-                self._layering.ended(order, 0)
-            self._layering.executed(order, price, qty, self.log_time)
-        return []
+    def _open(self, order: TrackedOrder, side: int, layers: list[TrackedOrder], own_qty: int) -> Episode:
+        shown_qty = sum(layer.leaves_qty for layer in layers)
+        episode = Episode(order.account, order.instrument, side, shown_qty, own_qty)
+        self._episodes[(order.account, order.instrument, side)] = episode
+        return episode
 
-    def _on_end(self, row: Row, source: str) -> Alerts:
-        order = self._tracker.get(row[6])
-        if order is None or order.ended_at:
-            return []
-        canceled_qty = order.leaves_qty if row[0] == ExecKind.CANCELED and row[4] == Reason.REQUESTED_BY_CUSTOMER else 0
-        self._tracker.end(order, self.log_time)
-        episode = self._layering.ended(order, canceled_qty)
-        if episode is None:
-            return []
-        own_qty = self._layering.interest_against(episode)
-        return [layering_alert(episode, own_qty, self.log_time, source, self._instruments)]
+    def _join(self, episode: Episode, layers: list[TrackedOrder]) -> None:
+        """Oldest first; a layer that is part of it already stays as it is."""
+        for layer in reversed(layers):
+            if layer.order_id not in episode.layers:
+                episode.layered_qty += layer.leaves_qty
+                self._hold(episode, layer)
 
-    def _on_time(self, row: Row, source: str) -> Alerts:
-        return []
+    def _hold(self, episode: Episode, layer: TrackedOrder) -> None:
+        self._tracker.hold(layer)
+        episode.layers[layer.order_id] = layer
+
+    def _note_execution(self, episode: Episode, order: TrackedOrder, price: int, qty: int, now: int) -> None:
+        episode.traded_qty += qty
+        episode.trades += 1
+        episode.last_traded_at = now
+        if len(episode.executions) < self._rules.executions_max:
+            episode.executions.append(Execution(order.order_id, order.side, price, order.order_qty, qty, order.placed_at, now))
+        deadlines = [self._next_deadline] if self._next_deadline else []
+        self._next_deadline = min([*deadlines, self._deadline(episode)])
+
+    def _deadline(self, episode: Episode) -> int:
+        return episode.last_traded_at + self._rules.cancel_within_ns
+
+    def _close(self, episode: Episode) -> None:
+        del self._episodes[(episode.account, episode.instrument, episode.side)]
+        for layer in episode.layers.values():
+            self._tracker.release(layer)
+
+    def _known(self, order_id: int) -> TrackedOrder:
+        order = self._tracker.get(order_id)
+        assert order is not None, f"layer {order_id} is not among the tracked orders of the snapshot"
+        return order
+
+
+def other_side(side: int) -> int:
+    """BUY for SELL, SELL for BUY."""
+    return int(Side.SELL if side == Side.BUY else Side.BUY)
