@@ -1,6 +1,180 @@
-"""The account shard that the exchange runs."""
+"""The account shard that the exchange runs: owns the arrays of the account kernel, grows them, saves and restores them.
 
-from matchers.reference_account_shard import AccountShard
-from matchers.shard_outputs import AccountOutput
+The rules are in reference_account_shard. Arrays given out belong to the caller; those of snapshot() are views that the next call changes.
+Account numbers are checked against `shards` only when accounts are opened (0: not at all), as no other command can make one known.
+"""
+
+from typing import Any, Self
+
+import numpy as np
+
+from matchers import kernel_account_layout as layout
+from matchers.kernel_accounts import apply_commands, apply_reports, done_order_ids, refill_indexes
+from matchers.order_rules import COMBINATION_TABLE
+from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool, text_of_words, text_words_of
+from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EVENT_DTYPE, REPORT_DTYPE, TEXT_WORDS_MAX, AccountOutput
+from matchers.snapshot_head import check_head, check_layout, head_array
+from matchers.state_hash import ACCOUNT_STATE, ORDER_STATE, POSITION_STATE, hash_arrays
+from schemas.codec import Rows
+from schemas.instruments import InstrumentTable
+from schemas.limits import EDGE_INSTANCES_MAX
 
 __all__ = ["AccountOutput", "AccountShard"]
+
+_NO_TEXT = np.zeros((0, 1), np.uint64)
+_POOLS = {"accounts": layout.ACCOUNT_ROW, "positions": layout.POSITION_ROW, "orders": layout.ORDER_ROW}
+
+
+class AccountShard:
+    """One account shard; see reference_account_shard.AccountShard."""
+
+    def __init__(self, shard: int, instruments: InstrumentTable, shards: int = 0, limits: ShardLimits = DEFAULT_LIMITS) -> None:
+        self.shard = shard
+        self.shards = shards
+        self.limits = limits
+        self.instruments = instruments
+        self._rules = instruments.rules.copy()  # its own: a read-only array would be another type to the kernels
+        self._combinations = COMBINATION_TABLE.copy()
+        head = self._head = np.zeros(layout.HEAD_LENGTH, np.int64)
+        head[[layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED]] = 1
+        head[layout.SHARD], head[layout.SHARDS] = shard, shards
+        head[layout.ACCOUNTS_MAX : layout.DONE_MAX + 1] = limits.as_row()
+        self._call = np.zeros(layout.CALL_LENGTH, np.int64)
+        self._accounts, self._positions, self._orders = (new_pool(dtype, ROWS_AT_FIRST) for dtype in _POOLS.values())
+        self._order_text = new_pool(np.dtype(np.uint64), ROWS_AT_FIRST, TEXT_WORDS_MAX)
+        self._new_indexes()
+
+    @property
+    def log_time(self) -> int:
+        """ns; the latest transact_time seen."""
+        return int(self._head[layout.LOG_TIME])
+
+    @property
+    def last_seq(self) -> int:
+        """seq of the latest event."""
+        return int(self._head[layout.LAST_SEQ])
+
+    def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int) -> AccountOutput:
+        """Apply order_command_frame rows; `cl_ord_id` is an S-array of the same length. A reply_partition outside 0..63 wants no answers."""
+        assert len(rows) == len(cl_ord_id), "one cl_ord_id a row"
+        assert cl_ord_id.dtype.itemsize <= 8 * TEXT_WORDS_MAX, "text wider than a frame can have"
+        asking = reply_partition if 0 <= reply_partition < EDGE_INSTANCES_MAX else -1
+        return self._apply(apply_commands, kernel_rows(rows, COMMAND_DTYPE), text_words_of(cl_ord_id), asking, 2 * len(rows) + 8, len(rows))
+
+    def apply_reports(self, rows: Rows) -> AccountOutput:
+        """Apply book_report_frame rows."""
+        return self._apply(apply_reports, kernel_rows(rows, REPORT_DTYPE), _NO_TEXT, -1, len(rows), 0)
+
+    def _apply(self, kernel: Any, rows: Rows, text: Rows, asking: int, replies_room: int, book_commands_room: int) -> AccountOutput:
+        """Worst case a row: one event, one book command, two replies, which register_session alone exceeds (then the kernel stops and is given room)."""
+        call, first_seq = self._call, self.last_seq + 1
+        call[:] = 0
+        call[layout.ASKING] = asking
+        events, event_text = new_pool(EVENT_DTYPE, len(rows)), np.zeros((len(rows), TEXT_WORDS_MAX), np.uint64)
+        book_commands = new_pool(BOOK_COMMAND_DTYPE, book_commands_room)
+        replies, reply_text = new_pool(EVENT_DTYPE, replies_room), np.zeros((replies_room, TEXT_WORDS_MAX), np.uint64)
+        reply_mask = np.zeros(replies_room, np.uint64)
+        while True:
+            kernel(
+                rows, text, self._head, call, self._accounts, self._positions, self._orders, self._order_text, self._account_index,
+                self._position_index, self._order_index, self._cl_ord_id_index, self._rules, self._combinations,
+                events, event_text, replies, reply_text, reply_mask, book_commands,
+            )  # fmt: skip
+            assert call[layout.FAULT] == 0, (
+                f"{layout.FAULTS[call[layout.FAULT]]} (row {call[layout.NEXT_ROW]}: {rows[call[layout.NEXT_ROW]]})"
+            )
+            if call[layout.NEXT_ROW] == len(rows):
+                break
+            if call[layout.NEED] == layout.NEED_REPLIES:
+                room = int(call[layout.NEED_ROWS]) + 2 * len(rows)
+                replies, reply_text, reply_mask = grown(replies, room), grown(reply_text, room), grown(reply_mask, room)
+            else:
+                self._grow(int(call[layout.NEED]))
+            call[layout.NEED] = 0
+        counts = call.tolist()
+        return AccountOutput(
+            events=events[: counts[layout.EVENTS]],
+            event_cl_ord_id=text_of_words(event_text, counts[layout.EVENTS], counts[layout.EVENT_WORDS]),
+            replies=replies[: counts[layout.REPLIES]],
+            reply_cl_ord_id=text_of_words(reply_text, counts[layout.REPLIES], counts[layout.REPLY_WORDS]),
+            reply_mask=reply_mask[: counts[layout.REPLIES]],
+            book_commands=book_commands[: counts[layout.BOOK_COMMANDS]],
+            first_seq=first_seq,
+        )
+
+    # -- memory
+
+    def _new_indexes(self) -> None:
+        self._account_index = new_index(len(self._accounts))
+        self._position_index = new_index(len(self._positions))
+        self._order_index = new_index(len(self._orders))
+        self._cl_ord_id_index = new_index(len(self._orders))
+        refill_indexes(
+            self._head, self._accounts, self._positions, self._orders, self._account_index, self._position_index, self._order_index,
+            self._cl_ord_id_index,
+        )  # fmt: skip
+
+    def _grow(self, need: int) -> None:
+        """Double one pool and fill the indexes anew."""
+        if need == layout.NEED_ACCOUNTS:
+            self._accounts = grown(self._accounts, 2 * len(self._accounts))
+        elif need == layout.NEED_POSITIONS:
+            self._positions = grown(self._positions, 2 * len(self._positions))
+        else:
+            assert need == layout.NEED_ORDERS, f"the kernel stopped without a need: {need}"
+            self._orders = grown(self._orders, 2 * len(self._orders))
+            self._order_text = grown(self._order_text, len(self._orders))
+        self._new_indexes()
+
+    # -- hash, snapshot, restore
+
+    def _used(self) -> dict[str, Rows]:
+        """The rows of the pools that were ever used."""
+        accounts, positions, orders = (int(self._head[at]) for at in (layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED))
+        return {
+            "accounts": self._accounts[:accounts], "positions": self._positions[:positions], "orders": self._orders[:orders],
+            "order_text": self._order_text[:orders],
+        }  # fmt: skip
+
+    def state_hash(self) -> bytes:
+        """16 bytes over the canonical state, see state_hash.py."""
+        used = self._used()
+        accounts = np.zeros(len(used["accounts"]) - 1, ACCOUNT_STATE)
+        for column in ACCOUNT_STATE.names or ():
+            accounts[column] = used["accounts"][column][1:]
+        positions = np.zeros(len(used["positions"]) - 1, POSITION_STATE)
+        for column in (POSITION_STATE.names or ())[1:]:
+            positions[column] = used["positions"][column][1:]
+        positions["account"] = used["accounts"]["account"][used["positions"]["account_row"][1:]]
+        live = np.flatnonzero(used["orders"]["order_id"])
+        live = live[np.argsort(used["orders"]["order_id"][live])]
+        orders = np.zeros(len(live), ORDER_STATE)
+        for column in set(ORDER_STATE.names or ()) - {"account", "cl_ord_id"}:
+            orders[column] = used["orders"][column][live]
+        orders["account"] = used["accounts"]["account"][used["orders"]["account_row"][live]]
+        orders["cl_ord_id"] = text_of_words(used["order_text"][live], len(live), TEXT_WORDS_MAX)
+        done = np.zeros(int(self._head[layout.DONE_COUNT]), np.uint64)
+        done_order_ids(self._head, self._orders, done)
+        counters = np.array([self._head[layout.LAST_ORDER_NUMBER]], np.uint64)
+        return hash_arrays({"accounts": accounts, "positions": positions, "orders": orders, "done": done, "counters": counters})
+
+    def snapshot(self) -> dict[str, Rows]:
+        """The whole state as named arrays: views, as long as the rows in use. A row keeps its place, so that few pages change."""
+        head = head_array(self.shard, self.shards, self.limits, self.log_time, self.last_seq)
+        return self._used() | {"head": head, "kernel_head": self._head, "instruments": np.frombuffer(self.instruments.digest, np.uint8)}
+
+    @classmethod
+    def restore(cls, shard: int, instruments: InstrumentTable, arrays: dict[str, Rows]) -> Self:
+        """The shard of a snapshot. Raises StaleData for one of another shard, other instruments or another layout."""
+        shards, limits = check_head(shard, instruments, arrays)
+        check_layout(arrays, _POOLS | {"kernel_head": np.dtype(np.int64)})
+        machine = cls(shard, instruments, shards, limits)
+        machine._head[:] = arrays["kernel_head"]
+        for name in (*_POOLS, "order_text"):
+            saved = arrays[name]
+            pool = new_pool(saved.dtype, capacity_for(len(saved)), *saved.shape[1:])
+            pool[: len(saved)] = saved
+            setattr(machine, f"_{name}", pool)
+        machine._new_indexes()
+        return machine

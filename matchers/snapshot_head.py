@@ -1,6 +1,7 @@
 """The head of every shard's snapshot: whose it is, under which rules it was made, log time and row counter."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -28,3 +29,10 @@ def check_head(shard: int, instruments: InstrumentTable, arrays: Mapping[str, Ro
 def head_values(arrays: Mapping[str, Rows]) -> tuple[int, int]:
     """(log_time, last_seq)."""
     return int(arrays["head"][6]), int(arrays["head"][7])
+
+
+def check_layout(arrays: Mapping[str, Rows], dtypes: Mapping[str, np.dtype[Any]]) -> None:
+    """Raises StaleData if arrays of a snapshot are not of the types that this version keeps."""
+    for name, dtype in dtypes.items():
+        if name not in arrays or arrays[name].dtype != dtype:
+            raise StaleData(f"the snapshot's {name} is of another version; replay the log from its beginning")

@@ -1,0 +1,73 @@
+"""How kernels are compiled, and when a kernel compiled earlier may be used again.
+
+numba's cache on disk looks only at the file of the function itself. A kernel also has its helpers, the enumerations and the limits compiled into it, and one
+made from older rules would fork a shard from its log, so the cache is stamped with a digest of all the sources that can be in a kernel.
+"""
+
+import hashlib
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, TypeVar
+
+import numba
+from numba.extending import intrinsic
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_SOURCES: Final = {
+    "matchers": ("kernel_", "order_rules", "shard_outputs"),
+    "schemas": ("enums", "limits", "reject_reasons", "instruments", "codec"),
+}
+"""Beginnings of the names of modules whose values or code end up in a kernel; of schemas also the .avsc files."""
+
+_OPTIONS: Final = {"nogil": True, "error_model": "numpy"}
+
+
+@cache
+def source_digest() -> str:
+    """A digest of every source that can be compiled into a kernel."""
+    digest = hashlib.blake2b(digest_size=16)
+    for package, beginnings in _SOURCES.items():
+        for source in sorted(files(package).iterdir(), key=lambda one: one.name):
+            if source.name.endswith(".avsc") or (source.name.endswith(".py") and source.name.startswith(beginnings)):
+                digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()
+
+
+def helper(function: Function) -> Function:
+    """A part of kernels; compiled into each that calls it."""
+    compiled: Function = numba.njit(**_OPTIONS)(function)
+    return compiled
+
+
+def kernel(function: Function) -> Function:
+    """An entry point, called from Python; compiled code is cached on disk."""
+    compiled = numba.njit(cache=True, **_OPTIONS)(function)
+    cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(cache_file, "_source_stamp"):
+        cache_file._source_stamp = source_digest()
+    elif hasattr(compiled, "_cache"):  # a numba that keeps its stamp elsewhere: compile at every start rather than run old rules
+        compiled._cache.disable()
+    entry: Function = compiled
+    return entry
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def lowest_bit(typing_context: Any, word: Any) -> Any:
+    """Number of the lowest set bit of a u64 that is not zero (LLVM cttz)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], context.get_constant(numba.types.boolean, False))
+
+    return numba.types.uint64(numba.types.uint64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def leading_zeros(typing_context: Any, word: Any) -> Any:
+    """How many zero bits a u64 begins with (LLVM ctlz)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], context.get_constant(numba.types.boolean, False))
+
+    return numba.types.uint64(numba.types.uint64), generate
