@@ -41,8 +41,12 @@ def make_app(settings: Settings, role: str) -> faust.App:
     data_dir = settings.data_dir / "tables" / role
     claim_for_cluster(data_dir, cluster_id(settings))
     timeout_s = settings.session_timeout_ms / 1000
+    # Faust's services take the current loop when they are made, so the loop that runs them has to be there first.
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
     app = faust.App(
         f"outcry-{role}",
+        loop=loop,
         broker=[f"aiokafka://{server}" for server in settings.kafka_url.split(",")],
         store="rocksdb://",
         datadir=str(data_dir),
@@ -118,9 +122,8 @@ def claim_for_cluster(data_dir: Path, cluster: str) -> None:
 def run_app(app: faust.App, settings: Settings) -> None:
     """Run until TERM or INT; returns after a clean stop."""
     sys.setswitchinterval(0.0005)  # aiokafka's consumer thread waits for the GIL; the default 5 ms is the whole latency budget of a hop
-    loop = uvloop.new_event_loop()
-    asyncio.set_event_loop(loop)
-    worker = faust.Worker(app, loop=loop, loglevel=None, redirect_stdouts=False, override_logging=False, workdir=Path.cwd())
+    worker = faust.Worker(app, loop=asyncio.get_event_loop_policy().get_event_loop(), loglevel=None, redirect_stdouts=False, override_logging=False, workdir=Path.cwd())
+    worker.spinner = None  # it draws on standard output even where that is a log file
     worker.execute_from_commandline()
 
 

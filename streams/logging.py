@@ -30,5 +30,5 @@ def configure_logging(level: str, role: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)  # libraries tell only what is wrong
+    root.setLevel(logging.INFO if level == "DEBUG" else logging.WARNING)  # libraries tell only what is wrong, unless asked
     logging.getLogger("outcry").setLevel(level)

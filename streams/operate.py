@@ -96,7 +96,7 @@ def open_accounts(settings: Settings, openings: Sequence[Opening], *, timeout_s:
     rows = _update_rows(openings)
     partitions = partition_counts(settings, ACCOUNT_COMMANDS)[ACCOUNT_COMMANDS.name]
     source = _operator_id()
-    frames = []
+    frames: list[tuple[int, bytes]] = []
     for shard, index in split_by(rows["account"], partitions):
         for start in range(0, len(index), ROWS_PER_FRAME):
             header = Header(source, source_offset=len(frames) + 1, created_at=time.time_ns())

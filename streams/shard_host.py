@@ -196,7 +196,7 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
         log.info("prepared", seconds=round(time.monotonic() - started, 3))
     app.agent(app.topic(role.source.name, key_type=bytes, value_type=bytes), name=role.name)(host.consume)
     app.on_partitions_revoked.connect(_revoked_handler(host), weak=False)
-    app.task(_serve(health))
+    app.task(health.start)
     if role.tick is not None:
         app.timer(role.tick.seconds)(host.tick)
     run_app(app, settings)
@@ -208,9 +208,3 @@ def _revoked_handler(host: ShardHost) -> Callable[..., Awaitable[None]]:
 
     return on_revoked
 
-
-def _serve(health: HealthServer) -> Callable[[], Awaitable[None]]:
-    async def serve() -> None:
-        await health.start()
-
-    return serve

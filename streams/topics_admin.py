@@ -32,7 +32,8 @@ def create_topics(settings: Settings) -> list[str]:
     ]
     if not wanted:
         return []
-    futures = AdminClient({"bootstrap.servers": settings.kafka_url}).create_topics(wanted, operation_timeout=30)
+    admin = AdminClient({"bootstrap.servers": settings.kafka_url})  # must outlive its futures
+    futures = admin.create_topics(wanted, operation_timeout=30)
     for name, future in futures.items():
         try:
             future.result(timeout=30)

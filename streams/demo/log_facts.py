@@ -53,6 +53,10 @@ class LogFacts:
         """Trades of all instruments."""
         return sum(one.trades for one in self.traded.values())
 
+    def rejected_by(self) -> Counter[Reason]:
+        """Refused orders by reason."""
+        return Counter(self.rejected.values())
+
 
 def facts_of(executions: Rows, events: Rows, cl_ord_ids: Rows, instruments: InstrumentTable) -> LogFacts:
     """The facts; arrays of the log's rows as the module says."""

@@ -176,7 +176,7 @@ class Supervisor:
                 raise ServiceUnavailable("not started: the topics could not be created")
 
         async def probe(pid: int) -> str:
-            address = role_address(run / f"{role}.json", pid, self._settings.edge_host if role == "edge" else "")
+            address = role_address(run / f"{role}.json", pid)
             await probes.role(address)
             if role == "edge":
                 self._add_url("edge_url", address)
@@ -252,14 +252,15 @@ class Supervisor:
         write_status(self._settings.run_dir, status)
 
 
-def role_address(path: Path, pid: int, host: str) -> str:
-    """Base address of a role from the file it writes, {"pid": ..., "port": ...}. Raises ServiceUnavailable until it has."""
+def role_address(path: Path, pid: int) -> str:
+    """Base address of a role from the file it writes, {"pid": ..., "port": ...[, "host": ...]}. Raises ServiceUnavailable until it has."""
     try:
         found = json.loads(path.read_text())
     except (FileNotFoundError, json.JSONDecodeError) as error:
         raise ServiceUnavailable(f"has not written {path} yet") from error
     if found.get("pid") != pid:
         raise ServiceUnavailable(f"{path} is of pid {found.get('pid')}, not yet of this process")
+    host = str(found.get("host", ""))
     return f"http://{host if host not in EVERY_ADDRESS else '127.0.0.1'}:{found['port']}"
 
 

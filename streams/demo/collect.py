@@ -1,0 +1,171 @@
+"""Read what the log and every store have, for the reconciliation."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas.codec import FRAMES, Frame, Rows, decode_frame, decode_record
+from schemas.enums import AccountEventKind
+from schemas.errors import ServiceUnavailable
+from schemas.instruments import InstrumentTable
+from schemas.limits import FRAME_BYTES_MAX
+from schemas.settings import Settings
+from sinks.mysql_pool import MySql
+from sinks.mysql_queries import imbalances, posting_sums
+from sinks.redis_client import open_redis
+from sinks.redis_prices import last_prices
+from streams.cluster import partition_counts
+from streams.demo.log_facts import Traded
+from streams.demo.reconcile import AlertSeen, StoreFacts
+from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
+
+READ_TIMEOUT_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Log:
+    """The rows of the log, duplicates of frames dropped, partition after partition."""
+
+    executions: Rows
+    events: Rows
+    cl_ord_ids: Rows
+    alerts: frozenset[AlertSeen]
+
+
+def read_log(settings: Settings) -> Log:
+    """Everything from the first record to the end of now. Raises ServiceUnavailable."""
+    executions = read_frames(settings, EXECUTIONS)
+    events = read_frames(settings, ACCOUNT_EVENTS)
+    alerts: set[AlertSeen] = set()
+
+    def take(partition: int, value: bytes) -> None:
+        _, alert = decode_record(value)
+        alerts.add(AlertSeen(alert["alert_id"], alert["account"]))
+
+    read_topic(settings, ALERTS, take)
+    texts = [frame.cl_ord_id if frame.cl_ord_id is not None else np.zeros(len(frame.rows), "S1") for frame in events]
+    return Log(
+        _rows("execution_frame", executions),
+        _rows("account_event_frame", events),
+        np.concatenate(texts or [np.zeros(0, "S1")]),
+        frozenset(alerts),
+    )
+
+
+def _rows(schema: str, frames: list[Frame]) -> Rows:
+    return np.concatenate([np.zeros(0, FRAMES[schema].dtype), *(frame.rows for frame in frames)])
+
+
+def read_frames(settings: Settings, topic: Topic) -> list[Frame]:
+    """The frames of a shard's output topic, each once: a frame not above its source's mark is a repeat after a restart."""
+    frames: dict[int, list[Frame]] = {}
+    marks: dict[tuple[int, str], tuple[int, int]] = {}
+
+    def take(partition: int, value: bytes) -> None:
+        frame = decode_frame(value, *topic.schemas)
+        key, mark = (partition, frame.header.source), (frame.header.source_offset, frame.header.source_index)
+        if mark > marks.get(key, (-1, -1)):
+            marks[key] = mark
+            frames.setdefault(partition, []).append(frame)
+
+    read_topic(settings, topic, take)
+    return [frame for partition in sorted(frames) for frame in frames[partition]]
+
+
+def end_offsets(settings: Settings, *topics: Topic) -> dict[tuple[str, int], int]:
+    """The next offset of every partition."""
+    consumer = _consumer(settings)
+    counts = partition_counts(settings, *topics)
+    try:
+        return {
+            (topic.name, partition): consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=10)[1]
+            for topic in topics
+            for partition in range(counts[topic.name])
+        }
+    finally:
+        consumer.close()
+
+
+def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes], None]) -> None:
+    """Call `take(partition, value)` for each record up to the end of now, in the order of each partition."""
+    ends = {partition: end for (_, partition), end in end_offsets(settings, topic).items() if end}
+    consumer = _consumer(settings)
+    try:
+        consumer.assign([TopicPartition(topic.name, partition, 0) for partition in ends])
+        open_partitions = set(ends)
+        while open_partitions:
+            messages = consumer.consume(1_000, timeout=READ_TIMEOUT_S)
+            if not messages:
+                raise ServiceUnavailable(f"Kafka gave nothing of {topic.name} for {READ_TIMEOUT_S:g} s")
+            for message in messages:
+                partition, offset, value = message.partition(), message.offset(), message.value()
+                if message.error() is not None or partition is None or offset is None:
+                    raise ServiceUnavailable(f"Kafka, topic {topic.name}: {message.error()}")
+                if offset < ends[partition]:
+                    take(partition, value or b"")
+                if offset >= ends[partition] - 1:
+                    open_partitions.discard(partition)
+    finally:
+        consumer.close()
+
+
+def _consumer(settings: Settings) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka_url,
+            "group.id": "outcry-demo-reader",  # partitions are assigned by hand, nothing is committed
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.message.max.bytes": FRAME_BYTES_MAX,
+        }
+    )
+
+
+# ---- MySQL
+
+
+async def read_mysql(settings: Settings) -> StoreFacts:
+    """Trades, orders, rejects, alerts and the ledger's sums. Raises ServiceUnavailable."""
+    db = await MySql.connect(settings.mysql_url, size_max=1)
+    try:
+        alerts = await db.fetch("SELECT alert_id, account FROM alerts")
+        (rejected,) = (await db.fetch("SELECT COUNT(*) FROM rejects WHERE kind = %s", (int(AccountEventKind.REJECTED),)))[0]
+        sums = await posting_sums(db)
+        return StoreFacts(
+            traded=traded_of(await db.fetch("SELECT instrument, trd_match_id, price, qty, rpt_seq FROM trades")),
+            accepted=frozenset((account, cl_ord_id) for account, cl_ord_id in await db.fetch("SELECT account, cl_ord_id FROM orders")),
+            rejected=rejected,
+            alerts=frozenset(AlertSeen(alert_id, account) for alert_id, account in alerts),
+            trade_postings={instrument: amount for (kind, instrument), amount in sums.items() if kind == AccountEventKind.TRADE},
+            imbalances=tuple(f"{name}: {count}" for name, count in asdict(await imbalances(db)).items() if count),
+        )
+    finally:
+        await db.close()
+
+
+def traded_of(rows: list[tuple[Any, ...]]) -> dict[int, Traded]:
+    """Trades by instrument, from (instrument, trd_match_id, price, qty, rpt_seq) rows."""
+    by_number: dict[int, list[tuple[int, int, int, int]]] = {}
+    for number, *rest in rows:
+        trade, price, qty, seq = map(int, rest)
+        by_number.setdefault(int(number), []).append((seq, trade, price, qty))
+    return {
+        number: Traded(len(own), sum(q for *_, q in own), sum(p * q for _, _, p, q in own), max(own)[2], frozenset(t for _, t, _, _ in own))
+        for number, own in by_number.items()
+    }
+
+
+# ---- Redis
+
+
+async def read_redis(settings: Settings, instruments: InstrumentTable) -> dict[int, int]:
+    """Last price in ticks by instrument number. Raises ServiceUnavailable."""
+    client = await open_redis(settings.redis_url)
+    try:
+        found = await last_prices(client, [one.symbol for one in instruments])
+    finally:
+        await client.aclose()
+    return {instruments.by_symbol[symbol].number: int(values["price"]) for symbol, values in found.items()}

@@ -1,0 +1,64 @@
+"""Wait until the pipeline is at rest: everything posted was decided, settled, and stored.
+
+The books' clock keeps ticking, so the log never stops growing; what must stop is `account.commands` and `account.events`. At rest, every
+consumer has passed the ends that all topics had when a round began, and neither of those two topics grew in that round.
+"""
+
+import asyncio
+import time
+from typing import Any, Final
+
+from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka.admin import AdminClient
+
+from schemas.settings import Settings
+from streams.demo.collect import end_offsets
+from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS
+
+WATCHED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, ALERTS)
+POLL_S: Final = 0.2
+
+Offsets = dict[tuple[str, int], int]
+
+
+async def wait_until_quiet(settings: Settings, groups: list[str], timeout_s: float) -> str:
+    """Empty when the pipeline is at rest; else who is behind and where, after `timeout_s`. `groups`: every consumer group."""
+    deadline = time.monotonic() + timeout_s
+    behind = "nothing was asked"
+    while time.monotonic() < deadline:
+        ends = await asyncio.to_thread(end_offsets, settings, *WATCHED)
+        behind = await _wait_for_groups(settings, groups, ends, deadline)
+        after = await asyncio.to_thread(end_offsets, settings, ACCOUNT_COMMANDS, ACCOUNT_EVENTS)
+        if not behind and all(ends[key] == end for key, end in after.items()):
+            return ""
+    return behind or "orders were still being decided"
+
+
+async def _wait_for_groups(settings: Settings, groups: list[str], ends: Offsets, deadline: float) -> str:
+    behind = ""
+    while time.monotonic() < deadline:
+        committed = await asyncio.to_thread(_committed, settings, groups)
+        late = [
+            f"{group} {topic}/{partition}: {offset} of {ends[topic, partition]}"
+            for group, offsets in committed.items()
+            for (topic, partition), offset in offsets.items()
+            if offset < ends.get((topic, partition), 0)
+        ]
+        missing = [f"{group} has committed nothing" for group in groups if not committed.get(group)]
+        behind = "; ".join(late + missing)
+        if not behind:
+            return ""
+        await asyncio.sleep(POLL_S)
+    return behind
+
+
+def _committed(settings: Settings, groups: list[str]) -> dict[str, Offsets]:
+    """Next offset of each group in each partition that it reads (changelogs are not of the catalogue and are left out)."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka_url})
+    names = {topic.name for topic in WATCHED}
+    found: dict[str, Offsets] = {}
+    for group in groups:
+        futures: dict[str, Any] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+        partitions = futures[group].result(timeout=10).topic_partitions
+        found[group] = {(one.topic, one.partition): max(0, one.offset) for one in partitions if one.topic in names}
+    return found

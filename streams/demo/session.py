@@ -1,0 +1,284 @@
+"""The trading session of the demo: accounts, clients, thirty seconds of trading, and what everybody says afterwards."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+from rich.console import Console
+
+from schemas.enums import Phase
+from schemas.errors import OutcryError
+from schemas.instruments import InstrumentTable, load_instruments
+from schemas.settings import Settings
+from streams.demo import collect
+from streams.demo.chaos import Kill, kill_each
+from streams.demo.http_gateway import HttpGateway
+from streams.demo.log_facts import LogFacts, facts_of
+from streams.demo.market_watch import MarketWatcher
+from streams.demo.quiet import wait_until_quiet
+from streams.demo.reconcile import Check, ClientFacts, WatcherFacts, last_price_mismatches, reconcile
+from streams.demo.summary import Summary, percentile_ms, percentiles
+from streams.demo.topic_gateway import TopicGateway
+from streams.demo.traders import Channel, Crowd, Role, Trader, recruit
+from streams.demo.view import Pulse, View
+from streams.operate import ApiKey, Opening, change_session, make_api_keys, open_accounts, store_api_keys, write_keys_file
+from streams.services.local_set import LocalSet
+from topics.catalogue import ACCOUNT_EVENTS
+
+WATCHERS: Final = 3
+PUMP_S: Final = 0.02
+PULSE_S: Final = 0.5
+ALERTS_EVERY_S: Final = 2.0
+QUIET_TIMEOUT_S: Final = 45.0
+AGREE_TIMEOUT_S: Final = 20.0
+BOOK_DEPTH: Final = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `outcry demo` was asked for."""
+
+    seconds: float = 30
+    traders: int = 100
+    seed: int = 1
+    rate: float = 300
+    chaos: bool = False
+
+
+@dataclass
+class Session:
+    """One session on a running set. `summary` is filled as it goes on, so that it can be written at any time."""
+
+    settings: Settings
+    local: LocalSet
+    roles: tuple[str, ...]
+    options: Options
+    console: Console
+    keys_file: Path
+    summary: Summary = field(default_factory=Summary)
+    checks: list[Check] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.instruments: InstrumentTable = load_instruments(self.settings.instruments_file)
+        self.traders: list[Trader] = recruit(self.options.traders, self.instruments)
+        self._channel = {trader.account: trader.channel for trader in self.traders}
+        self._alerts: list[str] = []
+        self._events: list[str] = []
+        self.summary.session = {"traders": len(self.traders), "seed": self.options.seed, "orders_per_s_asked": self.options.rate,
+                                "seconds_asked": self.options.seconds, "chaos": self.options.chaos}  # fmt: skip
+
+    async def play(self) -> None:
+        """All steps. Raises OutcryError where the exchange does not do its part; disagreements are in `summary`, not raised."""
+        keys = await self._open_accounts()
+        http_keys = [key for key in keys if self._channel[key.account] is Channel.HTTP]
+        http = HttpGateway(self._edge_url, http_keys, self.instruments)
+        topic = TopicGateway(self.settings.kafka_url, self.instruments)
+        symbols = [one.symbol for one in self.instruments]
+        watchers = [MarketWatcher(f"w{n + 1}", self._edge_url, keys[n], symbols, "" if n else symbols[0]) for n in range(WATCHERS)]
+        try:
+            with self._step("connect clients"):
+                for watcher in watchers:
+                    watcher.start()
+                await http.start()
+                await asyncio.gather(*(asyncio.wait_for(watcher.subscribed.wait(), 30) for watcher in watchers))
+            with self._step("open session"):
+                await asyncio.to_thread(change_session, self.settings, Phase.CONTINUOUS)
+            with self._step("trade"):
+                await self._trade(http, topic, watchers)
+            with self._step("come to rest"):
+                await http.finish()
+                undelivered = await topic.finish()
+                behind = await wait_until_quiet(self.settings, self._groups(), QUIET_TIMEOUT_S)
+            self._note_latencies(http, watchers)
+            clients = self._client_facts(http, topic, tuple((one.account, one.cl_ord_id) for one in undelivered))
+            with self._step("reconcile"):
+                await self._reconcile(watchers, clients, behind)
+        finally:
+            await http.close()
+            await asyncio.gather(*(watcher.close() for watcher in watchers))
+
+    # ---- steps
+
+    async def _open_accounts(self) -> list[ApiKey]:
+        with self._step("open accounts"):
+            if any((await asyncio.to_thread(collect.end_offsets, self.settings, ACCOUNT_EVENTS)).values()):
+                raise OutcryError(
+                    f"the log at {self.settings.kafka_url} has records already; the demo reconciles from the first record on: give it an empty Kafka"
+                )
+            positions = [one.number for one in self.instruments]
+            openings = [Opening(trader.account, trader.cash, dict.fromkeys(positions, trader.lots)) for trader in self.traders]
+            await asyncio.to_thread(open_accounts, self.settings, openings)
+            keys = make_api_keys([trader.account for trader in self.traders])
+            await asyncio.to_thread(store_api_keys, self.settings, keys)
+            write_keys_file(self.keys_file, keys)
+        return keys
+
+    async def _trade(self, http: HttpGateway, topic: TopicGateway, watchers: list[MarketWatcher]) -> None:
+        """Let the traders act for the session's seconds; under chaos at least until every role has been killed and is back."""
+        crowd = Crowd(self.options.seed, self.traders, self.instruments, self.options.rate, self.options.seconds)
+        chaos = asyncio.create_task(self._chaos()) if self.options.chaos else None
+        alerts = asyncio.create_task(self._poll_alerts())
+        began, next_pulse, sent = time.monotonic(), 0.0, {Channel.HTTP: 0, Channel.TOPIC: 0}
+        pulses = _Pulses(self, http, watchers[0])
+        try:
+            with View(self.console, f"Open Outcry demo   {self._edge_url()}/") as view:
+                while (elapsed := time.monotonic() - began) < self.options.seconds or (chaos is not None and not chaos.done()):
+                    for action in crowd.until(elapsed):
+                        channel = self._channel[action.account]
+                        (http if channel is Channel.HTTP else topic).send(action)
+                        sent[channel] += 1
+                    if elapsed >= next_pulse:
+                        next_pulse = elapsed + PULSE_S
+                        view(pulses.now(elapsed, sent))
+                    await asyncio.sleep(PUMP_S)
+            if chaos is not None:
+                chaos.result()
+        finally:
+            for task in (alerts, chaos):
+                if task is not None:
+                    task.cancel()
+        self.summary.session |= {
+            "seconds": round(time.monotonic() - began, 1),
+            "requests_http": sent[Channel.HTTP],
+            "requests_topic": sent[Channel.TOPIC],
+        }
+
+    async def _chaos(self) -> None:
+        def killed(kill: Kill) -> None:
+            self.summary.kills.append(kill)
+            self._events.append(f"killed {kill.role} (pid {kill.pid}), ready again after {kill.recovery_s} s")
+
+        await asyncio.sleep(2)
+        await kill_each(self.local, self.roles, killed)
+
+    async def _poll_alerts(self) -> None:
+        headers = {"X-Admin-Key": self.settings.admin_key} if self.settings.admin_key else {}
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+            while True:
+                await asyncio.sleep(ALERTS_EVERY_S)
+                try:
+                    async with session.get(f"{self._edge_url()}/surveillance/alerts", headers=headers) as answer:
+                        if answer.status == 200:
+                            found = await answer.json()
+                            self._alerts[:] = [
+                                f"{one['pattern']} {one['symbol']} account {one['account']}: {one['explanation']}"
+                                for one in reversed(found)
+                            ]
+                except (aiohttp.ClientError, TimeoutError):
+                    continue  # for the eyes only; the reconciliation reads the stores
+
+    async def _reconcile(self, watchers: list[MarketWatcher], clients: ClientFacts, behind: str) -> None:
+        """Read everything and compare, again while a store may still be catching up."""
+        deadline = time.monotonic() + AGREE_TIMEOUT_S
+        while True:
+            log = await asyncio.to_thread(collect.read_log, self.settings)
+            facts = facts_of(log.executions, log.events, log.cl_ord_ids, self.instruments)
+            mysql, elastic = await collect.read_mysql(self.settings), await collect.read_elasticsearch(self.settings)
+            redis = await collect.read_redis(self.settings, self.instruments)
+            seen = [self._watcher_facts(watcher) for watcher in watchers]
+            checks = reconcile(facts, log.alerts, mysql, elastic, redis, seen, clients, self.instruments)
+            checks.append(Check("every consumer has caught up", {"log": "yes" if not behind else "no"}, behind))
+            if all(check.agrees for check in checks) or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.5)
+        self.checks = checks
+        self._note_facts(facts, checks)
+        summary = self.summary
+        summary.trades_mysql = sum(one.trades for one in mysql.traded.values())
+        summary.trades_elasticsearch = sum(one.trades for one in elastic.traded.values())
+        summary.trades_websocket = min(watcher.trades for watcher in watchers)
+        summary.alerts = len(log.alerts)
+
+    # ---- figures
+
+    def _note_facts(self, facts: LogFacts, checks: list[Check]) -> None:
+        summary = self.summary
+        summary.orders_accepted, summary.orders_rejected, summary.trades = len(facts.accepted), facts.orders_rejected, facts.trades
+        summary.money_conserved, summary.shares_conserved, summary.holds_agree = (
+            facts.money_conserved,
+            facts.shares_conserved,
+            facts.holds_agree,
+        )
+        summary.last_price_mismatches = last_price_mismatches(checks)
+        summary.disagreements = [f"{check.name}: {check.problem}" for check in checks if not check.agrees]
+        summary.reconciled = not summary.disagreements
+        summary.session["open_orders_at_end"] = facts.open_orders
+        summary.session["rejected_by"] = {why.name: count for why, count in sorted(facts.rejected_by().items())}
+
+    def _note_latencies(self, http: HttpGateway, watchers: list[MarketWatcher]) -> None:
+        results, summary = http.results, self.summary
+        summary.order_to_execution_ms = percentiles(results.execution_ns)
+        summary.order_to_answer_ms = percentiles(results.answer_ns)
+        summary.price_update_ms = percentiles([one for watcher in watchers for one in watcher.update_ns])
+        summary.session |= {
+            "http_rejected": dict(results.rejected), "http_retries": results.retries, "http_held_back": results.held_back,
+            "http_cancels": {str(status): count for status, count in results.cancels.items()},
+            "websocket_connections": sum(watcher.connections for watcher in watchers),
+            "websocket_repeats": sum(seen.repeats for watcher in watchers for seen in watcher.seen.values()),
+        }  # fmt: skip
+
+    def _client_facts(self, http: HttpGateway, topic: TopicGateway, undelivered: tuple[tuple[int, str], ...]) -> ClientFacts:
+        self.summary.session |= {"topic_refused_by_library": dict(topic.refused_here), "topic_held_back": topic.held_back}
+        return ClientFacts(
+            http_accepted=frozenset(http.results.accepted),
+            http_unknown=tuple(http.results.unknown),
+            topic_posted=frozenset(topic.posted),
+            topic_undelivered=undelivered,
+            topic_expected_rejects=topic.expected_rejects,
+            surprises=(*http.results.surprises, *topic.surprises),
+            manipulators=frozenset(trader.account for trader in self.traders if trader.role is Role.MANIPULATOR),
+        )
+
+    def _watcher_facts(self, watcher: MarketWatcher) -> WatcherFacts:
+        seen = {self.instruments.by_symbol[symbol]: one for symbol, one in watcher.seen.items()}
+        return WatcherFacts(
+            watcher.name,
+            {instrument.number: frozenset(one.trade_ids) for instrument, one in seen.items()},
+            {instrument.number: instrument.qty_to_lots(one.qty) for instrument, one in seen.items()},
+            {instrument.number: instrument.price_to_ticks(one.last_price) for instrument, one in seen.items()},
+            sum(one.missing for one in seen.values()),
+        )
+
+    def _edge_url(self) -> str:
+        return self.settings.edge_url
+
+    def _groups(self) -> list[str]:
+        """Consumer groups of all roles; the edge belongs to none."""
+        return [f"outcry-{role}" for role in self.roles if role != "edge"]
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        self.console.print(f"{name} ...", highlight=False)
+        try:
+            yield
+        finally:
+            self.summary.steps_s[name] = round(time.monotonic() - began, 1)
+
+
+class _Pulses:
+    """Makes pulses: counts since the start, rates and latencies since the last one."""
+
+    def __init__(self, session: Session, http: HttpGateway, watcher: MarketWatcher) -> None:
+        self._session, self._http, self._watcher = session, http, watcher
+        self._last = (0.0, 0, 0, 0)
+
+    def now(self, elapsed: float, sent: dict[Channel, int]) -> Pulse:
+        """The pulse of this moment."""
+        at, orders, trades, samples = self._last
+        fresh = self._http.results.execution_ns[samples:]
+        total, traded = sum(sent.values()), self._watcher.trades
+        interval = max(elapsed - at, 1e-3)
+        self._last = (elapsed, total, traded, samples + len(fresh))
+        bids, asks = self._watcher.tape.book(BOOK_DEPTH)
+        shown: dict[str, Any] = {"bids": bids, "asks": asks, "last_trades": list(self._watcher.tape.trades)}
+        return Pulse(
+            elapsed, self._session.options.seconds, sent[Channel.HTTP], sent[Channel.TOPIC], traded, (total - orders) / interval,
+            (traded - trades) / interval, percentile_ms(fresh, 50), percentile_ms(fresh, 99), next(iter(self._session.instruments)).symbol,
+            alerts=list(self._session._alerts), events=list(self._session._events), **shown,
+        )  # fmt: skip

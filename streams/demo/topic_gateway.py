@@ -1,0 +1,105 @@
+"""Carry traders' actions straight to the topic with the producer library, as a third party would."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from schemas.enums import OrdType
+from schemas.instruments import InstrumentTable
+from schemas.reject_reasons import Reason
+from streams.demo.bad_orders import EXPECTED, BadKind
+from streams.demo.traders import Action, CancelOrder, NewOrder
+from topics.producer import BadOrder, BufferFull, DeliveryFailed, OrderProducer, ProducerStats, Undelivered
+
+FLUSH_TIMEOUT_S = 30.0
+
+
+class TopicGateway:
+    """One producer for all traders of the channel. Nothing here waits: a full buffer holds the trader back."""
+
+    def __init__(self, kafka_url: str, instruments: InstrumentTable) -> None:
+        self._instruments = instruments
+        self._producer = OrderProducer(kafka_url, instruments, block_timeout_s=0)
+        self.posted: set[tuple[int, str]] = set()
+        self.expected_rejects: dict[tuple[int, str], Reason] = {}
+        self.refused_here: Counter[str] = Counter()
+        """Orders that the library refused, by what was wrong with them."""
+        self.held_back = 0
+        self.surprises: list[str] = []
+        """Bad orders that got another answer than they must."""
+
+    def send(self, action: Action) -> None:
+        """Post one order or cancel."""
+        try:
+            if isinstance(action, CancelOrder):
+                self._producer.cancel(account=action.account, cl_ord_id=action.cl_ord_id)
+            else:
+                self._order(action)
+        except BufferFull:
+            self.held_back += 1
+
+    def _order(self, order: NewOrder) -> None:
+        expected_field = EXPECTED[order.bad].field if order.bad else ""
+        texts = texts_of(order, self._instruments)
+        try:
+            self._producer.new_order(
+                account=order.account,
+                cl_ord_id=order.cl_ord_id,
+                side=order.side,
+                ord_type=order.ord_type,
+                time_in_force=order.time_in_force,
+                symbol=texts.symbol,
+                order_qty=texts.order_qty,
+                price=texts.price,
+            )
+        except BadOrder as error:
+            self.refused_here[order.bad or "unexpected"] += 1
+            if error.field != expected_field:
+                self.surprises.append(f"topic order {order.cl_ord_id} ({order.bad}): the library refused {error}")
+            return
+        if expected_field:
+            self.surprises.append(f"topic order {order.cl_ord_id} ({order.bad}): the library took it")
+        self.posted.add((order.account, order.cl_ord_id))
+        if order.bad:
+            self.expected_rejects[order.account, order.cl_ord_id] = EXPECTED[order.bad].reason
+
+    async def finish(self) -> list[Undelivered]:
+        """Wait until everything is in the log; what is not."""
+        try:
+            await asyncio.to_thread(self._producer.close, FLUSH_TIMEOUT_S)
+        except DeliveryFailed as error:
+            return list(error.undelivered)
+        return []
+
+    def stats(self) -> ProducerStats:
+        """The producer's counts."""
+        return self._producer.stats()
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The words of an order as a client writes them; no price for a market order."""
+
+    symbol: str
+    order_qty: str
+    price: str | None
+
+
+def texts_of(order: NewOrder, instruments: InstrumentTable) -> Texts:
+    """Decimal text of an order, spoilt where the order is bad in its text."""
+    instrument = instruments.by_number[order.instrument]
+    price = None if order.ord_type == OrdType.MARKET else instrument.price_text(order.price)
+    texts = Texts(instrument.symbol, instrument.qty_text(order.order_qty), price)
+    spoil = _SPOIL.get(order.bad) if order.bad else None
+    return spoil(texts) if spoil else texts
+
+
+_SPOIL: dict[BadKind, Callable[[Texts], Texts]] = {
+    BadKind.OFF_TICK: lambda texts: replace(texts, price=f"{Decimal(texts.price or 0) + Decimal('0.0001')}"),
+    BadKind.FRACTION_OF_A_LOT: lambda texts: replace(texts, order_qty="0.5"),
+    BadKind.NOT_A_NUMBER: lambda texts: replace(texts, order_qty="NaN"),
+    BadKind.NEGATIVE_QUANTITY: lambda texts: replace(texts, order_qty=f"-{texts.order_qty}"),
+    BadKind.UNKNOWN_SYMBOL: lambda texts: replace(texts, symbol="NOPE"),
+}

@@ -1,0 +1,151 @@
+"""Feed a sink from the log: gather what has arrived, store it as one batch, then acknowledge it. Shared by the persist roles.
+
+In:     the role's topics
+Out:    dead.letters (records that cannot be read)
+State:  none here; each sink keeps its own marks with its rows
+On failure: a store that is down is asked again until it answers, and nothing is acknowledged meanwhile; any other fault stops the process.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import faust
+import structlog
+from prometheus_client import Counter
+
+from schemas.codec import FRAMES, BadBytes, decode_record, encode_record, frame_of
+from schemas.errors import ServiceUnavailable
+from schemas.instruments import InstrumentTable, load_instruments
+from schemas.settings import Settings
+from sinks import Input, Sink
+from streams.cluster import partition_counts
+from streams.faust_app import fail_fast, make_app, run_app
+from streams.health import HealthServer
+from streams.logging import configure_logging
+from streams.shard_runner import Record, dead_letter
+from topics.catalogue import DEAD_LETTERS, Topic
+
+log = structlog.get_logger("outcry.streams")
+
+BATCH_RECORDS_MAX: Final = 256
+"""Records gathered into one batch; frames are a few hundred rows under load, so a batch stays near 100,000 rows at the very most."""
+WAITING_RECORDS_MAX: Final = 4 * BATCH_RECORDS_MAX
+"""Records read ahead of the store; then the consumer waits, which is the back-pressure."""
+RETRY_FIRST_S: Final = 0.2
+RETRY_LAST_S: Final = 5.0
+STORED_ROWS = Counter("outcry_stored_rows_total", "rows handed to the store and stored", ["role"])
+STORE_DOWN = Counter("outcry_store_unavailable_total", "times the store did not take a batch", ["role"])
+
+Connect = Callable[[str, InstrumentTable], Awaitable[Sink]]
+
+
+@dataclass(frozen=True)
+class SinkRole:
+    """What a persist role is: where it reads, what it feeds, and where that store is."""
+
+    name: str
+    sources: tuple[Topic, ...]
+    connect: Connect
+    url: str
+
+
+class SinkFeeder:
+    """Gathers events into batches for one sink."""
+
+    def __init__(self, app: faust.App, settings: Settings, role: SinkRole) -> None:
+        self._app, self._settings, self._role = app, settings, role
+        self._waiting: asyncio.Queue[tuple[Any, Input | None]] = asyncio.Queue(WAITING_RECORDS_MAX)
+        self._sink: Sink | None = None
+        self._trouble = "starting"
+
+    async def consume(self, stream: Any) -> None:
+        """The agent: decode, or dead-letter, and queue. Never raises; a fault ends the process."""
+        stream = stream.noack()
+        writer = asyncio.create_task(self._write(stream))
+        try:
+            async for event in stream.events():
+                try:
+                    await self._waiting.put((event, await self._input_of(event.message)))
+                except asyncio.CancelledError:
+                    raise
+                except BaseException:
+                    fail_fast("fault while reading the log", topic=event.message.topic, offset=event.message.offset)
+        finally:
+            writer.cancel()
+
+    async def _input_of(self, message: Any) -> Input | None:
+        """The record as the sink takes it; None for one that went to the dead letters."""
+        try:
+            name, value = decode_record(message.value or b"")
+            body = frame_of(name, value) if name in FRAMES else value
+            return Input(message.topic, message.partition, message.offset, body)
+        except BadBytes as error:
+            record = Record(message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value)
+            letter = encode_record("dead_letter", dead_letter(record, error))
+            await (await self._app.producer.send(DEAD_LETTERS.name, None, letter, 0, None, None))
+            return None
+
+    async def _write(self, stream: Any) -> None:
+        """Take what waits, store it, acknowledge it; for ever."""
+        try:
+            self._sink = await self._until_available(lambda: self._role.connect(self._role.url, load_instruments(self._settings.instruments_file)))
+            while True:
+                taken = [await self._waiting.get()]
+                while len(taken) < BATCH_RECORDS_MAX and not self._waiting.empty():
+                    taken.append(self._waiting.get_nowait())
+                batch = [one for _, one in taken if one is not None]
+                if batch:
+                    sink = self._sink
+                    await self._until_available(lambda batch=batch, sink=sink: sink.write_batch(batch))  # type: ignore[misc]
+                for event, _ in taken:
+                    await stream.ack(event)
+                STORED_ROWS.labels(self._role.name).inc(sum(len(one.body.rows) if not isinstance(one.body, dict) else 1 for one in batch))
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            fail_fast("fault in the sink", role=self._role.name)
+
+    async def _until_available(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        """Try again, ever more slowly, as long as the store is not there."""
+        pause_s = RETRY_FIRST_S
+        while True:
+            started = time.monotonic()
+            try:
+                result = await attempt()
+            except ServiceUnavailable as error:
+                STORE_DOWN.labels(self._role.name).inc()
+                self._trouble = str(error)
+                log.warning("store is not available", detail=str(error), again_in_s=pause_s, after_s=round(time.monotonic() - started, 3))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_LAST_S)
+            else:
+                self._trouble = ""
+                return result
+
+    def not_ready(self) -> str:
+        """Why the role does not work now; "" when it does."""
+        if self._app.rebalancing:
+            return "rebalancing"
+        return self._trouble
+
+    def status(self) -> dict[str, object]:
+        """What the sink has done."""
+        return {"waiting": self._waiting.qsize(), **({} if self._sink is None else vars(self._sink.stats()))}
+
+
+def run_sink(settings: Settings, role: SinkRole) -> None:
+    """Run a persist role until it is told to stop."""
+    configure_logging(settings.log_level, role.name)
+    if not role.url:
+        raise ServiceUnavailable(f"{role.name}: its store has no address; start the local set with `outcry up`, or set its OUTCRY_*_URL")
+    partition_counts(settings, *role.sources)
+    app = make_app(settings, role.name)
+    feeder = SinkFeeder(app, settings, role)
+    health = HealthServer(settings, role.name, feeder.not_ready, feeder.status)
+    source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)
+    app.agent(source, name=role.name)(feeder.consume)
+    app.task(health.start)
+    run_app(app, settings)

@@ -1,0 +1,11 @@
+"""Persist to MySQL: the system of record: orders, executions, trades, postings, alerts. See streams.persist_log for how."""
+
+from schemas.settings import Settings
+from sinks.mysql_sink import MySqlSink
+from streams.persist_log import SinkRole, run_sink
+from topics.catalogue import EXECUTIONS, ACCOUNT_EVENTS, ALERTS
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to stop."""
+    run_sink(settings, SinkRole("persist-mysql", (EXECUTIONS, ACCOUNT_EVENTS, ALERTS,), MySqlSink.connect, settings.mysql_url))

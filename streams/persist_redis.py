@@ -1,0 +1,11 @@
+"""Persist to Redis: last price, top of book and last bar of each instrument. See streams.persist_log for how."""
+
+from schemas.settings import Settings
+from sinks.redis_sink import RedisSink
+from streams.persist_log import SinkRole, run_sink
+from topics.catalogue import MARKET_DATA
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to stop."""
+    run_sink(settings, SinkRole("persist-redis", (MARKET_DATA,), RedisSink.connect, settings.redis_url))
