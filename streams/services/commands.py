@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import signal
 import sys
+import time
 from dataclasses import asdict
 from importlib.metadata import entry_points
 
@@ -41,6 +43,7 @@ def up(ctx: click.Context, all_roles: bool, roles: tuple[str, ...], services: tu
     if unknown:
         raise click.BadParameter(f"no such role: {', '.join(sorted(unknown))}; there are {', '.join(role_names())}", param_hint="--role")
     local, wanted_roles = LocalSet(settings), role_names() if all_roles else roles
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Progress("starting") as progress:
             started = local.start(services or SERVICES, wanted_roles, brokers, watch=progress)
@@ -129,19 +132,22 @@ async def _answer(probe: probes.Probe, url: str) -> str:
         return f"no: {error}"
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """TERM to a starting `up` is a Ctrl-C: what it has started is stopped."""
+    raise KeyboardInterrupt
+
+
 def _show(found: SetStatus | None, answers: dict[str, str] | None = None) -> None:
     children = found.children if found is not None else ()
     names = {child.name for child in children}
     elsewhere = tuple(ChildStatus(name, "elsewhere", State.READY) for name in answers or {} if name not in names)
     # Not a terminal: wide enough that no cell is cut, so that the output can be searched.
-    console = Console() if sys.stdout.isatty() else Console(width=220)
+    console = Console() if sys.stdout.isatty() else Console(width=320)
     console.print(status_table((*children, *elsewhere), answers=answers))
 
 
 def _stay(local: LocalSet) -> None:
     """Wait for Ctrl-C or for the end of the supervisor."""
-    import time
-
     try:
         while local.running_pid() is not None:
             time.sleep(0.5)

@@ -23,6 +23,8 @@ COLOURS = {
     State.STOPPED: "dim",
 }
 TABLE_EVERY_S = 0.1
+LINE_AGAIN_S = 10.0  # without a terminal: say again what a child is doing that has not changed for so long
+NOTE_CHARACTERS_MAX = 160
 
 
 class Progress:
@@ -34,7 +36,7 @@ class Progress:
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=True) if self._console.is_terminal else None
         self._started_s = time.monotonic()
-        self._shown: dict[str, State] = {}
+        self._shown: dict[str, tuple[State, float]] = {}
         self._drawn_s = 0.0
 
     def __enter__(self) -> Self:
@@ -61,8 +63,10 @@ class Progress:
 
     def _lines(self, status: SetStatus) -> None:
         for child in status.children:
-            if self._shown.get(child.name) != child.state:
-                self._shown[child.name] = child.state
+            state, shown_s = self._shown.get(child.name, (None, 0.0))
+            lingers = self._elapsed() - shown_s > LINE_AGAIN_S and child.state is not State.READY
+            if child.state != state or lingers:
+                self._shown[child.name] = (child.state, self._elapsed())
                 why = child.last_exit if child.state is State.BACKING_OFF else child.message
                 click.echo(f"{self._elapsed():6.1f} s  {child.name:<22} {child.state:<12} {why or child.address}".rstrip(), err=True)
 
@@ -71,8 +75,8 @@ def status_table(children: tuple[ChildStatus, ...], title: str | None = None, an
     """One row per child. answers: what a live probe said, by name; an answer that begins with "no" is shown as a fault."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for heading in ("name", "kind", "state", "pid", "restarts", "since", "address", *(("answers",) if answers is not None else ())):
-        table.add_column(heading, justify="right" if heading in ("pid", "restarts") else "left", overflow="fold")
-    table.add_column("note", overflow="ellipsis", no_wrap=True)
+        table.add_column(heading, justify="right" if heading in ("pid", "restarts") else "left", no_wrap=True)
+    table.add_column("note", overflow="fold")  # the one column that gives way when the terminal is narrow
     for child in children:
         said = [] if answers is None else [_answer(answers.get(child.name, ""))]
         table.add_row(
@@ -84,7 +88,7 @@ def status_table(children: tuple[ChildStatus, ...], title: str | None = None, an
             child.since[11:19],
             child.address,
             *said,
-            child.message or (f"last exit: {child.last_exit}" if child.last_exit else ""),
+            (child.message or (f"last exit: {child.last_exit}" if child.last_exit else ""))[:NOTE_CHARACTERS_MAX],
         )
     return table
 

@@ -138,9 +138,12 @@ def test_the_address_of_a_role_is_only_believed_from_its_own_process(tmp_path: P
     """A file that the killed predecessor left must not make the new process look ready."""
     path = tmp_path / "edge.json"
     with pytest.raises(ServiceUnavailable, match="has not written"):
-        role_address(path, 1, "")
+        role_address(path, 1)
     path.write_text('{"pid": 1, "port": 8080}')
     with pytest.raises(ServiceUnavailable, match="not yet of this process"):
-        role_address(path, 2, "")
-    assert role_address(path, 1, "0.0.0.0") == "http://127.0.0.1:8080"
-    assert role_address(path, 1, "10.0.0.7") == "http://10.0.0.7:8080"
+        role_address(path, 2)
+    assert role_address(path, 1) == "http://127.0.0.1:8080"
+    path.write_text('{"pid": 1, "port": 8080, "host": "0.0.0.0"}')
+    assert role_address(path, 1) == "http://127.0.0.1:8080"
+    path.write_text('{"pid": 1, "port": 8080, "host": "10.0.0.7"}')
+    assert role_address(path, 1) == "http://10.0.0.7:8080"
