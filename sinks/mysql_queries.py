@@ -325,10 +325,11 @@ async def _open_api_keys(url: str, keys: Sequence[tuple[str, str, int]]) -> None
 
 async def _insert_keys(transaction: Transaction, keys: Sequence[tuple[str, str, int]], now: int) -> None:
     values = {key_id: (bytes.fromhex(secret), account) for key_id, secret, account in keys}
+    # as hexadecimal text: this pair of client libraries cannot escape bytes
     await transaction.execute(
-        f"INSERT INTO api_keys (key_id, secret_sha256, account, created_at) VALUES {', '.join(['(%s, %s, %s, %s)'] * len(values))} "  # noqa: S608
+        f"INSERT INTO api_keys (key_id, secret_sha256, account, created_at) VALUES {', '.join(['(%s, UNHEX(%s), %s, %s)'] * len(values))} "  # noqa: S608
         "ON DUPLICATE KEY UPDATE key_id = api_keys.key_id",
-        [value for key_id, (secret, account) in values.items() for value in (key_id, secret, account, now)],
+        [value for key_id, (secret, account) in values.items() for value in (key_id, secret.hex(), account, now)],
     )
     wanted = f"SELECT key_id, secret_sha256, account FROM api_keys WHERE key_id IN ({_marks(values)})"  # noqa: S608
     stored = await transaction.fetch(wanted, list(values))

@@ -1,0 +1,495 @@
+"""The three sinks on real stores: what a session of the exchange leaves in them, whatever is delivered twice, torn or refused on the way."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matchers.reference_account_shard import AccountShard
+from matchers.reference_book_shard import BookShard
+from matchers.settlement_reports import reports_of
+from schemas.codec import FRAMES, Frame, Header, Rows
+from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, MarketDataKind, OrdType, Phase, Side, TimeInForce
+from schemas.errors import OutcryError, ServiceUnavailable, StaleData
+from schemas.instruments import load_instruments
+from schemas.reject_reasons import Reason
+from schemas.settings import Settings
+from sinks import Input, elastic_queries, mysql_queries, redis_prices
+from sinks.elastic_client import open_elasticsearch
+from sinks.elastic_indices import EXECUTIONS as AUDIT_EXECUTIONS
+from sinks.elastic_sink import ElasticSink
+from sinks.mysql_pool import MySql
+from sinks.mysql_queries import OrderFilter
+from sinks.mysql_schema import apply_schema
+from sinks.mysql_sink import MySqlSink
+from sinks.redis_client import open_redis
+from sinks.redis_sessions import CachedKey, SessionCache
+from sinks.redis_sink import RedisSink
+from streams.services.local_set import LocalSet
+
+pytestmark = pytest.mark.integration
+
+INSTRUMENTS = load_instruments(None)
+START = 1_800_000_000_000_000_000
+ACCOUNTS = range(1, 9)
+TABLES = ("orders", "trades", "executions", "postings", "rejects", "alerts", "api_keys", "sink_marks")
+ALERT = {
+    "alert_id": "layering-00ff", "pattern": "LAYERING", "instrument": 1, "symbol": "AAPL", "account": 3, "side": "BUY", "score": 0.97,
+    "explanation": "It's \\ \"quoted\"; and – typographic", "window_start": START, "window_end": START + 5, "detected_at": START + 5,
+    "source": "executions/0@7",
+    "evidence": [
+        {"role": "LAYER", "order_id": 1, "side": "BUY", "price": 17_999, "qty": 5, "traded_qty": 0, "placed_at": START, "ended_at": 0},
+        {"role": "EXECUTION", "order_id": 2, "side": "SELL", "price": 18_000, "qty": 5, "traded_qty": 5, "placed_at": START, "ended_at": START + 1},
+    ],
+}  # fmt: skip
+
+
+@dataclass
+class Session:
+    """A session of one account shard and one book shard: what they wrote, and the machines to compare with."""
+
+    inputs: list[Input]
+    accounts: AccountShard
+    executions: Rows
+    events: Rows
+
+
+def play(seed: int, turns: int = 60) -> Session:
+    """Random trading through the reference shards: all kinds of orders, cancels (of others' orders too), refusals, the end of the day."""
+    rng = random.Random(seed)
+    accounts, book = AccountShard(0, INSTRUMENTS), BookShard(0, INSTRUMENTS, 1)
+    inputs: list[Input] = []
+    all_events, all_executions = [], []
+    offsets = {"account.events": 0, "executions": 0}
+
+    def write(topic: str, schema: str, source: str, rows: Rows, text: Rows | None, first_seq: int) -> None:
+        header = Header(source, source_offset=len(inputs), first_seq=first_seq, created_at=START)
+        inputs.append(Input(topic, 0, offsets[topic], Frame(schema, header, rows, text)))
+        offsets[topic] += 1
+
+    def take(output: Any) -> None:
+        write("account.events", "account_event_frame", "account.commands/0", output.events, output.event_cl_ord_id, output.first_seq)
+        all_events.append(output.events)
+        if len(output.book_commands):
+            match(output.book_commands)
+
+    def match(commands: Rows) -> None:
+        output = book.apply(commands)
+        write("executions", "execution_frame", "book.commands/0", output.executions, None, output.first_seq)
+        all_executions.append(output.executions)
+        reports = reports_of(output.executions)
+        if len(reports):
+            take(accounts.apply_reports(reports))
+
+    def phase(value: Phase, now: int) -> None:
+        rows = np.zeros(1, FRAMES["book_command_frame"].dtype)
+        rows["kind"], rows["phase"], rows["transact_time"] = BookCommandKind.TRADING_SESSION_CHANGE, value, now
+        match(rows)
+
+    phase(Phase.CONTINUOUS, START)
+    take(accounts.apply_commands(*_openings(), -1))
+    for turn in range(turns):
+        take(accounts.apply_commands(*_random_commands(rng, turn, accounts), -1))
+    phase(Phase.CLOSED, START + 10**12)
+    return Session(inputs, accounts, np.concatenate(all_executions), np.concatenate(all_events))
+
+
+def _openings() -> tuple[Rows, Rows]:
+    rows = np.zeros(2 * len(ACCOUNTS), FRAMES["order_command_frame"].dtype)
+    rows["kind"], rows["transact_time"], rows["account"] = CommandKind.ACCOUNT_UPDATE, START, [*ACCOUNTS, *ACCOUNTS]
+    rows["cash"][: len(ACCOUNTS)] = 10_000_000_000
+    rows["instrument"][len(ACCOUNTS) :], rows["order_qty"][len(ACCOUNTS) :] = 1, 500
+    return rows, np.zeros(len(rows), "S1")
+
+
+def _random_commands(rng: random.Random, turn: int, accounts: AccountShard) -> tuple[Rows, Rows]:
+    rows = np.zeros(10, FRAMES["order_command_frame"].dtype)
+    texts = []
+    for index, row in enumerate(rows):
+        row["account"], row["transact_time"] = rng.choice([*ACCOUNTS, 99]), START + turn * 1_000_000 + index
+        if rng.random() < 0.25:
+            row["kind"], row["order_id"], row["order_qty"] = CommandKind.CANCEL, rng.randint(1, 1 + len(accounts.orders)), 7
+            mine = [order_id for order_id, order in accounts.orders.items() if order.leaves_qty and order.account.account == row["account"]]
+            if mine and rng.random() < 0.5:
+                row["order_id"] = rng.choice(mine)
+            texts.append(b"")
+            continue
+        row["kind"], row["side"], row["instrument"] = CommandKind.NEW_ORDER, rng.choice([1, 2]), rng.choice([1] * 20 + [77])
+        row["order_qty"], row["ord_type"] = rng.choice([1, 5, 20, 0]), rng.choice([OrdType.LIMIT] * 8 + [OrdType.MARKET])
+        row["price"] = rng.randint(17_990, 18_010) if row["ord_type"] == OrdType.LIMIT else 0
+        row["time_in_force"] = rng.choice([TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC])
+        texts.append(f"it's \\{turn}\"%s-{rng.choice([index, 0])}".encode())
+    return rows, np.array(texts, "S40")
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalSet, Settings]]:
+    """Stores of their own: these tests empty tables and stop servers."""
+    local = LocalSet(Settings(home=tmp_path_factory.mktemp("stores")))
+    with local.running(services=("mariadb", "valkey", "elasticsearch")) as settings:
+        yield local, settings
+
+
+@pytest.fixture
+async def mysql(stores: tuple[LocalSet, Settings]) -> AsyncIterator[MySql]:
+    """The database, empty."""
+    db = await MySql.connect(stores[1].mysql_url)
+    await apply_schema(db, INSTRUMENTS)
+    async with db.transaction() as transaction:
+        for table in TABLES:
+            await transaction.execute(f"DELETE FROM {table}")
+    yield db
+    await db.close()
+
+
+@pytest.fixture
+async def mysql_sink(stores: tuple[LocalSet, Settings], mysql: MySql) -> AsyncIterator[MySqlSink]:
+    """A sink on the empty database."""
+    sink = await MySqlSink.connect(stores[1].mysql_url, INSTRUMENTS)
+    yield sink
+    await sink.close()
+
+
+@pytest.fixture
+async def elastic(stores: tuple[LocalSet, Settings]) -> AsyncIterator[Any]:
+    """An Elasticsearch client; no audit index is there."""
+    client = open_elasticsearch(stores[1].elasticsearch_url)
+    for index in await client.indices.get(index="audit-*"):
+        await client.indices.delete(index=index)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def redis(stores: tuple[LocalSet, Settings]) -> AsyncIterator[Any]:
+    """A Redis client; the database is empty."""
+    client = await open_redis(stores[1].redis_url)
+    await client.flushdb()
+    yield client
+    await client.aclose()
+
+
+def disturbed(inputs: list[Input], rng: random.Random) -> list[list[Input]]:
+    """The same log as a rough delivery brings it: batches of any size, each perhaps again, then frames a replaying shard wrote again."""
+    again = [one._replace(offset=one.offset + 10_000) for one in inputs]
+    batches: list[list[Input]] = []
+    for log in (inputs, again):
+        start = 0
+        while start < len(log):
+            size = rng.randint(1, 12)
+            batches += [log[start : start + size]] * rng.choice([1, 1, 2])
+            if rng.random() < 0.2:  # back to an earlier committed offset, as after a crash
+                batches.append(log[max(0, start - 8) : start + 3])
+            start += size
+    return batches
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_mysql_holds_what_the_shards_hold_whatever_is_delivered_twice(mysql_sink: MySqlSink, mysql: MySql, seed: int) -> None:
+    """Orders, trades, ledger and rejects equal the machines' own state after a delivery full of repetitions."""
+    session = play(seed)
+    for batch in disturbed(session.inputs, random.Random(seed)):
+        await mysql_sink.write_batch(batch)
+    trades, kinds = session.executions[session.executions["kind"] == ExecKind.TRADE], session.events["kind"]
+    assert len(trades) > 50
+    refused = (AccountEventKind.REJECTED, AccountEventKind.CANCEL_REJECTED, AccountEventKind.ACCOUNT_UPDATE_REJECTED)
+    counts = await mysql_queries.counts(mysql)
+    assert (counts.orders, counts.trades, counts.executions) == (len(session.accounts.orders), len(trades), 2 * len(trades))
+    assert counts.rejects == int(np.isin(kinds, refused).sum()) > 50
+    assert await mysql_queries.imbalances(mysql) == mysql_queries.Imbalances(0, 0, 0, 0)
+    stored = {one.order_id: one for one in await mysql_queries.orders_by_ids(mysql, session.accounts.orders)}
+    for order_id, order in session.accounts.orders.items():
+        row, values = stored[order_id], order.values()
+        names = ("instrument", "side", "order_qty", "price", "ord_status", "leaves_qty", "cum_qty", "cum_cost", "submitted_at")
+        assert {name: getattr(row, name) for name in names} == {name: values[name] for name in names}
+        assert (row.account, row.cl_ord_id) == (order.account.account, order.cl_ord_id.decode())
+    expected = {(account, 0): one.cash for account, one in session.accounts.accounts.items()}
+    expected |= {key: one.position for key, one in session.accounts.positions.items()}
+    assert await mysql_queries.balances(mysql) == {key: amount for key, amount in expected.items() if amount}
+    sums = await mysql_queries.posting_sums(mysql)
+    assert sums[AccountEventKind.TRADE, 0] == sums[AccountEventKind.TRADE, 1] == 0
+    assert sums[AccountEventKind.ACCOUNT_UPDATED, 0] == 10_000_000_000 * len(ACCOUNTS)
+    last = (await mysql_queries.last_trades(mysql))[1]
+    assert (last.trd_match_id, last.price) == (int(trades[-1]["trd_match_id"]), int(trades[-1]["price"]))
+
+
+async def test_an_order_that_ended_unfilled_keeps_its_reason(mysql_sink: MySqlSink, mysql: MySql) -> None:
+    """The reason is that of the end, not of a cancel that came too late; an order that was filled has none."""
+    session = play(3)
+    await mysql_sink.write_batch(session.inputs)
+    ends = (AccountEventKind.CANCELED, AccountEventKind.EXPIRED, AccountEventKind.BOOK_REJECTED)
+    reasons = {int(row["order_id"]): int(row["reason"]) for row in session.events if row["kind"] in ends}
+    stored = await mysql_queries.orders_by_ids(mysql, session.accounts.orders)
+    assert {one.order_id: one.reason for one in stored if one.reason} == reasons
+    assert {Reason.END_OF_DAY, Reason.REQUESTED_BY_CUSTOMER, Reason.IMMEDIATE_OR_CANCEL} <= set(reasons.values())
+
+
+async def test_two_workers_that_both_believe_to_own_a_partition_store_it_once(stores: Any, mysql_sink: MySqlSink, mysql: MySql) -> None:
+    """A zombie and its successor write the same batches at the same time; marks locked in the transaction let each frame in once."""
+    zombie = await MySqlSink.connect(stores[1].mysql_url, INSTRUMENTS)
+    session = play(4)
+    collisions: list[str] = []
+
+    async def write(sink: MySqlSink) -> None:
+        for start in range(0, len(session.inputs), 5):
+            batch, taken = session.inputs[start : start + 5], False
+            while not taken:
+                try:
+                    await sink.write_batch(batch)
+                    taken = True
+                except ServiceUnavailable as error:
+                    collisions.append(str(error))
+
+    await asyncio.gather(write(mysql_sink), write(zombie))
+    await zombie.close()
+    assert all("worth a retry" in text for text in collisions)
+    assert mysql_sink.stats().inputs + zombie.stats().inputs == 2 * len(session.inputs)
+    assert mysql_sink.stats().repeated + zombie.stats().repeated == len(session.inputs)
+    assert (await mysql_queries.counts(mysql)).trades == int((session.executions["kind"] == ExecKind.TRADE).sum())
+
+
+async def test_a_batch_that_fails_half_way_leaves_nothing(mysql_sink: MySqlSink, mysql: MySql) -> None:
+    """Rows and marks are one transaction: a fault of ours in the last input undoes the first."""
+    session = play(5, turns=3)
+    broken = Input("alerts", 0, 0, {**ALERT, "account": None})
+    with pytest.raises(Exception, match="account"):
+        await mysql_sink.write_batch([*session.inputs, broken])
+    assert await mysql_queries.counts(mysql) == mysql_queries.Counts(0, 0, 0, 0, 0, 0)
+    assert await mysql_queries.next_offsets(mysql) == {}
+    await mysql_sink.write_batch(session.inputs)
+    assert (await mysql_queries.next_offsets(mysql))["account.events", 0] == sum(one.topic == "account.events" for one in session.inputs)
+
+
+async def test_the_lists_of_orders_are_filtered_as_alpaca_has_it(mysql_sink: MySqlSink, mysql: MySql) -> None:
+    """Status, times (exclusive), side, instrument, direction and limit, against the same filter in Python."""
+    session = play(6)
+    await mysql_sink.write_batch(session.inputs[:-3])  # before the end of the day, so that some are open
+    everything = [
+        one for account in ACCOUNTS
+        for one in await mysql_queries.orders_of_account(mysql, account, OrderFilter(status="all", limit=500, newest_first=False))
+    ]  # fmt: skip
+    assert len(everything) == len(session.accounts.orders)
+    mine = [one for one in everything if one.account == 1]
+    middle = mine[len(mine) // 2].submitted_at
+    cases: list[tuple[OrderFilter, Callable[[Any], bool]]] = [
+        (OrderFilter("open", limit=500), lambda one: one.leaves_qty > 0),
+        (OrderFilter("closed", limit=500), lambda one: one.leaves_qty == 0),
+        (OrderFilter("all", after=middle, limit=500), lambda one: one.submitted_at > middle),
+        (OrderFilter("all", until=middle, limit=500), lambda one: one.submitted_at < middle),
+        (OrderFilter("all", side=int(Side.SELL), limit=500), lambda one: one.side == Side.SELL),
+        (OrderFilter("all", instruments=[2, 3], limit=500), lambda one: one.instrument in (2, 3)),
+        (OrderFilter("all", instruments=[], limit=500), lambda one: False),
+    ]
+    for wanted, keeps in cases:
+        expected = [one for one in reversed(mine) if keeps(one)]
+        assert await mysql_queries.orders_of_account(mysql, 1, wanted) == expected
+        assert await mysql_queries.orders_of_account(mysql, 1, replace(wanted, newest_first=False)) == expected[::-1]
+        assert await mysql_queries.orders_of_account(mysql, 1, replace(wanted, limit=2)) == expected[:2]
+    one = next(one for one in mine if one.cum_qty)
+    assert await mysql_queries.order_by_id(mysql, one.order_id, account=1) == one
+    assert await mysql_queries.order_by_id(mysql, one.order_id, account=2) is None
+    assert await mysql_queries.order_by_cl_ord_id(mysql, 1, one.cl_ord_id) == one
+    assert await mysql_queries.order_by_cl_ord_id(mysql, 1, one.cl_ord_id.upper()) is None
+    assert sum(fill.last_qty for fill in await mysql_queries.executions_of_order(mysql, one.order_id)) == one.cum_qty
+    assert len(await mysql_queries.recent_trades(mysql, 1, limit=3)) == 3
+
+
+async def test_an_alert_comes_back_with_its_orders(mysql_sink: MySqlSink, mysql: MySql, elastic: Any, stores: Any) -> None:
+    """Delivered three times, stored once, word for word, in MySQL with the orders behind it and in Elasticsearch."""
+    session = play(7, turns=10)
+    order_ids = list(session.accounts.orders)[:2]
+    alert = {**ALERT, "evidence": [{**item, "order_id": number} for item, number in zip(ALERT["evidence"], order_ids, strict=True)]}  # type: ignore[call-overload]
+    audit = await ElasticSink.connect(stores[1].elasticsearch_url, INSTRUMENTS)
+    for sink in (mysql_sink, audit):
+        await sink.write_batch(session.inputs)
+        for offset in (0, 0, 1):
+            await sink.write_batch([Input("alerts", 0, offset, alert)])
+    await audit.flush()
+    found = await mysql_queries.alert_with_orders(mysql, ALERT["alert_id"])  # type: ignore[arg-type]
+    assert found is not None
+    assert (found[0].explanation, found[0].evidence) == (ALERT["explanation"], alert["evidence"])
+    assert [one.order_id for one in found[1]] == order_ids
+    assert await mysql_queries.list_alerts(mysql) == [found[0]]
+    assert await mysql_queries.list_alerts(mysql, before=START) == []
+    assert await mysql_queries.alert_with_orders(mysql, "none") is None
+    assert await elastic_queries.alert_count(elastic) == 1
+    assert [one["explanation"] for one in await elastic_queries.alerts_of_account(elastic, 3)] == [ALERT["explanation"]]
+    await audit.close()
+
+
+async def test_api_keys_are_stored_once_and_never_changed(stores: Any, mysql: MySql) -> None:
+    """The same key again is fine; another secret under its id is refused, and with it the whole call."""
+    keys = [("AK1", "11" * 32, 7), ("ak1", "22" * 32, 8)]
+    await asyncio.to_thread(mysql_queries.open_api_keys, stores[1].mysql_url, keys)
+    await mysql_queries.insert_api_keys(mysql, keys)
+    assert await mysql_queries.api_key(mysql, "ak1") == mysql_queries.StoredKey(bytes.fromhex("22" * 32), 8)
+    with pytest.raises(OutcryError, match="AK1 is there already"):
+        await mysql_queries.insert_api_keys(mysql, [("AK2", "33" * 32, 9), ("AK1", "44" * 32, 7)])
+    assert await mysql_queries.api_key(mysql, "AK2") is None
+    assert await mysql_queries.api_key(mysql, "' OR ''='") is None
+
+
+async def test_tables_of_a_newer_program_are_refused(mysql: MySql) -> None:
+    """An older program must not write into tables that it does not know."""
+    async with mysql.transaction() as transaction:
+        await transaction.execute("INSERT INTO schema_version (version) VALUES (1000000)")
+    try:
+        with pytest.raises(StaleData, match="version 1000000"):
+            await apply_schema(mysql, INSTRUMENTS)
+    finally:
+        async with mysql.transaction() as transaction:
+            await transaction.execute("DELETE FROM schema_version WHERE version = 1000000")
+    assert await mysql_queries.schema_is_current(mysql)
+
+
+async def test_elasticsearch_has_each_decision_and_account_event_once(stores: Any, elastic: Any) -> None:
+    """Counts by kind equal the log's after a delivery full of repetitions, and an order can be followed through both shards."""
+    session = play(8)
+    sink = await ElasticSink.connect(stores[1].elasticsearch_url, INSTRUMENTS)
+    for batch in disturbed(session.inputs, random.Random(8)):
+        await sink.write_batch(batch)
+    await elastic_queries.refresh(elastic)
+    derived = (ExecKind.LEVEL, ExecKind.TOP, ExecKind.TIME)
+    expected = {ExecKind(kind).name: int((session.executions["kind"] == kind).sum()) for kind in set(session.executions["kind"].tolist())}
+    assert await elastic_queries.execution_counts(elastic) == {
+        name: count for name, count in expected.items() if ExecKind[name] not in derived
+    }
+    kinds = session.events["kind"].tolist()
+    assert await elastic_queries.account_event_counts(elastic) == {AccountEventKind(kind).name: kinds.count(kind) for kind in set(kinds)}
+    assert await elastic_queries.trade_count(elastic) == expected["TRADE"]
+    assert sink.stats().rows == sum(expected[k] for k in expected if ExecKind[k] not in derived) + len(kinds)
+    traded = next(row for row in session.events if row["kind"] == AccountEventKind.TRADE)
+    history = await elastic_queries.order_events(elastic, int(traded["order_id"]))
+    assert {"ACCEPTED", "NEW", "TRADE"} <= {one["kind"] for one in history}
+    trade = next(one for one in history if one["kind"] == "TRADE" and "last_px" in one)
+    assert (trade["last_px"], trade["last_px_display"]) == (int(traded["last_px"]), int(traded["last_px"]) / 100)
+    await sink.close()
+
+
+async def test_a_document_that_the_index_refuses_stops_the_sink(stores: Any, elastic: Any) -> None:
+    """An index that another program made, with another mapping: nothing is dropped silently."""
+    sink = await ElasticSink.connect(stores[1].elasticsearch_url, INSTRUMENTS)
+    day = str(np.datetime64(START, "ns").astype("M8[D]")).replace("-", ".")
+    mappings = {"properties": {"symbol": {"type": "long"}}}
+    await elastic.indices.create(index=f"{AUDIT_EXECUTIONS}-{day}", mappings=mappings)
+    with pytest.raises(StaleData, match="audit-executions"):
+        await sink.write_batch(play(9, turns=3).inputs)
+    assert sink.stats().batches == 0
+    await sink.close()
+
+
+def market_data(kind: MarketDataKind, first_seq: int, count: int, offset: int) -> Input:
+    """`count` rows of one kind for instruments 1 and 2 in turn; price 1,000 + seq."""
+    rows = np.zeros(2 * count, FRAMES["market_data_frame"].dtype)
+    rows["kind"], rows["instrument"] = kind, [1, 2] * count
+    rows["seq"] = np.repeat(np.arange(first_seq, first_seq + count), 2)
+    rows["price"] = rows["bid_px"] = 1_000 + rows["seq"]
+    rows["transact_time"] = START + rows["seq"]
+    return Input("market.data", 0, offset, Frame("market_data_frame", Header("executions/0", offset), rows))
+
+
+async def test_redis_ends_with_the_newest_values_in_any_order_of_arrival(stores: Any, redis: Any) -> None:
+    """Batches shuffled and repeated: each hash is that of the highest sequence, whole."""
+    sink = await RedisSink.connect(stores[1].redis_url, INSTRUMENTS)
+    frames = [market_data(kind, 1 + 5 * n, 5, n) for n in range(10) for kind in MarketDataKind]
+    rng = random.Random(10)
+    for _ in range(5):
+        rng.shuffle(frames)
+        for start in range(0, len(frames), 7):
+            await sink.write_batch(frames[start : start + 7])
+    assert await redis_prices.last_prices(redis, ["AAPL", "MSFT", "TSLA"]) == {
+        symbol: {
+            "seq": 50, "price": 1_050, "qty": 0, "side": 0, "trd_match_id": 0, "transact_time": START + 50, "price_decimal": "10.5",
+        }
+        for symbol in ("AAPL", "MSFT")
+    }  # fmt: skip
+    quote = (await redis_prices.quotes(redis, ["AAPL"]))["AAPL"]
+    assert (quote["seq"], quote["bid_px"], quote["bid_decimal"], quote["ask_px"]) == (50, 1_050, "10.5", 0)
+    assert (await redis_prices.last_bars(redis, ["MSFT"]))["MSFT"]["close_decimal"] == "10.5"
+    assert (await redis_prices.statuses(redis, ["AAPL"]))["AAPL"]["seq"] == 50
+    written = sink.stats().rows
+    await sink.write_batch(frames)
+    assert sink.stats().rows == written
+    await sink.close()
+
+
+async def test_a_session_is_cached_until_it_is_deleted_or_over(stores: Any, redis: Any) -> None:
+    """Neither key id nor anything of the secret but its digest is in Redis."""
+    cache = await SessionCache.connect(stores[1].redis_url)
+    key = CachedKey(bytes(range(32)), 12_345)
+    await cache.put("PKEXAMPLE", key, ttl_s=60)
+    assert await cache.get("PKEXAMPLE") == key
+    assert await cache.get("pkexample") is None
+    (name,) = await redis.keys("*session*")
+    assert b"PKEXAMPLE" not in name
+    assert 0 < await redis.ttl(name) <= 60
+    await cache.delete("PKEXAMPLE")
+    assert await cache.get("PKEXAMPLE") is None
+    await cache.close()
+
+
+@pytest.mark.parametrize("service", ["mariadb", "valkey", "elasticsearch"])
+async def test_a_store_that_dies_is_named_and_the_same_batch_is_taken_when_it_is_back(
+    stores: Any, service: str, mysql: MySql, elastic: Any
+) -> None:
+    """A kill -9 while batches are written: ServiceUnavailable says which one; repeated until taken, nothing is lost or doubled."""
+    local, settings = stores
+    sinks: dict[str, tuple[Any, str, str]] = {
+        "mariadb": (MySqlSink, settings.mysql_url, "MySQL"),
+        "valkey": (RedisSink, settings.redis_url, "Redis"),
+        "elasticsearch": (ElasticSink, settings.elasticsearch_url, "Elasticsearch"),
+    }
+    kind, url, name = sinks[service]
+    sink = await kind.connect(url, INSTRUMENTS)
+    session = play(11)
+    inputs = [market_data(MarketDataKind.TRADE, n, 1, n) for n in range(1, 60)] if service == "valkey" else session.inputs
+    pid = next(child.pid for child in local.status().children if child.name == service)
+    failures = []
+    for number, one in enumerate(inputs):
+        if number == 20:
+            os.kill(pid, signal.SIGKILL)
+        taken = False
+        async with asyncio.timeout(90):
+            while not taken:
+                try:
+                    await sink.write_batch([one])
+                    taken = True
+                except ServiceUnavailable as error:
+                    failures.append(str(error))
+                    await asyncio.sleep(0.05)
+    assert failures and all(text.startswith(name) for text in failures)
+    assert sink.stats().unavailable == len(failures)
+    trades = int((session.executions["kind"] == ExecKind.TRADE).sum())
+    if service == "mariadb":
+        assert (await mysql_queries.counts(mysql)).trades == trades
+        assert await mysql_queries.imbalances(mysql) == mysql_queries.Imbalances(0, 0, 0, 0)
+    elif service == "elasticsearch":
+        await elastic_queries.refresh(elastic)
+        assert await elastic_queries.trade_count(elastic) == trades
+    else:
+        client = await open_redis(url)
+        assert (await redis_prices.last_prices(client, ["AAPL"]))["AAPL"]["seq"] == 59
+        await client.aclose()
+    await sink.close()
+
+
+@pytest.mark.parametrize(
+    ("connect", "url", "says"),
+    [
+        (MySqlSink.connect, "mysql://u:p@127.0.0.1:1/outcry", "MySQL at 127.0.0.1:1.*outcry up"),
+        (MySqlSink.connect, "", "MySQL has no usable address.*outcry up"),
+        (RedisSink.connect, "redis://:secret@127.0.0.1:1/0", "Redis at 127.0.0.1:1.*outcry up"),
+        (ElasticSink.connect, "http://127.0.0.1:1", "Elasticsearch.*127.0.0.1.*outcry up"),
+    ],
+)
+async def test_a_store_that_is_not_there_is_named_with_what_to_do(connect: Any, url: str, says: str) -> None:
+    """The message has the address, never the password."""
+    with pytest.raises(ServiceUnavailable, match=says) as caught:
+        await connect(url, INSTRUMENTS)
+    assert "secret" not in str(caught.value)
