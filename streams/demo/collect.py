@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import numpy as np
 from confluent_kafka import Consumer, TopicPartition
+from elasticsearch import AsyncElasticsearch
+from elasticsearch.helpers import async_scan
 
 from schemas.codec import FRAMES, Frame, Rows, decode_frame, decode_record
 from schemas.enums import AccountEventKind
@@ -13,6 +15,11 @@ from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
+from sinks.elastic_client import open_elasticsearch, translated
+from sinks.elastic_indices import ACCOUNT_EVENTS as EVENT_DOCUMENTS
+from sinks.elastic_indices import ALERTS as ALERT_DOCUMENTS
+from sinks.elastic_indices import EXECUTIONS as EXECUTION_DOCUMENTS
+from sinks.elastic_queries import account_event_counts, refresh
 from sinks.mysql_pool import MySql
 from sinks.mysql_queries import imbalances, posting_sums
 from sinks.redis_client import open_redis
@@ -169,3 +176,37 @@ async def read_redis(settings: Settings, instruments: InstrumentTable) -> dict[i
     finally:
         await client.aclose()
     return {instruments.by_symbol[symbol].number: int(values["price"]) for symbol, values in found.items()}
+
+
+# ---- Elasticsearch
+
+
+async def read_elasticsearch(settings: Settings) -> StoreFacts:
+    """Trades, orders, rejects and alerts, from the documents themselves. Raises ServiceUnavailable."""
+    client = open_elasticsearch(settings.elasticsearch_url)
+    try:
+        await refresh(client)
+        trades = await _documents(
+            client, EXECUTION_DOCUMENTS, {"term": {"kind": "TRADE"}}, "instrument", "trd_match_id", "price", "qty", "seq"
+        )
+        accepted = await _documents(client, EVENT_DOCUMENTS, {"term": {"kind": "ACCEPTED"}}, "account", "cl_ord_id")
+        alerts = await _documents(client, ALERT_DOCUMENTS, {"match_all": {}}, "alert_id", "account")
+        return StoreFacts(
+            traded=traded_of(trades),
+            accepted=frozenset((int(account), cl_ord_id) for account, cl_ord_id in accepted),
+            rejected=(await account_event_counts(client)).get("REJECTED", 0),
+            alerts=frozenset(AlertSeen(alert_id, int(account)) for alert_id, account in alerts),
+        )
+    finally:
+        await client.close()
+
+
+async def _documents(client: AsyncElasticsearch, stream: str, query: dict[str, Any], *fields: str) -> list[tuple[Any, ...]]:
+    """The fields of every document of a stream that the query finds; none where there is no index yet."""
+    missing = {"allow_no_indices": True, "ignore_unavailable": True}
+    with translated():
+        body = {"query": query, "_source": list(fields)}
+        return [
+            tuple(hit["_source"][field] for field in fields)
+            async for hit in async_scan(client, query=body, index=f"{stream}-*", size=5_000, scroll="1m", **missing)
+        ]

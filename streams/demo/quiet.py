@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient
 
 from schemas.settings import Settings
 from streams.demo.collect import end_offsets
-from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS
+from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA
 
-WATCHED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, ALERTS)
+WATCHED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA, ALERTS)
 POLL_S: Final = 0.2
 
 Offsets = dict[tuple[str, int], int]
@@ -38,18 +38,23 @@ async def _wait_for_groups(settings: Settings, groups: list[str], ends: Offsets,
     behind = ""
     while time.monotonic() < deadline:
         committed = await asyncio.to_thread(_committed, settings, groups)
-        late = [
-            f"{group} {topic}/{partition}: {offset} of {ends[topic, partition]}"
-            for group, offsets in committed.items()
-            for (topic, partition), offset in offsets.items()
-            if offset < ends.get((topic, partition), 0)
-        ]
+        late = [f"{group} {place}" for group, offsets in committed.items() for place in _late(offsets, ends)]
         missing = [f"{group} has committed nothing" for group in groups if not committed.get(group)]
         behind = "; ".join(late + missing)
         if not behind:
             return ""
         await asyncio.sleep(POLL_S)
     return behind
+
+
+def _late(offsets: Offsets, ends: Offsets) -> list[str]:
+    """Partitions (of the topics that a group reads) whose end the group has not reached; one without a commit is at 0."""
+    topics = {topic for topic, _ in offsets}
+    return [
+        f"{topic}/{partition}: {offsets.get((topic, partition), 0)} of {end}"
+        for (topic, partition), end in ends.items()
+        if topic in topics and offsets.get((topic, partition), 0) < end
+    ]
 
 
 def _committed(settings: Settings, groups: list[str]) -> dict[str, Offsets]:
