@@ -246,4 +246,6 @@ class AccountView:
         self.open_orders = {}
         self._ids = {order.cl_ord_id: order.order_id for order in self.done_orders.values()}
         for state, cl_ord_id in arriving:
-            self._file(order_of_row(state, cl_ord_id))
+            order = order_of_row(state, cl_ord_id)
+            order.updated_at = order.submitted_at  # the row's own time is that of the registration; an open order's last change is not kept
+            self._file(order)

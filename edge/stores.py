@@ -15,10 +15,13 @@ from schemas.settings import Settings
 from sinks import mysql_queries
 from sinks.mysql_pool import MySql
 from sinks.mysql_queries import StoredAlert, StoredOrder
+from sinks.redis_sessions import CachedKey, SessionCache
 
 log = structlog.get_logger(__name__)
 
 MYSQL_CONNECTIONS_MAX: Final = 8
+CACHED_KEY_TTL_S: Final = 300
+"""A withdrawn key works for at most this long beyond SESSION_TTL_S, unless whoever withdraws it deletes it from the cache too."""
 _FILTERED_ALERTS_MAX: Final = 10_000
 """Alerts that a filter by pattern or symbol looks through, newest first."""
 
@@ -37,12 +40,22 @@ class EdgeStores:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._mysql: MySql | None = None
+        self._redis: SessionCache | None = None
         self._connecting = asyncio.Lock()
 
     async def find_key(self, key_id: str) -> KeyRecord | None:
-        """The key from the cache, else from MySQL."""
+        """The key from the cache, else from MySQL. A cache that is away only costs the longer way."""
+        cached = await self._cached(key_id)
+        if cached is not None:
+            return KeyRecord(cached.secret_sha256, cached.account)
         stored = await mysql_queries.api_key(await self._db(), key_id)
-        return None if stored is None else KeyRecord(stored.secret_sha256, stored.account)
+        if stored is None:
+            return None
+        try:
+            await (await self._cache()).put(key_id, CachedKey(stored.secret_sha256, stored.account), CACHED_KEY_TTL_S)
+        except ServiceUnavailable as error:
+            log.warning("key_not_cached", error=str(error))
+        return KeyRecord(stored.secret_sha256, stored.account)
 
     async def orders(self, account: int, wanted: OrderFilter) -> list[Order]:
         """Orders by submission time, at most `limit`."""
@@ -82,15 +95,36 @@ class EdgeStores:
 
     async def ping(self) -> dict[str, bool]:
         """Whether each store answers."""
-        return {"mysql": await _answers(self._ping_mysql())}
+        mysql, redis = await asyncio.gather(_answers(self._ping_mysql()), _answers(self._ping_redis()))
+        return {"mysql": mysql, "redis": redis}
 
     async def close(self) -> None:
         """Let go of all connections."""
         if self._mysql is not None:
             await self._mysql.close()
+        if self._redis is not None:
+            await self._redis.close()
 
     async def _ping_mysql(self) -> None:
         await (await self._db()).fetch("SELECT 1")
+
+    async def _ping_redis(self) -> None:
+        await (await self._cache()).get("")
+
+    async def _cached(self, key_id: str) -> CachedKey | None:
+        try:
+            return await (await self._cache()).get(key_id)
+        except ServiceUnavailable as error:
+            log.warning("session_cache_away", error=str(error))
+            return None
+
+    async def _cache(self) -> SessionCache:
+        """The session cache, connected on first need; raises ServiceUnavailable."""
+        if self._redis is None:
+            async with self._connecting:
+                if self._redis is None:
+                    self._redis = await SessionCache.connect(self._settings.redis_url)
+        return self._redis
 
     async def _db(self) -> MySql:
         """The pool, made on first need; raises ServiceUnavailable."""

@@ -1,0 +1,507 @@
+"""The edge as a process against a real Kafka, MariaDB and Valkey: orders, streams, market data, bad input, services that go away.
+
+Behind it stands a thin exchange: the reference shards themselves on one loop, instead of the Faust roles, so that these tests show the
+edge's own behaviour and can hold an answer back. The whole pipeline is tested in test_alpaca_py.py.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgpack
+import numpy as np
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from matchers.market_data import MarketData
+from matchers.reference_account_shard import AccountShard
+from matchers.reference_book_shard import BookShard
+from matchers.settlement_reports import reports_of
+from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame, encode_record
+from schemas.enums import BookCommandKind, CommandKind, Phase
+from schemas.instruments import load_instruments
+from schemas.settings import Settings
+from sinks.mysql_pool import MySql
+from sinks.mysql_queries import insert_api_keys
+from sinks.mysql_schema import apply_schema
+from streams.services.local_set import LocalSet
+from streams.topics_admin import create_topics
+from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA
+from topics.partitioning import account_shard, book_shard, split_by
+
+pytestmark = pytest.mark.integration
+
+SHARDS = 2
+CASH = 1_000_000 * 10_000
+WAIT_S = 20.0
+
+
+class ThinExchange:
+    """Account shards, book shards and public prices on one loop: reads account.commands, writes edge.replies and market.data."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.instruments = load_instruments(settings.instruments_file)
+        self.accounts = [AccountShard(number, self.instruments, SHARDS) for number in range(SHARDS)]
+        self.books = [BookShard(number, self.instruments, SHARDS) for number in range(SHARDS)]
+        self.prices = [MarketData(len(self.instruments.rules)) for _ in range(SHARDS)]
+        self.answering = asyncio.Event()
+        self.answering.set()
+        self.frames = 0
+        self._made: defaultdict[str, int] = defaultdict(int)
+        self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_url, enable_auto_commit=False, auto_offset_reset="earliest")
+        self.producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_url, acks="all", linger_ms=0)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._consumer.assign([TopicPartition(ACCOUNT_COMMANDS.name, number) for number in range(SHARDS)])
+        await self._consumer.start()
+        await self.producer.start()
+        try:
+            while True:
+                batches = await self._consumer.getmany(timeout_ms=500)
+                await self.answering.wait()
+                for partition, records in batches.items():
+                    for record in records:
+                        self.frames += 1
+                        frame = decode_frame(record.value, "order_command_frame")
+                        await self._after(partition.partition, self.accounts[partition.partition].apply_commands(
+                            frame.rows, frame.cl_ord_id, frame.header.reply_partition))  # fmt: skip
+        finally:
+            await self._consumer.stop()
+            await self.producer.stop()
+
+    def open_account(self, account: int, cash: int, shares: dict[int, int]) -> None:
+        """Before the exchange runs."""
+        rows = np.zeros(1 + len(shares), FRAMES["order_command_frame"].dtype)
+        rows["kind"], rows["account"], rows["cash"][0] = CommandKind.ACCOUNT_UPDATE, account, cash
+        for row, (instrument, lots) in zip(rows[1:], shares.items(), strict=True):
+            row["instrument"], row["order_qty"] = instrument, lots
+        self.accounts[account_shard(account, SHARDS)].apply_commands(rows, np.zeros(len(rows), "S1"), -1)
+
+    async def change_phase(self, phase: Phase) -> None:
+        """Of every instrument."""
+        rows = np.zeros(1, FRAMES["book_command_frame"].dtype)
+        rows["kind"], rows["phase"], rows["transact_time"] = BookCommandKind.TRADING_SESSION_CHANGE, phase, time.time_ns()
+        for number in range(SHARDS):
+            await self._match(number, rows)
+
+    async def _after(self, shard: int, output: Any) -> None:
+        await self._reply(shard, output)
+        for number, chosen in split_by(output.book_commands["instrument"], SHARDS):
+            await self._match(number, output.book_commands[chosen])
+
+    async def _reply(self, shard: int, output: Any) -> None:
+        mine = (output.reply_mask & np.uint64(1)) != 0
+        if mine.any():
+            await self._emit(EDGE_REPLIES.name, 0, "account_event_frame", output.replies[mine], f"account.commands/{shard}",
+                             self.accounts[shard].log_time, output.reply_cl_ord_id[mine])  # fmt: skip
+
+    async def _match(self, number: int, commands: Rows) -> None:
+        executions = self.books[number].apply(commands).executions
+        prices = self.prices[number].apply(executions)
+        if len(prices):
+            await self._emit(MARKET_DATA.name, number, "market_data_frame", prices, f"executions/{number}", self.prices[number].log_time)
+        reports = reports_of(executions)
+        for shard, chosen in split_by(reports["account"], SHARDS):
+            await self._after(shard, self.accounts[shard].apply_reports(reports[chosen]))
+
+    async def _emit(self, topic: str, partition: int, schema: str, rows: Rows, source: str, at: int, text: Rows | None = None) -> None:
+        self._made[source] += 1
+        data = encode_frame(schema, Header(source, self._made[source], 0, 0, at, -1), rows, text)
+        await self.producer.send_and_wait(topic, data, partition=partition)
+
+
+class Edge:
+    """The process under test."""
+
+    def __init__(self, settings: Settings, **environment: str) -> None:
+        values = {
+            "OUTCRY_HOME": str(settings.home), "OUTCRY_KAFKA_URL": settings.kafka_url, "OUTCRY_MYSQL_URL": settings.mysql_url,
+            "OUTCRY_REDIS_URL": settings.redis_url, "OUTCRY_EDGE_PORT": "0", "OUTCRY_EDGE_DECISION_TIMEOUT_MS": "2000",
+        }  # fmt: skip
+        own = {name: value for name, value in os.environ.items() if not name.startswith("OUTCRY_")}
+        self.ready_file = settings.run_dir / "edge.json"
+        self.ready_file.unlink(missing_ok=True)
+        self.log = settings.home / "edge-under-test.log"
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "streams", "worker", "edge"], env={**own, **values, **environment}, stderr=log, stdout=log
+            )
+        self.url = ""
+
+    async def wait_until_ready(self) -> None:
+        """Answers /readyz with 200."""
+        await wait_for(lambda: self.ready_file.exists() or self.process.poll() is not None, "the edge announces itself")
+        assert self.process.poll() is None, self.log.read_text()[-4_000:]
+        self.url = f"http://127.0.0.1:{json.loads(self.ready_file.read_text())['port']}"
+        async with aiohttp.ClientSession() as http:
+
+            async def is_ready() -> bool:
+                async with http.get(self.url + "/readyz") as response:
+                    return response.status == 200
+
+            await wait_for(is_ready, "the edge is ready")
+
+    def stop(self) -> int:
+        """TERM; the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+
+async def wait_for(condition: Any, what: str, timeout_s: float = WAIT_S) -> None:
+    """Until the condition (a function, perhaps async) holds."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        value = condition()
+        if await value if asyncio.iscoroutine(value) else value:
+            return
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+def key_of(account: int) -> dict[str, str]:
+    """Headers of an account's key."""
+    return {"APCA-API-KEY-ID": f"KEY{account}", "APCA-API-SECRET-KEY": f"secret-{account}"}
+
+
+ACCOUNTS = range(1, 41)
+
+
+@pytest.fixture(scope="module")
+def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A Kafka of their own: the edge's topics have fixed names, and other tests run whole exchanges on theirs."""
+    local = LocalSet(Settings(home=tmp_path_factory.mktemp("edge"), account_shards=SHARDS, book_shards=SHARDS))
+    with local.running(services=("kafka", "mariadb", "valkey")) as settings:
+        create_topics(settings)
+        yield settings
+
+
+@pytest.fixture(scope="module")
+async def thin(own_services: Settings) -> AsyncIterator[ThinExchange]:
+    """The exchange behind the edge, open, with accounts that have money and shares, and their API keys."""
+    from hashlib import sha256
+
+    db = await MySql.connect(own_services.mysql_url)
+    await apply_schema(db)
+    await insert_api_keys(db, [(f"KEY{n}", sha256(f"secret-{n}".encode()).hexdigest(), n) for n in (*ACCOUNTS, 99)])
+    await db.close()
+    exchange = ThinExchange(own_services)
+    for account in ACCOUNTS:
+        exchange.open_account(account, CASH, {1: 1_000, 2: 1_000})
+    running = asyncio.create_task(exchange.run())
+    await exchange.producer.start()
+    await exchange.change_phase(Phase.CONTINUOUS)
+    yield exchange
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture(scope="module")
+async def edge(own_services: Settings, thin: ThinExchange) -> AsyncIterator[Edge]:
+    """The edge, ready."""
+    process = Edge(own_services)
+    try:
+        await process.wait_until_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+async def call(edge: Edge, account: int, method: str, path: str, body: Any = None, data: bytes | None = None) -> tuple[int, Any, Any]:
+    """(status, decoded body, headers) of one request."""
+    async with (
+        aiohttp.ClientSession(headers=key_of(account)) as http,
+        http.request(method, edge.url + path, json=body, data=data) as response,
+    ):
+        text = await response.read()
+        return response.status, json.loads(text) if text else None, response.headers
+
+
+def an_order(**changes: Any) -> dict[str, Any]:
+    """A limit order that rests far from everything."""
+    order = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "limit", "time_in_force": "gtc", "limit_price": "1.00"}
+    return {name: value for name, value in {**order, **changes}.items() if value is not None}
+
+
+async def test_an_order_is_answered_when_the_shard_has_it_and_can_be_read_listed_and_canceled(edge: Edge) -> None:
+    """POST, GET by both ids, GET list, DELETE, and the money that is held meanwhile."""
+    _, before, _ = await call(edge, 1, "GET", "/v2/account")
+    status, order, headers = await call(edge, 1, "POST", "/v2/orders", an_order(qty=5.0, limit_price=10.05, client_order_id="first"))
+    assert (status, order["status"], order["qty"], order["limit_price"], order["filled_qty"]) == (200, "new", "5", "10.05", "0")
+    assert headers["X-Request-ID"] and int(headers["X-RateLimit-Remaining"]) > 0
+    _, during, _ = await call(edge, 1, "GET", "/v2/account")
+    assert float(before["buying_power"]) - float(during["buying_power"]) == pytest.approx(50.25)
+    assert (await call(edge, 1, "GET", f"/v2/orders/{order['id']}"))[1] == order
+    assert (await call(edge, 1, "GET", "/v2/orders:by_client_order_id?client_order_id=first"))[1] == order
+    assert (await call(edge, 1, "GET", "/v2/orders"))[1] == [order]
+    assert (await call(edge, 2, "GET", f"/v2/orders/{order['id']}"))[0] == 404, "nobody sees another account's order"
+    assert (await call(edge, 2, "DELETE", f"/v2/orders/{order['id']}"))[0] == 404
+    assert (await call(edge, 1, "DELETE", f"/v2/orders/{order['id']}"))[:2] == (204, None)
+
+    async def is_canceled() -> bool:
+        return bool((await call(edge, 1, "GET", f"/v2/orders/{order['id']}"))[1]["status"] == "canceled")
+
+    await wait_for(is_canceled, "the order is canceled")
+    status, body, _ = await call(edge, 1, "DELETE", f"/v2/orders/{order['id']}")
+    assert (status, body["code"], body["reject_reason"]) == (422, 42210000, "TOO_LATE_TO_CANCEL")
+    _, after, _ = await call(edge, 1, "GET", "/v2/account")
+    assert after["buying_power"] == before["buying_power"]
+
+
+async def test_the_same_client_order_id_returns_the_first_answer_and_another_body_is_refused(edge: Edge) -> None:
+    """A client that saw no answer may ask again."""
+    first = await call(edge, 3, "POST", "/v2/orders", an_order(client_order_id="again"))
+    second = await call(edge, 3, "POST", "/v2/orders", an_order(client_order_id="again"))
+    other = await call(edge, 3, "POST", "/v2/orders", an_order(client_order_id="again", qty="2"))
+    assert first[0] == second[0] == 200
+    assert first[1] == second[1]
+    assert (other[0], other[1]["code"]) == (422, 40010001)
+    assert "client_order_id must be unique" in other[1]["message"]
+
+
+REFUSED = [
+    ({"qty": "1000001", "limit_price": "20.00"}, 422, 40010001, "qty"),
+    ({"qty": "90000", "limit_price": "100.00"}, 403, 40310000, "insufficient buying power"),
+    ({"side": "sell", "qty": "1001"}, 403, 40310000, "available: 1000"),
+    ({"symbol": "NOPE"}, 422, 40010001, 'asset "NOPE" not found'),
+    ({"symbol": None}, 422, 40010001, "symbol is required"),
+    ({"qty": "0"}, 422, 40010001, "qty must be > 0"),
+    ({"qty": "-1"}, 422, 40010001, "qty must be > 0"),
+    ({"qty": "1.5"}, 422, 40010001, "fractional"),
+    ({"qty": "NaN"}, 422, 40010001, "qty must be a decimal number"),
+    ({"qty": True}, 422, 40010001, "qty must be a number"),
+    ({"qty": None, "notional": "100"}, 422, 40010001, "notional"),
+    ({"limit_price": "10.001"}, 422, 42210000, "sub-penny"),
+    ({"limit_price": None}, 422, 40010001, "limit orders require limit price"),
+    ({"type": "market"}, 422, 40010001, "market orders require no stop or limit price"),
+    ({"type": "stop"}, 422, 40010001, 'type "stop" is not supported'),
+    ({"time_in_force": "fok"}, 422, 40010001, 'time_in_force "fok" is not supported'),
+    ({"type": "market", "limit_price": None}, 422, 42210000, "time_in_force does not go with"),
+    ({"client_order_id": "x" * 129}, 422, 40010001, "client_order_id"),
+    ({"order_class": "bracket"}, 422, 40010001, "order_class"),
+]
+
+
+@pytest.mark.parametrize(("changes", "status", "code", "text"), REFUSED, ids=[str(case[0]) for case in REFUSED])
+async def test_a_refusal_names_what_is_wrong_and_changes_nothing(edge: Edge, changes: dict[str, Any], status: int, code: int, text: str) -> None:
+    """Alpaca's code and a precise message; the account is as before."""
+    before = (await call(edge, 4, "GET", "/v2/account"))[1]
+    got, body, _ = await call(edge, 4, "POST", "/v2/orders", an_order(**changes))
+    assert (got, body["code"]) == (status, code), body
+    assert text in body["message"]
+    after = (await call(edge, 4, "GET", "/v2/account"))[1]
+    assert (after["cash"], after["buying_power"]) == (before["cash"], before["buying_power"])
+
+
+BAD_BODIES = [(b"{", 400), (b"", 400), (b'{"qty": NaN}', 400), (b'{"qty": 1e999, "symbol": "AAPL"}', 422), (b"[]", 422), (b"7", 422), (b"\xff\xfe", 400)]
+
+
+@pytest.mark.parametrize(("data", "status"), BAD_BODIES)
+async def test_a_body_that_is_no_order_is_refused_in_json(edge: Edge, data: bytes, status: int) -> None:
+    """400 where it is not JSON, 422 where it is something else."""
+    got, body, _ = await call(edge, 4, "POST", "/v2/orders", data=data)
+    assert got == status
+    assert isinstance(body["code"], int)
+
+
+async def test_an_oversized_body_an_unknown_path_and_a_wrong_key_get_json_errors(edge: Edge) -> None:
+    """413, 404, 405, 401."""
+    assert (await call(edge, 4, "POST", "/v2/orders", data=b"x" * 70_000))[0] == 413
+    assert (await call(edge, 4, "GET", "/v2/nothing"))[1] == {"code": 40410000, "message": "endpoint not found"}
+    assert (await call(edge, 4, "PUT", "/v2/orders"))[0] == 405
+    status, body, headers = await call(edge, 77, "GET", "/v2/account")
+    assert (status, body["code"]) == (401, 40110000)
+    assert headers["X-Request-ID"]
+    status, body, _ = await call(edge, 99, "GET", "/v2/account")
+    assert (status, body["reject_reason"]) == (403, "UNKNOWN_ACCOUNT"), "a key of an account that was never opened"
+
+
+async def test_a_trade_reaches_positions_the_stream_and_market_data_of_both_encodings(edge: Edge) -> None:
+    """Two accounts trade; both see their own side, everybody sees the print, once."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.ws_connect(edge.url + "/stream") as stream,
+        http.ws_connect(edge.url + "/v2/iex") as as_json,
+        http.ws_connect(edge.url + "/v2/iex", headers={"Content-Type": "application/msgpack"}) as packed,
+    ):
+        await stream.send_json({"action": "authenticate", "data": {"key_id": "KEY5", "secret_key": "secret-5"}})
+        assert json.loads((await stream.receive()).data)["data"] == {"status": "authorized", "action": "authenticate"}
+        await stream.send_json({"action": "listen", "data": {"streams": ["trade_updates"]}})
+        assert json.loads((await stream.receive()).data) == {"stream": "listening", "data": {"streams": ["trade_updates"]}}
+        for ws, encode, decode in ((as_json, json.dumps, json.loads), (packed, msgpack.packb, lambda data: msgpack.unpackb(data))):
+            assert decode((await ws.receive()).data) == [{"T": "success", "msg": "connected"}]
+            await _send(ws, encode({"action": "auth", "key": "KEY5", "secret": "secret-5"}))
+            assert decode((await ws.receive()).data) == [{"T": "success", "msg": "authenticated"}]
+            await _send(ws, encode({"action": "subscribe", "trades": ["MSFT"], "quotes": ["*"]}))
+            assert decode((await ws.receive()).data)[0]["trades"] == ["MSFT"]
+        await call(edge, 6, "POST", "/v2/orders", an_order(symbol="MSFT", side="sell", qty="10", limit_price="400.10"))
+        _, bought, _ = await call(edge, 5, "POST", "/v2/orders", an_order(symbol="MSFT", qty="4", limit_price="401"))
+        events = [json.loads((await asyncio.wait_for(stream.receive(), WAIT_S)).data)["data"] for _ in range(2)]
+        assert [event["event"] for event in events] == ["new", "fill"]
+        assert events[0]["order"]["id"] == events[1]["order"]["id"] == bought["id"]
+        assert (events[1]["price"], events[1]["qty"], events[1]["position_qty"]) == ("400.1", "4", "1004")
+        assert events[1]["order"]["filled_avg_price"] == "400.1"
+        in_json = await _next_message(as_json, "t", json.loads)
+        in_msgpack = await _next_message(packed, "t", msgpack.unpackb)
+        assert (in_json["p"], in_json["s"], in_json["S"]) == (400.1, 4, "MSFT")
+        assert in_msgpack["t"].to_unix_nano() > 0
+        assert in_json["t"].endswith("Z")
+        assert len(in_json["t"]) == len("2026-01-02T03:04:05.000000006Z")
+        assert in_msgpack["i"] == in_json["i"]
+    _, position, _ = await call(edge, 5, "GET", "/v2/positions/MSFT")
+    assert (position["qty"], position["current_price"]) == ("1004", "400.10")
+    assert (await call(edge, 5, "GET", "/v2/positions/TSLA"))[0] == 404
+
+
+async def _send(ws: aiohttp.ClientWebSocketResponse, data: str | bytes) -> None:
+    await (ws.send_str(data) if isinstance(data, str) else ws.send_bytes(data))
+
+
+async def _next_message(ws: aiohttp.ClientWebSocketResponse, kind: str, decode: Any) -> dict[str, Any]:
+    """The next message of a kind."""
+    while True:
+        received = await asyncio.wait_for(ws.receive(), WAIT_S)
+        assert received.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), received
+        for message in decode(received.data):
+            if message["T"] == kind:
+                found: dict[str, Any] = message
+                return found
+
+
+async def test_a_client_that_resumes_sees_every_trade_exactly_once(edge: Edge) -> None:
+    """Trades of a time without connection come first, the live ones behind them, seq dense; what is not kept is told as a gap."""
+
+    async def trade(count: int) -> None:
+        for _ in range(count):
+            await call(edge, 7, "POST", "/v2/orders", an_order(symbol="NVDA", side="sell", limit_price="120", symbol_=None) | {"symbol": "AAPL"})
+            await call(edge, 8, "POST", "/v2/orders", an_order(side="buy", limit_price="120"))
+
+    seen: list[int] = []
+
+    async def read(ws: aiohttp.ClientWebSocketResponse, count: int) -> None:
+        while count:
+            for message in json.loads((await asyncio.wait_for(ws.receive(), WAIT_S)).data):
+                if message["T"] == "t":
+                    seen.append(message["seq"])
+                    count -= 1
+
+    async with aiohttp.ClientSession() as http:
+        async with http.ws_connect(edge.url + "/ws/public-prices") as ws:
+            await ws.send_json({"action": "subscribe", "trades": ["AAPL"]})
+            await _next_message(ws, "subscription", json.loads)
+            await trade(3)
+            await read(ws, 3)
+        await trade(4)
+        async with http.ws_connect(edge.url + "/ws/public-prices") as ws:
+            await ws.send_json({"action": "subscribe", "trades": ["AAPL"], "resume": {"AAPL": seen[-1]}})
+            await trade(2)
+            await read(ws, 6)
+    assert seen == list(range(seen[0], seen[0] + 9))
+
+
+async def test_market_data_speaks_alpacas_error_codes(edge: Edge) -> None:
+    """Syntax, before authentication, wrong key, twice."""
+    async with aiohttp.ClientSession() as http:
+
+        async def ask(ws: aiohttp.ClientWebSocketResponse, text: str) -> Any:
+            await ws.send_str(text)
+            return json.loads((await asyncio.wait_for(ws.receive(), WAIT_S)).data)[0]
+
+        async with http.ws_connect(edge.url + "/v2/iex") as ws:
+            await ws.receive()
+            assert (await ask(ws, "{"))["code"] == 400
+            assert (await ask(ws, '{"action": "subscribe", "trades": ["AAPL"]}'))["code"] == 401
+            assert (await ask(ws, '{"action": "auth", "key": "KEY1", "secret": "wrong"}'))["code"] == 402
+            assert (await ws.receive()).type == aiohttp.WSMsgType.CLOSE
+        async with http.ws_connect(edge.url + "/v2/iex") as ws:
+            await ws.receive()
+            assert (await ask(ws, '{"action": "auth", "key": "KEY1", "secret": "secret-1"}'))["msg"] == "authenticated"
+            assert (await ask(ws, '{"action": "auth", "key": "KEY1", "secret": "secret-1"}'))["code"] == 403
+            assert (await ask(ws, '{"action": "subscribe", "trades": "AAPL"}'))["code"] == 400
+            assert (await ask(ws, '{"action": "subscribe", "dailyBars": ["AAPL"]}'))["code"] == 410
+            assert (await ask(ws, '{"action": "dance"}'))["code"] == 400
+
+
+async def test_a_decision_that_does_not_come_is_503_and_the_same_id_finds_the_order_later(edge: Edge, thin: ThinExchange) -> None:
+    """Never 504, which clients repeat on their own; the order is made once."""
+    await call(edge, 9, "GET", "/v2/account")
+    thin.answering.clear()
+    try:
+        status, body, headers = await call(edge, 9, "POST", "/v2/orders", an_order(client_order_id="slow"))
+    finally:
+        thin.answering.set()
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert "same client_order_id" in body["message"]
+    status, order, _ = await call(edge, 9, "POST", "/v2/orders", an_order(client_order_id="slow"))
+    assert (status, order["client_order_id"]) == (200, "slow")
+    assert [one["id"] for one in (await call(edge, 9, "GET", "/v2/orders"))[1]] == [order["id"]]
+
+
+async def test_cancel_all_answers_207_with_a_status_for_each(edge: Edge) -> None:
+    """Every open order of the account, nobody else's."""
+    placed = [(await call(edge, 10, "POST", "/v2/orders", an_order()))[1]["id"] for _ in range(3)]
+    status, results, _ = await call(edge, 10, "DELETE", "/v2/orders")
+    assert status == 207
+    assert sorted((one["id"], one["status"]) for one in results) == sorted((order_id, 200) for order_id in placed)
+
+    async def none_open() -> bool:
+        return (await call(edge, 10, "GET", "/v2/orders"))[1] == []
+
+    await wait_for(none_open, "all orders are canceled")
+    closed = (await call(edge, 10, "GET", "/v2/orders?status=closed&direction=asc"))[1]
+    assert [one["id"] for one in closed] == placed
+    assert len((await call(edge, 10, "GET", "/v2/orders?status=all&limit=2"))[1]) == 2
+
+
+async def test_lists_assets_and_the_clock_are_filtered_and_checked(edge: Edge) -> None:
+    """Parameters that cannot be are 422 with their name."""
+    for query in ("status=x", "limit=0", "limit=501", "limit=a", "direction=up", "after=yesterday", "side=x"):
+        status, body, _ = await call(edge, 1, "GET", f"/v2/orders?{query}")
+        assert (status, body["code"]) == (422, 40010001), query
+        assert query.split("=")[0] in body["message"]
+    assets = (await call(edge, 1, "GET", "/v2/assets?status=active"))[1]
+    assert [one["symbol"] for one in assets] == sorted(one["symbol"] for one in assets)
+    assert (await call(edge, 1, "GET", "/v2/assets?asset_class=crypto"))[1] == []
+    assert (await call(edge, 1, "GET", f"/v2/assets/{assets[0]['id']}"))[1] == assets[0]
+    clock = (await call(edge, 1, "GET", "/v2/clock"))[1]
+    assert clock["is_open"] is True
+    assert clock["next_close"] > clock["timestamp"]
+
+
+async def test_a_restarted_edge_knows_open_orders_and_prices_again(own_services: Settings, thin: ThinExchange) -> None:
+    """Views come back by registering, prices and the resume ring from market.data; TERM ends the process with status 0 and sockets with 1001."""
+    first = Edge(own_services)
+    await first.wait_until_ready()
+    order = (await call(first, 11, "POST", "/v2/orders", an_order(client_order_id="survivor")))[1]
+    async with aiohttp.ClientSession() as http, http.ws_connect(first.url + "/ws/public-prices") as ws:
+        await ws.receive()
+        loop = asyncio.get_running_loop()
+        stopping = loop.run_in_executor(None, first.stop)
+        assert (await asyncio.wait_for(ws.receive(), WAIT_S)).data == aiohttp.WSCloseCode.GOING_AWAY
+        await ws.close()
+        assert await stopping == 0
+    assert not first.ready_file.exists()
+    second = Edge(own_services)
+    try:
+        await second.wait_until_ready()
+        assert (await call(second, 11, "GET", "/v2/orders"))[1] == [order]
+        assert (await call(second, 11, "DELETE", f"/v2/orders/{order['id']}"))[0] == 204
+        async with aiohttp.ClientSession() as http, http.get(second.url + "/public/prices/AAPL") as response:
+            assert (await response.json())["phase"] == "continuous"
+    finally:
+        second.stop()
