@@ -21,6 +21,7 @@ BACK_OFF_FIRST_S = 0.2
 BACK_OFF_MAX_S = 5.0
 WELL_AFTER_S = 30.0  # up for so long: the next exit begins again with the shortest back-off
 PROBE_EVERY_S = 0.1
+LAST_LINES = 200  # in which the traceback of a deep call still fits
 LOG_BYTES_MAX = 64 * 1024 * 1024
 
 log = structlog.get_logger()
@@ -34,6 +35,13 @@ def describe_exit(code: int) -> str:
         return f"killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"killed by signal {-code}"
+
+
+def last_words(lines: list[str]) -> str:
+    """The line of a log that says why its program ended: the exception under the last traceback, else the last line."""
+    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    after = lines[starts[-1] + 1 :] if starts else []
+    return next((line for line in after if not line[0].isspace()), lines[-1] if lines else "")
 
 
 class Child:
@@ -151,8 +159,8 @@ class Child:
         _signal_group(process.pid, signal.SIGKILL)  # what the program itself had started and left behind
         if self._pid_file is not None:
             self._pid_file.unlink(missing_ok=True)
-        last_line = tail(self._log_path, 1, since=log_offset)
-        return f"{describe_exit(code)}{': ' + last_line[0][:300] if last_line else ''}"
+        words = last_words(tail(self._log_path, LAST_LINES, since=log_offset))
+        return f"{describe_exit(code)}{': ' + words[:300] if words else ''}"
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         command = self._running = self._command()
