@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 
 from matchers import kernel_account_layout as layout
-from matchers.kernel_accounts import apply_commands, apply_reports, done_order_ids, refill_indexes
+from matchers.kernel_account_pools import done_order_ids, refill_indexes
+from matchers.kernel_accounts import apply_commands, apply_reports
 from matchers.order_rules import COMBINATION_TABLE
 from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool, text_of_words, text_words_of
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
@@ -52,7 +53,7 @@ class AccountShard:
 
     @property
     def last_seq(self) -> int:
-        """seq of the latest event."""
+        """The seq of the latest event."""
         return int(self._head[layout.LAST_SEQ])
 
     def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int) -> AccountOutput:

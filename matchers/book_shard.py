@@ -8,7 +8,8 @@ from typing import Self
 import numpy as np
 
 from matchers import kernel_book_layout as layout
-from matchers.kernel_books import apply_book_commands, orders_in_priority, refill_order_index, refill_tree
+from matchers.kernel_book_levels import orders_in_priority, refill_order_index, refill_tree
+from matchers.kernel_books import apply_book_commands
 from matchers.kernel_price_tree import NODES_PER_LEVEL_MAX
 from matchers.order_rules import COMBINATION_TABLE
 from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool

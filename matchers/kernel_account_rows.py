@@ -7,9 +7,8 @@ import numpy as np
 from matchers.kernel_account_layout import ASKING, BOOK_COMMANDS, EVENT_WORDS, EVENTS, LAST_SEQ, LOG_TIME, REPLIES, REPLY_WORDS
 from matchers.kernel_compile import helper
 from matchers.kernel_hash_index import U, hash_of_pair, index_next
-from schemas.enums import BookCommandKind
+from matchers.kernel_words import BOOK_NEW_ORDER
 
-_BOOK_NEW: Final = int(BookCommandKind.NEW_ORDER)
 _ZERO: Final = U(0)
 
 
@@ -157,7 +156,7 @@ def book_command(s: Any, kind: Any, order_row: Any, order_qty: Any, price: Any) 
     command = s.book_commands[s.call[BOOK_COMMANDS]]
     command.kind = kind
     command.side = order.side
-    if kind == _BOOK_NEW:
+    if kind == BOOK_NEW_ORDER:
         command.ord_type = order.ord_type
         command.time_in_force = order.time_in_force
     command.instrument = order.instrument

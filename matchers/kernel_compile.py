@@ -21,8 +21,6 @@ _SOURCES: Final = {
 }
 """Beginnings of the names of modules whose values or code end up in a kernel; of schemas also the .avsc files."""
 
-_OPTIONS: Final = {"nogil": True, "error_model": "numpy"}
-
 
 @cache
 def source_digest() -> str:
@@ -36,16 +34,16 @@ def source_digest() -> str:
 
 
 def helper(function: Function) -> Function:
-    """A part of kernels; compiled into each that calls it."""
-    compiled: Function = numba.njit(**_OPTIONS)(function)
+    """A part of kernels; compiled into each that calls it, without entry points of its own for Python and C (these double the time to compile)."""
+    compiled: Function = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
     return compiled
 
 
 def kernel(function: Function) -> Function:
     """An entry point, called from Python; compiled code is cached on disk."""
-    compiled = numba.njit(cache=True, **_OPTIONS)(function)
+    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
-    if hasattr(cache_file, "_source_stamp"):
+    if cache_file is not None and hasattr(cache_file, "_source_stamp"):
         cache_file._source_stamp = source_digest()
     elif hasattr(compiled, "_cache"):  # a numba that keeps its stamp elsewhere: compile at every start rather than run old rules
         compiled._cache.disable()
@@ -53,21 +51,20 @@ def kernel(function: Function) -> Function:
     return entry
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def lowest_bit(typing_context: Any, word: Any) -> Any:
-    """Number of the lowest set bit of a u64 that is not zero (LLVM cttz)."""
+def _bit_count(name: str) -> Any:
+    """An LLVM operation on a u64 that is not zero."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], context.get_constant(numba.types.boolean, False))
+    def typed(typing_context: Any, word: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, name)(arguments[0], context.get_constant(numba.types.boolean, 0))
 
-    return numba.types.uint64(numba.types.uint64), generate
+        return numba.types.uint64(numba.types.uint64), generate
+
+    return intrinsic(typed)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def leading_zeros(typing_context: Any, word: Any) -> Any:
-    """How many zero bits a u64 begins with (LLVM ctlz)."""
+lowest_bit = _bit_count("cttz")
+"""Number of the lowest set bit of a u64 that is not zero."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], context.get_constant(numba.types.boolean, False))
-
-    return numba.types.uint64(numba.types.uint64), generate
+leading_zeros = _bit_count("ctlz")
+"""How many zero bits a u64 that is not zero begins with."""
