@@ -211,12 +211,22 @@ async def recent_trades(db: MySql, instrument: int, limit: int = 100) -> list[St
     return [StoredTrade(*row) for row in await db.fetch(sql, (instrument, min(limit, ROWS_MAX)))]
 
 
-async def list_alerts(db: MySql, limit: int = 100, before: int | None = None, account: int | None = None) -> list[StoredAlert]:
+async def list_alerts(
+    db: MySql,
+    limit: int = 100,
+    *,
+    before: int | None = None,
+    account: int | None = None,
+    instrument: int | None = None,
+    pattern: str | None = None,
+) -> list[StoredAlert]:
     """Alerts, newest first; `before`: detected earlier than that."""
-    conditions, args = ["TRUE"], []
-    for condition, value in (("detected_at < %s", before), ("account = %s", account)):
+    conditions: list[str] = ["TRUE"]
+    args: list[Any] = []
+    columns = (("detected_at <", before), ("account =", account), ("instrument =", instrument), ("pattern =", pattern))
+    for condition, value in columns:
         if value is not None:
-            conditions.append(condition)
+            conditions.append(f"{condition} %s")
             args.append(value)
     sql = f"SELECT {_columns(StoredAlert)} FROM alerts WHERE {' AND '.join(conditions)} ORDER BY detected_at DESC, alert_id LIMIT %s"  # noqa: S608
     return [_alert(row) for row in await db.fetch(sql, (*args, min(limit, ROWS_MAX)))]

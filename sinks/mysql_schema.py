@@ -54,4 +54,4 @@ async def _bring_up(transaction: Transaction) -> None:
 def statements(script: str) -> list[str]:
     """The statements of an SQL file whose statements each end with `;` at the end of a line; comment lines are left out."""
     lines = [line for line in script.splitlines() if not line.lstrip().startswith("--")]
-    return [text.strip() for text in "\n".join(lines).split(";\n") if text.strip().rstrip(";")]
+    return [text.strip() for text in "\n".join([*lines, ""]).split(";\n") if text.strip()]

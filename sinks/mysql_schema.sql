@@ -79,8 +79,7 @@ CREATE TABLE IF NOT EXISTS postings (
     trd_match_id BIGINT UNSIGNED NOT NULL COMMENT '0: from or to outside',
     transact_time BIGINT NOT NULL,
     PRIMARY KEY (shard, seq, leg),
-    KEY by_trade (trd_match_id),
-    KEY by_account (account, instrument)
+    KEY by_trade (trd_match_id)
 ) ENGINE = InnoDB;
 
 -- Requests that an account shard refused; nothing else has a trace of them. Columns are as the customer sent them.

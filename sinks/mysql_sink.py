@@ -5,7 +5,7 @@ Repeats: a record below the partition's next offset, and a frame not above its s
         read and written (and locked) in the transaction of the rows, so a crash or a second worker at any point cannot store half or twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -18,6 +18,8 @@ from sinks.mysql_rows import INSERT_ALERT, account_statements, alert_values, exe
 from sinks.mysql_schema import apply_schema
 
 SINK: Final = "mysql"
+TRANSACTION_ROWS_MAX: Final = 20_000
+"""Rows of frames in one transaction: some seconds on a slow server, far below STATEMENT_TIMEOUT_S, however large a backlog's batch is."""
 Place = tuple[int, int]
 """(source_offset, source_index) of a frame."""
 
@@ -63,23 +65,16 @@ class MySqlSink:
         return cls(db)
 
     async def write_batch(self, batch: Sequence[Input]) -> None:
-        """Store the batch in one transaction."""
-        if not batch:
-            return
-        try:
-            async with self._db.transaction() as transaction:
-                taken, rows = await self._write(transaction, batch)
-        except ServiceUnavailable:
-            self._stats = replace(self._stats, unavailable=self._stats.unavailable + 1)
-            raise
-        stats = self._stats
-        self._stats = replace(
-            stats,
-            batches=stats.batches + 1,
-            inputs=stats.inputs + len(batch),
-            repeated=stats.repeated + len(batch) - taken,
-            rows=stats.rows + rows,
-        )
+        """Store the batch, in one transaction unless it is large; parts that were committed before a failure are repeats the next time."""
+        for part in transactions(batch):
+            try:
+                async with self._db.transaction() as transaction:
+                    taken, rows = await self._write(transaction, part)
+            except ServiceUnavailable:
+                self._stats = replace(self._stats, unavailable=self._stats.unavailable + 1)
+                raise
+            self._count(part, taken, rows)
+        self._stats = replace(self._stats, batches=self._stats.batches + 1)
 
     async def flush(self) -> None:
         """Nothing: what write_batch took is committed."""
@@ -91,6 +86,10 @@ class MySqlSink:
     def stats(self) -> SinkStats:
         """Counts so far."""
         return self._stats
+
+    def _count(self, part: Sequence[Input], taken: int, rows: int) -> None:
+        stats = self._stats
+        self._stats = replace(stats, inputs=stats.inputs + len(part), repeated=stats.repeated + len(part) - taken, rows=stats.rows + rows)
 
     async def _write(self, transaction: Transaction, batch: Sequence[Input]) -> tuple[int, int]:
         """Returns how many inputs were new, and how many rows the server says it wrote (an order that changed counts as two)."""
@@ -105,6 +104,19 @@ class MySqlSink:
                 rows += await transaction.execute(INSERT_ALERT, alert_values(one.body))
         await _save_marks(transaction, marks)
         return len(taken), rows
+
+
+def transactions(batch: Sequence[Input]) -> Iterator[Sequence[Input]]:
+    """Cut a batch into parts of at most TRANSACTION_ROWS_MAX rows, or of one input that has more."""
+    start = rows = 0
+    for end, one in enumerate(batch):
+        size = len(one.body.rows) if isinstance(one.body, Frame) else 1
+        if end > start and rows + size > TRANSACTION_ROWS_MAX:
+            yield batch[start:end]
+            start, rows = end, 0
+        rows += size
+    if batch:
+        yield batch[start:]
 
 
 def _statements(taken: Sequence[Input]) -> list[str]:
