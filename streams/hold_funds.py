@@ -52,9 +52,9 @@ class HoldFunds:
                 frame = frame_of(name, value)
             case _:
                 raise BadBytes(WRONG_SCHEMA, f"{name} does not belong in {ACCOUNT_COMMANDS.name}")
-        require_partition(frame.rows["account"], self._shard, self._account_shards, "account")
         if name == "book_report_frame":
             require_source(frame, BOOK_COMMANDS.name)
+        require_partition(frame.rows["account"], self._shard, self._account_shards, "account")
         clamp_time(frame.rows, record)
         return frame
 

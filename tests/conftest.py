@@ -15,5 +15,5 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     Started at the first test that asks for it; a server that an OUTCRY_*_URL names is used as it is. Tests share the servers: each
     uses topics, tables and indices of its own names.
     """
-    with LocalSet(Settings(home=tmp_path_factory.mktemp("outcry"))).running() as settings:
+    with LocalSet(Settings(home=tmp_path_factory.mktemp("outcry"), edge_port=0)).running() as settings:
         yield settings

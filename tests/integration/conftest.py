@@ -1,0 +1,48 @@
+"""The whole exchange for integration tests: every role on the session's services, market open, accounts funded."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from schemas.enums import Phase
+from schemas.settings import Settings
+from streams.operate import Opening, change_session, make_api_keys, open_accounts, store_api_keys
+from streams.services.local_set import LocalSet
+from streams.worker import role_names
+
+ACCOUNTS = tuple(range(1, 9))
+CASH_MINOR = 10_000_000 * 10_000
+LOTS = 100_000
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A running exchange: where it is, and accounts with ten million dollars and 100,000 shares of each of the first two instruments."""
+
+    settings: Settings
+    local_set: LocalSet
+    edge_url: str
+    api_keys: list[tuple[str, str, int]]
+    """(key id, secret, account) of each account."""
+
+    def role_pid(self, role: str) -> int:
+        """Pid of a role's process now."""
+        status = self.local_set.status()
+        assert status is not None, "the set is down"
+        return next(child.pid for child in status.children if child.name == role and child.pid is not None)
+
+
+@pytest.fixture(scope="session")
+def exchange(services: Settings) -> Iterator[Exchange]:
+    """Every role on the session's services; tests share it, so each uses cl_ord_ids of its own and leaves no orders behind."""
+    local_set = LocalSet(services)
+    local_set.start(roles=tuple(role_names()))
+    settings = local_set.connected_settings()
+    change_session(settings, Phase.CONTINUOUS)
+    open_accounts(settings, [Opening(account, CASH_MINOR, {1: LOTS, 2: LOTS}) for account in ACCOUNTS])
+    keys = make_api_keys(ACCOUNTS)
+    store_api_keys(settings, keys)
+    port = json.loads((settings.run_dir / "edge.json").read_text())["port"]
+    yield Exchange(settings, local_set, f"http://127.0.0.1:{port}", [(key.key_id, key.secret, key.account) for key in keys])

@@ -1,0 +1,39 @@
+"""Read topics from their beginning, as the integration tests need it."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from confluent_kafka import Consumer, TopicPartition
+
+from schemas.settings import Settings
+from streams.shard_runner import Record
+from topics.catalogue import Topic
+
+T = TypeVar("T")
+
+
+def read_partition(settings: Settings, topic: Topic, partition: int) -> Iterator[Record]:
+    """Every record of a partition, up to where it ended when this was called."""
+    consumer = Consumer({"bootstrap.servers": settings.kafka_url, "group.id": "tests", "enable.auto.commit": False, "auto.offset.reset": "earliest"})
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=10)
+        consumer.assign([TopicPartition(topic.name, partition, low)])
+        offset = low - 1
+        while offset < high - 1:
+            message = consumer.poll(10)
+            assert message is not None, f"{topic.name}/{partition} gave nothing at {offset + 1} of {high}"
+            assert message.error() is None, message.error()
+            offset = message.offset()
+            yield Record(topic.name, partition, offset, message.timestamp()[1] * 1_000_000, message.key(), message.value())
+    finally:
+        consumer.close()
+
+
+def eventually(ask: Callable[[], T], good: Callable[[T], bool], timeout_s: float = 60.0) -> T:
+    """Ask until the answer is good; fails with the last answer after the time-out."""
+    deadline = time.monotonic() + timeout_s
+    while not good(answer := ask()):
+        assert time.monotonic() < deadline, f"still {answer!r} after {timeout_s} s"
+        time.sleep(0.05)
+    return answer
