@@ -1,0 +1,154 @@
+"""How fast the two shards are: commands a second by frame size, for kernel and reference, and what compiling costs. Prints JSON lines.
+
+    python tests/bench/bench_engine.py [--orders N] [--cold]
+
+--cold also times a start with an empty compile cache (in a temporary directory; a minute of one core).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
+from matchers.settlement_reports import reports_of
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE
+from schemas.codec import Rows
+from schemas.enums import BookCommandKind, CommandKind, ExecKind, OrdType, Phase, Side, TimeInForce
+from schemas.instruments import Instrument, InstrumentTable
+
+INSTRUMENTS = 50
+ACCOUNTS = 2_000
+FRAME_ROWS = (1, 100, 1_000, 4_000)
+WARM_START = "import time; begin = time.perf_counter(); from matchers.warm import warm; warm(); print(time.perf_counter() - begin)"
+
+
+def instruments() -> InstrumentTable:
+    """Instruments that set the orders of this tape no limit."""
+    one, cent = Decimal(1), Decimal("0.01")
+    return InstrumentTable(
+        Instrument(n, f"I{n}", "", cent, one, Decimal(100_000), Decimal(10**9), Decimal(100), 20) for n in range(1, INSTRUMENTS + 1)
+    )
+
+
+def orders(count: int, seed: int) -> tuple[Rows, Rows]:
+    """NEW_ORDER rows and texts: limit orders within 20 ticks of 10,000, one in eight a market order."""
+    rng = np.random.default_rng(seed)
+    rows = np.zeros(count, COMMAND_DTYPE)
+    rows["kind"], rows["ord_type"], rows["time_in_force"] = CommandKind.NEW_ORDER, OrdType.LIMIT, TimeInForce.DAY
+    rows["account"] = 1 + rng.integers(0, ACCOUNTS, count)
+    rows["instrument"] = 1 + rng.integers(0, INSTRUMENTS, count)
+    rows["side"] = 1 + rng.integers(0, 2, count)
+    rows["order_qty"] = 1 + rng.integers(0, 100, count)
+    rows["price"] = 10_000 + rng.integers(-20, 21, count)
+    market = rng.integers(0, 8, count) == 0
+    rows["ord_type"][market], rows["price"][market] = OrdType.MARKET, 0
+    rows["transact_time"] = 1_000 * np.arange(1, count + 1)
+    return rows, np.char.add("bench-order-", np.arange(count).astype("U12")).astype("S24")
+
+
+def funded(module: Any) -> Any:
+    """An account shard whose accounts can pay."""
+    machine = module.AccountShard(0, instruments(), 1)
+    for number in range(1, INSTRUMENTS + 1):
+        rows = np.zeros(ACCOUNTS, COMMAND_DTYPE)
+        rows["kind"], rows["account"], rows["instrument"] = CommandKind.ACCOUNT_UPDATE, np.arange(1, ACCOUNTS + 1), number
+        rows["order_qty"], rows["cash"] = 1_000_000, 10**14
+        machine.apply_commands(rows, np.zeros(ACCOUNTS, "S1"), -1)
+    return machine
+
+
+def opened(module: Any) -> Any:
+    """A book shard in continuous trading."""
+    machine = module.BookShard(0, instruments(), 1)
+    change = np.zeros(1, BOOK_COMMAND_DTYPE)
+    change["kind"], change["phase"] = BookCommandKind.TRADING_SESSION_CHANGE, Phase.CONTINUOUS
+    machine.apply(change)
+    return machine
+
+
+def report(engine: str, frame_rows: int, **figures: float) -> None:
+    """One JSON line."""
+    print(
+        json.dumps(
+            {"bench": "engine", "engine": engine, "frame_rows": frame_rows, **{name: round(value, 3) for name, value in figures.items()}}
+        ),
+        flush=True,
+    )
+
+
+def run(name: str, modules: tuple[Any, Any], count: int, frame_rows: int) -> None:
+    """The tape through an account shard, a book shard and back; each part timed by itself."""
+    accounts, books = funded(modules[0]), opened(modules[1])
+    rows, text = orders(count, seed=7)
+    spent = {"accounts": 0.0, "books": 0.0, "reports": 0.0, "settle": 0.0}
+    trades = accepted = reported = 0
+    clock = time.perf_counter
+    for start in range(0, count, frame_rows):
+        frame, frame_text = rows[start : start + frame_rows].copy(), text[start : start + frame_rows].copy()
+        begin = clock()
+        out = accounts.apply_commands(frame, frame_text, -1)
+        after_hold = clock()
+        executions = books.apply(out.book_commands).executions
+        after_match = clock()
+        reports = reports_of(executions)
+        after_reports = clock()
+        accounts.apply_reports(reports)
+        after_settle = clock()
+        for part, seconds in zip(spent, np.diff([begin, after_hold, after_match, after_reports, after_settle]), strict=True):
+            spent[part] += float(seconds)
+        accepted += len(out.book_commands)
+        reported += len(reports)
+        trades += int((executions["kind"] == ExecKind.TRADE).sum())
+    assert accepted == count, f"{count - accepted} orders of the tape were refused"
+    frames = -(-count // frame_rows)
+    report(f"account {name}", frame_rows, orders_per_s=count / spent["accounts"], call_us=1e6 * spent["accounts"] / frames)
+    report(f"account {name}, reports", frame_rows, reports_per_s=reported / spent["settle"], call_us=1e6 * spent["settle"] / frames)
+    report(
+        f"book {name}",
+        frame_rows,
+        orders_per_s=count / spent["books"],
+        trades_per_s=trades / spent["books"],
+        call_us=1e6 * spent["books"] / frames,
+    )
+    total = sum(spent.values())
+    report(f"hold, match, report and settle {name}", frame_rows, orders_per_s=count / total, trades_per_s=trades / total)
+
+
+def start_seconds(cache: str | None) -> float:
+    """A fresh process that imports and warms the kernels, with the given compile cache or the usual one."""
+    environment = os.environ | ({"NUMBA_CACHE_DIR": cache} if cache else {})
+    done = subprocess.run([sys.executable, "-c", WARM_START], env=environment, check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def main() -> None:
+    """Run everything."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--orders", type=int, default=400_000, help="orders for the kernels with large frames; fewer for the others")
+    parser.add_argument("--cold", action="store_true", help="time a start with an empty compile cache too")
+    arguments = parser.parse_args()
+    start_seconds(None)  # fills the cache if need be
+    print(json.dumps({"bench": "engine", "engine": "start with compile cache", "seconds": round(start_seconds(None), 2)}), flush=True)
+    if arguments.cold:
+        with tempfile.TemporaryDirectory() as cache:
+            print(
+                json.dumps({"bench": "engine", "engine": "start without compile cache", "seconds": round(start_seconds(cache), 2)}),
+                flush=True,
+            )
+    for frame_rows in FRAME_ROWS:
+        run("kernel", (account_shard, book_shard), arguments.orders // (40 if frame_rows == 1 else 1), frame_rows)
+    for frame_rows in FRAME_ROWS:
+        run("reference", (reference_account_shard, reference_book_shard), arguments.orders // 100, frame_rows)
+
+
+if __name__ == "__main__":
+    assert Side.BUY == 1, "the tape draws sides as numbers"
+    main()

@@ -1,0 +1,383 @@
+"""Reference and kernel, wired into a small exchange each, must say the same bytes and be in the same state, whatever they are asked."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
+from matchers.settlement_reports import reports_of
+from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, python_rows, rows_of
+from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
+from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, OrdType, Phase, Side
+from schemas.instruments import Instrument, InstrumentTable
+
+SHARDS = 2
+NUMBERS = (1, 2, 5, 6)
+TIGHT = ShardLimits(accounts_max=9, orders_max=120, open_orders_per_account_max=20, done_orders_max=60)
+Values = dict[str, int]
+Step = tuple[str, int, Rows, Rows, int]
+"""(machine "account" | "report" | "book", shard, rows, cl_ord_id, reply partition)"""
+
+
+def instruments() -> InstrumentTable:
+    """Reference 100 ticks, market orders within 80 to 120; a lot at a tick costs 100, 100, 10 and 1 minor units."""
+    one = Decimal(1)
+    lots = {1: one, 2: one, 5: one / 10, 6: one / 100}
+    return InstrumentTable(Instrument(n, f"I{n}", "", one / 100, lots[n], 1000 * lots[n], Decimal(900), one, 20) for n in NUMBERS)
+
+
+TABLE = instruments()
+
+
+@dataclass
+class Engine:
+    """Two account shards and two book shards of one make, and all they said."""
+
+    make: str
+    limits: ShardLimits
+    accounts: list[Any] = field(default_factory=list)
+    books: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        modules: dict[str, tuple[Any, Any]] = {
+            "reference": (reference_account_shard, reference_book_shard), "kernel": (account_shard, book_shard),
+        }  # fmt: skip
+        self.account_class, self.book_class = modules[self.make][0].AccountShard, modules[self.make][1].BookShard
+        self.accounts = [self.account_class(shard, TABLE, SHARDS, self.limits) for shard in range(SHARDS)]
+        self.books = [self.book_class(shard, TABLE, SHARDS, self.limits) for shard in range(SHARDS)]
+
+    def apply(self, step: Step) -> Any:
+        """One input frame."""
+        machine, shard, rows, text, reply_partition = step
+        if machine == "account":
+            return self.accounts[shard].apply_commands(rows, text, reply_partition)
+        return self.accounts[shard].apply_reports(rows) if machine == "report" else self.books[shard].apply(rows)
+
+    def hashes(self) -> list[bytes]:
+        """State hashes of the four shards."""
+        return [machine.state_hash() for machine in (*self.accounts, *self.books)]
+
+    def restored(self) -> "Engine":
+        """The same engine again, from copies of its snapshots."""
+        other = Engine(self.make, self.limits)
+        copies = [{name: array.copy() for name, array in machine.snapshot().items()} for machine in (*self.accounts, *self.books)]
+        other.accounts = [self.account_class.restore(shard, TABLE, copies[shard]) for shard in range(SHARDS)]
+        other.books = [self.book_class.restore(shard, TABLE, copies[SHARDS + shard]) for shard in range(SHARDS)]
+        return other
+
+
+def encoded(out: Any) -> list[bytes]:
+    """An output as the frames that a shell would send, header included."""
+    if hasattr(out, "executions"):
+        return [encode_frame("execution_frame", Header("x", first_seq=out.first_seq), out.executions)]
+    head = Header("x", first_seq=out.first_seq)
+    return [
+        encode_frame("account_event_frame", head, out.events, out.event_cl_ord_id),
+        encode_frame("account_event_frame", head, out.replies, out.reply_cl_ord_id),
+        out.reply_mask.tobytes(),
+        encode_frame("book_command_frame", head, out.book_commands),
+        f"{out.event_cl_ord_id.dtype} {out.reply_cl_ord_id.dtype} {out.reply_mask.dtype}".encode(),
+    ]
+
+
+class Exchange:
+    """Drives a reference and a kernel engine alike, queues what goes between shards, and checks after every frame."""
+
+    def __init__(self, limits: ShardLimits = TIGHT) -> None:
+        self.reference, self.kernel = Engine("reference", limits), Engine("kernel", limits)
+        self.to_books: list[deque[Values]] = [deque() for _ in range(SHARDS)]
+        self.to_accounts: list[deque[Rows]] = [deque() for _ in range(SHARDS)]
+        self.steps: list[Step] = []
+        self.said: list[list[bytes]] = []
+        self.commands = self.now = self.deposited = self.in_flight = 0
+        self.last = [0] * (2 * SHARDS)
+        self.order_ids = [deque([0], maxlen=300) for _ in range(SHARDS)]
+
+    def apply(self, machine: str, shard: int, rows: Rows, text: Rows | None = None, reply_partition: int = -1) -> Any:
+        """One frame through both engines; their outputs must be the same bytes."""
+        step = (machine, shard, rows, np.zeros(len(rows), "S8") if text is None else text, reply_partition)
+        expected, got = self.reference.apply(step), self.kernel.apply(step)
+        self.steps.append(step)
+        self.said.append(encoded(expected))
+        assert self.said[-1] == encoded(got), f"step {len(self.steps)} {machine} {shard}: {python_rows(rows)}"
+        self.commands += len(rows)
+        self._dense(machine, shard, expected)
+        return expected
+
+    def _dense(self, machine: str, shard: int, out: Any) -> None:
+        """Rows of a shard are numbered without gaps."""
+        at = shard if machine != "book" else SHARDS + shard
+        rows = out.executions if machine == "book" else out.events
+        assert out.first_seq == self.last[at] + 1
+        if machine != "book":
+            assert out.events["seq"].tolist() == list(range(out.first_seq, out.first_seq + len(rows)))
+        self.last[at] += len(rows)
+
+    def ask(self, shard: int, commands: list[Values], text: list[bytes], reply_partition: int) -> None:
+        """A frame of customers' commands."""
+        out = self.apply("account", shard, rows_of(COMMAND_DTYPE, commands), np.array(text, "S128"), reply_partition)
+        accepted = out.events[out.events["kind"] == AccountEventKind.ACCOUNT_UPDATED]
+        self.deposited += int(accepted["cash_delta"].sum())
+        self.order_ids[shard].extend(out.events["order_id"][out.events["kind"] == AccountEventKind.ACCEPTED].tolist())
+        for command in python_rows(out.book_commands):
+            self.to_books[command["instrument"] % SHARDS].append(command)
+
+    def run_books(self, shard: int, most: int, extra: list[Values]) -> None:
+        """Up to `most` waiting commands of a book shard, behind `extra` ones (session changes, time, junk)."""
+        rows = extra + [self.to_books[shard].popleft() for _ in range(min(most, len(self.to_books[shard])))]
+        out = self.apply("book", shard, rows_of(BOOK_COMMAND_DTYPE, rows))
+        reports = reports_of(out.executions)
+        for home in range(SHARDS):
+            if len(mine := reports[reports["account"] % np.uint64(SHARDS) == home]):
+                self.to_accounts[home].append(mine)
+        self._never_crossed()
+
+    def settle(self, shard: int) -> None:
+        """The next waiting report frame of an account shard."""
+        if self.to_accounts[shard]:
+            self.apply("report", shard, self.to_accounts[shard].popleft())
+            self._holds()
+
+    def come_to_rest(self) -> None:
+        """Deliver all that is under way, then check what must hold at rest."""
+        while any(self.to_books) or any(self.to_accounts):
+            for shard in range(SHARDS):
+                if self.to_books[shard]:
+                    self.run_books(shard, 1 << 20, [])
+                self.settle(shard)
+        open_orders = {
+            o.order_id: (o.leaves_qty, o.side, o.instrument) for a in self.reference.accounts for o in a.orders.values() if o.leaves_qty
+        }
+        resting = {o.order_id: (o.leaves_qty, o.side, o.instrument) for b in self.reference.books for o in b.orders.values()}
+        assert open_orders == resting, "accounts and books disagree on what is open"
+        assert sum(a.cash for shard in self.reference.accounts for a in shard.accounts.values()) == self.deposited, "cash came or went"
+        self._holds()
+        assert self.reference.hashes() == self.kernel.hashes()
+
+    def _never_crossed(self) -> None:
+        for book in (book for shard in self.reference.books for book in shard.books.values()):
+            bid, ask = (side.top()["price"] for side in book.sides.values())
+            assert not bid or not ask or bid < ask, f"instrument {book.instrument} is crossed: {bid} {ask}"
+
+    def _holds(self) -> None:
+        """Holds are what open orders require, and never more than there is."""
+        for account in (account for shard in self.reference.accounts for account in shard.accounts.values()):
+            assert account.cash_held == sum(order.leaves_qty * order.hold_per_lot for order in account.open_orders.values()) <= account.cash
+            for position in account.positions:
+                sells = (o.leaves_qty for o in account.open_orders.values() if (o.side, o.instrument) == (Side.SELL, position.instrument))
+                assert position.position_held == sum(sells) <= position.position
+
+
+EXTREME = (0, 1, -1, 255, 4_000_000_000, (1 << 63) - 1, -(1 << 63), 1 << 31, (1 << 31) + 1, 1 << 53, 1 << 60, (1 << 64) - 1)
+TEXTS = (b"", b"\x80", b"a\0b", b"\x1f", b"\x7f", b"x" * 128, b"x" * 127 + b"\xff", b" ", b"~" * 9, b"12345678", b"1234567\n")
+
+
+def hostile(pick: Callable[[int], int], command: Values, dtype: np.dtype[Any]) -> Values:
+    """The command with one column at an extreme value that fits the column."""
+    names = [name for name in dtype.names or () if name != "transact_time"]
+    name = names[pick(len(names))]
+    limits = np.iinfo(dtype[name])
+    fitting = [value for value in EXTREME if limits.min <= value <= limits.max]
+    return command | {name: fitting[pick(len(fitting))]}
+
+
+class Customers:
+    """Makes commands; `pick(n)` chooses a number below n."""
+
+    def __init__(self, pick: Callable[[int], int], exchange: Exchange) -> None:
+        self.pick, self.exchange = pick, exchange
+        self.earlier: dict[int, list[tuple[Values, bytes]]] = {shard: [] for shard in range(SHARDS)}
+
+    def command(self, shard: int) -> tuple[Values, bytes]:
+        """One command of an account of this shard."""
+        pick = self.pick
+        self.exchange.now += pick(3)
+        text = b"c%d" % pick(500)
+        common = {
+            "account": shard + SHARDS * pick(6),
+            "request_id": pick(1000),
+            "transact_time": self.exchange.now,
+            "instrument": NUMBERS[pick(4)],
+        }
+        what = pick(100)
+        if what < 62:
+            market = pick(6) == 0
+            order = {"kind": CommandKind.NEW_ORDER, "side": 1 + pick(2), "order_qty": 1 + pick(30), "time_in_force": (0, 0, 1, 3)[pick(4)]}
+            made = common | order | {"ord_type": OrdType.MARKET if market else OrdType.LIMIT, "price": 0 if market else 95 + pick(11)}
+        elif what < 78:
+            ids = self.exchange.order_ids[shard]
+            made = common | {"kind": CommandKind.CANCEL, "order_id": ids[pick(len(ids))] if pick(3) else 0}
+        elif what < 82 and self.earlier[shard]:
+            made, text = self.earlier[shard][pick(len(self.earlier[shard]))]
+        elif what < 85:
+            made = common | {"kind": CommandKind.REGISTER_SESSION}
+        else:
+            lots = pick(400) - 40
+            made = common | {"kind": CommandKind.ACCOUNT_UPDATE, "cash": 10_000 * (pick(300) - 30), "order_qty": lots if pick(2) else 0}
+        if pick(12) == 0:
+            made = hostile(pick, made, COMMAND_DTYPE)
+        if pick(25) == 0:
+            text = TEXTS[pick(len(TEXTS))]
+        if made["account"] % SHARDS != shard and made["kind"] != CommandKind.ACCOUNT_UPDATE:
+            made |= {"account": made["account"] - made["account"] % SHARDS + shard}  # the wrong partition: shells keep these away
+        self.earlier[shard] = [*self.earlier[shard][-40:], (made, text)]
+        return made, text
+
+    def act(self, frame_rows: int) -> None:
+        """One frame of some kind through the exchange."""
+        pick, exchange = self.pick, self.exchange
+        shard, what = pick(SHARDS), pick(20)
+        if what < 9:
+            commands, text = zip(*(self.command(shard) for _ in range(1 + pick(frame_rows))), strict=True)
+            exchange.ask(shard, list(commands), list(text), pick(6) - 1 if pick(30) else (64, -5, 63, 1 << 31)[pick(4)])
+        elif what < 14:
+            exchange.run_books(shard, 1 + pick(2 * frame_rows), self.operators(frame_rows))
+        else:
+            exchange.settle(shard)
+
+    def operators(self, frame_rows: int) -> list[Values]:
+        """Now and then a session change, time, or rows that nobody should send."""
+        pick, now = self.pick, self.exchange.now
+        if pick(200 // frame_rows + 3) == 0:
+            return [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": (1, 1, 0, 7)[pick(4)], "transact_time": now}]
+        if pick(8) == 0:
+            return [{"kind": BookCommandKind.TIMER, "transact_time": now}, {"kind": (0, 5, 255)[pick(3)], "order_id": 5, "account": 1}]
+        return []
+
+    def opening(self) -> None:
+        """Accounts with money and shares, and open markets."""
+        for shard in range(SHARDS):
+            deposits = [
+                {"kind": CommandKind.ACCOUNT_UPDATE, "account": shard + SHARDS * k, "instrument": n, "order_qty": 200, "cash": 4_000_000}
+                for k in range(1, 4)
+                for n in NUMBERS
+            ]
+            self.exchange.ask(shard, deposits, [b""] * len(deposits), -1)
+            self.exchange.run_books(shard, 0, [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": Phase.CONTINUOUS}])
+
+
+def joined(steps: list[Step]) -> list[Step]:
+    """The same inputs with neighbouring frames of one machine and reply partition made one."""
+    out: list[Step] = []
+    for machine, shard, rows, text, partition in steps:
+        at = next((k for k in range(len(out) - 1, -1, -1) if (out[k][0] == "book") == (machine == "book") and out[k][1] == shard), None)
+        if at is not None and out[at][0] == machine and out[at][4] == partition:
+            out[at] = (machine, shard, np.concatenate([out[at][2], rows]), np.concatenate([out[at][3], text]), partition)
+        else:
+            out.append((machine, shard, rows, text, partition))
+    return out
+
+
+def split(steps: list[Step]) -> list[Step]:
+    """The same inputs, a frame a row."""
+    return [
+        (machine, shard, rows[k : k + 1], text[k : k + 1], partition)
+        for machine, shard, rows, text, partition in steps
+        for k in range(len(rows))
+    ]
+
+
+def all_rows(steps: list[Step], engine: Engine) -> list[bytes]:
+    """Per shard, all that the steps make it say as one row of bytes a stream, command_index left out."""
+    streams: dict[tuple[str, int], list[bytes]] = {}
+    for step in steps:
+        out = engine.apply(step)
+        if step[0] == "book":
+            rows = out.executions.copy()
+            rows["command_index"] = 0
+            parts = {"executions": rows}
+        else:
+            parts = {"events": out.events, "replies": out.replies, "masks": out.reply_mask, "book_commands": out.book_commands}
+        for name, rows in parts.items():
+            streams.setdefault((name, step[1]), []).extend(repr(row).encode() for row in rows.tolist())
+    return [repr(name).encode() + b"".join(rows) for name, rows in sorted(streams.items())]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data())
+def test_reference_and_kernel_say_the_same_in_every_short_story(data: st.DataObject) -> None:
+    """Small enough to be shrunk: hypothesis chooses every number."""
+    exchange = Exchange(ShardLimits(accounts_max=4, orders_max=6, open_orders_per_account_max=3, done_orders_max=2))
+    customers = Customers(lambda n: data.draw(st.integers(0, n - 1)), exchange)
+    customers.opening()
+    for _ in range(data.draw(st.integers(1, 12))):
+        customers.act(3)
+    exchange.come_to_rest()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """At least 60,000 rows in all, with little room in the shards, extreme values, session changes; then replay, restore and other frame sizes."""
+    exchange = Exchange(TIGHT if seed % 2 else DEFAULT_LIMITS)
+    rng = np.random.default_rng(seed)
+    numbers: Iterator[int] = iter(())
+
+    def pick(n: int) -> int:
+        nonlocal numbers
+        for number in numbers:
+            return number % n
+        numbers = iter(rng.integers(0, 1 << 40, 1 << 16).tolist())
+        return pick(n)
+
+    customers = Customers(pick, exchange)
+    customers.opening()
+    frame_rows = (12, 40, 3, 120)[seed]
+    middle: tuple[int, Engine, Engine] | None = None
+    while exchange.commands < 15_000:
+        customers.act(frame_rows)
+        if middle is None and exchange.commands > 7_000:
+            middle = len(exchange.steps), exchange.reference.restored(), exchange.kernel.restored()
+            assert middle[1].hashes() == exchange.reference.hashes() == middle[2].hashes() == exchange.kernel.hashes()
+    exchange.come_to_rest()
+    final = exchange.kernel.hashes()
+    assert middle is not None
+    for restored in middle[1:]:
+        for step, said in zip(exchange.steps[middle[0] :], exchange.said[middle[0] :], strict=True):
+            assert encoded(restored.apply(step)) == said, "a restored shard goes on differently"
+        assert restored.hashes() == final
+    replays = [Engine("kernel", exchange.kernel.limits) for _ in range(3)]
+    said = [
+        all_rows(steps, engine)
+        for steps, engine in zip((exchange.steps, joined(exchange.steps), split(exchange.steps)), replays, strict=True)
+    ]
+    assert said[0] == said[1] == said[2], "how commands are framed shows in the events"
+    assert [engine.hashes() for engine in replays] == [final, final, final]
+    trades = sum(book.last_trade for book in exchange.reference.books)
+    with capsys.disabled():
+        print(f"\n  seed {seed}: {exchange.commands} rows in {len(exchange.steps)} frames checked, {trades} trades", end=" ")
+    assert trades > 500
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.data())
+def test_a_refused_command_changes_nothing_but_its_own_numbers(data: st.DataObject) -> None:
+    """One row a frame; if the only event is a refusal by this shard, the state hash is what it was, in both engines."""
+    exchange = Exchange()
+    customers = Customers(lambda n: data.draw(st.integers(0, n - 1)), exchange)
+    customers.opening()
+    refusals = {AccountEventKind.REJECTED, AccountEventKind.CANCEL_REJECTED, AccountEventKind.ACCOUNT_UPDATE_REJECTED}
+    for _ in range(8):
+        shard = data.draw(st.integers(0, SHARDS - 1))
+        command, text = customers.command(shard)
+        if data.draw(st.booleans()):
+            command = hostile(customers.pick, command, COMMAND_DTYPE) | {"account": command["account"]}
+        before = exchange.reference.hashes(), exchange.kernel.hashes()
+        exchange.ask(shard, [command], [text], -1)
+        events = decode_frame(exchange.said[-1][0]).rows
+        if set(events["kind"].tolist()) <= refusals:
+            assert (exchange.reference.hashes(), exchange.kernel.hashes()) == before
+
+
+def test_frames_of_every_dtype_are_those_of_the_schemas() -> None:
+    """What shards give out can be encoded as it is."""
+    engine = Engine("kernel", TIGHT)
+    out = engine.accounts[0].apply_commands(np.zeros(0, COMMAND_DTYPE), np.zeros(0, "S1"), -1)
+    assert (out.events.dtype, out.book_commands.dtype) == (FRAMES["account_event_frame"].dtype, FRAMES["book_command_frame"].dtype)

@@ -1,0 +1,165 @@
+"""The scenario tables of this folder, each row against the reference and the compiled engine."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
+from matchers.order_rules import COMBINATIONS
+from matchers.shard_limits import ShardLimits
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE, python_rows, rows_of
+from schemas import enums
+from schemas.instruments import Instrument, InstrumentTable
+from schemas.reject_reasons import Reason
+
+HERE = Path(__file__).parent
+LIMITS = ShardLimits(accounts_max=4, orders_max=4, open_orders_per_account_max=3, done_orders_max=2)
+WORDS: dict[str, type[IntEnum]] = {
+    "side": enums.Side, "ord_type": enums.OrdType, "time_in_force": enums.TimeInForce, "ord_status": enums.OrdStatus, "reason": Reason,
+    "phase": enums.Phase,
+}  # fmt: skip
+DEFAULTS = {
+    "account": "1", "instrument": "1", "side": "BUY", "ord_type": "LIMIT", "time_in_force": "DAY", "order_qty": "10", "price": "100",
+}  # fmt: skip
+ENGINES: dict[str, tuple[Any, Any]] = {
+    "reference": (reference_account_shard.AccountShard, reference_book_shard.BookShard),
+    "kernel": (account_shard.AccountShard, book_shard.BookShard),
+}
+NOT_YET = {Reason.ACCOUNT_SUSPENDED}
+"""No command of this version suspends an account."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A heading and its rows (command, expected)."""
+
+    name: str
+    steps: list[tuple[str, list[str]]]
+
+
+def scenarios(file: str) -> Iterator[Scenario]:
+    """The scenarios of a file, in its order."""
+    for section in (HERE / file).read_text().split("\n## ")[1:]:
+        name, *lines = section.splitlines()
+        cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("|") and not line.startswith(("|---", "| command"))]
+        steps = [(command, [] if expected == "-" else expected.split("<br>")) for command, expected in cells]
+        assert steps, f"{file}: {name} has no rows"
+        yield Scenario(name, steps)
+
+
+def instruments() -> InstrumentTable:
+    """Two alike, as the heads of the files say."""
+    one = Decimal(1)
+    return InstrumentTable(Instrument(n, f"I{n}", "", one / 100, one, Decimal(1000), Decimal(1000), one, 20) for n in (1, 2))
+
+
+def number(column: str, text: str) -> int:
+    """A column's value: a number or a word of its enumeration."""
+    return int(text) if re.fullmatch(r"-?\d+", text) else int(WORDS[column][text])
+
+
+def values(words: list[str]) -> dict[str, str]:
+    """`column=value` words."""
+    return dict(word.split("=", 1) for word in words)
+
+
+def mismatch(kinds: type[IntEnum], expected: str, row: dict[str, Any]) -> str:
+    """What of the row is not as expected; empty if all is."""
+    kind, *rest = expected.split()
+    wanted = {"kind": int(kinds[kind])} | {
+        column: number(column, text) if column != "cl_ord_id" else text.encode() for column, text in values(rest).items()
+    }
+    return ", ".join(f"{column} is {row[column]!r}, not {value!r}" for column, value in wanted.items() if row[column] != value)
+
+
+def check(step: str, kinds: type[IntEnum], expected: list[str], rows: list[dict[str, Any]]) -> None:
+    """As many rows as expected, each with the columns named."""
+    kept = [{column: value for column, value in row.items() if value} for row in rows]
+    assert len(rows) == len(expected), f"{step}\nexpected {expected}\ngot {kept}"
+    for one, row in zip(expected, rows, strict=True):
+        assert not (wrong := mismatch(kinds, one, row)), f"{step}\nexpected {one}\n{wrong}\ngot {kept}"
+
+
+def with_text(rows: Any, text: Any) -> list[dict[str, Any]]:
+    """Rows as dictionaries, with their cl_ord_id."""
+    return [row | {"cl_ord_id": one} for row, one in zip(python_rows(rows), text.tolist(), strict=True)]
+
+
+def apply_to_account(machine: Any, command: str, now: int) -> Any:
+    """Apply the left side of an account row."""
+    kind, *words = command.split()
+    given = values(words)
+    asking = int(given.pop("asking", "-1"))
+    if kind.startswith("REPORT_"):
+        given = {"account": "1", "instrument": "1"} | given
+        row = {column: number(column, text) for column, text in given.items()}
+        return machine.apply_reports(rows_of(REPORT_DTYPE, [{"kind": enums.ReportKind[kind[7:]], "transact_time": now} | row]))
+    text = given.pop("cl_ord_id", "").encode().decode("unicode_escape").encode("latin1")
+    row = {column: number(column, value) for column, value in (DEFAULTS | given).items()}
+    row = {"kind": int(kind) if kind.isdigit() else enums.CommandKind[kind], "transact_time": now} | row
+    return machine.apply_commands(rows_of(COMMAND_DTYPE, [row]), np.array([text], "S128"), asking)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("scenario", list(scenarios("accounts.md")), ids=lambda one: one.name)
+def test_an_account_scenario_happens_as_written(engine: str, scenario: Scenario) -> None:
+    """Events, book commands and, where an edge asks, replies are exactly those of the table; refused commands leave the state hash alone."""
+    machine = ENGINES[engine][0](0, instruments(), 1, LIMITS)
+    for at, (command, expected) in enumerate(scenario.steps):
+        before = machine.state_hash()
+        out = apply_to_account(machine, command, 10 * (at + 1))
+        replies = [one[2:] for one in expected if one.startswith("> ")]
+        to_books = [one[7:] for one in expected if one.startswith("books: ")]
+        events = [one for one in expected if not one.startswith(("> ", "books: "))]
+        check(command, enums.AccountEventKind, events, with_text(out.events, out.event_cl_ord_id))
+        check(command, enums.BookCommandKind, to_books, python_rows(out.book_commands))
+        if "asking=" in command:
+            masks = [",".join(str(bit) for bit in range(64) if mask >> bit & 1) for mask in out.reply_mask.tolist()]
+            assert masks == [one.split()[0][3:] for one in replies], command
+            check(command, enums.AccountEventKind, [one.split(" ", 1)[1] for one in replies], with_text(out.replies, out.reply_cl_ord_id))
+        if events and events[0].split()[0] in ("REJECTED", "ACCOUNT_UPDATE_REJECTED"):
+            assert machine.state_hash() == before, f"{command} was refused and changed the state"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("scenario", list(scenarios("books.md")), ids=lambda one: one.name)
+def test_a_book_scenario_happens_as_written(engine: str, scenario: Scenario) -> None:
+    """Executions are exactly those of the table; refused commands leave the state hash alone."""
+    machine = ENGINES[engine][1](0, instruments(), 1, LIMITS)
+    order_id = 0
+    for at, (command, expected) in enumerate(scenario.steps):
+        kind, *words = command.split()
+        order_id += kind == "NEW_ORDER"
+        given = {"order_id": str(order_id)} | DEFAULTS | values(words)
+        row = {"kind": int(kind) if kind.isdigit() else enums.BookCommandKind[kind], "transact_time": 10 * (at + 1)}
+        before = machine.state_hash()
+        out = machine.apply(rows_of(BOOK_COMMAND_DTYPE, [row | {column: number(column, text) for column, text in given.items()}]))
+        check(command, enums.ExecKind, expected, python_rows(out.executions))
+        if expected[0].startswith(("REJECTED", "CANCEL_REJECTED")):
+            assert machine.state_hash() == before, f"{command} was refused and changed the state"
+
+
+def test_every_reason_has_a_scenario() -> None:
+    """A reason that no scenario shows is a rule that nobody can read."""
+    text = "".join((HERE / file).read_text() for file in ("accounts.md", "books.md"))
+    shown = {Reason[name] for name in re.findall(r"reason=([A-Z_]+)", text)}
+    assert set(Reason) - {Reason.NONE} - NOT_YET == shown
+
+
+def test_every_event_and_execution_kind_has_a_scenario() -> None:
+    """The same for what the shards can say."""
+    text = "".join((HERE / file).read_text() for file in ("accounts.md", "books.md"))
+    names = {kind.name for words in (enums.AccountEventKind, enums.ExecKind, enums.CommandKind, enums.BookCommandKind) for kind in words}
+    assert not {name for name in names if not re.search(rf"\b{name}\b", text)}
+
+
+def test_the_table_of_order_types_and_times_in_force_is_total() -> None:
+    """Each pair has its row, so that a new order type cannot be forgotten."""
+    assert set(COMBINATIONS) == {(ord_type, time_in_force) for ord_type in enums.OrdType for time_in_force in enums.TimeInForce}
