@@ -1,5 +1,6 @@
 """Read what the log and every store have, for the reconciliation."""
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -102,12 +103,11 @@ def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes], No
     consumer = _consumer(settings)
     try:
         consumer.assign([TopicPartition(topic.name, partition, 0) for partition in ends])
-        open_partitions = set(ends)
+        open_partitions, deadline = set(ends), time.monotonic() + READ_TIMEOUT_S
         while open_partitions:
-            messages = consumer.consume(1_000, timeout=READ_TIMEOUT_S)
-            if not messages:
-                raise ServiceUnavailable(f"Kafka gave nothing of {topic.name} for {READ_TIMEOUT_S:g} s")
-            for message in messages:
+            if time.monotonic() > deadline:
+                raise ServiceUnavailable(f"Kafka did not give all of {topic.name} within {READ_TIMEOUT_S:g} s")
+            for message in consumer.consume(500, timeout=0.05):  # returns early only when 500 are there
                 partition, offset, value = message.partition(), message.offset(), message.value()
                 if message.error() is not None or partition is None or offset is None:
                     raise ServiceUnavailable(f"Kafka, topic {topic.name}: {message.error()}")
@@ -127,6 +127,8 @@ def _consumer(settings: Settings) -> Consumer:
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
             "fetch.message.max.bytes": FRAME_BYTES_MAX,
+            "fetch.wait.max.ms": 20,
+            "log_level": 0,
         }
     )
 
@@ -203,10 +205,11 @@ async def read_elasticsearch(settings: Settings) -> StoreFacts:
 
 async def _documents(client: AsyncElasticsearch, stream: str, query: dict[str, Any], *fields: str) -> list[tuple[Any, ...]]:
     """The fields of every document of a stream that the query finds; none where there is no index yet."""
-    missing = {"allow_no_indices": True, "ignore_unavailable": True}
     with translated():
         body = {"query": query, "_source": list(fields)}
         return [
             tuple(hit["_source"][field] for field in fields)
-            async for hit in async_scan(client, query=body, index=f"{stream}-*", size=5_000, scroll="1m", **missing)
+            async for hit in async_scan(
+                client, query=body, index=f"{stream}-*", size=5_000, scroll="1m", allow_no_indices=True, ignore_unavailable=True
+            )
         ]

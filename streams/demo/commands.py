@@ -69,7 +69,7 @@ def demo(ctx: click.Context, seconds: float, traders: int, seed: int, rate: floa
 
 def run_demo(settings: Settings, home: Path, options: Options, *, keep: bool) -> int:
     """The whole demo; returns the exit code. Raises OutcryError when the exchange cannot be started or stops doing its part."""
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=160)
     local = LocalSet(demo_settings(settings, home))
     home = local.settings.home
     if local.running_pid() is not None:
@@ -104,7 +104,7 @@ def _play(session: Session, home: Path) -> int:
         return INTERRUPTED
     finally:
         session.summary.write(home / "summary.json")
-    show(session.console, session.summary, session.checks)
+    show(session.console, session.summary)
     return 0 if session.summary.reconciled else DISAGREEMENT
 
 

@@ -1,69 +1,98 @@
 """Wait until the pipeline is at rest: everything posted was decided, settled, and stored.
 
 The books' clock keeps ticking, so the log never stops growing; what must stop is `account.commands` and `account.events`. At rest, every
-consumer has passed the ends that all topics had when a round began, and neither of those two topics grew in that round.
+role has passed the ends that all topics had when a round began, and neither of those two topics grew in that round.
+
+How far a role is: what its consumer group has committed, or the next offset that a shard tells on /readyz, whichever is more (a shard
+commits behind its snapshots, and makes none while nothing comes).
 """
 
 import asyncio
 import time
 from typing import Any, Final
 
+import aiohttp
 from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient
 
 from schemas.settings import Settings
 from streams.demo.collect import end_offsets
-from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA
+from streams.services.local_set import LocalSet
+from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
 
+SHARD_INPUTS: Final[dict[str, Topic]] = {
+    "hold-funds": ACCOUNT_COMMANDS,
+    "match-orders": BOOK_COMMANDS,
+    "publish-market-data": EXECUTIONS,
+    "watch-trading": EXECUTIONS,
+}
 WATCHED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA, ALERTS)
 POLL_S: Final = 0.2
 
 Offsets = dict[tuple[str, int], int]
 
 
-async def wait_until_quiet(settings: Settings, groups: list[str], timeout_s: float) -> str:
-    """Empty when the pipeline is at rest; else who is behind and where, after `timeout_s`. `groups`: every consumer group."""
+async def wait_until_quiet(settings: Settings, local: LocalSet, roles: list[str], timeout_s: float) -> str:
+    """Empty when the pipeline is at rest; else who is behind and where, after `timeout_s`. `roles`: all but the edge."""
     deadline = time.monotonic() + timeout_s
+    admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
     behind = "nothing was asked"
-    while time.monotonic() < deadline:
-        ends = await asyncio.to_thread(end_offsets, settings, *WATCHED)
-        behind = await _wait_for_groups(settings, groups, ends, deadline)
-        after = await asyncio.to_thread(end_offsets, settings, ACCOUNT_COMMANDS, ACCOUNT_EVENTS)
-        if not behind and all(ends[key] == end for key, end in after.items()):
-            return ""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
+        while time.monotonic() < deadline:
+            ends = await asyncio.to_thread(end_offsets, settings, *WATCHED)
+            while True:
+                behind = _late(await _positions(admin, http, local, roles), ends)
+                if not behind or time.monotonic() > deadline:
+                    break
+                await asyncio.sleep(POLL_S)
+            after = await asyncio.to_thread(end_offsets, settings, ACCOUNT_COMMANDS, ACCOUNT_EVENTS)
+            if not behind and all(ends[key] == end for key, end in after.items()):
+                return ""
     return behind or "orders were still being decided"
 
 
-async def _wait_for_groups(settings: Settings, groups: list[str], ends: Offsets, deadline: float) -> str:
-    behind = ""
-    while time.monotonic() < deadline:
-        committed = await asyncio.to_thread(_committed, settings, groups)
-        late = [f"{group} {place}" for group, offsets in committed.items() for place in _late(offsets, ends)]
-        missing = [f"{group} has committed nothing" for group in groups if not committed.get(group)]
-        behind = "; ".join(late + missing)
-        if not behind:
-            return ""
-        await asyncio.sleep(POLL_S)
-    return behind
+def _late(positions: dict[str, Offsets], ends: Offsets) -> str:
+    """Which role has not reached the end of which partition of the topics it reads; empty when all have."""
+    late = []
+    for role, offsets in positions.items():
+        topics = {topic for topic, _ in offsets}
+        late += [f"{role} has read nothing"] if not offsets else []
+        late += [
+            f"{role} {topic}/{partition}: {offsets.get((topic, partition), 0)} of {end}"
+            for (topic, partition), end in ends.items()
+            if topic in topics and offsets.get((topic, partition), 0) < end
+        ]
+    return "; ".join(late)
 
 
-def _late(offsets: Offsets, ends: Offsets) -> list[str]:
-    """Partitions (of the topics that a group reads) whose end the group has not reached; one without a commit is at 0."""
-    topics = {topic for topic, _ in offsets}
-    return [
-        f"{topic}/{partition}: {offsets.get((topic, partition), 0)} of {end}"
-        for (topic, partition), end in ends.items()
-        if topic in topics and offsets.get((topic, partition), 0) < end
-    ]
+async def _positions(admin: AdminClient, http: aiohttp.ClientSession, local: LocalSet, roles: list[str]) -> dict[str, Offsets]:
+    found = await asyncio.to_thread(_committed, admin, roles)
+    status = await asyncio.to_thread(local.status)
+    addresses = {child.name: child.address for child in status.children} if status is not None else {}
+    for role, topic in SHARD_INPUTS.items():
+        for partition, told in (await _told(http, addresses.get(role, ""))).items():
+            key = (topic.name, partition)
+            found[role][key] = max(told, found[role].get(key, 0))
+    return found
 
 
-def _committed(settings: Settings, groups: list[str]) -> dict[str, Offsets]:
-    """Next offset of each group in each partition that it reads (changelogs are not of the catalogue and are left out)."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka_url})
+async def _told(http: aiohttp.ClientSession, address: str) -> dict[int, int]:
+    """Next offset by partition, as a shard's /readyz says; nothing while it does not answer."""
+    try:
+        async with http.get(f"{address}/readyz") as answer:
+            partitions: dict[str, Any] = (await answer.json()).get("partitions", {})
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return {}
+    return {int(partition): int(stats["next_offset"]) for partition, stats in partitions.items()}
+
+
+def _committed(admin: AdminClient, roles: list[str]) -> dict[str, Offsets]:
+    """Next offset of each role's group in each partition that it reads (changelogs are not of the catalogue and are left out)."""
     names = {topic.name for topic in WATCHED}
     found: dict[str, Offsets] = {}
-    for group in groups:
+    for role in roles:
+        group = f"outcry-{role}"
         futures: dict[str, Any] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
         partitions = futures[group].result(timeout=10).topic_partitions
-        found[group] = {(one.topic, one.partition): max(0, one.offset) for one in partitions if one.topic in names}
+        found[role] = {(one.topic, one.partition): max(0, one.offset) for one in partitions if one.topic in names}
     return found

@@ -61,7 +61,6 @@ class Session:
     console: Console
     keys_file: Path
     summary: Summary = field(default_factory=Summary)
-    checks: list[Check] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.instruments: InstrumentTable = load_instruments(self.settings.instruments_file)
@@ -93,7 +92,7 @@ class Session:
             with self._step("come to rest"):
                 await http.finish()
                 undelivered = await topic.finish()
-                behind = await wait_until_quiet(self.settings, self._groups(), QUIET_TIMEOUT_S)
+                behind = await wait_until_quiet(self.settings, self.local, self._readers(), QUIET_TIMEOUT_S)
             self._note_latencies(http, watchers)
             clients = self._client_facts(http, topic, tuple((one.account, one.cl_ord_id) for one in undelivered))
             with self._step("reconcile"):
@@ -186,7 +185,6 @@ class Session:
             if all(check.agrees for check in checks) or time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.5)
-        self.checks = checks
         self._note_facts(facts, checks)
         summary = self.summary
         summary.trades_mysql = sum(one.trades for one in mysql.traded.values())
@@ -207,6 +205,7 @@ class Session:
         summary.last_price_mismatches = last_price_mismatches(checks)
         summary.disagreements = [f"{check.name}: {check.problem}" for check in checks if not check.agrees]
         summary.reconciled = not summary.disagreements
+        summary.checks = checks
         summary.session["open_orders_at_end"] = facts.open_orders
         summary.session["rejected_by"] = {why.name: count for why, count in sorted(facts.rejected_by().items())}
 
@@ -247,9 +246,9 @@ class Session:
     def _edge_url(self) -> str:
         return self.settings.edge_url
 
-    def _groups(self) -> list[str]:
-        """Consumer groups of all roles; the edge belongs to none."""
-        return [f"outcry-{role}" for role in self.roles if role != "edge"]
+    def _readers(self) -> list[str]:
+        """Every role with a consumer group; the edge has none."""
+        return [role for role in self.roles if role != "edge"]
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

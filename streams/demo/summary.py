@@ -14,6 +14,9 @@ from streams.demo.chaos import Kill
 from streams.demo.reconcile import PLACES, Check
 from streams.services.recipe import write_atomically
 
+DETAILS = (" each trade", " shares", " notional")
+"""Ends of the names of checks that are shown only when they fail."""
+
 
 def percentile_ms(values_ns: Sequence[int], percent: float) -> float | None:
     """The value that `percent` of the measured ones do not exceed, in milliseconds; None without any."""
@@ -52,21 +55,28 @@ class Summary:
     kills: list[Kill] = field(default_factory=list)
     steps_s: dict[str, float] = field(default_factory=dict)
     disagreements: list[str] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """As JSON."""
         write_atomically(path, json.dumps(asdict(self), indent=1) + "\n")
 
 
-def show(console: Console, summary: Summary, checks: list[Check]) -> None:
-    """The reconciliation line by line, the figures, and the disagreements by name."""
+def show(console: Console, summary: Summary) -> None:
+    """The reconciliation line by line, the figures, and the disagreements by name; summary.json has the lines that are left out here."""
     table = Table(title="reconciliation", title_justify="left", header_style="bold", pad_edge=False, box=None)
     for heading in ("fact", *PLACES, ""):
         table.add_column(heading, justify="left" if heading in ("fact", "") else "right", overflow="fold")
-    for check in checks:
+    shown = [check for check in summary.checks if not check.agrees or not check.name.endswith(DETAILS)]
+    for check in shown:
         verdict = Text("agree", style="green") if check.agrees else Text("DISAGREE", style="bold red")
         table.add_row(check.name, *(check.seen.get(place, "") for place in PLACES), verdict)
     console.print(table)
+    if len(shown) < len(summary.checks):
+        console.print(
+            f"and {len(summary.checks) - len(shown)} more facts on which all agree: each trade by its id, shares and notional of each symbol",
+            highlight=False,
+        )
     figures = {
         "orders accepted / rejected": f"{summary.orders_accepted} / {summary.orders_rejected}",
         "trades": str(summary.trades),
