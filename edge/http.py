@@ -11,7 +11,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from edge.errors import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, TOO_MANY, ApiError
+from edge.errors import INTERNAL, MALFORMED, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, TOO_MANY, ApiError
 from edge.limits import BODY_BYTES_MAX, BODY_TIMEOUT_S, RATE_LIMIT_PER_MINUTE
 from edge.sessions import Session
 from edge.state import state_of
@@ -105,5 +105,7 @@ async def read_body(request: web.Request) -> bytes:
             return await request.read()
         async with asyncio.timeout(BODY_TIMEOUT_S):
             return await request.read()
+    except ConnectionError:
+        raise ApiError(400, MALFORMED, "the connection was lost while the body was read") from None
     except TimeoutError:
         raise ApiError(408, 40810000, "the request's body did not arrive in time") from None

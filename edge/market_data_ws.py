@@ -24,7 +24,6 @@ class MarketHub:
     def __init__(self, view: MarketView, metrics: Metrics) -> None:
         self.view = view
         self.metrics = metrics
-        self._count = metrics.messages.labels("market_data")
         self._groups: dict[tuple[str, Subscription], set[OutgoingSocket]] = {}
         self._encodings: dict[str, Encoding] = {one.name: one for one in (protocol.JSON, protocol.MSGPACK)}
         self.connections = 0
@@ -39,7 +38,7 @@ class MarketHub:
             payload = encoding.join([encoding.of_message(message) for message in chosen])
             for socket in sockets:
                 socket.send_nowait(payload)
-            self._count.inc(len(sockets))
+            self.metrics.payloads_told += len(sockets)
 
     def move(self, socket: OutgoingSocket, client: MarketClient, before: Subscription) -> None:
         """The client wants something else now."""

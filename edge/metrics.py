@@ -22,7 +22,11 @@ class Metrics:
         )
         self.timeouts = Counter("outcry_edge_decision_timeouts", "commands without a decision in time", registry=self.registry)
         self.replies = Counter("outcry_edge_reply_rows", "rows read from edge.replies", registry=self.registry)
-        self.messages = Counter("outcry_edge_socket_messages", "messages queued for WebSockets", ["stream"], registry=self.registry)
+        self.updates_told = 0
+        self.payloads_told = 0
+        # plain numbers, read when asked for: these count far more often than anything else
+        self.watch("trade_update_messages_total", "trade updates queued for WebSockets", lambda: self.updates_told)
+        self.watch("market_data_payloads_total", "market data payloads queued for WebSockets", lambda: self.payloads_told)
         self.slow = Counter("outcry_edge_slow_sockets", "WebSockets closed because they did not read", ["stream"], registry=self.registry)
         self._requests_by: dict[tuple[str, str, int], Counter] = {}
 

@@ -9,6 +9,7 @@ import re
 import uuid
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -211,12 +212,17 @@ def average_price_text(cum_cost: int, cum_qty: int, instrument: Instrument) -> s
     return f"{exact:.9f}".rstrip("0").rstrip(".")
 
 
+# an order is written once for its POST and once for each event, mostly close together
+_order_uuid = lru_cache(maxsize=8_192)(order_uuid)
+_asset_uuid = lru_cache(maxsize=8_192)(asset_uuid)
+
+
 def order_json(order: Order, instruments: InstrumentTable) -> dict[str, Any]:
     """Alpaca's order object. `reject_reason` is ours."""
     instrument = instruments.by_number[order.instrument]
     ord_type = TYPE_TEXT[order.ord_type]
     return {
-        "id": order_uuid(order.order_id),
+        "id": _order_uuid(order.order_id),
         "client_order_id": order.cl_ord_id,
         "created_at": rfc3339(order.submitted_at),
         "updated_at": rfc3339(order.updated_at),
@@ -228,7 +234,7 @@ def order_json(order: Order, instruments: InstrumentTable) -> dict[str, Any]:
         "replaced_at": None,
         "replaced_by": None,
         "replaces": None,
-        "asset_id": asset_uuid(order.instrument),
+        "asset_id": _asset_uuid(order.instrument),
         "symbol": instrument.symbol,
         "asset_class": "us_equity",
         "notional": None,

@@ -27,13 +27,13 @@ class StreamSocket:
         self._accounts = accounts
         self._sessions = sessions
         self._instruments = instruments
-        self._count = metrics.messages.labels("trade_updates")
+        self._metrics = metrics
         self.session: Session | None = None
         self._listening = False
 
     def tell_nowait(self, update: TradeUpdate) -> None:
         """Queue an update."""
-        self._count.inc()
+        self._metrics.updates_told += 1
         self._out.send_nowait(wire.trade_update(update, self._instruments))
 
     def restart_nowait(self) -> None:

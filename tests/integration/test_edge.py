@@ -13,8 +13,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,7 +25,7 @@ from matchers.market_data import MarketData
 from matchers.reference_account_shard import AccountShard
 from matchers.reference_book_shard import BookShard
 from matchers.settlement_reports import reports_of
-from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame, encode_record
+from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, Phase
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
@@ -37,7 +35,7 @@ from sinks.mysql_schema import apply_schema
 from streams.services.local_set import LocalSet
 from streams.topics_admin import create_topics
 from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA
-from topics.partitioning import account_shard, book_shard, split_by
+from topics.partitioning import account_shard, split_by
 
 pytestmark = pytest.mark.integration
 
