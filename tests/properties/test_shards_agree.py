@@ -344,11 +344,11 @@ def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest
             assert encoded(restored.apply(step)) == said, "a restored shard goes on differently"
         assert restored.hashes() == final
     replays = [Engine("kernel", exchange.kernel.limits) for _ in range(3)]
-    said = [
+    told = [
         all_rows(steps, engine)
         for steps, engine in zip((exchange.steps, joined(exchange.steps), split(exchange.steps)), replays, strict=True)
     ]
-    assert said[0] == said[1] == said[2], "how commands are framed shows in the events"
+    assert told[0] == told[1] == told[2], "how commands are framed shows in the events"
     assert [engine.hashes() for engine in replays] == [final, final, final]
     trades = sum(book.last_trade for book in exchange.reference.books)
     with capsys.disabled():
