@@ -1,7 +1,8 @@
 """What the broker knows of itself: cluster id and numbers of partitions, asked once at start."""
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ClusterMetadata
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import Settings

@@ -85,7 +85,8 @@ def snapshot_table(app: faust.App, name: str, partitions: int) -> SnapshotTable:
         options={"block_cache_size": 64 << 20, "write_buffer_size": 16 << 20},
         extra_topic_configs={"max.message.bytes": str(2 * FRAME_BYTES_MAX)},
     )  # fmt: skip
-    return app.tables.add(table)  # type: ignore[no-any-return]
+    app.tables.add(table)
+    return table
 
 
 class _LeanMonitor(Monitor):
@@ -122,7 +123,14 @@ def claim_for_cluster(data_dir: Path, cluster: str) -> None:
 def run_app(app: faust.App, settings: Settings) -> None:
     """Run until TERM or INT; returns after a clean stop."""
     sys.setswitchinterval(0.0005)  # aiokafka's consumer thread waits for the GIL; the default 5 ms is the whole latency budget of a hop
-    worker = faust.Worker(app, loop=asyncio.get_event_loop_policy().get_event_loop(), loglevel=None, redirect_stdouts=False, override_logging=False, workdir=Path.cwd())
+    worker = faust.Worker(
+        app,
+        loop=asyncio.get_event_loop_policy().get_event_loop(),
+        loglevel=None,
+        redirect_stdouts=False,
+        override_logging=False,
+        workdir=Path.cwd(),
+    )
     worker.spinner = None  # it draws on standard output even where that is a log file
     worker.execute_from_commandline()
 

@@ -9,9 +9,9 @@ On failure: the process stops; skipping a command would fork the accounts from t
 import hashlib
 
 import numpy as np
+
 from matchers.account_shard import AccountOutput, AccountShard
 from matchers.warm import warm
-
 from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, frame_of
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings

@@ -8,7 +8,7 @@ import structlog
 
 def configure_logging(level: str, role: str) -> None:
     """Send structlog's and the libraries' lines to standard error in one form; `role` is a field of every line."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -10,10 +10,10 @@ import hashlib
 import time
 
 import numpy as np
-from matchers.book_shard import BookShard
-from matchers.warm import warm
 
+from matchers.book_shard import BookShard
 from matchers.settlement_reports import reports_of
+from matchers.warm import warm
 from schemas.codec import FRAMES, Frame, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable, load_instruments
@@ -68,7 +68,7 @@ class MatchOrders:
 
     def restore(self, arrays: Arrays) -> None:
         """Put a snapshot back."""
-        self._books = BookShard.restore(self._shard, self._instruments, dict(arrays), self._book_shards)
+        self._books = BookShard.restore(self._shard, self._instruments, dict(arrays))
 
     def state_hash(self) -> bytes:
         """The book shard's canonical hash."""

@@ -83,7 +83,9 @@ class SinkFeeder:
             body = frame_of(name, value) if name in FRAMES else value
             return Input(message.topic, message.partition, message.offset, body)
         except BadBytes as error:
-            record = Record(message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value)
+            record = Record(
+                message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
+            )
             letter = encode_record("dead_letter", dead_letter(record, error))
             await (await self._app.producer.send(DEAD_LETTERS.name, None, letter, 0, None, None))
             return None
@@ -91,7 +93,9 @@ class SinkFeeder:
     async def _write(self, stream: Any) -> None:
         """Take what waits, store it, acknowledge it; for ever."""
         try:
-            self._sink = await self._until_available(lambda: self._role.connect(self._role.url, load_instruments(self._settings.instruments_file)))
+            self._sink = await self._until_available(
+                lambda: self._role.connect(self._role.url, load_instruments(self._settings.instruments_file))
+            )
             while True:
                 taken = [await self._waiting.get()]
                 while len(taken) < BATCH_RECORDS_MAX and not self._waiting.empty():

@@ -3,9 +3,21 @@
 from schemas.settings import Settings
 from sinks.mysql_sink import MySqlSink
 from streams.persist_log import SinkRole, run_sink
-from topics.catalogue import EXECUTIONS, ACCOUNT_EVENTS, ALERTS
+from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
 
 
 def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
-    run_sink(settings, SinkRole("persist-mysql", (EXECUTIONS, ACCOUNT_EVENTS, ALERTS,), MySqlSink.connect, settings.mysql_url))
+    run_sink(
+        settings,
+        SinkRole(
+            "persist-mysql",
+            (
+                EXECUTIONS,
+                ACCOUNT_EVENTS,
+                ALERTS,
+            ),
+            MySqlSink.connect,
+            settings.mysql_url,
+        ),
+    )

@@ -70,7 +70,7 @@ class Shard:
     unsent: list[Awaitable[Any]] = field(default_factory=list)  # futures of outputs
     snapshot_due: float = 0.0
     snapshot_task: asyncio.Task[None] | None = None
-    revoked: bool = False
+    revoked: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ShardHost:
@@ -130,12 +130,12 @@ class ShardHost:
             events, shard.unacknowledged = shard.unacknowledged, []
             outputs, shard.unsent = shard.unsent, []
             await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
-            if shard.revoked:
+            if shard.revoked.is_set():
                 return
             for key, value in records:
                 self._table[key] = value
             await asyncio.wait_for(asyncio.gather(*self._table.take_sent()), OUTPUT_ACK_TIMEOUT_S)
-            if shard.revoked:
+            if shard.revoked.is_set():
                 return
             for done in events:
                 await stream.ack(done)
@@ -160,7 +160,7 @@ class ShardHost:
         for tp in revoked:
             shard = self._shards.pop(tp.partition, None) if tp.topic == self._role.source.name else None
             if shard is not None:
-                shard.revoked = True
+                shard.revoked.set()
 
     async def tick(self) -> None:
         """Send the role's tick to every assigned partition of its input."""
@@ -207,4 +207,3 @@ def _revoked_handler(host: ShardHost) -> Callable[..., Awaitable[None]]:
         await host.on_revoked(revoked)
 
     return on_revoked
-

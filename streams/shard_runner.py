@@ -75,7 +75,10 @@ class Emitter:
 class Processor(Protocol):
     """A role's logic on one partition: deterministic, no I/O."""
 
-    log_time: int
+    @property
+    def log_time(self) -> int:
+        """Log time of the shard, ns."""
+        ...
 
     def decode(self, record: Record) -> Frame:
         """The frame in a record; raises BadBytes for anything that this role does not take."""

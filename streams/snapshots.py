@@ -57,24 +57,22 @@ class SnapshotStore:
         return records
 
     def _changed_pages(self, name: str, array: np.ndarray[Any, np.dtype[Any]]) -> list[tuple[bytes, bytes]]:
-        data = memoryview(array).cast("B") if array.size else memoryview(b"")
-        pages, slots, sums = (kept.setdefault(name, []) for kept in (self._pages, self._slots, self._sums))  # type: ignore[attr-defined]
+        data = array.view(np.uint8).reshape(-1).data if array.size else memoryview(b"")
+        pages, slots, sums = self._pages.setdefault(name, []), self._slots.setdefault(name, []), self._sums.setdefault(name, [])
         count = -(-len(data) // PAGE_BYTES)
-        for kept in (pages, slots, sums):
-            del kept[count:]
+        del pages[count:], slots[count:], sums[count:]
         records = []
         for page in range(count):
-            part = data[page * PAGE_BYTES : (page + 1) * PAGE_BYTES]
-            if page < len(pages) and pages[page] == part:
-                continue
-            stored = bytes(part)
-            if page < len(pages):
-                slots[page] ^= 1
-                pages[page], sums[page] = stored, zlib.crc32(stored)
-            else:
+            stored = bytes(data[page * PAGE_BYTES : (page + 1) * PAGE_BYTES])
+            if page == len(pages):
                 pages.append(stored)
                 slots.append(0)
                 sums.append(zlib.crc32(stored))
+            elif pages[page] != stored:
+                slots[page] ^= 1
+                pages[page], sums[page] = stored, zlib.crc32(stored)
+            else:
+                continue
             records.append((_page_key(name, page, slots[page]), stored))
         return records
 

@@ -2,7 +2,8 @@
 
 import click
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic  # admin re-exports it, but does not say so to type checkers
 from rich.console import Console
 from rich.table import Table
 

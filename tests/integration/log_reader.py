@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 def read_partition(settings: Settings, topic: Topic, partition: int) -> Iterator[Record]:
     """Every record of a partition, up to where it ended when this was called."""
-    consumer = Consumer({"bootstrap.servers": settings.kafka_url, "group.id": "tests", "enable.auto.commit": False, "auto.offset.reset": "earliest"})
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka_url, "group.id": "tests", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
+    )
     try:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=10)
         consumer.assign([TopicPartition(topic.name, partition, low)])

@@ -92,7 +92,9 @@ async def test_an_order_straight_to_the_topic_trades_with_one_from_the_edge(exch
     assert status == 200, resting
     cl_ord_id = f"t-{uuid.uuid4()}"
     with OrderProducer(exchange.settings.kafka_url, INSTRUMENTS) as producer:
-        producer.new_order(account=2, cl_ord_id=cl_ord_id, symbol="AAPL", side="BUY", ord_type="LIMIT", time_in_force="IOC", order_qty="5", price="181.02")
+        producer.new_order(
+            account=2, cl_ord_id=cl_ord_id, symbol="AAPL", side="BUY", ord_type="LIMIT", time_in_force="IOC", order_qty="5", price="181.02"
+        )
     await filled(exchange, 0, resting["id"])
     eventually(lambda: events_of(exchange, cl_ord_id), lambda kinds: kinds == [AccountEventKind.ACCEPTED, AccountEventKind.TRADE])
 
@@ -182,7 +184,11 @@ def test_a_hostile_order_on_the_topic_is_refused_with_its_reason(exchange, reaso
     if reason is Reason.INSUFFICIENT_BUYING_POWER:
         rows = np.concatenate([rows] * 3)  # each within the notional limit, together beyond the account's cash
         rows["time_in_force"] = TimeInForce.GTC
-    send(exchange, 0, encode_frame("order_command_frame", Header("hostile"), rows, np.array([f"{cl_ord_id}-{n}".encode() for n in range(len(rows))])))
+    send(
+        exchange,
+        0,
+        encode_frame("order_command_frame", Header("hostile"), rows, np.array([f"{cl_ord_id}-{n}".encode() for n in range(len(rows))])),
+    )
 
     def rejects() -> set[int]:
         frames = [decode_frame(record.value) for record in read_partition(exchange.settings, ACCOUNT_EVENTS, 0)]
@@ -196,12 +202,28 @@ def test_a_hostile_order_on_the_topic_is_refused_with_its_reason(exchange, reaso
     eventually(rejects, lambda found: reason in found)
     if len(rows) > 1:
         cancels = np.concatenate([command(8, kind=CommandKind.CANCEL) for _ in range(2)])
-        send(exchange, 0, encode_frame("order_command_frame", Header("hostile"), cancels, np.array([f"{cl_ord_id}-{n}".encode() for n in range(2)])))
+        send(
+            exchange,
+            0,
+            encode_frame("order_command_frame", Header("hostile"), cancels, np.array([f"{cl_ord_id}-{n}".encode() for n in range(2)])),
+        )
 
 
-@pytest.mark.parametrize("role", ["hold-funds", "match-orders", "publish-market-data", "persist-mysql", "persist-redis", "persist-elasticsearch", "watch-trading", "edge"])
+@pytest.mark.parametrize(
+    "role",
+    [
+        "hold-funds",
+        "match-orders",
+        "publish-market-data",
+        "persist-mysql",
+        "persist-redis",
+        "persist-elasticsearch",
+        "watch-trading",
+        "edge",
+    ],
+)
 async def test_a_role_that_is_killed_comes_back_and_nothing_is_lost_or_doubled(exchange, role):
-    """kill -9 between an order and its counterpart; the supervisor restarts the role, and the two still meet, once."""
+    """Kill -9 between an order and its counterpart; the supervisor restarts the role, and the two still meet, once."""
     status, resting = await post(exchange, 4, side="sell", qty="7", limit_price="182.00")
     assert status == 200, resting
     old = exchange.role_pid(role)
