@@ -1,6 +1,6 @@
 """What a refusal looks like over HTTP: one total table from reasons to (status, Alpaca code), and the errors that the edge finds itself.
 
-Codes are Alpaca's: the first three digits are the HTTP status, the rest a family. Clients read `code` and `message`.
+Codes are Alpaca's: the first three digits are an HTTP status, the rest a family (40010001 comes with 422). Clients read `code` and `message`.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,129 @@
+"""A trader's session with the unmodified alpaca-py; run by test_alpaca_py.py with the client's own Python.
+
+In:  argv: base URL; two API keys as JSON [[key_id, secret], [key_id, secret]] of accounts with cash and AAPL shares
+Out: one line of JSON on standard output: what the client saw, for the test to judge
+"""
+
+import json
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from alpaca.common.exceptions import APIError
+from alpaca.data.enums import DataFeed
+from alpaca.data.live import StockDataStream
+from alpaca.trading.client import TradingClient
+from alpaca.trading.enums import AssetStatus, OrderSide, QueryOrderStatus, TimeInForce
+from alpaca.trading.requests import GetAssetsRequest, GetOrdersRequest, LimitOrderRequest, MarketOrderRequest
+from alpaca.trading.stream import TradingStream
+
+WAIT_S = 20.0
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """The first true value of the condition."""
+    deadline = time.monotonic() + WAIT_S
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not within {WAIT_S} s: {what}")
+        time.sleep(0.02)
+    return value
+
+
+def error_of(call: Callable[[], Any]) -> dict[str, Any]:
+    """Status, code and message of the APIError that the call must raise."""
+    try:
+        call()
+    except APIError as error:
+        return {"status": error.status_code, "code": error.code, "message": error.message}
+    raise SystemExit("the call was expected to fail")
+
+
+def limit(side: OrderSide, qty: float, price: float, **more: Any) -> LimitOrderRequest:
+    """An AAPL limit order; alpaca-py sends the numbers as JSON floats."""
+    return LimitOrderRequest(symbol="AAPL", qty=qty, side=side, time_in_force=TimeInForce.GTC, limit_price=price, **more)
+
+
+def in_background(stream: Any) -> threading.Thread:
+    """Run a stream of the SDK in a thread."""
+    thread = threading.Thread(target=stream.run, daemon=True)
+    thread.start()
+    return thread
+
+
+def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
+    """Everything that issue 3 asks of the client."""
+    (key, secret), (other_key, other_secret) = keys
+    seen: dict[str, Any] = {"updates": [], "trades": [], "quotes": []}
+    client = TradingClient(key, secret, paper=True, url_override=url)
+    other = TradingClient(other_key, other_secret, paper=True, url_override=url)
+    at_socket = url.replace("http://", "ws://")
+
+    async def on_update(update: Any) -> None:
+        seen["updates"].append(
+            [str(getattr(update.event, "value", update.event)), str(update.order.client_order_id), update.qty, update.price]
+        )
+
+    async def on_trade(trade: Any) -> None:
+        seen["trades"].append([trade.symbol, trade.price, trade.size, trade.timestamp.isoformat()])
+
+    async def on_quote(quote: Any) -> None:
+        seen["quotes"].append([quote.symbol, quote.bid_price, quote.ask_price])
+
+    trading = TradingStream(key, secret, paper=True, url_override=at_socket + "/stream")
+    trading.subscribe_trade_updates(on_update)
+    data = StockDataStream(key, secret, feed=DataFeed.IEX, url_override=at_socket + "/v2/iex")
+    data.subscribe_trades(on_trade, "AAPL")
+    data.subscribe_quotes(on_quote, "AAPL")
+    threads = [in_background(trading), in_background(data)]
+    wait_for(lambda: trading._running and data._running, "both streams connect")
+    account = client.get_account()
+    seen["account"] = {"cash": account.cash, "buying_power": account.buying_power, "status": account.status.value}
+    seen["clock_open"] = client.get_clock().is_open
+    seen["assets"] = [asset.symbol for asset in client.get_all_assets(GetAssetsRequest(status=AssetStatus.ACTIVE))]
+    before = {position.symbol: position.qty for position in client.get_all_positions()}
+
+    # rests, is read in every way, is refused twice, is canceled
+    name = f"rest-{uuid.uuid4()}"
+    resting = client.submit_order(limit(OrderSide.BUY, 5, 100.05, client_order_id=name))
+    seen["resting"] = {"status": resting.status.value, "qty": resting.qty, "limit_price": resting.limit_price}
+    seen["same_by_id"] = client.get_order_by_id(resting.id).id == resting.id
+    seen["same_by_client_id"] = client.get_order_by_client_id(name).id == resting.id
+    seen["listed"] = resting.id in [order.id for order in client.get_orders(GetOrdersRequest(status=QueryOrderStatus.OPEN, limit=500))]
+    seen["repeated"] = client.submit_order(limit(OrderSide.BUY, 5, 100.05, client_order_id=name)).id == resting.id
+    seen["duplicate"] = error_of(lambda: client.submit_order(limit(OrderSide.BUY, 6, 100.05, client_order_id=name)))
+    seen["insufficient"] = error_of(lambda: client.submit_order(limit(OrderSide.BUY, 99_000, 499.99)))
+    seen["sub_penny"] = error_of(lambda: client.submit_order(limit(OrderSide.BUY, 1, 100.051)))
+    client.cancel_order_by_id(resting.id)
+    wait_for(lambda: client.get_order_by_id(resting.id).status.value == "canceled", "the order is canceled")
+    seen["cancel_again"] = error_of(lambda: client.cancel_order_by_id(resting.id))
+
+    # trades with the other account: prints, updates, positions
+    bought = f"buy-{uuid.uuid4()}"
+    other.submit_order(limit(OrderSide.SELL, 3, 180.10))
+    wait_for(lambda: seen["quotes"], "a quote")
+    order = client.submit_order(
+        MarketOrderRequest(symbol="AAPL", qty=3, side=OrderSide.BUY, time_in_force=TimeInForce.DAY, client_order_id=bought)
+    )
+    filled = wait_for(lambda: (o := client.get_order_by_id(order.id)).status.value == "filled" and o, "the market order is filled")
+    seen["filled"] = {"qty": filled.filled_qty, "price": filled.filled_avg_price}
+    wait_for(lambda: ["fill", bought] in [update[:2] for update in seen["updates"]], "the fill arrives")
+    wait_for(lambda: seen["trades"], "a trade")
+    after = {position.symbol: position.qty for position in client.get_all_positions()}
+    seen["bought_shares"] = int(after["AAPL"]) - int(before.get("AAPL", "0"))
+    seen["position"] = client.get_open_position("AAPL").qty == after["AAPL"]
+    client.submit_order(limit(OrderSide.BUY, 1, 90.00))
+    seen["cancel_all"] = [response.status for response in client.cancel_orders()]
+    seen["names"] = {"resting": name, "bought": bought}
+    trading.stop()
+    data.stop()
+    for thread in threads:
+        thread.join(10)
+    return seen
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], json.loads(sys.argv[2]))))

@@ -1,0 +1,92 @@
+"""The unmodified alpaca-py 0.44.0 against the running exchange: orders, refusals, account, positions, trade updates, trades, quotes."""
+
+import fcntl
+import hashlib
+import json
+import subprocess
+import sys
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+HERE = Path(__file__).parent
+REQUIREMENTS = HERE / "alpaca-requirements.txt"
+
+
+@pytest.fixture(scope="session")
+def alpaca_python(pytestconfig: pytest.Config) -> Path:
+    """The Python of an environment that holds only the client; made once, kept in pytest's cache, made anew when the requirements change."""
+    wanted = f"{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]}-{sys.version_info.major}.{sys.version_info.minor}"
+    home = pytestconfig.cache.mkdir("alpaca") / wanted
+    python, complete = home / "bin" / "python", home / "complete"
+    with (home.parent / f"{wanted}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once must not both fill it
+        if not complete.exists():
+            venv.create(home, with_pip=True, clear=True)
+            subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS], check=True)
+            complete.touch()
+    return python
+
+
+@pytest.fixture(scope="session")
+def seen(exchange: Any, alpaca_python: Path) -> dict[str, Any]:
+    """What one session of the client saw."""
+    keys = [list(key[:2]) for key in exchange.api_keys[:2]]
+    done = subprocess.run(
+        [alpaca_python, HERE / "alpaca_session.py", exchange.edge_url, json.dumps(keys)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_account_clock_and_assets_are_read(seen: dict[str, Any]) -> None:
+    """The SDK's models take them."""
+    assert seen["account"]["status"] == "ACTIVE"
+    assert float(seen["account"]["cash"]) > 0
+    assert seen["clock_open"] is True
+    assert "AAPL" in seen["assets"]
+
+
+def test_an_order_is_submitted_read_listed_and_canceled(seen: dict[str, Any]) -> None:
+    """By id, by client id, in the list of open orders."""
+    assert seen["resting"] == {"status": "new", "qty": "5", "limit_price": "100.05"}
+    assert (seen["same_by_id"], seen["same_by_client_id"], seen["listed"]) == (True, True, True)
+    assert (seen["cancel_again"]["status"], seen["cancel_again"]["code"]) == (422, 42210000)
+    assert seen["cancel_all"]
+    assert set(seen["cancel_all"]) == {200}
+
+
+def test_refusals_have_alpacas_status_code_and_message(seen: dict[str, Any]) -> None:
+    """The same order again is the first one; another body, too little money and half a cent are refused."""
+    assert seen["repeated"] is True
+    assert (seen["duplicate"]["status"], seen["duplicate"]["code"]) == (422, 40010001)
+    assert "client_order_id must be unique" in seen["duplicate"]["message"]
+    assert (seen["insufficient"]["status"], seen["insufficient"]["code"]) == (403, 40310000)
+    assert "insufficient buying power" in seen["insufficient"]["message"]
+    assert (seen["sub_penny"]["status"], seen["sub_penny"]["code"]) == (422, 42210000)
+
+
+def test_trade_updates_tell_the_life_of_every_order(seen: dict[str, Any]) -> None:
+    """New, pending_cancel, canceled; new, fill; each with its amounts."""
+    events = {name: [update[0] for update in seen["updates"] if update[1] == name] for name in seen["names"].values()}
+    assert events[seen["names"]["resting"]] == ["new", "pending_cancel", "canceled"]
+    assert events[seen["names"]["bought"]] == ["new", "fill"]
+    fill = next(update for update in seen["updates"] if update[:2] == ["fill", seen["names"]["bought"]])
+    assert fill[2:] == [3.0, 180.1]
+    assert seen["filled"] == {"qty": "3", "price": "180.1"}
+    assert (seen["bought_shares"], seen["position"]) == (3, True)
+
+
+def test_live_trades_and_quotes_arrive(seen: dict[str, Any]) -> None:
+    """Decoded from msgpack by the SDK's own models."""
+    assert ["AAPL", 180.1, 3.0] in [trade[:3] for trade in seen["trades"]]
+    assert any(quote[2] == 180.1 for quote in seen["quotes"])

@@ -1,0 +1,341 @@
+"""The edge's views: accounts from replies, prices from market data, the subscription protocol, waiting requests, sessions."""
+
+import asyncio
+import json
+from hashlib import sha256
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+
+from edge.account_view import AccountView, ReplyRow, TradeUpdate
+from edge.command_frames import Command, encode_commands
+from edge.errors import ApiError
+from edge.limits import DONE_ORDERS_PER_VIEW_MAX, RATE_LIMIT_PER_MINUTE
+from edge.market_calendar import CLOSE, NEW_YORK, OPEN, next_at
+from edge.market_view import MarketRow, MarketView
+from edge.pending_requests import PendingRequests
+from edge.rate_limits import TokenBucket
+from edge.reply_rows import reply_rows
+from edge.sessions import KeyRecord, Sessions
+from edge.source_filter import SourceFilter
+from edge.subscriptions import JSON, MSGPACK, MarketClient, selected
+from edge.trade_updates import trade_update
+from schemas.codec import FRAMES, Header, decode_frame, encode_frame
+from schemas.enums import AccountEventKind as Kind
+from schemas.enums import CommandKind, MarketDataKind, OrdStatus, Phase, Side
+from schemas.errors import ServiceUnavailable
+from schemas.instruments import load_instruments
+from schemas.reject_reasons import Reason
+
+INSTRUMENTS = load_instruments(None)
+NOTHING = dict.fromkeys(ReplyRow._fields, 0)
+
+
+def reply(kind: Kind, **values: int) -> ReplyRow:
+    """A row of account 1 about order 5 of 10 AAPL at 100.00."""
+    order = {"order_id": 5, "instrument": 1, "side": 1, "ord_type": 2, "order_qty": 10, "price": 10_000, "leaves_qty": 10, "submitted_at": 50,
+             "transact_time": 100, "account": 1, "cash": 1_000, "cash_held": 400}  # fmt: skip
+    return ReplyRow(**{**NOTHING, **order, "kind": int(kind), **values})
+
+
+def events_of(view: AccountView, *rows: ReplyRow) -> list[str]:
+    """What the stream tells."""
+    told = [view.apply(row, "a") for row in rows]
+    return [update.event for update in told if update is not None]
+
+
+def test_an_order_goes_from_new_to_filled_and_stays_findable() -> None:
+    """Money, shares and order are those of the last row."""
+    view = AccountView(1)
+    part = reply(
+        Kind.TRADE, ord_status=OrdStatus.PARTIALLY_FILLED, leaves_qty=6, cum_qty=4, position=4, position_cost=9, cash=900, cash_held=300
+    )
+    full = reply(
+        Kind.TRADE,
+        ord_status=OrdStatus.FILLED,
+        leaves_qty=0,
+        cum_qty=10,
+        position=10,
+        position_cost=22,
+        cash=500,
+        cash_held=0,
+        transact_time=300,
+    )
+    assert events_of(view, reply(Kind.ACCEPTED), part, full) == ["new", "partial_fill", "fill"]
+    order = view.find(5)
+    assert order is not None
+    assert (order.leaves_qty, order.cum_qty, order.filled_at, order.is_done) == (0, 10, 300, True)
+    assert (view.cash, view.cash_held, view.positions[1].qty, view.open_orders) == (500, 0, 10, {})
+    assert view.find_by_cl_ord_id("a") is order
+
+
+def test_a_row_applied_twice_changes_nothing() -> None:
+    """Rows are absolute."""
+    rows = [reply(Kind.ACCEPTED), reply(Kind.TRADE, ord_status=OrdStatus.PARTIALLY_FILLED, leaves_qty=6, cum_qty=4, position=4)]
+    once, twice = AccountView(1), AccountView(1)
+    for row in rows:
+        once.apply(row, "a")
+        twice.apply(row, "a")
+        twice.apply(row, "a")
+    assert once == twice
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "event", "stamp"),
+    [(Kind.CANCELED, OrdStatus.CANCELED, "canceled", "canceled_at"), (Kind.EXPIRED, OrdStatus.EXPIRED, "expired", "expired_at"),
+     (Kind.BOOK_REJECTED, OrdStatus.REJECTED, "rejected", "failed_at"), (Kind.CANCEL_PENDING, OrdStatus.PENDING_CANCEL, "pending_cancel", ""),
+     (Kind.CANCEL_REJECTED, OrdStatus.NEW, "order_cancel_rejected", "")],
+)  # fmt: skip
+def test_each_event_has_alpacas_name_and_sets_its_time(kind: Kind, status: OrdStatus, event: str, stamp: str) -> None:
+    """And its message names the reason."""
+    view = AccountView(1)
+    view.apply(reply(Kind.ACCEPTED), "a")
+    update = view.apply(reply(kind, ord_status=status, reason=Reason.REQUESTED_BY_CUSTOMER, transact_time=200), "a")
+    assert isinstance(update, TradeUpdate)
+    assert update.event == event
+    assert not stamp or getattr(update.order, stamp) == 200
+    message = json.loads(trade_update(update, INSTRUMENTS))
+    assert message["data"]["reason"] == "REQUESTED_BY_CUSTOMER"
+    assert message["data"]["order"]["client_order_id"] == "a"
+
+
+def test_a_refused_order_and_a_cancel_of_an_unknown_one_make_no_order() -> None:
+    """The customer's mistake must not appear as an order of his."""
+    view = AccountView(1)
+    assert events_of(view, reply(Kind.REJECTED, reason=Reason.INSUFFICIENT_SHARES, order_id=0, submitted_at=0)) == []
+    assert events_of(view, reply(Kind.CANCEL_REJECTED, reason=Reason.UNKNOWN_ORDER, order_id=77, submitted_at=0)) == []
+    assert list(view.orders()) == []
+
+
+def test_a_registration_replaces_everything_but_keeps_done_orders() -> None:
+    """What the snapshot does not name is no longer so."""
+    view = AccountView(1)
+    view.apply(reply(Kind.ACCEPTED), "gone")
+    view.apply(reply(Kind.ACCEPTED, order_id=6), "done")
+    view.apply(reply(Kind.CANCELED, order_id=6, ord_status=OrdStatus.CANCELED), "done")
+    view.apply(reply(Kind.POSITION_STATE, instrument=2, position=7, position_held=1), "")
+    view.apply(reply(Kind.ORDER_STATE, order_id=8), "open")
+    view.apply(reply(Kind.SESSION_REGISTERED, cash=5, cash_held=1, order_id=0), "")
+    assert sorted(view.open_orders) == [8]
+    assert {number: position.qty for number, position in view.positions.items()} == {2: 7}
+    assert view.find_by_cl_ord_id("gone") is None
+    assert view.find_by_cl_ord_id("done") is view.find(6)
+    assert (view.cash, view.cash_held) == (5, 1)
+
+
+def test_done_orders_are_forgotten_oldest_first() -> None:
+    """Nothing grows without bound."""
+    view = AccountView(1)
+    for number in range(1, DONE_ORDERS_PER_VIEW_MAX + 3):
+        view.apply(reply(Kind.CANCELED, order_id=number, ord_status=OrdStatus.CANCELED), f"id-{number}")
+    assert len(view.done_orders) == DONE_ORDERS_PER_VIEW_MAX
+    assert view.find(1) is None
+    assert view.find_by_cl_ord_id("id-1") is None
+    assert view.find(3) is not None
+
+
+def test_reply_rows_survive_the_wire() -> None:
+    """Frame bytes to named integers and text."""
+    rows = np.zeros(2, FRAMES["account_event_frame"].dtype)
+    rows["kind"], rows["order_id"], rows["cash"] = Kind.TRADE, [1 << 50, 2], [-5, 6]
+    frame = decode_frame(encode_frame("account_event_frame", Header("x"), rows, np.array([b"abc", b""])))
+    assert [(row.order_id, row.cash, text) for row, text in reply_rows(frame)] == [(1 << 50, -5, "abc"), (2, 6, "")]
+
+
+def test_commands_become_one_frame() -> None:
+    """Columns and ids as they were given."""
+    commands = [Command(CommandKind.NEW_ORDER, 3, 11, 12, side=1, instrument=2, order_qty=5, price=7, cl_ord_id=b"abc"),
+                Command(CommandKind.CANCEL, 4, 12, 13, order_id=9)]  # fmt: skip
+    frame = decode_frame(encode_commands(commands, "edge-0", 4, 0, 99), "order_command_frame")
+    assert (frame.header.source, frame.header.source_offset, frame.header.reply_partition) == ("edge-0", 4, 0)
+    assert frame.rows["request_id"].tolist() == [11, 12]
+    assert frame.rows["account"].tolist() == [3, 4]
+    assert frame.cl_ord_id is not None
+    assert frame.cl_ord_id.tolist() == [b"abc", b""]
+
+
+def test_a_source_is_heard_once_per_offset_and_index() -> None:
+    """A shard that replays says the same again."""
+    sources = SourceFilter()
+    heard = [sources.is_new(Header("a", offset, index)) for offset, index in ((1, 0), (1, 1), (1, 0), (0, 5), (2, 0), (2, 0))]
+    assert heard == [True, True, False, False, True, False]
+    assert sources.is_new(Header("b", 0, 0))
+    assert sources.dropped == 3
+
+
+# ---- prices
+
+
+def told(kind: MarketDataKind, seq: int, **values: int) -> MarketRow:
+    """A row about AAPL."""
+    return MarketRow(
+        **{**dict.fromkeys(MarketRow._fields, 0), "instrument": 1, "kind": int(kind), "seq": seq, "transact_time": 10**18, **values}
+    )
+
+
+def trade(seq: int) -> MarketRow:
+    """A trade of 2 at 180.05."""
+    return told(MarketDataKind.TRADE, seq, price=18_005, qty=2, side=1, trd_match_id=1_000 + seq)
+
+
+def test_a_trade_is_the_same_in_json_and_msgpack() -> None:
+    """JSON has the exact decimal and nine decimals of a second, msgpack a float and a Timestamp."""
+    (message,) = MarketView(INSTRUMENTS).apply([trade(1)])
+    assert b'"p":180.05,' in message.json
+    as_json, packed = json.loads(message.json), msgpack.unpackb(message.packed)
+    assert as_json["t"] == "2001-09-09T01:46:40.000000000Z"
+    assert packed["t"].to_unix_nano() == 10**18
+    assert {name: value for name, value in as_json.items() if name != "t"} == {name: value for name, value in packed.items() if name != "t"}
+
+
+def test_rows_seen_before_are_dropped_and_missing_ones_counted() -> None:
+    """The sequence is dense per instrument and kind."""
+    view = MarketView(INSTRUMENTS)
+    assert [message.seq for message in view.apply([trade(1), trade(2), trade(2), trade(1), trade(5)])] == [1, 2, 5]
+    assert view.gaps == 2
+    assert view.symbols["AAPL"].trades_after(1) == (list(view.symbols["AAPL"].trades)[1:], 2)
+
+
+def test_levels_of_a_frame_become_one_book_message() -> None:
+    """The last word of each level; zero takes it away."""
+    view = MarketView(INSTRUMENTS)
+    level = {"side": int(Side.BUY), "price": 100}
+    rows = [
+        told(MarketDataKind.LEVEL, 1, qty=5, **level),
+        told(MarketDataKind.LEVEL, 2, qty=7, **level),
+        told(MarketDataKind.LEVEL, 3, qty=1, side=2, price=101),
+    ]
+    (message,) = view.apply(rows)
+    assert json.loads(message.json)["b"] == [{"p": 1.0, "s": 7}]
+    view.apply([told(MarketDataKind.LEVEL, 4, qty=0, **level)])
+    book = view.symbols["AAPL"].book(10)
+    assert (book["b"], len(book["a"]), book["r"]) == ([], 1, True)
+
+
+def test_the_market_is_open_when_a_book_says_so() -> None:
+    """By status rows, not by the clock."""
+    view = MarketView(INSTRUMENTS)
+    assert not view.is_open
+    view.apply([told(MarketDataKind.STATUS, 1, phase=int(Phase.CONTINUOUS))])
+    assert view.is_open
+    view.apply([told(MarketDataKind.STATUS, 2, phase=int(Phase.CLOSED))])
+    assert not view.is_open
+
+
+def spoken(parts: list[bytes]) -> list[Any]:
+    """Encoded JSON messages as objects."""
+    return [json.loads(part) for part in parts]
+
+
+def test_a_subscription_grows_shrinks_and_chooses_messages() -> None:
+    """Names and "*"."""
+    view, client = MarketView(INSTRUMENTS), MarketClient(JSON, authenticated=True)
+    (confirmed,) = spoken(client.subscribe({"trades": ["AAPL"], "quotes": ["*"]}, view).parts)
+    assert (confirmed["T"], confirmed["trades"], confirmed["quotes"], confirmed["dailyBars"]) == ("subscription", ["AAPL"], ["*"], [])
+    messages = view.apply([trade(1), told(MarketDataKind.QUOTE, 1, instrument=2), told(MarketDataKind.TRADE, 1, instrument=2)])
+    assert [(m.channel, m.symbol) for m in selected(messages, client.wanted)] == [("trades", "AAPL"), ("quotes", "MSFT")]
+    (left,) = spoken(client.unsubscribe({"quotes": ["*"], "bars": ["AAPL"]}).parts)
+    assert (left["trades"], left["quotes"]) == (["AAPL"], [])
+
+
+def test_resume_sends_what_was_missed_and_says_what_is_gone() -> None:
+    """Trades behind the given sequence, oldest first; a gap is told before them."""
+    view, client = MarketView(INSTRUMENTS), MarketClient(JSON, authenticated=True)
+    view.apply([trade(4), trade(5), trade(6)])
+    _, gap, *missed = spoken(client.subscribe({"trades": ["AAPL"], "resume": {"AAPL": 1}}, view).parts)
+    assert (gap["T"], gap["missing"]) == ("gap", 2)
+    assert [one["seq"] for one in missed] == [4, 5, 6]
+    _, *missed = spoken(client.subscribe({"trades": ["AAPL"], "resume": {"AAPL": 5}}, view).parts)
+    assert [one["seq"] for one in missed] == [6]
+
+
+@pytest.mark.parametrize(
+    "message", [{"trades": "AAPL"}, {"trades": [1]}, {"resume": {"AAPL": -1}}, {"resume": {"AAPL": True}}, {"resume": []}]
+)
+def test_a_malformed_subscription_is_a_syntax_error_and_changes_nothing(message: dict[str, Any]) -> None:
+    """Error 400."""
+    client = MarketClient(JSON, authenticated=True)
+    assert spoken(client.subscribe(message, MarketView(INSTRUMENTS)).parts)[0]["code"] == 400
+    assert client.wanted == frozenset()
+
+
+@pytest.mark.parametrize("data", [b"\xc1", b"", b"\x93\x01", "{", "[]"])
+def test_what_is_not_an_object_is_no_message(data: str | bytes) -> None:
+    """In either encoding."""
+    assert MarketClient(MSGPACK).decode(data) is None
+
+
+# ---- requests and sessions
+
+
+async def test_waiting_requests_are_answered_once_or_expire_in_order() -> None:
+    """An expired command is abandoned, so that it is not sent any more."""
+    now = [0]
+    pending = PendingRequests(10, lambda: now[0])
+    commands = [Command(CommandKind.CANCEL, 1, pending.next_request_id(), 0) for _ in range(2)]
+    first = pending.wait_for(commands[0])
+    now[0] = 5_000_000
+    second = pending.wait_for(commands[1])
+    now[0] = 10_000_000
+    assert pending.expire() == 1
+    assert commands[0].abandoned
+    with pytest.raises(TimeoutError):
+        await first
+    row = reply(Kind.CANCEL_PENDING, request_id=commands[1].request_id)
+    assert pending.answer(row, "a")
+    assert not pending.answer(row, "a")
+    assert (await second).row is row
+
+
+class FakeStore:
+    """One key, and a switch."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.away = False
+
+    async def find_key(self, key_id: str) -> KeyRecord | None:
+        """The key `k` with the secret `s`."""
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise ServiceUnavailable("away")
+        return KeyRecord(sha256(b"s").digest(), 9) if key_id == "k" else None
+
+
+async def test_a_key_is_looked_up_once_remembered_and_outlives_its_store() -> None:
+    """Wrong secrets and unknown keys are 401; a new key while the store is away is 503."""
+    now, store = [0.0], FakeStore()
+    sessions = Sessions(store, lambda: now[0])
+    both = await asyncio.gather(sessions.authenticate("k", "s"), sessions.authenticate("k", "s"))
+    assert (both[0].account, store.asked) == (9, 1)
+    for key, secret in (("k", "wrong"), ("other", "s"), ("", ""), ("k\n", "s"), ("x" * 200, "s")):
+        with pytest.raises(ApiError) as caught:
+            await sessions.authenticate(key, secret)
+        assert caught.value.status == 401
+    store.away, now[0] = True, 1_000.0
+    assert (await sessions.authenticate("k", "s")).account == 9
+    with pytest.raises(ApiError) as caught:
+        await sessions.authenticate("new", "s")
+    assert caught.value.status == 503
+
+
+def test_a_bucket_refuses_when_empty_and_fills_with_time() -> None:
+    """Exact arithmetic does not matter here, the limits do."""
+    bucket = TokenBucket(60, 60, 0.0)
+    assert [bucket.take(0.0) for _ in range(61)] == [True] * 60 + [False]
+    assert bucket.take(1.0)
+    assert not bucket.take(1.0)
+    assert TokenBucket(RATE_LIMIT_PER_MINUTE, 0, 0).seconds_until_full() == 60
+
+
+def test_the_calendar_skips_weekends_and_follows_new_york() -> None:
+    """Friday evening to Monday morning, across a change of clocks too."""
+    from datetime import datetime
+
+    friday = datetime(2026, 3, 6, 17, 0, tzinfo=NEW_YORK)
+    assert next_at(friday, OPEN).isoformat() == "2026-03-09T09:30:00-04:00"
+    assert next_at(friday, CLOSE).isoformat() == "2026-03-09T16:00:00-04:00"
+    assert next_at(datetime(2026, 3, 9, 9, 0, tzinfo=NEW_YORK), OPEN).isoformat() == "2026-03-09T09:30:00-04:00"
