@@ -13,9 +13,10 @@ EXECUTIONS, ACCOUNT_EVENTS, ALERTS = "audit-executions", "audit-account-events",
 _KEYWORD: Final = {"type": "keyword"}
 _LONG: Final = {"type": "long"}
 _TIME: Final = {"type": "date_nanos"}
-# a quantity is read with its document; it needs no index of its own, only what sums and sorts use
+# what is summed keeps its column; the state after an event is only read with its document, and each column costs the node on every write
 _AMOUNT: Final = {"type": "long", "index": False}
-_DISPLAY: Final = {"type": "double", "index": False}
+_STATE: Final = {"type": "long", "index": False, "doc_values": False}
+_DISPLAY: Final = {"type": "double", "index": False, "doc_values": False}
 
 _ORIGIN: Final[dict[str, Any]] = {
     "topic": _KEYWORD, "partition": {"type": "integer"}, "offset": _LONG, "seq": _LONG,
@@ -27,19 +28,14 @@ _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     EXECUTIONS: {
         **_ORIGIN, **_WORDS, "phase": _KEYWORD, "instrument": _LONG, "rpt_seq": _LONG, "price": _LONG, "price_display": _DISPLAY,
         **dict.fromkeys(("order_id", "account", "contra_order_id", "contra_account", "trd_match_id"), _KEYWORD),
-        **dict.fromkeys(("qty", "leaves_qty", "contra_leaves_qty"), _AMOUNT),
+        "qty": _AMOUNT, **dict.fromkeys(("leaves_qty", "contra_leaves_qty"), _STATE),
     },
     ACCOUNT_EVENTS: {
         **_ORIGIN, **_WORDS, "ord_status": _KEYWORD, "aggressor": {"type": "boolean"}, "instrument": _LONG, "rpt_seq": _LONG,
         "price": _LONG, "price_display": _DISPLAY, "last_px": _LONG, "last_px_display": _DISPLAY, "submitted_at": _TIME,
         **dict.fromkeys(("cl_ord_id", "order_id", "account", "trd_match_id"), _KEYWORD),
-        **dict.fromkeys(
-            (
-                "order_qty", "leaves_qty", "cum_qty", "cum_cost", "last_qty", "cash_delta", "shares_delta", "cash", "cash_held",
-                "position", "position_held", "position_cost",
-            ),
-            _AMOUNT,
-        ),
+        **dict.fromkeys(("order_qty", "last_qty", "cash_delta", "shares_delta"), _AMOUNT),
+        **dict.fromkeys(("leaves_qty", "cum_qty", "cum_cost", "cash", "cash_held", "position", "position_held", "position_cost"), _STATE),
     },
     ALERTS: {
         "topic": _KEYWORD, "partition": {"type": "integer"}, "offset": _LONG, "alert_id": _KEYWORD, "pattern": _KEYWORD, "instrument": _LONG,
