@@ -65,7 +65,10 @@ class MarketData:
         quotes: dict[int, int] = {}
         levels: dict[tuple[int, int, int], Told] = {}
         public = executions[np.isin(executions["kind"], (_TRADE, _TOP, _LEVEL, _STATUS, _TIME))]
-        columns = (public[name].tolist() for name in ("kind", "instrument", "side", "price", "qty", "order_count", "phase", "trd_match_id", "transact_time"))
+        columns = (
+            public[name].tolist()
+            for name in ("kind", "instrument", "side", "price", "qty", "order_count", "phase", "trd_match_id", "transact_time")
+        )
         for kind, number, side, price, qty, order_count, phase, trd_match_id, now in zip(*columns, strict=True):
             if now > self.log_time:
                 self._close_bars(now, told)

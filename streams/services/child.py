@@ -150,7 +150,7 @@ class Child:
         self.set(State.STARTING, pid=process.pid, message="")
         if self._pid_file is not None:
             self._pid_file.write_text(f"{process.pid}\n")
-        probing = asyncio.create_task(self._wait_ready(process.pid))
+        probing = asyncio.create_task(self._wait_ready(process))
         code = await process.wait()
         probing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -173,16 +173,21 @@ class Child:
                 start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle, in order
             )
 
-    async def _wait_ready(self, pid: int) -> None:
-        started_s = time.monotonic()
-        while True:
+    async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
+        """Ask until it answers. Ends with the program too: a client library may swallow the cancellation."""
+        pid, started_s = process.pid, time.monotonic()
+        while process.returncode is None:
             try:
                 address = await ask(lambda _: self._probe(pid), "")
-                break
             except ServiceUnavailable as error:
                 if time.monotonic() - started_s > 1.0:  # the first second of refused connections is no news
                     self.set(State.STARTING, message=str(error))
+            else:
+                self._answered(pid, address, started_s)
+                return
             await asyncio.sleep(PROBE_EVERY_S)
+
+    def _answered(self, pid: int, address: str, started_s: float) -> None:
         log.info("child.ready", name=self.status.name, pid=pid, address=address, after_ms=int((time.monotonic() - started_s) * 1000))
         self.set(State.READY, address=address or self.status.address, message="", well=True)
         self.ready.set()

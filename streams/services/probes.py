@@ -102,7 +102,9 @@ PROBES: dict[str, Probe] = {
 async def ask(probe: Probe, url: str) -> str:
     """Run a probe with a time limit; whatever a client library raises becomes ServiceUnavailable."""
     try:
-        return await asyncio.wait_for(probe(url), PROBE_TIMEOUT_S)
+        # Not wait_for: before Python 3.12 it loses a cancellation that comes as the probe ends.
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            return await probe(url)
     except ServiceUnavailable:
         raise
     except TimeoutError as error:

@@ -1,7 +1,6 @@
 """The whole exchange for integration tests: every role on the session's services, market open, accounts funded."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -35,7 +34,7 @@ class Exchange:
 
 
 @pytest.fixture(scope="session")
-def exchange(services: Settings) -> Iterator[Exchange]:
+def exchange(services: Settings) -> Exchange:
     """Every role on the session's services; tests share it, so each uses cl_ord_ids of its own and leaves no orders behind."""
     local_set = LocalSet(services)
     local_set.start(roles=tuple(role_names()))
@@ -45,4 +44,4 @@ def exchange(services: Settings) -> Iterator[Exchange]:
     keys = make_api_keys(ACCOUNTS)
     store_api_keys(settings, keys)
     port = json.loads((settings.run_dir / "edge.json").read_text())["port"]
-    yield Exchange(settings, local_set, f"http://127.0.0.1:{port}", [(key.key_id, key.secret, key.account) for key in keys])
+    return Exchange(settings, local_set, f"http://127.0.0.1:{port}", [(key.key_id, key.secret, key.account) for key in keys])

@@ -296,7 +296,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("changes", "status", "code", "text"), REFUSED, ids=[str(case[0]) for case in REFUSED])
-async def test_a_refusal_names_what_is_wrong_and_changes_nothing(edge: Edge, changes: dict[str, Any], status: int, code: int, text: str) -> None:
+async def test_a_refusal_names_what_is_wrong_and_changes_nothing(
+    edge: Edge, changes: dict[str, Any], status: int, code: int, text: str
+) -> None:
     """Alpaca's code and a precise message; the account is as before."""
     before = (await call(edge, 4, "GET", "/v2/account"))[1]
     got, body, _ = await call(edge, 4, "POST", "/v2/orders", an_order(**changes))
@@ -306,7 +308,15 @@ async def test_a_refusal_names_what_is_wrong_and_changes_nothing(edge: Edge, cha
     assert (after["cash"], after["buying_power"]) == (before["cash"], before["buying_power"])
 
 
-BAD_BODIES = [(b"{", 400), (b"", 400), (b'{"qty": NaN}', 400), (b'{"qty": 1e999, "symbol": "AAPL"}', 422), (b"[]", 422), (b"7", 422), (b"\xff\xfe", 400)]
+BAD_BODIES = [
+    (b"{", 400),
+    (b"", 400),
+    (b'{"qty": NaN}', 400),
+    (b'{"qty": 1e999, "symbol": "AAPL"}', 422),
+    (b"[]", 422),
+    (b"7", 422),
+    (b"\xff\xfe", 400),
+]
 
 
 @pytest.mark.parametrize(("data", "status"), BAD_BODIES)
@@ -386,7 +396,9 @@ async def test_a_client_that_resumes_sees_every_trade_exactly_once(edge: Edge) -
 
     async def trade(count: int) -> None:
         for _ in range(count):
-            await call(edge, 7, "POST", "/v2/orders", an_order(symbol="NVDA", side="sell", limit_price="120", symbol_=None) | {"symbol": "AAPL"})
+            await call(
+                edge, 7, "POST", "/v2/orders", an_order(symbol="NVDA", side="sell", limit_price="120", symbol_=None) | {"symbol": "AAPL"}
+            )
             await call(edge, 8, "POST", "/v2/orders", an_order(side="buy", limit_price="120"))
 
     seen: list[int] = []

@@ -143,6 +143,26 @@ def _is_gone(pid: int) -> bool:
     return True
 
 
+async def test_a_child_that_ends_is_restarted_even_if_its_probe_does_not_let_itself_be_cancelled(tmp_path: Path) -> None:
+    """Clients swallow a cancellation now and then; the supervisor must not wait for the answer of a dead process."""
+
+    async def stubborn(pid: int) -> str:
+        try:
+            await asyncio.sleep(WAIT_S)
+        except asyncio.CancelledError:
+            raise ServiceUnavailable("swallowed") from None
+        return ""
+
+    child = Child(
+        ChildStatus("tiny", "service", log=str(tmp_path / "tiny.log")),
+        command=lambda: Command([sys.executable, "-c", "pass"]),
+        probe=stubborn,
+        changed=lambda: None,
+    )
+    async with running(child):
+        await when(lambda: child.status.restarts >= 2)
+
+
 async def test_a_program_that_does_not_exist_is_told_by_name(tmp_path: Path) -> None:
     """The launcher's message is the last line of the log, hence in the status."""
     child = Child(
