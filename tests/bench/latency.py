@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -50,8 +50,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ready for a request."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
 
     def post(self, request: bytes, done: Callable[[int], None]) -> None:
         """Send; `done(status)` when the whole answer is here, status 0 if the connection broke."""
@@ -92,6 +91,7 @@ class Load:
         self._bodies = [self._body(one, side) for one in instruments for side in Side]
         self._free: list[HttpConnection] = []
         self._connections = 0
+        self._connecting: list[asyncio.Task[None]] = []
         self._waiting: deque[tuple[bytes, Callable[[int], None]]] = deque()
         self.reset()
 
@@ -143,7 +143,7 @@ class Load:
         self._waiting.append((request, done))
         if self._connections < CONNECTIONS_MAX:
             self._connections += 1
-            asyncio.get_running_loop().create_task(self._connect())
+            self._connecting.append(asyncio.get_running_loop().create_task(self._connect()))
 
     async def _connect(self) -> None:
         _, connection = await asyncio.get_running_loop().create_connection(lambda: HttpConnection(self._idle), self._host, self._port)
