@@ -184,6 +184,8 @@ class AccountView:
         if kind == Kind.DUPLICATE and row.ord_status in DONE_STATUSES and self.find(row.order_id) is None:
             return None  # an old order that was forgotten here: MySQL tells its times better than this row
         order = self._upsert(row, cl_ord_id)
+        if kind == Kind.CANCEL_REJECTED and row.request_id:
+            return None  # who asked has it as the answer; only a cancel that was granted and then refused by the book is news
         event = _EVENTS.get(kind)
         return TradeUpdate(event(order), order, row) if event else None
 

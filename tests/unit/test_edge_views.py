@@ -109,6 +109,15 @@ def test_a_refused_order_and_a_cancel_of_an_unknown_one_make_no_order() -> None:
     assert list(view.orders()) == []
 
 
+def test_a_cancel_that_is_refused_at_once_is_an_answer_and_no_event() -> None:
+    """The client that asked gets 422; the stream stays silent, as Alpaca's does."""
+    view = AccountView(1)
+    view.apply(reply(Kind.ACCEPTED), "a")
+    view.apply(reply(Kind.CANCELED, ord_status=OrdStatus.CANCELED, leaves_qty=0), "a")
+    late = reply(Kind.CANCEL_REJECTED, ord_status=OrdStatus.CANCELED, leaves_qty=0, reason=Reason.TOO_LATE_TO_CANCEL, request_id=9)
+    assert events_of(view, late) == []
+
+
 def test_a_registration_replaces_everything_but_keeps_done_orders() -> None:
     """What the snapshot does not name is no longer so."""
     view = AccountView(1)
