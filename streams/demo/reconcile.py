@@ -110,11 +110,9 @@ def _instrument_checks(
 ) -> list[Check]:
     truth, rows, documents = (place.traded.get(number, _NOTHING) for place in (log, mysql, elastic))
     ids = {f"websocket {w.name}": w.trade_ids.get(number, frozenset()) for w in watchers}
-    worst = next((w for w in watchers if w.trade_ids.get(number, frozenset()) != truth.trade_ids), watchers[0] if watchers else None)
-    heard = {} if worst is None else {"websocket": len(worst.trade_ids.get(number, frozenset()))}
-    heard_qty = {} if worst is None else {"websocket": worst.qty.get(number, 0)}
-    last = next((w.last_px.get(number, 0) for w in watchers if w.last_px.get(number, 0) != truth.last_px), truth.last_px)
-    heard_px = {} if worst is None else {"websocket": last}
+    heard = _heard([len(w.trade_ids.get(number, frozenset())) for w in watchers], truth.trades)
+    heard_qty = _heard([w.qty.get(number, 0) for w in watchers], truth.qty)
+    heard_px = _heard([w.last_px.get(number, 0) for w in watchers], truth.last_px)
     return [
         _same(f"{symbol} trades", log=truth.trades, mysql=rows.trades, elasticsearch=documents.trades, **heard),
         _same_sets(f"{symbol} each trade", truth.trade_ids, mysql=rows.trade_ids, elasticsearch=documents.trade_ids, **ids),
@@ -122,6 +120,11 @@ def _instrument_checks(
         _same(f"{symbol} notional", log=truth.notional, mysql=rows.notional, elasticsearch=documents.notional),
         _same(f"{symbol} last price", log=truth.last_px, mysql=rows.last_px, redis=redis.get(number, 0), **heard_px),
     ]
+
+
+def _heard(values: list[int], truth: int) -> dict[str, int]:
+    """What the WebSocket clients say: the first value that is not the truth, else the truth; nothing without clients."""
+    return {"websocket": next((value for value in values if value != truth), truth)} if values else {}
 
 
 def _invariant_checks(log: LogFacts, mysql: StoreFacts) -> list[Check]:

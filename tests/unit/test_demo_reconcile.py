@@ -1,0 +1,171 @@
+"""The comparison of log, stores and clients: silent when all agree, and each disagreement by name."""
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from schemas.enums import OrdType, Side, TimeInForce
+from schemas.instruments import load_instruments
+from schemas.reject_reasons import Reason
+from streams.demo.bad_orders import BadKind
+from streams.demo.http_gateway import order_body
+from streams.demo.log_facts import LogFacts, Traded
+from streams.demo.market_watch import MarketWatcher, nanos_of
+from streams.demo.reconcile import AlertSeen, Check, ClientFacts, StoreFacts, WatcherFacts, last_price_mismatches, reconcile
+from streams.demo.summary import percentile_ms
+from streams.demo.topic_gateway import texts_of
+from streams.demo.traders import NewOrder
+from streams.operate import ApiKey
+
+INSTRUMENTS = load_instruments(None)
+TRADED = {1: Traded(2, 30, 540_300, 18_010, frozenset({11, 12}))}
+ACCEPTED = frozenset({(1, "a"), (2, "b"), (3, "t")})
+LOG = LogFacts(
+    traded=TRADED, accepted=ACCEPTED, rejected={(2, "c"): Reason.INSUFFICIENT_SHARES}, orders_rejected=1, canceled=0, open_orders=1,
+    deposited_cash=1_000, total_cash=1_000, money_conserved=True, shares_conserved=True, holds_agree=True,
+)  # fmt: skip
+ALERTS = frozenset({AlertSeen("x", 9)})
+STORE = StoreFacts(TRADED, ACCEPTED, 1, ALERTS, {0: 0, 1: 0})
+WATCHER = WatcherFacts("w1", {1: frozenset({11, 12})}, {1: 30}, {1: 18_010}, 0)
+CLIENTS = ClientFacts(
+    frozenset({(1, "a")}), (), frozenset({(2, "c"), (3, "t")}), (), {(2, "c"): Reason.INSUFFICIENT_SHARES}, (), frozenset({9})
+)
+
+
+def checks_of(**changes: Any) -> list[Check]:
+    """All checks, with some of the facts replaced."""
+    facts = {
+        "log": LOG,
+        "alerts": ALERTS,
+        "mysql": STORE,
+        "elastic": STORE,
+        "redis": {1: 18_010},
+        "watchers": [WATCHER],
+        "clients": CLIENTS,
+    }
+    facts |= changes
+    return reconcile(
+        facts["log"], facts["alerts"], facts["mysql"], facts["elastic"], facts["redis"], facts["watchers"], facts["clients"], INSTRUMENTS
+    )  # fmt: skip
+
+
+def failing(**changes: Any) -> set[str]:
+    """Names of the checks that disagree."""
+    return {check.name for check in checks_of(**changes) if not check.agrees}
+
+
+def test_nothing_is_said_when_all_agree() -> None:
+    """Every check of equal facts agrees."""
+    assert failing() == set()
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"redis": {1: 18_011}}, {"AAPL last price"}),
+        ({"redis": {}}, {"AAPL last price"}),
+        ({"mysql": replace(STORE, traded={})}, {"AAPL trades", "AAPL each trade", "AAPL shares", "AAPL notional", "AAPL last price"}),
+        ({"elastic": replace(STORE, traded={1: replace(TRADED[1], trade_ids=frozenset({11, 13}))})}, {"AAPL each trade"}),
+        ({"mysql": replace(STORE, accepted=frozenset({(1, "a"), (2, "b"), (4, "z")}))}, {"each accepted order"}),
+        ({"mysql": replace(STORE, accepted=frozenset({(2, "b"), (3, "t")}))},
+         {"orders accepted", "each accepted order", "orders acknowledged over HTTP"}),
+        ({"elastic": replace(STORE, rejected=2)}, {"orders rejected"}),
+        ({"mysql": replace(STORE, trade_postings={0: 5})}, {"ledger postings sum to zero"}),
+        ({"mysql": replace(STORE, imbalances=("x: 1",))}, {"contradictions between tables"}),
+        ({"elastic": replace(STORE, alerts=frozenset())}, {"alerts"}),
+        ({"alerts": frozenset(), "mysql": replace(STORE, alerts=frozenset()), "elastic": replace(STORE, alerts=frozenset())},
+         {"the manipulator is caught, nobody else"}),
+        ({"watchers": [WATCHER, replace(WATCHER, name="w2", trade_ids={1: frozenset({11})}, missing=1)]},
+         {"AAPL trades", "AAPL each trade", "trades that a WebSocket client missed"}),
+        ({"watchers": [WATCHER, replace(WATCHER, name="w2", qty={1: 31})]}, {"AAPL shares"}),
+        ({"watchers": [WATCHER, replace(WATCHER, name="w2", last_px={1: 1})]}, {"AAPL last price"}),
+        ({"log": replace(LOG, money_conserved=False)}, {"cash is conserved"}),
+        ({"log": replace(LOG, shares_conserved=False)}, {"shares are conserved"}),
+        ({"log": replace(LOG, holds_agree=False)}, {"holds are what open orders require"}),
+        ({"log": replace(LOG, problems=("x",))}, {"contradictions inside the log"}),
+        ({"clients": replace(CLIENTS, http_accepted=frozenset({(5, "lost")}))}, {"orders acknowledged over HTTP"}),
+        ({"clients": replace(CLIENTS, http_unknown=((5, "u"),))}, {"orders without any answer"}),
+        ({"clients": replace(CLIENTS, topic_posted=frozenset({(5, "lost")}))}, {"orders posted to the topic"}),
+        ({"clients": replace(CLIENTS, topic_expected_rejects={(2, "c"): Reason.UNKNOWN_SYMBOL})}, {"bad orders with a wrong answer"}),
+        ({"clients": replace(CLIENTS, surprises=("x",))}, {"bad orders with a wrong answer"}),
+        ({"clients": replace(CLIENTS, manipulators=frozenset({8}))}, {"the manipulator is caught, nobody else"}),
+    ],
+)  # fmt: skip
+def test_each_difference_is_named(changes: dict[str, Any], names: set[str]) -> None:
+    """One wrong fact fails exactly the checks that look at it."""
+    assert failing(**changes) == names
+
+
+def test_a_last_price_that_differs_anywhere_is_counted() -> None:
+    """The summary's last_price_mismatches counts instruments."""
+    assert last_price_mismatches(checks_of(redis={})) == 1
+    assert last_price_mismatches(checks_of()) == 0
+
+
+def order(**changes: Any) -> NewOrder:
+    """A limit order for 100 AAPL at 180.05."""
+    fields = {"account": 1, "cl_ord_id": "o", "instrument": 1, "side": Side.BUY, "ord_type": OrdType.LIMIT, "time_in_force": TimeInForce.DAY,
+              "order_qty": 100, "price": 18_005}  # fmt: skip
+    return NewOrder(**{**fields, **changes})
+
+
+def test_orders_become_the_json_of_the_alpaca_api() -> None:
+    """Decimals are text; a market order has no price."""
+    assert json.loads(order_body(order(), INSTRUMENTS)) == {
+        "symbol": "AAPL", "qty": "100", "side": "buy", "type": "limit", "time_in_force": "day", "client_order_id": "o", "limit_price": "180.05",
+    }  # fmt: skip
+    market = json.loads(order_body(order(ord_type=OrdType.MARKET, time_in_force=TimeInForce.IOC, price=0), INSTRUMENTS))
+    assert market["type"] == "market" and "limit_price" not in market
+
+
+def test_orders_that_are_bad_in_their_text_are_spoilt() -> None:
+    """Each kind changes just the field that is wrong."""
+    assert texts_of(order(bad=BadKind.OFF_TICK), INSTRUMENTS).price == "180.0501"
+    assert texts_of(order(bad=BadKind.NEGATIVE_QUANTITY), INSTRUMENTS).order_qty == "-100"
+    assert texts_of(order(bad=BadKind.UNKNOWN_SYMBOL), INSTRUMENTS).symbol == "NOPE"
+    assert texts_of(order(bad=BadKind.NO_MONEY), INSTRUMENTS) == texts_of(order(), INSTRUMENTS)
+    assert b'"qty": NaN' in order_body(order(bad=BadKind.NOT_A_NUMBER), INSTRUMENTS)
+
+
+def trade(seq: int, number: int, price: str = "180.01") -> dict[str, Any]:
+    """A trade message as the edge sends it, decimals parsed."""
+    return {"T": "t", "S": "AAPL", "i": number, "p": Decimal(price), "s": 10, "t": "2026-01-02T03:04:05.000000006Z", "seq": seq}
+
+
+def test_a_watcher_counts_gaps_and_ignores_repeats() -> None:
+    """What is told again after a resume is not counted twice; what is skipped is missing."""
+    watcher = MarketWatcher("w", lambda: "", ApiKey(1, "k", "s"), ["AAPL"])
+    for message in (trade(1, 11), trade(2, 12), trade(2, 12), trade(1, 11), trade(4, 14, "180.02")):
+        watcher._take(message, 0)
+    seen = watcher.seen["AAPL"]
+    assert (seen.trade_ids, seen.missing, seen.repeats, seen.last_seq, seen.last_price, seen.qty) == (
+        {11, 12, 14},
+        1,
+        2,
+        4,
+        Decimal("180.02"),
+        30,
+    )
+    assert watcher._subscription()["resume"] == {"AAPL": 4}
+
+
+def test_a_watcher_keeps_the_book_it_is_told() -> None:
+    """A whole book replaces, changes apply, size 0 removes."""
+    watcher = MarketWatcher("w", lambda: "", ApiKey(1, "k", "s"), ["AAPL"], "AAPL")
+
+    def level(price: str, size: int) -> dict[str, Any]:
+        return {"p": Decimal(price), "s": size}
+
+    watcher._take({"T": "o", "S": "AAPL", "b": [level("1", 5), level("2", 6)], "a": [level("3", 7)], "r": True}, 0)
+    watcher._take({"T": "o", "S": "AAPL", "b": [level("2", 0)], "a": [level("3", 9)], "r": False}, 0)
+    assert watcher.tape.book(5) == ([(Decimal(1), 5)], [(Decimal(3), 9)])
+
+
+def test_times_and_percentiles_are_exact() -> None:
+    """Nanoseconds survive the text; the 99th percentile of a hundred values is the largest but none is invented."""
+    assert nanos_of("2026-01-02T03:04:05.000000006Z") % 1_000_000_000 == 6
+    values = list(range(1_000_000, 101_000_000, 1_000_000))
+    assert (percentile_ms(values, 50), percentile_ms(values, 99), percentile_ms([], 50)) == (51.0, 100.0, None)
