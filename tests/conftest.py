@@ -6,6 +6,7 @@ import pytest
 
 from schemas.settings import Settings
 from streams.services.local_set import LocalSet
+from streams.services.ports import choose
 
 
 @pytest.fixture(scope="session")
@@ -15,5 +16,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     Started at the first test that asks for it; a server that an OUTCRY_*_URL names is used as it is. Tests share the servers: each
     uses topics, tables and indices of its own names.
     """
-    with LocalSet(Settings(home=tmp_path_factory.mktemp("outcry"), edge_port=0)).running() as settings:
+    home = tmp_path_factory.mktemp("outcry")
+    # a port of our own, the same after a restart of the edge: 8080 may be somebody's
+    edge_port = choose(home, ["edge"])["edge"]
+    with LocalSet(Settings(home=home, edge_port=edge_port)).running() as settings:
         yield settings

@@ -234,8 +234,12 @@ async def test_a_role_that_is_killed_comes_back_and_nothing_is_lost_or_doubled(e
     await filled_when_up(exchange, 4, resting["id"])
     await filled_when_up(exchange, 5, coming["id"])
     assert float((await get(exchange, 5, "/v2/account"))["cash"]) == pytest.approx(cash - 7 * 182.00)
-    eventually(lambda: exchange.local_set.status(), lambda now: all(child.state.value == "ready" for child in now.children), timeout_s=90)
-    assert exchange.role_pid(role) != old
+
+    def restarted(status) -> bool:
+        children = {child.name: child for child in status.children}
+        return children[role].pid not in (old, None) and all(child.state.value == "ready" for child in children.values())
+
+    eventually(exchange.local_set.status, restarted, timeout_s=90)
 
 
 async def get_when_up(exchange, who, path):
