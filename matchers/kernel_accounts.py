@@ -31,7 +31,7 @@ from matchers.kernel_account_orders import cancel, new_order, refuse_order
 from matchers.kernel_account_pools import find_account, find_order, forget
 from matchers.kernel_account_reports import cancel_rejected, taken_out, trade
 from matchers.kernel_account_updates import account_update, register_session
-from matchers.kernel_compile import helper, kernel
+from matchers.kernel_compile import borrowed, helper, kernel
 from matchers.kernel_digest import text_words
 from matchers.kernel_words import (
     COMMAND_ACCOUNT_UPDATE,
@@ -76,9 +76,9 @@ def apply_commands(
 ) -> None:  # fmt: skip
     """Apply order_command_frame rows from call[NEXT_ROW] on; text: u64[rows, words]. Stops early with call[NEED] set."""
     s = State(
-        head, call, accounts, positions, orders, order_text, account_index, position_index, order_index, cl_ord_id_index, rules, combinations,
-        events, event_text, replies, reply_text, reply_mask, book_commands,
+        borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text), borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules), borrowed(combinations), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask), borrowed(book_commands),
     )  # fmt: skip
+    head, call, rows = s.head, s.call, borrowed(rows)
     for row in range(call[NEXT_ROW], rows.shape[0]):
         command = rows[row]
         call[NEXT_ROW] = row
@@ -107,9 +107,9 @@ def apply_reports(
 ) -> None:  # fmt: skip
     """Apply book_report_frame rows from call[NEXT_ROW] on. Stops early with call[NEED] or call[FAULT] set."""
     s = State(
-        head, call, accounts, positions, orders, order_text, account_index, position_index, order_index, cl_ord_id_index, rules, combinations,
-        events, event_text, replies, reply_text, reply_mask, book_commands,
+        borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text), borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules), borrowed(combinations), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask), borrowed(book_commands),
     )  # fmt: skip
+    head, call, rows = s.head, s.call, borrowed(rows)
     for row in range(call[NEXT_ROW], rows.shape[0]):
         report = rows[row]
         call[NEXT_ROW] = row

@@ -40,7 +40,7 @@ from matchers.kernel_book_levels import (
     take_out,
 )
 from matchers.kernel_book_matching import crosses, new_order
-from matchers.kernel_compile import helper, kernel
+from matchers.kernel_compile import borrowed, helper, kernel
 from matchers.kernel_hash_index import U
 from matchers.kernel_price_tree import NODES_PER_LEVEL_MAX
 from matchers.kernel_words import (
@@ -188,7 +188,10 @@ def apply_book_commands(
     book_of: Any, combinations: Any, executions: Any,
 ) -> None:  # fmt: skip
     """Apply book_command_frame rows from call[NEXT_ROW] on. Stops early with call[NEED] set."""
-    s = State(head, tree, call, books, sides, levels, orders, node_bits, node_child, order_index, book_of, combinations, executions)
+    s = State(
+        borrowed(head), borrowed(tree), borrowed(call), borrowed(books), borrowed(sides), borrowed(levels), borrowed(orders), borrowed(node_bits), borrowed(node_child), borrowed(order_index), borrowed(book_of), borrowed(combinations), borrowed(executions),
+    )  # fmt: skip
+    head, call, rows = s.head, s.call, borrowed(rows)
     for row in range(call[NEXT_ROW], rows.shape[0]):
         command = rows[row]
         call[NEXT_ROW] = row

@@ -34,8 +34,12 @@ def source_digest() -> str:
 
 
 def helper(function: Function) -> Function:
-    """A part of kernels; compiled into each that calls it, without entry points of its own for Python and C (these double the time to compile)."""
-    compiled: Function = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[call-overload]
+    """A part of kernels, always inlined: a call would copy all arrays' descriptors (State is over 1 KB) to the stack.
+
+    It has no entry points of its own for Python and C, which would double the time to compile.
+    """
+    options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+    compiled: Function = numba.njit(**options)(function)  # type: ignore[call-overload]
     return compiled
 
 
@@ -68,3 +72,20 @@ lowest_bit = _bit_count("cttz")
 
 leading_zeros = _bit_count("ctlz")
 """How many zero bits a u64 that is not zero begins with."""
+
+
+def _borrowed(typing_context: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        view.meminfo = view.meminfo.type(None)
+        view.parent = view.parent.type(None)
+        return view._getvalue()
+
+    return array(array), generate
+
+
+borrowed = intrinsic(_borrowed)
+"""The same array without its owner, for use within one kernel call: numba then counts no references, which otherwise costs more than the work.
+
+The caller of the kernel keeps the owner alive.
+"""

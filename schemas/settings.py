@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     edge_decision_timeout_ms: int = Field(default=5_000, ge=50, le=60_000, description="POST waits this long for the account shard")
     admin_key: str = Field(default="", description="API key of analysts and operators; empty: their pages ask no key on loopback only")
 
+    worker_host: str = Field(default="127.0.0.1", description="address of a worker's /metrics and /healthz")
     worker_port: int = Field(default=0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0 takes a free one")
     snapshot_interval_ms: int = Field(default=1_000, ge=10, le=600_000, description="time between snapshots of a shard")
     session_timeout_ms: int = Field(default=6_000, ge=1_000, le=60_000, description="Kafka drops a silent worker after this long")

@@ -12,7 +12,7 @@ from schemas.settings import Settings
 
 
 class HealthServer:
-    """Serves the three paths on loopback and leaves its address in `run_dir/<role>.json`."""
+    """Serves the three paths and leaves its address in `run_dir/<role>.json`."""
 
     def __init__(self, settings: Settings, role: str, not_ready: Callable[[], str], status: Callable[[], dict[str, object]]) -> None:
         """`not_ready` answers why the role is not ready, "" when it is; `status` what it is doing, for people."""
@@ -25,7 +25,7 @@ class HealthServer:
         app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self._settings.worker_port)
+        site = web.TCPSite(self._runner, self._settings.worker_host, self._settings.worker_port)
         await site.start()
         port = self._runner.addresses[0][1]
         announce(self._settings.run_dir / f"{self._role}.json", {"pid": os.getpid(), "port": port})
