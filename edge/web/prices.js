@@ -130,9 +130,11 @@ async function choose(symbol) {
       addToBars(view.fine, FINE_MS, trade);
       if (startOf(trade.t, MINUTE_MS) > closed) addToBars(view.bars, MINUTE_MS, trade);
     }
+    for (const level of picture.orderbook.b) view.bids.set(level.p, level.s);
+    for (const level of picture.orderbook.a) view.asks.set(level.p, level.s);
     chosen = view;
     history.replaceState(null, "", `#${encodeURIComponent(symbol)}`);
-    // the book begins with a whole picture; trades between the HTTP answer and now come again and are told apart by seq
+    // the subscription begins with the whole book again; trades between the HTTP answer and now come again and are told apart by seq
     send({ action: "unsubscribe", orderbooks: [symbol] });
     send({ action: "subscribe", orderbooks: [symbol], resume: { [symbol]: view.seq } });
   } catch (error) {
