@@ -24,7 +24,7 @@ from streams.operate import ApiKey
 
 REQUEST_TIMEOUT_S: Final = 10.0
 RETRY_PAUSE_S: Final = 0.2
-ANSWER_DEADLINE_S: Final = 45.0
+ANSWER_DEADLINE_S: Final = 120.0
 """An order without any answer for so long is reported as unknown."""
 QUEUE_MAX: Final = 200
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
