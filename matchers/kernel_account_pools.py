@@ -62,7 +62,7 @@ def is_known(s: Any, instrument: Any) -> Any:
 
 
 @helper
-def _share_of(amount: Any, part: Any, whole: Any) -> Any:
+def share_of(amount: Any, part: Any, whole: Any) -> Any:
     """What amount * part // whole for 0 < part <= whole < 2^62, 0 <= amount < 2^62, without overflow."""
     result = amount // whole * part
     rest = amount % whole
@@ -105,7 +105,7 @@ def move_shares(s: Any, account_row: Any, position_row: Any, instrument: Any, lo
         room = POSITION_COST_MAX - position.position_cost
         position.position_cost = POSITION_COST_MAX if lots > room // minor_per_lot else position.position_cost + lots * minor_per_lot
     else:
-        position.position_cost -= _share_of(position.position_cost, -lots, position.position)
+        position.position_cost -= share_of(position.position_cost, -lots, position.position)
     position.position += lots
     return position_row
 

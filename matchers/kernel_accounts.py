@@ -76,9 +76,12 @@ def apply_commands(
 ) -> None:  # fmt: skip
     """Apply order_command_frame rows from call[NEXT_ROW] on; text: u64[rows, words]. Stops early with call[NEED] set."""
     s = State(
-        borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text), borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules), borrowed(combinations), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask), borrowed(book_commands),
+        borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text),
+        borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules),
+        borrowed(combinations), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask),
+        borrowed(book_commands),
     )  # fmt: skip
-    head, call, rows = s.head, s.call, borrowed(rows)
+    head, call, rows, text = s.head, s.call, borrowed(rows), borrowed(text)
     for row in range(call[NEXT_ROW], rows.shape[0]):
         command = rows[row]
         call[NEXT_ROW] = row
@@ -107,7 +110,10 @@ def apply_reports(
 ) -> None:  # fmt: skip
     """Apply book_report_frame rows from call[NEXT_ROW] on. Stops early with call[NEED] or call[FAULT] set."""
     s = State(
-        borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text), borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules), borrowed(combinations), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask), borrowed(book_commands),
+        borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text),
+        borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules),
+        borrowed(combinations), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask),
+        borrowed(book_commands),
     )  # fmt: skip
     head, call, rows = s.head, s.call, borrowed(rows)
     for row in range(call[NEXT_ROW], rows.shape[0]):

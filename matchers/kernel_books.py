@@ -189,7 +189,8 @@ def apply_book_commands(
 ) -> None:  # fmt: skip
     """Apply book_command_frame rows from call[NEXT_ROW] on. Stops early with call[NEED] set."""
     s = State(
-        borrowed(head), borrowed(tree), borrowed(call), borrowed(books), borrowed(sides), borrowed(levels), borrowed(orders), borrowed(node_bits), borrowed(node_child), borrowed(order_index), borrowed(book_of), borrowed(combinations), borrowed(executions),
+        borrowed(head), borrowed(tree), borrowed(call), borrowed(books), borrowed(sides), borrowed(levels), borrowed(orders),
+        borrowed(node_bits), borrowed(node_child), borrowed(order_index), borrowed(book_of), borrowed(combinations), borrowed(executions),
     )  # fmt: skip
     head, call, rows = s.head, s.call, borrowed(rows)
     for row in range(call[NEXT_ROW], rows.shape[0]):

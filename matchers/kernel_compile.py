@@ -84,7 +84,7 @@ def _borrowed(typing_context: Any, array: Any) -> Any:
     return array(array), generate
 
 
-borrowed = intrinsic(_borrowed)
+borrowed: Any = intrinsic(_borrowed)
 """The same array without its owner, for use within one kernel call: numba then counts no references, which otherwise costs more than the work.
 
 The caller of the kernel keeps the owner alive.

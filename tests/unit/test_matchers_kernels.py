@@ -1,0 +1,147 @@
+"""The small parts of the kernels, each against plain Python."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matchers import kernel_compile, kernel_price_tree
+from matchers.account_rules import cost_removed, is_valid_cl_ord_id
+from matchers.kernel_account_pools import share_of
+from matchers.kernel_digest import check_texts
+from matchers.kernel_hash_index import hash_of, index_insert, index_next, index_remove
+from matchers.order_rules import COMBINATION_TABLE, combination_reason
+from matchers.pools import text_of_words, text_words_of
+from schemas.ids import cl_ord_id_digest
+
+
+def plain(function: Any) -> Callable[..., Any]:
+    """The Python function of a helper; helpers have no entry point of their own."""
+    made: Callable[..., Any] = function.py_func
+    return made
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(st.binary(max_size=128), st.text("abcXYZ 019~-", max_size=128).map(str.encode)), min_size=1, max_size=20))
+def test_the_kernel_reads_cl_ord_ids_as_the_schemas_say(texts: list[bytes]) -> None:
+    """Validity, number of words and digest of any bytes, padded to any width."""
+    texts = [text.rstrip(b"\0") for text in texts]
+    words = text_words_of(np.array(texts, "S128"))
+    out = np.zeros((len(texts), 3), np.uint64)
+    check_texts(words, out)
+    for text, (count, low, high) in zip(texts, out.tolist(), strict=True):
+        assert (count > 0) == is_valid_cl_ord_id(text)
+        if count:
+            assert (count, (low, high)) == (-(-len(text) // 8), cl_ord_id_digest(text))
+
+
+def test_text_survives_the_way_into_words_and_back() -> None:
+    """Of any width, also from memory that is not aligned or not writable."""
+    texts = [b"", b"a", b"12345678", b"x" * 128]
+    for width in (1, 7, 8, 13, 128):
+        given_array = np.frombuffer(b"!" + np.array([text[:width] for text in texts], f"S{width}").tobytes(), f"S{width}", offset=1)
+        words = text_words_of(given_array)
+        assert words.flags.carray
+        assert text_of_words(words, len(texts), words.shape[1]).tolist() == [text[:width] for text in texts]
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.integers(0, 1 << 60), st.integers(1, 1 << 61), st.data())
+def test_the_average_cost_of_a_part_is_exact_beyond_64_bits(cost: int, position: int, data: st.DataObject) -> None:
+    """share_of multiplies amounts whose product has up to 122 bits."""
+    lots = data.draw(st.integers(0, position))
+    assert cost - cost_removed(cost, lots, position) == plain(share_of)(cost, lots, position) == cost * lots // position
+
+
+def test_the_index_finds_what_is_there_and_nothing_else() -> None:
+    """Ten thousand random inserts and removals, with the table half full and clusters that wrap around."""
+    rng = random.Random(3)
+    table = np.zeros(64, np.uint64)
+    hash_function, insert, remove, step = (_interpreted(one) for one in (hash_of, index_insert, index_remove, index_next))
+    there: dict[int, int] = {}
+    for _ in range(10_000):
+        row = rng.randrange(1, 60)
+        hashed = np.uint64(int(hash_function(np.uint64(row))) & (0xFFFFFFFF if row % 2 else 0x3F))
+        if row in there:
+            remove(table, np.uint64(there.pop(row)), row)
+        elif len(there) < 32:
+            insert(table, hashed, row)
+            there[row] = int(hashed)
+        probe = rng.randrange(1, 60)
+        wanted = np.uint64(there.get(probe, 7))
+        found, at = step(table, wanted, wanted)
+        rows = set()
+        while found:
+            rows.add(int(found))
+            found, at = step(table, wanted, at)
+        assert rows == {row for row, hashed_there in there.items() if hashed_there == int(wanted)}
+    assert np.count_nonzero(table) == len(there)
+
+
+def test_the_price_tree_keeps_prices_in_order_and_gives_its_nodes_back() -> None:
+    """Against a set of Python integers, with prices that share some, all or no digits."""
+    rng = random.Random(5)
+    bits, children, tree = np.zeros(4_000, np.uint64), np.zeros((4_000, 64), np.int32), np.array([2, 0], np.int64)
+    names = ("tree_insert", "tree_remove", "tree_find", "tree_above", "tree_below")
+    insert, remove, find, above, below = (_interpreted(getattr(kernel_price_tree, name)) for name in names)
+    levels: dict[int, int] = {}
+    for number in range(1, 4_000):
+        price = rng.choice([rng.randrange(1, 200), rng.randrange(1, 1 << 31), 1 << 31, (1 << 31) - 1, 64 * rng.randrange(1, 70)])
+        if price in levels:
+            remove(tree, bits, children, 1, price)
+            del levels[price]
+        else:
+            insert(tree, bits, children, 1, price, number)
+            levels[price] = number
+        probe = rng.choice([price, price + 1, rng.randrange(1, 1 << 31)])
+        assert find(bits, children, 1, probe) == levels.get(probe, 0)
+        higher, lower = [p for p in levels if p > probe], [p for p in levels if p < probe]
+        assert above(bits, children, 1, probe) == (levels[min(higher)] if higher else 0)
+        assert below(bits, children, 1, probe) == (levels[max(lower)] if lower else 0)
+    for price in list(levels):
+        remove(tree, bits, children, 1, price)
+    assert not bits.any()
+    free, node = 0, int(tree[1])
+    while node:
+        free, node = free + 1, int(children[node, 0])
+    assert free == tree[0] - 2, "a node was lost"
+
+
+def test_the_combination_table_says_what_the_rule_says() -> None:
+    """All 65,536 pairs."""
+    assert all(COMBINATION_TABLE[one, other] == combination_reason(one, other) for one in range(256) for other in range(0, 256, 5))
+    assert all(COMBINATION_TABLE[one, other] == combination_reason(one, other) for one in range(4) for other in range(256))
+
+
+def test_compiled_code_is_stamped_with_every_source_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed limit, enumeration or helper makes another stamp; numba itself would only look at the kernel's own file."""
+    before = kernel_compile.source_digest()
+    assert kernel_compile.source_digest() == before
+    kernel_compile.source_digest.cache_clear()
+    monkeypatch.setattr(kernel_compile, "_SOURCES", {"schemas": ("limits",)})
+    assert kernel_compile.source_digest() != before
+    kernel_compile.source_digest.cache_clear()
+    stamp = check_texts._cache._cache_file._source_stamp  # type: ignore[attr-defined]
+    assert stamp == before
+
+
+def _interpreted(function: Any) -> Callable[..., Any]:
+    """A helper as plain Python: the helpers and intrinsics that it calls are replaced by plain ones too."""
+    bits = {"lowest_bit": lambda word: (int(word) & -int(word)).bit_length() - 1, "leading_zeros": lambda word: 64 - int(word).bit_length()}
+    source = function.py_func
+    scope = dict(source.__globals__)
+    for name in source.__code__.co_names:
+        if hasattr(scope.get(name), "py_func"):
+            scope[name] = _interpreted(scope[name])
+    scope |= {name: one for name, one in bits.items() if name in scope}
+    made = type(source)(source.__code__, scope, source.__name__)
+
+    def call(*arguments: Any) -> Any:
+        with np.errstate(over="ignore"):
+            return made(*arguments)
+
+    return call

@@ -1,0 +1,209 @@
+"""What shells rely on beyond the rules: snapshots, room, faults of ours, settlement reports."""
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
+from matchers.settlement_reports import reports_of
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE, python_rows, rows_of
+from matchers.warm import warm
+from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, OrdType, Phase, ReportKind, Side, TimeInForce
+from schemas.errors import StaleData
+from schemas.instruments import Instrument, InstrumentTable
+from schemas.reject_reasons import Reason
+
+ACCOUNT_MODULES: list[Any] = [reference_account_shard, account_shard]
+BOOK_MODULES: list[Any] = [reference_book_shard, book_shard]
+
+
+def instruments(count: int = 1) -> InstrumentTable:
+    """Reference 100 ticks."""
+    one = Decimal(1)
+    return InstrumentTable(Instrument(n, f"I{n}", "", one / 100, one, Decimal(10**6), Decimal(10**9), one, 20) for n in range(1, count + 1))
+
+
+def commands(**columns: Any) -> Any:
+    """NEW_ORDER rows from arrays or numbers."""
+    base = {
+        "kind": CommandKind.NEW_ORDER,
+        "instrument": 1,
+        "account": 1,
+        "side": Side.BUY,
+        "ord_type": OrdType.LIMIT,
+        "order_qty": 1,
+        "price": 100,
+    }
+    count = max(np.size(value) for value in columns.values())
+    rows = np.zeros(count, COMMAND_DTYPE)
+    for column, value in (base | columns).items():
+        rows[column] = value
+    return rows
+
+
+def texts(count: int, prefix: str = "c") -> Any:
+    """Distinct cl_ord_ids."""
+    return np.array([f"{prefix}{n}".encode() for n in range(count)])
+
+
+@pytest.mark.parametrize("module", ACCOUNT_MODULES)
+def test_a_report_that_does_not_fit_the_state_stops_the_process(module: Any) -> None:
+    """Each fault is an assertion: going on would fork the accounts from the log."""
+    trade: dict[str, int] = {
+        "kind": ReportKind.TRADE,
+        "order_id": 1,
+        "account": 1,
+        "instrument": 1,
+        "last_px": 100,
+        "last_qty": 1,
+        "leaves_qty": 0,
+    }
+    faults: list[dict[str, int]] = [
+        {"order_id": 2}, {"account": 2}, {"instrument": 2}, {"kind": 99}, {"last_qty": 2}, {"leaves_qty": 1}, {"last_px": 101}, {"last_qty": 0},
+        {"kind": ReportKind.CANCELED, "last_qty": 2}, {"kind": ReportKind.CANCELED, "reason": Reason.REQUESTED_BY_CUSTOMER},
+        {"kind": ReportKind.CANCEL_REJECTED},
+    ]  # fmt: skip
+    for fault in faults:
+        machine = module.AccountShard(0, instruments())
+        machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, cash=10**6, order_qty=0), texts(1), -1)
+        machine.apply_commands(commands(order_qty=[1]), texts(1), -1)
+        with pytest.raises(AssertionError):
+            machine.apply_reports(rows_of(REPORT_DTYPE, [trade | fault]))
+
+
+@pytest.mark.parametrize("module", [*ACCOUNT_MODULES, *BOOK_MODULES])
+def test_a_snapshot_is_only_taken_by_its_own_shard_and_instruments(module: Any) -> None:
+    """Another shard's, another list's or another version's snapshot is refused by name."""
+    kind = module.AccountShard if hasattr(module, "AccountShard") else module.BookShard
+    arrays = kind(1, instruments(), 2).snapshot()
+    assert kind.restore(1, instruments(), arrays).shards == 2
+    with pytest.raises(StaleData, match="shard 1"):
+        kind.restore(0, instruments(), arrays)
+    with pytest.raises(StaleData, match="instrument list"):
+        kind.restore(1, instruments(2), arrays)
+    if module in (account_shard, book_shard):
+        name = "orders" if module is account_shard else "resting"
+        with pytest.raises(StaleData, match=name):
+            kind.restore(1, instruments(), arrays | {name: np.zeros(3, np.int64)})
+
+
+def test_snapshots_are_as_long_as_what_is_used_and_change_in_few_places() -> None:
+    """A thousand resting orders, one more: only the pages of that order and its account differ."""
+    machine = account_shard.AccountShard(0, instruments())
+    machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, cash=10**12, order_qty=0), texts(1), -1)
+    machine.apply_commands(commands(order_qty=np.ones(1_000)), texts(1_000), -1)
+    before = {name: array.copy() for name, array in machine.snapshot().items()}
+    assert len(before["orders"]) == 1 + 1_000
+    machine.apply_commands(commands(order_qty=[1]), texts(1, "d"), -1)
+    after = machine.snapshot()
+    assert len(after["orders"]) == 1 + 1_001
+    changed = np.flatnonzero(before["orders"] != after["orders"][:1_001])
+    assert changed.tolist() == [1_000], "the last of the account's list now points to the new one; nothing else moved"
+
+
+def test_the_shards_grow_far_beyond_their_first_memory() -> None:
+    """50,000 accounts with an order each, 20,000 price levels, one sweep through all but one of them."""
+    count = 50_000
+    accounts = account_shard.AccountShard(0, instruments())
+    books = book_shard.BookShard(0, instruments(), 1)
+    books.apply(rows_of(BOOK_COMMAND_DTYPE, [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": Phase.CONTINUOUS}]))
+    numbers = np.arange(1, count + 1)
+    opened = accounts.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, account=numbers, cash=10**12, order_qty=1), texts(count), -1)
+    assert (opened.events["kind"] == AccountEventKind.ACCOUNT_UPDATED).all()
+    accepted = accounts.apply_commands(commands(account=numbers, side=Side.SELL, price=100 + 7 * (numbers % 20_000)), texts(count), -1)
+    resting = books.apply(accepted.book_commands)
+    assert (resting.executions["kind"] == ExecKind.NEW).sum() == count
+    sweep = accounts.apply_commands(commands(order_qty=[count - 1], price=1_000_000, time_in_force=TimeInForce.IOC), texts(1, "sweep"), -1)
+    assert sweep.events["reason"].tolist() == [Reason.INSUFFICIENT_BUYING_POWER]
+    sweep = accounts.apply_commands(commands(order_qty=[count - 1], price=140_100, time_in_force=TimeInForce.IOC), texts(1, "sweep"), -1)
+    out = books.apply(sweep.book_commands)
+    trades = out.executions[out.executions["kind"] == ExecKind.TRADE]
+    assert len(trades) == count - 1
+    assert (np.diff(trades["price"]) >= 0).all()
+    settled = accounts.apply_reports(reports_of(out.executions))
+    assert int(settled.events["cash_delta"].sum()) == 0 == int(settled.events["shares_delta"].sum())
+    assert accounts.state_hash() == account_shard.AccountShard.restore(0, instruments(), accounts.snapshot()).state_hash()
+    assert books.state_hash() == book_shard.BookShard.restore(0, instruments(), books.snapshot()).state_hash()
+
+
+@pytest.mark.parametrize("module", ACCOUNT_MODULES)
+def test_position_cost_stays_within_its_bound(module: Any) -> None:
+    """The largest position there may be costs more than 60 bits hold; the cost stays at its bound and comes back down by shares."""
+    machine = module.AccountShard(0, instruments())
+    posted = [1 << 53, -(1 << 52), -((1 << 52) - 1), -1]
+    out = machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, order_qty=posted, cash=0), texts(4), -1)
+    assert out.events["position_cost"].tolist() == [1 << 60, 1 << 59, 128, 0]
+    assert out.events["position"].tolist() == [1 << 53, 1 << 52, 1, 0]
+
+
+def test_a_session_of_ten_thousand_orders_is_told_in_one_call() -> None:
+    """More replies than a call has room for at first."""
+    machine = account_shard.AccountShard(0, instruments())
+    machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, cash=10**12, order_qty=1), texts(1), -1)
+    machine.apply_commands(commands(order_qty=np.ones(10_000)), texts(10_000), -1)
+    asked = commands(kind=[CommandKind.NEW_ORDER, CommandKind.REGISTER_SESSION, CommandKind.REGISTER_SESSION], request_id=[1, 2, 3])
+    out = machine.apply_commands(asked, texts(3), 7)
+    kinds = out.replies["kind"].tolist()
+    assert kinds.count(AccountEventKind.ORDER_STATE) == 20_000
+    assert out.replies["request_id"].tolist() == [1] + [2] * 10_002 + [3] * 10_002
+    assert (out.reply_mask == 1 << 7).all()
+
+
+def test_rows_from_any_memory_are_taken() -> None:
+    """Read-only rows, every other row of an array, text that is not aligned: the same result as from fresh arrays."""
+    rows, text = commands(kind=CommandKind.ACCOUNT_UPDATE, account=np.arange(1, 9), cash=5, order_qty=0), texts(8)
+    read_only = np.frombuffer(rows.tobytes(), COMMAND_DTYPE)
+    wide = np.repeat(rows, 2)[::2]
+    machines = [account_shard.AccountShard(0, instruments()) for _ in range(3)]
+    for machine, given in zip(machines, (rows, read_only, wide), strict=True):
+        machine.apply_commands(given, text, -1)
+    assert len({machine.state_hash() for machine in machines}) == 1
+
+
+def test_reports_tell_both_sides_of_a_trade_and_skip_what_is_nobodys_order() -> None:
+    """TRADE makes the aggressor's report, then the resting order's; prices, phases, time and non-commands make none."""
+    trade = {
+        "kind": ExecKind.TRADE, "order_id": 5, "account": 50, "leaves_qty": 3, "contra_order_id": 6, "contra_account": 60, "contra_leaves_qty": 0,
+        "price": 101, "qty": 7, "trd_match_id": 9, "rpt_seq": 4, "instrument": 1, "transact_time": 11,
+    }  # fmt: skip
+    quiet = [
+        {"kind": kind, "order_id": 5} for kind in (ExecKind.NEW, ExecKind.LEVEL, ExecKind.TOP, ExecKind.SECURITY_STATUS, ExecKind.TIME)
+    ]
+    none = [{"kind": ExecKind.REJECTED, "reason": Reason.INVALID_COMMAND}]
+    gone = [{"kind": ExecKind.CANCELED, "order_id": 8, "account": 80, "qty": 2, "price": 99, "reason": Reason.NO_LIQUIDITY}]
+    reports = python_rows(reports_of(rows_of(EXECUTION_DTYPE, [*quiet, trade, *none, trade, *gone])))
+    named = [{column: value for column, value in row.items() if value} for row in reports]
+    common = {
+        "kind": ReportKind.TRADE,
+        "last_px": 101,
+        "last_qty": 7,
+        "trd_match_id": 9,
+        "rpt_seq": 4,
+        "instrument": 1,
+        "transact_time": 11,
+    }
+    sides = [common | {"aggressor": 1, "order_id": 5, "account": 50, "leaves_qty": 3}, common | {"order_id": 6, "account": 60}]
+    assert named == [
+        *sides,
+        *sides,
+        {"kind": ReportKind.CANCELED, "order_id": 8, "account": 80, "last_qty": 2, "reason": Reason.NO_LIQUIDITY},
+    ]
+    assert len(reports_of(np.zeros(0, EXECUTION_DTYPE))) == 0
+
+
+@pytest.mark.parametrize("module", ACCOUNT_MODULES)
+def test_an_account_of_another_shard_is_not_opened(module: Any) -> None:
+    """Its books' reports would go elsewhere; unchecked only where the number of shards is not given."""
+    update = commands(kind=CommandKind.ACCOUNT_UPDATE, account=[4, 5], cash=1, order_qty=0)
+    out = module.AccountShard(1, instruments(), 2).apply_commands(update, texts(2), -1)
+    assert out.events["reason"].tolist() == [Reason.UNKNOWN_ACCOUNT, Reason.NONE]
+    assert not module.AccountShard(1, instruments()).apply_commands(update, texts(2), -1).events["reason"].any()
+
+
+def test_warming_names_every_step() -> None:
+    """A worker shows the steps while it compiles."""
+    told: list[str] = []
+    warm(told.append)
+    assert [name.split(":")[0] for name in told] == ["account kernel"] * 3 + ["book kernel"] * 2
