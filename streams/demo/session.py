@@ -36,6 +36,7 @@ PULSE_S: Final = 0.5
 ALERTS_EVERY_S: Final = 2.0
 QUIET_TIMEOUT_S: Final = 45.0
 AGREE_TIMEOUT_S: Final = 20.0
+INTERRUPTED_FLUSH_S: Final = 2.0
 BOOK_DEPTH: Final = 8
 
 
@@ -93,11 +94,12 @@ class Session:
                 await http.finish()
                 undelivered = await topic.finish()
                 behind = await wait_until_quiet(self.settings, self.local, self._readers(), QUIET_TIMEOUT_S)
-            self._note_latencies(http, watchers)
             clients = self._client_facts(http, topic, tuple((one.account, one.cl_ord_id) for one in undelivered))
             with self._step("reconcile"):
                 await self._reconcile(watchers, clients, behind)
         finally:
+            self._note_clients(http, watchers)
+            await topic.finish(INTERRUPTED_FLUSH_S)
             await http.close()
             await asyncio.gather(*(watcher.close() for watcher in watchers))
 
@@ -189,7 +191,6 @@ class Session:
         summary = self.summary
         summary.trades_mysql = sum(one.trades for one in mysql.traded.values())
         summary.trades_elasticsearch = sum(one.trades for one in elastic.traded.values())
-        summary.trades_websocket = min(watcher.trades for watcher in watchers)
         summary.alerts = len(log.alerts)
 
     # ---- figures
@@ -209,8 +210,10 @@ class Session:
         summary.session["open_orders_at_end"] = facts.open_orders
         summary.session["rejected_by"] = {why.name: count for why, count in sorted(facts.rejected_by().items())}
 
-    def _note_latencies(self, http: HttpGateway, watchers: list[MarketWatcher]) -> None:
+    def _note_clients(self, http: HttpGateway, watchers: list[MarketWatcher]) -> None:
+        """What the clients know by themselves, also of a session that was interrupted."""
         results, summary = http.results, self.summary
+        summary.trades_websocket = min(watcher.trades for watcher in watchers)
         summary.order_to_execution_ms = percentiles(results.execution_ns)
         summary.order_to_answer_ms = percentiles(results.answer_ns)
         summary.price_update_ms = percentiles([one for watcher in watchers for one in watcher.update_ns])

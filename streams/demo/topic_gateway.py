@@ -65,10 +65,10 @@ class TopicGateway:
         if order.bad:
             self.expected_rejects[order.account, order.cl_ord_id] = EXPECTED[order.bad].reason
 
-    async def finish(self) -> list[Undelivered]:
-        """Wait until everything is in the log; what is not."""
+    async def finish(self, timeout_s: float = FLUSH_TIMEOUT_S) -> list[Undelivered]:
+        """Wait until everything is in the log, and stop; what is not in it. A second call finds nothing left to do."""
         try:
-            await asyncio.to_thread(self._producer.close, FLUSH_TIMEOUT_S)
+            await asyncio.to_thread(self._producer.close, timeout_s)
         except DeliveryFailed as error:
             return list(error.undelivered)
         return []
