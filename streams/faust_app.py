@@ -1,6 +1,7 @@
 """A Faust app with the settings that were measured to matter, and a data directory that belongs to one Kafka cluster."""
 
 import asyncio
+import gc
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from schemas.errors import StaleData
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
 from streams.cluster import cluster_id
+from streams.faust_consumer import FastConsumer
 
 log = structlog.get_logger("outcry.streams")
 
@@ -36,13 +38,15 @@ class SnapshotTable(faust.Table[bytes, bytes]):
         return sent
 
 
-def make_app(settings: Settings, role: str) -> faust.App:
+def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastConsumer) -> faust.App:
     """The Faust app of a role; its consumer group is `outcry-<role>`."""
     data_dir = settings.data_dir / "tables" / role
     claim_for_cluster(data_dir, cluster_id(settings))
     timeout_s = settings.session_timeout_ms / 1000
     # Faust's services take the current loop when they are made, so the loop that runs them has to be there first.
-    loop = uvloop.new_event_loop()
+    # The policy gives uvloop to the consumer's thread too.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = faust.App(
         f"outcry-{role}",
@@ -72,6 +76,7 @@ def make_app(settings: Settings, role: str) -> faust.App:
         worker_redirect_stdouts=False,
         Monitor=_LeanMonitor,
     )
+    app.transport.Consumer = consumer  # type: ignore[misc]  # Faust has no setting for it; the instance shadows the class
     app.conf.web_enabled = False  # streams.health serves instead, on a free port
     # The default is 10: a snapshot of a thousand pages would wait for the flusher a hundred times.
     app.producer.buffer.max_messages = 10_000
@@ -123,6 +128,8 @@ def claim_for_cluster(data_dir: Path, cluster: str) -> None:
 def run_app(app: faust.App, settings: Settings) -> None:
     """Run until TERM or INT; returns after a clean stop."""
     sys.setswitchinterval(0.0005)  # aiokafka's consumer thread waits for the GIL; the default 5 ms is the whole latency budget of a hop
+    gc.collect()
+    gc.freeze()  # modules and compiled kernels live for ever: a full collection need not look at them
     worker = faust.Worker(
         app,
         loop=asyncio.get_event_loop_policy().get_event_loop(),

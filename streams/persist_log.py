@@ -23,6 +23,7 @@ from schemas.settings import Settings
 from sinks import Input, Sink
 from streams.cluster import partition_counts
 from streams.faust_app import fail_fast, make_app, run_app
+from streams.faust_consumer import consumer_class
 from streams.health import HealthServer
 from streams.logging import configure_logging
 from streams.shard_runner import Record, dead_letter
@@ -34,6 +35,9 @@ BATCH_RECORDS_MAX: Final = 256
 """Records gathered into one batch; frames are a few hundred rows under load, so a batch stays near 100,000 rows at the very most."""
 WAITING_RECORDS_MAX: Final = 4 * BATCH_RECORDS_MAX
 """Records read ahead of the store; then the consumer waits, which is the back-pressure."""
+GULP_BYTES: Final = 1 << 20
+GULP_WAIT_MS: Final = 100
+"""What is stored is 100 ms behind at the most when little happens, and a tenth of the requests to broker and store are made."""
 RETRY_FIRST_S: Final = 0.2
 RETRY_LAST_S: Final = 5.0
 STORED_ROWS = Counter("outcry_stored_rows_total", "rows handed to the store and stored", ["role"])
@@ -146,7 +150,7 @@ def run_sink(settings: Settings, role: SinkRole) -> None:
     if not role.url:
         raise ServiceUnavailable(f"{role.name}: its store has no address; start the local set with `outcry up`, or set its OUTCRY_*_URL")
     partition_counts(settings, *role.sources)
-    app = make_app(settings, role.name)
+    app = make_app(settings, role.name, consumer_class(GULP_BYTES, GULP_WAIT_MS))
     feeder = SinkFeeder(app, settings, role)
     health = HealthServer(settings, role.name, feeder.not_ready, feeder.status)
     source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)

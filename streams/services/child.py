@@ -166,7 +166,7 @@ class Child:
         command = self._running = self._command()
         with self._log_path.open("ab") as output:
             return await asyncio.create_subprocess_exec(
-                *dying_with_parent(command.argv),
+                *dying_with_parent(command.argv, command.niceness),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

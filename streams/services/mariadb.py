@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.services import packages
-from streams.services.recipe import Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
+from streams.services.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
 
 DATABASE = USER = "outcry"
 SOCKET = "mariadb.sock"  # relative to the data directory: an absolute path may exceed the 107 bytes of a socket address
@@ -83,7 +83,7 @@ class MariaDB:
             "init-file": place.data / "init.sql",
         }
         options = [f"--{key}={value}" for key, value in {**own, **SERVER_OPTIONS}.items()]
-        return Command([str(base / "bin" / "mariadbd"), "--no-defaults", *options, *_as_root()])
+        return Command([str(base / "bin" / "mariadbd"), "--no-defaults", *options, *_as_root()], niceness=STORE_NICENESS)
 
     def url(self, place: Place) -> str:
         """Address with the password, which is only in files that the owner alone may read."""

@@ -20,14 +20,19 @@ LAUNCH = str(Path(__file__).with_name("launch.py"))
 PREPARE_TIMEOUT_S = 120
 
 
+STORE_NICENESS = 10
+"""On a small machine the stores behind the log yield to what an order waits for: they then get fewer and larger batches, at less cost a row."""
+
+
 @dataclass(frozen=True)
 class Command:
-    """A program to run. leaves: a file that it writes at a regular stop, and where that file is then moved to."""
+    """A program to run. leaves: a file that it writes at a regular stop, and where that file is then moved to. niceness: see os.nice."""
 
     argv: list[str]
     stop_timeout_s: float = 10.0
     stop_note: str = ""
     leaves: tuple[Path, Path] | None = None
+    niceness: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,9 +75,9 @@ class Recipe(Protocol):
         """The value of `url_setting` while this service runs."""
 
 
-def dying_with_parent(argv: list[str]) -> list[str]:
+def dying_with_parent(argv: list[str], niceness: int = 0) -> list[str]:
     """The same program, killed by the kernel when this process dies."""
-    return [sys.executable, "-I", "-S", LAUNCH, str(os.getpid()), *argv]
+    return [sys.executable, "-I", "-S", LAUNCH, str(os.getpid()), str(niceness), *argv]
 
 
 def run_tool(argv: list[str], what: str, log: Path, env: dict[str, str] | None = None) -> None:

@@ -26,12 +26,18 @@ from streams.services.elasticsearch import Elasticsearch
 from streams.services.kafka import Kafka
 from streams.services.mariadb import MariaDB
 from streams.services.ports import choose
-from streams.services.recipe import Command, Place, Recipe, service_place, write_atomically
+from streams.services.recipe import STORE_NICENESS, Command, Place, Recipe, service_place, write_atomically
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, take_supervisor_lock, write_status
 from streams.services.topics_step import TopicsStep, create_topics
 from streams.services.valkey import Valkey
 
 ROLE_STOP_TIMEOUT_S = 10.0
+ROLE_NICENESS = {
+    "persist-mysql": STORE_NICENESS,
+    "persist-redis": STORE_NICENESS,
+    "persist-elasticsearch": STORE_NICENESS,
+    "watch-trading": STORE_NICENESS,
+}
 HOUSEKEEPING_EVERY_S = 10.0
 EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - a role that listens on all is asked on loopback
 STATUS_DELAY_S = 0.02  # changes within this time are written together
@@ -185,7 +191,7 @@ class Supervisor:
         self._add(
             Child(
                 ChildStatus(role, "role", since=now(), log=str(log_path)),
-                command=lambda: Command(self._role_command(role), ROLE_STOP_TIMEOUT_S),
+                command=lambda: Command(self._role_command(role), ROLE_STOP_TIMEOUT_S, niceness=ROLE_NICENESS.get(role, 0)),
                 prepare=wait_for_topics,
                 probe=probe,
                 changed=self._status_changed,
