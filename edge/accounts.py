@@ -67,10 +67,6 @@ class Accounts:
         # shielded: others may wait for the same registration
         return await asyncio.shield(self._arriving[account][1])
 
-    def live_view(self, account: int) -> AccountView | None:
-        """The account's view if it is registered already."""
-        return self._views.get(account)
-
     def listen(self, account: int, listener: UpdateListener) -> None:
         """Send the account's updates to the listener from now on."""
         self._listeners.setdefault(account, set()).add(listener)
@@ -96,6 +92,8 @@ class Accounts:
                     # live from this very row on: the next row of the same frame may already be an event
                     self._keep(self._arriving.pop(row.account)[0])
             if row.request_id:
+                if self.producer is not None:
+                    self.producer.answered(row.account)
                 answered += self.pending.answer(row, cl_ord_id)
             if update is not None:
                 for listener in self._listeners.get(row.account, ()):

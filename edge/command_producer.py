@@ -1,7 +1,8 @@
 """Gather commands into frames and append them to account.commands, one frame of a shard on the way at a time.
 
-An idle edge waits GATHER_MS for company and sends; under load the next frame grows while the one before it travels, so batches are
-as large as the load makes them, and the order of a shard's commands is the order in which they were enqueued.
+An idle edge waits GATHER_MS for company and sends. Under load the next frame grows until the shard has answered the one before it
+(PACE_MS_MAX at the most): the shard sets the pace, so batches are as large as the load makes them and no larger. The order of a shard's
+commands is the order in which they were enqueued.
 
 On failure: commands wait (bounded by QUEUED_COMMANDS_MAX, then `enqueue_nowait` refuses); one whose asker has timed out meanwhile is
 never sent. The producer is idempotent and retries inside the client, so a frame is in the log once or, if it could not be sent, not at all.
@@ -10,6 +11,7 @@ never sent. The producer is idempotent and retries inside the client, so a frame
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -17,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from edge.command_frames import Command, encode_commands
-from edge.limits import GATHER_MS, QUEUED_COMMANDS_MAX
+from edge.limits import GATHER_MS, PACE_MS_MAX, QUEUED_COMMANDS_MAX
 from schemas.limits import FRAME_ROWS_MAX
 from topics.catalogue import ACCOUNT_COMMANDS
 from topics.partitioning import account_shard
@@ -58,16 +60,12 @@ class CommandProducer:
         self._on_failure = on_failure
         self._queues: list[deque[Command]] = [deque() for _ in range(shards)]
         self._wake = [asyncio.Event() for _ in range(shards)]
+        self._answered = [asyncio.Event() for _ in range(shards)]
         self._number = 0
         self._commands = 0
         self._failures = 0
         self._closing = False
         self._tasks = [asyncio.create_task(self._feed(shard), name=f"commands-{shard}") for shard in range(shards)]
-
-    @property
-    def shards(self) -> int:
-        """Partitions of account.commands."""
-        return len(self._queues)
 
     @property
     def tasks(self) -> list["asyncio.Task[None]"]:
@@ -86,6 +84,10 @@ class CommandProducer:
             raise QueueFull
         queue.append(command)
         self._wake[shard].set()
+
+    def answered(self, account: int) -> None:
+        """Hear that the shard of this account has answered a command of ours."""
+        self._answered[account_shard(account, len(self._queues))].set()
 
     async def close(self, timeout_s: float) -> None:
         """Refuse new commands, send what waits, stop; gives up after the timeout."""
@@ -109,7 +111,10 @@ class CommandProducer:
                 continue
             batch = [c for c in (queue.popleft() for _ in range(min(len(queue), FRAME_ROWS_MAX))) if not c.abandoned]
             if batch:
+                self._answered[shard].clear()
                 await self._send(shard, batch)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._answered[shard].wait(), PACE_MS_MAX / 1000)
 
     async def _send(self, shard: int, batch: list[Command]) -> None:
         number, self._number = self._number, self._number + 1

@@ -3,7 +3,12 @@
 from typing import Final
 
 GATHER_MS: Final = 1
-"""A command waits this long for company; while its shard's frame before it is on the way, the next one grows (about one round trip, 1-3 ms)."""
+"""A command waits this long for company when nothing is on the way to its shard."""
+
+PACE_MS_MAX: Final = 20
+"""A frame waits until its shard has answered the one before it, or so long. An idle shard answers within a few ms, so this costs little; a busy
+one sets the pace: frames grow to what it takes, and every hop behind it has fewer records to handle (a record costs Faust ~0.5-1 ms of processor
+time whatever is in it). Bounded, so that a shard that is away does not stop the log from taking orders."""
 
 QUEUED_COMMANDS_MAX: Final = 20_000
 """Commands of one shard that wait for Kafka: ten seconds at the goal of 2,000 requests/s, ~10 MB. Beyond it the edge answers 503 with Retry-After."""
@@ -41,6 +46,12 @@ ALERTS_PAGE_MAX: Final = 500
 SOCKET_QUEUE_MESSAGES_MAX: Final = 2_048
 """Messages that wait for one slow WebSocket: ~1 MB at 500 B each. The next one ends the connection with error 407."""
 
+FAREWELL_TIMEOUT_S: Final = 10.0
+"""A client that is being let go has so long to take what is queued for it, error 407 too; then the connection is cut."""
+
+SOCKET_CLOSE_TIMEOUT_S: Final = 2.0
+"""A client has so long to answer the close frame."""
+
 SOCKET_MESSAGE_BYTES_MAX: Final = 64 << 10
 """What a client may send in one WebSocket message."""
 
@@ -72,8 +83,22 @@ MARKET_DATA_REPLAY_MS: Final = 60 * 60_000
 """At start market.data is read from so long ago: rebuilds last prices, bars and the resume rings within seconds.
 A price level that has not changed for longer is not seen until it changes."""
 
+MARKET_DATA_FETCH_BYTES_MIN: Final = 64 << 10
+MARKET_DATA_FETCH_WAIT_MS_MAX: Final = 10
+"""The broker answers a fetch of market.data when it has so many bytes, or after so long: under load fewer and fuller fetches (each costs
+the edge and the broker the same whether it brings one record or fifty), and a price at most 10 ms later, which no eye sees."""
+
 LAG_READY_MAX: Final = 5_000
 """Records of market.data behind the log's end with which an edge still calls itself ready."""
+
+STORE_TIMEOUT_S: Final = 3.0
+"""MySQL has so long for one question, connecting included; then the answer is 503. A page of orders takes it a few ms."""
+
+CACHE_TIMEOUT_S: Final = 0.5
+"""Redis has so long; a cache that is slower than MySQL is none."""
+
+PING_TIMEOUT_S: Final = 1.0
+"""/readyz calls a store away that does not answer within this."""
 
 SHUTDOWN_GRACE_S: Final = 5.0
 """Open requests and the last frames have so long to finish."""

@@ -30,8 +30,8 @@ FRAME_NAMES: Final = (
 )  # fmt: skip
 RECORD_NAMES: Final = ("new_order_single", "order_cancel_request", "alert", "dead_letter")
 
-SMALL_FRAME_ROWS: Final = 64
-"""Up to so many rows plain bytes are quicker than numpy, whose calls cost more than they do: an idle exchange sends frames of one row."""
+FEW_ROWS: Final = 8
+"""Up to so many rows are handled without numpy, see _columns_of_few."""
 
 # What each reject of a record is called in dead letters and metrics.
 NOT_SINGLE_OBJECT = "NOT_SINGLE_OBJECT"
@@ -58,6 +58,8 @@ class FrameSchema:
     name: str
     dtype: np.dtype[np.void]
     text_columns: tuple[str, ...]
+    layout: tuple[tuple[str, int, int], ...]
+    """(column, offset in the row, bytes) of each number."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,10 @@ def _frame_schema(name: str) -> FrameSchema:
     columns = [(field["name"], field["dtype"]) for field in raw_schema(name)["fields"] if "dtype" in field]
     texts = tuple(column for column, dtype in columns if dtype == "S")
     # aligned, so that compiled code reads each field with one load
-    return FrameSchema(name, np.dtype([c for c in columns if c[1] != "S"], align=True), texts)
+    dtype = np.dtype([c for c in columns if c[1] != "S"], align=True)
+    fields = dtype.fields
+    assert fields is not None
+    return FrameSchema(name, dtype, texts, tuple((column, fields[column][1], fields[column][0].itemsize) for column in dtype.names or ()))
 
 
 FRAMES: Final[dict[str, FrameSchema]] = {name: _frame_schema(name) for name in FRAME_NAMES}
@@ -155,13 +160,7 @@ def encode_frame(name: str, header: Header, rows: Rows, cl_ord_id: Rows | None =
         "source": header.source, "source_offset": header.source_offset, "source_index": header.source_index, "first_seq": header.first_seq,
         "created_at": header.created_at, "reply_partition": header.reply_partition, "count": len(rows),
     }  # fmt: skip
-    for column in schema.dtype.names or ():
-        values = rows[column]
-        if len(rows) > SMALL_FRAME_ROWS:
-            record[column] = values.tobytes() if values.any() else b""
-        else:
-            data = values.tobytes()
-            record[column] = data if data.strip(b"\0") else b""
+    record |= _columns_of_few(schema, rows) if len(rows) <= FEW_ROWS else _columns_of_many(schema, rows)
     for column in schema.text_columns:
         record[column] = b"" if cl_ord_id is None else _pack_text(cl_ord_id)
     return encode_record(name, record)
@@ -180,22 +179,54 @@ def frame_of(name: str, record: dict[str, Any]) -> Frame:
     schema, count = FRAMES[name], record["count"]
     if count < 0 or count > len(record["kind"]):
         raise BadBytes(BAD_COLUMN, f"{name} says {count} rows, but its column kind has {len(record['kind'])} bytes")
-    rows = np.zeros(count, schema.dtype)
-    for column in schema.dtype.names or ():
-        data = record[column]
-        if not data:
-            continue
-        if len(data) != count * schema.dtype[column].itemsize:
-            raise BadBytes(BAD_COLUMN, f"{name}.{column} has {len(data)} bytes for {count} rows of {schema.dtype[column].itemsize}")
-        rows[column] = np.frombuffer(data, schema.dtype[column])
+    for column, _, size in schema.layout:
+        if (length := len(record[column])) not in (0, count * size):
+            raise BadBytes(BAD_COLUMN, f"{name}.{column} has {length} bytes for {count} rows of {size}")
+    rows = _rows_of_few(schema, record, count) if count <= FEW_ROWS else _rows_of_many(schema, record, count)
     text = _unpack_text(name, record["cl_ord_id"], count) if schema.text_columns else None
     header = Header(*(record[field] for field in HEADER_FIELDS[:-1]))
     return Frame(name, header, rows, text)
 
 
+# A frame of few rows is put together from slices of plain bytes: numpy's calls would cost more than all the rest of its way. An idle
+# exchange sends frames of one row, and those are the ones that somebody waits for.
+
+
+def _columns_of_few(schema: FrameSchema, rows: Rows) -> dict[str, bytes]:
+    raw, step = rows.tobytes(), schema.dtype.itemsize
+    starts = range(0, len(raw), step)
+    columns = {}
+    for column, offset, size in schema.layout:
+        data = b"".join([raw[start + offset : start + offset + size] for start in starts])
+        columns[column] = data if data.strip(b"\0") else b""
+    return columns
+
+
+def _columns_of_many(schema: FrameSchema, rows: Rows) -> dict[str, bytes]:
+    return {column: rows[column].tobytes() if rows[column].any() else b"" for column, _, _ in schema.layout}
+
+
+def _rows_of_few(schema: FrameSchema, record: dict[str, Any], count: int) -> Rows:
+    step = schema.dtype.itemsize
+    raw = bytearray(count * step)
+    for column, offset, size in schema.layout:
+        if data := record[column]:
+            for row in range(count):
+                raw[row * step + offset : row * step + offset + size] = data[row * size : (row + 1) * size]
+    return np.frombuffer(raw, schema.dtype)
+
+
+def _rows_of_many(schema: FrameSchema, record: dict[str, Any], count: int) -> Rows:
+    rows = np.zeros(count, schema.dtype)
+    for column, _, _ in schema.layout:
+        if data := record[column]:
+            rows[column] = np.frombuffer(data, schema.dtype[column])
+    return rows
+
+
 def _pack_text(values: Rows) -> bytes:
     """Zero-padded text, as narrow as its longest value; empty when every value is."""
-    if len(values) > SMALL_FRAME_ROWS:
+    if len(values) > FEW_ROWS:
         width = int(np.char.str_len(values).max())
         return values.astype(f"S{width}").tobytes() if width else b""
     texts: list[bytes] = values.tolist()

@@ -20,7 +20,7 @@ def _continue(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[
     while True:
         try:
             sent = yield waits_for
-        except BaseException as error:  # noqa: BLE001  whatever is thrown into us belongs to the coroutine
+        except BaseException as error:
             step: Callable[[], Any] = partial(coroutine.throw, error)
         else:
             step = partial(coroutine.send, sent)
@@ -40,7 +40,7 @@ class FastConsumer(Consumer):
     gulp_bytes = 1
     gulp_wait_ms = 500
 
-    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  the signature is Faust's
         """As Service.wait_first, but where the first coroutine ends without waiting, nothing is raced and None is returned.
 
         Faust's only caller that gets here with a coroutine first is the delivery of a record, and it ignores the result.

@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 
 from matchers.account_shard import AccountOutput, AccountShard
-from matchers.warm import warm
+from matchers.warm import warm_accounts
 from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, frame_of
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
@@ -33,7 +33,7 @@ class HoldFunds:
     def __init__(self, shard: int, instruments: InstrumentTable, account_shards: int, book_shards: int) -> None:
         self._shard, self._instruments = shard, instruments
         self._account_shards, self._book_shards = account_shards, book_shards
-        self._accounts = AccountShard(shard, instruments)
+        self._accounts = AccountShard(shard, instruments, account_shards)
 
     @property
     def log_time(self) -> int:
@@ -129,4 +129,4 @@ def run(settings: Settings) -> None:
         return HoldFunds(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name])
 
     assert edges >= 1
-    run_role(settings, Role("hold-funds", ACCOUNT_COMMANDS, "accounts", processor), prepare=warm)
+    run_role(settings, Role("hold-funds", ACCOUNT_COMMANDS, "accounts", processor), prepare=warm_accounts)

@@ -13,7 +13,7 @@ import numpy as np
 
 from matchers.book_shard import BookShard
 from matchers.settlement_reports import reports_of
-from matchers.warm import warm
+from matchers.warm import warm_books
 from schemas.codec import FRAMES, Frame, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable, load_instruments
@@ -96,4 +96,4 @@ def run(settings: Settings) -> None:
     def processor(shard: int) -> MatchOrders:
         return MatchOrders(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name])
 
-    run_role(settings, Role("match-orders", BOOK_COMMANDS, "books", processor, Tick(TIMER_SECONDS, timer_command)), prepare=warm)
+    run_role(settings, Role("match-orders", BOOK_COMMANDS, "books", processor, Tick(TIMER_SECONDS, timer_command)), prepare=warm_books)

@@ -23,6 +23,7 @@ from prometheus_client import Counter, Gauge
 from schemas.settings import Settings
 from streams.cluster import partition_counts
 from streams.faust_app import SnapshotTable, fail_fast, make_app, run_app, snapshot_table
+from streams.faust_consumer import FastConsumer
 from streams.health import HealthServer
 from streams.logging import configure_logging
 from streams.shard_runner import Output, Processor, Record, RunnerStats, ShardRunner
@@ -58,6 +59,7 @@ class Role:
     table: str
     make_processor: Callable[[int], Processor]
     tick: Tick | None = None
+    consumer: type[FastConsumer] = FastConsumer
 
 
 @dataclass
@@ -71,7 +73,7 @@ class Shard:
     snapshot_due: float = 0.0
     snapshot_task: asyncio.Task[None] | None = None
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
-    told: RunnerStats = RunnerStats(0, 0, 0, 0, 0, 0)  # what the metrics have heard
+    told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0))  # what the metrics have heard
 
 
 class ShardHost:
@@ -188,7 +190,7 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     """Run a role until it is told to stop. `prepare` (compiling, say) is done before the consumer group is joined."""
     configure_logging(settings.log_level, role.name)
     partitions = partition_counts(settings, role.source)[role.source.name]
-    app = make_app(settings, role.name)
+    app = make_app(settings, role.name, role.consumer)
     table = snapshot_table(app, role.table, partitions)
     host = ShardHost(app, settings, role, table)
     health = HealthServer(settings, role.name, host.not_ready, host.status)

@@ -11,12 +11,17 @@ import hashlib
 from schemas.codec import Frame, decode_frame
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
+from streams.faust_consumer import consumer_class
 from streams.hold_funds import require_source
 from streams.shard_host import Role, run_role
 from streams.shard_runner import Emitter, Record
 from streams.snapshots import Arrays
 from surveillance.trading_watch import TradingWatch
 from topics.catalogue import ALERTS, BOOK_COMMANDS, EXECUTIONS
+
+GULP_BYTES = 1 << 20
+GULP_WAIT_MS = 100
+"""An alert 100 ms later is as good, and reading in gulps leaves the processor to those who wait for an execution."""
 
 
 class WatchTrading:
@@ -64,4 +69,5 @@ class WatchTrading:
 def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
     instruments = load_instruments(settings.instruments_file)
-    run_role(settings, Role("watch-trading", EXECUTIONS, "surveillance", lambda shard: WatchTrading(shard, instruments)))
+    gulping = consumer_class(GULP_BYTES, GULP_WAIT_MS)
+    run_role(settings, Role("watch-trading", EXECUTIONS, "surveillance", lambda shard: WatchTrading(shard, instruments), consumer=gulping))

@@ -93,6 +93,7 @@ class Kafka:
             f"-Xmx{HEAP}",
             "-XX:+UseG1GC",
             "-XX:MaxGCPauseMillis=10",
+            "-XX:TieredStopAtLevel=1",
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             f"-Dlog4j2.configurationFile={place.data / 'log4j2.properties'}",
