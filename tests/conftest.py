@@ -17,7 +17,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     uses topics, tables and indices of its own names.
     """
     home = tmp_path_factory.mktemp("outcry")
-    # a port of our own, the same after a restart of the edge: 8080 may be somebody's
+    # two shards of each kind, so that trades cross them; a port of our own, the same after a restart of the edge: 8080 may be somebody's
     edge_port = choose(home, ["edge"])["edge"]
-    with LocalSet(Settings(home=home, edge_port=edge_port)).running() as settings:
+    with LocalSet(Settings(home=home, edge_port=edge_port, account_shards=2, book_shards=2)).running() as settings:
         yield settings
