@@ -62,6 +62,11 @@ def _watch(state: EdgeState) -> None:
     watch("sessions", "API keys in memory", lambda: len(state.sessions))
     watch("market_data_lag", "records of market.data not read yet", lambda: state.market_consumer.lag() if state.market_consumer else 0)
     watch("market_data_gaps", "sequence numbers of market.data that never came", lambda: state.market.gaps)
+    watch("bad_reply_frames", "frames of edge.replies that could not be read", lambda: state.replies.bad_frames if state.replies else 0)
+    watch(
+        "bad_market_data_frames", "frames of market.data that could not be read",
+        lambda: state.market_consumer.bad_frames if state.market_consumer else 0,
+    )  # fmt: skip
     watch("ready", "1 when /readyz says ready", lambda: float(not ops_api.missing(state)))
 
 

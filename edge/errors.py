@@ -108,6 +108,11 @@ def unavailable(message: str, retry_after_s: int = 1) -> ApiError:
     return ApiError(503, UNAVAILABLE, message, {"Retry-After": str(retry_after_s)})
 
 
+def history_away(what: str) -> ApiError:
+    """503 of something that only MySQL knows."""
+    return unavailable(f"{what} cannot be read at the moment (MySQL is not reachable)")
+
+
 def outcome_unknown() -> ApiError:
     """503 of an order whose decision did not come in time."""
     return unavailable(

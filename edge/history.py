@@ -8,14 +8,14 @@ from edge.account_view import Order
 
 @dataclass(frozen=True)
 class OrderFilter:
-    """Which orders of an account; times in ns, exclusive, 0 for none; instruments and side empty for all."""
+    """Which orders of an account; times exclusive. None is no bound; `instruments` empty is none of them."""
 
     limit: int
-    after_ns: int = 0
-    until_ns: int = 0
+    after_ns: int | None = None
+    until_ns: int | None = None
     ascending: bool = False
-    instruments: frozenset[int] = frozenset()
-    side: int = 0
+    instruments: frozenset[int] | None = None
+    side: int | None = None
     status: str = "closed"
     """"open", "closed" or "all"."""
 
@@ -23,21 +23,21 @@ class OrderFilter:
         """Whether the order is one of those (the limit aside)."""
         return not (
             (self.status != "all" and (self.status == "closed") != order.is_done)
-            or (self.after_ns and order.submitted_at <= self.after_ns)
-            or (self.until_ns and order.submitted_at >= self.until_ns)
-            or (self.instruments and order.instrument not in self.instruments)
-            or (self.side and order.side != self.side)
+            or (self.after_ns is not None and order.submitted_at <= self.after_ns)
+            or (self.until_ns is not None and order.submitted_at >= self.until_ns)
+            or (self.instruments is not None and order.instrument not in self.instruments)
+            or (self.side is not None and order.side != self.side)
         )
 
 
 @dataclass(frozen=True)
 class AlertFilter:
-    """Which alerts, newest first; empty and 0 for all."""
+    """Which alerts, newest first; None is no bound."""
 
     limit: int
-    pattern: str = ""
-    instrument: int = 0
-    account: int = 0
+    pattern: str | None = None
+    instrument: int | None = None
+    account: int | None = None
 
 
 class History(Protocol):
@@ -63,7 +63,7 @@ class Stores(Protocol):
     """The stores as a whole, for /readyz and the end of the process."""
 
     async def ping(self) -> dict[str, bool]:
-        """Whether each store answers, by its name."""
+        """Whether each store answers within PING_TIMEOUT_S, by its name."""
 
     async def close(self) -> None:
         """Let go of all connections."""

@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 
 from edge.command_frames import Command
 from edge.command_producer import CommandProducer
-from edge.limits import SHUTDOWN_GRACE_S
+from edge.limits import MARKET_DATA_FETCH_BYTES_MIN, MARKET_DATA_FETCH_WAIT_MS_MAX, SHUTDOWN_GRACE_S
 from edge.market_consumer import MarketConsumer
 from edge.reply_consumer import ReplyConsumer
 from edge.state import EdgeState
@@ -87,7 +87,8 @@ class KafkaLinks:
         replies = ReplyConsumer(
             self._consumer(), settings.edge_instance, state.accounts, state.metrics.replies.inc, state.metrics.update_delay.observe
         )
-        market = MarketConsumer(self._consumer(), market_partitions, state.market, state.hub.publish)
+        fuller = self._consumer(fetch_min_bytes=MARKET_DATA_FETCH_BYTES_MIN, fetch_max_wait_ms=MARKET_DATA_FETCH_WAIT_MS_MAX)
+        market = MarketConsumer(fuller, market_partitions, state.market, state.hub.publish)
         for consumer in self._consumers:
             await consumer.start()
         await replies.start()
@@ -102,11 +103,13 @@ class KafkaLinks:
         ]
         log.info("kafka_connected", account_shards=shards, market_partitions=len(market_partitions))
 
-    def _consumer(self) -> AIOKafkaConsumer:
+    def _consumer(self, *, fetch_min_bytes: int = 1, fetch_max_wait_ms: int = 500) -> AIOKafkaConsumer:
+        """Answered as soon as there is anything, unless told otherwise."""
         settings = self._state.settings
         consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_url, client_id=f"edge-{settings.edge_instance}", enable_auto_commit=False,
-            auto_offset_reset="none", fetch_max_wait_ms=500, fetch_max_bytes=4 * FRAME_BYTES_MAX, max_partition_fetch_bytes=FRAME_BYTES_MAX,
+            auto_offset_reset="none", fetch_min_bytes=fetch_min_bytes, fetch_max_wait_ms=fetch_max_wait_ms,
+            fetch_max_bytes=4 * FRAME_BYTES_MAX, max_partition_fetch_bytes=FRAME_BYTES_MAX,
         )  # fmt: skip
         self._consumers.append(consumer)
         return consumer

@@ -32,10 +32,10 @@ class MarketConsumer:
         self._view = view
         self._publish = publish
         self._sources = SourceFilter()
+        self._positions: dict[TopicPartition, int] = {}
         self._replay_until: dict[TopicPartition, int] = {}
         self.running = False
         self.bad_frames = 0
-        self.frames = 0
 
     @property
     def caught_up(self) -> bool:
@@ -46,8 +46,8 @@ class MarketConsumer:
         """Records behind the log's end, as far as the client knows."""
         behind = 0
         for partition in self._partitions:
-            state = self._consumer.highwater(partition)
-            behind += max(0, state - self._positions.get(partition, state)) if state is not None else 0
+            end = self._consumer.highwater(partition)
+            behind += max(0, end - self._positions.get(partition, end)) if end is not None else 0
         return behind
 
     @property
@@ -61,7 +61,6 @@ class MarketConsumer:
         since_ms = time.time_ns() // 1_000_000 - MARKET_DATA_REPLAY_MS
         found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, since_ms))
         ends = await self._consumer.end_offsets(self._partitions)
-        self._positions: dict[TopicPartition, int] = {}
         for partition in self._partitions:
             at = found.get(partition)
             start = at.offset if at is not None else ends[partition]
@@ -106,7 +105,6 @@ class MarketConsumer:
             self.bad_frames += 1
             log.warning("market_data_not_readable", offset=offset, reason=error.reason, detail=error.detail)
             return
-        self.frames += 1
         if not self._sources.is_new(frame.header):
             return
         messages = self._view.apply(map(MarketRow._make, frame.rows.tolist()))

@@ -26,7 +26,6 @@ class MarketHub:
         self.metrics = metrics
         self._groups: dict[tuple[str, Subscription], set[OutgoingSocket]] = {}
         self._encodings: dict[str, Encoding] = {one.name: one for one in (protocol.JSON, protocol.MSGPACK)}
-        self.connections = 0
 
     def publish(self, messages: list[Message]) -> None:
         """Send one frame's messages to whoever wants them."""

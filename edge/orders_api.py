@@ -11,7 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from edge.account_view import AccountView, Order, order_of_row
-from edge.errors import ApiError, bad_parameter, not_found, outcome_unknown, refusal, unprocessable
+from edge.errors import ApiError, bad_parameter, history_away, not_found, outcome_unknown, refusal, unavailable, unprocessable
 from edge.history import OrderFilter
 from edge.http import authenticate, json_response, read_body
 from edge.limits import ORDERS_PAGE_DEFAULT, ORDERS_PAGE_MAX
@@ -79,7 +79,7 @@ async def get_orders(request: web.Request) -> web.Response:
     wanted = parse_order_query(dict(request.query), state.instruments)
     view = await state.accounts.view(session.account)
     found = {order.order_id: order for order in view.orders() if wanted.admits(order)}
-    if wanted.status != "open" and (len(found) < wanted.limit or wanted.ascending or wanted.until_ns):
+    if wanted.status != "open" and (len(found) < wanted.limit or wanted.ascending or wanted.until_ns is not None):
         # asked only where memory may not hold the whole page; what memory knows is newer
         for order in await _older(state, session, wanted):
             known = view.find(order.order_id)
@@ -92,8 +92,8 @@ async def get_orders(request: web.Request) -> web.Response:
 async def _older(state: EdgeState, session: Session, wanted: OrderFilter) -> list[Order]:
     try:
         return await state.history.orders(session.account, wanted)
-    except ServiceUnavailable as error:
-        raise ApiError(503, 50310000, f"older orders cannot be read at the moment: {error}", {"Retry-After": "1"}) from None
+    except ServiceUnavailable:
+        raise history_away("older orders") from None
 
 
 def parse_order_query(query: dict[str, str], instruments: InstrumentTable) -> OrderFilter:
@@ -107,21 +107,21 @@ def parse_order_query(query: dict[str, str], instruments: InstrumentTable) -> Or
     limit = query.get("limit", str(ORDERS_PAGE_DEFAULT))
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= ORDERS_PAGE_MAX):
         raise bad_parameter(f"limit must be a number from 1 to {ORDERS_PAGE_MAX}")
-    times = {name: parse_time_ns(query[name]) if query.get(name) else 0 for name in ("after", "until")}
+    times = {name: parse_time_ns(query[name]) for name in ("after", "until") if query.get(name)}
     for name, value in times.items():
         if value is None:
             raise bad_parameter(f"{name} must be a date or an RFC 3339 time")
     side = query.get("side", "")
     if side and side not in SIDES:
         raise bad_parameter("side must be buy or sell")
-    symbols = [symbol for symbol in query.get("symbols", "").split(",") if symbol]
-    numbers = {one.number for symbol in symbols if (one := find_instrument(symbol, instruments)) is not None}
-    if symbols and not numbers:
-        numbers = {0}  # only names that do not exist: nothing matches
+    instruments_wanted: frozenset[int] | None = None
+    if query.get("symbols"):
+        # names that do not exist match nothing, so a list of only such names has no orders
+        found = (find_instrument(symbol, instruments) for symbol in query["symbols"].split(","))
+        instruments_wanted = frozenset(one.number for one in found if one is not None)
     return OrderFilter(
-        int(limit), times["after"] or 0, times["until"] or 0, direction == "asc", frozenset(numbers), SIDES[side] if side else 0,
-        status,
-    )  # fmt: skip
+        int(limit), times.get("after"), times.get("until"), direction == "asc", instruments_wanted, SIDES[side] if side else None, status
+    )
 
 
 async def get_order(request: web.Request) -> web.Response:
@@ -153,8 +153,8 @@ async def get_order_by_client_order_id(request: web.Request) -> web.Response:
 async def _read(asking: Any) -> Order | None:
     try:
         order: Order | None = await asking
-    except ServiceUnavailable as error:
-        raise ApiError(503, 50310000, f"older orders cannot be read at the moment: {error}", {"Retry-After": "1"}) from None
+    except ServiceUnavailable:
+        raise history_away("older orders") from None
     return order
 
 
@@ -183,7 +183,7 @@ async def _cancel(state: EdgeState, account: int, order_id: int, view: AccountVi
         answer = await state.accounts.decide(CommandKind.CANCEL, account, order_id=order_id)
     except TimeoutError:
         state.metrics.timeouts.inc()
-        return ApiError(503, 50310000, "no decision in time: the order may or may not be canceled; ask again", {"Retry-After": "1"})
+        return unavailable("no decision in time: the order may or may not be canceled; ask again")
     if answer.row.kind == AccountEventKind.CANCEL_PENDING:
         return None
     if answer.row.reason == Reason.TOO_LATE_TO_CANCEL:

@@ -1,6 +1,5 @@
 """What the handlers of one edge process share."""
 
-import time
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -37,7 +36,6 @@ class EdgeState:
     kafka_problem: str = "not connected yet"
     """Why Kafka cannot be used; empty when it can."""
     stopping: bool = False
-    started_at_ns: int = field(default_factory=time.time_ns)
 
 
 STATE = web.AppKey("state", EdgeState)

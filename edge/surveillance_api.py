@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 from yarl import URL
 
-from edge.errors import FORBIDDEN, NOT_AUTHORIZED, ApiError, bad_parameter, not_found, unavailable
+from edge.errors import FORBIDDEN, NOT_AUTHORIZED, ApiError, bad_parameter, history_away, not_found
 from edge.history import AlertFilter
 from edge.http import json_response
 from edge.limits import ALERTS_PAGE_MAX
@@ -30,6 +30,11 @@ def _cookie_of(key: str) -> str:
     return hashlib.sha256(b"outcry-admin-cookie:" + key.encode()).hexdigest()
 
 
+def _same(given: str, expected: str) -> bool:
+    """Without telling by its time how much was right; what a client sends need not be UTF-8."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
+
+
 def check_analyst(request: web.Request) -> None:
     """Raises ApiError unless the request may see alerts."""
     key = state_of(request).settings.admin_key
@@ -39,7 +44,7 @@ def check_analyst(request: web.Request) -> None:
         return
     given = request.headers.get("X-Admin-Key", "")
     cookie = request.cookies.get(COOKIE, "")
-    if not (hmac.compare_digest(given.encode(), key.encode()) or hmac.compare_digest(cookie.encode(), _cookie_of(key).encode())):
+    if not (_same(given, key) or _same(cookie, _cookie_of(key))):
         raise ApiError(401, NOT_AUTHORIZED, "surveillance needs the admin key: header X-Admin-Key, or open the page once with ?key=")
 
 
@@ -56,7 +61,7 @@ async def surveillance_page(request: web.Request) -> web.StreamResponse:
     """The analyst's page; ?key= becomes a cookie and leaves the address bar."""
     key = state_of(request).settings.admin_key
     given = request.query.get("key", "")
-    if key and given and hmac.compare_digest(given.encode(), key.encode()):
+    if key and _same(given, key):
         response = web.Response(status=303, headers={"Location": str(URL(request.path))})
         response.set_cookie(COOKIE, _cookie_of(key), httponly=True, samesite="Strict", path="/surveillance", secure=request.secure)
         return response
@@ -65,22 +70,26 @@ async def surveillance_page(request: web.Request) -> web.StreamResponse:
 
 
 async def get_alerts(request: web.Request) -> web.Response:
-    """Newest first; filters pattern, symbol, account; limit."""
+    """Newest first; filters pattern, symbol, account (an empty one is none); limit."""
     check_analyst(request)
     state = state_of(request)
     query = request.query
-    limit, account = _whole(query.get("limit", "100"), "limit"), _whole(query.get("account", "0"), "account")
+    limit = _whole(query.get("limit", "100"), "limit")
     if not 1 <= limit <= ALERTS_PAGE_MAX:
         raise bad_parameter(f"limit must be 1 to {ALERTS_PAGE_MAX}")
-    symbol = query.get("symbol", "")
+    symbol, account = query.get("symbol"), query.get("account")
     if symbol and symbol not in state.instruments.by_symbol:
         raise bad_parameter("symbol is not known")
-    number = state.instruments.by_symbol[symbol].number if symbol else 0
-    wanted = AlertFilter(limit, query.get("pattern", ""), number, account)
+    wanted = AlertFilter(
+        limit,
+        pattern=query.get("pattern") or None,
+        instrument=state.instruments.by_symbol[symbol].number if symbol else None,
+        account=_whole(account, "account") if account else None,
+    )
     try:
         alerts = await state.history.alerts(wanted)
     except ServiceUnavailable:
-        raise unavailable("alerts cannot be read at the moment (MySQL is not reachable)") from None
+        raise history_away("alerts") from None
     return json_response([alert_json(alert, state) for alert in alerts])
 
 
@@ -91,7 +100,7 @@ async def get_alert(request: web.Request) -> web.Response:
     try:
         alert = await state.history.alert(request.match_info["alert_id"])
     except ServiceUnavailable:
-        raise unavailable("alerts cannot be read at the moment (MySQL is not reachable)") from None
+        raise history_away("alerts") from None
     if alert is None:
         raise not_found("alert not found")
     return json_response(alert_json(alert, state))

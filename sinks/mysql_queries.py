@@ -221,6 +221,8 @@ async def list_alerts(
     pattern: str | None = None,
 ) -> list[StoredAlert]:
     """Alerts, newest first; `before`: detected earlier than that."""
+    if pattern is not None and not pattern.isascii():
+        return []  # the column is ASCII; comparing it with anything else is an error of the server's
     conditions: list[str] = ["TRUE"]
     args: list[Any] = []
     columns = (("detected_at <", before), ("account =", account), ("instrument =", instrument), ("pattern =", pattern))

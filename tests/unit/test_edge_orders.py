@@ -146,10 +146,12 @@ def test_an_order_query_becomes_a_filter() -> None:
     """Every parameter; unknown symbols alone match nothing."""
     query = {"status": "all", "limit": "10", "after": "1970-01-02", "direction": "asc", "symbols": "AAPL,NOPE", "side": "sell"}
     wanted = parse_order_query(query, INSTRUMENTS)
-    assert wanted == OrderFilter(10, 86_400 * 10**9, 0, ascending=True, instruments=frozenset({1}), side=2, status="all")
+    assert wanted == OrderFilter(10, 86_400 * 10**9, ascending=True, instruments=frozenset({1}), side=2, status="all")
     assert not wanted.admits(an_order(side=2))
     assert wanted.admits(an_order(side=2, submitted_at=86_400 * 10**9 + 1))
-    assert not parse_order_query({"symbols": "NOPE"}, INSTRUMENTS).admits(an_order())
+    assert parse_order_query({"symbols": ""}, INSTRUMENTS).admits(an_order())
+    for nothing in ({"symbols": "NOPE"}, {"symbols": ","}, {"until": "1970-01-01"}):
+        assert not parse_order_query({**nothing, "status": "all"}, INSTRUMENTS).admits(an_order(submitted_at=1))
 
 
 def test_account_and_position_are_marked_at_the_reference_before_the_first_trade() -> None:
