@@ -1,182 +1,35 @@
 """The edge as a process against a real Kafka, MariaDB and Valkey: orders, streams, market data, bad input, services that go away.
 
-Behind it stands a thin exchange: the reference shards themselves on one loop, instead of the Faust roles, so that these tests show the
-edge's own behaviour and can hold an answer back. The whole pipeline is tested in test_alpaca_py.py.
+Behind it stands the thin exchange of edge_session.py. The whole pipeline is tested in test_alpaca_py.py.
 """
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import Any
 
 import aiohttp
 import msgpack
-import numpy as np
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from edge_session import SHARDS, WAIT_S, Edge, Gate, ThinExchange, an_order, call, wait_for
 
-from matchers.market_data import MarketData
-from matchers.reference_account_shard import AccountShard
-from matchers.reference_book_shard import BookShard
-from matchers.settlement_reports import reports_of
-from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
-from schemas.enums import BookCommandKind, CommandKind, Phase
+from schemas.enums import Phase
+from schemas.ids import order_uuid
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
+from sinks import Input
 from sinks.mysql_pool import MySql
 from sinks.mysql_queries import insert_api_keys
 from sinks.mysql_schema import apply_schema
+from sinks.mysql_sink import MySqlSink
 from streams.services.local_set import LocalSet
 from streams.topics_admin import create_topics
-from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA
-from topics.partitioning import account_shard, split_by
 
 pytestmark = pytest.mark.integration
 
-SHARDS = 2
 CASH = 1_000_000 * 10_000
-WAIT_S = 20.0
-
-
-class ThinExchange:
-    """Account shards, book shards and public prices on one loop: reads account.commands, writes edge.replies and market.data."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.instruments = load_instruments(settings.instruments_file)
-        self.accounts = [AccountShard(number, self.instruments, SHARDS) for number in range(SHARDS)]
-        self.books = [BookShard(number, self.instruments, SHARDS) for number in range(SHARDS)]
-        self.prices = [MarketData(len(self.instruments.rules)) for _ in range(SHARDS)]
-        self.answering = asyncio.Event()
-        self.answering.set()
-        self.frames = 0
-        self._made: defaultdict[str, int] = defaultdict(int)
-        self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_url, enable_auto_commit=False, auto_offset_reset="earliest")
-        self.producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_url, acks="all", linger_ms=0)
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        self._consumer.assign([TopicPartition(ACCOUNT_COMMANDS.name, number) for number in range(SHARDS)])
-        await self._consumer.start()
-        await self.producer.start()
-        try:
-            while True:
-                batches = await self._consumer.getmany(timeout_ms=500)
-                await self.answering.wait()
-                for partition, records in batches.items():
-                    for record in records:
-                        self.frames += 1
-                        frame = decode_frame(record.value, "order_command_frame")
-                        await self._after(partition.partition, self.accounts[partition.partition].apply_commands(
-                            frame.rows, frame.cl_ord_id, frame.header.reply_partition))  # fmt: skip
-        finally:
-            await self._consumer.stop()
-            await self.producer.stop()
-
-    def open_account(self, account: int, cash: int, shares: dict[int, int]) -> None:
-        """Before the exchange runs."""
-        rows = np.zeros(1 + len(shares), FRAMES["order_command_frame"].dtype)
-        rows["kind"], rows["account"], rows["cash"][0] = CommandKind.ACCOUNT_UPDATE, account, cash
-        for row, (instrument, lots) in zip(rows[1:], shares.items(), strict=True):
-            row["instrument"], row["order_qty"] = instrument, lots
-        self.accounts[account_shard(account, SHARDS)].apply_commands(rows, np.zeros(len(rows), "S1"), -1)
-
-    async def change_phase(self, phase: Phase) -> None:
-        """Of every instrument."""
-        rows = np.zeros(1, FRAMES["book_command_frame"].dtype)
-        rows["kind"], rows["phase"], rows["transact_time"] = BookCommandKind.TRADING_SESSION_CHANGE, phase, time.time_ns()
-        for number in range(SHARDS):
-            await self._match(number, rows)
-
-    async def _after(self, shard: int, output: Any) -> None:
-        await self._reply(shard, output)
-        for number, chosen in split_by(output.book_commands["instrument"], SHARDS):
-            await self._match(number, output.book_commands[chosen])
-
-    async def _reply(self, shard: int, output: Any) -> None:
-        mine = (output.reply_mask & np.uint64(1)) != 0
-        if mine.any():
-            await self._emit(EDGE_REPLIES.name, 0, "account_event_frame", output.replies[mine], f"account.commands/{shard}",
-                             self.accounts[shard].log_time, output.reply_cl_ord_id[mine])  # fmt: skip
-
-    async def _match(self, number: int, commands: Rows) -> None:
-        executions = self.books[number].apply(commands).executions
-        prices = self.prices[number].apply(executions)
-        if len(prices):
-            await self._emit(MARKET_DATA.name, number, "market_data_frame", prices, f"executions/{number}", self.prices[number].log_time)
-        reports = reports_of(executions)
-        for shard, chosen in split_by(reports["account"], SHARDS):
-            await self._after(shard, self.accounts[shard].apply_reports(reports[chosen]))
-
-    async def _emit(self, topic: str, partition: int, schema: str, rows: Rows, source: str, at: int, text: Rows | None = None) -> None:
-        self._made[source] += 1
-        data = encode_frame(schema, Header(source, self._made[source], 0, 0, at, -1), rows, text)
-        await self.producer.send_and_wait(topic, data, partition=partition)
-
-
-class Edge:
-    """The process under test."""
-
-    def __init__(self, settings: Settings, **environment: str) -> None:
-        values = {
-            "OUTCRY_HOME": str(settings.home), "OUTCRY_KAFKA_URL": settings.kafka_url, "OUTCRY_MYSQL_URL": settings.mysql_url,
-            "OUTCRY_REDIS_URL": settings.redis_url, "OUTCRY_EDGE_PORT": "0", "OUTCRY_EDGE_DECISION_TIMEOUT_MS": "2000",
-        }  # fmt: skip
-        own = {name: value for name, value in os.environ.items() if not name.startswith("OUTCRY_")}
-        self.ready_file = settings.run_dir / "edge.json"
-        self.ready_file.unlink(missing_ok=True)
-        self.log = settings.home / "edge-under-test.log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "streams", "worker", "edge"], env={**own, **values, **environment}, stderr=log, stdout=log
-            )
-        self.url = ""
-
-    async def wait_until_ready(self) -> None:
-        """Answers /readyz with 200."""
-        await wait_for(lambda: self.ready_file.exists() or self.process.poll() is not None, "the edge announces itself")
-        assert self.process.poll() is None, self.log.read_text()[-4_000:]
-        self.url = f"http://127.0.0.1:{json.loads(self.ready_file.read_text())['port']}"
-        async with aiohttp.ClientSession() as http:
-
-            async def is_ready() -> bool:
-                async with http.get(self.url + "/readyz") as response:
-                    return response.status == 200
-
-            await wait_for(is_ready, "the edge is ready")
-
-    def stop(self) -> int:
-        """TERM; the exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
-
-
-async def wait_for(condition: Any, what: str, timeout_s: float = WAIT_S) -> None:
-    """Until the condition (a function, perhaps async) holds."""
-    deadline = time.monotonic() + timeout_s
-    while True:
-        value = condition()
-        if await value if asyncio.iscoroutine(value) else value:
-            return
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
-        await asyncio.sleep(0.02)
-
-
-def key_of(account: int) -> dict[str, str]:
-    """Headers of an account's key."""
-    return {"APCA-API-KEY-ID": f"KEY{account}", "APCA-API-SECRET-KEY": f"secret-{account}"}
-
-
 ACCOUNTS = range(1, 41)
 
 
@@ -192,8 +45,6 @@ def own_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]
 @pytest.fixture(scope="module")
 async def thin(own_services: Settings) -> AsyncIterator[ThinExchange]:
     """The exchange behind the edge, open, with accounts that have money and shares, and their API keys."""
-    from hashlib import sha256
-
     db = await MySql.connect(own_services.mysql_url)
     await apply_schema(db)
     await insert_api_keys(db, [(f"KEY{n}", sha256(f"secret-{n}".encode()).hexdigest(), n) for n in (*ACCOUNTS, 99)])
@@ -209,31 +60,29 @@ async def thin(own_services: Settings) -> AsyncIterator[ThinExchange]:
     await asyncio.gather(running, return_exceptions=True)
 
 
+Gates = dict[str, Gate]
+
+
 @pytest.fixture(scope="module")
-async def edge(own_services: Settings, thin: ThinExchange) -> AsyncIterator[Edge]:
-    """The edge, ready."""
-    process = Edge(own_services)
+async def gates(own_services: Settings) -> AsyncIterator[Gates]:
+    """The ways from the edge to its stores, open."""
+    made = {"mysql": Gate(own_services.mysql_url), "redis": Gate(own_services.redis_url)}
+    for gate in made.values():
+        await gate.open()
+    yield made
+    for gate in made.values():
+        await gate.shut()
+
+
+@pytest.fixture(scope="module")
+async def edge(own_services: Settings, thin: ThinExchange, gates: Gates) -> AsyncIterator[Edge]:
+    """The edge, ready; its stores are behind gates."""
+    process = Edge(own_services, OUTCRY_MYSQL_URL=gates["mysql"].url, OUTCRY_REDIS_URL=gates["redis"].url)
     try:
         await process.wait_until_ready()
         yield process
     finally:
         process.stop()
-
-
-async def call(edge: Edge, account: int, method: str, path: str, body: Any = None, data: bytes | None = None) -> tuple[int, Any, Any]:
-    """(status, decoded body, headers) of one request."""
-    async with (
-        aiohttp.ClientSession(headers=key_of(account)) as http,
-        http.request(method, edge.url + path, json=body, data=data) as response,
-    ):
-        text = await response.read()
-        return response.status, json.loads(text) if text else None, response.headers
-
-
-def an_order(**changes: Any) -> dict[str, Any]:
-    """A limit order that rests far from everything."""
-    order = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "limit", "time_in_force": "gtc", "limit_price": "1.00"}
-    return {name: value for name, value in {**order, **changes}.items() if value is not None}
 
 
 async def test_an_order_is_answered_when_the_shard_has_it_and_can_be_read_listed_and_canceled(edge: Edge) -> None:
@@ -470,7 +319,7 @@ async def test_cancel_all_answers_207_with_a_status_for_each(edge: Edge) -> None
     assert sorted((one["id"], one["status"]) for one in results) == sorted((order_id, 200) for order_id in placed)
 
     async def none_open() -> bool:
-        return (await call(edge, 10, "GET", "/v2/orders"))[1] == []
+        return bool((await call(edge, 10, "GET", "/v2/orders"))[1] == [])
 
     await wait_for(none_open, "all orders are canceled")
     closed = (await call(edge, 10, "GET", "/v2/orders?status=closed&direction=asc"))[1]
@@ -515,3 +364,127 @@ async def test_a_restarted_edge_knows_open_orders_and_prices_again(own_services:
             assert (await response.json())["phase"] == "continuous"
     finally:
         second.stop()
+
+
+# ---- alerts
+
+
+def an_alert(number: int, pattern: str, instrument: int, account: int) -> dict[str, Any]:
+    """A record of alert.avsc, detected `number` seconds after another."""
+    at = 1_800_000_000_000_000_000 + number * 1_000_000_000
+    layer = {
+        "role": "LAYER",
+        "order_id": 40 + number,
+        "side": "SELL",
+        "price": 18_005,
+        "qty": 30,
+        "traded_qty": 0,
+        "placed_at": at - 9,
+        "ended_at": 0,
+    }
+    trade = {**layer, "role": "EXECUTION", "order_id": 41 + number, "side": "BUY", "traded_qty": 30, "ended_at": at}
+    return {
+        "alert_id": f"alert-{number}", "pattern": pattern, "instrument": instrument, "symbol": "", "account": account, "side": "SELL",
+        "score": 0.5 + number / 100, "explanation": f"it's \"{number}\" – see there", "window_start": at - 9, "window_end": at,
+        "detected_at": at, "source": f"executions/0@{number}", "evidence": [layer, trade],
+    }  # fmt: skip
+
+
+async def test_alerts_are_listed_newest_first_filtered_and_read_one_by_one(own_services: Settings, edge: Edge) -> None:
+    """Rows as the sink stores them; filters combine; limit counts what has passed them."""
+    rows = [("LAYERING", 1, 3), ("LAYERING", 2, 3), ("SPOOFING", 1, 3), ("LAYERING", 1, 4), ("SPOOFING", 2, 5)]
+    sink = await MySqlSink.connect(own_services.mysql_url, load_instruments(None))
+    await sink.write_batch([Input("alerts", 0, n, an_alert(n, *row)) for n, row in enumerate(rows)])
+    await sink.close()
+
+    async def ids(query: str) -> list[int]:
+        status, body, _ = await call(edge, 1, "GET", f"/surveillance/alerts?{query}")
+        assert status == 200, body
+        return [int(one["alert_id"].removeprefix("alert-")) for one in body]
+
+    cases = {
+        "": [4, 3, 2, 1, 0], "limit=2": [4, 3], "pattern=LAYERING": [3, 1, 0], "symbol=AAPL": [3, 2, 0], "account=3": [2, 1, 0],
+        "pattern=LAYERING&symbol=AAPL&account=3": [0], "pattern=LAYERING&limit=1": [3], "account=77": [], "pattern=layering": [],
+        "pattern=%C3%A9": [], "pattern=&symbol=&account=": [4, 3, 2, 1, 0],
+    }  # fmt: skip
+    assert {query: await ids(query) for query in cases} == cases
+    listed = (await call(edge, 1, "GET", "/surveillance/alerts?limit=1&account=4"))[1]
+    status, alert, _ = await call(edge, 1, "GET", "/surveillance/alerts/alert-3")
+    assert (status, [alert]) == (200, listed)
+    assert (alert["symbol"], alert["side"], alert["score"], alert["explanation"]) == ("AAPL", "sell", 0.53, 'it\'s "3" – see there')
+    assert alert["detected_at"] == "2027-01-15T08:00:03.000000000Z"
+    layer, trade = alert["evidence"]
+    assert (layer["order_id"], layer["price"], layer["qty"], layer["ended_at"]) == (order_uuid(43), "180.05", "30", None)
+    assert (trade["role"], trade["traded_qty"], trade["ended_at"]) == ("EXECUTION", "30", alert["detected_at"])
+    for unknown in ("alert-99", "%C3%A9", "'%20OR%20''='"):
+        status, body, _ = await call(edge, 1, "GET", f"/surveillance/alerts/{unknown}")
+        assert (status, body["code"]) == (404, 40410000), unknown
+
+
+# ---- stores that go away
+
+
+@asynccontextmanager
+async def away(gates: Gates, how: str, *names: str) -> AsyncIterator[None]:
+    """These stores are shut ("shut") or hang ("silence") within the block."""
+    try:
+        for name in names:
+            await getattr(gates[name], how)()
+        yield
+    finally:
+        for name in names:
+            await gates[name].open()
+
+
+async def degraded(edge: Edge) -> tuple[int, list[str]]:
+    """What /readyz says."""
+    status, body, _ = await call(edge, 1, "GET", "/readyz")
+    return status, body["degraded"]
+
+
+@pytest.mark.parametrize(("how", "account"), [("shut", 12), ("silence", 13)])
+async def test_orders_go_on_while_mysql_and_redis_are_away(edge: Edge, gates: Gates, how: str, account: int) -> None:
+    """Who is known trades on and is answered by the shard; what only MySQL knows is 503 that says so, soon; all comes back by itself."""
+    await call(edge, account, "GET", "/v2/account")
+    async with away(gates, how, "mysql", "redis"):
+        status, order, _ = await call(edge, account, "POST", "/v2/orders", an_order(client_order_id="meanwhile"))
+        assert (status, order["status"]) == (200, "new")
+        assert (await call(edge, account, "GET", "/v2/orders"))[1] == [order]
+        too_dear = await call(edge, account, "POST", "/v2/orders", an_order(qty="90000", limit_price="100.00"))
+        assert too_dear[1]["reject_reason"] == "INSUFFICIENT_BUYING_POWER"
+        assert (await call(edge, account, "DELETE", f"/v2/orders/{order['id']}"))[0] == 204
+
+        async def is_canceled() -> bool:
+            return bool((await call(edge, account, "GET", f"/v2/orders/{order['id']}"))[1]["status"] == "canceled")
+
+        await wait_for(is_canceled, "the order is canceled")
+        assert await degraded(edge) == (200, ["mysql", "redis"]), "ready, but less than whole"
+        asked = {
+            "/v2/orders?status=closed": (account, "older orders cannot be read"),
+            f"/v2/orders/{order_uuid(987_654)}": (account, "older orders cannot be read"),
+            "/v2/orders:by_client_order_id?client_order_id=unheard": (account, "older orders cannot be read"),
+            "/v2/positions": (account + 10, "API keys cannot be looked up"),
+            "/surveillance/alerts": (account, "alerts cannot be read"),
+            "/surveillance/alerts/alert-1": (account, "alerts cannot be read"),
+        }
+        async with asyncio.timeout(WAIT_S / 2):
+            answers = await asyncio.gather(*(call(edge, who, "GET", path) for path, (who, _) in asked.items()))
+        for (path, (_, text)), (status, body, headers) in zip(asked.items(), answers, strict=True):
+            assert (status, body["code"], headers["Retry-After"]) == (503, 50310000, "1"), (path, body)
+            assert body["message"] == f"{text} at the moment (MySQL is not reachable)"
+
+    async def is_whole() -> bool:
+        return await degraded(edge) == (200, [])
+
+    await wait_for(is_whole, "both stores are back")
+    closed = (await call(edge, account, "GET", "/v2/orders?status=closed"))[1]
+    assert [one["client_order_id"] for one in closed] == ["meanwhile"]
+    assert (await call(edge, account + 10, "GET", "/v2/positions"))[0] == 200
+
+
+@pytest.mark.parametrize(("how", "account"), [("shut", 14), ("silence", 15)])
+async def test_without_redis_a_new_key_only_takes_the_longer_way(edge: Edge, gates: Gates, how: str, account: int) -> None:
+    """The cache is no part of the truth: MySQL answers."""
+    async with away(gates, how, "redis"):
+        assert (await call(edge, account, "POST", "/v2/orders", an_order(client_order_id="uncached")))[0] == 200
+        assert await degraded(edge) == (200, ["redis"])
