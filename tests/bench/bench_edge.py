@@ -1,17 +1,22 @@
 """Requests a second and latency of a running edge, open loop: latency counts from the scheduled time, whatever the edge does.
 
-    python tests/bench/bench_edge.py --url http://127.0.0.1:8080 --keys keys.json --rate 200 --rate 2000 --seconds 10
+    python tests/bench/bench_edge.py                               # a set of its own: Kafka, MySQL, Redis, and the roles that an order needs
+    python tests/bench/bench_edge.py --home var/demo               # the set that runs there; accounts are opened for it
+    python tests/bench/bench_edge.py --url http://127.0.0.1:8080 --keys keys.json --rate 200 --rate 2000
 
 `keys.json` is what `outcry accounts open --keys-file` writes; the accounts need cash and shares of the symbols, the session must be open.
-Half of the orders sell, half buy, all at one price of their symbol, so nearly every one trades. One JSON line a rate: POST latency, and
+The generator shares the machine with the exchange, and a run this short is for comparing. Half of the orders sell, half buy, all at one price of their symbol, so nearly every one trades. One JSON line a rate: POST latency, and
 order to execution (from the scheduled time of the later order of a trade to the `fill` on its account's /stream socket).
 """
 
 import asyncio
 import json
+import os
 import random
+import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +26,18 @@ import aiohttp
 import click
 import psutil
 import uvloop
+from running_set import running_set
+
+from schemas.enums import Phase
+from schemas.instruments import load_instruments
+from schemas.settings import Settings
+from schemas.units import MINOR_PER_UNIT
+from streams.operate import Opening, change_session, make_api_keys, open_accounts, store_api_keys
 
 GRACE_S = 5.0
+SERVICES = ("kafka", "mariadb", "valkey")
+ROLES = ("hold-funds", "match-orders", "publish-market-data", "edge")
+"""What stands between an order and its execution, and the prices that the edge reads beside it; the other sinks would only take its processor."""
 
 
 @dataclass
@@ -95,6 +110,7 @@ class Load:
             "bench": "edge", "edge_cpu_us_per_order": cpu_us, "orders_per_s_offered": rate, "orders": total, "orders_per_s": round(total / posting_s, 1),
             "statuses": run.statuses, "post_ms": percentiles(run.answered_ms), "trades": len(run.executed_ms),
             "order_to_execution_ms": percentiles(run.executed_ms), "trade_updates": run.updates,
+            "load_average": round(os.getloadavg()[0], 1),
         }  # fmt: skip
 
     def _cpu_s(self) -> float:
@@ -156,16 +172,24 @@ def percentiles(values_ms: list[float]) -> dict[str, float]:
     return {name: round(ordered[min(len(ordered) - 1, int(len(ordered) * place))], 2) for name, place in places.items()}
 
 
-async def measure(
-    url: str, keys: list[dict[str, Any]], symbols: dict[str, str], rates: Sequence[int], seconds: float, seed: int, pid: int
-) -> None:
+@dataclass(frozen=True)
+class Target:
+    """The edge to measure: its address, keys of funded accounts, its process (0: not known)."""
+
+    url: str
+    keys: list[dict[str, Any]]
+    pid: int
+
+
+async def measure(target: Target, symbols: dict[str, str], rates: Sequence[int], seconds: float, seed: int) -> None:
     """Listen on every account, then one rate after the other; prints the JSON lines."""
-    load = Load(url, keys, symbols, seed, pid)
+    keys = target.keys
+    load = Load(target.url, keys, symbols, seed, target.pid)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         events = [asyncio.Event() for _ in keys]
         sockets = [asyncio.create_task(load.listen(http, key, event)) for key, event in zip(keys, events, strict=True)]
         await asyncio.wait_for(asyncio.gather(*(event.wait() for event in events)), 60)
-        await load.at_rate(50, 1)  # connections, caches
+        await load.at_rate(200, 2)  # connections, caches, compiled code
         for rate in rates:
             print(json.dumps({**await load.at_rate(rate, seconds), "seed": seed, "accounts": len(keys)}), flush=True)
         for socket in sockets:
@@ -173,26 +197,51 @@ async def measure(
         await asyncio.gather(*sockets, return_exceptions=True)
 
 
+@contextmanager
+def own_target(home: Path | None, accounts: int) -> Iterator[Target]:
+    """The edge of a set that runs in `home` or is started here, its session open, with new accounts that have cash and shares of everything."""
+    with running_set(home, ROLES, SERVICES) as settings:
+        first = 1_000_000 + secrets.randbelow(1_000_000_000)
+        lots = {one.number: 1_000_000 for one in load_instruments(settings.instruments_file)}
+        open_accounts(settings, [Opening(first + n, 1_000_000_000 * MINOR_PER_UNIT, lots) for n in range(accounts)])
+        keys = make_api_keys(range(first, first + accounts))
+        store_api_keys(settings, keys)
+        change_session(settings, Phase.CONTINUOUS)
+        yield Target(settings.edge_url, [{"key_id": key.key_id, "secret": key.secret} for key in keys], edge_pid(settings))
+
+
+def edge_pid(settings: Settings) -> int:
+    """As the edge has announced it."""
+    pid: int = json.loads((settings.run_dir / "edge.json").read_text())["pid"]
+    return pid
+
+
 @click.command()
-@click.option("--url", required=True, help="Address of the edge, http://host:port.")
-@click.option(
-    "--keys", "keys_file", required=True, type=click.Path(exists=True, path_type=Path), help="File of `outcry accounts open --keys-file`."
-)
+@click.option("--home", type=click.Path(path_type=Path), help="Measure the set that runs there; without it (and --url) one is started.")
+@click.option("--url", help="Measure the edge at http://host:port, with --keys.")
+@click.option("--keys", "keys_file", type=click.Path(exists=True, path_type=Path), help="File of `outcry accounts open --keys-file`.")
 @click.option("--rate", "rates", type=int, multiple=True, default=(200, 2_000), show_default=True, help="Orders a second; may be repeated.")
-@click.option("--seconds", type=float, default=10.0, show_default=True, help="Length of each measurement.")
-@click.option("--accounts", "accounts_max", type=int, default=20, show_default=True, help="Use so many of the accounts.")
+@click.option("--seconds", type=float, default=8.0, show_default=True, help="Length of each measurement.")
+@click.option("--accounts", type=int, default=20, show_default=True, help="Use so many accounts.")
 @click.option(
     "--symbol", "symbols", multiple=True, default=("AAPL=180.00", "MSFT=410.00", "NVDA=120.00"), show_default=True, metavar="SYMBOL=PRICE"
 )
 @click.option("--seed", type=int, default=1, show_default=True)
-@click.option("--pid", "pid", type=int, default=0, help="Process of the edge: report its CPU time an order too.")
+@click.option("--pid", type=int, default=0, help="Process of the edge at --url: report its CPU time an order too.")
 def main(
-    url: str, keys_file: Path, rates: tuple[int, ...], seconds: float, accounts_max: int, symbols: tuple[str, ...], seed: int, pid: int
-) -> None:
-    """Measure a running edge."""
-    keys = json.loads(keys_file.read_text())
-    keys = (keys["keys"] if isinstance(keys, dict) else keys)[:accounts_max]
-    uvloop.run(measure(url, keys, dict(one.split("=") for one in symbols), rates, seconds, seed, pid))
+    home: Path | None, url: str | None, keys_file: Path | None, rates: tuple[int, ...], seconds: float, accounts: int,
+    symbols: tuple[str, ...], seed: int, pid: int,
+) -> None:  # fmt: skip
+    """Requests a second and latency of an edge, open loop."""
+    if (url is None) != (keys_file is None) or (url and home):
+        raise click.UsageError("give --url together with --keys, or --home, or neither")
+    prices = dict(one.split("=") for one in symbols)
+    if url and keys_file:
+        keys = json.loads(keys_file.read_text())[:accounts]
+        uvloop.run(measure(Target(url, keys, pid), prices, rates, seconds, seed))
+        return
+    with own_target(home, accounts) as target:
+        uvloop.run(measure(target, prices, rates, seconds, seed))
 
 
 if __name__ == "__main__":
