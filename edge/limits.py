@@ -86,7 +86,8 @@ A price level that has not changed for longer is not seen until it changes."""
 MARKET_DATA_FETCH_BYTES_MIN: Final = 64 << 10
 MARKET_DATA_FETCH_WAIT_MS_MAX: Final = 10
 """The broker answers a fetch of market.data when it has so many bytes, or after so long: under load fewer and fuller fetches (each costs
-the edge and the broker the same whether it brings one record or fifty), and a price at most 10 ms later, which no eye sees."""
+the edge and the broker the same whether it brings one record or fifty), and a price at most 10 ms later, which no eye sees. The price of
+it is 100 fetches/s of a silent market: 5 % of a core here, 7 % in the broker."""
 
 LAG_READY_MAX: Final = 5_000
 """Records of market.data behind the log's end with which an edge still calls itself ready."""

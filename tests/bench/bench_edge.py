@@ -221,7 +221,7 @@ def edge_pid(settings: Settings) -> int:
 @click.option("--url", help="Measure the edge at http://host:port, with --keys.")
 @click.option("--keys", "keys_file", type=click.Path(exists=True, path_type=Path), help="File of `outcry accounts open --keys-file`.")
 @click.option("--rate", "rates", type=int, multiple=True, default=(200, 2_000), show_default=True, help="Orders a second; may be repeated.")
-@click.option("--seconds", type=float, default=8.0, show_default=True, help="Length of each measurement.")
+@click.option("--seconds", type=float, default=6.0, show_default=True, help="Length of each measurement.")
 @click.option("--accounts", type=int, default=20, show_default=True, help="Use so many accounts.")
 @click.option(
     "--symbol", "symbols", multiple=True, default=("AAPL=180.00", "MSFT=410.00", "NVDA=120.00"), show_default=True, metavar="SYMBOL=PRICE"
