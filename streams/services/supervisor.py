@@ -26,12 +26,13 @@ from streams.services.elasticsearch import Elasticsearch
 from streams.services.kafka import Kafka
 from streams.services.mariadb import MariaDB
 from streams.services.ports import choose
-from streams.services.recipe import STORE_NICENESS, Command, Place, Recipe, service_place, write_atomically
+from streams.services.recipe import STORE_NICENESS, Command, dying_with_parent, Place, Recipe, service_place, write_atomically
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, take_supervisor_lock, write_status
 from streams.services.topics_step import TopicsStep, create_topics
 from streams.services.valkey import Valkey
 
 ROLE_STOP_TIMEOUT_S = 10.0
+COMPILED_ROLES = {"hold-funds", "match-orders"}
 ROLE_NICENESS = {
     "persist-mysql": STORE_NICENESS,
     "persist-redis": STORE_NICENESS,
@@ -62,17 +63,19 @@ def outcry_command(*arguments: str) -> list[str]:
 
 
 class Supervisor:
-    """Brings what runs to what is wanted. role_command: the program of a role; topics_work: see TopicsStep."""
+    """Brings what runs to what is wanted. role_command: the program of a role; topics_work: see TopicsStep; warm_command: compiles kernels."""
 
     def __init__(
         self,
         settings: Settings,
         role_command: Callable[[str], list[str]] = lambda role: outcry_command("worker", role),
         topics_work: Callable[[str], Awaitable[None]] | None = None,
+        warm_command: list[str] | None = None,
     ) -> None:
         """settings.home must be absolute: children run with the same environment."""
         self._settings = settings
         self._role_command = role_command
+        self._warm_command = warm_command
         self._topics_work = topics_work or partial(create_topics, settings, outcry_command("topics", "create"))
         self._wanted = Wanted(services=())
         self._children: dict[str, Child] = {}
@@ -83,6 +86,7 @@ class Supervisor:
         self._write_pending = False
         self._stop = asyncio.Event()
         self._topics: TopicsStep | None = None
+        self._kernels: asyncio.Task[None] | None = None
 
     # -- what the process does
 
@@ -166,9 +170,25 @@ class Supervisor:
         if self._wanted.roles and self._topics is None:
             self._topics = TopicsStep(self._settings.log_dir / "topics.log", self._topics_work, self._status_changed)
             self._spawn_task(self._topics.run(self._services_ready, lambda: self._urls.get("kafka_url", "")))
+        if self._kernels is None and self._warm_command and COMPILED_ROLES & set(self._wanted.roles):
+            self._kernels = asyncio.create_task(self._compile_kernels(self._warm_command))
         for role in self._wanted.roles:
             if role not in self._children:
                 self._start_role(role)
+
+    async def _compile_kernels(self, argv: list[str]) -> None:
+        """Compile while packages are fetched and services start; a role whose kernels are missing all the same compiles them itself."""
+        self._settings.log_dir.mkdir(parents=True, exist_ok=True)
+        with (self._settings.log_dir / "warm.log").open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *dying_with_parent(argv), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        try:
+            log.info("kernels.compiled", exit_code=await process.wait())
+        except asyncio.CancelledError:
+            process.kill()
+            await process.wait()
+            raise
 
     def _start_role(self, role: str) -> None:
         run, log_path = self._settings.run_dir, self._settings.log_dir / f"{role}.log"
@@ -181,6 +201,11 @@ class Supervisor:
             if topics.status.state is State.FAILED:
                 raise ServiceUnavailable("not started: the topics could not be created")
 
+        async def prepare() -> None:
+            if self._kernels is not None and role in COMPILED_ROLES:
+                await asyncio.shield(self._kernels)
+            await wait_for_topics()
+
         async def probe(pid: int) -> str:
             address = role_address(run / f"{role}.json", pid)
             await probes.role(address)
@@ -192,7 +217,7 @@ class Supervisor:
             Child(
                 ChildStatus(role, "role", since=now(), log=str(log_path)),
                 command=lambda: Command(self._role_command(role), ROLE_STOP_TIMEOUT_S, niceness=ROLE_NICENESS.get(role, 0)),
-                prepare=wait_for_topics,
+                prepare=prepare,
                 probe=probe,
                 changed=self._status_changed,
                 pid_file=run / f"{role}.pid",
@@ -293,7 +318,7 @@ def main() -> int:
     )
 
     async def supervise() -> None:
-        supervisor = Supervisor(settings)
+        supervisor = Supervisor(settings, warm_command=outcry_command("warm"))
         running = asyncio.create_task(supervisor.run())
         await asyncio.sleep(0)  # its signal handlers are in place: only now may others learn the pid
         os.ftruncate(lock, 0)
