@@ -26,7 +26,7 @@ from streams.services.elasticsearch import Elasticsearch
 from streams.services.kafka import Kafka
 from streams.services.mariadb import MariaDB
 from streams.services.ports import choose
-from streams.services.recipe import STORE_NICENESS, Command, dying_with_parent, Place, Recipe, service_place, write_atomically
+from streams.services.recipe import STORE_NICENESS, Command, Place, Recipe, dying_with_parent, service_place, write_atomically
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, take_supervisor_lock, write_status
 from streams.services.topics_step import TopicsStep, create_topics
 from streams.services.valkey import Valkey
