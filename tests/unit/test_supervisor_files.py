@@ -164,7 +164,7 @@ def test_a_file_is_replaced_in_one_step_with_the_mode_asked_for(tmp_path: Path) 
 def test_the_launcher_refuses_to_start_an_orphan() -> None:
     """Its parent died between fork and the death signal: then nobody would ever stop the program."""
     ended = subprocess.run(
-        [sys.executable, "-I", "-S", LAUNCH, "1", sys.executable, "-c", "print('ran')"], capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-S", LAUNCH, "1", "0", sys.executable, "-c", "print('ran')"], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1
     assert "parent died" in ended.stderr
