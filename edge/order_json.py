@@ -23,7 +23,7 @@ from schemas.ids import asset_uuid, instrument_of, order_uuid
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import CL_ORD_ID_MAX_BYTES
 from schemas.reject_reasons import SENTENCES, Reason
-from schemas.units import NotAMultiple
+from schemas.units import NotAMultiple, OutOfRange
 
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 ORDER_TYPES: Final = {"market": OrdType.MARKET, "limit": OrdType.LIMIT}
@@ -166,6 +166,8 @@ def _quantity(fields: dict[str, Any], instrument: Instrument) -> int:
         raise bad_parameter("qty must be > 0")
     try:
         return instrument.qty_to_lots(number)
+    except OutOfRange:
+        raise bad_parameter(f"invalid qty {number}: more than {instrument.max_order_qty}") from None
     except NotAMultiple:
         raise bad_parameter(
             f"invalid qty {number}: must be a multiple of {instrument.lot_size}, fractional orders are not supported"
@@ -184,6 +186,8 @@ def _price(fields: dict[str, Any], instrument: Instrument, ord_type: OrdType) ->
         raise bad_parameter("limit_price must be > 0")
     try:
         return instrument.price_to_ticks(number)
+    except OutOfRange:
+        raise bad_parameter(f"invalid limit_price {number}: out of range") from None
     except NotAMultiple:
         message = f"invalid limit_price {number}. sub-penny increment does not fulfill minimum pricing criteria: must be a multiple of "
         raise ApiError(422, UNPROCESSABLE, message + str(instrument.tick_size)) from None

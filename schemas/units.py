@@ -23,6 +23,10 @@ class NotAMultiple(ValueError):
     """The number is not a whole multiple of the step (tick, lot or minor unit)."""
 
 
+class OutOfRange(NotAMultiple):
+    """The number is beyond 64 bits of steps."""
+
+
 def to_decimal(text: str | int | Decimal) -> Decimal:
     """The exact finite decimal that the text says; raises NotANumber on anything else (NaN and Infinity too)."""
     try:
@@ -35,14 +39,14 @@ def to_decimal(text: str | int | Decimal) -> Decimal:
 
 
 def to_steps(number: Decimal, step: Decimal) -> int:
-    """How many `step` make `number`, exactly; raises NotAMultiple when that is not whole, or is beyond 64 bits."""
+    """How many `step` make `number`, exactly; raises NotAMultiple when that is not whole, OutOfRange when it is beyond 64 bits."""
     if abs(number.adjusted()) > 30:  # keeps the division exact within decimal's precision; far beyond every limit
-        raise NotAMultiple(f"{number} is out of range")
+        raise OutOfRange(f"{number} is out of range")
     steps = number / step
     if steps != steps.to_integral_value():
         raise NotAMultiple(f"{number} is not a multiple of {step}")
     if abs(steps) >= 1 << 62:
-        raise NotAMultiple(f"{number} is out of range")
+        raise OutOfRange(f"{number} is out of range")
     return int(steps)
 
 
