@@ -50,10 +50,12 @@ class FastConsumer(Consumer):
             return await super().wait_first(*coros, timeout=timeout)
         try:
             waits_for = first.send(None)
-        except StopIteration:
+        except BaseException as error:
             for other in coros[1:]:
                 _close(other)
-            return None
+            if isinstance(error, StopIteration):
+                return None
+            raise
         return await super().wait_first(_rest(first, waits_for), *coros[1:])
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:

@@ -1,0 +1,89 @@
+"""Our changes to Faust's consumer: delivery without a race where nothing waits, and the version that they were written against."""
+
+import asyncio
+from importlib.metadata import version
+
+import faust
+import pytest
+import pytest_asyncio
+
+from streams.faust_consumer import FastConsumer, consumer_class
+
+
+@pytest_asyncio.fixture
+async def consumer() -> FastConsumer:
+    """A consumer of a real app that was never started."""
+    app = faust.App("unit", broker="aiokafka://127.0.0.1:1", loop=asyncio.get_running_loop())
+    app.transport.Consumer = consumer_class(gulp_bytes=7, gulp_wait_ms=8)
+    return app.consumer
+
+
+def test_faust_and_aiokafka_are_the_versions_whose_internals_we_drive():
+    """A newer version must be read again: streams.faust_consumer, streams.faust_app, streams.shard_host."""
+    assert (version("faust-streaming"), version("aiokafka"), version("mode-streaming")) == ("0.15.3", "0.14.0", "0.7.1")
+
+
+async def test_a_delivery_that_does_not_wait_is_done_at_once(consumer):
+    """No task is made for it."""
+    done = []
+
+    async def deliver() -> None:
+        done.append("delivered")
+
+    tasks = asyncio.all_tasks()
+    assert await consumer.wait_first(deliver(), consumer.suspend_flow.wait()) is None
+    assert done == ["delivered"]
+    assert asyncio.all_tasks() == tasks
+
+
+async def test_a_delivery_that_has_to_wait_goes_on_when_it_can(consumer):
+    """Its first step is not made twice, and what it waited for comes through."""
+    steps = []
+    room = asyncio.get_running_loop().create_future()
+
+    async def deliver() -> None:
+        steps.append("tried")
+        steps.append(await room)
+        await asyncio.sleep(0)
+        steps.append("delivered")
+
+    asyncio.get_running_loop().call_later(0.01, room.set_result, "room")
+    await consumer.wait_first(deliver(), consumer.suspend_flow.wait())
+    assert steps == ["tried", "room", "delivered"]
+
+
+async def test_a_delivery_that_waits_gives_way_to_a_suspended_flow(consumer):
+    """A rebalance must not hang behind a full buffer."""
+    cancelled = asyncio.Event()
+
+    async def deliver() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    asyncio.get_running_loop().call_later(0.01, consumer.suspend_flow.set)
+    await asyncio.wait_for(consumer.wait_first(deliver(), consumer.suspend_flow.wait()), 10)
+    await asyncio.wait_for(cancelled.wait(), 10)
+
+
+async def test_an_error_of_a_delivery_is_not_swallowed(consumer):
+    """At once or later."""
+
+    async def fails_at_once() -> None:
+        raise LookupError
+
+    async def fails_later() -> None:
+        await asyncio.sleep(0.001)
+        raise LookupError
+
+    for deliver in (fails_at_once, fails_later):
+        with pytest.raises(LookupError):
+            await consumer.wait_first(deliver(), consumer.suspend_flow.wait())
+
+
+async def test_the_gulp_is_the_apps_own(consumer):
+    """One app's setting is not another's."""
+    assert (consumer.gulp_bytes, consumer.gulp_wait_ms) == (7, 8)
+    assert (FastConsumer.gulp_bytes, FastConsumer.gulp_wait_ms) == (1, 500)
