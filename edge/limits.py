@@ -64,6 +64,10 @@ MESSAGES_PER_ARRAY_MAX: Final = 1_000
 SUBSCRIPTIONS_MAX: Final = 20_000
 """Names in one subscription; beyond it error 405."""
 
+CAUGHT_UP_TIMEOUT_S: Final = 10.0
+CAUGHT_UP_POLL_S: Final = 0.02
+"""A market-data connection waits so long for the edge to have read what was in the log when it started, then 503."""
+
 AUTHENTICATION_TIMEOUT_S: Final = 10.0
 """A WebSocket has so long to authenticate; then error 404 and goodbye."""
 

@@ -1,16 +1,18 @@
 """What the prices page begins with, without an API key: GET /public/prices and /public/prices/{symbol}; and the WebSocket routes."""
 
+import asyncio
+import time
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
-from edge.errors import not_found
+from edge.errors import not_found, unavailable
 from edge.http import json_response
-from edge.limits import BOOK_LEVELS_SHOWN
+from edge.limits import BOOK_LEVELS_SHOWN, CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
 from edge.market_data_ws import serve_market_data
 from edge.market_view import SymbolView
-from edge.state import state_of
+from edge.state import EdgeState, state_of
 from edge.timestamps import rfc3339, rfc3339_or_none
 from edge.trade_updates_ws import serve_stream
 
@@ -58,15 +60,30 @@ async def get_symbol(request: web.Request) -> web.Response:
     return json_response(body)
 
 
+async def _caught_up(state: EdgeState) -> None:
+    """Wait until market.data has been read up to now; raises 503 if that takes too long.
+
+    While an edge reads the past it tells nobody. A client that came in meanwhile would resume over a ring that is still being filled,
+    and miss for good what lies between its subscription and the end of the reading.
+    """
+    deadline = time.monotonic() + CAUGHT_UP_TIMEOUT_S
+    while state.market_consumer is None or not state.market_consumer.caught_up:
+        if time.monotonic() > deadline:
+            raise unavailable("market data is still being read from the log; connect again")
+        await asyncio.sleep(CAUGHT_UP_POLL_S)
+
+
 async def public_prices_socket(request: web.Request) -> web.StreamResponse:
     """The market-data WebSocket without a key; prices are public, orders are not."""
     state = state_of(request)
+    await _caught_up(state)
     return await serve_market_data(request, state.hub, state.sessions, state.sockets, public=True)
 
 
 async def market_data_socket(request: web.Request) -> web.StreamResponse:
     """Alpaca's market-data WebSocket."""
     state = state_of(request)
+    await _caught_up(state)
     return await serve_market_data(request, state.hub, state.sessions, state.sockets, public=False)
 
 

@@ -70,6 +70,7 @@ class Shard:
     store: SnapshotStore
     unacknowledged: list[Any] = field(default_factory=list)  # Faust events
     unsent: list[Awaitable[Any]] = field(default_factory=list)  # futures of outputs
+    applying: asyncio.Lock = field(default_factory=asyncio.Lock)
     snapshot_due: float = 0.0
     snapshot_task: asyncio.Task[None] | None = None
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,12 +102,11 @@ class ShardHost:
         record = Record(
             message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
         )
-        for output in shard.runner.feed(record):
-            shard.unsent.append(await self._send(output))
-        shard.unacknowledged.append(event)
-        now = time.monotonic()
-        if now >= shard.snapshot_due and shard.snapshot_task is None:
-            shard.snapshot_due = now + self._interval_s
+        async with shard.applying:  # sending may wait; a snapshot taken meanwhile would cover an input whose outputs are not all on the way
+            for output in shard.runner.feed(record):
+                shard.unsent.append(await self._send(output))
+            shard.unacknowledged.append(event)
+        if shard.snapshot_task is None:
             # The task inherits the current event, hence writes to this event's partition of the table.
             shard.snapshot_task = asyncio.create_task(self._snapshot(stream, message.partition, shard, event))
 
@@ -124,13 +124,21 @@ class ShardHost:
         return shard
 
     async def _snapshot(self, stream: Any, partition: int, shard: Shard, event: Any) -> None:
-        """Steps 1 to 4 of the module's head. `event` is kept alive: Faust knows the current event by a weak reference only."""
+        """Steps 1 to 4 of the module's head, once the interval is over; so every input is in a snapshot soon, also when no other follows.
+
+        `event` is kept alive: Faust knows the current event by a weak reference only.
+        """
         try:
+            await asyncio.sleep(shard.snapshot_due - time.monotonic())
+            shard.snapshot_due = time.monotonic() + self._interval_s
+            if shard.revoked.is_set():
+                return
+            async with shard.applying:
+                records = shard.store.changes(shard.runner.processor.snapshot(), shard.runner.meta())
+                next_offset = shard.runner.next_offset
+                events, shard.unacknowledged = shard.unacknowledged, []
+                outputs, shard.unsent = shard.unsent, []
             self._tell_metrics(partition, shard)
-            records = shard.store.changes(shard.runner.processor.snapshot(), shard.runner.meta())
-            next_offset = shard.runner.next_offset
-            events, shard.unacknowledged = shard.unacknowledged, []
-            outputs, shard.unsent = shard.unsent, []
             await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
             if shard.revoked.is_set():
                 return

@@ -16,6 +16,7 @@ from edge.app import make_app, make_state
 from edge.errors import ApiError
 from edge.history import AlertFilter
 from edge.limits import SOCKET_QUEUE_MESSAGES_MAX
+from edge.market_consumer import MarketConsumer
 from edge.market_view import MarketRow, Message
 from edge.sockets import OutgoingSocket
 from edge.state import EdgeState
@@ -63,10 +64,13 @@ class Served:
 
 
 @asynccontextmanager
-async def served(*, away: bool = False, **settings: Any) -> AsyncIterator[Served]:
+async def served(*, away: bool = False, caught_up: bool = True, **settings: Any) -> AsyncIterator[Served]:
     """An application with these settings."""
     stores: Any = FakeStores(away=away)
     state = make_state(Settings(**settings), stores, stores, stores)
+    unread: Any = None  # a topic of no partitions: there is nothing to read, and nothing is read
+    state.market_consumer = MarketConsumer(unread, [], state.market, state.hub.publish)
+    state.market_consumer.running = caught_up
     async with TestClient(TestServer(make_app(state))) as client:
         yield Served(client, state, stores)
 
@@ -80,6 +84,23 @@ async def until(condition: Callable[[], bool], what: str) -> None:
 
 
 # ---- WebSockets
+
+
+async def test_a_client_that_comes_while_the_log_is_being_read_waits_and_misses_no_trade() -> None:
+    """Its resume looks at the ring when that is full: nothing of the past is told behind it."""
+    async with served(caught_up=False) as edge:
+        connecting = asyncio.create_task(edge.client.ws_connect("/ws/public-prices"))
+        done, _ = await asyncio.wait([connecting], timeout=0.2)
+        assert not done, "connected before the log was read"
+        prints(edge.state)  # what the edge reads meanwhile: told to nobody
+        assert edge.state.market_consumer is not None
+        edge.state.market_consumer.running = True
+        async with await asyncio.wait_for(connecting, WAIT_S) as ws:
+            await ws.send_json({"action": "subscribe", "trades": ["AAPL"], "resume": {"AAPL": 400}})
+            seqs: list[int] = []
+            while not seqs or seqs[-1] < 1_000:
+                seqs += [one["seq"] for one in json.loads((await asyncio.wait_for(ws.receive(), WAIT_S)).data) if one.get("T") == "t"]
+            assert seqs == list(range(401, 1_001))
 
 
 def prints(state: EdgeState) -> list[Message]:
