@@ -154,12 +154,33 @@ class EdgeStores:
 
 
 async def _within(timeout_s: float, who: str, asking: Awaitable[T]) -> T:
-    """The answer; raises ServiceUnavailable if it takes longer."""
+    """The answer; raises ServiceUnavailable if it takes longer.
+
+    Who asks does not wait for the question to be withdrawn: where a server is silent, aiomysql's pool holds its lock while it connects, and
+    a cancelled waiter of an asyncio.Condition comes back only once it has that lock.
+    """
+    task = asyncio.ensure_future(asking)
     try:
-        async with asyncio.timeout(timeout_s):
-            return await asking
-    except TimeoutError:
-        raise ServiceUnavailable(f"{who} does not answer within {timeout_s:g} s") from None
+        done, _ = await asyncio.wait([task], timeout=timeout_s)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if done:
+        return task.result()
+    task.cancel()
+    _withdrawn.add(task)
+    task.add_done_callback(_forget)
+    raise ServiceUnavailable(f"{who} does not answer within {timeout_s:g} s")
+
+
+_withdrawn: set["asyncio.Future[Any]"] = set()
+"""Questions that nobody waits for any more; kept until they have ended."""
+
+
+def _forget(task: "asyncio.Future[Any]") -> None:
+    _withdrawn.discard(task)
+    if not task.cancelled():
+        task.exception()  # looked at, so that asyncio does not complain of it
 
 
 async def _answers(asking: Awaitable[None]) -> bool:
