@@ -14,25 +14,27 @@ from matchers.account_shard import AccountOutput, AccountShard
 from matchers.warm import warm_accounts
 from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, frame_of
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.limits import EDGE_INSTANCES_MAX
 from schemas.settings import Settings
 from streams.cluster import partition_counts
 from streams.shard_host import Role, run_role
 from streams.shard_runner import Emitter, Record, clamp_time
-from streams.single_commands import frame_of_cancel, frame_of_order
+from streams.single_commands import BAD_FIELD, frame_of_cancel, frame_of_order
 from streams.snapshots import Arrays
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES
 from topics.partitioning import split_by
 
 WRONG_PARTITION = "WRONG_PARTITION"
-ROW_LIMIT = "ROW_LIMIT"
 
 
 class HoldFunds:
     """The account shard of one partition, fed from its log."""
 
-    def __init__(self, shard: int, instruments: InstrumentTable, account_shards: int, book_shards: int) -> None:
+    def __init__(
+        self, shard: int, instruments: InstrumentTable, account_shards: int, book_shards: int, edge_instances: int = EDGE_INSTANCES_MAX
+    ) -> None:
         self._shard, self._instruments = shard, instruments
-        self._account_shards, self._book_shards = account_shards, book_shards
+        self._account_shards, self._book_shards, self._edge_instances = account_shards, book_shards, edge_instances
         self._accounts = AccountShard(shard, instruments, account_shards)
 
     @property
@@ -55,6 +57,8 @@ class HoldFunds:
         if name == "book_report_frame":
             require_source(frame, BOOK_COMMANDS.name)
         require_partition(frame.rows["account"], self._shard, self._account_shards, "account")
+        if not -1 <= frame.header.reply_partition < EDGE_INSTANCES_MAX:
+            raise BadBytes(BAD_FIELD, f"reply_partition: {frame.header.reply_partition} is not -1 to {EDGE_INSTANCES_MAX - 1}")
         clamp_time(frame.rows, record)
         return frame
 
@@ -84,6 +88,8 @@ class HoldFunds:
         while edges:
             edge = (edges & -edges).bit_length() - 1
             edges &= edges - 1
+            if edge >= self._edge_instances:
+                continue  # a sender may name an edge that this cluster does not have: nobody is there to be told
             rows = np.flatnonzero(out.reply_mask & np.uint64(1 << edge))
             emit.frame(EDGE_REPLIES, edge, "account_event_frame", out.replies[rows], log_time=self.log_time, text=out.reply_cl_ord_id[rows])
 
@@ -123,10 +129,8 @@ def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
     instruments = load_instruments(settings.instruments_file)
     counts = partition_counts(settings, ACCOUNT_COMMANDS, BOOK_COMMANDS, EDGE_REPLIES)
-    edges = counts[EDGE_REPLIES.name]
 
     def processor(shard: int) -> HoldFunds:
-        return HoldFunds(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name])
+        return HoldFunds(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name], counts[EDGE_REPLIES.name])
 
-    assert edges >= 1
     run_role(settings, Role("hold-funds", ACCOUNT_COMMANDS, "accounts", processor), prepare=warm_accounts)

@@ -139,6 +139,7 @@ GOOD = framed(command(2), "never")
 @pytest.mark.parametrize(
     ("reason", "value"),
     [
+        ("BAD_FIELD", encode_frame("order_command_frame", Header("hostile", reply_partition=99), command(2), np.array([b"no-edge"]))),
         ("NOT_SINGLE_OBJECT", b'{"symbol": "AAPL"}'),
         ("NOT_SINGLE_OBJECT", b""),
         ("UNKNOWN_FINGERPRINT", b"\xc3\x01" + b"\x07" * 30),
@@ -148,7 +149,7 @@ GOOD = framed(command(2), "never")
         ("WRONG_SCHEMA", encode_frame("book_report_frame", Header("forged"), np.ones(1, FRAMES["book_report_frame"].dtype))),
         ("BAD_FIELD", encode_record("order_cancel_request", {"account": 2, "orig_cl_ord_id": "", "order_id": -1, "transact_time": 0})),
     ],
-    ids=["json", "nothing", "unknown-schema", "cut", "stray", "execution", "forged-report", "negative-id"],
+    ids=["no-such-edge", "json", "nothing", "unknown-schema", "cut", "stray", "execution", "forged-report", "negative-id"],
 )
 def test_a_record_that_cannot_be_taken_goes_to_the_dead_letters_and_the_pipeline_goes_on(exchange, reason, value):
     """With reason, source offset and the bytes; an order behind it is decided as ever."""
@@ -161,6 +162,15 @@ def test_a_record_that_cannot_be_taken_goes_to_the_dead_letters_and_the_pipeline
     assert letter["reason"] == reason
     assert letter["value"] == value
     assert letter["detail"]
+
+
+def test_an_order_that_names_an_edge_which_is_not_there_is_decided_and_answers_nobody(exchange):
+    """One sender's wrong reply partition must not stop the shard for everybody."""
+    cl_ord_id = f"t-{uuid.uuid4()}"
+    send(
+        exchange, 0, encode_frame("order_command_frame", Header("hostile", reply_partition=63), command(2), np.array([cl_ord_id.encode()]))
+    )
+    eventually(lambda: events_of(exchange, cl_ord_id), lambda kinds: AccountEventKind.ACCEPTED in kinds)
 
 
 @pytest.mark.parametrize(
