@@ -1,4 +1,4 @@
-"""Which order type goes with which time in force: one total table for the reference and the kernels."""
+"""Which orders an account shard can hold funds for: one total table for its reference and its kernel. What books take is in order_tables.py."""
 
 from typing import Final
 
@@ -15,21 +15,24 @@ COMBINATIONS: Final[dict[tuple[OrdType, TimeInForce], Reason]] = {
     (OrdType.MARKET, TimeInForce.GTC): Reason.INVALID_COMBINATION,  # it never rests, so there is nothing to carry over
     (OrdType.MARKET, TimeInForce.IOC): Reason.NONE,
 }
-"""NONE: goes together. A test shows that every pair of the two enumerations is here."""
+"""NONE: goes together. Other order types and times in force are refused until the account shard knows what to hold for them."""
+
+_ORD_TYPES: Final = {ord_type for ord_type, _ in COMBINATIONS}
+_TIMES_IN_FORCE: Final = {time_in_force for _, time_in_force in COMBINATIONS}
 
 
 def combination_reason(ord_type: int, time_in_force: int) -> Reason:
     """Why the pair is refused (any u1 values), or NONE; the order type is judged first."""
-    if ord_type not in set(OrdType):
+    if ord_type not in _ORD_TYPES:
         return Reason.INVALID_ORD_TYPE
-    if time_in_force not in set(TimeInForce):
+    if time_in_force not in _TIMES_IN_FORCE:
         return Reason.INVALID_TIME_IN_FORCE
     return COMBINATIONS[OrdType(ord_type), TimeInForce(time_in_force)]
 
 
 def _table() -> np.ndarray[tuple[int, int], np.dtype[np.uint16]]:
     table = np.full((256, 256), Reason.INVALID_ORD_TYPE, np.uint16)
-    for ord_type in OrdType:
+    for ord_type in _ORD_TYPES:
         table[ord_type] = [combination_reason(ord_type, time_in_force) for time_in_force in range(256)]
     table.setflags(write=False)
     return table

@@ -1,6 +1,6 @@
 """Enumerations, with FIX 5.0 SP2 values where FIX has the idea. Stored in u1 columns; never renumber, only add."""
 
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class Side(IntEnum):
@@ -11,10 +11,16 @@ class Side(IntEnum):
 
 
 class OrdType(IntEnum):
-    """FIX 40. The rest of matching-rules section 3 is added behind these."""
+    """FIX 40 (letters of FIX continue the numbers: K = 20, P = 25); TRAILING_* are ours, FIX says them by peg instructions."""
 
     MARKET = 1
     LIMIT = 2
+    STOP = 3
+    STOP_LIMIT = 4
+    MARKET_TO_LIMIT = 20
+    PEGGED = 25
+    TRAILING_STOP = 30
+    TRAILING_STOP_LIMIT = 31
 
 
 class TimeInForce(IntEnum):
@@ -22,7 +28,74 @@ class TimeInForce(IntEnum):
 
     DAY = 0
     GTC = 1
+    OPG = 2
     IOC = 3
+    FOK = 4
+    GTD = 6
+    CLS = 7
+
+
+TIME_IN_FORCE_UNCHANGED = 255
+"""A REPLACE that leaves the time in force as it is."""
+
+
+class ExecInst(IntFlag):
+    """FIX 18, as bits of one u1 column."""
+
+    POST_ONLY = 1
+    """Refused if it would take liquidity (FIX 6, "participate don't initiate")."""
+    POST_ONLY_SLIDE = 2
+    """Rests one tick away from the opposite best instead of taking liquidity."""
+    HIDDEN = 4
+    """Nothing is displayed (FIX: DisplayQty = 0). In the column display_qty itself 0 says "all of it"."""
+
+
+class SelfMatchPrevention(IntEnum):
+    """FIX 2964, SelfMatchPreventionInstruction; the incoming order's decides."""
+
+    DEFAULT = 0
+    """The instrument's."""
+    NONE = 1
+    CANCEL_NEWEST = 2
+    CANCEL_OLDEST = 3
+    CANCEL_BOTH = 4
+    DECREMENT_AND_CANCEL = 5
+
+
+class PegPriceType(IntEnum):
+    """FIX 1094: what a PEGGED order follows."""
+
+    MIDPOINT = 2
+    MARKET = 4
+    """The opposite side's best."""
+    PRIMARY = 5
+    """The own side's best."""
+
+
+class OffsetType(IntEnum):
+    """FIX 836: the unit of `offset`. Pegs take ticks only."""
+
+    TICKS = 0
+    BASIS_POINTS = 1
+
+
+class ContingencyType(IntEnum):
+    """FIX 1385: how the orders of a list hang together. They are consecutive rows of one frame with the same list_id."""
+
+    NONE = 0
+    OCO = 1
+    """Two orders of one side: a fill (also partial) or the end of one cancels the other."""
+    OTO = 2
+    """The second is dormant until the first is done, then takes the quantity that filled."""
+    BRACKET = 7
+    """The first triggers the second and third, which are an OCO pair: take-profit and stop-loss. FIX has no single value; ours."""
+
+
+class MatchingAlgorithm(IntEnum):
+    """FIX 1142."""
+
+    FIFO = 0
+    PRO_RATA = 1
 
 
 class OrdStatus(IntEnum):
@@ -54,9 +127,21 @@ class BookCommandKind(IntEnum):
     NEW_ORDER = 1
     CANCEL = 2
     TRADING_SESSION_CHANGE = 3
-    """Every instrument of the shard goes to `phase`."""
+    """instrument (0: every one of the shard) goes to `phase`; `expire_time` says when a call phase ends by itself (0: by command)."""
     TIMER = 4
-    """Log time has reached `transact_time`."""
+    """Log time has reached `transact_time`. Nothing but a TIMER makes expiries, limit states and ends of auctions happen."""
+    REPLACE = 5
+    """By order_id. order_qty is the new total; 0 in price, stop_px, display_qty, offset and expire_time says "as it is"."""
+    MASS_CANCEL = 6
+    """Orders that match account, side and instrument, where 0 says "any"."""
+    TRADING_HALT = 7
+    """instrument (0: every one that trades) goes to `phase`, HALTED or CANCEL_ONLY, for `reason`."""
+    TRADING_RESUME = 8
+    """instrument (0: every halted one) goes to `phase`, or where the table says if that is CLOSED; `expire_time` ends an auction."""
+    TRADE_BUST = 9
+    """Trade trd_match_id of the instrument is undone, for `reason`; price and order_qty are the trade's, passed on to the accounts."""
+    INSTRUMENT_UPDATE = 10
+    """Reference data of the day: price = reference price (previous close), expire_time = end of continuous trading; 0: as it is."""
 
 
 class Phase(IntEnum):
@@ -64,6 +149,13 @@ class Phase(IntEnum):
 
     CLOSED = 0
     CONTINUOUS = 1
+    PRE_OPEN = 2
+    OPENING_AUCTION = 3
+    CLOSING_AUCTION = 4
+    POST_CLOSE = 5
+    HALTED = 6
+    CANCEL_ONLY = 7
+    VOLATILITY_AUCTION = 8
 
 
 class ExecKind(IntEnum):
@@ -89,6 +181,27 @@ class ExecKind(IntEnum):
     """phase of the instrument from now on."""
     TIME = 10
     """Log time has reached transact_time; no instrument."""
+    REPLACED = 11
+    """The order now: price, qty = order_qty, leaves_qty, display_qty, time_in_force."""
+    TRIGGERED = 12
+    """A dormant order became active: ord_type, price and qty = leaves_qty with which it enters the book."""
+    RESTATED = 13
+    """The engine changed the order, reason says why: price, leaves_qty, display_qty now; qty = what prevention took away."""
+    AUCTION_INDICATIVE = 14
+    """Where the book would uncross now: price (0: nowhere), qty = matched volume, side and leaves_qty = imbalance."""
+    TRADE_BUSTED = 15
+    """trd_match_id never happened: price, qty, reason as commanded."""
+    PRICE_BAND = 16
+    """side may not trade beyond price from now on: BUY the upper band, SELL the lower."""
+
+
+class ExecFlag(IntFlag):
+    """Bits of `flags` of a TRADE."""
+
+    SELF_MATCH = 1
+    """Both orders have the same self_match_prevention_id."""
+    UNCROSS = 2
+    """Of an auction: order_id is the buy, contra_order_id the sell."""
 
 
 class ReportKind(IntEnum):

@@ -6,18 +6,20 @@ Read from a TOML list by a shell; the core gets the integer table (`InstrumentTa
 import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
+from enum import IntEnum
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from schemas.enums import MatchingAlgorithm, SelfMatchPrevention
 from schemas.errors import OutcryError
 from schemas.limits import ORDER_QTY_LOTS_MAX, PRICE_TICKS_MAX, TICK_MINOR_MAX
-from schemas.units import MINOR_PER_UNIT, from_steps, to_decimal, to_steps
+from schemas.units import MINOR_PER_UNIT, NANOS_PER_SECOND, from_steps, to_decimal, to_steps
 
 RULES_DTYPE = np.dtype(
     [
@@ -28,10 +30,25 @@ RULES_DTYPE = np.dtype(
         ("reference_px", "<i8"),  # ticks
         ("protection_low_px", "<i8"),  # ticks; a market sell executes at this price or above
         ("protection_high_px", "<i8"),  # ticks; a market buy executes at this price or below
+        ("order_qty_min", "<i8"),  # lots
+        ("tick_minor", "<i8"),  # 1/10,000 currency units a tick
+        ("auction_extension_ns", "<i8"),
+        ("no_cancel_ns", "<i8"),  # before the end of an auction
+        ("cls_cutoff_ns", "<i8"),  # before the end of the closing auction
+        ("protection_percent", "u1"),
+        ("collar_percent", "u1"),  # 0: no collar
+        ("luld_tier", "u1"),  # 0: no price bands
+        ("matching_algorithm", "u1"),
+        ("self_match_prevention_instruction", "u1"),  # of orders that say DEFAULT
     ],
     align=True,
 )
 """One row an instrument number (row 0 is never known): all that the shards know of an instrument."""
+
+
+_DAY_SECONDS: Final = 86_400
+_OPTIONAL_NUMBERS: Final = ("collar_percent", "luld_tier", "auction_extension_seconds", "no_cancel_seconds", "cls_cutoff_seconds")
+_OPTIONAL_WORDS: Final[dict[str, type[IntEnum]]] = {"matching_algorithm": MatchingAlgorithm, "self_match_prevention": SelfMatchPrevention}
 
 
 class BadInstruments(OutcryError):
@@ -51,6 +68,19 @@ class Instrument:
     max_notional: Decimal
     reference_price: Decimal
     protection_percent: int
+    min_order_qty: Decimal = Decimal(0)
+    """0: one lot."""
+    collar_percent: int = 0
+    """Orders priced farther than this from the reference price are refused, and auctions do not trade there; 0: no collar."""
+    luld_tier: int = 0
+    """Limit Up-Limit Down tier, 1 or 2; 0: no price bands."""
+    matching_algorithm: MatchingAlgorithm = MatchingAlgorithm.FIFO
+    self_match_prevention: SelfMatchPrevention = SelfMatchPrevention.CANCEL_NEWEST
+    auction_extension_seconds: int = 300
+    no_cancel_seconds: int = 0
+    """Opening and closing orders stay once the end of their auction is this near."""
+    cls_cutoff_seconds: int = 0
+    """No closing orders are taken once the end of the closing auction is this near."""
 
     def price_to_ticks(self, price: Decimal) -> int:
         """Ticks of a decimal price; raises schemas.units.NotAMultiple off the tick grid."""
@@ -79,13 +109,25 @@ class Instrument:
             "max_order_qty": 0 < max_lots <= ORDER_QTY_LOTS_MAX,
             "reference_price": reference > 0 and reference + band <= PRICE_TICKS_MAX,
             "protection_percent": 0 < self.protection_percent < 100,
+            "min_order_qty": 0 <= self.min_order_qty <= self.max_order_qty,
+            "collar_percent": 0 <= self.collar_percent < 100,
+            "luld_tier": self.luld_tier in (0, 1, 2),
+            "self_match_prevention": self.self_match_prevention != SelfMatchPrevention.DEFAULT,
+            "auction_extension_seconds": 0 <= self.auction_extension_seconds <= _DAY_SECONDS,
+            "no_cancel_seconds": 0 <= self.no_cancel_seconds <= _DAY_SECONDS,
+            "cls_cutoff_seconds": 0 <= self.cls_cutoff_seconds <= _DAY_SECONDS,
             "max_notional": 0 < self.max_notional * MINOR_PER_UNIT < 1 << 62,
         }
         for field, good in checks.items():
             if not good:
                 raise BadInstruments(f"instrument {self.symbol}: {field} is out of range")
         notional = to_steps(self.max_notional * MINOR_PER_UNIT, Decimal(1))
-        return 1, lot_minor, max_lots, notional, reference, reference - band, reference + band
+        return (
+            1, lot_minor, max_lots, notional, reference, reference - band, reference + band,
+            max(self.qty_to_lots(self.min_order_qty), 1), tick_minor, self.auction_extension_seconds * NANOS_PER_SECOND,
+            self.no_cancel_seconds * NANOS_PER_SECOND, self.cls_cutoff_seconds * NANOS_PER_SECOND, self.protection_percent, self.collar_percent,
+            self.luld_tier, self.matching_algorithm, self.self_match_prevention,
+        )  # fmt: skip
 
 
 class InstrumentTable:
@@ -146,8 +188,23 @@ def load_instruments(path: Path | None) -> InstrumentTable:
 
 
 def _parse(entry: dict[str, Any]) -> Instrument:
-    decimals = {name: to_decimal(entry[name]) for name in ("tick_size", "lot_size", "max_order_qty", "max_notional", "reference_price")}
+    decimals: dict[str, Any] = {
+        name: to_decimal(entry[name]) for name in ("tick_size", "lot_size", "max_order_qty", "max_notional", "reference_price")
+    }
+    unknown = entry.keys() - {field.name for field in fields(Instrument)}
+    if unknown:
+        raise ValueError(f"instrument {entry['symbol']}: no such field: {', '.join(sorted(unknown))}")
+    numbers: dict[str, Any] = {name: int(entry[name]) for name in _OPTIONAL_NUMBERS if name in entry}
+    words: dict[str, Any] = {name: _word(kind, entry[name], name) for name, kind in _OPTIONAL_WORDS.items() if name in entry}
+    if "min_order_qty" in entry:
+        decimals["min_order_qty"] = to_decimal(entry["min_order_qty"])
     return Instrument(
         number=int(entry["number"]), symbol=str(entry["symbol"]), name=str(entry["name"]),
-        protection_percent=int(entry["protection_percent"]), **decimals,
+        protection_percent=int(entry["protection_percent"]), **decimals, **numbers, **words,
     )  # fmt: skip
+
+
+def _word(kind: type[IntEnum], text: object, name: str) -> IntEnum:
+    if text not in kind.__members__:
+        raise ValueError(f"{name} is {text!r}, not one of {', '.join(kind.__members__)}")
+    return kind[str(text)]

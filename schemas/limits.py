@@ -40,3 +40,19 @@ EDGE_INSTANCES_MAX = 64
 
 ORDER_ID_SHARD_SHIFT = 44
 """order_id and trd_match_id = shard << 44 | dense number: 1,024 shards (OUTCRY_*_SHARDS) x 17.6e12 numbers."""
+
+ICEBERG_TRANCHES_MAX = 500
+"""display_qty x 500 >= order_qty: bounds the executions that one iceberg can make out of one order."""
+
+STOPS_PER_BOOK_MAX = 65_536
+"""Dormant stops of an instrument, trailing ones included. Each is elected once, so this bounds a cascade too: 65,536 x at most a few trades."""
+
+PEGS_PER_BOOK_MAX = 4_096
+"""Pegged orders of an instrument; a move of the reference touches them all: 4,096 x ~100 ns = 0.4 ms."""
+
+BUSTS_PER_SHARD_MAX = 65_536
+"""Busted trades that a book shard remembers, so that none is busted twice: 65,536 x 8 B = 512 KB."""
+
+OFFSET_TICKS_MAX = 1 << 31
+OFFSET_BASIS_POINTS_MAX = 9_999
+"""A sell that trails by 100 % would have its stop at zero."""

@@ -37,11 +37,64 @@ class Reason(IntEnum):
     PROTECTION_PRICE = 54
     END_OF_DAY = 55
     BOOK_FULL = 56
+    INVALID_STOP_PRICE = 57
+    INVALID_DISPLAY_QTY = 58
+    INVALID_MIN_QTY = 59
+    INVALID_OFFSET = 60
+    INVALID_EXPIRE_TIME = 61
+    INVALID_EXEC_INST = 62
+    INVALID_SELF_MATCH_PREVENTION = 63
+    INVALID_LIST = 64
+    LIST_REJECTED = 65
+    PRICE_OUTSIDE_COLLAR = 66
+    QUANTITY_BELOW_LIMIT = 67
+    NOT_IN_THIS_PHASE = 68
+    AUCTION_CUTOFF = 69
     # account updates
     BELOW_ZERO = 70
     AMOUNT_OUT_OF_RANGE = 71
     ACCOUNT_LIMIT = 72
     INVALID_COMMAND = 73
+    # the book again
+    INVALID_PEG = 80
+    TOO_MANY_STOPS = 81
+    TOO_MANY_PEGS = 82
+    FILL_OR_KILL = 83
+    MIN_QTY_NOT_AVAILABLE = 84
+    POST_ONLY_WOULD_TAKE = 85
+    SELF_MATCH_PREVENTION = 86
+    LINKED_ORDER = 87
+    PRIMARY_NOT_FILLED = 88
+    NOT_FILLED_IN_AUCTION = 89
+    EXPIRE_TIME_REACHED = 90
+    MASS_CANCEL = 91
+    AUCTION_FROZEN = 92
+    REDUCE_ONLY = 93
+    CANNOT_CHANGE = 94
+    REPLACED_TO_NOTHING = 95
+    INVALID_PHASE_CHANGE = 96
+    UNKNOWN_TRADE = 97
+    TRADE_ALREADY_BUSTED = 98
+    BUST_LIMIT = 99
+    # why an order was restated
+    START_OF_DAY = 110
+    ICEBERG_REPLENISHED = 111
+    PEG_REPRICED = 112
+    PEG_PARKED = 113
+    POST_ONLY_SLIDE = 114
+    PRICE_BAND = 115
+    MARKET_TO_LIMIT = 116
+    WAITS_FOR_CLOSE = 117
+    # why a phase or a band changed
+    REGULATORY_HALT = 120
+    MARKET_WIDE_HALT = 121
+    LULD_PAUSE = 122
+    LIMIT_STATE = 123
+    LIMIT_STATE_LEFT = 124
+    AUCTION_EXTENDED = 125
+    AUCTION_ENDED = 126
+    # why a trade was busted
+    CLEARLY_ERRONEOUS = 130
 
 
 SENTENCES: dict[Reason, str] = {
@@ -73,6 +126,55 @@ SENTENCES: dict[Reason, str] = {
     Reason.PROTECTION_PRICE: "the rest would execute beyond the protection price",
     Reason.END_OF_DAY: "the trading day has ended",
     Reason.BOOK_FULL: "the book has no room for more orders",
+    Reason.INVALID_STOP_PRICE: "stop_price must be positive and within the limit for a stop order, and absent for any other",
+    Reason.INVALID_DISPLAY_QTY: "display_qty must be at most qty and at least a 500th of it, and goes with orders that can rest",
+    Reason.INVALID_MIN_QTY: "min_qty must be between 0 and qty",
+    Reason.INVALID_OFFSET: "offset is missing, out of range, or given for an order that has none",
+    Reason.INVALID_EXPIRE_TIME: "expire_time must be in the future for good-till-date orders, and absent for any other",
+    Reason.INVALID_EXEC_INST: "execution instructions are unknown or contradict each other",
+    Reason.INVALID_SELF_MATCH_PREVENTION: "self-match prevention instruction is not known",
+    Reason.INVALID_LIST: "the orders of the list do not make a list of this kind",
+    Reason.LIST_REJECTED: "another order of the list was refused",
+    Reason.PRICE_OUTSIDE_COLLAR: "price is too far from the reference price",
+    Reason.QUANTITY_BELOW_LIMIT: "qty is below the minimum of the asset",
+    Reason.NOT_IN_THIS_PHASE: "not accepted in this phase of the trading session",
+    Reason.AUCTION_CUTOFF: "too late for the closing auction",
+    Reason.INVALID_PEG: "what the order is pegged to is not known, or pegging does not go with its order type",
+    Reason.TOO_MANY_STOPS: "the book has no room for more stop orders",
+    Reason.TOO_MANY_PEGS: "the book has no room for more pegged orders",
+    Reason.FILL_OR_KILL: "fill-or-kill: not all of it could be executed at once",
+    Reason.MIN_QTY_NOT_AVAILABLE: "less than min_qty could be executed at once",
+    Reason.POST_ONLY_WOULD_TAKE: "post-only: the order would take liquidity",
+    Reason.SELF_MATCH_PREVENTION: "self-match prevention: it would trade with an order of the same owner",
+    Reason.LINKED_ORDER: "the other order of its pair was executed or ended",
+    Reason.PRIMARY_NOT_FILLED: "the order that should trigger it ended without an execution",
+    Reason.NOT_FILLED_IN_AUCTION: "the auction ended without executing it",
+    Reason.EXPIRE_TIME_REACHED: "its expire_time has come",
+    Reason.MASS_CANCEL: "canceled by a mass cancel",
+    Reason.AUCTION_FROZEN: "auction orders can no longer be canceled or replaced",
+    Reason.REDUCE_ONLY: "only replaces that reduce the order are accepted now",
+    Reason.CANNOT_CHANGE: "this field of the order cannot be changed",
+    Reason.REPLACED_TO_NOTHING: "replaced to no more than what is executed already",
+    Reason.INVALID_PHASE_CHANGE: "the trading session cannot go from its phase to that one",
+    Reason.UNKNOWN_TRADE: "trade is not known",
+    Reason.TRADE_ALREADY_BUSTED: "trade is busted already",
+    Reason.BUST_LIMIT: "the shard has no room for more busted trades",
+    Reason.START_OF_DAY: "carried over to a new trading day",
+    Reason.ICEBERG_REPLENISHED: "the next tranche is displayed",
+    Reason.PEG_REPRICED: "what it is pegged to has moved",
+    Reason.PEG_PARKED: "there is nothing to be pegged to now",
+    Reason.POST_ONLY_SLIDE: "post-only: rests one tick away from the opposite best",
+    Reason.PRICE_BAND: "rests at the price band",
+    Reason.MARKET_TO_LIMIT: "rests at the price of its last execution",
+    Reason.WAITS_FOR_CLOSE: "waits for the closing auction",
+    Reason.REGULATORY_HALT: "regulatory halt",
+    Reason.MARKET_WIDE_HALT: "market-wide circuit breaker",
+    Reason.LULD_PAUSE: "trading pause: the limit state lasted too long",
+    Reason.LIMIT_STATE: "limit state: the best price is at the price band",
+    Reason.LIMIT_STATE_LEFT: "the limit state has been left",
+    Reason.AUCTION_EXTENDED: "the auction is extended: its price would be outside the collar",
+    Reason.AUCTION_ENDED: "the auction has ended",
+    Reason.CLEARLY_ERRONEOUS: "the trade was clearly erroneous",
     Reason.BELOW_ZERO: "the account does not have that much available",
     Reason.AMOUNT_OUT_OF_RANGE: "amount is out of range",
     Reason.ACCOUNT_LIMIT: "the shard has no room for more accounts",

@@ -13,6 +13,7 @@ Minor = NewType("Minor", int)
 """An amount of cash, in 1/10,000 of the currency."""
 
 MINOR_PER_UNIT = 10_000
+NANOS_PER_SECOND = 1_000_000_000
 
 
 class NotANumber(ValueError):

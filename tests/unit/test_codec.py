@@ -28,9 +28,9 @@ from schemas.codec import (
 
 PINNED = {
     "order_command_frame": "c9627953",
-    "book_command_frame": "be7b63a5",
+    "book_command_frame": "9e9dd314",
     "book_report_frame": "4e322a78",
-    "execution_frame": "000adf1c",
+    "execution_frame": "15d17870",
     "account_event_frame": "6cd0a974",
     "market_data_frame": "72ce8013",
 }
