@@ -1,7 +1,9 @@
-"""What the public sees of a book shard: trades, top of book, levels and one-minute bars, derived from its executions.
+"""What the public sees of a book shard: trades, top of book, levels, phases, auctions, bands and one-minute bars, from its executions.
 
-Quotes and levels are conflated per input frame (only the newest of each is told); trades never are. A bar closes when log time passes
-the end of its minute, whether by a trade or by the books' TIME rows; a minute without a trade has no bar.
+Quotes, levels, indicative auction prices and bands are conflated per input frame (only the newest of each is told); trades, busts and phases
+never are. An indicative price that a phase change of the same frame has ended is not told: no call phase goes on for which it would hold.
+A bar closes when log time passes the end of its minute, whether by a trade or by the books' TIME rows; a minute without a trade has no bar.
+A busted trade stays in its bar.
 
 The view is kept in plain Python integers: numpy scalars cost ten times as much where rows are handled one by one.
 """
@@ -14,25 +16,37 @@ from typing import Any, Final, Self
 import numpy as np
 
 from schemas.codec import FRAMES, Rows
-from schemas.enums import ExecKind, MarketDataKind, Side
+from schemas.enums import ExecFlag, ExecKind, MarketDataKind, Phase, Side
 
 MINUTE_NS: Final = 60_000_000_000
 _ROW: Final = FRAMES["market_data_frame"].dtype
 _COLUMNS: Final = _ROW.names or ()
 _TRADE, _TOP, _LEVEL, _STATUS = (int(kind) for kind in (ExecKind.TRADE, ExecKind.TOP, ExecKind.LEVEL, ExecKind.SECURITY_STATUS))
-_TIME: Final = int(ExecKind.TIME)
+_TIME, _AUCTION, _BAND = (int(kind) for kind in (ExecKind.TIME, ExecKind.AUCTION_INDICATIVE, ExecKind.PRICE_BAND))
+_BUST: Final = int(ExecKind.TRADE_BUSTED)
 _BUY: Final = int(Side.BUY)
-_PUBLIC: Final = np.isin(np.arange(256), (_TRADE, _TOP, _LEVEL, _STATUS, _TIME))  # by kind; np.isin itself costs 25 us a call
+_UNCROSS: Final = int(ExecFlag.UNCROSS)
+_CALL_PHASES: Final = frozenset(
+    int(phase) for phase in (Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION)
+)
+_READ: Final = (
+    "kind", "instrument", "side", "price", "qty", "leaves_qty", "order_count", "phase", "flags", "reason", "trd_match_id", "transact_time",
+)  # fmt: skip
+# by kind; np.isin itself costs 25 us a call
+_PUBLIC: Final = np.isin(np.arange(256), (_TRADE, _TOP, _LEVEL, _STATUS, _TIME, _AUCTION, _BAND, _BUST))
 
 
 @dataclass(slots=True)
 class Board:
-    """One instrument: the quote now, the bar that is being built (trade_count 0: none), the sequences told so far."""
+    """One instrument: quote and bands now, its last call phase, the bar that is being built (trade_count 0: none), the sequences told so far."""
 
     bid_px: int = 0
     bid_qty: int = 0
     ask_px: int = 0
     ask_qty: int = 0
+    upper_px: int = 0
+    lower_px: int = 0
+    call_phase: int = 0
     bar_start: int = 0
     open_px: int = 0
     high_px: int = 0
@@ -46,6 +60,9 @@ class Board:
     bar_seq: int = 0
     level_seq: int = 0
     status_seq: int = 0
+    auction_seq: int = 0
+    band_seq: int = 0
+    bust_seq: int = 0
 
 
 Told = dict[str, int]
@@ -65,12 +82,11 @@ class MarketData:
         told: list[Told] = []
         quotes: dict[int, int] = {}
         levels: dict[tuple[int, int, int], Told] = {}
+        auctions: dict[int, Told] = {}
+        bands: dict[int, Told] = {}
         public = executions[_PUBLIC[executions["kind"]]]
-        columns = (
-            public[name].tolist()
-            for name in ("kind", "instrument", "side", "price", "qty", "order_count", "phase", "trd_match_id", "transact_time")
-        )
-        for kind, number, side, price, qty, order_count, phase, trd_match_id, now in zip(*columns, strict=True):
+        columns = (public[name].tolist() for name in _READ)
+        for kind, number, side, price, qty, left, order_count, phase, flags, reason, trd_match_id, now in zip(*columns, strict=True):
             if now > self.log_time:
                 self._close_bars(now, told)
                 self.log_time = now
@@ -83,14 +99,44 @@ class MarketData:
             elif kind == _TRADE:
                 _add_to_bar(board, price, qty, now)
                 board.trade_seq += 1
+                uncross = flags & _UNCROSS
                 told.append(_head(MarketDataKind.TRADE, number, board.trade_seq, now)
-                            | {"side": side, "price": price, "qty": qty, "trd_match_id": trd_match_id})  # fmt: skip
+                            | {"side": 0 if uncross else side, "phase": board.call_phase if uncross else 0}
+                            | {"price": price, "qty": qty, "trd_match_id": trd_match_id})  # fmt: skip
             elif kind == _STATUS:
+                auctions.pop(number, None)
+                if phase in _CALL_PHASES:
+                    board.call_phase = phase
                 board.status_seq += 1
-                told.append(_head(MarketDataKind.STATUS, number, board.status_seq, now) | {"phase": phase})
+                told.append(_head(MarketDataKind.STATUS, number, board.status_seq, now) | {"phase": phase, "reason": reason})
+            elif kind == _AUCTION:
+                auctions[number] = {"price": price, "qty": qty, "side": side, "imbalance_qty": left, "transact_time": now}
+            elif kind == _BAND:
+                _set_band(board, side, price)
+                bands[number] = {"reason": reason, "transact_time": now}
+            elif kind == _BUST:
+                board.bust_seq += 1
+                told.append(_head(MarketDataKind.TRADE_BUST, number, board.bust_seq, now)
+                            | {"price": price, "qty": qty, "trd_match_id": trd_match_id, "reason": reason})  # fmt: skip
+        self._tell_bands(bands, told)
         self._tell_levels(levels, told)
         self._tell_quotes(quotes, told)
+        self._tell_auctions(auctions, told)
         return np.array([tuple(row.get(name, 0) for name in _COLUMNS) for row in told], _ROW)
+
+    def _tell_bands(self, bands: dict[int, Told], told: list[Told]) -> None:
+        for number, band in bands.items():
+            board = self._boards[number]
+            board.band_seq += 1
+            told.append(
+                _head(MarketDataKind.BAND, number, board.band_seq, 0) | {"high_px": board.upper_px, "low_px": board.lower_px} | band
+            )
+
+    def _tell_auctions(self, auctions: dict[int, Told], told: list[Told]) -> None:
+        for number, auction in auctions.items():
+            board = self._boards[number]
+            board.auction_seq += 1
+            told.append(_head(MarketDataKind.AUCTION, number, board.auction_seq, 0) | auction)
 
     def _tell_levels(self, levels: dict[tuple[int, int, int], Told], told: list[Told]) -> None:
         for (number, _, _), level in levels.items():
@@ -143,6 +189,14 @@ def _set_top(board: Board, side: int, price: int, qty: int) -> None:
         board.bid_px, board.bid_qty = price, qty
     else:
         board.ask_px, board.ask_qty = price, qty
+
+
+def _set_band(board: Board, side: int, price: int) -> None:
+    """A buy may not trade above the upper band, a sell not below the lower one."""
+    if side == _BUY:
+        board.upper_px = price
+    else:
+        board.lower_px = price
 
 
 def _add_to_bar(board: Board, price: int, qty: int, now: int) -> None:

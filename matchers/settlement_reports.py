@@ -6,21 +6,37 @@ import numpy as np
 
 from matchers.shard_outputs import REPORT_DTYPE
 from schemas.codec import Rows
-from schemas.enums import ExecKind, ReportKind
+from schemas.enums import ExecFlag, ExecKind, ReportKind
 
-_REPORT_OF: Final = {
+REPORT_OF: Final[dict[ExecKind, ReportKind | None]] = {
+    ExecKind.NEW: None,  # an accepted order is new for its account already
     ExecKind.TRADE: ReportKind.TRADE,
     ExecKind.CANCELED: ReportKind.CANCELED,
     ExecKind.EXPIRED: ReportKind.EXPIRED,
     ExecKind.REJECTED: ReportKind.REJECTED,
     ExecKind.CANCEL_REJECTED: ReportKind.CANCEL_REJECTED,
+    # public, or of a whole instrument
+    ExecKind.LEVEL: None,
+    ExecKind.TOP: None,
+    ExecKind.SECURITY_STATUS: None,
+    ExecKind.TIME: None,
+    ExecKind.AUCTION_INDICATIVE: None,
+    ExecKind.PRICE_BAND: None,
+    # Holds stay as they are. Account shards forward neither replaces nor orders that are triggered or have a self_match_prevention_id, and a
+    # plain order is only ever restated to a price that is better for its owner (at the price band), which its hold covers.
+    ExecKind.REPLACED: None,
+    ExecKind.TRIGGERED: None,
+    ExecKind.RESTATED: None,
+    # the ledgers keep a busted trade until account shards can post its reversal: operators have no command for it yet
+    ExecKind.TRADE_BUSTED: None,
 }
+"""What an account shard hears of each kind; None: nothing. A test shows that every kind is here."""
 
 
 def _kind_table() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     table = np.zeros(256, np.uint8)
-    for exec_kind, report_kind in _REPORT_OF.items():
-        table[exec_kind] = report_kind
+    for exec_kind, report_kind in REPORT_OF.items():
+        table[exec_kind] = report_kind or 0
     return table
 
 
@@ -30,6 +46,7 @@ _KIND_TABLE: Final = _kind_table()
 def reports_of(executions: Rows) -> Rows:
     """Report rows in the order of the executions; a TRADE makes two: the aggressor's, then the resting order's.
 
+    In an uncross nobody is the aggressor: the buy's report comes first, then the sell's.
     Rows without an order (order_id 0: prices, phases, time, commands that were none) make no report.
     """
     reported = np.flatnonzero((_KIND_TABLE[executions["kind"]] != 0) & (executions["order_id"] != 0))
@@ -46,5 +63,6 @@ def reports_of(executions: Rows) -> Rows:
         reports[column][last_of_trade] = source[contra][last_of_trade]
     is_trade = source["kind"] == ExecKind.TRADE
     reports["last_px"][is_trade] = source["price"][is_trade]
-    reports["aggressor"][last_of_trade - 1] = 1
+    continuous = (source["flags"][last_of_trade] & ExecFlag.UNCROSS) == 0
+    reports["aggressor"][last_of_trade - 1] = continuous
     return reports

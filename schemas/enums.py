@@ -248,3 +248,10 @@ class MarketDataKind(IntEnum):
     BAR = 3
     LEVEL = 4
     STATUS = 5
+    """phase from now on, and reason."""
+    AUCTION = 6
+    """Where a call phase would uncross now: price (0: nowhere), qty = matched volume, side and imbalance_qty = what would be left over."""
+    BAND = 7
+    """Nothing trades above high_px or below low_px from now on; 0: no such band."""
+    TRADE_BUST = 8
+    """The trade trd_match_id, of price and qty, never happened: reason."""

@@ -28,7 +28,7 @@ from topics.partitioning import split_by
 
 TIMER_SECONDS = 1.0
 """How often log time is told to the books; bars close and orders expire no later than this after their time."""
-_ORDER_KINDS = (BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL)
+_ORDER_KINDS = (BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, BookCommandKind.REPLACE)
 
 
 class MatchOrders:
@@ -45,7 +45,7 @@ class MatchOrders:
         return self._books.log_time
 
     def decode(self, record: Record) -> Frame:
-        """A frame of book commands. Orders and cancels come from account shards only: their funds are held there."""
+        """A frame of book commands. Orders, cancels and replaces come from account shards only: their funds are held there."""
         frame = decode_frame(record.value or b"", "book_command_frame")
         orders = np.isin(frame.rows["kind"], _ORDER_KINDS)
         if orders.any():

@@ -32,7 +32,7 @@ PINNED = {
     "book_report_frame": "4e322a78",
     "execution_frame": "15d17870",
     "account_event_frame": "6cd0a974",
-    "market_data_frame": "72ce8013",
+    "market_data_frame": "eed7b264",
 }
 ORDER = {
     "account": 7, "cl_ord_id": "a-1", "symbol": "AAPL", "side": "BUY", "ord_type": "LIMIT", "time_in_force": "DAY", "order_qty": "100",
