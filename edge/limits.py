@@ -77,6 +77,9 @@ HEARTBEAT_S: Final = 30.0
 TRADES_KEPT_PER_SYMBOL: Final = 20_000
 """Trades that a client may resume over: at 1,000 trades/s of one symbol, 20 s; ~600 B each, 12 MB a busy symbol."""
 
+BUSTS_KEPT_PER_SYMBOL: Final = 256
+"""Busted trades that a client who resumes is told again: each is decided by a person."""
+
 BARS_KEPT_PER_SYMBOL: Final = 480
 """Minutes: a trading day."""
 

@@ -14,11 +14,21 @@ from typing import Any, Final, NamedTuple
 import msgpack
 import msgspec
 
-from edge.limits import BARS_KEPT_PER_SYMBOL, TRADES_KEPT_PER_SYMBOL
+from edge.limits import BARS_KEPT_PER_SYMBOL, BUSTS_KEPT_PER_SYMBOL, TRADES_KEPT_PER_SYMBOL
+from edge.market_words import (
+    CONDITIONS_OF_AUCTION,
+    NON_FIRM_QUOTE,
+    REASON_CODE,
+    REGULAR_QUOTE,
+    REGULAR_TRADE,
+    luld_indicator,
+    status_words,
+)
 from edge.timestamps import rfc3339
 from schemas.codec import FRAMES
 from schemas.enums import MarketDataKind, Phase, Side
 from schemas.instruments import Instrument, InstrumentTable
+from schemas.reject_reasons import SENTENCES, Reason
 
 
 class MarketRow(NamedTuple):
@@ -27,6 +37,7 @@ class MarketRow(NamedTuple):
     kind: int
     side: int
     phase: int
+    reason: int
     instrument: int
     order_count: int
     seq: int
@@ -41,17 +52,15 @@ class MarketRow(NamedTuple):
     high_px: int
     low_px: int
     notional: int
+    imbalance_qty: int
     transact_time: int
 
 
 assert MarketRow._fields == FRAMES["market_data_frame"].dtype.names, "MarketRow must name the frame's columns in their order"
 
-CHANNELS: Final = ("trades", "quotes", "bars", "orderbooks", "statuses")
+CHANNELS: Final = ("trades", "quotes", "bars", "orderbooks", "statuses", "lulds", "imbalances")
+_TAKER: Final = {int(Side.BUY): "B", int(Side.SELL): "S"}
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-_PHASES: Final = {
-    int(Phase.CLOSED): ("H", "Trading Halt", "closed"),
-    int(Phase.CONTINUOUS): ("T", "Trading Resumption", "continuous"),
-}
 
 
 @dataclass
@@ -85,8 +94,13 @@ class SymbolView:
     bars: deque[Message] = field(default_factory=lambda: deque(maxlen=BARS_KEPT_PER_SYMBOL))
     quote: Message | None = None
     status: Message | None = None
+    band: Message | None = None
+    auction: Message | None = None
+    """Where the call phase that goes on would uncross; None in any other phase."""
+    busts: deque[Message] = field(default_factory=lambda: deque(maxlen=BUSTS_KEPT_PER_SYMBOL))
     levels: dict[int, dict[int, tuple[int, int]]] = field(default_factory=lambda: {Side.BUY: {}, Side.SELL: {}})
     phase: int = Phase.CLOSED
+    call_phase: int = Phase.CLOSED
     last_px: int = 0
     last_at: int = 0
     volume: int = 0
@@ -114,7 +128,7 @@ class SymbolView:
         return {"p": self.decimal(px), "s": self.shares(lots)}
 
     def trades_after(self, seq: int) -> tuple[list[Message], int]:
-        """(trades with a higher seq that are still kept, how many with a higher seq are not)."""
+        """(trades with a higher seq that are still kept, how many with a higher seq are not). Busted ones are among them; see `busts`."""
         kept = [message for message in self.trades if message.seq > seq]
         newest = self.seqs.get(MarketDataKind.TRADE, 0)
         return kept, max(0, newest - seq) - len(kept)
@@ -131,6 +145,9 @@ class MarketView:
             int(MarketDataKind.QUOTE): self._quote,
             int(MarketDataKind.BAR): self._bar,
             int(MarketDataKind.STATUS): self._status,
+            int(MarketDataKind.AUCTION): self._auction,
+            int(MarketDataKind.BAND): self._band,
+            int(MarketDataKind.TRADE_BUST): self._bust,
         }
         self.gaps = 0
         """Sequence numbers that never came; each is a fault somewhere before the edge, or older than what was read at start."""
@@ -173,7 +190,8 @@ class MarketView:
         view.volume += row.qty
         fields = {
             "T": "t", "S": view.instrument.symbol, "i": row.trd_match_id, "x": "", "p": view.decimal(row.price), "s": view.shares(row.qty),
-            "c": ["@"], "t": row.transact_time, "z": "C", "seq": row.seq, "tks": "B" if row.side == Side.BUY else "S",
+            "c": CONDITIONS_OF_AUCTION.get(Phase(row.phase), REGULAR_TRADE), "t": row.transact_time, "z": "C", "seq": row.seq,
+            "tks": _TAKER.get(row.side, ""),
         }  # fmt: skip
         message = Message("trades", view.instrument.symbol, fields, row.seq)
         view.trades.append(message)
@@ -182,7 +200,8 @@ class MarketView:
     def _quote(self, view: SymbolView, row: MarketRow) -> Message:
         fields = {
             "T": "q", "S": view.instrument.symbol, "bx": "", "bp": view.decimal(row.bid_px), "bs": view.shares(row.bid_qty), "ax": "",
-            "ap": view.decimal(row.ask_px), "as": view.shares(row.ask_qty), "c": ["R"], "z": "C", "t": row.transact_time, "seq": row.seq,
+            "ap": view.decimal(row.ask_px), "as": view.shares(row.ask_qty), "z": "C", "t": row.transact_time, "seq": row.seq,
+            "c": REGULAR_QUOTE if view.phase == Phase.CONTINUOUS else NON_FIRM_QUOTE,
         }  # fmt: skip
         view.last_at = max(view.last_at, row.transact_time)
         view.quote = Message("quotes", view.instrument.symbol, fields, row.seq)
@@ -200,14 +219,48 @@ class MarketView:
         return message
 
     def _status(self, view: SymbolView, row: MarketRow) -> Message:
-        view.phase = row.phase
-        code, text, phase = _PHASES[row.phase]
+        view.phase, reason = row.phase, Reason(row.reason)
+        if row.phase in CONDITIONS_OF_AUCTION:
+            view.call_phase = row.phase
+        else:
+            view.auction = None
+        code, text = status_words(row.phase, row.reason)
         fields = {
-            "T": "s", "S": view.instrument.symbol, "sc": code, "sm": text, "rc": "", "rm": "", "t": row.transact_time, "z": "C",
-            "phase": phase, "seq": row.seq,
+            "T": "s", "S": view.instrument.symbol, "sc": code, "sm": text, "rc": REASON_CODE.get(reason, ""), "rm": SENTENCES[reason],
+            "t": row.transact_time, "z": "C", "phase": Phase(row.phase).name.lower(), "reason": reason.name if reason else "", "seq": row.seq,
         }  # fmt: skip
         view.status = Message("statuses", view.instrument.symbol, fields, row.seq)
         return view.status
+
+    def _auction(self, view: SymbolView, row: MarketRow) -> Message:
+        """Alpaca tells the price only; volume and imbalance are ours."""
+        fields = {
+            "T": "i", "S": view.instrument.symbol, "p": view.decimal(row.price), "z": "C", "t": row.transact_time, "s": view.shares(row.qty),
+            "imbalance": view.shares(row.imbalance_qty), "side": _TAKER.get(row.side, "") if row.imbalance_qty else "", "seq": row.seq,
+        }  # fmt: skip
+        view.last_at = max(view.last_at, row.transact_time)
+        view.auction = Message("imbalances", view.instrument.symbol, fields, row.seq)
+        return view.auction
+
+    def _band(self, view: SymbolView, row: MarketRow) -> Message:
+        had, has = view.band is not None and bool(view.band.fields["u"]), bool(row.high_px or row.low_px)
+        fields = {
+            "T": "l", "S": view.instrument.symbol, "u": view.decimal(row.high_px), "d": view.decimal(row.low_px),
+            "i": luld_indicator(had_bands=had, has_bands=has, call_phase=view.call_phase), "t": row.transact_time, "z": "C", "seq": row.seq,
+        }  # fmt: skip
+        view.band = Message("lulds", view.instrument.symbol, fields, row.seq)
+        return view.band
+
+    def _bust(self, view: SymbolView, row: MarketRow) -> Message:
+        """In the channel of the trades, as at Alpaca: who has a trade must hear that it is gone. Bars stay as they were."""
+        view.volume -= row.qty
+        fields = {
+            "T": "x", "S": view.instrument.symbol, "i": row.trd_match_id, "x": "", "p": view.decimal(row.price), "s": view.shares(row.qty),
+            "a": "E" if row.reason == Reason.CLEARLY_ERRONEOUS else "C", "t": row.transact_time, "z": "C", "seq": row.seq,
+        }  # fmt: skip
+        message = Message("trades", view.instrument.symbol, fields, row.seq)
+        view.busts.append(message)
+        return message
 
 
 def _set_level(view: SymbolView, row: MarketRow) -> None:

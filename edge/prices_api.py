@@ -15,17 +15,22 @@ from edge.market_view import SymbolView
 from edge.state import EdgeState, state_of
 from edge.timestamps import rfc3339, rfc3339_or_none
 from edge.trade_updates_ws import serve_stream
+from schemas.enums import Phase
 
 TRADES_SHOWN: Final = 600
 """Trades in a page's first picture: enough for the running minute's bar and the list."""
 
 
 def _summary(view: SymbolView) -> dict[str, Any]:
-    quote = view.quote.fields if view.quote else {}
+    quote, band, auction = (message.fields if message else {} for message in (view.quote, view.band, view.auction))
     return {
         "symbol": view.instrument.symbol,
         "name": view.instrument.name,
-        "phase": "continuous" if view.phase else "closed",
+        "phase": Phase(view.phase).name.lower(),
+        "upper_band": band.get("u"),
+        "lower_band": band.get("d"),
+        "auction_price": auction.get("p"),
+        "auction_size": auction.get("s"),
         "last": view.decimal(view.last_px) if view.last_px else None,
         "reference": view.instrument.reference_price,
         "bid": quote.get("bp"),

@@ -1,8 +1,9 @@
 """The market-data protocol as a state machine: what a client says, what it is told, what it is subscribed to. No I/O.
 
 Alpaca's words: greet `connected`, `auth`, `subscribe`, `unsubscribe`; errors by code. Ours: `resume` in a subscribe message
-({"AAPL": last_seq}) sends the trades behind that sequence first, and {"T": "gap", "missing": n} where they are not kept any more;
-a new `orderbooks` subscription begins with the whole book ("r": true), as on Alpaca's crypto stream.
+({"AAPL": last_seq}) sends the trades behind that sequence first, {"T": "gap", "missing": n} where they are not kept any more, and every
+bust that is kept ("x"; hearing of one twice does no harm); a new `orderbooks` subscription begins with the whole book ("r": true), as on
+Alpaca's crypto stream, and one to `statuses`, `lulds` or `imbalances` with what holds now.
 """
 
 import json
@@ -29,7 +30,9 @@ INVALID_SUBSCRIPTION: Final = (410, "invalid subscribe action for this feed")
 INTERNAL: Final = (500, "internal error")
 
 # channels of Alpaca's stock feed that exist in its subscription message but carry nothing here
-_EMPTY_CHANNELS: Final = ("updatedBars", "dailyBars", "lulds", "corrections", "cancelErrors", "imbalances")
+_EMPTY_CHANNELS: Final = ("updatedBars", "dailyBars", "corrections", "cancelErrors")
+_WITH_TRADES: Final = ("corrections", "cancelErrors")
+"""Come with a subscription to trades and cannot be had alone. We bust trades ("x") but never correct one."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -119,12 +122,13 @@ class MarketClient:
             return self.error(SYNTAX)
         if len(self.wanted | added) > SUBSCRIPTIONS_MAX:
             return self.error(SYMBOL_LIMIT)
-        new_books = {symbol for channel, symbol in added - self.wanted if channel == "orderbooks"}
+        new = added - self.wanted
         self.wanted |= added
         reply = self._confirm_subscription()
         for symbol, seq in resume.items():
             reply.parts += self._missed(symbol, seq, view)
-        reply.parts += self._books(new_books, view)
+        reply.parts += self._books({symbol for channel, symbol in new if channel == "orderbooks"}, view)
+        reply.parts += self._standing(new, view)
         return reply
 
     def unsubscribe(self, message: dict[str, Any]) -> Reply:
@@ -150,6 +154,8 @@ class MarketClient:
         lists: dict[str, list[str]] = {channel: [] for channel in (*CHANNELS, *_EMPTY_CHANNELS)}
         for channel, symbol in sorted(self.wanted):
             lists[channel].append(symbol)
+        for channel in _WITH_TRADES:
+            lists[channel] = lists["trades"]
         return Reply([self._control("subscription", **lists)])
 
     def _missed(self, symbol: str, seq: int, view: MarketView) -> list[bytes]:
@@ -158,12 +164,17 @@ class MarketClient:
             return []
         kept, missing = known.trades_after(seq)
         gap = [self._control("gap", S=symbol, after=seq, missing=missing)] if missing else []
-        return gap + [self.encoding.of_message(message) for message in kept]
+        return gap + [self.encoding.of_message(message) for message in (*kept, *known.busts)]
 
     def _books(self, symbols: set[str], view: MarketView) -> list[bytes]:
         names = view.symbols if "*" in symbols else symbols & view.symbols.keys()
         messages = (Message("orderbooks", name, view.symbols[name].book(BOOK_LEVELS_SHOWN)) for name in sorted(names))
         return [self.encoding.of_message(message) for message in messages]
+
+    def _standing(self, new: Subscription, view: MarketView) -> list[bytes]:
+        """What holds now in the channels that speak only when something changes."""
+        now = [one for known in view.symbols.values() for one in (known.status, known.band, known.auction) if one is not None]
+        return [self.encoding.of_message(message) for message in selected(now, new)]
 
     def _control(self, kind: str, **fields: Any) -> bytes:
         return self.encoding.of_object({"T": kind, **fields})

@@ -1,4 +1,4 @@
-"""Read what RedisSink wrote: last price, top of book, last bar and phase by symbol."""
+"""Read what RedisSink wrote: last price, top of book, last bar, phase, auction and price bands by symbol."""
 
 from collections.abc import Sequence
 
@@ -28,8 +28,18 @@ async def last_bars(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:
 
 
 async def statuses(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:
-    """Symbol -> seq, phase, transact_time."""
+    """Symbol -> seq, phase, reason, transact_time."""
     return await _read(client, "status", symbols)
+
+
+async def auctions(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:
+    """Symbol -> seq, price (0: nowhere), qty, side, imbalance_qty, transact_time, price_decimal: the last indication, of an auction that may be over."""
+    return await _read(client, "auction", symbols)
+
+
+async def bands(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:
+    """Symbol -> seq, high_px, low_px (0: none), transact_time, high_decimal, low_decimal."""
+    return await _read(client, "band", symbols)
 
 
 async def _read(client: Redis, name: str, symbols: Sequence[str]) -> dict[str, Values]:

@@ -1,7 +1,7 @@
-"""Keep the last price, top of book, last bar and phase of each symbol in Redis, each as one hash.
+"""Keep the last price, top of book, last bar, phase, auction and price bands of each symbol in Redis, each as one hash.
 
 In:     market.data
-Keys:   outcry:price:SYMBOL  outcry:quote:SYMBOL  outcry:bar:SYMBOL  outcry:status:SYMBOL
+Keys:   outcry:price:SYMBOL  outcry:quote:SYMBOL  outcry:bar:SYMBOL  outcry:status:SYMBOL  outcry:auction:SYMBOL  outcry:band:SYMBOL
 Repeats: a hash has the `seq` of its market-data row (dense per instrument and kind); a script on the server replaces it only by a newer
         one, whole and at once. So any order of arrival and any repetition ends in the same values.
 """
@@ -51,13 +51,15 @@ HASHES: Final = {
         ("open_px", "high_px", "low_px", "price", "qty", "notional", "order_count", "transact_time"),
         {"open_decimal": "open_px", "high_decimal": "high_px", "low_decimal": "low_px", "close_decimal": "price"},
     ),
-    MarketDataKind.STATUS: Hash("status", ("phase", "transact_time"), {}),
+    MarketDataKind.STATUS: Hash("status", ("phase", "reason", "transact_time"), {}),
+    MarketDataKind.AUCTION: Hash("auction", ("price", "qty", "side", "imbalance_qty", "transact_time"), {"price_decimal": "price"}),
+    MarketDataKind.BAND: Hash("band", ("high_px", "low_px", "transact_time"), {"high_decimal": "high_px", "low_decimal": "low_px"}),
 }
-"""LEVEL is not kept: the depth of a book is for those who follow market.data."""
+"""LEVEL is not kept: the depth of a book is for those who follow market.data. Nor is TRADE_BUST: the price of a busted trade was seen."""
 
 
 def key_of(name: str, symbol: str) -> str:
-    """The key of a symbol's hash; name: "price", "quote", "bar" or "status"."""
+    """The key of a symbol's hash; name: that of one of HASHES."""
     return f"{PREFIX}{name}:{symbol}"
 
 

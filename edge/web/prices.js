@@ -2,6 +2,11 @@
 // Live prices: one picture over HTTP, then the public WebSocket from the sequence of that picture on, so no trade is missed or doubled.
 
 const LEVELS = 10, TRADES = 14, MINUTE_MS = 60_000, FINE_MS = 2_000, BARS = 60;
+const PHASES = {
+  closed: "market closed", pre_open: "collecting orders before the opening", opening_auction: "opening auction", continuous: "trading",
+  closing_auction: "closing auction", post_close: "market closed for today", halted: "trading halted",
+  cancel_only: "trading halted, orders can be canceled", volatility_auction: "volatility auction",
+};
 const MINUTES_MIN = 5;       // with fewer minutes than this the chart shows candles of FINE_MS
 const $ = (id) => document.getElementById(id);
 const symbols = new Map();   // symbol -> summary row, kept current
@@ -63,13 +68,28 @@ const handlers = {
     addToBars(chosen.bars, MINUTE_MS, message);
     addToBars(chosen.fine, FINE_MS, message);
   },
+  x(message) {  // a trade that never happened; the chart keeps it, as bars do
+    const row = symbols.get(message.S);
+    if (row) row.volume = Number(row.volume) - message.s;
+    if (chosen?.symbol === message.S) chosen.trades = chosen.trades.filter((trade) => trade.i !== message.i);
+  },
   q(message) {
     const row = symbols.get(message.S);
     if (row) { row.bid = message.bp; row.ask = message.ap; }
   },
   s(message) {
     const row = symbols.get(message.S);
-    if (row) row.phase = message.phase;
+    if (!row) return;
+    row.phase = message.phase;
+    if (!message.phase.endsWith("auction") && message.phase !== "pre_open") row.auction_price = null;
+  },
+  l(message) {
+    const row = symbols.get(message.S);
+    if (row) { row.upper_band = message.u; row.lower_band = message.d; }
+  },
+  i(message) {
+    const row = symbols.get(message.S);
+    if (row) { row.auction_price = message.p; row.auction_size = message.s; }
   },
   o(message) {
     if (!chosen || chosen.symbol !== message.S) return;
@@ -85,7 +105,7 @@ function connect() {
   socket.onopen = () => {
     retryMs = 500;
     state("live", "live");
-    send({ action: "subscribe", trades: ["*"], quotes: ["*"], statuses: ["*"] });
+    send({ action: "subscribe", trades: ["*"], quotes: ["*"], statuses: ["*"], lulds: ["*"], imbalances: ["*"] });
     refresh();  // what was missed while away
   };
   socket.onmessage = (event) => {
@@ -176,7 +196,9 @@ function drawHead(row) {
   const [text, tone] = change(row);
   $("change").textContent = row.last == null ? "" : `${text} from the reference ${money(row.reference)}`;
   $("change").className = tone;
-  $("phase").textContent = row.phase === "continuous" ? "trading" : "market closed";
+  const bands = row.upper_band ? `, between ${money(row.lower_band)} and ${money(row.upper_band)}` : "";
+  const auction = row.auction_price ? `, would trade ${whole(row.auction_size)} at ${money(row.auction_price)}` : "";
+  $("phase").textContent = `${PHASES[row.phase] || row.phase}${row.phase === "continuous" ? bands : auction}`;
 }
 
 function drawChart() {
@@ -229,7 +251,7 @@ function drawBook() {
 function drawTrades() {
   const rows = chosen.trades.slice(-TRADES).reverse().map((trade) => element("tr", {},
     element("td", { class: "soft" }, clock(trade.t)),
-    element("td", { class: `num ${trade.tks === "B" ? "up" : "down"}` }, money(trade.p)),
+    element("td", { class: `num ${{ B: "up", S: "down" }[trade.tks] || ""}` }, money(trade.p)),
     element("td", { class: "num" }, whole(trade.s))));
   $("trades").replaceChildren(...rows);
   say("trades-note", rows.length ? "" : "No trades yet.");

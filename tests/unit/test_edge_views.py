@@ -27,7 +27,7 @@ from schemas.enums import AccountEventKind as Kind
 from schemas.enums import CommandKind, MarketDataKind, OrdStatus, Phase, Side
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import load_instruments
-from schemas.reject_reasons import Reason
+from schemas.reject_reasons import SENTENCES, Reason
 
 INSTRUMENTS = load_instruments(None)
 NOTHING = dict.fromkeys(ReplyRow._fields, 0)
@@ -231,6 +231,103 @@ def test_the_market_is_open_when_a_book_says_so() -> None:
     assert view.is_open
     view.apply([told(MarketDataKind.STATUS, 2, phase=int(Phase.CLOSED))])
     assert not view.is_open
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_every_phase_is_a_status_message_with_alpacas_code(phase: Phase) -> None:
+    """Our own word for the phase comes with it."""
+    (message,) = MarketView(INSTRUMENTS).apply([told(MarketDataKind.STATUS, 1, phase=int(phase))])
+    told_status = json.loads(message.json)
+    assert (message.channel, told_status["T"], told_status["phase"], told_status["reason"]) == ("statuses", "s", phase.name.lower(), "")
+    assert told_status["sc"] in "HQT"
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason", "code", "reason_code"),
+    [
+        (Phase.VOLATILITY_AUCTION, Reason.LULD_PAUSE, "P", "LUDP"),
+        (Phase.HALTED, Reason.REGULATORY_HALT, "H", "H11"),
+        (Phase.CONTINUOUS, Reason.LIMIT_STATE, "F", ""),
+        (Phase.CONTINUOUS, Reason.LIMIT_STATE_LEFT, "T", ""),
+    ],
+)
+def test_a_status_says_why(phase: Phase, reason: Reason, code: str, reason_code: str) -> None:
+    """Code, reason code, the reason in words and by its name."""
+    (message,) = MarketView(INSTRUMENTS).apply([told(MarketDataKind.STATUS, 1, phase=int(phase), reason=int(reason))])
+    fields = json.loads(message.json)
+    assert [fields[name] for name in ("sc", "rc", "rm", "reason")] == [code, reason_code, SENTENCES[reason], reason.name]
+
+
+def test_trades_of_an_auction_are_prints_of_their_auction_without_a_taker() -> None:
+    """Opening, closing and re-opening; a market-data client can tell them from the others."""
+    view = MarketView(INSTRUMENTS)
+    auctions = (Phase.CLOSED, Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION)
+    messages = view.apply([trade(n + 1)._replace(phase=int(phase), side=int(phase == Phase.CLOSED)) for n, phase in enumerate(auctions)])
+    assert [(one.fields["c"], one.fields["tks"]) for one in messages] == [
+        (["@"], "B"),
+        (["@", "O"], ""),
+        (["@", "6"], ""),
+        (["@", "5"], ""),
+    ]
+
+
+def test_bands_are_told_as_luld_messages_with_what_kind_of_update_it_is() -> None:
+    """Opening, intraday, suspended, re-opening."""
+    view = MarketView(INSTRUMENTS)
+    rows = [
+        told(MarketDataKind.BAND, 1, high_px=18_900, low_px=17_100), told(MarketDataKind.BAND, 2, high_px=19_000, low_px=17_200),
+        told(MarketDataKind.BAND, 3), told(MarketDataKind.STATUS, 1, phase=int(Phase.VOLATILITY_AUCTION)),
+        told(MarketDataKind.BAND, 4, high_px=19_000, low_px=17_200),
+    ]  # fmt: skip
+    lulds = [json.loads(message.json) for message in view.apply(rows) if message.channel == "lulds"]
+    assert [(one["T"], one["u"], one["d"], one["i"]) for one in lulds] == [
+        ("l", 189.0, 171.0, "A"), ("l", 190.0, 172.0, "B"), ("l", 0.0, 0.0, "D"), ("l", 190.0, 172.0, "E"),
+    ]  # fmt: skip
+
+
+def test_the_indicative_price_holds_until_its_auction_ends() -> None:
+    """Price as at Alpaca; volume, imbalance and its side are ours."""
+    view = MarketView(INSTRUMENTS)
+    view.apply([told(MarketDataKind.STATUS, 1, phase=int(Phase.OPENING_AUCTION))])
+    (message,) = view.apply([told(MarketDataKind.AUCTION, 1, price=18_000, qty=7, side=int(Side.SELL), imbalance_qty=2)])
+    fields = json.loads(message.json)
+    assert (message.channel, [fields[name] for name in ("T", "p", "s", "imbalance", "side")]) == ("imbalances", ["i", 180.0, 7, 2, "S"])
+    assert view.symbols["AAPL"].auction is message
+    view.apply([told(MarketDataKind.STATUS, 2, phase=int(Phase.CONTINUOUS))])
+    assert view.symbols["AAPL"].auction is None
+
+
+def test_quotes_outside_continuous_trading_are_not_firm() -> None:
+    """They may be crossed, and nobody trades at them."""
+    view = MarketView(INSTRUMENTS)
+    conditions = []
+    for seq, phase in enumerate((Phase.OPENING_AUCTION, Phase.CONTINUOUS, Phase.HALTED), 1):
+        messages = view.apply([told(MarketDataKind.STATUS, seq, phase=int(phase)), told(MarketDataKind.QUOTE, seq, bid_px=1)])
+        conditions += [message.fields["c"] for message in messages if message.channel == "quotes"]
+    assert conditions == [["N"], ["R"], ["N"]]
+
+
+def test_a_bust_goes_to_whoever_has_trades_and_again_to_who_resumes() -> None:
+    """As at Alpaca, corrections and cancelErrors come with trades."""
+    view, client = MarketView(INSTRUMENTS), MarketClient(JSON, authenticated=True)
+    (confirmed,) = spoken(client.subscribe({"trades": ["AAPL"]}, view).parts)
+    assert confirmed["cancelErrors"] == confirmed["corrections"] == ["AAPL"]
+    bust = told(MarketDataKind.TRADE_BUST, 1, price=18_005, qty=2, trd_match_id=1_001, reason=int(Reason.CLEARLY_ERRONEOUS))
+    messages = view.apply([trade(1), bust])
+    assert [json.loads(message.json)["T"] for message in selected(messages, client.wanted)] == ["t", "x"]
+    _, again = spoken(client.subscribe({"trades": ["AAPL"], "resume": {"AAPL": 1}}, view).parts)
+    assert [again[name] for name in ("T", "i", "p", "s", "a")] == ["x", 1_001, 180.05, 2, "E"]
+    assert view.symbols["AAPL"].volume == 0
+
+
+def test_who_subscribes_to_statuses_bands_or_imbalances_hears_what_holds_now() -> None:
+    """Once, and not again with the next subscription."""
+    view, client = MarketView(INSTRUMENTS), MarketClient(JSON, authenticated=True)
+    view.apply([told(MarketDataKind.STATUS, 1, phase=int(Phase.OPENING_AUCTION)), told(MarketDataKind.BAND, 1, high_px=2, low_px=1)])
+    view.apply([told(MarketDataKind.AUCTION, 1, price=18_000)])
+    wanted = {"statuses": ["*"], "lulds": ["AAPL"], "imbalances": ["MSFT"]}
+    assert [one["T"] for one in spoken(client.subscribe(wanted, view).parts)] == ["subscription", "s", "l"]
+    assert [one["T"] for one in spoken(client.subscribe(wanted | {"imbalances": ["*"]}, view).parts)] == ["subscription", "i"]
 
 
 def spoken(parts: list[bytes]) -> list[Any]:

@@ -1,0 +1,61 @@
+"""Alpaca's codes for what a market-data row says: trading statuses, their reasons, conditions of trades and quotes, LULD indicators. No I/O.
+
+The codes are those of the UTP plan (tape C), which Alpaca passes on. UTP has none for a limit state, so that one is CTA's.
+"""
+
+from typing import Final
+
+from schemas.enums import Phase
+from schemas.reject_reasons import Reason
+
+_HALT: Final = ("H", "Trading Halt")
+_QUOTES: Final = ("Q", "Quotation Resumption")
+
+STATUS_OF_PHASE: Final[dict[Phase, tuple[str, str]]] = {
+    Phase.CLOSED: _HALT,
+    Phase.PRE_OPEN: _QUOTES,
+    Phase.OPENING_AUCTION: _QUOTES,
+    Phase.CONTINUOUS: ("T", "Trading Resumption"),
+    Phase.CLOSING_AUCTION: _QUOTES,
+    Phase.POST_CLOSE: _HALT,
+    Phase.HALTED: _HALT,
+    Phase.CANCEL_ONLY: _HALT,
+    Phase.VOLATILITY_AUCTION: _QUOTES,
+}
+"""(status code, status message) of every phase."""
+
+STATUS_OF_REASON: Final[dict[Reason, tuple[str, str]]] = {
+    Reason.LULD_PAUSE: ("P", "Volatility Trading Pause"),
+    Reason.LIMIT_STATE: ("F", "Limit Up-Limit Down"),
+}
+"""Where the reason says more than the phase."""
+
+REASON_CODE: Final[dict[Reason, str]] = {Reason.REGULATORY_HALT: "H11", Reason.LULD_PAUSE: "LUDP"}
+"""Others have no code: a market-wide halt has one for each level, which our reason does not tell. Our field `reason` has the name of each."""
+
+CONDITIONS_OF_AUCTION: Final[dict[Phase, list[str]]] = {
+    Phase.PRE_OPEN: ["@", "O"],
+    Phase.OPENING_AUCTION: ["@", "O"],
+    Phase.CLOSING_AUCTION: ["@", "6"],
+    Phase.VOLATILITY_AUCTION: ["@", "5"],
+}
+"""Opening, closing and re-opening print."""
+
+REGULAR_TRADE: Final = ["@"]
+REGULAR_QUOTE: Final = ["R"]
+NON_FIRM_QUOTE: Final = ["N"]
+"""Outside continuous trading: it may be crossed, and nobody trades at it."""
+
+
+def status_words(phase: int, reason: int) -> tuple[str, str]:
+    """(status code, status message)."""
+    return STATUS_OF_REASON.get(Reason(reason)) or STATUS_OF_PHASE[Phase(phase)]
+
+
+def luld_indicator(*, had_bands: bool, has_bands: bool, call_phase: int) -> str:
+    """Why the bands are told: A opening, B intraday, E re-opening update, D suspended. call_phase: the last one there was."""
+    if not has_bands:
+        return "D"
+    if had_bands:
+        return "B"
+    return "E" if call_phase == Phase.VOLATILITY_AUCTION else "A"
