@@ -40,7 +40,7 @@ class AccountShard:
         head = self._head = np.zeros(layout.HEAD_LENGTH, np.int64)
         head[[layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED]] = 1
         head[layout.SHARD], head[layout.SHARDS] = shard, shards
-        head[layout.ACCOUNTS_MAX : layout.DONE_MAX + 1] = limits.as_row()
+        head[layout.ACCOUNTS_MAX : layout.DONE_MAX + 1] = limits.as_row()[:4]
         self._call = np.zeros(layout.CALL_LENGTH, np.int64)
         self._accounts, self._positions, self._orders = (new_pool(dtype, ROWS_AT_FIRST) for dtype in _POOLS.values())
         self._order_text = new_pool(np.dtype(np.uint64), ROWS_AT_FIRST, TEXT_WORDS_MAX)

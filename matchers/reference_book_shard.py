@@ -1,328 +1,361 @@
-"""The rules of the book shard in plain Python: price-time matching, cancels, session phases. The kernel must do the same.
+"""The book shard's rules in plain Python: what each command does. The kernel must do the same, byte for byte.
 
-Entry. Every instrument starts CLOSED. A NEW_ORDER is refused (REJECTED), first failure wins: instrument not of this shard (UNKNOWN_SYMBOL), side, ord_type,
- time_in_force, their combination, quantity (1 to ORDER_QTY_LOTS_MAX), price (1 to PRICE_TICKS_MAX; a MARKET order's is its protection price),
- MARKET_CLOSED, BOOK_FULL (it might rest and the shard has no room). Account shards have checked all but the last two already.
-Matching (section 4). Best price first, then time. Trades are at the resting order's price. The order trades while the best opposite price is its price
- or better. What is left of a LIMIT DAY or GTC rests; of a LIMIT IOC it is taken out (IMMEDIATE_OR_CANCEL); of a MARKET it is taken out, because nobody
- is left on the other side (NO_LIQUIDITY) or only beyond its protection price (PROTECTION_PRICE).
-Rows of a new order: NEW, then TRADE rows, then CANCELED if a rest is taken out, then LEVEL rows of the levels it took from (best first) and of the one
- where it rests, then TOP rows (buy side, then sell side) where the best price or its quantity changed.
-Cancel, in any phase: CANCELED, LEVEL, TOP. An order that does not rest here is done (account shards ask for no other): TOO_LATE_TO_CANCEL.
- One of another account is UNKNOWN_ORDER.
-TRADING_SESSION_CHANGE, each instrument of the shard by number: SECURITY_STATUS; if to CLOSED, DAY orders leave in the order of their entry (EXPIRED,
- END_OF_DAY), then LEVEL rows (buys, then sells, best first), then TOP rows. GTC orders stay. TIMER: one TIME row.
-A row that is no command (unknown kind or phase, order_id 0 or one that rests already) is REJECTED with INVALID_COMMAND, without order and account, so that it makes no
- report: it did not come from an account shard.
-Numbers. Rows are dense in the shard; rpt_seq is dense in each instrument (0 where the row belongs to no instrument of the shard);
- trd_match_id = shard << 44 | n. Time: log_time never goes back.
+The rules themselves are in the reference_* modules, one concern a module; this one says who does what when:
+ a command's own matching, then, until nothing is left to do: elected stops and triggered orders one at a time, then pegs if their reference has moved; then
+ the limit state, the indicative price, and the TOP rows of the book.
+Time: log_time never goes back. Only a TIMER makes what depends on time happen, book after book by instrument number: dated orders, bands, ends of auctions.
+Numbers: rows are dense in the shard, rpt_seq is dense in each instrument (0 where the row belongs to no instrument of the shard);
+ trd_match_id = shard << 44 | n.
+A row that is no command (unknown kind or phase, order_id 0 or one that is live) is REJECTED with INVALID_COMMAND, without order and account, so that it makes
+ no report: it did not come from an account shard. A cancel or replace of an order that is not live here is TOO_LATE_TO_CANCEL (account shards ask for no
+ order that never was), of another account's UNKNOWN_ORDER.
 """
 
-from bisect import bisect_left, insort
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
 
-from matchers.order_rules import combination_reason
+from matchers.order_tables import STOP_TYPES
+from matchers.reference_auction import indicate
+from matchers.reference_book import Book, Order
+from matchers.reference_book_state import canonical_state, load_state
+from matchers.reference_matching import end, enter
+from matchers.reference_order_checks import new_order, refusal
+from matchers.reference_order_lists import is_listed, list_at
+from matchers.reference_pegs import enter_peg, pegs_moved
+from matchers.reference_price_bands import watch_limit_state
+from matchers.reference_replace import refusal as replace_refusal
+from matchers.reference_replace import replace
+from matchers.reference_shard_state import ShardState, Values
+from matchers.reference_stops import arm
+from matchers.reference_trading_session import change_phase, expire_dated, is_frozen, live_orders, phase_reason, session_timer, target_phase
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import EXECUTION_DTYPE, BookOutput, python_rows, rows_of
 from matchers.snapshot_head import check_head, head_array, head_values
-from matchers.state_hash import BOOK_STATE, RESTING_STATE, hash_arrays
+from matchers.state_hash import Place, hash_arrays
 from schemas.codec import Rows
-from schemas.enums import BookCommandKind, ExecKind, OrdType, Phase, Side, TimeInForce
+from schemas.enums import BookCommandKind, ContingencyType, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import InstrumentTable
-from schemas.limits import ORDER_ID_SHARD_SHIFT, ORDER_QTY_LOTS_MAX, PRICE_TICKS_MAX
+from schemas.limits import ORDER_ID_SHARD_SHIFT, PRICE_TICKS_MAX
 from schemas.reject_reasons import Reason
-
-Values = dict[str, Any]
-
-
-@dataclass
-class Resting:
-    """An order of the book. `entry` is dense over the orders that came to rest in the shard."""
-
-    order_id: int
-    account: int
-    entry: int
-    instrument: int
-    side: int
-    ord_type: int
-    time_in_force: int
-    price: int
-    order_qty: int
-    leaves_qty: int
-
-
-@dataclass
-class BookSide:
-    """Levels by price, each a list of orders in time priority; `prices` sorted so that the best is first."""
-
-    side: int
-    levels: dict[int, list[Resting]] = field(default_factory=dict)
-    keys: list[int] = field(default_factory=list)
-    """Prices, negated for buys, ascending."""
-
-    def _key(self, price: int) -> int:
-        return -price if self.side == Side.BUY else price
-
-    def prices(self) -> list[int]:
-        """All prices, best first."""
-        return [abs(key) for key in self.keys]
-
-    def crosses(self, price: int) -> bool:
-        """Whether an order of the other side at `price` can trade with the best level."""
-        return bool(self.keys) and self.keys[0] <= self._key(price)
-
-    def rest(self, order: Resting) -> None:
-        """Put the order behind the others of its price."""
-        if order.price not in self.levels:
-            insort(self.keys, self._key(order.price))
-        self.levels.setdefault(order.price, []).append(order)
-
-    def remove(self, order: Resting) -> None:
-        """Take the order out, and its level if that is empty then."""
-        level = self.levels[order.price]
-        level.remove(order)
-        if not level:
-            del self.levels[order.price]
-            del self.keys[bisect_left(self.keys, self._key(order.price))]
-
-    def level(self, price: int) -> Values:
-        """Columns of a LEVEL or TOP row."""
-        orders = self.levels.get(price, [])
-        return {"side": self.side, "price": price, "qty": sum(order.leaves_qty for order in orders), "order_count": len(orders)}
-
-    def top(self) -> Values:
-        """The best level; price 0 when the side is empty."""
-        return self.level(abs(self.keys[0]) if self.keys else 0)
-
-
-@dataclass
-class Book:
-    """One instrument."""
-
-    instrument: int
-    phase: int = Phase.CLOSED
-    rpt_seq: int = 0
-    sides: dict[int, BookSide] = field(default_factory=lambda: {side: BookSide(side) for side in Side})
-
-    def tops(self) -> list[Values]:
-        """Best buy level, best sell level."""
-        return [side.top() for side in self.sides.values()]
 
 
 class BookShard:
-    """The books of the instruments with instrument % shards == shard."""
+    """The books of the instruments with instrument % shards == shard. `levels`: whether LEVEL and TOP rows are written."""
 
-    def __init__(self, shard: int, instruments: InstrumentTable, shards: int, limits: ShardLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, shard: int, instruments: InstrumentTable, shards: int, limits: ShardLimits = DEFAULT_LIMITS, *, levels: bool = True
+    ) -> None:
         assert 0 <= shard < shards, "no such shard"
         self.shard = shard
         self.shards = shards
         self.limits = limits
         self.instruments = instruments
-        self.log_time = 0
-        self.last_seq = 0
-        self.last_trade = 0
-        self.last_entry = 0
-        self.books = {number: Book(number) for number in sorted(instruments.by_number) if number % shards == shard}
-        self.orders: dict[int, Resting] = {}
-        self._begin()
+        rules = instruments.rules
+        numbers = [number for number in sorted(instruments.by_number) if number % shards == shard]
+        books = {number: Book(number, int(rules[number]["reference_px"])) for number in numbers}
+        self.state = ShardState(shard, rules, limits, books, levels)
+        self._handlers: dict[int, Callable[[Values], None]] = {
+            BookCommandKind.CANCEL: self._cancel,
+            BookCommandKind.REPLACE: self._replace,
+            BookCommandKind.MASS_CANCEL: self._mass_cancel,
+            BookCommandKind.TRADING_SESSION_CHANGE: self._phase_change,
+            BookCommandKind.TRADING_HALT: self._phase_change,
+            BookCommandKind.TRADING_RESUME: self._phase_change,
+            BookCommandKind.TIMER: self._timer,
+            BookCommandKind.TRADE_BUST: self._trade_bust,
+            BookCommandKind.INSTRUMENT_UPDATE: self._instrument_update,
+        }
 
     # -- the interface of all machines
 
+    @property
+    def log_time(self) -> int:
+        """ns; the latest transact_time seen."""
+        return self.state.log_time
+
+    @property
+    def last_seq(self) -> int:
+        """Number of the latest execution row."""
+        return self.state.last_seq
+
     def apply(self, rows: Rows) -> BookOutput:
         """Apply book_command_frame rows."""
-        self._begin()
-        handlers = {
-            BookCommandKind.NEW_ORDER: self._new_order,
-            BookCommandKind.CANCEL: self._cancel,
-            BookCommandKind.TRADING_SESSION_CHANGE: self._session_change,
-            BookCommandKind.TIMER: self._timer,
-        }
-        for self.command_index, command in enumerate(python_rows(rows)):
-            self.log_time = max(self.log_time, command["transact_time"])
-            handlers.get(command["kind"], self._invalid)(command)
-        return BookOutput(rows_of(EXECUTION_DTYPE, self.executions), self.first_seq)
+        s = self.state
+        s.executions, first_seq = [], s.last_seq + 1
+        commands = python_rows(rows)
+        at = 0
+        while at < len(commands):
+            at += self._apply_one(commands, at)
+        return BookOutput(rows_of(EXECUTION_DTYPE, s.executions), first_seq)
 
     def state_hash(self) -> bytes:
         """16 bytes over the canonical state, see state_hash.py."""
-        return hash_arrays(self._canonical())
+        return hash_arrays(canonical_state(self.state))
 
     def snapshot(self) -> dict[str, Rows]:
         """The whole state as named arrays."""
         head = head_array(self.shard, self.shards, self.limits, self.log_time, self.last_seq)
-        rpt_seq = np.array([book.rpt_seq for book in self.books.values()], np.uint64)
-        return self._canonical() | {"head": head, "instruments": np.frombuffer(self.instruments.digest, np.uint8), "rpt_seq": rpt_seq}
-
-    @classmethod
-    def restore(cls, shard: int, instruments: InstrumentTable, arrays: dict[str, Rows]) -> Self:
-        """The shard of a snapshot. Raises StaleData for one of another shard or other instruments."""
-        shards, limits = check_head(shard, instruments, arrays)
-        machine = cls(shard, instruments, shards, limits)
-        machine.log_time, machine.last_seq = head_values(arrays)
-        machine.last_trade, machine.last_entry = arrays["counters"].tolist()
-        for (number, phase), rpt_seq in zip(arrays["books"].tolist(), arrays["rpt_seq"].tolist(), strict=True):
-            machine.books[number].phase, machine.books[number].rpt_seq = phase, rpt_seq
-        for row in arrays["orders"].tolist():
-            order = machine.orders[row[0]] = Resting(*row)
-            machine.books[order.instrument].sides[order.side].rest(order)
-        return machine
-
-    def _canonical(self) -> dict[str, Rows]:
-        orders = [
-            tuple(vars(order).values()) for book in self.books.values() for side in book.sides.values() for order in self._in_priority(side)
-        ]
-        return {
-            "books": np.array([(book.instrument, book.phase) for book in self.books.values()], BOOK_STATE),
-            "orders": np.array(orders, RESTING_STATE),
-            "counters": np.array([self.last_trade, self.last_entry], np.uint64),
+        rpt_seq = np.array([book.rpt_seq for book in self.state.books.values()], np.uint64)
+        return canonical_state(self.state) | {
+            "head": head,
+            "instruments": np.frombuffer(self.instruments.digest, np.uint8),
+            "rpt_seq": rpt_seq,
         }
 
-    @staticmethod
-    def _in_priority(side: BookSide) -> Iterable[Resting]:
-        return (order for price in side.prices() for order in side.levels[price])
+    @classmethod
+    def restore(cls, shard: int, instruments: InstrumentTable, arrays: dict[str, Rows], *, levels: bool = True) -> Self:
+        """The shard of a snapshot. Raises StaleData for one of another shard or other instruments."""
+        shards, limits = check_head(shard, instruments, arrays)
+        machine = cls(shard, instruments, shards, limits, levels=levels)
+        machine.state.log_time, machine.state.last_seq = head_values(arrays)
+        load_state(machine.state, arrays)
+        return machine
 
     # -- commands
 
-    def _new_order(self, command: Values) -> None:
-        reason = self._refusal(command)
+    def _apply_one(self, commands: list[Values], at: int) -> int:
+        """Apply the command at row `at`; how many rows it was."""
+        command = commands[at]
+        self._next_row(command, at)
+        if command["kind"] == BookCommandKind.NEW_ORDER:
+            legs = list_at(commands, at) if is_listed(command) else [command]
+            for place, leg in enumerate(legs):
+                self._next_row(leg, at + place)
+            self.state.command_index = at
+            self._new_orders(command, legs, at)
+            return len(legs) or 1
+        self._handlers.get(command["kind"], self._invalid)(command)
+        return 1
+
+    def _next_row(self, command: Values, at: int) -> None:
+        self.state.command_index = at
+        self.state.log_time = max(self.state.log_time, command["transact_time"])
+
+    def _new_orders(self, command: Values, legs: list[Values], at: int) -> None:
+        """One order, or the orders of a list; no legs: it said that it is of a list, and is not."""
+        s = self.state
+        if not legs:
+            self._rejected(command, Reason.INVALID_LIST)
+            return
+        reasons = []
+        for place, leg in enumerate(legs):
+            known = not leg["order_id"] or leg["order_id"] in s.orders
+            reasons.append(Reason.INVALID_COMMAND if known else refusal(s, leg, legs[:place]))
+        if any(reasons):
+            for place, (leg, reason) in enumerate(zip(legs, reasons, strict=True)):
+                s.command_index = at + place
+                self._rejected(leg, reason or Reason.LIST_REJECTED)
+            return
+        with self._at_rest(s.books[command["instrument"]]):
+            self._accept([new_order(s, leg) for leg in legs], ContingencyType(command["contingency_type"]), at)
+
+    def _accept(self, orders: list[Order], contingency: ContingencyType, at: int) -> None:
+        s = self.state
+        for place, order in enumerate(orders):
+            s.command_index = at + place
+            order.entry = s.next_entry()
+            s.orders[order.order_id] = order
+            s.order_row(ExecKind.NEW, order, order.order_qty)
+        first, *others = orders
+        if contingency == ContingencyType.OCO:
+            first.oco_id, others[0].oco_id = others[0].order_id, first.order_id
+        elif others:
+            first.secondaries = tuple(order.order_id for order in others)
+            if len(others) == 2:
+                others[0].oco_id, others[1].oco_id = others[1].order_id, others[0].order_id
+            for order in others:
+                order.place = Place.SECONDARY
+        for place, order in enumerate(orders):
+            s.command_index = at + place
+            if order.order_id in s.orders and order.place == Place.NOWHERE:
+                self._activate(order)
+
+    def _activate(self, order: Order) -> None:
+        """An accepted or triggered order takes its place, or its chance."""
+        s = self.state
+        if order.ord_type in STOP_TYPES:
+            if arm(s, order):
+                self._triggered(order)
+                enter(s, order)
+        elif order.ord_type == OrdType.PEGGED:
+            enter_peg(s, order)
+        elif order.time_in_force == TimeInForce.CLS and s.book_of(order).phase != Phase.CLOSING_AUCTION:
+            order.place = Place.CLOSING
+        else:
+            enter(s, order)
+
+    def _triggered(self, order: Order) -> None:
+        order.entry = self.state.next_entry()
+        self.state.order_row(ExecKind.TRIGGERED, order, order.leaves_qty)
+
+    @contextmanager
+    def _at_rest(self, book: Book) -> Any:
+        """Around what a command does to a book: bring it to rest, and close its rows."""
+        s = self.state
+        s.tops = book.tops()
+        yield
+        while s.followups or pegs_moved(s, book):
+            if not s.followups:
+                continue
+            order = s.followups.popleft()
+            if order.place == Place.QUEUED:
+                order.place = Place.NOWHERE
+                self._triggered(order)
+                self._activate(order)
+        watch_limit_state(s, book)
+        indicate(s, book)
+        s.top_rows(book)
+
+    def _find(self, command: Values) -> tuple[Order | None, Reason]:
+        """The order that a cancel or replace is about, or why there is none."""
+        order = self.state.orders.get(command["order_id"])
+        if order is None:
+            return None, Reason.TOO_LATE_TO_CANCEL
+        return (order, Reason.NONE) if order.account == command["account"] else (None, Reason.UNKNOWN_ORDER)
+
+    def _cancel(self, command: Values) -> None:
+        s = self.state
+        order, reason = self._find(command)
+        if order is not None and is_frozen(s, s.book_of(order), order):
+            reason = Reason.AUCTION_FROZEN
+        if order is None or reason:
+            self._cancel_rejected(command, reason)
+            return
+        with self._at_rest(s.book_of(order)):
+            end(s, order, ExecKind.CANCELED, Reason.REQUESTED_BY_CUSTOMER)
+
+    def _replace(self, command: Values) -> None:
+        s = self.state
+        order, reason = self._find(command)
+        if order is not None:
+            reason = replace_refusal(s, s.book_of(order), order, command)
+        if order is None or reason:
+            self._cancel_rejected(command, reason)
+            return
+        with self._at_rest(s.book_of(order)):
+            replace(s, order, command)
+
+    def _mass_cancel(self, command: Values) -> None:
+        """By entry in each book; frozen orders stay, and are named."""
+        s = self.state
+        if command["instrument"] and command["instrument"] not in s.books:
+            self._refused(command, Reason.UNKNOWN_SYMBOL)
+            return
+        if command["side"] not in (0, *Side):
+            self._refused(command, Reason.INVALID_SIDE)
+            return
+        for book in self._books_of(command):
+            with self._at_rest(book):
+                for order in live_orders(s, book):
+                    named = command["account"] in (0, order.account) and command["side"] in (0, order.side)
+                    if order.order_id not in s.orders or not named:
+                        continue
+                    if is_frozen(s, book, order):
+                        s.row(
+                            ExecKind.CANCEL_REJECTED,
+                            book,
+                            order_id=order.order_id,
+                            account=order.account,
+                            side=order.side,
+                            reason=Reason.AUCTION_FROZEN,
+                        )
+                    else:
+                        end(s, order, ExecKind.CANCELED, Reason.MASS_CANCEL)
+
+    def _phase_change(self, command: Values) -> None:
+        """TRADING_SESSION_CHANGE, TRADING_HALT, TRADING_RESUME of one instrument or of all; those that cannot say so."""
+        s = self.state
+        if command["phase"] not in set(Phase) or command["reason"] not in set(Reason):
+            self._invalid(command)
+            return
+        if command["instrument"] and command["instrument"] not in s.books:
+            self._refused(command, Reason.UNKNOWN_SYMBOL)
+            return
+        for book in self._books_of(command):
+            if reason := phase_reason(command, book):
+                self._refused(command | {"instrument": book.instrument}, reason)
+                continue
+            with self._at_rest(book):
+                change_phase(s, book, target_phase(command, book), Reason(command["reason"]), command["expire_time"])
+
+    def _timer(self, command: Values) -> None:
+        s = self.state
+        s.row(ExecKind.TIME, None)
+        for book in s.books.values():
+            with self._at_rest(book):
+                expire_dated(s, book)
+                session_timer(s, book)
+
+    def _trade_bust(self, command: Values) -> None:
+        """The book says that the trade never happened; prices, elections and orders stay as they are."""
+        s = self.state
+        trade = command["trd_match_id"]
+        number = trade - (s.shard << ORDER_ID_SHARD_SHIFT)
+        if command["reason"] not in set(Reason):
+            self._invalid(command)
+            return
+        if command["instrument"] not in s.books:
+            reason = Reason.UNKNOWN_SYMBOL
+        elif not 1 <= number <= s.last_trade:
+            reason = Reason.UNKNOWN_TRADE
+        elif trade in s.busted:
+            reason = Reason.TRADE_ALREADY_BUSTED
+        else:
+            reason = Reason.BUST_LIMIT if len(s.busted) >= s.limits.busts_max else Reason.NONE
+        if reason:
+            self._refused(command, reason)
+            return
+        s.busted.add(trade)
+        s.row(
+            ExecKind.TRADE_BUSTED, s.books[command["instrument"]], trd_match_id=trade, price=command["price"], qty=command["order_qty"],
+            reason=command["reason"],
+        )  # fmt: skip
+
+    def _instrument_update(self, command: Values) -> None:
+        """Reference data; the reference price changes only while the instrument is closed."""
+        s = self.state
+        book = s.books.get(command["instrument"])
+        if book is None:
+            self._refused(command, Reason.UNKNOWN_SYMBOL)
+        elif command["price"] and book.phase != Phase.CLOSED:
+            self._refused(command, Reason.NOT_IN_THIS_PHASE)
+        elif not 0 <= command["price"] <= PRICE_TICKS_MAX // 2 or command["expire_time"] < 0:
+            self._refused(command, Reason.INVALID_PRICE if command["expire_time"] >= 0 else Reason.INVALID_EXPIRE_TIME)
+        else:
+            book.reference_px = command["price"] or book.reference_px
+            book.session_close = command["expire_time"] or book.session_close
+            s.row(ExecKind.SECURITY_STATUS, book, phase=book.phase, price=book.reference_px)
+
+    def _books_of(self, command: Values) -> Iterable[Book]:
+        """The book that a command names, or all."""
+        books = self.state.books
+        return [books[command["instrument"]]] if command["instrument"] else list(books.values())
+
+    # -- refusals
+
+    def _rejected(self, command: Values, reason: Reason) -> None:
+        """A new order is refused."""
         if reason == Reason.INVALID_COMMAND:
             self._invalid(command)
             return
-        if reason:
-            self._row(ExecKind.REJECTED, command, qty=command["order_qty"], reason=reason)
-            return
-        book = self.books[command["instrument"]]
-        tops, opposite = book.tops(), book.sides[Side.SELL if command["side"] == Side.BUY else Side.BUY]
-        self._row(ExecKind.NEW, command, qty=command["order_qty"], leaves_qty=command["order_qty"])
-        changed = []
-        leaves_qty = command["order_qty"]
-        while leaves_qty and opposite.crosses(command["price"]):
-            changed.append((opposite, opposite.prices()[0]))
-            leaves_qty = self._take_level(command, leaves_qty, opposite)
-        if leaves_qty and (command["ord_type"] == OrdType.MARKET or command["time_in_force"] == TimeInForce.IOC):
-            reason = Reason.IMMEDIATE_OR_CANCEL
-            if command["ord_type"] == OrdType.MARKET:
-                reason = Reason.PROTECTION_PRICE if opposite.keys else Reason.NO_LIQUIDITY
-            self._row(ExecKind.CANCELED, command, qty=leaves_qty, reason=reason)
-        elif leaves_qty:
-            self._rest(command, leaves_qty, book)
-            changed.append((book.sides[command["side"]], command["price"]))
-        self._price_rows(book, changed, tops)
+        named = {column: command[column] for column in ("order_id", "account", "side", "ord_type", "time_in_force", "price")}
+        self._row_of(command, ExecKind.REJECTED, qty=command["order_qty"], reason=reason, **named)
 
-    def _refusal(self, command: Values) -> Reason:
-        """The first check that the order fails, or NONE."""
-        if not command["order_id"] or command["order_id"] in self.orders:
-            return Reason.INVALID_COMMAND
-        if command["instrument"] not in self.books:
-            return Reason.UNKNOWN_SYMBOL
-        if command["side"] not in set(Side):
-            return Reason.INVALID_SIDE
-        if reason := combination_reason(command["ord_type"], command["time_in_force"]):
-            return reason
-        if command["order_qty"] <= 0:
-            return Reason.INVALID_QUANTITY
-        if command["order_qty"] > ORDER_QTY_LOTS_MAX:
-            return Reason.QUANTITY_ABOVE_LIMIT
-        if command["price"] <= 0:
-            return Reason.INVALID_PRICE
-        if command["price"] > PRICE_TICKS_MAX:
-            return Reason.PRICE_ABOVE_LIMIT
-        if self.books[command["instrument"]].phase == Phase.CLOSED:
-            return Reason.MARKET_CLOSED
-        may_rest = command["ord_type"] == OrdType.LIMIT and command["time_in_force"] != TimeInForce.IOC
-        return Reason.BOOK_FULL if may_rest and len(self.orders) >= self.limits.orders_max else Reason.NONE
+    def _cancel_rejected(self, command: Values, reason: Reason) -> None:
+        named = {column: command[column] for column in ("order_id", "account", "side")}
+        self._row_of(command, ExecKind.CANCEL_REJECTED, reason=reason, **named)
 
-    def _take_level(self, command: Values, leaves_qty: int, opposite: BookSide) -> int:
-        """Trade with the best opposite level until it or the order is used up; the order's leaves_qty then."""
-        for resting in list(opposite.levels[opposite.prices()[0]]):
-            if not leaves_qty:
-                break
-            qty = min(leaves_qty, resting.leaves_qty)
-            leaves_qty -= qty
-            resting.leaves_qty -= qty
-            self.last_trade += 1
-            if not resting.leaves_qty:
-                opposite.remove(resting)
-                del self.orders[resting.order_id]
-            self._row(
-                ExecKind.TRADE, command | {"price": resting.price}, qty=qty, leaves_qty=leaves_qty, contra_order_id=resting.order_id,
-                contra_account=resting.account, contra_leaves_qty=resting.leaves_qty, trd_match_id=(self.shard << ORDER_ID_SHARD_SHIFT) | self.last_trade,
-            )  # fmt: skip
-        return leaves_qty
-
-    def _rest(self, command: Values, leaves_qty: int, book: Book) -> None:
-        self.last_entry += 1
-        order = self.orders[command["order_id"]] = Resting(
-            command["order_id"], command["account"], self.last_entry, command["instrument"], command["side"], command["ord_type"],
-            command["time_in_force"], command["price"], command["order_qty"], leaves_qty,
-        )  # fmt: skip
-        book.sides[order.side].rest(order)
-
-    def _cancel(self, command: Values) -> None:
-        order = self.orders.get(command["order_id"])
-        if order is None or order.account != command["account"]:
-            named = {column: command[column] for column in ("instrument", "account", "order_id", "side")}
-            self._row(ExecKind.CANCEL_REJECTED, named, reason=Reason.UNKNOWN_ORDER if order else Reason.TOO_LATE_TO_CANCEL)
-            return
-        book = self.books[order.instrument]
-        tops = book.tops()
-        self._take_out(order, ExecKind.CANCELED, Reason.REQUESTED_BY_CUSTOMER)
-        self._price_rows(book, [(book.sides[order.side], order.price)], tops)
-
-    def _session_change(self, command: Values) -> None:
-        if command["phase"] not in set(Phase):
-            self._invalid(command)
-            return
-        for book in self.books.values():
-            book.phase = command["phase"]
-            self._row(ExecKind.SECURITY_STATUS, {"instrument": book.instrument}, phase=book.phase)
-            if book.phase != Phase.CLOSED:
-                continue
-            tops = book.tops()
-            expiring = [
-                order for side in book.sides.values() for order in self._in_priority(side) if order.time_in_force == TimeInForce.DAY
-            ]
-            touched = {(order.side, order.price) for order in expiring}
-            changed = [(side, price) for side in book.sides.values() for price in side.prices() if (side.side, price) in touched]
-            for order in sorted(expiring, key=lambda order: order.entry):
-                self._take_out(order, ExecKind.EXPIRED, Reason.END_OF_DAY)
-            self._price_rows(book, changed, tops)
-
-    def _timer(self, command: Values) -> None:
-        self._row(ExecKind.TIME, {})
+    def _refused(self, command: Values, reason: Reason) -> None:
+        """A command about no single order is refused."""
+        self._row_of(command, ExecKind.REJECTED, reason=reason)
 
     def _invalid(self, command: Values) -> None:
-        self._row(ExecKind.REJECTED, {}, reason=Reason.INVALID_COMMAND)
+        self.state.row(ExecKind.REJECTED, None, reason=Reason.INVALID_COMMAND)
 
-    def _take_out(self, order: Resting, kind: ExecKind, reason: Reason) -> None:
-        self.books[order.instrument].sides[order.side].remove(order)
-        del self.orders[order.order_id]
-        self._row(kind, vars(order), qty=order.leaves_qty, reason=reason, leaves_qty=0)
-
-    # -- rows
-
-    def _begin(self) -> None:
-        self.executions: list[Values] = []
-        self.first_seq = self.last_seq + 1
-        self.command_index = 0
-
-    def _row(self, kind: ExecKind, named: Values, **columns: int) -> None:
-        """An execution: the order's or book's columns in `named`, and `columns`."""
-        kept = ("instrument", "order_id", "account", "side", "ord_type", "time_in_force", "price")
-        book = self.books.get(named.get("instrument", 0))
-        if book is not None:
-            book.rpt_seq += 1
-        self.last_seq += 1
-        common = {"kind": kind, "rpt_seq": book.rpt_seq if book else 0, "command_index": self.command_index, "transact_time": self.log_time}
-        self.executions.append({column: named[column] for column in kept if column in named} | common | columns)
-
-    def _price_rows(self, book: Book, changed: list[tuple[BookSide, int]], tops: list[Values]) -> None:
-        """LEVEL rows for the levels that changed, TOP rows for the sides whose best price or quantity did."""
-        for side, price in changed:
-            self._row(ExecKind.LEVEL, {"instrument": book.instrument}, **side.level(price))
-        for before, now in zip(tops, book.tops(), strict=True):
-            if (before["price"], before["qty"]) != (now["price"], now["qty"]):
-                self._row(ExecKind.TOP, {"instrument": book.instrument}, **now)
+    def _row_of(self, command: Values, kind: ExecKind, **columns: Any) -> None:
+        """A row with the command's instrument, be it of this shard or not."""
+        book = self.state.books.get(command["instrument"])
+        self.state.row(kind, book, **{"instrument": command["instrument"]} | columns)

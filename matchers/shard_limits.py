@@ -1,8 +1,16 @@
 """The bounds that a shard works within; the numbers are those of schemas.limits, tests take smaller ones."""
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
-from schemas.limits import ACCOUNTS_PER_SHARD_MAX, DONE_ORDERS_PER_SHARD_MAX, OPEN_ORDERS_PER_ACCOUNT_MAX, ORDERS_PER_SHARD_MAX
+from schemas.limits import (
+    ACCOUNTS_PER_SHARD_MAX,
+    BUSTS_PER_SHARD_MAX,
+    DONE_ORDERS_PER_SHARD_MAX,
+    OPEN_ORDERS_PER_ACCOUNT_MAX,
+    ORDERS_PER_SHARD_MAX,
+    PEGS_PER_BOOK_MAX,
+    STOPS_PER_BOOK_MAX,
+)
 
 
 @dataclass(frozen=True)
@@ -11,14 +19,19 @@ class ShardLimits:
 
     accounts_max: int = ACCOUNTS_PER_SHARD_MAX
     orders_max: int = ORDERS_PER_SHARD_MAX
-    """Account shard: open orders. Book shard: resting orders."""
+    """Account shard: open orders. Book shard: live orders, dormant ones included."""
     open_orders_per_account_max: int = OPEN_ORDERS_PER_ACCOUNT_MAX
     done_orders_max: int = DONE_ORDERS_PER_SHARD_MAX
     """Account shard: orders that are done and still known, by order_id and by cl_ord_id; the one that was done first is forgotten first."""
 
-    def as_row(self) -> tuple[int, int, int, int]:
+    stops_per_book_max: int = STOPS_PER_BOOK_MAX
+    """Stops of an instrument that are not elected yet."""
+    pegs_per_book_max: int = PEGS_PER_BOOK_MAX
+    busts_max: int = BUSTS_PER_SHARD_MAX
+
+    def as_row(self) -> tuple[int, ...]:
         """The numbers in the order of the fields, for snapshots."""
-        return self.accounts_max, self.orders_max, self.open_orders_per_account_max, self.done_orders_max
+        return astuple(self)
 
 
 DEFAULT_LIMITS = ShardLimits()

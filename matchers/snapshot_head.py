@@ -23,12 +23,12 @@ def check_head(shard: int, instruments: InstrumentTable, arrays: Mapping[str, Ro
         raise StaleData(f"the snapshot is of shard {head[0]}, not of shard {shard}")
     if arrays["instruments"].tobytes() != instruments.digest:
         raise StaleData("the snapshot was made with another instrument list; restore that list, or start with empty topics")
-    return head[1], ShardLimits(*head[2:6])
+    return head[1], ShardLimits(*head[2:-2])
 
 
 def head_values(arrays: Mapping[str, Rows]) -> tuple[int, int]:
     """(log_time, last_seq)."""
-    return int(arrays["head"][6]), int(arrays["head"][7])
+    return int(arrays["head"][-2]), int(arrays["head"][-1])
 
 
 def check_layout(arrays: Mapping[str, Rows], dtypes: Mapping[str, np.dtype[Any]]) -> None:

@@ -84,7 +84,6 @@ class Reason(IntEnum):
     POST_ONLY_SLIDE = 114
     PRICE_BAND = 115
     MARKET_TO_LIMIT = 116
-    WAITS_FOR_CLOSE = 117
     # why a phase or a band changed
     REGULATORY_HALT = 120
     MARKET_WIDE_HALT = 121
@@ -166,7 +165,6 @@ SENTENCES: dict[Reason, str] = {
     Reason.POST_ONLY_SLIDE: "post-only: rests one tick away from the opposite best",
     Reason.PRICE_BAND: "rests at the price band",
     Reason.MARKET_TO_LIMIT: "rests at the price of its last execution",
-    Reason.WAITS_FOR_CLOSE: "waits for the closing auction",
     Reason.REGULATORY_HALT: "regulatory halt",
     Reason.MARKET_WIDE_HALT: "market-wide circuit breaker",
     Reason.LULD_PAUSE: "trading pause: the limit state lasted too long",

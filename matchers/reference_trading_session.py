@@ -1,0 +1,140 @@
+"""The phases of the trading day: who may change them, what happens on the way. Matching-rules section 5; the tables are in order_tables.
+
+On the way into continuous trading, and out of a closing auction, the book is uncrossed first. A price outside the auction range (collar, else protection band)
+extends the auction once; then it trades at the best price inside the range, or not at all. What takes part in the auction only leaves after it, in entry
+order: market orders CANCELED, OPG and CLS orders EXPIRED. Then SECURITY_STATUS. Then what the new phase brings: carried orders are restated at the
+start of the day; CLS orders that wait come into the closing auction by entry; pegs are parked outside continuous trading; bands begin with it and stops
+that the last price has met are elected; at CLOSED everything but GTC and GTD expires, in entry order.
+"""
+
+from matchers.order_tables import AUCTION_ONLY, CALL_PHASES, CARRIED, ENDS_IN, PHASE_CHANGES, RESUMES_TO
+from matchers.reference_auction import auction_range, find_cross, uncross
+from matchers.reference_book import Book, Order
+from matchers.reference_matching import end
+from matchers.reference_pegs import park_all
+from matchers.reference_price_bands import PAUSE_NS, bands_timer, begin_bands, end_bands
+from matchers.reference_shard_state import ShardState, Values
+from matchers.reference_stops import elect
+from matchers.state_hash import Place
+from schemas.enums import BookCommandKind, ExecKind, OrdType, Phase, TimeInForce
+from schemas.reject_reasons import Reason
+
+
+def phase_reason(command: Values, book: Book) -> Reason:
+    """Why the book does not go where a TRADING_SESSION_CHANGE, TRADING_HALT or TRADING_RESUME says, or NONE."""
+    return PHASE_CHANGES[BookCommandKind(command["kind"]), book.phase, target_phase(command, book)]
+
+
+def target_phase(command: Values, book: Book) -> Phase:
+    """Where the command leads; a resume that names no phase leads where the table says."""
+    if command["kind"] == BookCommandKind.TRADING_RESUME and command["phase"] == Phase.CLOSED:
+        return RESUMES_TO.get(book.phase, Phase.CLOSED)
+    return Phase(command["phase"])
+
+
+def change_phase(s: ShardState, book: Book, to: Phase, reason: Reason, phase_end: int) -> None:
+    """Go to the phase, or extend the auction that would end outside its range."""
+    if book.phase == to:
+        book.phase_end = phase_end
+        s.row(ExecKind.SECURITY_STATUS, book, phase=to, reason=reason)
+        return
+    if to == Phase.CONTINUOUS or book.phase == Phase.CLOSING_AUCTION:
+        if _extends(s, book):
+            return
+        _end_auction(s, book, to)
+    before, book.phase, book.phase_end = book.phase, to, phase_end
+    s.row(ExecKind.SECURITY_STATUS, book, phase=to, reason=reason)
+    if before == Phase.CLOSED:
+        _begin_day(s, book)
+    if before == Phase.CONTINUOUS:
+        end_bands(book)
+        park_all(s, book)
+    if to in CALL_PHASES and before not in CALL_PHASES:
+        book.indicative, book.extended = (0, 0, 0, 0), 0
+    if to == Phase.CLOSING_AUCTION:
+        _admit_closing_orders(s, book)
+    if to == Phase.CONTINUOUS:
+        begin_bands(s, book)
+        if book.last_px:
+            elect(s, book, book.last_px)
+    if to == Phase.CLOSED:
+        _end_day(s, book)
+
+
+def live_orders(s: ShardState, book: Book) -> list[Order]:
+    """The book's orders by entry."""
+    return sorted((order for order in s.orders.values() if order.instrument == book.instrument), key=lambda one: one.entry)
+
+
+def _extends(s: ShardState, book: Book) -> bool:
+    """Extend the auction, once, if its price is outside the range."""
+    cross = find_cross(book)
+    low, high = auction_range(s, book)
+    if not cross.price or low <= cross.price <= high or book.extended or not book.in_call:
+        return False
+    book.extended = 1
+    book.phase_end = s.log_time + int(s.rules[book.instrument]["auction_extension_ns"])
+    s.row(ExecKind.SECURITY_STATUS, book, phase=book.phase, reason=Reason.AUCTION_EXTENDED)
+    return True
+
+
+def _end_auction(s: ShardState, book: Book, to: Phase) -> None:
+    """Uncross, and take out what was for the auction only."""
+    cross = find_cross(book)
+    low, high = auction_range(s, book)
+    if cross.price and not low <= cross.price <= high:
+        cross = find_cross(book, low, high)
+    if cross.price:
+        uncross(s, book, cross.price)
+    leaving = TimeInForce.OPG if to == Phase.CONTINUOUS else TimeInForce.CLS
+    for order in live_orders(s, book):
+        if order.order_id not in s.orders or order.place != Place.RESTING:
+            continue
+        if order.time_in_force in AUCTION_ONLY and order.time_in_force == leaving:
+            end(s, order, ExecKind.EXPIRED, Reason.NOT_FILLED_IN_AUCTION)
+        elif order.ord_type == OrdType.MARKET:
+            end(s, order, ExecKind.CANCELED, Reason.NOT_FILLED_IN_AUCTION)
+
+
+def _begin_day(s: ShardState, book: Book) -> None:
+    """A new day: no last price, carried orders are restated by entry."""
+    book.last_px = 0
+    for order in live_orders(s, book):
+        if order.time_in_force in CARRIED:
+            s.order_row(ExecKind.RESTATED, order, 0, Reason.START_OF_DAY)
+
+
+def _end_day(s: ShardState, book: Book) -> None:
+    """Everything that is not carried expires."""
+    for order in live_orders(s, book):
+        if order.order_id in s.orders and order.time_in_force not in CARRIED:
+            end(s, order, ExecKind.EXPIRED, Reason.END_OF_DAY)
+
+
+def _admit_closing_orders(s: ShardState, book: Book) -> None:
+    for order in live_orders(s, book):
+        if order.place == Place.CLOSING:
+            s.rest(order)
+
+
+def expire_dated(s: ShardState, book: Book) -> None:
+    """A TIMER: GTD orders whose time has come leave, by expire_time, then entry."""
+    due = [order for order in live_orders(s, book) if order.time_in_force == TimeInForce.GTD and order.expire_time <= s.log_time]
+    for order in sorted(due, key=lambda one: (one.expire_time, one.entry)):
+        if order.order_id in s.orders:
+            end(s, order, ExecKind.EXPIRED, Reason.EXPIRE_TIME_REACHED)
+
+
+def session_timer(s: ShardState, book: Book) -> None:
+    """A TIMER: price bands, then the end of a call phase."""
+    if bands_timer(s, book):
+        change_phase(s, book, Phase.VOLATILITY_AUCTION, Reason.LULD_PAUSE, s.log_time + PAUSE_NS)
+    elif book.in_call and book.phase_end and s.log_time >= book.phase_end:
+        change_phase(s, book, ENDS_IN[book.phase], Reason.AUCTION_ENDED, 0)
+
+
+def is_frozen(s: ShardState, book: Book, order: Order) -> bool:
+    """Whether an auction order can no longer be cancelled or replaced."""
+    no_cancel_ns = int(s.rules[book.instrument]["no_cancel_ns"])
+    auction = {TimeInForce.OPG: Phase.OPENING_AUCTION, TimeInForce.CLS: Phase.CLOSING_AUCTION}.get(TimeInForce(order.time_in_force))
+    return auction == book.phase and bool(book.phase_end and no_cancel_ns) and s.log_time >= book.phase_end - no_cancel_ns
