@@ -96,7 +96,6 @@ ANSWERS: Final[Mapping[Reason, tuple[int, int]]] = {
             Reason.POST_ONLY_SLIDE,
             Reason.PRICE_BAND,
             Reason.MARKET_TO_LIMIT,
-            Reason.WAITS_FOR_CLOSE,
             Reason.REGULATORY_HALT,
             Reason.MARKET_WIDE_HALT,
             Reason.LULD_PAUSE,
