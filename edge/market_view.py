@@ -100,7 +100,6 @@ class SymbolView:
     busts: deque[Message] = field(default_factory=lambda: deque(maxlen=BUSTS_KEPT_PER_SYMBOL))
     levels: dict[int, dict[int, tuple[int, int]]] = field(default_factory=lambda: {Side.BUY: {}, Side.SELL: {}})
     phase: int = Phase.CLOSED
-    call_phase: int = Phase.CLOSED
     last_px: int = 0
     last_at: int = 0
     volume: int = 0
@@ -220,9 +219,7 @@ class MarketView:
 
     def _status(self, view: SymbolView, row: MarketRow) -> Message:
         view.phase, reason = row.phase, Reason(row.reason)
-        if row.phase in CONDITIONS_OF_AUCTION:
-            view.call_phase = row.phase
-        else:
+        if row.phase not in CONDITIONS_OF_AUCTION:
             view.auction = None
         code, text = status_words(row.phase, row.reason)
         fields = {
@@ -243,10 +240,10 @@ class MarketView:
         return view.auction
 
     def _band(self, view: SymbolView, row: MarketRow) -> Message:
-        had, has = view.band is not None and bool(view.band.fields["u"]), bool(row.high_px or row.low_px)
+        before = view.band.fields["i"] if view.band else ""
         fields = {
             "T": "l", "S": view.instrument.symbol, "u": view.decimal(row.high_px), "d": view.decimal(row.low_px),
-            "i": luld_indicator(had_bands=had, has_bands=has, call_phase=view.call_phase), "t": row.transact_time, "z": "C", "seq": row.seq,
+            "i": luld_indicator(before, view.phase, has_bands=bool(row.high_px or row.low_px)), "t": row.transact_time, "z": "C", "seq": row.seq,
         }  # fmt: skip
         view.band = Message("lulds", view.instrument.symbol, fields, row.seq)
         return view.band

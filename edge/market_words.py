@@ -52,10 +52,14 @@ def status_words(phase: int, reason: int) -> tuple[str, str]:
     return STATUS_OF_REASON.get(Reason(reason)) or STATUS_OF_PHASE[Phase(phase)]
 
 
-def luld_indicator(*, had_bands: bool, has_bands: bool, call_phase: int) -> str:
-    """Why the bands are told: A opening, B intraday, E re-opening update, D suspended. call_phase: the last one there was."""
+_SUSPENDED, _OUTSIDE_HOURS = "D", "F"
+_BANDS_SUSPENDED: Final = (Phase.HALTED, Phase.CANCEL_ONLY, Phase.VOLATILITY_AUCTION)
+_INDICATOR_AFTER: Final = {"": "A", _OUTSIDE_HOURS: "A", _SUSPENDED: "E"}
+"""Opening and re-opening update; after any other an intraday update, B."""
+
+
+def luld_indicator(before: str, phase: int, *, has_bands: bool) -> str:
+    """Why bands are told; `before`: the indicator that was told last, empty if none was."""
     if not has_bands:
-        return "D"
-    if had_bands:
-        return "B"
-    return "E" if call_phase == Phase.VOLATILITY_AUCTION else "A"
+        return _SUSPENDED if phase in _BANDS_SUSPENDED else _OUTSIDE_HOURS
+    return _INDICATOR_AFTER.get(before, "B")

@@ -1,7 +1,7 @@
 """What the public sees of a book shard: trades, top of book, levels, phases, auctions, bands and one-minute bars, from its executions.
 
 Quotes, levels, indicative auction prices and bands are conflated per input frame (only the newest of each is told); trades, busts and phases
-never are. An indicative price that a phase change of the same frame has ended is not told: no call phase goes on for which it would hold.
+never are. An indicative price whose call phase the same frame has ended is not told. Bands hold in continuous trading only: its end takes them away.
 A bar closes when log time passes the end of its minute, whether by a trade or by the books' TIME rows; a minute without a trade has no bar.
 A busted trade stays in its bar.
 
@@ -25,6 +25,7 @@ _TRADE, _TOP, _LEVEL, _STATUS = (int(kind) for kind in (ExecKind.TRADE, ExecKind
 _TIME, _AUCTION, _BAND = (int(kind) for kind in (ExecKind.TIME, ExecKind.AUCTION_INDICATIVE, ExecKind.PRICE_BAND))
 _BUST: Final = int(ExecKind.TRADE_BUSTED)
 _BUY: Final = int(Side.BUY)
+_CONTINUOUS: Final = int(Phase.CONTINUOUS)
 _UNCROSS: Final = int(ExecFlag.UNCROSS)
 _CALL_PHASES: Final = frozenset(
     int(phase) for phase in (Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION)
@@ -104,9 +105,13 @@ class MarketData:
                             | {"side": 0 if uncross else side, "phase": board.call_phase if uncross else 0}
                             | {"price": price, "qty": qty, "trd_match_id": trd_match_id})  # fmt: skip
             elif kind == _STATUS:
-                auctions.pop(number, None)
                 if phase in _CALL_PHASES:
                     board.call_phase = phase
+                else:
+                    auctions.pop(number, None)
+                if phase != _CONTINUOUS and (board.upper_px or board.lower_px):
+                    board.upper_px = board.lower_px = 0
+                    bands[number] = {"reason": reason, "transact_time": now}
                 board.status_seq += 1
                 told.append(_head(MarketDataKind.STATUS, number, board.status_seq, now) | {"phase": phase, "reason": reason})
             elif kind == _AUCTION:

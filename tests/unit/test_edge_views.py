@@ -272,16 +272,18 @@ def test_trades_of_an_auction_are_prints_of_their_auction_without_a_taker() -> N
 
 
 def test_bands_are_told_as_luld_messages_with_what_kind_of_update_it_is() -> None:
-    """Opening, intraday, suspended, re-opening."""
+    """Opening, intraday, suspended by a pause, re-opening, over for today."""
     view = MarketView(INSTRUMENTS)
+    some = {"high_px": 18_900, "low_px": 17_100}
     rows = [
-        told(MarketDataKind.BAND, 1, high_px=18_900, low_px=17_100), told(MarketDataKind.BAND, 2, high_px=19_000, low_px=17_200),
-        told(MarketDataKind.BAND, 3), told(MarketDataKind.STATUS, 1, phase=int(Phase.VOLATILITY_AUCTION)),
-        told(MarketDataKind.BAND, 4, high_px=19_000, low_px=17_200),
+        told(MarketDataKind.BAND, 1, **some), told(MarketDataKind.BAND, 2, high_px=19_000, low_px=17_200),
+        told(MarketDataKind.STATUS, 1, phase=int(Phase.VOLATILITY_AUCTION)), told(MarketDataKind.BAND, 3),
+        told(MarketDataKind.STATUS, 2, phase=int(Phase.CONTINUOUS)), told(MarketDataKind.BAND, 4, **some),
+        told(MarketDataKind.STATUS, 3, phase=int(Phase.CLOSING_AUCTION)), told(MarketDataKind.BAND, 5),
     ]  # fmt: skip
     lulds = [json.loads(message.json) for message in view.apply(rows) if message.channel == "lulds"]
     assert [(one["T"], one["u"], one["d"], one["i"]) for one in lulds] == [
-        ("l", 189.0, 171.0, "A"), ("l", 190.0, 172.0, "B"), ("l", 0.0, 0.0, "D"), ("l", 190.0, 172.0, "E"),
+        ("l", 189.0, 171.0, "A"), ("l", 190.0, 172.0, "B"), ("l", 0.0, 0.0, "D"), ("l", 189.0, 171.0, "E"), ("l", 0.0, 0.0, "F"),
     ]  # fmt: skip
 
 

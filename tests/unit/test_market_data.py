@@ -112,6 +112,23 @@ def test_both_bands_are_told_when_one_moves_and_survive_a_snapshot():
     assert moved["reason"] == Reason.LIMIT_STATE
 
 
+def test_the_end_of_continuous_trading_takes_the_bands_away():
+    """Books do not say so; a pause does."""
+    view = MarketData(3)
+    view.apply(executions({"kind": ExecKind.PRICE_BAND, "side": Side.BUY, "price": 110}))
+    rows = view.apply(executions(status(Phase.VOLATILITY_AUCTION, reason=Reason.LULD_PAUSE)))
+    assert rows["kind"].tolist() == [MarketDataKind.STATUS, MarketDataKind.BAND]
+    assert (int(rows["high_px"][1]), int(rows["reason"][1])) == (0, Reason.LULD_PAUSE)
+    assert len(view.apply(executions(status(Phase.HALTED)))) == 1
+
+
+def test_an_indicative_price_outlives_the_change_from_one_call_phase_to_the_next():
+    """The books say it again only when it changes."""
+    indicative = {"kind": ExecKind.AUCTION_INDICATIVE, "price": 100, "qty": 5}
+    rows = MarketData(3).apply(executions(status(Phase.PRE_OPEN), indicative, status(Phase.OPENING_AUCTION)))
+    assert rows["kind"].tolist() == [MarketDataKind.STATUS, MarketDataKind.STATUS, MarketDataKind.AUCTION]
+
+
 def test_a_busted_trade_is_told_by_its_number():
     """Its price and quantity come with it, so that nobody has to remember trades."""
     bust = {"kind": ExecKind.TRADE_BUSTED, "trd_match_id": 9, "price": 100, "qty": 5, "reason": Reason.CLEARLY_ERRONEOUS}
