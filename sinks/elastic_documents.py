@@ -1,8 +1,7 @@
 """Frames and alerts as audit documents with their index and id. Pure.
 
-Audited is what the exchange decided: of `executions` the rows NEW, TRADE, CANCELED, EXPIRED, REJECTED, CANCEL_REJECTED and
-SECURITY_STATUS; of `account.events` every row. LEVEL, TOP and TIME rows are left out: they follow from the decisions (a replay makes
-them again, bit by bit), are most of the rows, and nobody has to answer for them.
+Audited is what the exchange decided: of `executions` every row but LEVEL, TOP, TIME and AUCTION_INDICATIVE; of `account.events` every row.
+Those four follow from the decisions (a replay makes them again, bit by bit), are most of the rows, and nobody has to answer for them.
 
 The id is topic, partition and the shard's dense sequence: the same event has the same id whichever record brought it.
 """
@@ -14,22 +13,30 @@ import numpy as np
 import orjson
 
 from schemas.codec import Frame, Rows
-from schemas.enums import AccountEventKind, ExecKind, OrdStatus, OrdType, Phase, Side, TimeInForce
+from schemas.enums import AccountEventKind, ExecFlag, ExecKind, OrdStatus, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import InstrumentTable
 from schemas.reject_reasons import Reason
 from sinks.contract import Input
 from sinks.elastic_indices import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, index_of
 
 _ORDER: Final = ("order_id", "account", "side", "price")
+_CHANGED: Final = (*_ORDER, "reason", "ord_type", "time_in_force", "qty", "leaves_qty", "display_qty")
 _EXECUTION_FIELDS: Final[dict[int, tuple[str, ...]]] = {
     ExecKind.NEW: (*_ORDER, "ord_type", "time_in_force", "qty", "leaves_qty"),
-    ExecKind.TRADE: (*_ORDER, "contra_order_id", "contra_account", "trd_match_id", "qty", "leaves_qty", "contra_leaves_qty"),
+    ExecKind.TRADE: (
+        *_ORDER, "contra_order_id", "contra_account", "trd_match_id", "qty", "leaves_qty", "contra_leaves_qty", "display_qty", "flags",
+    ),
     ExecKind.CANCELED: (*_ORDER, "reason", "qty"),
     ExecKind.EXPIRED: (*_ORDER, "reason", "qty"),
     ExecKind.REJECTED: (*_ORDER, "reason", "qty"),
     ExecKind.CANCEL_REJECTED: ("order_id", "account", "reason"),
-    ExecKind.SECURITY_STATUS: ("phase",),
-}
+    ExecKind.SECURITY_STATUS: ("phase", "reason"),
+    ExecKind.REPLACED: _CHANGED,
+    ExecKind.TRIGGERED: _CHANGED,
+    ExecKind.RESTATED: _CHANGED,
+    ExecKind.TRADE_BUSTED: ("trd_match_id", "price", "qty", "reason"),
+    ExecKind.PRICE_BAND: ("side", "price", "reason"),
+}  # fmt: skip
 _STATE: Final = (
     "account", "order_id", "cl_ord_id", "side", "ord_type", "time_in_force", "ord_status", "order_qty", "price", "leaves_qty", "cum_qty",
     "cum_cost", "cash", "cash_held", "position", "position_held", "position_cost",
@@ -56,6 +63,7 @@ _ENUMS: Final = {
     "side": Side, "ord_type": OrdType, "time_in_force": TimeInForce, "ord_status": OrdStatus, "phase": Phase, "reason": Reason,
 }  # fmt: skip
 _NAMES: Final = {column: {int(one): one.name for one in enum} for column, enum in _ENUMS.items()}
+_FLAGS: Final = [[flag.name for flag in ExecFlag if value & flag] for value in range(256)]
 _PRICES: Final = ("price", "last_px")
 _TIMES: Final = ("transact_time", "submitted_at")
 
@@ -99,13 +107,15 @@ def documents(one: Input, instruments: InstrumentTable) -> Iterator[Document]:
 
 
 def _column(frame: Frame, name: str, index: Rows) -> list[Any]:
-    """One column of the rows `index`, as the document has it: enumerations as words, times as ISO 8601 with nanoseconds."""
+    """One column of the rows `index`, as the document has it: enumerations and flags as words, times as ISO 8601 with nanoseconds."""
     if name == "cl_ord_id":
         text = frame.cl_ord_id
         return [""] * len(index) if text is None else [one.decode("ascii", "replace") for one in text[index].tolist()]
     values = frame.rows[name][index]
     if name in _TIMES:
         return _iso(values)
+    if name == "flags":
+        return [_FLAGS[value] for value in values.tolist()]
     if name == "aggressor":
         return [bool(value) for value in values.tolist()]
     if name in _NAMES:

@@ -7,7 +7,7 @@ computed with, and a refused request may carry any 64 bits, more than `long` tak
 
 from typing import Any, Final
 
-TEMPLATE_VERSION: Final = 1
+TEMPLATE_VERSION: Final = 2
 EXECUTIONS, ACCOUNT_EVENTS, ALERTS = "audit-executions", "audit-account-events", "audit-alerts"
 
 _KEYWORD: Final = {"type": "keyword"}
@@ -26,9 +26,9 @@ _WORDS: Final = dict.fromkeys(("kind", "symbol", "side", "ord_type", "time_in_fo
 
 _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     EXECUTIONS: {
-        **_ORIGIN, **_WORDS, "phase": _KEYWORD, "instrument": _LONG, "rpt_seq": _LONG, "price": _LONG, "price_display": _DISPLAY,
+        **_ORIGIN, **_WORDS, "phase": _KEYWORD, "flags": _KEYWORD, "instrument": _LONG, "rpt_seq": _LONG, "price": _LONG, "price_display": _DISPLAY,
         **dict.fromkeys(("order_id", "account", "contra_order_id", "contra_account", "trd_match_id"), _KEYWORD),
-        "qty": _AMOUNT, **dict.fromkeys(("leaves_qty", "contra_leaves_qty"), _STATE),
+        "qty": _AMOUNT, **dict.fromkeys(("leaves_qty", "contra_leaves_qty", "display_qty"), _STATE),
     },
     ACCOUNT_EVENTS: {
         **_ORIGIN, **_WORDS, "ord_status": _KEYWORD, "aggressor": {"type": "boolean"}, "instrument": _LONG, "rpt_seq": _LONG,

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from schemas.codec import Frame, Rows
-from schemas.enums import AccountEventKind, ExecKind, Side
+from schemas.enums import AccountEventKind, ExecFlag, ExecKind, Side
 
 STATEMENT_ROWS_MAX: Final = 5_000
 """Of at most ~350 B each: 1.8 MB, within the 4 MB that the strictest common max_allowed_packet lets through."""
@@ -82,6 +82,12 @@ TRADES: Final = Table(
     "",
     "trd_match_id = trades.trd_match_id",
 )  # fmt: skip
+TRADE_BUSTS: Final = Table(
+    "trade_busts",
+    ("trd_match_id", "instrument", "price", "qty", "reason", "rpt_seq", "transact_time"),
+    "",
+    "trd_match_id = trade_busts.trd_match_id",
+)
 EXECUTIONS: Final = Table(
     "executions",
     (
@@ -118,11 +124,15 @@ INSERT_ALERT: Final = (
 
 
 def execution_statements(frames: Sequence[Frame]) -> list[str]:
-    """What frames of `executions` add: trades."""
+    """What frames of `executions` add: trades and their busts."""
     rows = np.concatenate([frame.rows for frame in frames])
-    rows = rows[rows["kind"] == ExecKind.TRADE]
-    names = [{"aggressor_side": "side"}.get(name, name) for name in TRADES.columns]
-    return list(TRADES.statements([rows[name] for name in names]))
+    trades, busts = rows[rows["kind"] == ExecKind.TRADE], rows[rows["kind"] == ExecKind.TRADE_BUSTED]
+    # in an uncross no order comes in: `side` only says that order_id is the buy
+    made = {"aggressor_side": np.where(trades["flags"] & ExecFlag.UNCROSS, 0, trades["side"])}
+    return [
+        *TRADES.statements([made[name] if name in made else trades[name] for name in TRADES.columns]),
+        *TRADE_BUSTS.statements([busts[name] for name in TRADE_BUSTS.columns]),
+    ]
 
 
 def account_statements(frames: Sequence[tuple[int, Frame]]) -> list[str]:

@@ -1,4 +1,4 @@
--- Tables of the system of record, version 1. Only what MySQL 8 and MariaDB 10.6 share.
+-- Tables of the system of record, version 2 (1 had no trade_busts). Only what MySQL 8 and MariaDB 10.6 share.
 --
 -- Numbers are the integers of the log: times ns since 1970 UTC, prices ticks, quantities lots, cash minor units (1/10,000). Ids are
 -- unsigned as in the frames. Text that the exchange makes or checks (cl_ord_id, key_id, ...) is ASCII and compared byte by byte: a
@@ -40,14 +40,25 @@ CREATE TABLE IF NOT EXISTS trades (
     instrument INT UNSIGNED NOT NULL,
     price BIGINT NOT NULL,
     qty BIGINT NOT NULL,
-    aggressor_side TINYINT UNSIGNED NOT NULL,
-    order_id BIGINT UNSIGNED NOT NULL COMMENT 'the incoming order',
+    aggressor_side TINYINT UNSIGNED NOT NULL COMMENT '0: traded in an auction',
+    order_id BIGINT UNSIGNED NOT NULL COMMENT 'the incoming order; in an auction the buy',
     account BIGINT UNSIGNED NOT NULL,
-    contra_order_id BIGINT UNSIGNED NOT NULL COMMENT 'the resting order',
+    contra_order_id BIGINT UNSIGNED NOT NULL COMMENT 'the resting order; in an auction the sell',
     contra_account BIGINT UNSIGNED NOT NULL,
     rpt_seq BIGINT UNSIGNED NOT NULL,
     transact_time BIGINT NOT NULL,
     KEY by_instrument (instrument, trd_match_id)
+) ENGINE = InnoDB;
+
+-- Trades that were undone. The trade itself stays in `trades`: it was told.
+CREATE TABLE IF NOT EXISTS trade_busts (
+    trd_match_id BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+    instrument INT UNSIGNED NOT NULL,
+    price BIGINT NOT NULL,
+    qty BIGINT NOT NULL,
+    reason SMALLINT UNSIGNED NOT NULL,
+    rpt_seq BIGINT UNSIGNED NOT NULL,
+    transact_time BIGINT NOT NULL
 ) ENGINE = InnoDB;
 
 -- One side of a trade, as settled by the account shard.

@@ -10,8 +10,9 @@ from matchers.reference_account_shard import AccountShard
 from matchers.reference_book_shard import BookShard
 from matchers.settlement_reports import reports_of
 from schemas.codec import FRAMES, Frame, Header, Rows
-from schemas.enums import BookCommandKind, CommandKind, MarketDataKind, OrdType, Phase, TimeInForce
+from schemas.enums import BookCommandKind, CommandKind, ExecKind, MarketDataKind, OrdType, Phase, TimeInForce
 from schemas.instruments import load_instruments
+from schemas.reject_reasons import Reason
 from sinks import Input
 
 INSTRUMENTS = load_instruments(None)
@@ -30,7 +31,7 @@ class Session:
 
 
 def play(seed: int, turns: int = 60) -> Session:
-    """Random trading through the reference shards: all kinds of orders, cancels (of others' orders too), refusals, the end of the day."""
+    """Random trading through the reference shards: orders, cancels (of others' orders too), refusals, a busted trade, a closing auction."""
     rng = random.Random(seed)
     accounts, book = AccountShard(0, INSTRUMENTS), BookShard(0, INSTRUMENTS, 1)
     inputs: list[Input] = []
@@ -61,10 +62,23 @@ def play(seed: int, turns: int = 60) -> Session:
         rows["kind"], rows["phase"], rows["transact_time"] = BookCommandKind.TRADING_SESSION_CHANGE, value, now
         match(rows)
 
+    def bust() -> None:
+        trades = [row for rows in all_executions for row in rows if row["kind"] == ExecKind.TRADE]
+        rows = np.zeros(min(1, len(trades)), FRAMES["book_command_frame"].dtype)
+        rows["kind"], rows["reason"] = BookCommandKind.TRADE_BUST, Reason.CLEARLY_ERRONEOUS
+        for trade in trades[:1]:
+            rows["instrument"], rows["trd_match_id"] = trade["instrument"], trade["trd_match_id"]
+            rows["price"], rows["order_qty"] = trade["price"], trade["qty"]
+        match(rows)
+
     phase(Phase.CONTINUOUS, START)
     take(accounts.apply_commands(*_openings(), -1))
     for turn in range(turns):
+        if turn == turns * 3 // 4:
+            bust()
+            phase(Phase.CLOSING_AUCTION, START + turn * 1_000_000)
         take(accounts.apply_commands(*_random_commands(rng, turn, accounts), -1))
+    phase(Phase.POST_CLOSE, START + 10**12)
     phase(Phase.CLOSED, START + 10**12)
     return Session(inputs, accounts, np.concatenate(all_executions), np.concatenate(all_events))
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sink_session import ACCOUNTS, INSTRUMENTS, START, disturbed, market_data, play
 
-from schemas.enums import AccountEventKind, ExecKind, MarketDataKind, Side
+from schemas.enums import AccountEventKind, ExecFlag, ExecKind, MarketDataKind, Side
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
@@ -31,7 +31,7 @@ from streams.services.local_set import LocalSet
 
 pytestmark = pytest.mark.integration
 
-TABLES = ("orders", "trades", "executions", "postings", "rejects", "alerts", "api_keys", "sink_marks")
+TABLES = ("orders", "trades", "trade_busts", "executions", "postings", "rejects", "alerts", "api_keys", "sink_marks")
 ALERT = {
     "alert_id": "layering-00ff", "pattern": "LAYERING", "instrument": 1, "symbol": "AAPL", "account": 3, "side": "BUY", "score": 0.97,
     "explanation": "It's \\ \"quoted\"; and – typographic", "window_start": START, "window_end": START + 5, "detected_at": START + 5,
@@ -102,6 +102,11 @@ async def test_mysql_holds_what_the_shards_hold_whatever_is_delivered_twice(mysq
     counts = await mysql_queries.counts(mysql)
     assert (counts.orders, counts.trades, counts.executions) == (len(session.accounts.orders), len(trades), 2 * len(trades))
     assert counts.rejects == int(np.isin(kinds, refused).sum()) > 50
+    async with mysql.transaction() as transaction:
+        auctioned = await transaction.fetch("SELECT COUNT(*) FROM trades WHERE aggressor_side = 0")
+        busted = await transaction.fetch("SELECT trd_match_id, reason FROM trade_busts")
+    assert auctioned == [(int((trades["flags"] & ExecFlag.UNCROSS).astype(bool).sum()),)]
+    assert busted == [(int(trades["trd_match_id"][0]), int(Reason.CLEARLY_ERRONEOUS))]
     assert await mysql_queries.imbalances(mysql) == mysql_queries.Imbalances(0, 0, 0, 0)
     stored = {one.order_id: one for one in await mysql_queries.orders_by_ids(mysql, session.accounts.orders)}
     for order_id, order in session.accounts.orders.items():
@@ -255,7 +260,7 @@ async def test_elasticsearch_has_each_decision_and_account_event_once(stores: An
     for batch in disturbed(session.inputs, random.Random(8)):
         await sink.write_batch(batch)
     await elastic_queries.refresh(elastic)
-    derived = (ExecKind.LEVEL, ExecKind.TOP, ExecKind.TIME)
+    derived = (ExecKind.LEVEL, ExecKind.TOP, ExecKind.TIME, ExecKind.AUCTION_INDICATIVE)
     expected = {ExecKind(kind).name: int((session.executions["kind"] == kind).sum()) for kind in set(session.executions["kind"].tolist())}
     assert await elastic_queries.execution_counts(elastic) == {
         name: count for name, count in expected.items() if ExecKind[name] not in derived
@@ -302,7 +307,8 @@ async def test_redis_ends_with_the_newest_values_in_any_order_of_arrival(stores:
     quote = (await redis_prices.quotes(redis, ["AAPL"]))["AAPL"]
     assert (quote["seq"], quote["bid_px"], quote["bid_decimal"], quote["ask_px"]) == (50, 1_050, "10.5", 0)
     assert (await redis_prices.last_bars(redis, ["MSFT"]))["MSFT"]["close_decimal"] == "10.5"
-    assert (await redis_prices.statuses(redis, ["AAPL"]))["AAPL"]["seq"] == 50
+    for newest in (redis_prices.statuses, redis_prices.auctions, redis_prices.bands):
+        assert (await newest(redis, ["AAPL"]))["AAPL"]["seq"] == 50
     written = sink.stats().rows
     await sink.write_batch(frames)
     assert sink.stats().rows == written

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from schemas.codec import FRAMES, Frame, Header, Rows
-from schemas.enums import AccountEventKind, ExecKind, MarketDataKind
+from schemas.enums import AccountEventKind, ExecFlag, ExecKind, MarketDataKind, OrdType
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
 from sinks import Input
@@ -111,6 +111,17 @@ def test_the_largest_numbers_of_the_log_are_written_exactly() -> None:
     assert values_of(text).startswith(f"({2**64 - 1}, 0, {-(2**63)}, {2**63 - 1}, ")
 
 
+def test_a_trade_of_an_auction_has_no_aggressor_and_a_busted_one_its_own_row() -> None:
+    """The trade itself stays: it was told."""
+    trade = {"kind": ExecKind.TRADE, "instrument": 1, "side": 1, "price": 100, "qty": 5}
+    rows = [{**trade, "trd_match_id": 8}, {**trade, "trd_match_id": 9, "flags": ExecFlag.UNCROSS}]
+    bust = {**trade, "kind": ExecKind.TRADE_BUSTED, "trd_match_id": 9, "reason": Reason.CLEARLY_ERRONEOUS, "rpt_seq": 4}
+    found = execution_statements([frame("execution_frame", [*rows, bust])])
+    trades = values_of(statement(found, "trades"))
+    assert trades.startswith("(8, 1, 100, 5, 1, ") and "(9, 1, 100, 5, 0, " in trades
+    assert values_of(statement(found, "trade_busts")) == f"(9, 1, 100, 5, {int(Reason.CLEARLY_ERRONEOUS)}, 4, {START})"
+
+
 def test_many_rows_are_several_statements_and_none_make_none() -> None:
     """So that no statement outgrows max_allowed_packet."""
     rows = [{"kind": ExecKind.TRADE, "trd_match_id": n + 1} for n in range(STATEMENT_ROWS_MAX + 1)]
@@ -161,13 +172,31 @@ def test_each_decision_is_a_document_with_an_id_of_the_shards_own_sequence() -> 
     rows = [{"kind": kind, "instrument": 1, "price": 17_999, "side": 1, "order_id": 2**63} for kind in ExecKind]
     one = Input("executions", 3, 42, frame("execution_frame", rows, first_seq=100, source="book.commands/3", source_offset=5))
     found = {orjson.loads(document.action)["create"]["_id"]: orjson.loads(document.source) for document in documents(one, INSTRUMENTS)}
-    kept = [kind for kind in ExecKind if kind not in (ExecKind.LEVEL, ExecKind.TOP, ExecKind.TIME)]
+    derived = (ExecKind.LEVEL, ExecKind.TOP, ExecKind.TIME, ExecKind.AUCTION_INDICATIVE)
+    kept = [kind for kind in ExecKind if kind not in derived]
     assert {key: document["kind"] for key, document in found.items()} == {f"executions-3-{99 + kind}": kind.name for kind in kept}
     new = found["executions-3-100"]
     assert (new["symbol"], new["side"], new["price"], new["price_display"], new["order_id"]) == ("AAPL", "BUY", 17_999, 179.99, 2**63)
     assert new["transact_time"] == "2027-01-15T08:00:00.000000000Z"
     again = Input("executions", 3, 77, one.body)
     assert [document.action for document in documents(again, INSTRUMENTS)] == [document.action for document in documents(one, INSTRUMENTS)]
+
+
+def test_what_a_book_does_to_an_order_by_itself_is_audited_with_its_reason() -> None:
+    """The order as it is after the row, and why."""
+    row = {"kind": ExecKind.RESTATED, "instrument": 1, "order_id": 7, "price": 18_000, "leaves_qty": 5, "display_qty": 2,
+           "reason": Reason.ICEBERG_REPLENISHED, "ord_type": OrdType.LIMIT}  # fmt: skip
+    (document,) = documents(Input("executions", 0, 0, frame("execution_frame", [row])), INSTRUMENTS)
+    source = orjson.loads(document.source)
+    found = [source[name] for name in ("kind", "reason", "ord_type", "leaves_qty", "display_qty", "price_display")]
+    assert found == ["RESTATED", "ICEBERG_REPLENISHED", "LIMIT", 5, 2, 180.0]
+
+
+def test_an_analyst_can_search_for_trades_of_one_owner_with_itself() -> None:
+    """Flags are words."""
+    rows = [{"kind": ExecKind.TRADE, "flags": flags} for flags in (0, ExecFlag.SELF_MATCH | ExecFlag.UNCROSS)]
+    found = [orjson.loads(one.source)["flags"] for one in documents(Input("executions", 0, 0, frame("execution_frame", rows)), INSTRUMENTS)]
+    assert found == [[], ["SELF_MATCH", "UNCROSS"]]
 
 
 def test_no_document_has_a_field_that_its_index_does_not_know() -> None:
