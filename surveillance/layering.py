@@ -83,7 +83,7 @@ class Episode:
     account: int
     instrument: int
     side: int  # of the layers
-    shown_qty: int  # lots of the layers at the first execution
+    shown_qty: int  # lots that the layers displayed at the first execution
     own_qty: int  # the account's interest on the other side at that time
     layered_qty: int = 0  # lots that the layers had open when they joined
     canceled_qty: int = 0  # of those, canceled by their owner
@@ -143,8 +143,8 @@ class LayeringDetector:
             return
         self._note_execution(episode, order, price, qty, now)
 
-    def ended(self, order: TrackedOrder, canceled_qty: int) -> Episode | None:
-        """`order` left the market, `canceled_qty` lots of it at its owner's wish (0: otherwise). Returns an episode that this completes.
+    def withdrawn(self, order: TrackedOrder, canceled_qty: int) -> Episode | None:
+        """`order` left the market or was reduced, by `canceled_qty` lots at its owner's wish (0: otherwise). Returns an episode that this completes.
 
         The caller reports the episode; its layers are flagged and can be part of no other.
         """
@@ -195,14 +195,14 @@ class LayeringDetector:
         for looked_at, order in enumerate(reversed(orders.values())):
             if looked_at >= self._rules.layers_max or order.placed_at < now - self._rules.age_ns_max:
                 return
-            if not order.flagged:
+            if not order.flagged and order.display_qty:
                 yield order
 
     def _are_layers(self, layers: list[TrackedOrder], own_qty: int) -> bool:
         return (
             len(layers) >= self._rules.orders_min
             and len({layer.price for layer in layers}) >= self._rules.levels_min
-            and sum(layer.leaves_qty for layer in layers) >= self._rules.imbalance_min * own_qty
+            and sum(layer.display_qty for layer in layers) >= self._rules.imbalance_min * own_qty
         )
 
     def _is_complete(self, episode: Episode) -> bool:
@@ -214,7 +214,7 @@ class LayeringDetector:
         )
 
     def _open(self, order: TrackedOrder, side: int, layers: list[TrackedOrder], own_qty: int) -> Episode:
-        shown_qty = sum(layer.leaves_qty for layer in layers)
+        shown_qty = sum(layer.display_qty for layer in layers)
         episode = Episode(order.account, order.instrument, side, shown_qty, own_qty)
         self._episodes[(order.account, order.instrument, side)] = episode
         return episode

@@ -18,8 +18,8 @@ BOTH_SIDES: Final = (int(Side.BUY), int(Side.SELL))
 ORDER_DTYPE: Final = np.dtype(
     [
         ("order_id", "<u8"), ("account", "<u8"), ("instrument", "<u4"), ("side", "u1"), ("rests", "u1"), ("flagged", "u1"), ("faded", "u1"),
-        ("price", "<i8"), ("order_qty", "<i8"), ("leaves_qty", "<i8"), ("traded_qty", "<i8"), ("interest_qty", "<i8"),
-        ("placed_at", "<i8"), ("ended_at", "<i8"),
+        ("price", "<i8"), ("order_qty", "<i8"), ("leaves_qty", "<i8"), ("display_qty", "<i8"), ("traded_qty", "<i8"),
+        ("interest_qty", "<i8"), ("placed_at", "<i8"), ("ended_at", "<i8"),
     ]
 )  # fmt: skip
 
@@ -32,12 +32,13 @@ class TrackedOrder:
     account: int
     instrument: int
     side: int
-    rests: int  # 0: MARKET or IOC, which never rest
+    rests: int  # 0: it never rests (MARKET, IOC, ...) or not yet (a stop before its election, ...)
     flagged: int  # 1: part of an alert; it counts for nothing any more
     faded: int  # 1: its interest is over
     price: int
     order_qty: int
     leaves_qty: int  # 0 once it has ended
+    display_qty: int  # of leaves_qty, what the market sees as far as the book has said; all of it at first
     traded_qty: int
     interest_qty: int
     placed_at: int
@@ -48,7 +49,7 @@ class TrackedOrder:
         """A row of ORDER_DTYPE."""
         return (
             self.order_id, self.account, self.instrument, self.side, self.rests, self.flagged, self.faded,
-            self.price, self.order_qty, self.leaves_qty, self.traded_qty, self.interest_qty, self.placed_at, self.ended_at,
+            self.price, self.order_qty, self.leaves_qty, self.display_qty, self.traded_qty, self.interest_qty, self.placed_at, self.ended_at,
         )  # fmt: skip
 
 
@@ -105,6 +106,7 @@ class OrderTracker:
         """`qty` lots of the order were executed, `leaves_qty` are left."""
         order.traded_qty += qty
         order.leaves_qty = leaves_qty
+        order.display_qty = min(order.display_qty, leaves_qty)
         if not order.rests:
             order.interest_qty += qty
             # made anew if need be: a MARKET order that has not traded yet is neither open nor interest, so nothing may be known of its account
@@ -112,11 +114,27 @@ class OrderTracker:
         if leaves_qty == 0:
             self.end(order, now)
 
+    def enter(self, order: TrackedOrder, price: int, now: int) -> None:
+        """The order comes to rest at `price` as if it were new: it was triggered, or lost its priority by a replace."""
+        self.holding(order).open[order.side].pop(order.order_id, None)
+        self._drop_interest(order)
+        del self._orders[order.order_id]
+        order.rests, order.price, order.placed_at, order.display_qty = 1, price, now, order.leaves_qty
+        order.interest_qty = 0 if order.flagged else order.order_qty
+        self._insert(order)
+
+    def resize(self, order: TrackedOrder, order_qty: int, leaves_qty: int) -> None:
+        """The order was given another quantity; no more of it is displayed than is left."""
+        if order.rests and not order.flagged:
+            order.interest_qty += order_qty - order.order_qty
+            self.holding(order).interest[order.side] += order_qty - order.order_qty
+        order.order_qty, order.leaves_qty, order.display_qty = order_qty, leaves_qty, min(order.display_qty, leaves_qty)
+
     def end(self, order: TrackedOrder, now: int) -> None:
         """The order left the market."""
         if order.ended_at:
             return
-        order.ended_at, order.leaves_qty = now, 0
+        order.ended_at, order.leaves_qty, order.display_qty = now, 0, 0
         self.holding(order).open[order.side].pop(order.order_id, None)
         self._ended.append(order)
 

@@ -41,6 +41,8 @@ def random_tape(seed: int, steps: int) -> Any:
         elif action < 0.75:
             order_id, contra_id = rng.choice(ids, 2, replace=False)
             _trade(row, order_id, contra_id, rng, live)
+        elif action < 0.80:
+            _change(row, int(rng.choice(ids)), rng, live)
         elif action < 0.97:
             one = live[int(rng.choice(ids))]
             leaving = [order_id for order_id, other in live.items() if (other[0], other[1], other[3]) == (one[0], one[1], one[3])]
@@ -71,8 +73,24 @@ def _trade(row: Any, order_id: int, contra_id: int, rng: Any, live: dict[int, li
     for one, column, number in ((order, "leaves_qty", order_id), (contra, "contra_leaves_qty", contra_id)):
         one[2] -= qty
         row[column] = one[2]
+        row["display_qty"] = rng.integers(0, one[2] + 1)
         if one[2] == 0:
             del live[int(number)]
+
+
+def _change(row: Any, order_id: int, rng: Any, live: dict[int, list[int]]) -> None:
+    """A replace to another price or quantity, an election, or a restatement by the engine."""
+    order = live[order_id]
+    row["kind"] = rng.choice([ExecKind.REPLACED] * 3 + [ExecKind.TRIGGERED, ExecKind.RESTATED])
+    row["order_id"], row["account"], row["side"], row["instrument"] = order_id, order[0], order[1], order[3]
+    row["price"], row["ord_type"] = rng.integers(1, 20), OrdType.LIMIT
+    if row["kind"] == ExecKind.REPLACED:
+        order[2] = int(rng.integers(1, 50))
+        row["qty"] = order[2] + int(rng.integers(0, 5))
+    elif row["kind"] == ExecKind.RESTATED:
+        row["reason"] = rng.choice([Reason.PEG_REPRICED, Reason.PEG_PARKED, Reason.PRICE_BAND, Reason.ICEBERG_REPLENISHED])
+    row["leaves_qty"] = order[2]
+    row["display_qty"] = rng.integers(0, order[2] + 1)
 
 
 def _end(row: Any, order_id: int, order: list[int], rng: Any) -> None:

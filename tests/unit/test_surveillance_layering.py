@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from schemas.codec import FRAMES, decode_record, encode_record
-from schemas.enums import ExecKind, OrdType, Side, TimeInForce
+from schemas.enums import ExecFlag, ExecKind, OrdType, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
 from surveillance import LayeringParameters, TradingWatch, alert_source
@@ -44,7 +44,7 @@ class Tape:
         self._add(
             at, kind=ExecKind.TRADE, side=order["side"], instrument=order["instrument"], order_id=order_id, account=order["account"],
             contra_order_id=contra_order_id, contra_account=contra["account"], price=contra["price"], qty=qty,
-            leaves_qty=order["leaves_qty"], contra_leaves_qty=contra["leaves_qty"], trd_match_id=len(self.rows) + 1,
+            leaves_qty=order["leaves_qty"], contra_leaves_qty=contra["leaves_qty"], display_qty=contra["leaves_qty"], trd_match_id=len(self.rows) + 1,
         )  # fmt: skip
 
     def end(self, at: float, order_id: int, kind: int = ExecKind.CANCELED, reason: int = Reason.REQUESTED_BY_CUSTOMER) -> None:
@@ -53,6 +53,13 @@ class Tape:
         more = {name: order[name] for name in ("side", "instrument", "account", "price")}
         self._add(at, kind=kind, order_id=order_id, reason=reason, qty=order["leaves_qty"], **more)
         order["leaves_qty"] = 0
+
+    def change(self, at: float, order_id: int, kind: int, **now: int) -> None:
+        """The order is replaced, triggered or restated: `now` are its columns that change, and the row's reason."""
+        order = self._orders[order_id]
+        order |= {name: value for name, value in now.items() if name in order}
+        columns = ("side", "instrument", "account", "price", "ord_type", "time_in_force", "leaves_qty")
+        self._add(at, kind=kind, order_id=order_id, **{name: order[name] for name in columns} | now)
 
     def time(self, at: float) -> None:
         """Log time goes on."""
@@ -307,3 +314,91 @@ def test_an_unknown_order_is_left_out() -> None:
     tape = layered()
     watch = TradingWatch(INSTRUMENTS)
     assert watch.apply(tape.array()[-6:], "executions/0@1") == []
+
+
+def changed_layers(layer_qty: int = 100, **more: int) -> tuple[Tape, list[int], int, int]:
+    """Five layers, the victim's order and the spoofer's own one, which has not traded yet: (tape, layers, own order, victim's order)."""
+    tape = Tape()
+    ids = [tape.new(0.0, SPOOFER, BUY, 18_000 - n, layer_qty, **more) for n in range(1, 6)]
+    victim = tape.new(0.5, VICTIM, BUY, 18_000, 10_000)
+    return tape, ids, tape.new(1.0, SPOOFER, SELL, 18_000, 50), victim
+
+
+def test_what_nobody_sees_is_no_layer() -> None:
+    """Orders that the book says to display nothing: told by a trade with each of them."""
+    for display_qty, alerts in ((99, 1), (0, 0)):
+        tape, ids, own, victim = changed_layers()
+        buyer = tape.new(0.6, VICTIM, SELL, 17_000, 1_000)
+        for order_id in ids:
+            tape.trade(0.7, buyer, order_id, 1)
+            tape.rows[-1]["display_qty"] = display_qty
+        tape.trade(1.0, own, victim, 50)
+        for order_id in ids:
+            tape.end(2.0, order_id)
+        assert len(tape.alerts()) == alerts
+
+
+def test_a_replace_to_less_is_a_cancellation() -> None:
+    """99 of 100 lots taken away five times are as good as five cancels."""
+    tape, ids, own, victim = changed_layers()
+    tape.trade(1.0, own, victim, 50)
+    for order_id in ids:
+        tape.change(2.0, order_id, ExecKind.REPLACED, qty=1, leaves_qty=1, display_qty=1)
+    assert len(tape.alerts()) == 1
+
+
+def test_an_old_order_that_is_replaced_to_another_price_is_a_new_one() -> None:
+    """It has a new place in the book, and had no chance to trade there."""
+    for moved, alerts in ((True, 1), (False, 0)):
+        tape, ids, _, victim = changed_layers()
+        for order_id in ids:
+            price = 18_000 - order_id - 10 * moved
+            tape.change(35.0, order_id, ExecKind.REPLACED, price=price, qty=100, leaves_qty=100, display_qty=100)
+        own = tape.new(40.0, SPOOFER, SELL, 18_000, 50)
+        tape.trade(40.0, own, victim, 50)
+        for order_id in ids:
+            tape.end(41.0, order_id)
+        assert len(tape.alerts()) == alerts
+
+
+def test_stops_are_layers_once_they_are_triggered() -> None:
+    """Before, they are in nobody's way."""
+    for triggered, alerts in ((True, 1), (False, 0)):
+        tape, ids, own, victim = changed_layers(ord_type=OrdType.STOP_LIMIT)
+        for order_id in ids if triggered else ():
+            tape.change(0.8, order_id, ExecKind.TRIGGERED, ord_type=OrdType.LIMIT, qty=100)
+        tape.trade(1.0, own, victim, 50)
+        for order_id in ids:
+            tape.end(2.0, order_id)
+        assert len(tape.alerts()) == alerts
+
+
+def test_parked_pegs_are_no_layers() -> None:
+    """Without a reference they are not in the book."""
+    for reason, alerts in ((Reason.PEG_REPRICED, 1), (Reason.PEG_PARKED, 0)):
+        tape, ids, own, victim = changed_layers(ord_type=OrdType.PEGGED)
+        for order_id in ids:
+            tape.change(0.8, order_id, ExecKind.RESTATED, reason=reason)
+        tape.trade(1.0, own, victim, 50)
+        for order_id in ids:
+            tape.end(2.0, order_id)
+        assert len(tape.alerts()) == alerts
+
+
+def test_an_operators_mass_cancel_is_not_the_owners_wish() -> None:
+    """Nor is any other end that the owner did not ask for."""
+    tape, ids, own, victim = changed_layers()
+    tape.trade(1.0, own, victim, 50)
+    for order_id in ids:
+        tape.end(2.0, order_id, reason=Reason.MASS_CANCEL)
+    assert tape.alerts() == []
+
+
+def test_an_execution_in_an_auction_is_an_execution() -> None:
+    """In an uncross order_id is the buy, whoever came first."""
+    tape, ids, own, victim = changed_layers()
+    tape.trade(1.0, victim, own, 50)
+    tape.rows[-1]["flags"] = ExecFlag.UNCROSS
+    for order_id in ids:
+        tape.end(2.0, order_id)
+    assert len(tape.alerts()) == 1
