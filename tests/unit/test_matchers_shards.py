@@ -7,10 +7,22 @@ import numpy as np
 import pytest
 
 from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
-from matchers.settlement_reports import reports_of
+from matchers.settlement_reports import REPORT_OF, reports_of
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE, python_rows, rows_of
 from matchers.warm import warm
-from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, OrdType, Phase, ReportKind, Side, TimeInForce
+from schemas.enums import (
+    AccountEventKind,
+    BookCommandKind,
+    CommandKind,
+    ExecFlag,
+    ExecKind,
+    OrdStatus,
+    OrdType,
+    Phase,
+    ReportKind,
+    Side,
+    TimeInForce,
+)
 from schemas.errors import StaleData
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason
@@ -207,3 +219,85 @@ def test_warming_names_every_step() -> None:
     told: list[str] = []
     warm(told.append)
     assert [name.split(":")[0] for name in told] == ["account kernel"] * 3 + ["book kernel"] * 2
+
+
+def test_every_decision_of_a_book_has_its_place_in_the_table_of_reports() -> None:
+    """A new kind must be thought about: an account shard that does not hear of it keeps its hold."""
+    assert set(REPORT_OF) == set(ExecKind)
+    silent = [{"kind": kind, "order_id": 5, "account": 50, "qty": 1} for kind, report in REPORT_OF.items() if report is None]
+    assert len(reports_of(rows_of(EXECUTION_DTYPE, silent))) == 0
+
+
+def test_nobody_is_the_aggressor_of_an_uncross() -> None:
+    """The buy's report comes first; trades of continuous trading beside it keep their aggressor."""
+    trade = {"kind": ExecKind.TRADE, "order_id": 5, "account": 50, "contra_order_id": 6, "contra_account": 60, "price": 101, "qty": 7}
+    reports = reports_of(rows_of(EXECUTION_DTYPE, [trade | {"flags": ExecFlag.UNCROSS | ExecFlag.SELF_MATCH}, trade]))
+    assert list(zip(reports["order_id"].tolist(), reports["aggressor"].tolist(), strict=True)) == [(5, 0), (6, 0), (5, 1), (6, 0)]
+
+
+@pytest.mark.parametrize("module", ACCOUNT_MODULES)
+@pytest.mark.parametrize("kind", [ReportKind.CANCELED, ReportKind.EXPIRED, ReportKind.REJECTED])
+def test_the_end_of_an_order_releases_its_hold_whatever_the_reason(module: Any, kind: ReportKind) -> None:
+    """Every reason of the complete engine but the customer's own wish, which needs a cancel that is pending."""
+    reasons = [reason for reason in Reason if reason != Reason.REQUESTED_BY_CUSTOMER]
+    machine = module.AccountShard(0, instruments())
+    machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, cash=10**9, order_qty=0), texts(1), -1)
+    sent = machine.apply_commands(commands(order_qty=np.full(len(reasons), 3)), texts(len(reasons)), -1).book_commands
+    report = {"kind": kind, "account": 1, "instrument": 1, "last_qty": 3}
+    rows = [report | {"order_id": int(order_id), "reason": reason} for order_id, reason in zip(sent["order_id"], reasons, strict=True)]
+    events = machine.apply_reports(rows_of(REPORT_DTYPE, rows)).events
+    assert events["reason"].tolist() == reasons
+    assert events["cash_held"].tolist()[-1] == 0 == int(events["leaves_qty"].sum())
+
+
+@pytest.mark.parametrize("module", ACCOUNT_MODULES)
+def test_a_mass_cancel_may_overtake_the_customers_cancel(module: Any) -> None:
+    """The order ends MASS_CANCEL; the book answers the cancel, which comes too late, and the order is done once."""
+    machine = module.AccountShard(0, instruments())
+    machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, cash=10**9, order_qty=0), texts(1), -1)
+    machine.apply_commands(commands(order_qty=[3]), texts(1), -1)
+    machine.apply_commands(commands(kind=CommandKind.CANCEL, order_id=1), np.array([b""]), -1)
+    report = {"account": 1, "instrument": 1, "order_id": 1}
+    ended = report | {"kind": ReportKind.CANCELED, "last_qty": 3, "reason": Reason.MASS_CANCEL}
+    late = report | {"kind": ReportKind.CANCEL_REJECTED, "reason": Reason.TOO_LATE_TO_CANCEL}
+    events = machine.apply_reports(rows_of(REPORT_DTYPE, [ended, late])).events
+    assert events["kind"].tolist() == [AccountEventKind.CANCELED, AccountEventKind.CANCEL_REJECTED]
+    assert events["ord_status"].tolist() == [OrdStatus.CANCELED] * 2
+
+
+@pytest.mark.parametrize("module", ACCOUNT_MODULES)
+def test_an_auction_is_settled_without_an_aggressor_and_beyond_no_hold(module: Any) -> None:
+    """Market buys meet two sales, one of them the buyer's own, at the worst price that is held for; what waited in vain is released.
+
+    The books are the reference. More market orders than sales would trade at any price: the auction is extended, then trades at its limit.
+    """
+    machine, books = module.AccountShard(0, instruments()), reference_book_shard.BookShard(0, instruments(), 1)
+    machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, account=[1, 2], cash=10**9, order_qty=100), texts(2), -1)
+
+    def phase(to: Phase) -> list[Any]:
+        out = books.apply(rows_of(BOOK_COMMAND_DTYPE, [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": to}]))
+        return [out.executions, machine.apply_reports(reports_of(out.executions)).events]
+
+    phase(Phase.OPENING_AUCTION)
+    limit, market = OrdType.LIMIT, OrdType.MARKET
+    asked = commands(
+        account=[1, 1, 2, 1, 2, 1], side=[1, 1, 2, 2, 1, 1], order_qty=[10, 10, 10, 5, 50, 5], price=[110, 0, 90, 95, 0, 100],
+        time_in_force=[TimeInForce.DAY] * 5 + [TimeInForce.IOC], ord_type=[limit, market, limit, limit, market, limit],
+    )  # fmt: skip
+    accepted = machine.apply_commands(asked, texts(6), -1)
+    assert (accepted.events["kind"] == AccountEventKind.ACCEPTED).all()
+    waiting = books.apply(accepted.book_commands).executions
+    refused = machine.apply_reports(reports_of(waiting)).events
+    assert refused["reason"].tolist() == [Reason.NOT_IN_THIS_PHASE]
+    extended, _ = phase(Phase.CONTINUOUS)
+    assert Reason.AUCTION_EXTENDED in extended["reason"]
+    executions, events = phase(Phase.CONTINUOUS)
+    assert (executions["flags"][executions["kind"] == ExecKind.TRADE] & ExecFlag.UNCROSS).all()
+    trades = events[events["kind"] == AccountEventKind.TRADE]
+    assert int(trades["last_qty"].sum()) == 2 * 15 and not trades["aggressor"].any()
+    assert int(trades["cash_delta"].sum()) == 0 == int(trades["shares_delta"].sum())
+    assert set(trades["last_px"].tolist()) == {120}
+    assert events["reason"][events["kind"] == AccountEventKind.CANCELED].tolist() == [Reason.NOT_FILLED_IN_AUCTION]
+    phase(Phase.CLOSED)
+    state = machine.apply_commands(commands(kind=CommandKind.REGISTER_SESSION, account=[1, 2]), texts(2), 0).replies
+    assert not state["cash_held"].any() and not state["position_held"].any()
