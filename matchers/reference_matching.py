@@ -343,7 +343,9 @@ def _finish(s: ShardState, order: Order, filled: int) -> None:
     waiting = [s.orders[order_id] for order_id in order.secondaries if order_id in s.orders]
     for secondary in waiting:
         if filled:
-            secondary.order_qty = secondary.leaves_qty = min(secondary.order_qty, filled)
+            if surplus := max(secondary.order_qty - filled, 0):
+                secondary.order_qty = secondary.leaves_qty = filled
+                s.order_row(ExecKind.RESTATED, secondary, surplus, Reason.PRIMARY_NOT_FILLED)
             secondary.place = Place.QUEUED
             s.followups.append(secondary)
         else:

@@ -186,7 +186,7 @@ class ExecKind(IntEnum):
     TRIGGERED = 12
     """A dormant order became active: ord_type, price and qty = leaves_qty with which it enters the book."""
     RESTATED = 13
-    """The engine changed the order, reason says why: price, leaves_qty, display_qty now; qty = what prevention took away."""
+    """The engine changed the order, reason says why: price, leaves_qty, display_qty now; qty = what it took away from order_qty."""
     AUCTION_INDICATIVE = 14
     """Where the book would uncross now: price (0: nowhere), qty = matched volume, side and leaves_qty = imbalance."""
     TRADE_BUSTED = 15

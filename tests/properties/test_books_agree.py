@@ -1,0 +1,137 @@
+"""The book engines over all features: reference and kernel agree byte for byte, replay and restore go on as if nothing had happened."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+from book_invariants import Accounting, check_books
+from book_tapes import Tape, instruments
+
+from matchers import book_shard, reference_book_shard
+from matchers.shard_limits import ShardLimits
+from schemas.codec import Rows
+from schemas.enums import ExecKind, Phase
+from schemas.reject_reasons import Reason
+
+TABLE = instruments()
+ROOMY = ShardLimits()
+TIGHT = ShardLimits(orders_max=12, stops_per_book_max=2, pegs_per_book_max=2, busts_max=2)
+LONG_SEEDS, LONG_ROWS, FRAME_ROWS = range(16), 13_000, 500
+"""16 x 13,000 = 208,000 commands a run."""
+
+
+def reference(limits: ShardLimits = ROOMY) -> reference_book_shard.BookShard:
+    """An empty reference shard."""
+    return reference_book_shard.BookShard(0, TABLE, 1, limits)
+
+
+def restored(machine: Any) -> Any:
+    """The machine that its snapshot makes."""
+    arrays = {name: array.copy() for name, array in machine.snapshot().items()}
+    return type(machine).restore(0, TABLE, arrays)
+
+
+@pytest.mark.parametrize("seed", LONG_SEEDS)
+def test_engines_agree_over_long_sessions(seed: int) -> None:
+    """Every frame: the same rows and the same state hash; now and then the kernel is restored from its own snapshot."""
+    tape, slow, fast, accounting = Tape(seed), reference(), book_shard.BookShard(0, TABLE, 1), Accounting()
+    for frame in range(LONG_ROWS // FRAME_ROWS):
+        rows = tape.rows(FRAME_ROWS)
+        expected = slow.apply(rows)
+        got = fast.apply(rows)
+        assert_same(expected.executions, got.executions, rows, f"seed {seed}, frame {frame}")
+        assert expected.first_seq == got.first_seq
+        assert slow.state_hash() == fast.state_hash(), f"seed {seed}, frame {frame}: state hashes differ"
+        accounting.take(expected.executions)
+        accounting.check(slow)
+        check_books(slow)
+        if frame % 5 == 4:
+            fast = restored(fast)
+
+
+def assert_same(expected: Rows, got: Rows, commands: Rows, where: str) -> None:
+    """Names the first row that differs, and its command."""
+    if expected.tobytes() == got.tobytes():
+        return
+    at = next((i for i, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b), min(len(expected), len(got)))
+    command = commands[int(expected[at]["command_index"] if at < len(expected) else got[at]["command_index"])]
+    raise AssertionError(
+        f"{where}, row {at} of {len(expected)}/{len(got)}:\n{command}\nexpected {expected[at : at + 1]}\ngot {got[at : at + 1]}"
+    )
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 1 << 32), cut=st.integers(1, 80), tight=st.booleans())
+def test_short_stories_in_any_frames(seed: int, cut: int, tight: bool) -> None:
+    """However the input is cut into frames, and wherever the shard is restored, rows and state are the same."""
+    limits = TIGHT if tight else ROOMY
+    rows = Tape(seed).rows(80)
+    cut += sum(1 for _ in _same_list(rows, cut))
+    whole, parted, fast = reference(limits), reference(limits), book_shard.BookShard(0, TABLE, 1, limits)
+    expected = whole.apply(rows).executions
+    first = parted.apply(rows[:cut]).executions
+    parted = restored(parted)
+    second = parted.apply(rows[cut:]).executions
+    second["command_index"] += cut
+    assert np.concatenate([first, second]).tobytes() == expected.tobytes()
+    assert_same(expected, fast.apply(rows).executions, rows, f"seed {seed}")
+    assert whole.state_hash() == parted.state_hash() == fast.state_hash()
+    check_books(whole)
+
+
+def _same_list(rows: Rows, cut: int) -> Rows:
+    """Rows behind the cut that belong to a list before it: a list stays in its frame."""
+    if cut >= len(rows) or not rows[cut - 1]["list_id"]:
+        return rows[:0]
+    return rows[cut:][rows[cut:]["list_id"] == rows[cut - 1]["list_id"]]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 1 << 32))
+def test_a_refused_command_changes_no_state(seed: int) -> None:
+    """The state hash after a lone refusal is the one before it."""
+    machine = reference(TIGHT)
+    rows = Tape(seed).rows(60)
+    alone = rows["list_id"] == 0
+    for at in np.flatnonzero(alone):
+        before = machine.state_hash()
+        kinds = set(machine.apply(rows[at : at + 1]).executions["kind"].tolist())
+        if kinds and kinds <= {ExecKind.REJECTED, ExecKind.CANCEL_REJECTED}:
+            assert machine.state_hash() == before
+
+
+def test_long_tapes_reach_the_rules() -> None:
+    """The tapes are worth something: every kind of row, every phase and nearly every reason of the books comes up in them."""
+    tape, machine = Tape(7), reference(TIGHT)
+    kinds, reasons, phases = set(), set(), set()
+    for _ in range(40):
+        executions = machine.apply(tape.rows(500)).executions
+        kinds |= set(executions["kind"].tolist())
+        reasons |= set(executions["reason"].tolist())
+        phases |= {book.phase for book in machine.state.books.values()}
+    assert kinds == set(ExecKind)
+    assert phases == set(Phase)
+    assert len(reasons & set(Reason)) >= 60
+
+
+def test_outputs_do_not_depend_on_the_process() -> None:
+    """Two processes with other hash seeds, one of them restored half-way, say the same bytes."""
+    script = Path(__file__).parent / "say_digest.py"
+    digests = {
+        subprocess.run(
+            [sys.executable, str(script), engine, str(restore)],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for engine, seed, restore in (("reference", "1", 0), ("reference", "2", 1), ("kernel", "3", 0), ("kernel", "4", 1))
+    }
+    assert len(digests) == 1
