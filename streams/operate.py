@@ -1,8 +1,4 @@
-"""What an operator does to a running exchange: open and close the trading session, open accounts with money, shares and API keys.
-
-Commands are posted to the log like everybody's, and are done when the shard that read them has answered: its output names the input
-offset that made it, so the answer to our very record is found without any other bookkeeping.
-"""
+"""What an operator does to the accounts of a running exchange: open them with money, shares and API keys."""
 
 import hashlib
 import json
@@ -16,28 +12,22 @@ from typing import Any, Final
 
 import click
 import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from schemas.codec import FRAMES, Frame, Header, Rows, decode_frame, encode_frame
-from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, Phase
-from schemas.errors import OutcryError, ServiceUnavailable
+from schemas.codec import FRAMES, Header, Rows, encode_frame
+from schemas.enums import AccountEventKind, CommandKind
+from schemas.errors import OutcryError
 from schemas.instruments import InstrumentTable, load_instruments
-from schemas.limits import FRAME_BYTES_MAX
 from schemas.reject_reasons import SENTENCES, Reason
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT, NotAMultiple, NotANumber, to_decimal, to_steps
 from streams.__main__ import settings_of
+from streams.ask_shards import ANSWER_TIMEOUT_S, ask, operator_id
 from streams.cluster import partition_counts
-from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, Topic
-from topics.partitioning import book_shard, split_by
+from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS
+from topics.partitioning import split_by
 
-ANSWER_TIMEOUT_S: Final = 30.0
 ROWS_PER_FRAME: Final = 4_000
 KEY_ID_PREFIX: Final = "OO"
-
-
-class NotConfirmed(OutcryError):
-    """The shard that has to act did not say that it has; the message names its role and partitions."""
 
 
 @dataclass(frozen=True)
@@ -63,31 +53,6 @@ class ApiKey:
         return hashlib.sha256(self.secret.encode()).hexdigest()
 
 
-def change_session(settings: Settings, phase: Phase, *, timeout_s: float = ANSWER_TIMEOUT_S) -> dict[int, Phase]:
-    """Tell every book shard to go to `phase`; the phase of each instrument as its shard confirmed it.
-
-    Raises ServiceUnavailable, or NotConfirmed when a book shard does not answer.
-    """
-    rows = np.zeros(1, FRAMES["book_command_frame"].dtype)
-    rows["kind"], rows["phase"], rows["transact_time"] = BookCommandKind.TRADING_SESSION_CHANGE, phase, time.time_ns()
-    partitions = partition_counts(settings, BOOK_COMMANDS)[BOOK_COMMANDS.name]
-    frame = encode_frame("book_command_frame", Header(_operator_id(), created_at=time.time_ns()), rows)
-    instruments = load_instruments(settings.instruments_file)
-    without_instruments = frozenset(range(partitions)) - {book_shard(one.number, partitions) for one in instruments}
-    frames = [(p, frame) for p in range(partitions)]
-    answers = _ask(settings, BOOK_COMMANDS, frames, EXECUTIONS, "match-orders", timeout_s, silent=without_instruments)
-    found: dict[int, Phase] = {}
-    for answer in answers:
-        status = answer.rows[answer.rows["kind"] == ExecKind.SECURITY_STATUS]
-        found |= {int(row["instrument"]): Phase(int(row["phase"])) for row in status}
-    wrong = sorted(one.symbol for one in instruments if found.get(one.number) != phase)
-    if wrong:
-        raise NotConfirmed(
-            f"the book shards answered, but not that {', '.join(wrong)} are {phase.name}: do they know the same instruments?"
-        )
-    return found
-
-
 def open_accounts(settings: Settings, openings: Sequence[Opening], *, timeout_s: float = ANSWER_TIMEOUT_S) -> int:
     """Open the accounts (those that exist get the amounts on top); returns how many postings were confirmed.
 
@@ -95,13 +60,13 @@ def open_accounts(settings: Settings, openings: Sequence[Opening], *, timeout_s:
     """
     rows = _update_rows(openings)
     partitions = partition_counts(settings, ACCOUNT_COMMANDS)[ACCOUNT_COMMANDS.name]
-    source = _operator_id()
+    source = operator_id()
     frames: list[tuple[int, bytes]] = []
     for shard, index in split_by(rows["account"], partitions):
         for start in range(0, len(index), ROWS_PER_FRAME):
             header = Header(source, source_offset=len(frames) + 1, created_at=time.time_ns())
             frames.append((shard, encode_frame("order_command_frame", header, rows[index[start : start + ROWS_PER_FRAME]])))
-    answers = _ask(settings, ACCOUNT_COMMANDS, frames, ACCOUNT_EVENTS, "hold-funds", timeout_s, rows_wanted=len(rows))
+    answers = ask(settings, ACCOUNT_COMMANDS, frames, ACCOUNT_EVENTS, "hold-funds", timeout_s, rows_wanted=len(rows))
     events = np.concatenate([answer.rows for answer in answers])
     refused = events[events["kind"] != AccountEventKind.ACCOUNT_UPDATED]
     if len(refused):
@@ -131,10 +96,6 @@ def write_keys_file(path: Path, keys: Sequence[ApiKey]) -> None:
     path.write_text(json.dumps([{"account": key.account, "key_id": key.key_id, "secret": key.secret} for key in keys], indent=1) + "\n")
 
 
-def _operator_id() -> str:
-    return f"operator-{secrets.token_hex(4)}"
-
-
 def _update_rows(openings: Sequence[Opening]) -> Rows:
     """One ACCOUNT_UPDATE row for the cash (it opens the account even if 0), one more for each position."""
     postings = [(one.account, one.cash, 0, 0) for one in openings]
@@ -146,138 +107,7 @@ def _update_rows(openings: Sequence[Opening]) -> Rows:
     return rows
 
 
-# ---- asking a shard and waiting for its answer
-
-
-def _ask(
-    settings: Settings,
-    commands: Topic,
-    frames: Sequence[tuple[int, bytes]],
-    answers: Topic,
-    role: str,
-    timeout_s: float,
-    *,
-    rows_wanted: int = 0,
-    silent: frozenset[int] = frozenset(),
-) -> list[Frame]:
-    """Post (partition, frame)s and collect the frames of `answers` that they caused: one each at least, `rows_wanted` rows together.
-
-    `silent`: partitions from which no answer is expected. Answers are in the partition of the same number.
-    """
-    deadline = time.monotonic() + timeout_s
-    consumer = _reader_at_end(settings, answers)
-    try:
-        waiting = {(p, offset) for p, offset in _post(settings, commands, frames, timeout_s) if p not in silent}
-        unanswered, found = set(waiting), list[Frame]()
-        while unanswered or sum(len(frame.rows) for frame in found) < rows_wanted:
-            if time.monotonic() > deadline:
-                where = ", ".join(map(str, sorted({p for p, _ in unanswered}))) or "some"
-                raise NotConfirmed(
-                    f"{role} did not answer within {timeout_s:g} s on partition {where} of {commands.name}: is it running? `outcry status` shows; "
-                    f"the command is in the log and takes effect when {role} gets there"
-                )
-            frame, partition = _next_frame(consumer)
-            if frame is None:
-                continue
-            key = (partition, frame.header.source_offset)
-            if key in waiting and frame.header.source == f"{commands.name}/{partition}":
-                found.append(frame)
-                unanswered.discard(key)
-        return found
-    finally:
-        consumer.close()
-
-
-def _reader_at_end(settings: Settings, topic: Topic) -> Consumer:
-    """A consumer of no group that will see whatever comes from now on."""
-    partitions = partition_counts(settings, topic)[topic.name]
-    consumer = Consumer(
-        {
-            "bootstrap.servers": settings.kafka_url,
-            "group.id": "outcry-operate",  # never committed to, never joined: partitions are assigned by hand
-            "enable.auto.commit": False,
-            "fetch.wait.max.ms": 20,
-            "fetch.message.max.bytes": FRAME_BYTES_MAX,
-        }
-    )
-    try:
-        ends = [consumer.get_watermark_offsets(TopicPartition(topic.name, p), timeout=10)[1] for p in range(partitions)]
-    except KafkaException as error:
-        consumer.close()
-        raise ServiceUnavailable(f"Kafka at {settings.kafka_url} does not answer: {error}") from error
-    consumer.assign([TopicPartition(topic.name, p, end) for p, end in enumerate(ends)])
-    return consumer
-
-
-def _next_frame(consumer: Consumer) -> tuple[Frame | None, int]:
-    message = consumer.poll(0.1)
-    if message is None or message.error() is not None:
-        return None, -1
-    partition = message.partition()
-    assert partition is not None
-    return decode_frame(message.value() or b""), partition
-
-
-def _post(settings: Settings, topic: Topic, frames: Sequence[tuple[int, bytes]], timeout_s: float) -> set[tuple[int, int]]:
-    """Send the frames; (partition, offset) of each. Raises ServiceUnavailable for any that is not acknowledged."""
-    producer = Producer({"bootstrap.servers": settings.kafka_url, "enable.idempotence": True, "message.max.bytes": FRAME_BYTES_MAX})
-    placed: set[tuple[int, int]] = set()
-    problems: list[str] = []
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            problems.append(error.str())
-            return
-        partition, offset = message.partition(), message.offset()
-        assert partition is not None and offset is not None
-        placed.add((partition, offset))
-
-    for partition, frame in frames:
-        producer.produce(topic.name, frame, partition=partition, on_delivery=delivered)
-    left = producer.flush(timeout_s)
-    if problems or left:
-        raise ServiceUnavailable(
-            f"Kafka at {settings.kafka_url} did not take {left + len(problems)} records for {topic.name}: {problems[:1]}"
-        )
-    return placed
-
-
 # ---- commands
-
-
-@click.group()
-def session() -> None:
-    """Open or close the trading session of every instrument."""
-
-
-@session.command("open")
-@click.pass_context
-def open_session(ctx: click.Context) -> None:
-    """Begin continuous trading; returns when every book shard has confirmed it.
-
-    \b
-    Example:
-      outcry session open
-    """
-    _session(settings_of(ctx), Phase.CONTINUOUS)
-
-
-@session.command("close")
-@click.pass_context
-def close_session(ctx: click.Context) -> None:
-    """End the trading day: DAY orders expire, GTC orders stay; returns when every book shard has confirmed it.
-
-    \b
-    Example:
-      outcry session close
-    """
-    _session(settings_of(ctx), Phase.CLOSED)
-
-
-def _session(settings: Settings, phase: Phase) -> None:
-    instruments = load_instruments(settings.instruments_file)
-    for number, now in sorted(change_session(settings, phase).items()):
-        click.echo(f"{instruments.by_number[number].symbol:<8} {now.name}")
 
 
 @click.group()

@@ -15,6 +15,7 @@ from schemas.enums import Phase
 from schemas.errors import OutcryError
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
+from streams.command_books import change_session
 from streams.demo import collect
 from streams.demo.chaos import Kill, kill_each
 from streams.demo.http_gateway import HttpGateway
@@ -26,7 +27,7 @@ from streams.demo.summary import Summary, percentile_ms, percentiles
 from streams.demo.topic_gateway import TopicGateway
 from streams.demo.traders import Channel, Crowd, Role, Trader, recruit
 from streams.demo.view import Pulse, View
-from streams.operate import ApiKey, Opening, change_session, make_api_keys, open_accounts, store_api_keys, write_keys_file
+from streams.operate import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys, write_keys_file
 from streams.services.local_set import LocalSet
 from topics.catalogue import ACCOUNT_EVENTS
 

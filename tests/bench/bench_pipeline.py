@@ -23,8 +23,9 @@ from schemas.enums import CommandKind, ExecKind, OrdType, Phase, Side, TimeInFor
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
+from streams.command_books import change_session
 from streams.demo.collect import end_offsets
-from streams.operate import Opening, change_session, open_accounts
+from streams.operate import Opening, open_accounts
 from topics import OrderProducer
 from topics.catalogue import EXECUTIONS
 from topics.producer import ROW_DTYPE

@@ -7,7 +7,8 @@ import pytest
 
 from schemas.enums import Phase
 from schemas.settings import Settings
-from streams.operate import Opening, change_session, make_api_keys, open_accounts, store_api_keys
+from streams.command_books import change_session
+from streams.operate import Opening, make_api_keys, open_accounts, store_api_keys
 from streams.services.local_set import LocalSet
 from streams.worker import role_names
 
