@@ -298,11 +298,9 @@ def _decrement(s: ShardState, order: Order, qty: int) -> None:
 
 def _leave_rest(s: ShardState, book: Book, order: Order, limit: int, traded: bool) -> None:
     """Rest what is left, or cancel it with its reason."""
-    if order.ord_type == OrdType.MARKET:
+    if order.ord_type == OrdType.MARKET or (order.ord_type == OrdType.MARKET_TO_LIMIT and not traded):
         empty = book.sides[OPPOSITE[Side(order.side)]].best is None
         end(s, order, ExecKind.CANCELED, Reason.NO_LIQUIDITY if empty else Reason.PROTECTION_PRICE)
-    elif order.ord_type == OrdType.MARKET_TO_LIMIT and not traded:
-        end(s, order, ExecKind.CANCELED, Reason.NO_LIQUIDITY)
     elif order.time_in_force == TimeInForce.IOC:
         end(s, order, ExecKind.CANCELED, Reason.IMMEDIATE_OR_CANCEL)
     else:
