@@ -138,12 +138,11 @@ class BookShard:
         """One order, or the orders of a list; no legs: it said that it is of a list, and is not."""
         s = self.state
         if not legs:
-            self._rejected(command, Reason.INVALID_LIST)
+            self._rejected(command, Reason.INVALID_COMMAND if self._is_known(command) else Reason.INVALID_LIST)
             return
         reasons = []
         for place, leg in enumerate(legs):
-            known = not leg["order_id"] or leg["order_id"] in s.orders
-            reasons.append(Reason.INVALID_COMMAND if known else refusal(s, leg, legs[:place]))
+            reasons.append(Reason.INVALID_COMMAND if self._is_known(leg) else refusal(s, leg, legs[:place]))
         if any(reasons):
             for place, (leg, reason) in enumerate(zip(legs, reasons, strict=True)):
                 s.command_index = at + place
@@ -151,6 +150,10 @@ class BookShard:
             return
         with self._at_rest(s.books[command["instrument"]]):
             self._accept([new_order(s, leg) for leg in legs], ContingencyType(command["contingency_type"]), at)
+
+    def _is_known(self, command: Values) -> bool:
+        """Whether the number of a new order is none, or that of a live order."""
+        return not command["order_id"] or command["order_id"] in self.state.orders
 
     def _accept(self, orders: list[Order], contingency: ContingencyType, at: int) -> None:
         s = self.state
