@@ -38,6 +38,8 @@ def change_phase(s: ShardState, book: Book, to: Phase, reason: Reason, phase_end
         book.phase_end = phase_end
         s.row(ExecKind.SECURITY_STATUS, book, phase=to, reason=reason)
         return
+    if book.phase == Phase.CLOSED:
+        book.last_px = 0  # a new day; before an uncross that it may begin with
     if to == Phase.CONTINUOUS or book.phase == Phase.CLOSING_AUCTION:
         if _extends(s, book):
             return
@@ -45,7 +47,7 @@ def change_phase(s: ShardState, book: Book, to: Phase, reason: Reason, phase_end
     before, book.phase, book.phase_end = book.phase, to, phase_end
     s.row(ExecKind.SECURITY_STATUS, book, phase=to, reason=reason)
     if before == Phase.CLOSED:
-        _begin_day(s, book)
+        _restate_carried(s, book)
     if before == Phase.CONTINUOUS:
         end_bands(book)
         park_all(s, book)
@@ -96,9 +98,8 @@ def _end_auction(s: ShardState, book: Book, to: Phase) -> None:
             end(s, order, ExecKind.CANCELED, Reason.NOT_FILLED_IN_AUCTION)
 
 
-def _begin_day(s: ShardState, book: Book) -> None:
-    """A new day: no last price, carried orders are restated by entry."""
-    book.last_px = 0
+def _restate_carried(s: ShardState, book: Book) -> None:
+    """A new day: carried orders are restated by entry."""
     for order in live_orders(s, book):
         if order.time_in_force in CARRIED:
             s.order_row(ExecKind.RESTATED, order, 0, Reason.START_OF_DAY)
