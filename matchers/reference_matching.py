@@ -105,7 +105,7 @@ def available(s: ShardState, book: Book, order: Order, limit: int, needed: int) 
     """Lots that the order would execute, counted until `needed` are found.
 
     Hidden and reserve quantity counts. Left out: what self-match prevention would remove, everything behind an order of the same owner where the
-    instruction stops the incoming one there, and the second of an OCO pair, which goes when the first is executed.
+    instruction stops the incoming one there, and the second of an OCO pair, which goes when the first is executed or removed.
     """
     opposite = book.sides[OPPOSITE[Side(order.side)]]
     total = 0
@@ -129,6 +129,7 @@ def _available_fifo(order: Order, level: Level, gone: set[int]) -> tuple[int, bo
         if is_prevented(order, resting):
             if order.self_match_prevention_instruction in _STOPS_INCOMING:
                 return total, True
+            gone.add(resting.oco_id)
         elif resting.order_id not in gone:
             total += resting.shown_qty
             reserves += resting.leaves_qty - resting.shown_qty
@@ -138,6 +139,7 @@ def _available_fifo(order: Order, level: Level, gone: set[int]) -> tuple[int, bo
         if is_prevented(order, resting):
             if order.self_match_prevention_instruction in _STOPS_INCOMING:
                 return total, True
+            gone.add(resting.oco_id)
         elif resting.order_id not in gone:
             total += resting.leaves_qty
             gone.add(resting.oco_id)
@@ -155,6 +157,7 @@ def _available_pro_rata(order: Order, level: Level, gone: set[int]) -> tuple[int
             other = here.get(resting.oco_id)
             total += min(resting.leaves_qty, other.leaves_qty) if other and not is_prevented(order, other) else resting.leaves_qty
             gone.add(resting.oco_id)
+    gone.update(resting.oco_id for resting in level.orders() if is_prevented(order, resting))
     return total, stopped
 
 
