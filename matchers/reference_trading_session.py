@@ -1,11 +1,13 @@
 """The phases of the trading day: who may change them, what happens on the way. Matching-rules section 5; the tables are in order_tables.
 
-On the way into continuous trading, and out of a closing auction, the book is uncrossed first. A price outside the auction range (collar, else protection band)
-extends the auction once; then it trades at the best price inside the range, or not at all. What takes part in the auction only leaves after it, in entry
-order: market orders CANCELED, OPG and CLS orders EXPIRED. Then SECURITY_STATUS. Then what the new phase brings: carried orders are restated at the
-start of the day; CLS orders that wait come into the closing auction by entry; pegs are parked outside continuous trading; bands begin with it and stops
-that the last price has met are elected; at CLOSED everything but GTC and GTD expires, in entry order.
+On the way into continuous trading, and from a closing auction to its end, the book is uncrossed first. A price outside the auction range (collar, else
+protection band) extends the auction once; then it trades at the best price inside the range, or not at all. What takes part in the auction only leaves after
+it, in entry order: market orders CANCELED, OPG and CLS orders EXPIRED. Then SECURITY_STATUS. Then what the new phase brings: carried orders are restated at
+the start of the day; CLS orders that wait come into the closing auction by entry, and wait again if it is halted; pegs are parked outside continuous
+trading; bands begin with it and stops that the last price has met are elected; at CLOSED everything but GTC and GTD expires, in entry order.
 """
+
+from typing import Final
 
 from matchers.order_tables import AUCTION_ONLY, CALL_PHASES, CARRIED, ENDS_IN, PHASE_CHANGES, RESUMES_TO
 from matchers.reference_auction import auction_range, find_cross, uncross
@@ -18,6 +20,8 @@ from matchers.reference_stops import elect
 from matchers.state_hash import Place
 from schemas.enums import BookCommandKind, ExecKind, OrdType, Phase, TimeInForce
 from schemas.reject_reasons import Reason
+
+_AFTER_CLOSE: Final = (Phase.POST_CLOSE, Phase.CLOSED)
 
 
 def phase_reason(command: Values, book: Book) -> Reason:
@@ -40,7 +44,7 @@ def change_phase(s: ShardState, book: Book, to: Phase, reason: Reason, phase_end
         return
     if book.phase == Phase.CLOSED:
         book.last_px = 0  # a new day; before an uncross that it may begin with
-    if to == Phase.CONTINUOUS or book.phase == Phase.CLOSING_AUCTION:
+    if to == Phase.CONTINUOUS or (book.phase == Phase.CLOSING_AUCTION and to in _AFTER_CLOSE):
         if _extends(s, book):
             return
         _end_auction(s, book, to)
@@ -55,6 +59,8 @@ def change_phase(s: ShardState, book: Book, to: Phase, reason: Reason, phase_end
         book.indicative, book.extended = (0, 0, 0, 0), 0
     if to == Phase.CLOSING_AUCTION:
         _admit_closing_orders(s, book)
+    elif before == Phase.CLOSING_AUCTION and to not in _AFTER_CLOSE:
+        _withdraw_closing_orders(s, book)
     if to == Phase.CONTINUOUS:
         begin_bands(s, book)
         if book.last_px:
@@ -116,6 +122,14 @@ def _admit_closing_orders(s: ShardState, book: Book) -> None:
     for order in live_orders(s, book):
         if order.place == Place.CLOSING:
             s.rest(order)
+
+
+def _withdraw_closing_orders(s: ShardState, book: Book) -> None:
+    """The closing auction is halted: its orders wait for the next one."""
+    for order in live_orders(s, book):
+        if order.time_in_force == TimeInForce.CLS and order.place == Place.RESTING:
+            s.level_row_of(order, s.detach(order))
+            order.place = Place.CLOSING
 
 
 def expire_dated(s: ShardState, book: Book) -> None:
