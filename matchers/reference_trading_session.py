@@ -58,6 +58,7 @@ def change_phase(s: ShardState, book: Book, to: Phase, reason: Reason, phase_end
     if to in CALL_PHASES and before not in CALL_PHASES:
         book.indicative, book.extended = (0, 0, 0, 0), 0
     if to == Phase.CLOSING_AUCTION:
+        book.extended = 0
         _admit_closing_orders(s, book)
     elif before == Phase.CLOSING_AUCTION and to not in _AFTER_CLOSE:
         _withdraw_closing_orders(s, book)
