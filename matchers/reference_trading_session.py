@@ -1,7 +1,7 @@
 """The phases of the trading day: who may change them, what happens on the way. Matching-rules section 5; the tables are in order_tables.
 
 On the way into continuous trading, and from a closing auction to its end, the book is uncrossed first. A price outside the auction range (collar, else
-protection band) extends the auction once; then it trades at the best price inside the range, or not at all. What takes part in the auction only leaves after
+protection band) extends the auction once; then it trades at the best price inside the range, or not at all: orders that cross beyond it are CANCELED, so that continuous trading begins uncrossed. What takes part in the auction only leaves after
 it, in entry order: market orders CANCELED, OPG and CLS orders EXPIRED. Then SECURITY_STATUS. Then what the new phase brings: carried orders are restated at
 the start of the day; CLS orders that wait come into the closing auction by entry, and wait again if it is halted; pegs are parked outside continuous
 trading; bands begin with it and stops that the last price has met are elected; at CLOSED everything but GTC and GTD expires, in entry order.
@@ -18,7 +18,7 @@ from matchers.reference_price_bands import PAUSE_NS, bands_timer, begin_bands, e
 from matchers.reference_shard_state import ShardState, Values
 from matchers.reference_stops import elect
 from matchers.state_hash import Place
-from schemas.enums import BookCommandKind, ExecKind, OrdType, Phase, TimeInForce
+from schemas.enums import BookCommandKind, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.reject_reasons import Reason
 
 _AFTER_CLOSE: Final = (Phase.POST_CLOSE, Phase.CLOSED)
@@ -103,6 +103,16 @@ def _end_auction(s: ShardState, book: Book, to: Phase) -> None:
             end(s, order, ExecKind.EXPIRED, Reason.NOT_FILLED_IN_AUCTION)
         elif order.ord_type == OrdType.MARKET:
             end(s, order, ExecKind.CANCELED, Reason.NOT_FILLED_IN_AUCTION)
+    if to == Phase.CONTINUOUS:
+        _cancel_beyond(s, book, high)
+
+
+def _cancel_beyond(s: ShardState, book: Book, high: int) -> None:
+    """What still crosses does so wholly beyond the range, where nothing may trade: the side that is priced out of the range goes, best first."""
+    buys, sells = book.sides[Side.BUY], book.sides[Side.SELL]
+    while buys.best is not None and sells.best is not None and buys.best >= sells.best:
+        out = buys if sells.best > high else sells
+        end(s, out.levels[out.best or 0].orders()[0], ExecKind.CANCELED, Reason.PRICE_OUTSIDE_COLLAR)
 
 
 def _restate_carried(s: ShardState, book: Book) -> None:
