@@ -134,7 +134,9 @@ class CommandLines:
             columns["account"] = convert("account", fields["account"], None)
         self._order(shape, fields, columns)
         instrument = self._instrument(word, fields, columns)
-        for name in (*shape.fields, "transact_time"):
+        # the book refuses a change of nobody's order, whatever it asks for; without an instrument its decimals mean nothing
+        nobodys = instrument is None and "orig_cl_ord_id" in fields and not columns["order_id"]
+        for name in ("transact_time",) if nobodys else (*shape.fields, "transact_time"):
             if name in fields:
                 columns[name] = convert(name, fields[name], instrument, offset_type=columns.get("offset_type", OffsetType.TICKS))
         _DEFAULTS.get(word, _nothing)(fields, columns)
@@ -197,7 +199,7 @@ def _hide(fields: dict[str, Any], columns: dict[str, int]) -> None:
 
 
 def _never_hide(fields: dict[str, Any], columns: dict[str, int]) -> None:
-    if "display_qty" in fields and columns["display_qty"] == 0:
+    if "display_qty" in fields and columns.get("display_qty") == 0:
         raise BadCommand("display_qty", "0 would hide the order, which no replace can; leave it out to keep what is shown")
 
 

@@ -91,13 +91,13 @@ def show_book(shown: Shown, depth: int, console: Console) -> None:
 def show_queue(shown: Shown, price: int, console: Console) -> None:
     """The orders of one price in priority, and the displayed and hidden quantity of each."""
     levels = shown.view.level(price)
-    price_text = price_text(shown.instrument, price)
+    text = price_text(shown.instrument, price)
     if not levels:
-        console.print(f"no order rests at {price_text}")
+        console.print(f"no order rests at {text}")
         return
     for side, level in levels:
         console.print(
-            Text(f"{side.name} {price_text}: {len(level.orders):,} orders, {shown.instrument.qty_text(level.qty)} displayed", style="bold")
+            Text(f"{side.name} {text}: {len(level.orders):,} orders, {shown.instrument.qty_text(level.qty)} displayed", style="bold")
         )
         table = _table(console)
         for name in ("", "place", "order_id", "cl_ord_id", "account", "type", "leaves", "displayed", "hidden", "age"):

@@ -2,7 +2,7 @@
 
 import gzip
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -39,7 +39,7 @@ def decode_line(line: bytes) -> Any:
         raise BadLine(f"not JSON: {error}") from None
 
 
-def read_lines(name: str, *, show_progress: bool = True) -> Iterator[tuple[int, bytes]]:
+def read_lines(name: str, *, show_progress: bool = True) -> Generator[tuple[int, bytes]]:
     """(line number from 1, line without its end) of every line that is not empty. Raises BadFile."""
     with _opened(name) as (raw, lines), _bar(name, raw, show=show_progress) as progress:
         number = 0

@@ -6,11 +6,14 @@ On failure: a line that is not understood stops the replay before it is applied,
 """
 
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from types import FrameType
+from typing import BinaryIO, Final, Self, TypeVar
 
 import click
 import msgspec
@@ -31,6 +34,8 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
 """What a shell shows for a program whose reader has gone."""
 EVENTS_PER_WRITE: Final = 2_000
+
+T = TypeVar("T")
 
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -97,24 +102,59 @@ def prepared_engine(name: str, instruments: InstrumentTable, *, levels: bool = T
     return TimedEngine(make_engine(name, instruments, levels=levels))
 
 
+class Interrupts:
+    """Ctrl-C while a replay reads is a KeyboardInterrupt at once; while the engine works it waits: half a frame must not be applied."""
+
+    def __init__(self) -> None:
+        self._reading = self._asked = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGINT, self._interrupted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _interrupted(self, _number: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        if self._reading:
+            raise KeyboardInterrupt
+
+    def next_of(self, lines: Iterator[T]) -> T | None:
+        """The next line, None after the last. Raises KeyboardInterrupt."""
+        self._reading = True
+        try:
+            if self._asked:
+                raise KeyboardInterrupt
+            return next(lines, None)
+        finally:
+            self._reading = False
+
+
 def replay_commands(run: Run, replay: Replay, out: BinaryIO | None) -> None:
     """Feed every line of the file; events go out as they come. Raises BadFile; BrokenPipeError if nobody reads the events."""
+    lines = read_lines(run.name, show_progress=not run.quiet)
+    with Interrupts() as interrupts:
+        try:
+            while (found := interrupts.next_of(lines)) is not None and not run.stopped:
+                _take(run, replay, *found)
+                if replay.events_waiting >= EVENTS_PER_WRITE:
+                    _write(out, replay)
+        except KeyboardInterrupt:
+            run.interrupted = True
+        finally:
+            lines.close()
+        replay.flush()
+        _write(out, replay)
+
+
+def _take(run: Run, replay: Replay, line: int, text: bytes) -> None:
     try:
-        for line, text in read_lines(run.name, show_progress=not run.quiet):
-            try:
-                replay.add(line, decode_line(text))
-            except (BadCommand, BadLine) as error:
-                run.bad_lines += 1
-                click.echo(f"{run.name}:{line}: {error}", err=True)
-                if not run.keep_going:
-                    run.stopped = True
-                    break
-            if replay.events_waiting >= EVENTS_PER_WRITE:
-                _write(out, replay)
-    except KeyboardInterrupt:
-        run.interrupted = True
-    replay.flush()
-    _write(out, replay)
+        replay.add(line, decode_line(text))
+    except (BadCommand, BadLine) as error:
+        run.bad_lines += 1
+        run.stopped = not run.keep_going
+        click.echo(f"{run.name}:{line}: {error}", err=True)
 
 
 def _write(out: BinaryIO | None, replay: Replay) -> None:
