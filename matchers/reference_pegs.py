@@ -2,7 +2,8 @@
 
 The reference ignores pegged orders and what is not displayed. Primary follows the own side's best, market the opposite side's, midpoint the middle, rounded
 away from the market (buys down, sells up); `offset` ticks are added, then the order's own limit, the price band and the range of prices bound it. All pegs
-that move are taken out first, then re-entered in entry order; a repricing loses time priority. Without a reference, or outside continuous trading, a peg is parked.
+that move are taken out first, then re-entered in entry order; a repricing loses time priority. A post-only peg that has to stand one tick off counts as
+moving whenever the reference moves. Without a reference, or outside continuous trading, a peg is parked.
 """
 
 from matchers.reference_book import Book, Order
@@ -39,6 +40,8 @@ def enter_peg(s: ShardState, order: Order) -> None:
     book = s.book_of(order)
     if order not in book.pegs:
         book.pegs.append(order)
+    if len(book.pegs) == 1 and book.phase == Phase.CONTINUOUS:
+        book.peg_bid, book.peg_ask = _references(book)  # no other peg has missed a move; this one is about to be priced
     target = peg_target(book, order, *_references(book)) if book.phase == Phase.CONTINUOUS else 0
     if target:
         _place(s, order, target)
