@@ -2,7 +2,8 @@
 
 The price, over every tick of a range: (1) most volume, (2) least surplus, (3) market pressure: surplus on the buy side at every tied tick -> the highest,
 on the sell side -> the lowest, (4) else the reference price (the day's last price, or the previous close) clamped into the tied ticks. Where market
-orders alone make the whole volume, (3) is left out: nothing but the reference speaks for a price.
+orders alone make the whole volume, (3) is left out: nothing but the reference speaks for a price. Of an OCO pair whose orders both rest the one that would
+execute first counts: what fills it cancels the other.
 Executed at that one price: market orders first, then price, then displayed quantity by time, then reserves and hidden orders by time. In a TRADE
 order_id is the buy. Self-match prevention does not apply, such trades are flagged. A fill of one of an OCO pair cancels the other at once.
 """
@@ -10,7 +11,7 @@ order_id is the buy. Self-match prevention does not apply, such trades are flagg
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from matchers.reference_book import MARKET_LEVEL, Book, BookSide, Order
+from matchers.reference_book import MARKET_LEVEL, OPPOSITE, Book, BookSide, Order
 from matchers.reference_matching import after_fill, fill, price_range, replenish
 from matchers.reference_shard_state import ShardState
 from schemas.enums import ExecFlag, ExecKind, Side
@@ -43,7 +44,7 @@ def find_cross(book: Book, low: int = 1, high: int = PRICE_TICKS_MAX) -> Cross:
     least = min(abs(buys - sells) for _, _, buys, sells in tied)
     tied = [step for step in tied if abs(step[2] - step[3]) == least]
     lowest, highest = tied[0][0], tied[-1][1]
-    only_market = volume == min(_qty_of(book.sides[side], MARKET_LEVEL[side]) for side in Side)
+    only_market = volume == min(_quantities(book.sides[side]).get(MARKET_LEVEL[side], 0) for side in Side)
     surpluses = [buys - sells for _, _, buys, sells in tied]
     if not only_market and all(surplus > 0 for surplus in surpluses):
         price = highest
@@ -56,18 +57,24 @@ def find_cross(book: Book, low: int = 1, high: int = PRICE_TICKS_MAX) -> Cross:
 
 def _steps(book: Book, low: int, high: int) -> Iterator[tuple[int, int, int, int]]:
     """(first tick, last tick, buys, sells) of stretches with the same executable quantities, ascending, that cover low..high."""
-    buys, sells = book.sides[Side.BUY], book.sides[Side.SELL]
-    limits = {price for side in (buys, sells) for price in side.prices() if low <= price <= high and price != MARKET_LEVEL[Side(side.side)]}
+    buys, sells = _quantities(book.sides[Side.BUY]), _quantities(book.sides[Side.SELL])
+    limits = {price for price in (*buys, *sells) if low <= price <= high and price not in MARKET_LEVEL.values()}
     starts = sorted({low} | limits | {price + 1 for price in limits if price < high})
     for first, after in zip(starts, [*starts[1:], high + 1], strict=True):
-        executable_buys = sum(_qty_of(buys, price) for price in buys.prices() if price >= first)
-        executable_sells = sum(_qty_of(sells, price) for price in sells.prices() if price <= first)
+        executable_buys = sum(qty for price, qty in buys.items() if price >= first)
+        executable_sells = sum(qty for price, qty in sells.items() if price <= first)
         yield first, after - 1, executable_buys, executable_sells
 
 
-def _qty_of(side: BookSide, price: int) -> int:
-    """All lots of a price, hidden and reserve included."""
-    return sum(order.leaves_qty for order in side.levels[price].orders()) if price in side.levels else 0
+def _quantities(side: BookSide) -> dict[int, int]:
+    """Lots that could execute at each price, hidden and reserve included; without the second of an OCO pair."""
+    counted: set[int] = set()
+    quantities: dict[int, int] = {}
+    for order, qty in _executable(side, MARKET_LEVEL[OPPOSITE[Side(side.side)]]):
+        if order.oco_id not in counted:
+            quantities[order.level_price] = quantities.get(order.level_price, 0) + qty
+            counted.add(order.order_id)
+    return quantities
 
 
 def indicate(s: ShardState, book: Book) -> None:
