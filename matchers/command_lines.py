@@ -5,6 +5,7 @@ Only the words are checked here. What the rules have to say (a price of 0, a peg
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from matchers.command_fields import BadCommand, cl_ord_id_of, convert
@@ -41,6 +42,16 @@ class Shape:
     names: tuple[str, ...] = ()
     """Fields that say which order and whose."""
     defaults: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Every field that such a command may have."""
+        return frozenset(("symbol", "instrument", "transact_time", *self.fields, *self.names))
+
+    @cached_property
+    def converted(self) -> frozenset[str]:
+        """The fields that are columns by themselves."""
+        return frozenset((*self.fields, "transact_time"))
 
 
 SHAPES: Final[dict[str, Shape]] = {
@@ -122,9 +133,8 @@ class CommandLines:
 
     def _command(self, word: str, fields: dict[str, Any]) -> Command:
         shape = SHAPES[word]
-        known = {"symbol", "instrument", "transact_time", *shape.fields, *shape.names}
         for name in fields:
-            if name not in known:
+            if name not in shape.known:
                 raise BadCommand(name, f"{word} has no such field")
         for name in shape.required:
             if name not in fields:
@@ -134,11 +144,13 @@ class CommandLines:
             columns["account"] = convert("account", fields["account"], None)
         self._order(shape, fields, columns)
         instrument = self._instrument(word, fields, columns)
+        offset_type = convert("offset_type", fields["offset_type"], None) if "offset_type" in fields else OffsetType.TICKS
         # the book refuses a change of nobody's order, whatever it asks for; without an instrument its decimals mean nothing
         nobodys = instrument is None and "orig_cl_ord_id" in fields and not columns["order_id"]
-        for name in ("transact_time",) if nobodys else (*shape.fields, "transact_time"):
-            if name in fields:
-                columns[name] = convert(name, fields[name], instrument, offset_type=columns.get("offset_type", OffsetType.TICKS))
+        converted = {"transact_time"} if nobodys else shape.converted
+        for name, value in fields.items():
+            if name in converted:
+                columns[name] = convert(name, value, instrument, offset_type=offset_type)
         _DEFAULTS.get(word, _nothing)(fields, columns)
         cl_ord_id = cl_ord_id_of("cl_ord_id", fields["cl_ord_id"]) if "cl_ord_id" in fields else None
         if cl_ord_id is not None and word != "OrderCancelRequest" and not self._names.is_free(columns["account"], cl_ord_id):

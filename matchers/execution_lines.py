@@ -70,21 +70,19 @@ class ExecutionLines:
         columns = self._columns(executions, asked)
         columns["seq"] = list(range(first_seq, first_seq + len(executions)))
         columns |= self._name_columns(columns, asked, renamed)
-        kinds, symbols = executions["kind"].tolist(), columns["symbol"]
+        kinds = columns["kind"]
         more = {kind: _more(kind, executions[executions["kind"] == kind]) for kind in set(kinds)}
         raw = {name: executions[name].tolist() for names in more.values() for name in names}
+        always = {kind: [(name, columns[name]) for name in (*_HEAD, "symbol", *COLUMNS[kind])] for kind in more}
+        of_no_order = [(name, columns[name]) for name in _HEAD_OF_REFUSED]
         found = []
         for row, kind in enumerate(kinds):
-            event = {name: columns[name][row] for name in _HEAD}
-            event["symbol"] = symbols[row]
-            for name in COLUMNS[kind]:
-                event[name] = columns[name][row]
+            refused = kind == ExecKind.REJECTED and not columns["order_id"][row]
+            event = {name: value for name, column in (of_no_order if refused else always[kind]) if (value := column[row]) is not None}
             for name in more[kind]:
-                if raw[name][row]:
+                if raw[name][row] and not refused:
                     event[name] = columns[name][row]
-            if kind == ExecKind.REJECTED and not columns["order_id"][row]:
-                event = {name: event[name] for name in _HEAD_OF_REFUSED}
-            found.append({name: value for name, value in event.items() if value is not None})
+            found.append(event)
         return found
 
     def _columns(self, executions: Rows, asked: Sequence[Asked]) -> dict[str, list[Any]]:
