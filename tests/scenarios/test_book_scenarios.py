@@ -75,9 +75,9 @@ def market_of(scenario: Scenario) -> tuple[InstrumentTable, ShardLimits, bool, e
     limits = ShardLimits(**vars(DEFAULT_LIMITS) | market.pop("limits", {}))
     words: dict[str, type[IntEnum]] = {"matching_algorithm": enums.MatchingAlgorithm, "self_match_prevention": enums.SelfMatchPrevention}
     named: dict[str, Any] = {name: words[name][value] if name in words else value for name, value in market.items()}
-    decimals = {name: Decimal(named.pop(name, default)) for name, default in
-                {"reference_price": "1", "max_order_qty": "1000", "min_order_qty": "0", "tick_size": "0.01"}.items()}  # fmt: skip
-    one = {"lot_size": Decimal(1), "max_notional": Decimal(10**6), "protection_percent": 20} | decimals | named
+    decimals = {"reference_price": "1", "max_order_qty": "1000", "min_order_qty": "0", "tick_size": "0.01"}
+    one: dict[str, Any] = {"lot_size": Decimal(1), "max_notional": Decimal(10**6), "protection_percent": 20} | named
+    one |= {name: Decimal(named.get(name, default)) for name, default in decimals.items()}
     return InstrumentTable(Instrument(number=n, symbol=f"I{n}", name="", **one) for n in range(1, count + 1)), limits, levels, begin
 
 
@@ -192,7 +192,7 @@ def expected_rows() -> Iterator[tuple[str, dict[str, int]]]:
 
 def test_every_reason_of_a_book_has_a_scenario() -> None:
     """A reason that no scenario shows is a rule that nobody can read."""
-    shown = {Reason(columns["reason"]) for _, columns in expected_rows() if "reason" in columns}
+    shown = {Reason(columns["reason"]) for _, columns in expected_rows() if columns.get("reason")}
     assert shown == set(Reason) - {Reason.NONE} - OF_ACCOUNT_SHARDS
 
 
