@@ -182,7 +182,9 @@ def records_to(settings: Settings, partition: int, at: int | None) -> Iterator[R
         if low > 0:
             raise StaleData(f"{BOOK_COMMANDS.name}/{partition} begins at offset {low}: without its beginning no book can be made of it")
         if at is not None and at >= high:
-            raise OutcryError(f"{BOOK_COMMANDS.name}/{partition} has no offset {at:,}; its last is {high - 1:,}")
+            raise OutcryError(
+                f"{BOOK_COMMANDS.name}/{partition} has no offset {at:,}; " + (f"its last is {high - 1:,}" if high else "it is empty")
+            )
         end = high if at is None else at + 1
         consumer.assign([TopicPartition(BOOK_COMMANDS.name, partition, low)])
         yield from _consumed(consumer, partition, end)
