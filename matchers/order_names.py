@@ -2,7 +2,7 @@
 
 An order gets the next order_id unless its command names one. A cl_ord_id belongs to one order of its account for good, unless the book refused that order;
 a replace that names a cl_ord_id gives the order that name once the book has accepted it. Either name finds the order later; reports carry the newest.
-Nothing is ever forgotten: about 300 bytes an order that has a cl_ord_id.
+Nothing is ever forgotten: about 370 bytes an order that has a cl_ord_id (tracemalloc, 200,000 orders).
 """
 
 from collections.abc import Iterable, Sequence
