@@ -5,8 +5,12 @@ from typing import Final
 
 import numpy as np
 
-BOOK_ROW: Final = np.dtype([("rpt_seq", "<i8"), ("instrument", "<u4"), ("phase", "u1")], align=True)
-"""Books in the order of their instrument numbers."""
+BOOK_ROW: Final = np.dtype(
+    [("rpt_seq", "<i8"), ("last_px", "<i8"), ("peg_bid", "<i8"), ("qty_min", "<i8"), ("qty_max", "<i8"), ("instrument", "<u4"), ("phase", "u1"),
+     ("plain", "u1")],
+    align=True,
+)  # fmt: skip
+"""Books in the order of their instrument numbers. plain: no collar, no price bands, first in first out."""
 
 SIDE_ROW: Final = np.dtype([("best", "<i4"), ("root", "<i4"), ("orders", "<i4")], align=True)
 """Row 2 * book: buys, 2 * book + 1: sells. best: level row; root: node of the price tree, always there."""
@@ -32,17 +36,32 @@ RESTING_ROW: Final = np.dtype(
 """48 bytes."""
 
 # places in `head`, i64, which is part of the state
-LOG_TIME, LAST_SEQ, LAST_TRADE, LAST_ENTRY, ORDERS, ORDERS_USED, FREE_ORDER, LEVELS, LEVELS_USED, FREE_LEVEL, SHARD, ORDERS_MAX = range(12)
-HEAD_LENGTH: Final = 12
+(
+    LOG_TIME,
+    LAST_SEQ,
+    LAST_TRADE,
+    LAST_ENTRY,
+    ORDERS,
+    ORDERS_USED,
+    FREE_ORDER,
+    LEVELS,
+    LEVELS_USED,
+    FREE_LEVEL,
+    SHARD,
+    ORDERS_MAX,
+    ALL_PLAIN,
+) = range(13)
+HEAD_LENGTH: Final = 13
 
 # places in `tree`, i64: the price tree is no part of the state, a restore grows another one from the levels
 NODES_USED, FREE_NODE = range(2)
 
 # places in `call`, i64: arguments and results of one call
-NEXT_ROW, EXECUTIONS, NEED, NEED_ROWS = range(4)
-CALL_LENGTH: Final = 4
+NEXT_ROW, EXECUTIONS, NEED, NEED_ROWS, WITH_LEVELS = range(5)
+CALL_LENGTH: Final = 5
 
-NEED_ORDERS, NEED_LEVELS, NEED_NODES, NEED_EXECUTIONS = range(1, 5)
+NEED_ORDERS, NEED_LEVELS, NEED_NODES, NEED_EXECUTIONS, NEED_ALL_RULES = range(1, 6)
+"""Why the kernel stopped; the last: at a command that is not plain."""
 
 State = namedtuple(  # noqa: PYI024  numba takes only the plain kind
     "State", "head tree call books sides levels orders node_bits node_child order_index book_of combinations executions"

@@ -4,7 +4,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from matchers.kernel_book_layout import EXECUTIONS, FREE_LEVEL, FREE_ORDER, LAST_SEQ, LEVELS, LEVELS_USED, LOG_TIME, ORDERS, ORDERS_USED
+from matchers.kernel_book_layout import (
+    EXECUTIONS,
+    FREE_LEVEL,
+    FREE_ORDER,
+    LAST_SEQ,
+    LEVELS,
+    LEVELS_USED,
+    LOG_TIME,
+    ORDERS,
+    ORDERS_USED,
+    WITH_LEVELS,
+)
 from matchers.kernel_compile import helper, kernel
 from matchers.kernel_hash_index import U, hash_of, index_insert, index_next, index_remove
 from matchers.kernel_price_tree import tree_above, tree_below, tree_find, tree_insert, tree_remove
@@ -60,6 +71,8 @@ def book_of(s: Any, instrument: Any) -> Any:
 @helper
 def put_level(s: Any, level: Any, price: Any, side_row: Any, command_index: Any) -> None:
     """A LEVEL row; the price is given because a level that went has none."""
+    if s.call[WITH_LEVELS] == 0:
+        return
     row = execution(s, EXEC_LEVEL, command_index, side_row >> 1)
     row.side = SIDE_BUY if side_row & 1 == 0 else SIDE_SELL
     row.price = price
@@ -83,7 +96,7 @@ def best_qty_of(s: Any, side_row: Any) -> Any:
 def put_top(s: Any, side_row: Any, price_before: Any, qty_before: Any, command_index: Any) -> None:
     """A TOP row if price or quantity of the best level are others than before. Level row 0 is all zeros: the empty side's."""
     best = s.levels[s.sides[side_row].best]
-    if best.price == price_before and best.qty == qty_before:
+    if (best.price == price_before and best.qty == qty_before) or s.call[WITH_LEVELS] == 0:
         return
     row = execution(s, EXEC_TOP, command_index, side_row >> 1)
     row.side = SIDE_BUY if side_row & 1 == 0 else SIDE_SELL

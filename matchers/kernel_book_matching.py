@@ -8,7 +8,6 @@ from matchers.kernel_book_layout import FREE_ORDER, LAST_ENTRY, LAST_TRADE, ORDE
 from matchers.kernel_book_levels import (
     best_price_of,
     best_qty_of,
-    book_of,
     drop_level,
     execution,
     fill_command,
@@ -29,7 +28,6 @@ from matchers.kernel_words import (
     PHASE_CLOSED,
     REASON_BOOK_FULL,
     REASON_IMMEDIATE_OR_CANCEL,
-    REASON_INVALID_COMMAND,
     REASON_INVALID_PRICE,
     REASON_INVALID_QUANTITY,
     REASON_INVALID_SIDE,
@@ -38,22 +36,44 @@ from matchers.kernel_words import (
     REASON_PRICE_ABOVE_LIMIT,
     REASON_PROTECTION_PRICE,
     REASON_QUANTITY_ABOVE_LIMIT,
+    REASON_QUANTITY_BELOW_LIMIT,
     REASON_UNKNOWN_SYMBOL,
     SIDE_BUY,
     SIDE_SELL,
+    TIF_DAY,
+    TIF_GTC,
     TIF_IOC,
+    TYPE_LIMIT,
     TYPE_MARKET,
 )
-from schemas.limits import ORDER_ID_SHARD_SHIFT, ORDER_QTY_LOTS_MAX, PRICE_TICKS_MAX
+from schemas.limits import ORDER_ID_SHARD_SHIFT, PRICE_TICKS_MAX
 
 _ZERO: Final = U(0)
 
 
 @helper
+def is_plain(s: Any, command: Any, book: Any) -> Any:
+    """Whether a NEW_ORDER is one that this kernel knows: a limit or market order without any instruction, in a plain book that is open or closed."""
+    extras = (
+        command.exec_inst
+        | command.self_match_prevention_instruction
+        | command.contingency_type
+        | command.peg_price_type
+        | command.offset_type
+    )
+    numbers = command.stop_px | command.display_qty | command.min_qty | command.offset | command.expire_time
+    if extras != 0 or numbers != 0 or command.self_match_prevention_id != _ZERO or command.list_id != _ZERO:
+        return False
+    if command.ord_type != TYPE_MARKET and command.ord_type != TYPE_LIMIT:
+        return False
+    if command.time_in_force != TIF_DAY and command.time_in_force != TIF_GTC and command.time_in_force != TIF_IOC:
+        return False
+    return book < 0 or s.books[book].plain != 0
+
+
+@helper
 def _refusal(s: Any, command: Any, book: Any) -> Any:
-    """The first check that the order fails, or 0."""
-    if command.order_id == _ZERO or find_order(s, command.order_id) != 0:
-        return REASON_INVALID_COMMAND
+    """The first check that a plain order fails, or 0; in the order of reference_order_checks."""
     if book < 0:
         return REASON_UNKNOWN_SYMBOL
     if command.side != SIDE_BUY and command.side != SIDE_SELL:
@@ -63,9 +83,11 @@ def _refusal(s: Any, command: Any, book: Any) -> Any:
         return reason
     if command.order_qty <= 0:
         return REASON_INVALID_QUANTITY
-    if command.order_qty > ORDER_QTY_LOTS_MAX:
+    if command.order_qty < s.books[book].qty_min:
+        return REASON_QUANTITY_BELOW_LIMIT
+    if command.order_qty > s.books[book].qty_max:
         return REASON_QUANTITY_ABOVE_LIMIT
-    if command.price <= 0:
+    if command.price < 0 or (command.price == 0 and command.ord_type == TYPE_LIMIT):
         return REASON_INVALID_PRICE
     if command.price > PRICE_TICKS_MAX:
         return REASON_PRICE_ABOVE_LIMIT
@@ -83,15 +105,11 @@ def crosses(side: Any, price: Any, opposite_price: Any) -> Any:
 
 
 @helper
-def _sweep(s: Any, command: Any, command_index: Any, book: Any, opposite: Any) -> Any:
-    """Trade with opposite levels, best first, in time priority.
-
-    Gives (leaves_qty, level, partly): the levels before `level` (0: all of the side) are empty and still there, `level` was taken from if `partly`.
-    """
-    partly = False
+def _sweep(s: Any, command: Any, command_index: Any, book: Any, opposite: Any, limit: Any) -> Any:
+    """Trade with opposite levels, best first, in time priority, each followed by its LEVEL row; the leaves_qty."""
     leaves_qty = command.order_qty
     level_row = np.int64(s.sides[opposite].best)
-    while leaves_qty > 0 and level_row != 0 and crosses(command.side, command.price, s.levels[level_row].price):
+    while leaves_qty > 0 and level_row != 0 and crosses(command.side, limit, s.levels[level_row].price):
         level = s.levels[level_row]
         order_row = np.int64(level.first)
         while order_row != 0 and leaves_qty > 0:
@@ -110,20 +128,23 @@ def _sweep(s: Any, command: Any, command_index: Any, book: Any, opposite: Any) -
             row.contra_order_id = resting.order_id
             row.contra_account = resting.account
             row.contra_leaves_qty = resting.leaves_qty
+            row.display_qty = resting.leaves_qty
             row.trd_match_id = U((s.head[SHARD] << ORDER_ID_SHARD_SHIFT) | s.head[LAST_TRADE])
             if resting.leaves_qty == 0:
                 level.order_count -= 1
                 s.sides[opposite].orders -= 1
                 free_order(s, order_row)
                 order_row = after
+        s.books[book].last_px = level.price
         level.first = order_row
-        partly = order_row != 0
-        if partly:
+        put_level(s, level_row, level.price, opposite, command_index)
+        if order_row != 0:
             s.orders[order_row].prev = 0
         else:
             level.last = 0
-            level_row = np.int64(level.worse)
-    return leaves_qty, level_row, partly
+            drop_level(s, level_row)
+            level_row = np.int64(s.sides[opposite].best)
+    return leaves_qty
 
 
 @helper
@@ -137,7 +158,6 @@ def _rest(s: Any, command: Any, leaves_qty: Any, side_row: Any) -> Any:
         order_row = s.head[ORDERS_USED]
         s.head[ORDERS_USED] += 1
     s.head[ORDERS] += 1
-    s.head[LAST_ENTRY] += 1
     order, level = s.orders[order_row], s.levels[level_row]
     order.order_id = command.order_id
     order.account = command.account
@@ -162,13 +182,12 @@ def _rest(s: Any, command: Any, leaves_qty: Any, side_row: Any) -> Any:
 
 
 @helper
-def new_order(s: Any, command: Any, command_index: Any) -> None:
-    """A NEW_ORDER command."""
-    book = book_of(s, command.instrument)
-    reason = _refusal(s, command, book)
-    if reason == REASON_INVALID_COMMAND:
+def new_order(s: Any, command: Any, command_index: Any, book: Any) -> None:
+    """A NEW_ORDER command that is plain."""
+    if command.order_id == _ZERO or find_order(s, command.order_id) != 0:
         invalid(s, command_index)
         return
+    reason = _refusal(s, command, book)
     row = execution(s, EXEC_REJECTED if reason != 0 else EXEC_NEW, command_index, book)
     fill_command(row, command)
     row.qty = command.order_qty
@@ -176,28 +195,22 @@ def new_order(s: Any, command: Any, command_index: Any) -> None:
         row.reason = reason
         return
     row.leaves_qty = command.order_qty
+    s.head[LAST_ENTRY] += 1
     buys, sells = 2 * book, 2 * book + 1
     own, opposite = (buys, sells) if command.side == SIDE_BUY else (sells, buys)
     buy_price, buy_qty, sell_price, sell_qty = best_price_of(s, buys), best_qty_of(s, buys), best_price_of(s, sells), best_qty_of(s, sells)
-    leaves_qty, ended_at, partly = _sweep(s, command, command_index, book, opposite)
-    rested_at = np.int64(0)
+    limit = np.int64(command.price)
+    if limit == 0:  # a market order without a protection price
+        limit = np.int64(PRICE_TICKS_MAX) if command.side == SIDE_BUY else np.int64(1)
+    leaves_qty = _sweep(s, command, command_index, book, opposite, limit)
     if leaves_qty > 0 and (command.ord_type == TYPE_MARKET or command.time_in_force == TIF_IOC):
         row = execution(s, EXEC_CANCELED, command_index, book)
         fill_command(row, command)
         row.qty = leaves_qty
         row.reason = REASON_IMMEDIATE_OR_CANCEL
         if command.ord_type == TYPE_MARKET:
-            row.reason = REASON_PROTECTION_PRICE if ended_at != 0 else REASON_NO_LIQUIDITY
+            row.reason = REASON_PROTECTION_PRICE if s.sides[opposite].best != 0 else REASON_NO_LIQUIDITY
     elif leaves_qty > 0:
-        rested_at = _rest(s, command, leaves_qty, own)
-    emptied = np.int64(s.sides[opposite].best)
-    while emptied != ended_at:
-        put_level(s, emptied, s.levels[emptied].price, opposite, command_index)
-        drop_level(s, emptied)
-        emptied = np.int64(s.sides[opposite].best)
-    if partly:
-        put_level(s, ended_at, s.levels[ended_at].price, opposite, command_index)
-    if rested_at != 0:
-        put_level(s, rested_at, command.price, own, command_index)
+        put_level(s, _rest(s, command, leaves_qty, own), command.price, own, command_index)
     put_top(s, buys, buy_price, buy_qty, command_index)
     put_top(s, sells, sell_price, sell_qty, command_index)

@@ -220,7 +220,7 @@ def _take_new_place(s: ShardState, order: Order, asked: Terms) -> None:
         order.price = 0
         book.pegs.remove(order)
     _replaced_row(s, order)
-    if place == Place.RESTING and old_price and order.ord_type != OrdType.MARKET:
+    if before is not None and old_price and order.ord_type != OrdType.MARKET:
         s.level_row(book, order.side, old_price, before)
     if place == Place.DORMANT:
         if arm(s, order):

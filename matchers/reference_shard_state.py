@@ -97,11 +97,11 @@ class ShardState:
         book.sides[order.side].add(order)
         self.level_row_of(order, before)
 
-    def detach(self, order: Order) -> tuple[int, int]:
-        """Take the order out of wherever it is; it stays alive. Gives what its level displayed before, for level_row_of."""
+    def detach(self, order: Order) -> tuple[int, int] | None:
+        """Take the order out of wherever it is; it stays alive. Gives what its level displayed before, for level_row_of; None if it stood in none."""
         book = self.book_of(order)
         place, order.place = order.place, Place.NOWHERE
-        before = (0, 0)
+        before = None
         if place == Place.RESTING:
             before = book.sides[order.side].shown(order.level_price)
             book.sides[order.side].remove(order)
@@ -112,7 +112,7 @@ class ShardState:
                     waiting.remove(order)
         return before
 
-    def level_row_of(self, order: Order, before: tuple[int, int]) -> None:
+    def level_row_of(self, order: Order, before: tuple[int, int] | None) -> None:
         """The LEVEL row of the order's level, if it displays something else than before."""
-        if order.ord_type != OrdType.MARKET and order.price:
+        if before is not None and order.ord_type != OrdType.MARKET and order.price:
             self.level_row(self.book_of(order), order.side, order.price, before)

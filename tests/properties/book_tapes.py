@@ -58,8 +58,8 @@ class Tape:
         self.owners: dict[int, int] = {}
         self.numbers = list(instruments().by_number)
         self._makers: dict[Callable[[], list[Values]], int] = {
-            self._new: 58, self._cancel: 11, self._replace: 14, self._list: 4, self._timer: 4, self._phase: 2, self._resume: 2, self._halt: 1,
-            self._mass_cancel: 1, self._bust: 1, self._update: 1, self._absurd: 1,
+            self._new: 58, self._cancel: 11, self._replace: 14, self._list: 4, self._timer: 4, self._phase: 1, self._resume: 1, self._halt: 1,
+            self._day: 1, self._mass_cancel: 1, self._bust: 1, self._update: 1, self._absurd: 1,
         }  # fmt: skip
 
     def rows(self, count: int) -> Rows:
@@ -200,6 +200,14 @@ class Tape:
         end = self.now + self.random.randint(1, 8) * NANOS_PER_SECOND if self._sometimes(0.5) else 0
         kind = BookCommandKind.TRADING_SESSION_CHANGE
         return [{"kind": kind, "instrument": self._some_instrument(), "phase": self._pick(_PHASES), "expire_time": end}]
+
+    def _day(self) -> list[Values]:
+        """An instrument's day is ended and another begun, so that no tape stays in a phase that takes no orders."""
+        opening = self.random.choice(
+            [[Phase.CONTINUOUS], [Phase.PRE_OPEN, Phase.OPENING_AUCTION], [Phase.CONTINUOUS, Phase.CLOSING_AUCTION]]
+        )
+        number, kind = self.random.choice(self.numbers), BookCommandKind.TRADING_SESSION_CHANGE
+        return [{"kind": kind, "instrument": number, "phase": phase} for phase in (Phase.POST_CLOSE, Phase.CLOSED, *opening)]
 
     def _halt(self) -> list[Values]:
         phase = self.random.choice([Phase.HALTED, Phase.CANCEL_ONLY])

@@ -156,15 +156,15 @@ class Exchange:
         open_orders = {
             o.order_id: (o.leaves_qty, o.side, o.instrument) for a in self.reference.accounts for o in a.orders.values() if o.leaves_qty
         }
-        resting = {o.order_id: (o.leaves_qty, o.side, o.instrument) for b in self.reference.books for o in b.orders.values()}
+        resting = {o.order_id: (o.leaves_qty, o.side, o.instrument) for b in self.reference.books for o in b.state.orders.values()}
         assert open_orders == resting, "accounts and books disagree on what is open"
         assert sum(a.cash for shard in self.reference.accounts for a in shard.accounts.values()) == self.deposited, "cash came or went"
         self._holds()
         assert self.reference.hashes() == self.kernel.hashes()
 
     def _never_crossed(self) -> None:
-        for book in (book for shard in self.reference.books for book in shard.books.values()):
-            bid, ask = (side.top()["price"] for side in book.sides.values())
+        for book in (book for shard in self.reference.books for book in shard.state.books.values()):
+            bid, ask = (side.top()[0] for side in book.sides.values())
             assert not bid or not ask or bid < ask, f"instrument {book.instrument} is crossed: {bid} {ask}"
 
     def _holds(self) -> None:
@@ -247,9 +247,9 @@ class Customers:
         """Now and then a session change, time, or rows that nobody should send."""
         pick, now = self.pick, self.exchange.now
         if pick(200 // frame_rows + 3) == 0:
-            return [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": (1, 1, 0, 7)[pick(4)], "transact_time": now}]
+            return [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": (1, 1, 0, 99)[pick(4)], "transact_time": now}]
         if pick(8) == 0:
-            return [{"kind": BookCommandKind.TIMER, "transact_time": now}, {"kind": (0, 5, 255)[pick(3)], "order_id": 5, "account": 1}]
+            return [{"kind": BookCommandKind.TIMER, "transact_time": now}, {"kind": (0, 11, 255)[pick(3)], "order_id": 5, "account": 1}]
         return []
 
     def opening(self) -> None:
@@ -350,7 +350,7 @@ def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest
     ]
     assert told[0] == told[1] == told[2], "how commands are framed shows in the events"
     assert [engine.hashes() for engine in replays] == [final, final, final]
-    trades = sum(book.last_trade for book in exchange.reference.books)
+    trades = sum(book.state.last_trade for book in exchange.reference.books)
     with capsys.disabled():
         print(f"\n  seed {seed}: {exchange.commands} rows in {len(exchange.steps)} frames checked, {trades} trades", end=" ")
     assert trades > 500
