@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from matchers import reference_book_shard
+from matchers import book_shard, reference_book_shard
 
-BOOK_ENGINES: Final[dict[str, Any]] = {"reference": reference_book_shard.BookShard}
+BOOK_ENGINES: Final[dict[str, Any]] = {"reference": reference_book_shard.BookShard, "kernel": book_shard.BookShard}
 """Every test with a `book_engine` runs once for each."""
 
 
