@@ -8,7 +8,7 @@ PINS   := pyproject.toml constraints.txt
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 $(VENV)/.run: $(PINS)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo "Python 3.11 to 3.13 is needed; set PYTHON=..."; exit 1; }
@@ -18,6 +18,10 @@ $(VENV)/.run: $(PINS)
 
 $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
 
 demo: $(VENV)/.run ## a simulated trading session through the whole pipeline, reconciled at the end (ARGS="--chaos" for more)
@@ -42,11 +46,14 @@ format: $(VENV)/.dev ## write every file in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## print what a unit of work costs: engine, frames through Kafka, edge, sinks (JSON lines)
-	$(BIN)/python tests/bench/bench_engine.py
+bench: $(VENV)/.dev ## print what a unit of work costs: shards, frames through Kafka, edge, sinks (JSON lines)
+	$(BIN)/python tests/bench/bench_accounts.py
 	$(BIN)/python tests/bench/bench_pipeline.py
 	$(BIN)/python tests/bench/bench_sinks.py
 	$(BIN)/python tests/bench/bench_edge.py
+
+bench-engine: $(VENV)/.bench ## the matching engine alone, beside published Python books (JSON lines, plot; BENCH_ARGS=--quick or --help)
+	$(BIN)/python tests/bench/bench_engine.py $(BENCH_ARGS)
 
 latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200 and 2,000 orders/s (JSON lines)
 	$(BIN)/python tests/bench/latency.py
@@ -54,4 +61,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test check format bench latency clean
+.PHONY: help demo up down test check format bench bench-engine latency clean

@@ -1,6 +1,6 @@
-"""How fast the two shards are: commands a second by frame size, for kernel and reference, and what compiling costs. Prints JSON lines.
+"""How fast the two shards are together, account shard first (bench_engine.py has the books alone): commands a second by frame size, for kernel and reference, and what compiling costs. Prints JSON lines.
 
-    python tests/bench/bench_engine.py [--orders N] [--cold]
+    python tests/bench/bench_accounts.py [--orders N] [--cold]
 
 Rates are by the wall clock and by the CPU time of the thread (`_per_cpu_s`); where they differ, something else was using the machine.
 
@@ -97,7 +97,7 @@ def report(engine: str, frame_rows: int, frames: int, parts: list[Stopwatch], **
     wall, cpu = sum(part.wall for part in parts), sum(part.cpu for part in parts)
     rates = {f"{name}_per_s": round(count / wall) for name, count in counts.items()}
     rates |= {f"{name}_per_cpu_s": round(count / cpu) for name, count in counts.items()}
-    line = {"bench": "engine", "engine": engine, "frame_rows": frame_rows, **rates, "cpu_us_per_frame": round(1e6 * cpu / frames, 1)}
+    line = {"bench": "accounts", "engine": engine, "frame_rows": frame_rows, **rates, "cpu_us_per_frame": round(1e6 * cpu / frames, 1)}
     print(json.dumps(line), flush=True)
 
 
@@ -138,11 +138,11 @@ def main() -> None:
     parser.add_argument("--cold", action="store_true", help="time a start with an empty compile cache too")
     arguments = parser.parse_args()
     start_seconds(None)  # fills the cache if need be
-    print(json.dumps({"bench": "engine", "engine": "start with compile cache", "seconds": round(start_seconds(None), 2)}), flush=True)
+    print(json.dumps({"bench": "accounts", "engine": "start with compile cache", "seconds": round(start_seconds(None), 2)}), flush=True)
     if arguments.cold:
         with tempfile.TemporaryDirectory() as cache:
             print(
-                json.dumps({"bench": "engine", "engine": "start without compile cache", "seconds": round(start_seconds(cache), 2)}),
+                json.dumps({"bench": "accounts", "engine": "start without compile cache", "seconds": round(start_seconds(cache), 2)}),
                 flush=True,
             )
     for frame_rows in FRAME_ROWS:

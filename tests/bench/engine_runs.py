@@ -1,0 +1,213 @@
+"""Measure one book engine on one tape: rate in whole frames, time of small batches, memory; one dictionary a row."""
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, Final
+
+import numpy as np
+import psutil
+from tape import FRAME_ROWS, Tape, empty_rows, frames
+
+from schemas.codec import Rows
+from schemas.enums import BookCommandKind, ExecKind
+from schemas.instruments import InstrumentTable
+
+BATCH_ROWS: Final = 16
+BATCHES_MAX: Final = 20_000
+EMPTY_CALLS: Final = 2_000
+RSS_FROM_ORDERS: Final = 100_000
+"""With fewer resting orders the process's growth says more about everything else."""
+CALL_NOTE: Final = (
+    "ns_per_message_* are of batches of batch_rows commands, less the median cost of an empty call (call_ns, fixed, paid by each apply); "
+    "single_call_ns_* are of calls with one command, nothing taken off"
+)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to make a book shard, and what a run of it may cost."""
+
+    name: str
+    make: Callable[[InstrumentTable], Any]
+    frame_rows: int = FRAME_ROWS
+    budget_s: float = 20.0
+    """A run stops after the frame in which this is over; the row then says how far it came."""
+
+
+@dataclass
+class Counts:
+    """What the executions say, summed."""
+
+    events: int = 0
+    trades: int = 0
+    refused: int = 0
+    live: int = 0
+    """Orders in the shard: resting, dormant or parked."""
+
+    def add(self, executions: Rows) -> None:
+        """Count some more."""
+        kind = executions["kind"]
+        of = np.bincount(kind, minlength=len(ExecKind) + 1)
+        trades = executions[kind == ExecKind.TRADE]
+        self.events += len(executions)
+        self.trades += len(trades)
+        self.refused += int(of[ExecKind.REJECTED] + of[ExecKind.CANCEL_REJECTED])
+        filled = int((trades["leaves_qty"] == 0).sum() + (trades["contra_leaves_qty"] == 0).sum())
+        self.live += int(of[ExecKind.NEW] - of[ExecKind.CANCELED] - of[ExecKind.EXPIRED]) - filled
+
+
+@dataclass
+class Run:
+    """One play of a tape."""
+
+    messages: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    finish_s: float = 0.0
+    finish_trades: int = 0
+    counts: Counts = field(default_factory=Counts)
+    setup_live: int = 0
+
+
+@contextlib.contextmanager
+def no_collection() -> Iterator[None]:
+    """Without the garbage collector, as engines make no cycles to speak of and it would stop the clock's owner at random."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def play(engine: Engine, tape: Tape) -> tuple[Run, Any]:
+    """Setup outside the clock, then the tape frame by frame; only apply() is timed. Also gives the machine as it is then."""
+    machine = engine.make(tape.instruments)
+    run, before = Run(), Counts()
+    for frame in frames(tape.setup, engine.frame_rows):
+        before.add(machine.apply(frame).executions)
+    run.setup_live = run.counts.live = before.live
+    with no_collection():
+        for frame in frames(tape.rows, min(tape.frame_rows, engine.frame_rows)):
+            wall, cpu = time.perf_counter(), time.thread_time()
+            executions = machine.apply(frame).executions
+            run.cpu_s += time.thread_time() - cpu
+            run.wall_s += time.perf_counter() - wall
+            run.counts.add(executions)
+            run.messages += len(frame)
+            if run.wall_s > engine.budget_s:
+                break
+        if len(tape.finish):
+            begin = time.perf_counter()
+            executions = machine.apply(tape.finish).executions
+            run.finish_s = time.perf_counter() - begin
+            run.finish_trades = int((executions["kind"] == ExecKind.TRADE).sum())
+    return run, machine
+
+
+def memory(engine: Engine, tape: Tape) -> dict[str, Any]:
+    """Bytes an order once the tape is played: rows in use by the snapshot, and what the process has grown by."""
+    gc.collect()
+    before = psutil.Process().memory_info().rss
+    run, machine = play(engine, tape)
+    gc.collect()
+    grown = psutil.Process().memory_info().rss - before
+    in_use = sum(array.nbytes for array in machine.snapshot().values())
+    orders = max(run.setup_live, run.counts.live, 1)  # rows of orders that are gone stay with the pools
+    return {
+        "bytes_per_resting_order": round(in_use / orders, 1),
+        "rss_bytes_per_resting_order": round(grown / orders, 1) if orders >= RSS_FROM_ORDERS else None,
+    }
+
+
+def quantiles(name: str, samples: list[int], rows: int = 1, less: float = 0.0) -> dict[str, int]:
+    """p50, p99 and p999 of nanoseconds, per row."""
+    points = (np.quantile(samples, (0.5, 0.99, 0.999)) - less) / rows
+    return {f"{name}_{point}": round(max(value, 0.0)) for point, value in zip(("p50", "p99", "p999"), points.tolist(), strict=True)}
+
+
+def timed_calls(machine: Any, batches: list[Rows], limit_s: float) -> list[int]:
+    """Nanoseconds of each call."""
+    samples, clock, apply = [], time.perf_counter_ns, machine.apply
+    stop = clock() + limit_s * 1e9
+    for batch in batches:
+        begin = clock()
+        apply(batch)
+        end = clock()
+        samples.append(end - begin)
+        if end > stop:
+            break
+    return samples
+
+
+def latency(engine: Engine, tape: Tape) -> dict[str, Any]:
+    """Time of small batches and of single commands from the middle of the tape on (where it is deep), the empty call beside them."""
+    machine = engine.make(tape.instruments)
+    for frame in frames(tape.setup, engine.frame_rows):
+        machine.apply(frame)
+    batch_rows = BATCH_ROWS if tape.frame_rows == FRAME_ROWS else 1
+    begun = time.perf_counter()
+    rest = tape.rows
+    for frame in frames(tape.rows[: len(tape.rows) // 4], min(tape.frame_rows, engine.frame_rows)):
+        machine.apply(frame)
+        rest = rest[len(frame) :]
+        if time.perf_counter() - begun > engine.budget_s:
+            break
+    batched, single = rest[: BATCHES_MAX * batch_rows], rest[BATCHES_MAX * batch_rows :][:BATCHES_MAX]
+    if len(single) < BATCHES_MAX // 10:
+        batched, single = rest[: len(rest) // 2], rest[len(rest) // 2 :][:BATCHES_MAX]
+    with no_collection():
+        batch_ns = timed_calls(machine, frames(batched, batch_rows), engine.budget_s)
+        single_ns = timed_calls(machine, frames(single, 1), engine.budget_s)
+        call_ns = median(timed_calls(machine, [empty_rows(0)] * EMPTY_CALLS, engine.budget_s))
+    return {
+        **quantiles("ns_per_message", batch_ns, batch_rows, call_ns),
+        "call_ns": round(call_ns),
+        **quantiles("single_call_ns", single_ns),
+        "batch_rows": batch_rows,
+        "batches": len(batch_ns),
+        "latency_note": CALL_NOTE,
+    }
+
+
+def measure(engine: Engine, tape: Tape, runs: int) -> dict[str, Any]:
+    """The row of an engine and a workload: medians over `runs` plays after one that warms up."""
+    warm = Tape(tape.workload, tape.seed, tape.instruments, tape.setup[:FRAME_ROWS], tape.rows[:FRAME_ROWS], frame_rows=tape.frame_rows)
+    play(Engine(engine.name, engine.make, engine.frame_rows, budget_s=min(engine.budget_s, 1.0)), warm)
+    played = [play(engine, tape)[0] for _ in range(runs)]
+    first = played[0]
+    rate = median(run.messages / run.wall_s for run in played)
+    row: dict[str, Any] = {
+        "workload": tape.workload,
+        "engine": engine.name,
+        "symbols": len(tape.instruments),
+        "resting_orders": first.setup_live,
+        "resting_orders_end": first.counts.live,
+        "messages": first.messages,
+        "shortened": first.messages < len(tape.rows),
+        "messages_per_s": round(rate),
+        "messages_per_s_worst": round(min(run.messages / run.wall_s for run in played)),
+        "messages_per_s_best": round(max(run.messages / run.wall_s for run in played)),
+        "trades_per_s": round(median(run.counts.trades / run.wall_s for run in played)),
+        "events_per_message": round(first.counts.events / first.messages, 2),
+        "refused_share": round(first.counts.refused / first.messages, 3),
+        "ns_per_message_mean": round(1e9 / rate, 1),
+        "cpu_s": round(median(run.cpu_s for run in played), 4),
+        "wall_s": round(median(run.wall_s for run in played), 4),
+        "frame_rows": min(tape.frame_rows, engine.frame_rows),
+        "seed": tape.seed,
+        "runs": runs,
+    }
+    if len(tape.finish):
+        row |= {"uncross_ms": round(1e3 * median(run.finish_s for run in played), 2), "uncross_trades": first.finish_trades}
+    return row | latency(engine, tape) | memory(engine, tape)
+
+
+def message_shares(tape: Tape) -> dict[str, float]:
+    """Share of each kind of command, in percent."""
+    kinds = np.bincount(tape.rows["kind"], minlength=len(BookCommandKind) + 1)
+    return {kind.name.lower(): round(100 * int(kinds[kind]) / len(tape.rows), 1) for kind in BookCommandKind if kinds[kind]}
