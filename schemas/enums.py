@@ -135,9 +135,9 @@ class BookCommandKind(IntEnum):
     MASS_CANCEL = 6
     """Orders that match account, side and instrument, where 0 says "any"."""
     TRADING_HALT = 7
-    """instrument (0: every one that trades) goes to `phase`, HALTED or CANCEL_ONLY, for `reason`."""
+    """instrument (0: each; those that cannot say so) goes to `phase`, HALTED or CANCEL_ONLY, for `reason`."""
     TRADING_RESUME = 8
-    """instrument (0: every halted one) goes to `phase`, or where the table says if that is CLOSED; `expire_time` ends an auction."""
+    """instrument (0: each; those that are not halted say so) goes to `phase`, or where the table says if that is CLOSED; `expire_time` ends an auction."""
     TRADE_BUST = 9
     """Trade trd_match_id of the instrument is undone, for `reason`; price and order_qty are the trade's, passed on to the accounts."""
     INSTRUMENT_UPDATE = 10
