@@ -19,7 +19,7 @@ LEVEL_ROW: Final = np.dtype(
     [
         ("price", "<i8"), ("qty", "<i8"), ("order_count", "<i4"), ("first", "<i4"), ("last", "<i4"),  # orders in time priority
         ("better", "<i4"), ("worse", "<i4"),  # neighbours on the side; a free row's next free row is in worse
-        ("side_row", "<i4"), ("changed", "u1"),
+        ("side_row", "<i4"),
     ],
     align=True,
 )  # fmt: skip

@@ -32,19 +32,6 @@ ORDER_STATE: Final = np.dtype(
 )  # fmt: skip
 """Open and done orders by order_id."""
 
-BOOK_STATE: Final = np.dtype([("instrument", "<u4"), ("phase", "u1")])
-"""By instrument number."""
-
-RESTING_STATE: Final = np.dtype(
-    [
-        ("order_id", "<u8"), ("account", "<u8"), ("entry", "<u8"), ("instrument", "<u4"), ("side", "u1"), ("ord_type", "u1"), ("time_in_force", "u1"),
-        ("price", "<i8"), ("order_qty", "<i8"), ("leaves_qty", "<i8"),
-    ]
-)  # fmt: skip
-"""By instrument number, buys then sells, best price first, then time priority."""
-
-
-
 
 class Place(IntEnum):
     """Where a live order of a book is."""
