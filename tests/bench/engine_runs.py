@@ -1,10 +1,14 @@
 """Measure one book engine on one tape: rate in whole frames, time of small batches, memory; one dictionary a row."""
 
 import contextlib
+import ctypes
 import gc
+import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any, Final
 
@@ -21,6 +25,9 @@ BATCHES_MAX: Final = 20_000
 EMPTY_CALLS: Final = 2_000
 RSS_FROM_ORDERS: Final = 100_000
 """With fewer resting orders the process's growth says more about everything else."""
+_M_MMAP_THRESHOLD: Final = -3
+"""Of mallopt, in malloc.h."""
+_MAPPED_FROM_BYTES: Final = 65_536
 CALL_NOTE: Final = (
     "ns_per_message_* are of batches of batch_rows commands, less the median cost of an empty call (call_ns, fixed, paid by each apply); "
     "single_call_ns_* are of calls with one command, nothing taken off"
@@ -70,7 +77,8 @@ class Run:
     finish_s: float = 0.0
     finish_trades: int = 0
     counts: Counts = field(default_factory=Counts)
-    setup_live: int = 0
+    live_max: int = 0
+    """The most orders in the shard at the end of any frame, setup included."""
 
 
 @contextlib.contextmanager
@@ -90,7 +98,7 @@ def play(engine: Engine, tape: Tape) -> tuple[Run, Any]:
     run, before = Run(), Counts()
     for frame in frames(tape.setup, engine.frame_rows):
         before.add(machine.apply(frame).executions)
-    run.setup_live = run.counts.live = before.live
+    run.live_max = run.counts.live = before.live
     with no_collection():
         for frame in frames(tape.rows, min(tape.frame_rows, engine.frame_rows)):
             wall, cpu = time.perf_counter(), time.thread_time()
@@ -99,6 +107,7 @@ def play(engine: Engine, tape: Tape) -> tuple[Run, Any]:
             run.wall_s += time.perf_counter() - wall
             run.counts.add(executions)
             run.messages += len(frame)
+            run.live_max = max(run.live_max, run.counts.live)
             if run.wall_s > engine.budget_s:
                 break
         if len(tape.finish):
@@ -110,18 +119,34 @@ def play(engine: Engine, tape: Tape) -> tuple[Run, Any]:
 
 
 def memory(engine: Engine, tape: Tape) -> dict[str, Any]:
-    """Bytes an order once the tape is played: rows in use by the snapshot, and what the process has grown by."""
-    gc.collect()
-    before = psutil.Process().memory_info().rss
-    run, machine = play(engine, tape)
-    gc.collect()
-    grown = psutil.Process().memory_info().rss - before
-    in_use = sum(array.nbytes for array in machine.snapshot().values())
-    orders = max(run.setup_live, run.counts.live, 1)  # rows of orders that are gone stay with the pools
+    """Bytes an order where the book was deepest: rows in use by the snapshot, and what a process grows by that plays the tape (Linux)."""
+    if sys.platform != "linux":
+        return {"bytes_per_resting_order": None, "rss_bytes_per_resting_order": None}
+    fork = multiprocessing.get_context("fork")
+    mine, its = fork.Pipe(duplex=False)
+    child = fork.Process(target=_grow, args=(engine, tape, its))
+    child.start()
+    its.close()
+    in_use, grown, orders = mine.recv()
+    child.join()
     return {
         "bytes_per_resting_order": round(in_use / orders, 1),
         "rss_bytes_per_resting_order": round(grown / orders, 1) if orders >= RSS_FROM_ORDERS else None,
     }
+
+
+def _grow(engine: Engine, tape: Tape, answer: Connection) -> None:
+    """In a process of its own: play the tape and send (bytes of the snapshot, bytes grown, most orders)."""
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_FROM_BYTES)  # what is freed goes back at once, so that frames and outputs do not count
+    libc.malloc_trim(0)
+    process = psutil.Process()
+    before = process.memory_info().rss
+    run, machine = play(engine, tape)
+    gc.collect()
+    libc.malloc_trim(0)
+    grown = process.memory_info().rss - before
+    answer.send((sum(array.nbytes for array in machine.snapshot().values()), grown, max(run.live_max, 1)))
 
 
 def quantiles(name: str, samples: list[int], rows: int = 1, less: float = 0.0) -> dict[str, int]:
@@ -185,7 +210,7 @@ def measure(engine: Engine, tape: Tape, runs: int) -> dict[str, Any]:
         "workload": tape.workload,
         "engine": engine.name,
         "symbols": len(tape.instruments),
-        "resting_orders": first.setup_live,
+        "resting_orders": first.live_max,
         "resting_orders_end": first.counts.live,
         "messages": first.messages,
         "shortened": first.messages < len(tape.rows),

@@ -17,7 +17,7 @@ MESSAGE_NS: Final = 1_000
 ACCOUNTS: Final = 10_000
 
 
-def deep_cancel(messages: int, seed: int, *, resting: int = 1_000_000) -> Tape:
+def deep_cancel(messages: int, seed: int, *, resting: int = 1_000_000, workload: str = "deep-cancel") -> Tape:
     """`resting` orders in one book, then 90 % cancels of random ones and 10 % new orders."""
     rng = np.random.default_rng(seed)
     new_count = min(messages, resting) - round(CANCEL_SHARE * min(messages, resting))
@@ -26,7 +26,7 @@ def deep_cancel(messages: int, seed: int, *, resting: int = 1_000_000) -> Tape:
     rows = np.concatenate([about(BookCommandKind.CANCEL, orders[gone]), orders[resting:]])
     rng.shuffle(rows)
     rows["transact_time"] = MESSAGE_NS * np.arange(1, len(rows) + 1)
-    return Tape("deep-cancel", seed, bench_instruments(1), np.concatenate([session_change(Phase.CONTINUOUS), orders[:resting]]), rows)
+    return Tape(workload, seed, bench_instruments(1), np.concatenate([session_change(Phase.CONTINUOUS), orders[:resting]]), rows)
 
 
 def sweep(resting: int, seed: int) -> Tape:
