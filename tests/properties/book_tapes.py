@@ -47,20 +47,28 @@ def instruments() -> InstrumentTable:
     )  # fmt: skip
 
 
-class Tape:
-    """A generator of rows; it knows who owns which order, not what became of it."""
+def plain_instruments() -> InstrumentTable:
+    """Two without collar, bands or pro-rata."""
+    tick, one, many = Decimal("0.01"), Decimal(1), Decimal(1000)
+    return InstrumentTable([Instrument(number, f"PLAIN{number}", "", tick, one, many, many * many, one, 60) for number in (1, 2)])
 
-    def __init__(self, seed: int) -> None:
+
+class Tape:
+    """A generator of rows; it knows who owns which order, not what became of it. `plain`: only what the kernel knows, for plain_instruments."""
+
+    def __init__(self, seed: int, *, plain: bool = False) -> None:
         self.random = random.Random(seed)
         self.now = _BEGIN
         self.next_order_id = 1
         self.next_list_id = 1
         self.owners: dict[int, int] = {}
-        self.numbers = list(instruments().by_number)
+        self.numbers = list((plain_instruments() if plain else instruments()).by_number)
         self._makers: dict[Callable[[], list[Values]], int] = {
             self._new: 58, self._cancel: 11, self._replace: 14, self._list: 4, self._timer: 4, self._phase: 1, self._resume: 1, self._halt: 1,
             self._day: 1, self._mass_cancel: 1, self._bust: 1, self._update: 1, self._absurd: 1,
         }  # fmt: skip
+        if plain:
+            self._makers = {self._plain_new: 60, self._cancel: 36, self._timer: 2, self._open_or_close: 1}
 
     def rows(self, count: int) -> Rows:
         """At least `count` more rows; a list is never cut."""
@@ -105,6 +113,27 @@ class Tape:
         if self._sometimes(0.07):
             row["min_qty"] = self.random.randint(1, row["order_qty"])
         return [row | self._prevention()]
+
+    def _plain_new(self) -> list[Values]:
+        """A limit or market order; a few are refused."""
+        account, market = self.random.randint(1, 4), self._sometimes(0.1)
+        time = self.random.choice(
+            [TimeInForce.DAY, TimeInForce.IOC] if market else [TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC]
+        )
+        return [
+            {
+                "kind": BookCommandKind.NEW_ORDER, "order_id": self._new_id(account), "account": account, "instrument": self.random.choice([1, 1, 2, 9]),
+                "side": self.random.randint(1, 2), "ord_type": OrdType.MARKET if market else OrdType.LIMIT, "time_in_force": time,
+                "order_qty": self.random.randint(0, 60) if self._sometimes(0.98) else 5000,
+                "price": self._price() if not market or self._sometimes(0.5) else 0,
+            }
+        ]  # fmt: skip
+
+    def _open_or_close(self) -> list[Values]:
+        """Mostly at once open again."""
+        kind = BookCommandKind.TRADING_SESSION_CHANGE
+        closed = [{"kind": kind, "instrument": self.random.choice([0, 1, 2]), "phase": Phase.CLOSED}]
+        return closed + [{"kind": kind, "phase": Phase.CONTINUOUS}] * self._sometimes(0.8)
 
     def _of_type(self, ord_type: int, number: int) -> Values:
         """Order type with its prices."""

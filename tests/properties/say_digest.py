@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from typing import Any
 
 from book_tapes import Tape, instruments
 
@@ -10,7 +11,7 @@ from matchers import book_shard, reference_book_shard
 
 def main(engine: str, restores: bool) -> None:
     """`engine`: reference or kernel."""
-    make = {"reference": reference_book_shard.BookShard, "kernel": book_shard.BookShard}[engine]
+    make: Any = {"reference": reference_book_shard.BookShard, "kernel": book_shard.BookShard}[engine]
     table = instruments()
     machine = make(0, table, 1)
     tape, digest = Tape(11), hashlib.blake2b(digest_size=16)

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent))
-from book_invariants import Accounting, check_books
-from book_tapes import Tape, instruments
+from book_invariants import check_books
+from book_tapes import Tape, instruments, plain_instruments
+from compare_engines import FRAME_ROWS, assert_same, compare, restored
 
 from matchers import book_shard, reference_book_shard
 from matchers.shard_limits import ShardLimits
@@ -23,8 +23,8 @@ from schemas.reject_reasons import Reason
 TABLE = instruments()
 ROOMY = ShardLimits()
 TIGHT = ShardLimits(orders_max=12, stops_per_book_max=2, pegs_per_book_max=2, busts_max=2)
-LONG_SEEDS, LONG_ROWS, FRAME_ROWS = range(16), 13_000, 500
-"""16 x 13,000 = 208,000 commands a run."""
+LONG_SEEDS, LONG_ROWS = range(16), 13_000
+"""16 x 13,000 = 208,000 commands a run, and 4 x 13,000 plain ones. `python tests/properties/long_run.py` makes longer ones."""
 
 
 def reference(limits: ShardLimits = ROOMY) -> reference_book_shard.BookShard:
@@ -32,39 +32,16 @@ def reference(limits: ShardLimits = ROOMY) -> reference_book_shard.BookShard:
     return reference_book_shard.BookShard(0, TABLE, 1, limits)
 
 
-def restored(machine: Any) -> Any:
-    """The machine that its snapshot makes."""
-    arrays = {name: array.copy() for name, array in machine.snapshot().items()}
-    return type(machine).restore(0, TABLE, arrays)
-
-
 @pytest.mark.parametrize("seed", LONG_SEEDS)
 def test_engines_agree_over_long_sessions(seed: int) -> None:
     """Every frame: the same rows and the same state hash; now and then the kernel is restored from its own snapshot."""
-    tape, slow, fast, accounting = Tape(seed), reference(), book_shard.BookShard(0, TABLE, 1), Accounting()
-    for frame in range(LONG_ROWS // FRAME_ROWS):
-        rows = tape.rows(FRAME_ROWS)
-        expected = slow.apply(rows)
-        got = fast.apply(rows)
-        assert_same(expected.executions, got.executions, rows, f"seed {seed}, frame {frame}")
-        assert expected.first_seq == got.first_seq
-        assert slow.state_hash() == fast.state_hash(), f"seed {seed}, frame {frame}: state hashes differ"
-        accounting.take(expected.executions)
-        accounting.check(slow)
-        check_books(slow)
-        if frame % 5 == 4:
-            fast = restored(fast)
+    compare(Tape(seed), TABLE, LONG_ROWS)
 
 
-def assert_same(expected: Rows, got: Rows, commands: Rows, where: str) -> None:
-    """Names the first row that differs, and its command."""
-    if expected.tobytes() == got.tobytes():
-        return
-    at = next((i for i, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b), min(len(expected), len(got)))
-    command = commands[int(expected[at]["command_index"] if at < len(expected) else got[at]["command_index"])]
-    raise AssertionError(
-        f"{where}, row {at} of {len(expected)}/{len(got)}:\n{command}\nexpected {expected[at : at + 1]}\ngot {got[at : at + 1]}"
-    )
+@pytest.mark.parametrize("seed", range(4))
+def test_the_kernel_itself_agrees_on_plain_tapes(seed: int) -> None:
+    """Here nothing is handed over to the reference: the compiled rules alone are compared."""
+    assert compare(Tape(seed, plain=True), plain_instruments(), LONG_ROWS) == LONG_ROWS // FRAME_ROWS
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -90,7 +67,8 @@ def _same_list(rows: Rows, cut: int) -> Rows:
     """Rows behind the cut that belong to a list before it: a list stays in its frame."""
     if cut >= len(rows) or not rows[cut - 1]["list_id"]:
         return rows[:0]
-    return rows[cut:][rows[cut:]["list_id"] == rows[cut - 1]["list_id"]]
+    same: Rows = rows[cut:][rows[cut:]["list_id"] == rows[cut - 1]["list_id"]]
+    return same
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
