@@ -203,12 +203,13 @@ def measure(engine: Engine, tape: Tape, runs: int) -> dict[str, Any]:
     """The row of an engine and a workload: medians over `runs` plays after one that warms up."""
     warm = Tape(tape.workload, tape.seed, tape.instruments, tape.setup[:FRAME_ROWS], tape.rows[:FRAME_ROWS], frame_rows=tape.frame_rows)
     play(Engine(engine.name, engine.make, engine.frame_rows, budget_s=min(engine.budget_s, 1.0)), warm)
-    played = [play(engine, tape)[0] for _ in range(runs)]
+    played, machines = zip(*(play(engine, tape) for _ in range(runs)), strict=True)
     first = played[0]
     rate = median(run.messages / run.wall_s for run in played)
     row: dict[str, Any] = {
         "workload": tape.workload,
         "engine": engine.name,
+        "compiled": bool(getattr(machines[-1], "is_plain", False)),  # False: the tape made the kernel hand over to the reference
         "symbols": len(tape.instruments),
         "resting_orders": first.live_max,
         "resting_orders_end": first.counts.live,
