@@ -20,6 +20,8 @@ from schemas.instruments import InstrumentTable
 __all__ = ["BookOutput", "BookShard"]
 
 _WAIT_FRAMES_MAX = 64
+_SOON_FRAMES = 16
+"""A shard that hands over again within so many frames waits longer before it tries to go back."""
 
 
 class BookShard:
@@ -32,6 +34,9 @@ class BookShard:
         self.shard, self.shards, self.limits, self.instruments, self.levels = shard, shards, limits, instruments, levels
         self._machine: PlainBooks | AllRules = PlainBooks(shard, instruments, shards, limits, levels=levels)
         self._wait_frames = self._frames_left = 1
+        self._plain_frames = _SOON_FRAMES
+        self.handovers = 0
+        """How often the kernel came to a command that is not plain."""
 
     @property
     def log_time(self) -> int:
@@ -55,25 +60,33 @@ class BookShard:
         if isinstance(self._machine, PlainBooks):
             executions, at = self._machine.apply(rows, 0)
             parts.append(executions)
+            self._plain_frames += 1
         if at < len(rows) or not parts:
-            if isinstance(self._machine, PlainBooks):
-                self._machine = AllRules.restore(self.shard, self.instruments, self._machine.exact_snapshot(), levels=self.levels)
-            executions = self._machine.apply(rows[at:]).executions
+            all_rules = self._hand_over(self._machine) if isinstance(self._machine, PlainBooks) else self._machine
+            executions = all_rules.apply(rows[at:]).executions
             executions["command_index"] += at
             parts.append(executions)
-            self._try_plain()
+            self._try_plain(all_rules)
         return BookOutput(_joined(parts), first_seq)
 
-    def _try_plain(self) -> None:
+    def _hand_over(self, plain: PlainBooks) -> AllRules:
+        """Go on with all rules."""
+        self._machine = all_rules = AllRules.restore(self.shard, self.instruments, plain.exact_snapshot(), levels=self.levels)
+        self._wait_frames = min(2 * self._wait_frames, _WAIT_FRAMES_MAX) if self._plain_frames <= _SOON_FRAMES else 1
+        self._frames_left, self._plain_frames = self._wait_frames, 0
+        self.handovers += 1
+        return all_rules
+
+    def _try_plain(self, all_rules: AllRules) -> None:
         """Give the shard back to the kernel if only plain things are left."""
-        assert isinstance(self._machine, AllRules)
         self._frames_left -= 1
         if self._frames_left:
             return
-        plain = PlainBooks.of_exact(self.shard, self.instruments, self._machine.snapshot(), levels=self.levels)
-        self._wait_frames = 1 if plain is not None else min(2 * self._wait_frames, _WAIT_FRAMES_MAX)
-        self._frames_left = self._wait_frames
-        if plain is not None:
+        plain = PlainBooks.of_exact(self.shard, self.instruments, all_rules.snapshot(), levels=self.levels)
+        if plain is None:
+            self._wait_frames = min(2 * self._wait_frames, _WAIT_FRAMES_MAX)
+            self._frames_left = self._wait_frames
+        else:
             self._machine = plain
 
     def state_hash(self) -> bytes:

@@ -209,7 +209,7 @@ def measure(engine: Engine, tape: Tape, runs: int) -> dict[str, Any]:
     row: dict[str, Any] = {
         "workload": tape.workload,
         "engine": engine.name,
-        "compiled": bool(getattr(machines[-1], "is_plain", False)),  # False: the tape made the kernel hand over to the reference
+        "handovers": getattr(machines[-1], "handovers", 0),  # how often the tape made the kernel hand over to the reference
         "symbols": len(tape.instruments),
         "resting_orders": first.live_max,
         "resting_orders_end": first.counts.live,
