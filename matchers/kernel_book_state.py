@@ -7,10 +7,14 @@ LIFO list through the field named in FREE_LINKS, so that the row used next is th
 All words are unsigned, and kernels compute with u64 throughout: numba tests signed indices for wrap-around, and makes a float of i64 with u64.
 
 * order: one cache line an order, resting or not (incoming, dormant, parked). What few orders need is in its `extra` row.
-* level: a queue of orders linked by prev/next. Levels of limit prices and of stop prices hang in a price tree, displayed orders in the level,
-  hidden ones and none else in a second level row (`hidden`) that is in no tree. Queues that have no price (market orders waiting for an
-  uncross, orders waiting for the close, parked pegs) are level rows as well, named by the book row.
-* side: one price tree. A book has SIDES of them: buys, sells (by price), buy stops, sell stops (by stop_px).
+* level: a queue of orders linked by prev/next. Levels of limit prices and of stop prices hang in a price tree. As long as a price has special
+  orders (icebergs, hidden, ...), displayed or not, its level has a second row, `apart`, in no tree: its queue is the hidden orders, its
+  order_count the number of all special orders of the price. The fast path leaves such levels to the general one. Market orders that wait for an
+  uncross have the first level of their side (reference_book.MARKET_LEVEL). Orders that wait for something else than a price (parked pegs,
+  secondaries, closing orders, trailing stops without a stop_px) are in a queue of the book, `idle`, a level row in no tree.
+* side: one price tree. A book has SIDES of them: buys, sells (by price), buy stops, sell stops (by stop_px). A tree is ordered by *key*, the
+  price where the lowest comes first (sells, buy stops), else its complement ~price (32 bits): the best is the lowest key everywhere, and no
+  code but key_mask() asks for the direction.
 * node: 64-way node of a price tree, three parallel arrays: node_bits (which digits), node_parent, node_child[64].
 """
 
@@ -30,15 +34,18 @@ ORDER_ROW: Final = np.dtype(
         ("leaves_qty", "<u4"), ("order_qty", "<u4"),  # cum_qty = order_qty - leaves_qty
         ("level", "<u4"),  # the queue that it stands in, 0: none
         ("prev", "<u4"), ("next", "<u4"),  # in that queue
-        ("hash_next", "<u4"),  # order index
+        ("hash_next", "<u4"),  # word of the order index
         ("extra", "<u4"),
     ],
     align=True,
 )  # fmt: skip
 assert ORDER_ROW.itemsize == 64, "an order is one cache line"
 
-SPECIAL: Final = 1
-"""order.special: the fast path may not touch this order: it has an `extra` row, or does not rest."""
+# bits of order.special; 0: a limit order that rests and has no `extra` row, all the fast path may touch
+HAS_EXTRA, NOT_RESTING, HIDDEN = 1, 2, 4
+
+ORDERS_SLACK: Final = 64
+"""Rows beyond orders_max, for orders that are on their way and will not stay."""
 
 EXTRA_ROW: Final = np.dtype(
     [
@@ -49,47 +56,48 @@ EXTRA_ROW: Final = np.dtype(
         ("limit_px", "<u4"),  # PEGGED: the limit; TRAILING_STOP_LIMIT: distance of the limit from the stop
         ("sibling", "<u4"), ("primary", "<u4"), ("secondary", "<u4"),  # order rows: OCO; OTO and BRACKET (first of the secondaries)
         ("prev", "<u4"), ("next", "<u4"),  # order rows: the book's pegs, or its trailing stops, by entry
-        ("life", "u1"), ("exec_inst", "u1"), ("self_match_prevention_instruction", "u1"), ("contingency_type", "u1"),
+        ("place", "u1"), ("exec_inst", "u1"), ("self_match_prevention_instruction", "u1"), ("contingency_type", "u1"),
         ("peg_price_type", "u1"), ("offset_type", "u1"),
     ],
     align=True,
 )  # fmt: skip
-"""80 bytes. A free row's next free row is in `next`."""
-
-# extra.life; an order without `extra` rests (or is being matched)
-ACTIVE, DORMANT_STOP, DORMANT_SECONDARY, PARKED_PEG, WAITS_FOR_UNCROSS, WAITS_FOR_CLOSE, QUEUED = range(7)
+"""80 bytes. A free row's next free row is in `next`. place: state_hash.Place; an order without `extra` rests, or is being matched."""
 
 LEVEL_ROW: Final = np.dtype(
     [
         ("qty", "<u8"),  # displayed lots (stop levels: 0)
-        ("price", "<u4"),  # 0: a queue without a price
+        ("price", "<u4"),
         ("order_count", "<u4"), ("first", "<u4"), ("last", "<u4"),  # a free row's next free row is in first
-        ("hidden", "<u4"),  # level row of the hidden orders of this price, 0: there are none
+        ("apart", "<u4"),  # level row of the special orders of this price, 0: there are none
         ("node", "<u4"),  # leaf of the price tree that it hangs in, 0: in none
     ],
     align=True,
 )  # fmt: skip
 assert LEVEL_ROW.itemsize == 32, "two levels are one cache line"
 
-SIDE_ROW: Final = np.dtype([("best", "<u4"), ("root", "<u4"), ("prefix", "<u4"), ("height", "<u4")], align=True)
-"""best: level row, also if only hidden orders are there. The tree holds prices with price >> 6 * height == prefix; root is never 0."""
+SIDE_ROW: Final = np.dtype([("best", "<u4"), ("best_key", "<u4"), ("root", "<u4"), ("anchor", "<u4")], align=True)
+"""best: level row of the lowest key, also if only hidden orders are there; 0 and best_key NO_KEY: the tree is empty. root: node, never 0.
+anchor: height of the tree (1 to 6 nodes) in its low three bits, and above them the high bits of all keys that are in reach of the root."""
+NO_KEY: Final = 0xFFFF_FFFF
 SIDES: Final = 4
 BUYS, SELLS, BUY_STOPS, SELL_STOPS = range(SIDES)
 
 BOOK_ROW: Final = np.dtype(
     [
-        ("rpt_seq", "<u8"),
-        ("instrument", "<u4"), ("last_px", "<u4"),  # last price of this session
-        ("fast", "u1"), ("phase", "u1"), ("matching_algorithm", "u1"), ("resume_phase", "u1"), ("extended", "u1"), ("limit_state", "u1"),
-        ("session", "<u2"),
-        ("reference_px", "<u4"), ("band_low_px", "<u4"), ("band_high_px", "<u4"),  # bands 0: none
-        ("waiting_buys", "<u4"), ("waiting_sells", "<u4"),  # level rows: market orders of a call phase
-        ("for_close", "<u4"), ("parked", "<u4"),  # level rows: orders that wait for the close; pegs without a reference
-        ("first_peg", "<u4"), ("last_peg", "<u4"), ("first_trailing", "<u4"), ("last_trailing", "<u4"),  # order rows
-        ("pegs", "<u4"), ("stops", "<u4"),  # how many, dormant ones and trailing ones included
-        ("order_count", "<u4"),  # orders of this book in any state
-        ("peg_best_buy", "<u4"), ("peg_best_sell", "<u4"),  # the reference that pegs stand at now
-        ("phase_end", "<i8"), ("continuous_end", "<i8"),  # ns
+        ("rpt_seq", "<u8"), ("instrument", "<u4"), ("last_px", "<u4"),  # last price of this day
+        ("fast", "u1"),  # plain orders may take the fast path; see kernel_book_phases.set_fast
+        ("phase", "u1"), ("pro_rata", "u1"), ("extended", "u1"), ("limit_side", "u1"), ("indicative_side", "u1"),
+        ("plain", "u1"),  # first-in-first-out, no price bands: what this kernel knows
+        ("price_low", "<u4"), ("price_high", "<u4"),  # what a limit may be: the collar, else 1 and PRICE_TICKS_MAX
+        ("qty_min", "<u4"), ("qty_max", "<u4"),
+        ("reference_px", "<u4"), ("band_low", "<u4"), ("band_high", "<u4"),  # bands 0: none
+        ("idle", "<u4"),  # level row
+        ("stops", "<u4"), ("pegs", "<u4"),  # how many: stops that are not elected, trailing ones included; pegs, parked ones included
+        ("first_peg", "<u4"), ("last_peg", "<u4"), ("first_trailing", "<u4"), ("last_trailing", "<u4"),  # order rows by entry
+        ("peg_bid", "<i8"), ("peg_ask", "<i8"), ("phase_end", "<i8"), ("session_close", "<i8"),  # as in reference_book.Book
+        ("luld_reference", "<i8"), ("luld_moved_at", "<i8"), ("limit_since", "<i8"),
+        ("indicative_px", "<i8"), ("indicative_volume", "<i8"), ("indicative_imbalance", "<i8"),
+        ("seconds", "<i8"),  # row of the LULD window, 0: none
     ],
     align=True,
 )  # fmt: skip
@@ -98,6 +106,7 @@ BOOK_ROW: Final = np.dtype(
 # places in `head`, u64, part of the state
 LOG_TIME, LAST_SEQ, LAST_TRADE, LAST_ENTRY, SHARD, ORDERS_MAX, ORDERS, ORDERS_USED, FREE_ORDER = range(9)
 EXTRAS, EXTRAS_USED, FREE_EXTRA, LEVELS, LEVELS_USED, FREE_LEVEL = range(9, 15)
+ALL_PLAIN: Final = 15  # whether the kernel knows the phase changes of all books
 HEAD_LENGTH: Final = 16
 
 # places in `tree`, u64: the price trees and the order index are no part of the state, a restore builds others
@@ -106,17 +115,25 @@ NODES_USED, FREE_NODE, BUCKETS = range(3)
 TREE_LENGTH: Final = 4
 
 # places in `call`, u64: arguments and results of one call
-EXECUTIONS, EXECUTIONS_MAX, WITH_LEVELS, QUEUE_FIRST, QUEUE_END, COMMAND_INDEX, NEXT_ROW = range(7)
-CALL_LENGTH: Final = 8
+EXECUTIONS, EXECUTIONS_MAX, WITH_LEVELS, COMMANDS, COMMAND_INDEX, NEXT_ROW, QUEUE_FIRST, QUEUE_END, STOPPED = range(9)
+"""STOPPED: why the kernel stopped before the end of the frame, see below."""
+TOP_BUY_PX, TOP_BUY_QTY, TOP_SELL_PX, TOP_SELL_QTY = range(9, 13)
+"""Best displayed levels of the book at hand before the command."""
+BOOKS, NUMBER_MAX = 13, 14
+"""How many books there are; the highest instrument number that book_of has."""
+CALL_LENGTH: Final = 16
+
+STOPPED_NO_ROOM, STOPPED_NOT_KNOWN = 1, 2
+"""No room for the rows of another command; a command that this kernel does not know yet."""
 
 State = namedtuple(  # noqa: PYI024  numba takes only the plain kind
     "State",
-    "head tree call books sides levels orders extras node_bits node_parent node_child index_heads queue book_of rules combinations"
+    "head tree call places books sides levels orders extras node_bits node_parent node_child index_heads queue book_of rules order_table phase_table"
     " executions commands command_words order_words",
 )
 """All arrays of a call, made from their addresses by kernel_book_memory.state_at.
 
-index_heads: u4, the order index. queue: u4 order rows, follow-ups of the running command. book_of: instrument number -> book + 1, 0: not of this
+places: scratch of the command loop. index_heads: u4, the order index. queue: u4 order rows, follow-ups of the running command. book_of: instrument number -> book + 1, 0: not of this
 shard. rules: RULES_DTYPE by instrument number. executions: u64[rows, ROW_WORDS]. command_words, order_words: commands and orders as u64 words.
 """
 ROW_WORDS: Final = 15

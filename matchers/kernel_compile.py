@@ -43,6 +43,13 @@ def helper(function: Function) -> Function:
     return compiled
 
 
+def routine(function: Function) -> Function:
+    """A part of kernels that is called rather than inlined, if it is more than a few instructions: what is rare must not swell what is not."""
+    options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    compiled: Function = numba.njit(**options)(function)  # type: ignore[call-overload]
+    return compiled
+
+
 def kernel(function: Function) -> Function:
     """An entry point, called from Python; compiled code is cached on disk."""
     compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)

@@ -1,0 +1,164 @@
+"""The book shard as kernels: the loop over a frame's commands, what goes the fast path and what the general one, and what a restore builds.
+
+The rules are those of reference_book_shard. The loop takes commands by chunks: first it computes for each where its order_id is in the index and asks the
+cache for it, then for the order rows found there, then it applies them one by one; so most of the time an order is there when its turn comes.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+
+from matchers.kernel_book_fast import DONE, GO_ON, fast_command
+from matchers.kernel_book_memory import ARRAYS, ONE, ZERO, address_at, prefetch, state_at
+from matchers.kernel_book_phases import session_change, timer
+from matchers.kernel_book_queues import next_level
+from matchers.kernel_book_requests import cancel, go_on, new_order_command, replace
+from matchers.kernel_book_rows import key_of
+from matchers.kernel_book_state import (
+    BOOKS,
+    BUCKETS,
+    COMMAND_INDEX,
+    COMMANDS,
+    EXECUTIONS,
+    EXECUTIONS_MAX,
+    LOG_TIME,
+    NEXT_ROW,
+    ORDER_ROW,
+    ORDERS,
+    ORDERS_USED,
+    STOPPED,
+    STOPPED_NO_ROOM,
+    STOPPED_NOT_KNOWN,
+)
+from matchers.kernel_compile import helper, kernel, routine
+from matchers.kernel_hash_index import U
+from matchers.kernel_level_tree import tree_insert
+from matchers.kernel_order_index import ROW_BITS, index_add_bucket, index_head, index_insert, index_needs_bucket
+from matchers.kernel_words import BOOK_CANCEL, BOOK_NEW_ORDER, BOOK_REPLACE, BOOK_TIMER, BOOK_TRADING_SESSION_CHANGE
+
+CHUNK: Final = 32
+"""Commands looked ahead; more than the cache can fetch at once, few enough to stay in it."""
+_CHUNK: Final = U(CHUNK)
+_NAMES: Final = tuple(ARRAYS)
+_INDEX_HEADS, _ORDERS = (_NAMES.index(name) for name in ("index_heads", "orders"))
+_ORDER_SHIFT: Final = U(6)
+_HEAD_SHIFT: Final = U(2)
+_ORDER_ID: Final = U(3)
+_TIME: Final = U(6)
+
+
+@routine
+def general_command(memory: Any) -> None:
+    """The command at hand by the rules one by one."""
+    s = state_at(memory)
+    kind = s.commands[s.call[COMMAND_INDEX]].kind
+    if kind == BOOK_NEW_ORDER:
+        new_order_command(memory)
+    elif kind == BOOK_CANCEL:
+        cancel(memory)
+    elif kind == BOOK_REPLACE:
+        replace(memory)
+    elif kind == BOOK_TRADING_SESSION_CHANGE:
+        session_change(memory)
+    elif kind == BOOK_TIMER:
+        timer(memory)
+    else:
+        s.call[STOPPED] = STOPPED_NOT_KNOWN
+
+
+@helper
+def rows_at_most(s: Any) -> Any:
+    """How many rows any command can make now: each order trades or expires once, with a LEVEL row each; and a few of its own."""
+    return s.head[ORDERS] + s.head[ORDERS] + U(3) * s.call[BOOKS] + U(8)
+
+
+@helper
+def look_ahead(s: Any, memory: Any, places: Any, begin: Any, end: Any) -> None:
+    """places[k] = index head of the order_id of command begin + k; heads and order rows are on their way into the cache."""
+    heads, orders = address_at(memory, _INDEX_HEADS), address_at(memory, _ORDERS)
+    buckets = s.tree[BUCKETS]
+    for i in range(begin, end):
+        place = index_head(buckets, s.command_words[i, _ORDER_ID])
+        places[i - begin] = place
+        prefetch(heads + (place << _HEAD_SHIFT))
+    for i in range(begin, end):
+        prefetch(orders + ((U(s.index_heads[places[i - begin]]) & ROW_BITS) << _ORDER_SHIFT))
+
+
+@kernel
+def apply_book_commands(memory: Any) -> None:
+    """Apply commands call[NEXT_ROW] to call[COMMANDS]. Stops early with call[STOPPED] set, before the command that call[NEXT_ROW] says then."""
+    s = state_at(memory)
+    places = s.places
+    at, i, end = s.call[EXECUTIONS], s.call[NEXT_ROW], s.call[COMMANDS]
+    while i < end:
+        begin, chunk_end, buckets = i, min(i + _CHUNK, end), s.tree[BUCKETS]
+        look_ahead(s, memory, places, i, chunk_end)
+        while i < chunk_end:
+            if at + rows_at_most(s) > s.call[EXECUTIONS_MAX]:
+                s.call[STOPPED] = STOPPED_NO_ROOM
+                break
+            time_before = s.head[LOG_TIME]
+            if np.int64(s.command_words[i, _TIME]) > np.int64(time_before):
+                s.head[LOG_TIME] = s.command_words[i, _TIME]
+            place = places[i - begin]
+            if s.tree[BUCKETS] != buckets:
+                place = index_head(s.tree[BUCKETS], s.command_words[i, _ORDER_ID])
+            at, what, row = fast_command(s, i, at, place)
+            if what != DONE:
+                s.call[EXECUTIONS] = at
+                s.call[COMMAND_INDEX] = i
+                if what == GO_ON:
+                    go_on(memory, row)
+                else:
+                    general_command(memory)
+                    if s.call[STOPPED] != ZERO:
+                        s.head[LOG_TIME] = time_before
+                        break
+                at = s.call[EXECUTIONS]
+            i += ONE
+        if s.call[STOPPED] != ZERO:
+            break
+    s.call[EXECUTIONS] = at
+    s.call[NEXT_ROW] = i
+
+
+@kernel
+def orders_in_priority(memory: Any, out: Any) -> Any:
+    """Row of every resting order into out u64[n]: book, buys then sells, best price first, time priority. Gives how many there are."""
+    s = state_at(memory)
+    count = ZERO
+    for book in range(s.call[BOOKS]):
+        for side in range(U(2)):
+            side_row = (book << U(2)) + side
+            level_row = U(s.sides[side_row].best)
+            while level_row != ZERO:
+                row = U(s.levels[level_row].first)
+                while row != ZERO:
+                    out[count] = row
+                    count += ONE
+                    row = U(s.orders[row].next)
+                level_row = next_level(s, level_row, key_of(side_row, U(s.levels[level_row].price)))
+    return count
+
+
+@kernel
+def rebuild(memory: Any) -> None:
+    """Fill the empty order index and the empty price trees from the pools."""
+    s = state_at(memory)
+    while index_needs_bucket(s):
+        index_add_bucket(s)
+    for row in range(ONE, s.head[ORDERS_USED]):
+        order = s.orders[row]
+        if order.order_id != ZERO:
+            index_insert(s, index_head(s.tree[BUCKETS], order.order_id), row)
+            if order.level != 0 and order.prev == 0:
+                side, price = s.sides[order.side_row], U(s.levels[order.level].price)
+                key = key_of(U(order.side_row), price)
+                tree_insert(s, side, key, U(order.level))
+                if key < U(side.best_key):
+                    side.best_key = key
+                    side.best = order.level
+
+
+assert 1 << int(_ORDER_SHIFT) == ORDER_ROW.itemsize
