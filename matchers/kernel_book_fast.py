@@ -8,7 +8,7 @@ What a command writes again and again is kept in local values: the number of the
 
 from typing import Any, Final
 
-from matchers.kernel_book_memory import ONE, ZERO, give_order, prefetch, take_order
+from matchers.kernel_book_memory import ONE, ZERO, give_order, take_order
 from matchers.kernel_book_queues import drop_level, level_at, link_last, unlink
 from matchers.kernel_book_rows import (
     COUNT_SHIFT,

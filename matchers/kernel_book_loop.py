@@ -35,12 +35,15 @@ from matchers.kernel_hash_index import U
 from matchers.kernel_level_tree import tree_insert
 from matchers.kernel_order_index import ROW_BITS, index_add_bucket, index_head, index_insert, index_needs_bucket
 from matchers.kernel_words import BOOK_CANCEL, BOOK_NEW_ORDER, BOOK_REPLACE, BOOK_TIMER, BOOK_TRADING_SESSION_CHANGE
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE
 
 CHUNK: Final = 32
 """Commands looked ahead; more than the cache can fetch at once, few enough to stay in it."""
 _CHUNK: Final = U(CHUNK)
 _NAMES: Final = tuple(ARRAYS)
-_INDEX_HEADS, _ORDERS = (_NAMES.index(name) for name in ("index_heads", "orders"))
+_INDEX_HEADS, _ORDERS, _COMMANDS = (_NAMES.index(name) for name in ("index_heads", "orders", "commands"))
+_COMMAND_BYTES: Final = U(BOOK_COMMAND_DTYPE.itemsize)
+_LINE: Final = U(64)
 _ORDER_SHIFT: Final = U(6)
 _HEAD_SHIFT: Final = U(2)
 _ORDER_ID: Final = U(3)
@@ -76,11 +79,15 @@ def rows_at_most(s: Any) -> Any:
 def look_ahead(s: Any, memory: Any, places: Any, begin: Any, end: Any) -> None:
     """places[k] = index head of the order_id of command begin + k; heads and order rows are on their way into the cache."""
     heads, orders = address_at(memory, _INDEX_HEADS), address_at(memory, _ORDERS)
+    later = address_at(memory, _COMMANDS) + (begin + _CHUNK) * _COMMAND_BYTES
     buckets = s.tree[BUCKETS]
     for i in range(begin, end):
         place = index_head(buckets, s.command_words[i, _ORDER_ID])
         places[i - begin] = place
         prefetch(heads + (place << _HEAD_SHIFT))
+        prefetch(later)
+        prefetch(later + _LINE)
+        later += _COMMAND_BYTES
     for i in range(begin, end):
         prefetch(orders + ((U(s.index_heads[places[i - begin]]) & ROW_BITS) << _ORDER_SHIFT))
 

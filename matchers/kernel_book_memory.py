@@ -77,6 +77,7 @@ def _prefetch(typing_context: Any, address: Any) -> Any:
 prefetch: Any = intrinsic(_prefetch)
 """Ask for the cache line of an address (u64); any address will do."""
 
+_carray: Any = vars(numba)["carray"]  # typed for the interpreter only
 _LONG: Final = 1 << 40  # kernels test no bounds
 _BOOK, _SIDE, _LEVEL, _ORDER, _EXTRA = layout.BOOK_ROW, layout.SIDE_ROW, layout.LEVEL_ROW, layout.ORDER_ROW, layout.EXTRA_ROW
 _RULES, _COMMAND = RULES_DTYPE, BOOK_COMMAND_DTYPE
@@ -88,37 +89,37 @@ _ORDER_WORDS: Final = layout.ORDER_WORDS
 @helper
 def state_at(memory: Any) -> Any:
     """The State whose arrays' addresses are at this address, in the order of ARRAYS."""
-    table = numba.carray(_pointer_to(memory), (32,), _WORD)
+    table = _carray(_pointer_to(memory), (32,), _WORD)
     return State(
-        numba.carray(_pointer_to(table[0]), (_LONG,), _WORD),
-        numba.carray(_pointer_to(table[1]), (_LONG,), _WORD),
-        numba.carray(_pointer_to(table[2]), (_LONG,), _WORD),
-        numba.carray(_pointer_to(table[3]), (_LONG,), _WORD),
-        numba.carray(_pointer_to(table[4]), (_LONG,), _BOOK),
-        numba.carray(_pointer_to(table[5]), (_LONG,), _SIDE),
-        numba.carray(_pointer_to(table[6]), (_LONG,), _LEVEL),
-        numba.carray(_pointer_to(table[7]), (_LONG,), _ORDER),
-        numba.carray(_pointer_to(table[8]), (_LONG,), _EXTRA),
-        numba.carray(_pointer_to(table[9]), (_LONG,), _WORD),
-        numba.carray(_pointer_to(table[10]), (_LONG,), _NUMBER),
-        numba.carray(_pointer_to(table[11]), (_LONG, 64), _NUMBER),
-        numba.carray(_pointer_to(table[12]), (_LONG,), _NUMBER),
-        numba.carray(_pointer_to(table[13]), (_LONG,), _NUMBER),
-        numba.carray(_pointer_to(table[14]), (_LONG,), _NUMBER),
-        numba.carray(_pointer_to(table[15]), (_LONG,), _RULES),
-        numba.carray(_pointer_to(table[16]), (_LONG,), _SHORT),
-        numba.carray(_pointer_to(table[17]), (_LONG,), _SHORT),
-        numba.carray(_pointer_to(table[18]), (_LONG, _ROW_WORDS), _WORD),
-        numba.carray(_pointer_to(table[19]), (_LONG,), _COMMAND),
-        numba.carray(_pointer_to(table[20]), (_LONG, _ROW_WORDS), _WORD),
-        numba.carray(_pointer_to(table[21]), (_LONG, _ORDER_WORDS), _WORD),
+        _carray(_pointer_to(table[0]), (_LONG,), _WORD),
+        _carray(_pointer_to(table[1]), (_LONG,), _WORD),
+        _carray(_pointer_to(table[2]), (_LONG,), _WORD),
+        _carray(_pointer_to(table[3]), (_LONG,), _WORD),
+        _carray(_pointer_to(table[4]), (_LONG,), _BOOK),
+        _carray(_pointer_to(table[5]), (_LONG,), _SIDE),
+        _carray(_pointer_to(table[6]), (_LONG,), _LEVEL),
+        _carray(_pointer_to(table[7]), (_LONG,), _ORDER),
+        _carray(_pointer_to(table[8]), (_LONG,), _EXTRA),
+        _carray(_pointer_to(table[9]), (_LONG,), _WORD),
+        _carray(_pointer_to(table[10]), (_LONG,), _NUMBER),
+        _carray(_pointer_to(table[11]), (_LONG, 64), _NUMBER),
+        _carray(_pointer_to(table[12]), (_LONG,), _NUMBER),
+        _carray(_pointer_to(table[13]), (_LONG,), _NUMBER),
+        _carray(_pointer_to(table[14]), (_LONG,), _NUMBER),
+        _carray(_pointer_to(table[15]), (_LONG,), _RULES),
+        _carray(_pointer_to(table[16]), (_LONG,), _SHORT),
+        _carray(_pointer_to(table[17]), (_LONG,), _SHORT),
+        _carray(_pointer_to(table[18]), (_LONG, _ROW_WORDS), _WORD),
+        _carray(_pointer_to(table[19]), (_LONG,), _COMMAND),
+        _carray(_pointer_to(table[20]), (_LONG, _ROW_WORDS), _WORD),
+        _carray(_pointer_to(table[21]), (_LONG, _ORDER_WORDS), _WORD),
     )
 
 
 @helper
 def address_at(memory: Any, number: Any) -> Any:
     """Address of one of the ARRAYS."""
-    return numba.carray(_pointer_to(memory), (32,), _WORD)[number]
+    return _carray(_pointer_to(memory), (32,), _WORD)[number]
 
 
 @helper

@@ -89,4 +89,4 @@ def next_level(s: Any, level_row: Any, key: Any) -> Any:
     return tree_after(s, U(s.levels[level_row].node), key)
 
 
-assert ONE == U(1)
+assert U(1) == ONE

@@ -36,7 +36,12 @@ for _column, _word in _WORD_OF_COLUMN.items():
     assert EXECUTION_DTYPE.fields is not None and EXECUTION_DTYPE.fields[_column][1] == 8 * _word, f"{_column} is not word {_word}"
 for _dtype in (BOOK_COMMAND_DTYPE, ORDER_ROW, EXECUTION_DTYPE):
     assert _dtype.fields is not None and [_dtype.fields[name][1] for name in ("side", "ord_type", "time_in_force")] == [1, 2, 3]
-assert EXECUTION_DTYPE.fields["phase"][1] == 4 and EXECUTION_DTYPE.fields["flags"][1] == 5 and EXECUTION_DTYPE.fields["reason"][1] == 6
+assert (
+    EXECUTION_DTYPE.fields is not None
+    and EXECUTION_DTYPE.fields["phase"][1] == 4
+    and EXECUTION_DTYPE.fields["flags"][1] == 5
+    and EXECUTION_DTYPE.fields["reason"][1] == 6
+)
 
 THREE_COLUMNS: Final = U(0xFFFF_FF00)
 """Bits of side, ord_type and time_in_force in the first word of an execution, a command or an order."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matchers import kernel_compile, kernel_price_tree
+from matchers import kernel_compile
 from matchers.account_rules import cost_removed, is_valid_cl_ord_id
 from matchers.kernel_account_pools import share_of
 from matchers.kernel_digest import check_texts
@@ -80,35 +80,6 @@ def test_the_index_finds_what_is_there_and_nothing_else() -> None:
             found, at = step(table, wanted, at)
         assert rows == {row for row, hashed_there in there.items() if hashed_there == int(wanted)}
     assert np.count_nonzero(table) == len(there)
-
-
-def test_the_price_tree_keeps_prices_in_order_and_gives_its_nodes_back() -> None:
-    """Against a set of Python integers, with prices that share some, all or no digits."""
-    rng = random.Random(5)
-    bits, children, tree = np.zeros(4_000, np.uint64), np.zeros((4_000, 64), np.int32), np.array([2, 0], np.int64)
-    names = ("tree_insert", "tree_remove", "tree_find", "tree_above", "tree_below")
-    insert, remove, find, above, below = (_interpreted(getattr(kernel_price_tree, name)) for name in names)
-    levels: dict[int, int] = {}
-    for number in range(1, 4_000):
-        price = rng.choice([rng.randrange(1, 200), rng.randrange(1, 1 << 31), 1 << 31, (1 << 31) - 1, 64 * rng.randrange(1, 70)])
-        if price in levels:
-            remove(tree, bits, children, 1, price)
-            del levels[price]
-        else:
-            insert(tree, bits, children, 1, price, number)
-            levels[price] = number
-        probe = rng.choice([price, price + 1, rng.randrange(1, 1 << 31)])
-        assert find(bits, children, 1, probe) == levels.get(probe, 0)
-        higher, lower = [p for p in levels if p > probe], [p for p in levels if p < probe]
-        assert above(bits, children, 1, probe) == (levels[min(higher)] if higher else 0)
-        assert below(bits, children, 1, probe) == (levels[max(lower)] if lower else 0)
-    for price in list(levels):
-        remove(tree, bits, children, 1, price)
-    assert not bits.any()
-    free, node = 0, int(tree[1])
-    while node:
-        free, node = free + 1, int(children[node, 0])
-    assert free == tree[0] - 2, "a node was lost"
 
 
 def test_the_combination_table_says_what_the_rule_says() -> None:

@@ -96,7 +96,7 @@ def test_a_snapshot_is_only_taken_by_its_own_shard_and_instruments(module: Any) 
     with pytest.raises(StaleData, match="instrument list"):
         kind.restore(1, instruments(2), arrays)
     if module in (account_shard, book_shard):
-        name = "orders" if module is account_shard else "resting"
+        name = "orders"
         with pytest.raises(StaleData, match=name):
             kind.restore(1, instruments(), arrays | {name: np.zeros(3, np.int64)})
 
