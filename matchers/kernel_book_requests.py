@@ -76,11 +76,11 @@ def new_order_command(memory: Any) -> None:
     s = state_at(memory)
     i = s.call[COMMAND_INDEX]
     command = s.commands[i]
-    if command.order_id == ZERO or find_order(s, command.order_id) != ZERO:
-        put_invalid(memory)
-        return
     if command.list_id != ZERO or command.contingency_type != 0:
         s.call[STOPPED] = STOPPED_NOT_KNOWN
+        return
+    if command.order_id == ZERO or find_order(s, command.order_id) != ZERO:
+        put_invalid(memory)
         return
     reason = static_reason(memory)
     if reason == 0 and not _is_known(s, i, command):
