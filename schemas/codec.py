@@ -152,6 +152,30 @@ def decode_record(data: bytes) -> tuple[str, dict[str, Any]]:
     return name, record
 
 
+def decode_header(data: bytes | None) -> tuple[str, Header, int] | None:
+    """(schema, header, number of rows) of a frame without reading its columns; None for any other record. Raises BadBytes."""
+    name = schema_of(data)
+    if name not in FRAMES:
+        return None
+    assert data is not None
+    body = io.BytesIO(data)
+    body.seek(10)
+    try:
+        record = fastavro.schemaless_reader(body, _header_schema(), None)
+    except Exception as error:
+        raise BadBytes(TRUNCATED, f"not a whole {name}: {type(error).__name__} {error}") from error
+    assert isinstance(record, dict)
+    return name, Header(*(record[field] for field in HEADER_FIELDS[:-1])), record["count"]
+
+
+@cache
+def _header_schema() -> Any:
+    """What all frames begin with, as a record of its own: Avro has no tags, so reading it leaves the columns unread."""
+    fields = raw_schema(FRAME_NAMES[0])["fields"][: len(HEADER_FIELDS)]
+    assert tuple(field["name"] for field in fields) == HEADER_FIELDS
+    return fastavro.parse_schema({"type": "record", "name": "FrameHeader", "fields": fields})
+
+
 def encode_frame(name: str, header: Header, rows: Rows, cl_ord_id: Rows | None = None) -> bytes:
     """A frame of `rows` (FRAMES[name].dtype); columns that are zero throughout are left empty."""
     schema = FRAMES[name]

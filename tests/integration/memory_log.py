@@ -1,0 +1,168 @@
+"""A small exchange over a log in memory, run by the real processors: for tests of what reads the log afterwards."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from schemas.codec import FRAMES, Header, decode_frame, encode_frame
+from schemas.enums import BookCommandKind, CommandKind, OrdType, Phase, Side, TimeInForce
+from schemas.instruments import load_instruments
+from streams.hold_funds import HoldFunds
+from streams.match_orders import MatchOrders
+from streams.publish_market_data import PublishMarketData
+from streams.read_log import Bounds, Log
+from streams.recorded_snapshots import changelog_topic
+from streams.shard_runner import Record, ShardRunner
+from streams.snapshots import SnapshotStore
+from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, Topic
+
+INSTRUMENTS = load_instruments(None)
+SHARDS = 2
+START = 1_800_000_000_000_000_000
+COMMAND = FRAMES["order_command_frame"].dtype
+BOOK_COMMAND = FRAMES["book_command_frame"].dtype
+
+
+class MemoryLog(Log):
+    """Partitions as lists; a record's offset is its place. `low`: first offset that a partition still has."""
+
+    def __init__(self) -> None:
+        self.parts: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        self.low: dict[tuple[str, int], int] = defaultdict(int)
+        self.one_partition = {DEAD_LETTERS.name, EDGE_REPLIES.name}
+
+    def partitions(self, topic: Topic) -> int:
+        return 1 if topic.name in self.one_partition else SHARDS
+
+    def bounds(self, topic: str, partition: int) -> Bounds | None:
+        if partition >= SHARDS or ("changelog" in topic and (topic, partition) not in self.parts):
+            return None
+        return Bounds(self.low[topic, partition], len(self.parts[topic, partition]))
+
+    def records(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
+        yield from self.parts[topic, partition][start:end]
+
+    def append(self, topic: str, partition: int, value: bytes, key: bytes | None = None) -> int:
+        """Write a record; its offset."""
+        part = self.parts[topic, partition]
+        part.append(Record(topic, partition, len(part), START, key, value))
+        return len(part) - 1
+
+    def change(self, topic: str, partition: int, offset: int, **columns: tuple[int, int]) -> None:
+        """Overwrite column=(row, value) of a recorded frame."""
+        part = self.parts[topic, partition]
+        frame = decode_frame(part[offset].value)
+        rows = frame.rows.copy()
+        for name, (row, value) in columns.items():
+            rows[name][row] = value
+        part[offset] = replace(part[offset], value=encode_frame(frame.schema, frame.header, rows, frame.cl_ord_id))
+
+    def take_away(self, topic: str, partition: int, offset: int) -> Record:
+        """Remove a record as if it had never been written."""
+        part = self.parts[topic, partition]
+        gone = part.pop(offset)
+        self.parts[topic, partition] = [replace(record, offset=place) for place, record in enumerate(part)]
+        return gone
+
+    def frames(self, topic: Topic, partition: int) -> list:
+        """Every frame of a partition."""
+        return [decode_frame(record.value) for record in self.parts[topic.name, partition]]
+
+
+class Exchange:
+    """Two shards of each kind over a MemoryLog."""
+
+    def __init__(self) -> None:
+        self.log = MemoryLog()
+        self.clock = START
+        self._read: dict[tuple[str, int], int] = defaultdict(int)
+        self._stores: dict[tuple[str, int], SnapshotStore] = defaultdict(SnapshotStore)
+        self.runners = {}
+        for shard in range(SHARDS):
+            self.runners["hold-funds", "accounts", ACCOUNT_COMMANDS.name, shard] = ShardRunner(
+                HoldFunds(shard, INSTRUMENTS, SHARDS, SHARDS, 1)
+            )
+            self.runners["match-orders", "books", BOOK_COMMANDS.name, shard] = ShardRunner(MatchOrders(shard, INSTRUMENTS, SHARDS, SHARDS))
+            self.runners["publish-market-data", "market_data", EXECUTIONS.name, shard] = ShardRunner(PublishMarketData(shard, INSTRUMENTS))
+
+    def settle(self) -> None:
+        """Let every shard work until none has anything to do."""
+        busy = True
+        while busy:
+            busy = False
+            for (_, _, topic, shard), runner in self.runners.items():
+                part = self.log.parts[topic, shard]
+                while self._read[topic, shard] < len(part):
+                    busy = True
+                    record = part[self._read[topic, shard]]
+                    self._read[topic, shard] += 1
+                    for output in runner.feed(record):
+                        self.log.append(output.topic, output.partition, output.value)
+
+    def snapshot(self) -> None:
+        """Each shard writes one, as its role would."""
+        for (role, table, _, shard), runner in self.runners.items():
+            for key, value in self._stores[role, shard].changes(runner.processor.snapshot(), runner.meta()):
+                self.log.append(changelog_topic(role, table), shard, value, key)
+
+    def open_market(self) -> None:
+        """Both book shards begin continuous trading."""
+        for shard in range(SHARDS):
+            rows = np.zeros(1, BOOK_COMMAND)
+            rows["kind"], rows["phase"], rows["transact_time"] = BookCommandKind.TRADING_SESSION_CHANGE, Phase.CONTINUOUS, self.clock
+            self.log.append(BOOK_COMMANDS.name, shard, encode_frame("book_command_frame", Header("operator"), rows))
+        self.settle()
+
+    def deposit(self, accounts: Iterable[int], cash: int, lots: int) -> None:
+        """Cash in minor units, and lots of instruments 1 and 2, for each."""
+        for account in accounts:
+            rows = np.zeros(3, COMMAND)
+            rows["kind"], rows["account"], rows["transact_time"] = CommandKind.ACCOUNT_UPDATE, account, self.clock
+            rows["cash"], rows["instrument"], rows["order_qty"] = [cash, 0, 0], [0, 1, 2], [0, lots, lots]
+            self._send(account, rows, [""] * 3)
+        self.settle()
+
+    def order(self, account: int, side: Side, qty: int, price: int, cl_ord_id: str, *, instrument: int = 1) -> None:
+        """A DAY limit order; price in ticks."""
+        rows = np.zeros(1, COMMAND)
+        rows["kind"], rows["account"], rows["transact_time"] = CommandKind.NEW_ORDER, account, self._tick()
+        rows["instrument"], rows["side"], rows["ord_type"], rows["time_in_force"] = instrument, side, OrdType.LIMIT, TimeInForce.DAY
+        rows["order_qty"], rows["price"] = qty, price
+        self._send(account, rows, [cl_ord_id])
+        self.settle()
+
+    def cancel(self, account: int, cl_ord_id: str) -> None:
+        """By cl_ord_id."""
+        rows = np.zeros(1, COMMAND)
+        rows["kind"], rows["account"], rows["transact_time"] = CommandKind.CANCEL, account, self._tick()
+        self._send(account, rows, [cl_ord_id])
+        self.settle()
+
+    def _send(self, account: int, rows: np.ndarray, texts: list[str]) -> None:
+        value = encode_frame("order_command_frame", Header("tests"), rows, np.array([text.encode() for text in texts]))
+        self.log.append(ACCOUNT_COMMANDS.name, account % SHARDS, value)
+
+    def _tick(self) -> int:
+        self.clock += 1_000
+        return self.clock
+
+
+def traded() -> Exchange:
+    """Four accounts, trades across both account and both book shards, a partial fill, a cancel, refusals, an order that rests, two snapshots, bad bytes."""
+    exchange = Exchange()
+    exchange.open_market()
+    exchange.deposit(range(1, 5), 10_000_000_000, 1_000)
+    exchange.order(1, Side.SELL, 100, 18_000, "s1")
+    exchange.order(2, Side.BUY, 40, 18_010, "b1")
+    exchange.snapshot()
+    exchange.order(3, Side.SELL, 10, 40_000, "s2", instrument=2)
+    exchange.order(4, Side.BUY, 25, 40_000, "b2", instrument=2)
+    exchange.log.append(ACCOUNT_COMMANDS.name, 0, b"not a record")
+    exchange.cancel(4, "b2")
+    exchange.cancel(4, "b2")
+    exchange.order(9, Side.BUY, 1, 100, "nobody")
+    exchange.snapshot()
+    exchange.order(2, Side.BUY, 10, 17_000, "rests")
+    return exchange
