@@ -75,11 +75,11 @@ class Document(NamedTuple):
     source: bytes
 
 
-def documents(one: Input, instruments: InstrumentTable) -> Iterator[Document]:
-    """The audit documents of one record of the log."""
+def documents(one: Input, instruments: InstrumentTable, generation: str = "") -> Iterator[Document]:
+    """The audit documents of one record of the log; `generation`: of their indices, see index_of."""
     if not isinstance(one.body, Frame):
         assert one.topic == "alerts", f"topic {one.topic} is not one that Elasticsearch stores"
-        yield _alert_document(one, one.body, instruments)
+        yield _alert_document(one, one.body, instruments, generation)
         return
     assert one.body.schema in _STREAMS, f"topic {one.topic} is not one that Elasticsearch stores"
     stream, kinds, plan = _STREAMS[one.body.schema]
@@ -103,7 +103,7 @@ def documents(one: Input, instruments: InstrumentTable) -> Iterator[Document]:
                 for price in _PRICES:
                     if price in document:
                         document[f"{price}_display"] = round(document[price] * ticks[instrument], 10)
-            yield _document(index_of(stream, values[0][:10]), f"{one.topic}-{one.partition}-{seq}", document)
+            yield _document(index_of(stream, values[0][:10], generation), f"{one.topic}-{one.partition}-{seq}", document)
 
 
 def _column(frame: Frame, name: str, index: Rows) -> list[Any]:
@@ -130,7 +130,7 @@ def _iso(values: Rows) -> list[str]:
     return text
 
 
-def _alert_document(one: Input, alert: dict[str, Any], instruments: InstrumentTable) -> Document:
+def _alert_document(one: Input, alert: dict[str, Any], instruments: InstrumentTable, generation: str) -> Document:
     instrument = instruments.by_number.get(alert["instrument"])
     tick = float(instrument.tick_size) if instrument is not None else 0.0
     times = {name: _iso(np.array([alert[name]]))[0] for name in ("window_start", "window_end", "detected_at")}
@@ -144,7 +144,7 @@ def _alert_document(one: Input, alert: dict[str, Any], instruments: InstrumentTa
         for item in alert["evidence"]
     ]
     document = {**alert, **times, "evidence": evidence, "topic": one.topic, "partition": one.partition, "offset": one.offset}
-    return _document(index_of(ALERTS, times["detected_at"][:10]), alert["alert_id"], document)
+    return _document(index_of(ALERTS, times["detected_at"][:10], generation), alert["alert_id"], document)
 
 
 def _document(index: str, document_id: str, source: dict[str, Any]) -> Document:

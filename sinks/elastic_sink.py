@@ -38,15 +38,16 @@ _ANSWER: Final = [
 
 
 class ElasticSink:
-    """The audit trail; see sinks.contract for what it promises."""
+    """The audit trail; see sinks.contract for what it promises. `generation`: of its indices, see index_of."""
 
-    def __init__(self, client: AsyncElasticsearch, instruments: InstrumentTable) -> None:
-        self._client = client
+    def __init__(self, client: AsyncElasticsearch, instruments: InstrumentTable, generation: str = "") -> None:
+        self.client = client
+        self._generation = generation
         self._instruments = instruments
         self._stats = SinkStats()
 
     @classmethod
-    async def connect(cls, url: str, instruments: InstrumentTable) -> Self:
+    async def connect(cls, url: str, instruments: InstrumentTable, generation: str = "") -> Self:
         """Connect and write the index templates. Raises ServiceUnavailable."""
         client = open_elasticsearch(url)
         try:
@@ -56,12 +57,12 @@ class ElasticSink:
         except BaseException:
             await client.close()
             raise
-        return cls(client, instruments)
+        return cls(client, instruments, generation)
 
     async def write_batch(self, batch: Sequence[Input]) -> None:
         """Create the documents of the batch; returns when each one is stored. Raises StaleData for one that is refused for good."""
         created = repeated = 0
-        chunks = chunked(document for one in batch for document in documents(one, self._instruments))
+        chunks = chunked(document for one in batch for document in documents(one, self._instruments, self._generation))
         try:
             with translated():
                 while group := [chunk for _, chunk in zip(range(CONCURRENT_CHUNKS), chunks, strict=False)]:
@@ -85,11 +86,11 @@ class ElasticSink:
     async def flush(self) -> None:
         """Make what was created visible to searches (it is durable already)."""
         with translated():
-            await self._client.indices.refresh(index="audit-*", allow_no_indices=True, ignore_unavailable=True)
+            await self.client.indices.refresh(index="audit-*", allow_no_indices=True, ignore_unavailable=True)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self.client.close()
 
     def stats(self) -> SinkStats:
         """Counts so far; rows = documents created."""
@@ -116,7 +117,7 @@ class ElasticSink:
         """The status of each document: created, there already, or busy. Raises StaleData for any other."""
         body = b"".join(line + b"\n" for document in chunk for line in document)
         # bytes pass the client's serializer as they are
-        answer = await self._client.bulk(operations=body, filter_path=_ANSWER)  # type: ignore[arg-type]
+        answer = await self.client.bulk(operations=body, filter_path=_ANSWER)  # type: ignore[arg-type]
         items: list[dict[str, Any]] = [item["create"] for item in answer["items"]]
         for item, document in zip(items, chunk, strict=True):
             if item["status"] not in (_CREATED, _EXISTS, *_BUSY):

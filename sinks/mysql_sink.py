@@ -47,10 +47,10 @@ class Marks:
 
 
 class MySqlSink:
-    """The system of record; see sinks.contract for what it promises."""
+    """The system of record; see sinks.contract for what it promises. `prefix`: of the names of its tables."""
 
-    def __init__(self, db: MySql) -> None:
-        self._db = db
+    def __init__(self, db: MySql, prefix: str = "") -> None:
+        self._db, self._prefix = db, prefix
         self._stats = SinkStats()
 
     @classmethod
@@ -93,17 +93,28 @@ class MySqlSink:
 
     async def _write(self, transaction: Transaction, batch: Sequence[Input]) -> tuple[int, int]:
         """Returns how many inputs were new, and how many rows the server says it wrote (an order that changed counts as two)."""
-        marks = await _lock_marks(transaction, sorted({(one.topic, one.partition) for one in batch}))
+        marks = await _lock_marks(transaction, sorted({(one.topic, one.partition) for one in batch}), self._prefix)
         taken = [one for one in batch if marks[one.topic, one.partition].take(one)]
         rows = 0
         for statement in _statements(taken):
-            rows += await transaction.execute(statement)
+            rows += await transaction.execute(prefixed(statement, self._prefix))
         for one in taken:
             if one.topic == "alerts":
                 assert isinstance(one.body, dict)
-                rows += await transaction.execute(INSERT_ALERT, alert_values(one.body))
-        await _save_marks(transaction, marks)
+                rows += await transaction.execute(prefixed(INSERT_ALERT, self._prefix), alert_values(one.body))
+        await _save_marks(transaction, marks, self._prefix)
         return len(taken), rows
+
+
+def prefixed(statement: str, prefix: str) -> str:
+    """An `INSERT INTO name ... ON DUPLICATE KEY UPDATE ...` for the table of that name with a prefix."""
+    if not prefix:
+        return statement
+    insert, _, rest = statement.partition("INSERT INTO ")
+    assert not insert, "only INSERT statements change their table"
+    name = rest.split(" ", 1)[0]
+    values, marker, update = rest.rpartition(" ON DUPLICATE KEY UPDATE ")
+    return f"INSERT INTO {prefix}{values}{marker}" + update.replace(f"{name}.", f"{prefix}{name}.")
 
 
 def transactions(batch: Sequence[Input]) -> Iterator[Sequence[Input]]:
@@ -135,18 +146,19 @@ def _statements(taken: Sequence[Input]) -> list[str]:
     return statements
 
 
-async def _lock_marks(transaction: Transaction, partitions: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Marks]:
+async def _lock_marks(transaction: Transaction, partitions: Sequence[tuple[str, int]], prefix: str) -> dict[tuple[str, int], Marks]:
     """The marks of the partitions, locked until the transaction ends; always in the same order, so that nobody waits in a circle."""
     marks = {}
     for topic, part in partitions:
         # the row with the offset is made if need be: one cannot lock a row that is not there
         await transaction.execute(
-            "INSERT INTO sink_marks (sink, topic, part, source, next_offset, source_offset, source_index) VALUES (%s, %s, %s, '', 0, 0, 0) "
+            f"INSERT INTO {prefix}sink_marks (sink, topic, part, source, next_offset, source_offset, source_index) VALUES (%s, %s, %s, '', 0, 0, 0) "  # noqa: S608
             "ON DUPLICATE KEY UPDATE next_offset = next_offset",
             (SINK, topic, part),
         )
         found = await transaction.fetch(
-            "SELECT source, next_offset, source_offset, source_index FROM sink_marks WHERE sink = %s AND topic = %s AND part = %s FOR UPDATE",
+            f"SELECT source, next_offset, source_offset, source_index FROM {prefix}sink_marks "  # noqa: S608  own names
+            "WHERE sink = %s AND topic = %s AND part = %s FOR UPDATE",
             (SINK, topic, part),
         )
         newest = {source: (offset, index) for source, _, offset, index in found if source}
@@ -154,13 +166,13 @@ async def _lock_marks(transaction: Transaction, partitions: Sequence[tuple[str, 
     return marks
 
 
-async def _save_marks(transaction: Transaction, marks: dict[tuple[str, int], Marks]) -> None:
+async def _save_marks(transaction: Transaction, marks: dict[tuple[str, int], Marks], prefix: str) -> None:
     rows: list[tuple[Any, ...]] = []
     for (topic, part), mark in marks.items():
         rows.append((SINK, topic, part, "", mark.next_offset, 0, 0))
         rows += [(SINK, topic, part, source, 0, *place) for source, place in mark.newest.items()]
     await transaction.execute(
-        f"INSERT INTO sink_marks (sink, topic, part, source, next_offset, source_offset, source_index) "  # noqa: S608  placeholders only
+        f"INSERT INTO {prefix}sink_marks (sink, topic, part, source, next_offset, source_offset, source_index) "  # noqa: S608  placeholders only
         f"VALUES {', '.join(['(%s, %s, %s, %s, %s, %s, %s)'] * len(rows))} ON DUPLICATE KEY UPDATE next_offset = VALUES(next_offset), "
         f"source_offset = VALUES(source_offset), source_index = VALUES(source_index)",
         [value for row in rows for value in row],

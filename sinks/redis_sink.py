@@ -58,16 +58,16 @@ HASHES: Final = {
 """LEVEL is not kept: the depth of a book is for those who follow market.data. Nor is TRADE_BUST: the price of a busted trade was seen."""
 
 
-def key_of(name: str, symbol: str) -> str:
+def key_of(name: str, symbol: str, prefix: str = PREFIX) -> str:
     """The key of a symbol's hash; name: that of one of HASHES."""
-    return f"{PREFIX}{name}:{symbol}"
+    return f"{prefix}{name}:{symbol}"
 
 
 class RedisSink:
-    """The newest public values; see sinks.contract for what it promises."""
+    """The newest public values; see sinks.contract for what it promises. `prefix`: of its keys."""
 
-    def __init__(self, client: Redis, instruments: InstrumentTable) -> None:
-        self._client = client
+    def __init__(self, client: Redis, instruments: InstrumentTable, prefix: str = PREFIX) -> None:
+        self._client, self._prefix = client, prefix
         self._instruments = instruments
         self._stats = SinkStats()
 
@@ -114,7 +114,8 @@ class RedisSink:
                 for kept, row in newest:
                     instrument = self._instruments.by_number.get(row["instrument"])
                     assert instrument is not None, f"market data of instrument {row['instrument']}, which is not in the list of instruments"
-                    pipeline.eval(REPLACE_IF_NEWER, 1, key_of(kept.name, instrument.symbol), row["seq"], *fields_of(kept, row, instrument))
+                    key = key_of(kept.name, instrument.symbol, self._prefix)
+                    pipeline.eval(REPLACE_IF_NEWER, 1, key, row["seq"], *fields_of(kept, row, instrument))
                 return sum(await pipeline.execute())
 
 

@@ -6,18 +6,11 @@ from streams.persist_log import SinkRole, run_sink
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
 
 
+def sink_role(settings: Settings) -> SinkRole:
+    """Where it reads, and what it feeds."""
+    return SinkRole("persist-elasticsearch", (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), ElasticSink.connect, settings.elasticsearch_url)
+
+
 def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
-    run_sink(
-        settings,
-        SinkRole(
-            "persist-elasticsearch",
-            (
-                EXECUTIONS,
-                ACCOUNT_EVENTS,
-                ALERTS,
-            ),
-            ElasticSink.connect,
-            settings.elasticsearch_url,
-        ),
-    )
+    run_sink(settings, sink_role(settings))

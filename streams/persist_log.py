@@ -83,9 +83,7 @@ class SinkFeeder:
     async def _input_of(self, message: Any) -> Input | None:
         """The record as the sink takes it; None for one that went to the dead letters."""
         try:
-            name, value = decode_record(message.value or b"")
-            body = frame_of(name, value) if name in FRAMES else value
-            return Input(message.topic, message.partition, message.offset, body)
+            return input_of(message.topic, message.partition, message.offset, message.value)
         except BadBytes as error:
             record = Record(
                 message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
@@ -142,6 +140,12 @@ class SinkFeeder:
     def status(self) -> dict[str, object]:
         """What the sink has done."""
         return {"waiting": self._waiting.qsize(), **({} if self._sink is None else vars(self._sink.stats()))}
+
+
+def input_of(topic: str, partition: int, offset: int, value: bytes | None) -> Input:
+    """A record of the log as sinks take it; raises BadBytes."""
+    name, record = decode_record(value or b"")
+    return Input(topic, partition, offset, frame_of(name, record) if name in FRAMES else record)
 
 
 def run_sink(settings: Settings, role: SinkRole) -> None:

@@ -6,6 +6,11 @@ from streams.persist_log import SinkRole, run_sink
 from topics.catalogue import MARKET_DATA
 
 
+def sink_role(settings: Settings) -> SinkRole:
+    """Where it reads, and what it feeds."""
+    return SinkRole("persist-redis", (MARKET_DATA,), RedisSink.connect, settings.redis_url)
+
+
 def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
-    run_sink(settings, SinkRole("persist-redis", (MARKET_DATA,), RedisSink.connect, settings.redis_url))
+    run_sink(settings, sink_role(settings))
