@@ -90,6 +90,24 @@ class MySql:
             finally:
                 self._pool.release(connection)
 
+    @asynccontextmanager
+    async def snapshot(self, timeout_s: float = STATEMENT_TIMEOUT_S) -> AsyncIterator["Transaction"]:
+        """Reads of one moment, together no longer than timeout_s. Raises ServiceUnavailable."""
+        with _translated(self._where):
+            connection = await asyncio.wait_for(self._pool.acquire(), CONNECT_TIMEOUT_S + STATEMENT_TIMEOUT_S)
+            try:
+                async with asyncio.timeout(timeout_s):
+                    transaction = Transaction(connection)
+                    await transaction.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                    await transaction.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+                    yield transaction
+                    await connection.rollback()
+            except BaseException:
+                connection.close()
+                raise
+            finally:
+                self._pool.release(connection)
+
     async def fetch(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query, outside of any larger transaction. Raises ServiceUnavailable."""
         async with self.transaction() as transaction:
