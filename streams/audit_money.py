@@ -88,8 +88,10 @@ class MoneyAudit:
                     meter.add()
                     try:
                         one = input_of(topic, partition, record.offset, record.value)
-                    except BadBytes:
-                        continue  # no reader takes it; it is in the dead letters
+                    except BadBytes as error:
+                        where = f"{place(topic, partition)} offset {record.offset:,}"
+                        self.problems.add(Problem(f"the record cannot be read, so nothing is proven: {error}", where))
+                        continue
                     if marks.take(one) and isinstance(one.body, Frame):
                         self._take(topic, partition, record.offset, one.body)
                 marks.next_offset = max(marks.next_offset, end)

@@ -69,6 +69,8 @@ class Compared:
     """Frames that the log does not have yet, of inputs whose outputs nobody has promised to be durable."""
     expired: int = 0
     """Frames that the log no longer has: its topic keeps records for a limited time."""
+    unreadable: int = 0
+    """Records of the output partitions that no reader of this version can take, whoever wrote them."""
     by_topic: dict[str, int] = field(default_factory=dict)
     """Rows."""
 
@@ -147,6 +149,7 @@ class RecordedOutputs:
                 return (letter["offset"], 0) if f"{letter['topic']}/{letter['partition']}" == self._source else None
             found = decode_header(record.value)
         except BadBytes:
+            self._compared.unreadable += 1
             return None
         if found is None or found[1].source != self._source:
             return None
@@ -157,6 +160,8 @@ class RecordedOutputs:
 
     def _differs(self, record: Record | None, identity: Identity, what: str, row: int | None = None) -> Differs:
         offset = None if record is None else record.offset
+        if record is None and self._compared.unreadable:
+            what += f" ({self._compared.unreadable:,} records there cannot be read: of another version?)"
         return Differs(Difference(self._topic, self._partition, offset, self._source, identity[0], f"frame {identity[1]}: {what}", row))
 
 

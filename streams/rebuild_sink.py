@@ -18,7 +18,7 @@ from typing import Final
 import click
 import msgspec
 
-from schemas.codec import BadBytes, decode_frame
+from schemas.codec import UNKNOWN_FINGERPRINT, BadBytes, decode_frame
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
@@ -111,7 +111,12 @@ class Rebuild:
         for record in taken:
             try:
                 batch += read(record)
-            except BadBytes:
+            except BadBytes as error:
+                if error.reason == UNKNOWN_FINGERPRINT:
+                    where = f"{place(record.topic, record.partition)} offset {record.offset:,}"
+                    raise StaleData(
+                        f"{where} is of another version: {error.detail}. Nothing was replaced; rebuild with that version"
+                    ) from error
                 self.report.unreadable += 1
         return batch, len(taken)
 

@@ -147,16 +147,16 @@ class ShardVerifier:
     def run(self) -> ShardReport:
         """Replay and compare. An interrupt ends it early and is noted."""
         started = time.perf_counter()
-        snapshots = read_snapshots(self._log, self._role.role, self._role.table, self._shard)
-        self._check(snapshots)
-        bounds = self._bounds(snapshots)
-        with ExitStack() as stack:
-            try:
+        try:
+            snapshots = read_snapshots(self._log, self._role.role, self._role.table, self._shard)
+            self._check(snapshots)
+            bounds = self._bounds(snapshots)
+            with ExitStack() as stack:
                 self._replay(bounds, snapshots, stack)
-            except Differs as error:
-                self.report.difference = error.difference
-            except KeyboardInterrupt:
-                self.report.interrupted = True
+        except Differs as error:
+            self.report.difference = error.difference
+        except KeyboardInterrupt:
+            self.report.interrupted = True
         self.report.seconds = round(time.perf_counter() - started, 3)
         return self.report
 

@@ -5,8 +5,10 @@ from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from memory_log import INSTRUMENTS, traded
 
 from schemas.codec import FRAMES, Frame, Header
@@ -154,6 +156,33 @@ def test_a_kind_that_nobody_knows_is_a_problem(exchange, monkeypatch):
     assert "event kind 200 is unknown to this audit: use a newer program" in [
         one.what for one in audited(exchange.log, monkeypatch).problems
     ]
+
+
+def test_a_record_that_cannot_be_read_is_a_problem(exchange, monkeypatch):
+    """Of a version that this program does not know, say: nothing is proven without it."""
+    log = exchange.log
+    part = log.parts[EXECUTIONS.name, 1]
+    part[0] = replace(part[0], value=part[0].value[:2] + b"\7" * 8 + part[0].value[10:])
+    (one,) = audited(log, monkeypatch).problems
+    assert one.where == "executions/1 offset 0"
+    assert "UNKNOWN_FINGERPRINT" in one.what
+
+
+def test_the_command_shows_a_table_or_json_and_exits_by_what_it_found(exchange, monkeypatch):
+    """0 all agrees, 1 something does not."""
+    monkeypatch.setattr(audit_money, "Log", lambda settings: nullcontext(exchange.log))
+    done = CliRunner().invoke(audit_money.audit, ["money", "--log-only", "--quiet"], obj=Settings())
+    assert done.exit_code == 0
+    assert "all agrees" in done.stdout
+    assert "4 accounts, 5 orders (2 open), 2 trades, 0 in flight" in done.stdout
+    exchange.log.change(ACCOUNT_EVENTS.name, 0, 0, cash=(0, 1))
+    done = CliRunner().invoke(audit_money.audit, ["money", "--log-only", "--quiet", "--json"], obj=Settings())
+    assert done.exit_code == 1
+    found = msgspec.json.decode(done.stdout)
+    assert (found["agrees"], found["problems"][0]["account"]) == (False, 2)
+    assert "DIFFERS account.events/0 offset 0, row 0: account 2: cash was 0" in CliRunner().invoke(
+        audit_money.audit, ["money", "--log-only", "--quiet", "--wait", "0"], obj=Settings()
+    ).stdout.replace("\n", " ")
 
 
 def test_other_instruments_and_a_log_without_its_beginning_are_refused(exchange, monkeypatch):

@@ -1,5 +1,7 @@
 """What a rebuild is made of that needs no store: names of tables, marks, market data made again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from memory_log import INSTRUMENTS, traded
@@ -14,7 +16,7 @@ from sinks.mysql_rows import INSERT_ALERT, execution_statements
 from sinks.mysql_schema import WRITE_INSTRUMENT
 from sinks.mysql_sink import prefixed
 from sinks.redis_sink import key_of
-from streams.rebuild_sink import MarketDataAgain, _require_same_log
+from streams.rebuild_sink import MarketDataAgain, Rebuild, RebuildReport, _require_same_log, as_it_is
 from topics.catalogue import EXECUTIONS, MARKET_DATA
 
 
@@ -70,3 +72,27 @@ def test_new_indices_and_keys_are_outside_of_what_is_searched_until_they_are_in_
     assert "rebuild-audit-executions-*" in templates()["outcry-audit-executions"]["index_patterns"]
     assert index_of(AUDIT_EXECUTIONS, "2026-01-05") == "audit-executions-2026.01.05"
     assert key_of("price", "AAPL", "outcry:rebuild:") == "outcry:rebuild:price:AAPL"
+
+
+async def test_a_log_of_another_version_replaces_nothing():
+    """What this program cannot read would be missing from the new tables."""
+    log = traded().log
+    part = log.parts[EXECUTIONS.name, 0]
+    part[0] = replace(part[0], value=part[0].value[:2] + b"\7" * 8 + part[0].value[10:])
+    work, sink = Rebuild(log, RebuildReport("mysql"), (EXECUTIONS,), quiet=True), Gathering()
+    with pytest.raises(StaleData, match="executions/0 offset 0 is of another version"):
+        await work.feed(sink, {}, work.ends(), as_it_is)
+    part[0] = replace(part[0], value=b"nothing of ours")
+    await work.feed(sink, {}, work.ends(), as_it_is)
+    assert work.report.unreadable == 1
+    assert [one.offset for one in sink.taken if one.partition == 0] == list(range(1, len(part)))
+
+
+class Gathering:
+    """A sink that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.taken = []
+
+    async def write_batch(self, batch) -> None:
+        self.taken += batch

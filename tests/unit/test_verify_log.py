@@ -4,7 +4,9 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import msgpack
+import msgspec
 import pytest
+from click.testing import CliRunner
 from memory_log import INSTRUMENTS, MemoryLog, traded
 
 from schemas.codec import encode_frame
@@ -239,6 +241,51 @@ def test_an_input_that_the_engine_does_not_take_is_named(exchange, monkeypatch):
     (report,) = reports(log, monkeypatch, "account", shard=0)
     assert (report.difference.topic, report.difference.offset) == (ACCOUNT_COMMANDS.name, at)
     assert "does not take this input" in report.difference.what
+
+
+def test_records_that_cannot_be_read_are_told_where_something_is_missing(exchange, monkeypatch):
+    """A log of another version must not look like a lost one."""
+    part = exchange.log.parts[EXECUTIONS.name, 1]
+    part[1] = replace(part[1], value=part[1].value[:2] + b"\7" * 8 + part[1].value[10:])
+    (report,) = reports(exchange.log, monkeypatch, "book", shard=1)
+    assert "(1 records there cannot be read: of another version?)" in report.difference.what
+
+
+def invoke(log: MemoryLog, monkeypatch, *arguments: str):
+    """The command as click runs it."""
+    monkeypatch.setattr(verify_log, "Log", lambda settings: nullcontext(log))
+    return CliRunner().invoke(verify_log.verify, arguments, obj=Settings())
+
+
+def test_the_command_says_so_in_its_exit_status_and_a_line_a_shard(exchange, monkeypatch):
+    """0 all the same, 1 something differs; JSON for programs."""
+    done = invoke(exchange.log, monkeypatch, "--quiet")
+    assert done.exit_code == 0
+    assert len(done.stdout.splitlines()) == 6
+    assert "account account.commands/0: same: inputs 0 to" in done.stdout
+    exchange.log.change(ACCOUNT_EVENTS.name, 0, 0, cash=(0, 1))
+    done = invoke(exchange.log, monkeypatch, "--role", "account", "--json", "--quiet")
+    assert done.exit_code == 1
+    first, second = (msgspec.json.decode(line) for line in done.stdout.splitlines())
+    assert (first["same"], second["same"]) == (False, True)
+    assert (first["difference"]["topic"], first["difference"]["offset"], first["difference"]["row"]) == (ACCOUNT_EVENTS.name, 0, 0)
+
+
+def test_an_interrupt_ends_it_with_what_was_compared_so_far(exchange, monkeypatch):
+    """No traceback; exit status 130; the shards behind it are left out."""
+    records = exchange.log.records
+
+    def interrupted(topic: str, partition: int, start: int, end: int):
+        for record in records(topic, partition, start, end):
+            if topic == BOOK_COMMANDS.name and record.offset == 3:
+                raise KeyboardInterrupt
+            yield record
+
+    monkeypatch.setattr(exchange.log, "records", interrupted)
+    done = invoke(exchange.log, monkeypatch, "--role", "book", "--quiet")
+    assert done.exit_code == 130
+    (line,) = done.stdout.splitlines()
+    assert "interrupted, same so far: inputs 0 to 3" in line
 
 
 def test_hashes_are_chosen_evenly_and_the_newest_is_among_them():
