@@ -4,13 +4,19 @@ from typing import Any, Final
 
 import numpy as np
 
+from matchers.kernel_book_auction import auction_range
+from matchers.kernel_book_bands import band_limited
+from matchers.kernel_book_matching import in_call
 from matchers.kernel_book_memory import ONE, ZERO, state_at
-from matchers.kernel_book_rows import book_of
-from matchers.kernel_book_state import COMMAND_INDEX, LOG_TIME, ORDERS, ORDERS_MAX
+from matchers.kernel_book_rows import BOOK_SHIFT, book_of, key_of
+from matchers.kernel_book_state import COMMAND_INDEX, LOG_TIME, ORDERS, ORDERS_MAX, PEGS_MAX, STOPS_MAX
 from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
 from matchers.kernel_words import (
+    INST_POST_ONLY_SLIDE,
+    PHASE_CLOSING_AUCTION,
     PHASE_CONTINUOUS,
+    REASON_AUCTION_CUTOFF,
     REASON_BOOK_FULL,
     REASON_INVALID_DISPLAY_QTY,
     REASON_INVALID_EXEC_INST,
@@ -25,10 +31,14 @@ from matchers.kernel_words import (
     REASON_INVALID_SIDE,
     REASON_INVALID_STOP_PRICE,
     REASON_INVALID_TIME_IN_FORCE,
+    REASON_NOT_IN_THIS_PHASE,
+    REASON_POST_ONLY_WOULD_TAKE,
     REASON_PRICE_ABOVE_LIMIT,
     REASON_PRICE_OUTSIDE_COLLAR,
     REASON_QUANTITY_ABOVE_LIMIT,
     REASON_QUANTITY_BELOW_LIMIT,
+    REASON_TOO_MANY_PEGS,
+    REASON_TOO_MANY_STOPS,
     REASON_UNKNOWN_SYMBOL,
     TIF_CLS,
     TIF_FOK,
@@ -172,20 +182,67 @@ def static_reason(memory: Any) -> Any:
 
 
 @routine
-def situation_reason(memory: Any) -> Any:
-    """Checks of the command at hand, which passed static_reason, against its book, or 0."""
+def situation_reason(memory: Any, ahead: Any, stops_ahead: Any) -> Any:
+    """Checks of the command at hand, which passed static_reason, against its book, or 0.
+
+    ahead, stops_ahead: how many orders of the same list, and stops of it, would be accepted before it.
+    """
     s = state_at(memory)
     command = s.commands[s.call[COMMAND_INDEX]]
-    book = s.books[book_of(s, U(command.instrument)) - ONE]
+    book_row = book_of(s, U(command.instrument)) - ONE
+    book = s.books[book_row]
     ord_type, time_in_force = I(command.ord_type), I(command.time_in_force)
-    reason = I(s.phase_table[(I(book.phase) * ORD_TYPES_END + ord_type) * TIMES_END + time_in_force])
+    reason = _phase_reason(s, book, command)
     if reason != 0:
         return reason
     if (is_one_of(ord_type, _PRICED) or ord_type == TYPE_PEGGED) and price_outside_collar(book, command.price):
         return I(REASON_PRICE_OUTSIDE_COLLAR)
-    if s.head[ORDERS] >= s.head[ORDERS_MAX] and _may_stay(book, ord_type, time_in_force):
+    if s.head[ORDERS] + ahead >= s.head[ORDERS_MAX] and _may_stay(book, ord_type, time_in_force):
         return I(REASON_BOOK_FULL)
+    if is_one_of(ord_type, _STOPS) and U(book.stops) + stops_ahead >= s.call[STOPS_MAX]:
+        return I(REASON_TOO_MANY_STOPS)
+    if ord_type == TYPE_PEGGED and U(book.pegs) >= s.call[PEGS_MAX]:
+        return I(REASON_TOO_MANY_PEGS)
+    if command.exec_inst & _POST_ONLY != 0 and ord_type == TYPE_LIMIT and book.phase == PHASE_CONTINUOUS:
+        return taking_reason(s, book_row, command.side == 1, U(command.price), I(command.exec_inst))
     return I(0)
+
+
+@helper
+def _phase_reason(s: Any, book: Any, command: Any) -> Any:
+    """Whether the phase takes such an order."""
+    ord_type, time_in_force = I(command.ord_type), I(command.time_in_force)
+    reason = I(s.phase_table[(I(book.phase) * ORD_TYPES_END + ord_type) * TIMES_END + time_in_force])
+    if reason != 0:
+        return reason
+    calls = in_call(book.phase)
+    if calls and (ord_type == TYPE_LIMIT or ord_type == TYPE_MARKET) and (command.exec_inst & _POST_ONLY != 0 or command.min_qty != 0):
+        return I(REASON_NOT_IN_THIS_PHASE)
+    closing = time_in_force == TIF_CLS
+    if closing and book.phase == PHASE_CLOSING_AUCTION and book.phase_end != 0:
+        cutoff_ns = s.rules[book.instrument].cls_cutoff_ns
+        if cutoff_ns != 0 and I(s.head[LOG_TIME]) >= book.phase_end - cutoff_ns:
+            return I(REASON_AUCTION_CUTOFF)
+    if (calls or closing) and ord_type == TYPE_MARKET and command.price != 0:  # it will trade anywhere in the auction's range
+        low, high = auction_range(s, book)
+        if command.price < I(high) if command.side == 1 else command.price > I(low):
+            return I(REASON_INVALID_PRICE)
+    return I(0)
+
+
+@helper
+def taking_reason(s: Any, book_row: Any, buys: Any, price: Any, exec_inst: Any) -> Any:
+    """Why a post-only limit order of this price must not enter: it would take liquidity, and cannot slide away from it."""
+    book = s.books[book_row]
+    opposite = (book_row << BOOK_SHIFT) + (ONE if buys else ZERO)
+    best = U(s.sides[opposite].best)
+    reason = I(0)
+    if best != ZERO and U(s.sides[opposite].best_key) <= key_of(opposite, band_limited(book, buys, price)):
+        best_px = I(s.levels[best].price)
+        slid = best_px - 1 if buys else best_px + 1
+        if exec_inst & INST_POST_ONLY_SLIDE == 0 or slid < 1 or slid > PRICE_TICKS_MAX:
+            reason = I(REASON_POST_ONLY_WOULD_TAKE)
+    return reason
 
 
 @helper

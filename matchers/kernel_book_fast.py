@@ -1,8 +1,9 @@
 """The fast path: plain orders in continuous trading, where nothing but the order itself is to be thought of.
 
-A book is `fast` if it is in continuous trading, first-in-first-out, without price bands, stops and pegs; a command is plain if it uses none of the columns
-below; an order is plain if its `special` is 0, a level if it has no `apart`. Whatever is not plain goes to the general path, which does the same by the
-reference's rules one by one; a sweep that comes to a level with special orders goes on there.
+A book is `fast` if it is in continuous trading; a command is plain if it uses none of the columns below; an order is plain if its `special` is 0, a level if it
+has no `apart`. Whatever is not plain goes to the general path, which does the same by the reference's rules one by one. A sweep that comes to a level with
+special orders, or to a price whose trades are not quiet (they would elect stops, move trailing ones, count for price bands, or go by pro-rata), goes on there.
+In a `watched` book (pegs, price bands) a command ends in kernel_book_settle.
 What a command writes again and again is kept in local values: the number of the next row, the book's rpt_seq.
 """
 
@@ -79,8 +80,8 @@ _PLAIN_1: Final = U(0xFFFF)
 _TIMES: Final = U(1 << TIF_DAY | 1 << TIF_GTC | 1 << TIF_IOC)
 _UNCHANGED: Final = U(TIME_IN_FORCE_UNCHANGED)
 _TRADE_SHIFT: Final = U(ORDER_ID_SHARD_SHIFT)
-DONE, NOT_FAST, GO_ON = U(0), U(1), U(2)
-"""What became of a command: all done; nothing done yet, the general path's; the order is to go on in the general path."""
+DONE, NOT_FAST, GO_ON, SETTLE = U(0), U(1), U(2), U(3)
+"""What became of a command: all done; nothing done yet, the general path's; the order is to go on in the general path; all done but what follows."""
 _NEW, _CANCEL, _REPLACE = U(BOOK_NEW_ORDER), U(BOOK_CANCEL), U(BOOK_REPLACE)
 
 
@@ -90,6 +91,12 @@ def is_plain(s: Any, i: Any) -> Any:
     w = s.command_words
     rest = w[i, U(7)] | w[i, U(8)] | w[i, U(9)] | w[i, U(10)] | w[i, U(11)] | w[i, U(12)] | w[i, U(13)]
     return (w[i, ZERO] & _PLAIN_0) | (w[i, ONE] & _PLAIN_1) | rest == ZERO
+
+
+@helper
+def is_beyond_bands(book: Any, side: Any, limit: Any) -> Any:
+    """Whether a price band would cut the limit; side: 0 buys."""
+    return book.band_high != 0 and (limit > U(book.band_high) if side == ZERO else limit < U(book.band_low))
 
 
 @helper
@@ -107,6 +114,7 @@ def sweep_plain(
 ) -> Any:  # fmt: skip
     """Trade with the plain levels of `side_row` that are in reach. Gives (at, rpt_seq, leaves, last price; 0: no trade, whether it met a special level)."""
     side = s.sides[side_row]
+    book = s.books[side_row >> _TWO]
     last_px = ZERO
     special = False
     levels = s.call[WITH_LEVELS]
@@ -116,10 +124,10 @@ def sweep_plain(
     while leaves != ZERO and U(side.best_key) <= limit_key:
         level_row = U(side.best)
         level = s.levels[level_row]
-        if level.apart != 0:
+        price = U(level.price)
+        if level.apart != 0 or price < U(book.quiet_low) or price > U(book.quiet_high):
             special = True
             break
-        price = U(level.price)
         last_px = price
         row = U(level.first)
         begin = leaves
@@ -185,6 +193,7 @@ def rest_plain(s: Any, side_row: Any, row: Any, key: Any, price: Any, leaves: An
     level = s.levels[level_row]
     s.orders[row].leaves_qty = leaves
     link_last(s, level_row, row)
+    s.orders[row].level = level_row
     qty, count = level.qty + leaves, U(level.order_count) + ONE
     level.qty = qty
     level.order_count = count
@@ -260,7 +269,7 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
         limit = price
         if ord_type == U(TYPE_MARKET):
             immediate = True
-            if time_in_force == U(TIF_GTC):
+            if time_in_force == U(TIF_GTC) or shard_book.band_high != 0:
                 return at, NOT_FAST, ZERO
             if price == ZERO:
                 limit = U(shard_book.price_high) if side == ZERO else U(shard_book.price_low)
@@ -272,6 +281,7 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
             or (_TIMES >> time_in_force) & ONE == ZERO
             or limit < U(shard_book.price_low)
             or limit > U(shard_book.price_high)
+            or is_beyond_bands(shard_book, side, limit)
             or order_qty < U(shard_book.qty_min)
             or order_qty > U(shard_book.qty_max)
             or s.head[ORDERS] >= s.head[ORDERS_MAX]
@@ -314,6 +324,7 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
                 or order_qty < U(shard_book.qty_min)
                 or order_qty > U(shard_book.qty_max)
                 or (price != ZERO and (price < U(shard_book.price_low) or price > U(shard_book.price_high)))
+                or is_beyond_bands(shard_book, side_row & ONE, limit)
                 or ((named ^ columns) >> _TIME_SHIFT != ZERO and named >> _TIME_SHIFT != _UNCHANGED)
                 or ((named ^ columns) & U(0xFF00) != ZERO and named & U(0xFF00) != ZERO)
                 or ((named ^ columns) & U(0xFF0000) != ZERO and named & U(0xFF0000) != ZERO)
@@ -334,11 +345,14 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
                     new_leaves, now,
                 )  # fmt: skip
                 at += ONE
+                if levels and new_leaves != leaves:
+                    rpt_seq += ONE
+                    put_level(s, at, rpt_seq, i, instrument, side_row, limit, level.qty, U(level.order_count))
+                    at += ONE
+                if shard_book.watched != 0:
+                    shard_book.rpt_seq = rpt_seq
+                    return at, SETTLE, side_row >> _TWO
                 if levels:
-                    if new_leaves != leaves:
-                        rpt_seq += ONE
-                        put_level(s, at, rpt_seq, i, instrument, side_row, limit, level.qty, U(level.order_count))
-                        at += ONE
                     at, rpt_seq = put_tops_plain(s, at, rpt_seq, i, instrument, side_row)
                 shard_book.rpt_seq = rpt_seq
                 return at, DONE, ZERO
@@ -369,6 +383,9 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
             put_level(s, at, rpt_seq, i, instrument, side_row, old_price, left_qty, left_count)
             at += ONE
         if kind == _CANCEL:
+            if shard_book.watched != 0:
+                shard_book.rpt_seq = rpt_seq
+                return at, SETTLE, side_row >> _TWO
             if levels:
                 at, rpt_seq = put_tops_plain(s, at, rpt_seq, i, instrument, side_row)
             shard_book.rpt_seq = rpt_seq
@@ -425,6 +442,9 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
             rpt_seq += ONE
             put_level(s, at, rpt_seq, i, instrument, side_row, limit, qty, count)
             at += ONE
+    if shard_book.watched != 0:
+        shard_book.rpt_seq = rpt_seq
+        return at, SETTLE, side_row >> _TWO
     if levels:
         at, rpt_seq = put_tops_plain(s, at, rpt_seq, i, instrument, side_row)
     shard_book.rpt_seq = rpt_seq

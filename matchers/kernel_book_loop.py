@@ -8,33 +8,57 @@ from typing import Any, Final
 
 import numpy as np
 
-from matchers.kernel_book_fast import DONE, GO_ON, fast_command
+from matchers.kernel_book_expiry import fill_dues
+from matchers.kernel_book_fast import DONE, GO_ON, SETTLE, fast_command
 from matchers.kernel_book_memory import ARRAYS, ONE, ZERO, address_at, prefetch, state_at
-from matchers.kernel_book_phases import session_change, timer
-from matchers.kernel_book_queues import next_level
-from matchers.kernel_book_requests import cancel, go_on, new_order_command, replace
-from matchers.kernel_book_rows import key_of
+from matchers.kernel_book_orders import RESTING, place_of
+from matchers.kernel_book_phases import timer
+from matchers.kernel_book_queues import after_in, first_in, next_level
+from matchers.kernel_book_requests import (
+    cancel,
+    go_on,
+    instrument_update,
+    mass_cancel,
+    new_orders,
+    phase_change,
+    replace,
+    set_collar,
+    trade_bust,
+)
+from matchers.kernel_book_rows import BOOK_SHIFT, key_of, put_invalid
+from matchers.kernel_book_settle import settle
 from matchers.kernel_book_state import (
     BOOKS,
     BUCKETS,
+    BUY_STOPS,
     COMMAND_INDEX,
     COMMANDS,
     EXECUTIONS,
-    EXECUTIONS_MAX,
+    EXECUTIONS_SOON,
     LOG_TIME,
     NEXT_ROW,
     ORDER_ROW,
-    ORDERS,
     ORDERS_USED,
     STOPPED,
-    STOPPED_NO_ROOM,
-    STOPPED_NOT_KNOWN,
+    STOPPED_SOON,
+    TAKEN,
 )
 from matchers.kernel_compile import helper, kernel, routine
 from matchers.kernel_hash_index import U
 from matchers.kernel_level_tree import tree_insert
 from matchers.kernel_order_index import ROW_BITS, index_add_bucket, index_head, index_insert, index_needs_bucket
-from matchers.kernel_words import BOOK_CANCEL, BOOK_NEW_ORDER, BOOK_REPLACE, BOOK_TIMER, BOOK_TRADING_SESSION_CHANGE
+from matchers.kernel_words import (
+    BOOK_CANCEL,
+    BOOK_INSTRUMENT_UPDATE,
+    BOOK_MASS_CANCEL,
+    BOOK_NEW_ORDER,
+    BOOK_REPLACE,
+    BOOK_TIMER,
+    BOOK_TRADE_BUST,
+    BOOK_TRADING_HALT,
+    BOOK_TRADING_RESUME,
+    BOOK_TRADING_SESSION_CHANGE,
+)
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE
 
 CHUNK: Final = 32
@@ -48,6 +72,7 @@ _ORDER_SHIFT: Final = U(6)
 _HEAD_SHIFT: Final = U(2)
 _ORDER_ID: Final = U(3)
 _TIME: Final = U(6)
+_STOPS_TOO: Final = U(BUY_STOPS)
 
 
 @routine
@@ -56,23 +81,23 @@ def general_command(memory: Any) -> None:
     s = state_at(memory)
     kind = s.commands[s.call[COMMAND_INDEX]].kind
     if kind == BOOK_NEW_ORDER:
-        new_order_command(memory)
+        new_orders(memory)
     elif kind == BOOK_CANCEL:
         cancel(memory)
     elif kind == BOOK_REPLACE:
         replace(memory)
-    elif kind == BOOK_TRADING_SESSION_CHANGE:
-        session_change(memory)
     elif kind == BOOK_TIMER:
         timer(memory)
+    elif kind == BOOK_MASS_CANCEL:
+        mass_cancel(memory)
+    elif kind == BOOK_TRADING_SESSION_CHANGE or kind == BOOK_TRADING_HALT or kind == BOOK_TRADING_RESUME:
+        phase_change(memory)
+    elif kind == BOOK_TRADE_BUST:
+        trade_bust(memory)
+    elif kind == BOOK_INSTRUMENT_UPDATE:
+        instrument_update(memory)
     else:
-        s.call[STOPPED] = STOPPED_NOT_KNOWN
-
-
-@helper
-def rows_at_most(s: Any) -> Any:
-    """How many rows any command can make now: each order trades or expires once, with a LEVEL row each; and a few of its own."""
-    return s.head[ORDERS] + s.head[ORDERS] + U(3) * s.call[BOOKS] + U(8)
+        put_invalid(memory)
 
 
 @helper
@@ -102,11 +127,10 @@ def apply_book_commands(memory: Any) -> None:
         begin, chunk_end, buckets = i, min(i + _CHUNK, end), s.tree[BUCKETS]
         look_ahead(s, memory, places, i, chunk_end)
         while i < chunk_end:
-            if at + rows_at_most(s) > s.call[EXECUTIONS_MAX]:
-                s.call[STOPPED] = STOPPED_NO_ROOM
+            if at >= s.call[EXECUTIONS_SOON]:
+                s.call[STOPPED] = STOPPED_SOON
                 break
-            time_before = s.head[LOG_TIME]
-            if np.int64(s.command_words[i, _TIME]) > np.int64(time_before):
+            if np.int64(s.command_words[i, _TIME]) > np.int64(s.head[LOG_TIME]):
                 s.head[LOG_TIME] = s.command_words[i, _TIME]
             place = places[i - begin]
             if s.tree[BUCKETS] != buckets:
@@ -115,15 +139,19 @@ def apply_book_commands(memory: Any) -> None:
             if what != DONE:
                 s.call[EXECUTIONS] = at
                 s.call[COMMAND_INDEX] = i
+                s.call[TAKEN] = ONE
                 if what == GO_ON:
                     go_on(memory, row)
+                elif what == SETTLE:
+                    settle(memory, row)
                 else:
                     general_command(memory)
-                    if s.call[STOPPED] != ZERO:
-                        s.head[LOG_TIME] = time_before
-                        break
                 at = s.call[EXECUTIONS]
-            i += ONE
+                i += s.call[TAKEN]
+                if s.call[STOPPED] != ZERO:
+                    break
+            else:
+                i += ONE
         if s.call[STOPPED] != ZERO:
             break
     s.call[EXECUTIONS] = at
@@ -132,40 +160,52 @@ def apply_book_commands(memory: Any) -> None:
 
 @kernel
 def orders_in_priority(memory: Any, out: Any) -> Any:
-    """Row of every resting order into out u64[n]: book, buys then sells, best price first, time priority. Gives how many there are."""
+    """Row of every resting order into out u64[n]: book, buys then sells, best price first, displayed before hidden. Gives how many there are."""
     s = state_at(memory)
     count = ZERO
-    for book in range(s.call[BOOKS]):
-        for side in range(U(2)):
-            side_row = (book << U(2)) + side
-            level_row = U(s.sides[side_row].best)
-            while level_row != ZERO:
-                row = U(s.levels[level_row].first)
-                while row != ZERO:
-                    out[count] = row
-                    count += ONE
-                    row = U(s.orders[row].next)
-                level_row = next_level(s, level_row, key_of(side_row, U(s.levels[level_row].price)))
+    for side_row in range(s.call[BOOKS] << BOOK_SHIFT):
+        if side_row & _STOPS_TOO != ZERO:
+            continue
+        level_row = U(s.sides[side_row].best)
+        while level_row != ZERO:
+            row = first_in(s, level_row)
+            while row != ZERO:
+                out[count] = row
+                count += ONE
+                row = after_in(s, level_row, row)
+            level_row = next_level(s, side_row, level_row)
     return count
 
 
 @kernel
+def begin_books(memory: Any) -> None:
+    """What limits may be, in all books."""
+    s = state_at(memory)
+    for book in range(s.call[BOOKS]):
+        set_collar(s, book)
+
+
+@kernel
 def rebuild(memory: Any) -> None:
-    """Fill the empty order index and the empty price trees from the pools."""
+    """Fill the empty order index, the empty price trees and the empty heap of expiries from the pools."""
     s = state_at(memory)
     while index_needs_bucket(s):
         index_add_bucket(s)
     for row in range(ONE, s.head[ORDERS_USED]):
         order = s.orders[row]
-        if order.order_id != ZERO:
-            index_insert(s, index_head(s.tree[BUCKETS], order.order_id), row)
-            if order.level != 0 and order.prev == 0:
-                side, price = s.sides[order.side_row], U(s.levels[order.level].price)
-                key = key_of(U(order.side_row), price)
-                tree_insert(s, side, key, U(order.level))
-                if key < U(side.best_key):
-                    side.best_key = key
-                    side.best = order.level
+        if order.order_id == ZERO:
+            continue
+        index_insert(s, index_head(s.tree[BUCKETS], order.order_id), row)
+        level_row, side_row = U(order.level), U(order.side_row)
+        if place_of(s, row) != RESTING:
+            side_row += _STOPS_TOO  # or an idle queue, which hangs in no tree
+        if order.prev == 0 and level_row != U(s.books[U(order.side_row) >> BOOK_SHIFT].idle) and first_in(s, level_row) == row:
+            side, key = s.sides[side_row], key_of(side_row, U(s.levels[level_row].price))
+            tree_insert(s, side, key, level_row)
+            if key < U(side.best_key):
+                side.best_key = key
+                side.best = level_row
+    fill_dues(s)
 
 
 assert 1 << int(_ORDER_SHIFT) == ORDER_ROW.itemsize

@@ -35,6 +35,7 @@ ONE: Final = U(1)
 _U8: Final = np.dtype(np.uint64)
 _U4: Final = np.dtype(np.uint32)
 _U2: Final = np.dtype(np.uint16)
+_U1: Final = np.dtype(np.uint8)
 
 ARRAYS: Final[dict[str, tuple[np.dtype[Any], int]]] = {
     "head": (_U8, 0), "tree": (_U8, 0), "call": (_U8, 0), "places": (_U8, 0),
@@ -42,7 +43,8 @@ ARRAYS: Final[dict[str, tuple[np.dtype[Any], int]]] = {
     "extras": (layout.EXTRA_ROW, 0), "node_bits": (_U8, 0), "node_parent": (_U4, 0), "node_child": (_U4, 64), "index_heads": (_U4, 0),
     "queue": (_U4, 0), "book_of": (_U4, 0), "rules": (RULES_DTYPE, 0), "order_table": (_U2, 0), "phase_table": (_U2, 0),
     "executions": (_U8, layout.ROW_WORDS), "commands": (BOOK_COMMAND_DTYPE, 0), "command_words": (_U8, layout.ROW_WORDS),
-    "order_words": (_U8, layout.ORDER_WORDS),
+    "order_words": (_U8, layout.ORDER_WORDS), "change_table": (_U2, 0), "reasons": (_U1, 0), "dues": (layout.DUE_ROW, 0), "busted": (_U8, 0),
+    "seconds": (layout.SECOND_ROW, layout.WINDOW_SECONDS), "terms": (layout.TERMS_ROW, 0),
 }  # fmt: skip
 """dtype and second dimension (0: none) of each array of a State, in its order."""
 VIEWS: Final = {"order_words": "orders", "command_words": "commands"}
@@ -81,7 +83,9 @@ _carray: Any = vars(numba)["carray"]  # typed for the interpreter only
 _LONG: Final = 1 << 40  # kernels test no bounds
 _BOOK, _SIDE, _LEVEL, _ORDER, _EXTRA = layout.BOOK_ROW, layout.SIDE_ROW, layout.LEVEL_ROW, layout.ORDER_ROW, layout.EXTRA_ROW
 _RULES, _COMMAND = RULES_DTYPE, BOOK_COMMAND_DTYPE
-_WORD, _NUMBER, _SHORT = numba.uint64, numba.uint32, numba.uint16
+_DUE, _SECOND, _TERMS = layout.DUE_ROW, layout.SECOND_ROW, layout.TERMS_ROW
+_WORD, _NUMBER, _SHORT, _BYTE = numba.uint64, numba.uint32, numba.uint16, numba.uint8
+_SECONDS: Final = layout.WINDOW_SECONDS
 _ROW_WORDS: Final = layout.ROW_WORDS
 _ORDER_WORDS: Final = layout.ORDER_WORDS
 
@@ -113,6 +117,12 @@ def state_at(memory: Any) -> Any:
         _carray(_pointer_to(table[19]), (_LONG,), _COMMAND),
         _carray(_pointer_to(table[20]), (_LONG, _ROW_WORDS), _WORD),
         _carray(_pointer_to(table[21]), (_LONG, _ORDER_WORDS), _WORD),
+        _carray(_pointer_to(table[22]), (_LONG,), _SHORT),
+        _carray(_pointer_to(table[23]), (_LONG,), _BYTE),
+        _carray(_pointer_to(table[24]), (_LONG,), _DUE),
+        _carray(_pointer_to(table[25]), (_LONG,), _WORD),
+        _carray(_pointer_to(table[26]), (_LONG, _SECONDS), _SECOND),
+        _carray(_pointer_to(table[27]), (_LONG,), _TERMS),
     )
 
 

@@ -1,19 +1,70 @@
-"""Orders outside the fast path: how one is made, comes to rest, leaves its queue, and ends. Named as in reference_shard_state and reference_matching."""
+"""The life of an order in the book kernel: how one is made, comes to rest, leaves its place, and ends. Named as in reference_shard_state and reference_matching.
+
+Few orders hang on each other: two of an OCO pair (`sibling`), and secondaries (`secondary` of the primary is the first, its sibling the other) that wait for
+their primary. An order has one kind of link only, so what ends with an order ends nothing further.
+"""
 
 from typing import Any, Final
 
-from matchers.kernel_book_memory import ONE, ZERO, give_extra, give_order, state_at, take_order
-from matchers.kernel_book_queues import drop_level, is_empty, level_at, link_last, unlink
-from matchers.kernel_book_rows import THREE_COLUMNS, key_of, put_level_row, put_order_row
-from matchers.kernel_book_state import BUCKETS, COMMAND_INDEX, LAST_ENTRY, SIDES
+import numpy as np
+
+from matchers.kernel_book_expiry import note_expiry
+from matchers.kernel_book_memory import ONE, ZERO, give_extra, give_order, state_at, take_extra, take_order
+from matchers.kernel_book_queues import count_special, drop_level, is_empty, join_level, leave_idle, leave_level, leave_stops, level_at
+from matchers.kernel_book_rows import (
+    BOOK_SHIFT,
+    MARKET_BUY_PX,
+    THREE_COLUMNS,
+    is_market_px,
+    key_of,
+    put_level_row,
+    put_order_row,
+    shown_qty,
+)
+from matchers.kernel_book_state import BUCKETS, COMMAND_INDEX, HAS_EXTRA, HIDDEN, LAST_ENTRY, QUEUE_END, SIDES
 from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
 from matchers.kernel_order_index import index_add_bucket, index_head, index_insert, index_needs_bucket, index_remove
+from matchers.kernel_words import (
+    EXEC_CANCELED,
+    EXEC_RESTATED,
+    INST_HIDDEN,
+    REASON_LINKED_ORDER,
+    REASON_PRIMARY_NOT_FILLED,
+    TIF_CLS,
+    TIF_GTD,
+    TYPE_LIMIT,
+    TYPE_MARKET,
+    TYPE_MARKET_TO_LIMIT,
+    TYPE_PEGGED,
+    TYPE_STOP,
+    TYPE_STOP_LIMIT,
+    TYPE_TRAILING_STOP,
+    TYPE_TRAILING_STOP_LIMIT,
+)
+from matchers.state_hash import Place
 
+I: Final = np.int64
 _SIDE_SHIFT: Final = U(8)
 _BYTE: Final = U(0xFF)
 _HALF: Final = U(32)
 _SIDES: Final = U(SIDES)
+_STOPS: Final = 1 << TYPE_STOP | 1 << TYPE_STOP_LIMIT | 1 << TYPE_TRAILING_STOP | 1 << TYPE_TRAILING_STOP_LIMIT
+_TRAILING: Final = 1 << TYPE_TRAILING_STOP | 1 << TYPE_TRAILING_STOP_LIMIT
+NOWHERE, RESTING, DORMANT, PARKED = int(Place.NOWHERE), int(Place.RESTING), int(Place.DORMANT), int(Place.PARKED)
+SECONDARY, CLOSING, QUEUED = int(Place.SECONDARY), int(Place.CLOSING), int(Place.QUEUED)
+
+
+@helper
+def is_stop(ord_type: Any) -> Any:
+    """A stop that is not elected yet."""
+    return (_STOPS >> ord_type) & 1 != 0
+
+
+@helper
+def is_trailing(ord_type: Any) -> Any:
+    """A stop whose stop_px moves."""
+    return (_TRAILING >> ord_type) & 1 != 0
 
 
 @helper
@@ -25,108 +76,341 @@ def next_entry(s: Any) -> Any:
 
 
 @helper
-def write_order(s: Any, row: Any, columns: Any, side_row: Any, order_id: Any, account: Any, entry: Any, price: Any, order_qty: Any) -> None:
-    """All of a plain order that is in no queue yet, but hash_next. columns: see THREE_COLUMNS."""
-    words = s.order_words
-    words[row, U(0)] = columns | (side_row << _HALF)
-    words[row, U(1)] = order_id
-    words[row, U(2)] = account
-    words[row, U(3)] = entry
-    words[row, U(4)] = price | (order_qty << _HALF)
-    words[row, U(5)] = order_qty
-    words[row, U(7)] = ZERO
+def place_of(s: Any, row: Any) -> Any:
+    """Where a live order is, see state_hash.Place."""
+    order = s.orders[row]
+    place = I(RESTING) if order.level != 0 else I(NOWHERE)
+    if order.extra != 0:
+        place = I(s.extras[order.extra].place)
+    return place
 
 
-@helper
-def add_order(s: Any) -> Any:
-    """A row for a new order, and a place for it in the index."""
-    if index_needs_bucket(s):
-        index_add_bucket(s)
-    return take_order(s)
+# -- a new order
 
 
 @routine
 def new_order(memory: Any, book: Any) -> Any:
-    """Row of the order of the command at hand, accepted: known, with its time priority, in no queue yet."""
+    """Row of the order of the command at hand, accepted: known, with its time priority, nowhere yet."""
     s = state_at(memory)
     i = s.call[COMMAND_INDEX]
     command = s.commands[i]
+    if index_needs_bucket(s):
+        index_add_bucket(s)
+    row = take_order(s)
     columns = s.command_words[i, ZERO] & THREE_COLUMNS
-    row = add_order(s)
     side = ((columns >> _SIDE_SHIFT) & _BYTE) - ONE
-    order_id = command.order_id
-    write_order(s, row, columns, book * _SIDES + side, order_id, command.account, next_entry(s), U(command.price), U(command.order_qty))
+    order_id, order_qty = command.order_id, U(command.order_qty)
+    words = s.order_words
+    words[row, U(0)] = columns | ((book * _SIDES + side) << _HALF)
+    words[row, U(1)] = order_id
+    words[row, U(2)] = command.account
+    words[row, U(3)] = next_entry(s)
+    words[row, U(4)] = (U(command.price) if command.ord_type != TYPE_PEGGED else ZERO) | (order_qty << _HALF)
+    words[row, U(5)] = order_qty
+    words[row, U(7)] = ZERO
     index_insert(s, index_head(s.tree[BUCKETS], order_id), row)
+    if _needs_extra(s, i, command):
+        _add_extra(memory, row)
     return row
 
 
 @helper
-def shown_qty(s: Any, row: Any) -> Any:
-    """What the market sees of an order, lots: all of a plain order that stands in a level."""
+def _needs_extra(s: Any, i: Any, command: Any) -> Any:
+    """Whether the order has anything that its own row has no room for."""
+    w = s.command_words
+    rest = w[i, U(7)] | w[i, U(8)] | w[i, U(9)] | w[i, U(10)] | w[i, U(11)] | w[i, U(12)] | w[i, U(13)]
+    ord_type = command.ord_type
+    ordinary = ord_type == TYPE_LIMIT or ord_type == TYPE_MARKET or ord_type == TYPE_MARKET_TO_LIMIT
+    return rest != ZERO or command.exec_inst != 0 or not ordinary or command.time_in_force == TIF_CLS
+
+
+@helper
+def blank_extra(s: Any, row: Any) -> None:
+    """An order gets an `extra` row, in which nothing is said yet; from now on it is special, where it rests too."""
     order = s.orders[row]
-    shown = U(order.leaves_qty) if order.level != 0 else ZERO
-    if order.extra != 0:
-        shown = U(s.extras[order.extra].shown_qty)
-    return shown
+    extra_row = take_extra(s)
+    extra = s.extras[extra_row]
+    extra.self_match_prevention_id = ZERO
+    extra.self_match_prevention_instruction = 0
+    extra.expire_time = 0
+    extra.offset = 0
+    extra.stamp = 0
+    extra.stop_px = 0
+    extra.display_qty = 0
+    extra.shown_qty = 0
+    extra.min_qty = 0
+    extra.limit_px = 0
+    extra.sibling = 0
+    extra.primary = 0
+    extra.secondary = 0
+    extra.prev = 0
+    extra.next = 0
+    extra.place = NOWHERE
+    extra.exec_inst = 0
+    extra.peg_price_type = 0
+    extra.offset_type = 0
+    order.extra = extra_row
+    order.special = HAS_EXTRA
+    if order.level != 0:
+        extra.place = RESTING
+        extra.shown_qty = order.leaves_qty
+        count_special(s, U(order.level))
+
+
+@routine
+def _add_extra(memory: Any, row: Any) -> None:
+    s = state_at(memory)
+    command, order = s.commands[s.call[COMMAND_INDEX]], s.orders[row]
+    book = s.books[U(order.side_row) >> BOOK_SHIFT]
+    blank_extra(s, row)
+    if command.exec_inst & INST_HIDDEN != 0:
+        order.special = HAS_EXTRA | HIDDEN
+    extra = s.extras[order.extra]
+    if command.self_match_prevention_id != ZERO:
+        extra.self_match_prevention_id = command.self_match_prevention_id
+        extra.self_match_prevention_instruction = command.self_match_prevention_instruction
+        if command.self_match_prevention_instruction == 0:
+            extra.self_match_prevention_instruction = s.rules[book.instrument].self_match_prevention_instruction
+    extra.expire_time = command.expire_time
+    extra.offset = command.offset
+    extra.stop_px = U(command.stop_px)
+    extra.display_qty = U(command.display_qty) if command.display_qty < command.order_qty else ZERO
+    extra.min_qty = U(command.min_qty)
+    extra.limit_px = U(command.price) if command.ord_type == TYPE_PEGGED else ZERO
+    extra.exec_inst = command.exec_inst
+    extra.peg_price_type = command.peg_price_type
+    extra.offset_type = command.offset_type
+    if is_stop(command.ord_type):
+        book.stops = U(book.stops) + ONE
+    if command.time_in_force == TIF_GTD:
+        note_expiry(s, row)
+
+
+# -- resting
 
 
 @routine
 def rest(memory: Any, row: Any) -> None:
-    """Put the order into its level, behind the others, with its LEVEL row."""
+    """Put the order into its level, behind the others, with its LEVEL row. Waiting market orders have none."""
     s = state_at(memory)
     order = s.orders[row]
-    side_row, price = U(order.side_row), U(order.price)
+    side_row, price, shown = U(order.side_row), level_price(s, row), U(order.leaves_qty)
+    if order.extra != 0:
+        extra = s.extras[order.extra]
+        extra.place = RESTING
+        extra.min_qty = 0
+        shown = tranche(s, row)
+        extra.shown_qty = shown
     level_row = level_at(s, side_row, key_of(side_row, price), price)
-    level = s.levels[level_row]
-    qty, count = level.qty, U(level.order_count)
-    link_last(s, level_row, row)
-    level.qty = qty + U(order.leaves_qty)
-    level.order_count = count + ONE
-    put_level_row(memory, side_row, price, level.qty, count + ONE, qty, count)
+    join_level(s, level_row, row, shown)
+    note_move(s, side_row, price)
+    if shown != ZERO and not is_market_px(price):
+        put_level_row(memory, side_row, price, s.levels[level_row].qty, U(s.levels[level_row].order_count))
+
+
+@helper
+def level_price(s: Any, row: Any) -> Any:
+    """Where the order rests."""
+    order = s.orders[row]
+    price = U(order.price)
+    if order.ord_type == TYPE_MARKET:
+        price = MARKET_BUY_PX if order.side == 1 else ZERO
+    return price
+
+
+@helper
+def tranche(s: Any, row: Any) -> Any:
+    """What an order with an `extra` row displays when it comes to rest."""
+    order = s.orders[row]
+    shown = U(order.leaves_qty)
+    display_qty = U(s.extras[order.extra].display_qty)
+    if display_qty != ZERO and display_qty < shown:
+        shown = display_qty
+    if U(order.special) & U(HIDDEN) != ZERO:
+        shown = ZERO
+    return shown
+
+
+@helper
+def note_move(s: Any, side_row: Any, price: Any) -> None:
+    """The quantity of a price has changed, perhaps where the book would uncross."""
+    book = s.books[side_row >> BOOK_SHIFT]
+    if price >= U(book.cross_buy) if side_row & ONE == ZERO else price <= U(book.cross_sell):
+        book.cross_moved = 1
 
 
 @routine
-def detach(memory: Any, row: Any) -> None:
-    """Take the order out of its queue; it stays alive. The level goes with its last order. The caller's row comes next, then level_row_of."""
+def detach(memory: Any, row: Any) -> Any:
+    """Take the order out of wherever it is; it stays alive. Gives (price, qty, count) for put_level_row: what its level displays now."""
     s = state_at(memory)
     order = s.orders[row]
-    level_row = U(order.level)
+    level_row, place = U(order.level), place_of(s, row)
+    shown, visible = shown_qty(s, row), U(order.special) & U(HIDDEN) == ZERO
+    if order.extra != 0:
+        s.extras[order.extra].place = NOWHERE
+        s.extras[order.extra].shown_qty = 0
     if level_row == ZERO:
-        return
-    level = s.levels[level_row]
-    unlink(s, level_row, row)
-    level.qty -= U(order.leaves_qty)
-    level.order_count -= 1
-    order.level = 0
+        return ZERO, ZERO, ZERO
+    if place == DORMANT:
+        forget_trailing(s, row)
+        if s.extras[order.extra].stop_px != 0:
+            leave_stops(s, row)
+        else:
+            leave_idle(s, row)
+        return ZERO, ZERO, ZERO
+    if place != RESTING:
+        leave_idle(s, row)
+        return ZERO, ZERO, ZERO
+    side_row, level = U(order.side_row), s.levels[level_row]
+    leave_level(s, level_row, row, shown)
+    price, qty, count = U(level.price), level.qty, U(level.order_count)
+    note_move(s, side_row, price)
     if is_empty(s, level_row):
-        side_row = U(order.side_row)
-        drop_level(s, side_row, key_of(side_row, U(level.price)), level_row)
+        drop_level(s, side_row, key_of(side_row, price), level_row)
+    if is_market_px(price) or not visible:
+        price = ZERO
+    return price, qty, count
+
+
+@helper
+def forget_trailing(s: Any, row: Any) -> None:
+    """A trailing stop leaves the book's list of them; other stops are in none."""
+    order = s.orders[row]
+    if is_trailing(order.ord_type):
+        book, extra = s.books[U(order.side_row) >> BOOK_SHIFT], s.extras[order.extra]
+        before, after = U(extra.prev), U(extra.next)
+        if before != ZERO:
+            s.extras[s.orders[before].extra].next = after
+        else:
+            book.first_trailing = after
+        if after != ZERO:
+            s.extras[s.orders[after].extra].prev = before
+        else:
+            book.last_trailing = before
+
+
+@helper
+def forget_peg(s: Any, row: Any) -> None:
+    """A peg leaves the book's list of them."""
+    order = s.orders[row]
+    book, extra = s.books[U(order.side_row) >> BOOK_SHIFT], s.extras[order.extra]
+    before, after = U(extra.prev), U(extra.next)
+    if before != ZERO:
+        s.extras[s.orders[before].extra].next = after
+    else:
+        book.first_peg = after
+    if after != ZERO:
+        s.extras[s.orders[after].extra].prev = before
+    else:
+        book.last_peg = before
+    book.pegs = U(book.pegs) - ONE
+
+
+# -- the end
 
 
 @routine
 def forget(memory: Any, row: Any) -> None:
-    """The order is no more: out of the index and the pools."""
+    """The order, which is in no queue, is no more: out of the book's lists, the index and the pools."""
     s = state_at(memory)
     order = s.orders[row]
     index_remove(s, index_head(s.tree[BUCKETS], order.order_id), row)
     if order.extra != 0:
+        extra = s.extras[order.extra]
+        if order.ord_type == TYPE_PEGGED:
+            forget_peg(s, row)
+        if is_stop(order.ord_type):
+            book = s.books[U(order.side_row) >> BOOK_SHIFT]
+            book.stops = U(book.stops) - ONE
+        primary = U(extra.primary)
+        if primary != ZERO and s.extras[s.orders[primary].extra].secondary == row:
+            s.extras[s.orders[primary].extra].secondary = extra.sibling
         give_extra(s, U(order.extra))
     give_order(s, row)
 
 
 @routine
-def end(memory: Any, row: Any, kind: Any, reason: Any) -> None:
-    """Take a live order out of the market for good: its row, the LEVEL row."""
+def _end_alone(memory: Any, row: Any, kind: Any, reason: Any) -> None:
+    """end() of an order that no other hangs on any more."""
     s = state_at(memory)
     order = s.orders[row]
-    qty, level_row, side_row = U(order.leaves_qty), U(order.level), U(order.side_row)
-    price, before_qty, before_count = ZERO, ZERO, ZERO
-    if level_row != ZERO:
-        level = s.levels[level_row]
-        price, before_qty, before_count = U(level.price), level.qty, U(level.order_count)
-        detach(memory, row)
+    side_row, qty = U(order.side_row), U(order.leaves_qty)
+    price, level_qty, count = detach(memory, row)
     order.leaves_qty = 0
-    put_order_row(memory, row, kind, reason, qty, ZERO)
-    if level_row != ZERO:
-        put_level_row(memory, side_row, price, before_qty - qty, before_count - ONE, before_qty, before_count)
+    put_order_row(memory, row, kind, reason, qty)
+    put_level_row(memory, side_row, price, level_qty, count)
     forget(memory, row)
+
+
+@routine
+def end(memory: Any, row: Any, kind: Any, reason: Any) -> None:
+    """Take a live order out of the market for good: its row, the LEVEL row, and what hangs on it."""
+    s = state_at(memory)
+    order = s.orders[row]
+    sibling, secondary, filled = ZERO, ZERO, U(order.order_qty) - U(order.leaves_qty)
+    if order.extra != 0:
+        sibling, secondary = U(s.extras[order.extra].sibling), U(s.extras[order.extra].secondary)
+    _end_alone(memory, row, kind, reason)
+    _follow(memory, sibling, secondary, filled)
+
+
+@routine
+def after_fill(memory: Any, row: Any) -> None:
+    """The other of an OCO pair goes; a filled order is done."""
+    s = state_at(memory)
+    order = s.orders[row]
+    sibling, secondary, filled = ZERO, ZERO, U(order.order_qty)
+    if order.extra != 0:
+        sibling, secondary = U(s.extras[order.extra].sibling), U(s.extras[order.extra].secondary)
+    if order.leaves_qty == 0:
+        forget(memory, row)
+        _follow(memory, sibling, secondary, filled)
+    elif sibling != ZERO:
+        s.extras[order.extra].sibling = 0
+        _follow(memory, sibling, ZERO, filled)
+
+
+@routine
+def _follow(memory: Any, sibling: Any, secondary: Any, filled: Any) -> None:
+    """Cancel the other of a pair that is broken, then trigger or cancel what waits for a primary that is no more; `filled`: lots of it."""
+    s = state_at(memory)
+    if sibling != ZERO:
+        s.extras[s.orders[sibling].extra].sibling = 0
+        _end_alone(memory, sibling, U(EXEC_CANCELED), U(REASON_LINKED_ORDER))
+    if secondary == ZERO:
+        return
+    other = U(s.extras[s.orders[secondary].extra].sibling)
+    for one in (secondary, other):
+        if one != ZERO:
+            s.extras[s.orders[one].extra].primary = 0
+            if filled != ZERO:
+                _queue_secondary(memory, one, filled)
+            else:
+                s.extras[s.orders[one].extra].sibling = 0
+    if filled == ZERO:
+        _end_alone(memory, secondary, U(EXEC_CANCELED), U(REASON_PRIMARY_NOT_FILLED))
+        if other != ZERO:
+            _end_alone(memory, other, U(EXEC_CANCELED), U(REASON_PRIMARY_NOT_FILLED))
+
+
+@routine
+def _queue_secondary(memory: Any, row: Any, filled: Any) -> None:
+    """A secondary is triggered: its turn comes once the command's own matching is over; its quantity is at most the primary's."""
+    s = state_at(memory)
+    order = s.orders[row]
+    if U(order.order_qty) > filled:
+        surplus = U(order.order_qty) - filled
+        order.order_qty = filled
+        order.leaves_qty = filled
+        put_order_row(memory, row, U(EXEC_RESTATED), U(REASON_PRIMARY_NOT_FILLED), surplus)
+    leave_idle(s, row)
+    queue_followup(s, row)
+
+
+@helper
+def queue_followup(s: Any, row: Any) -> None:
+    """Elected or triggered: it enters the book once the command's own matching is over."""
+    order = s.orders[row]
+    s.extras[order.extra].place = QUEUED
+    s.queue[s.call[QUEUE_END]] = row
+    s.call[QUEUE_END] += ONE

@@ -1,106 +1,209 @@
-"""New orders, cancels and replaces outside the fast path, as reference_book_shard and reference_replace have them."""
+"""The commands of a book shard outside the fast path, as reference_book_shard has them."""
 
 from typing import Any, Final
 
 import numpy as np
 
-from matchers.kernel_book_checks import price_outside_collar, quantity_reason, situation_reason, static_reason
-from matchers.kernel_book_fast import is_plain
+from matchers.kernel_book_auction import price_range
+from matchers.kernel_book_checks import situation_reason, static_reason
+from matchers.kernel_book_lists import is_listed, list_length
+from matchers.kernel_book_matching import enter
 from matchers.kernel_book_memory import ONE, ZERO, state_at
-from matchers.kernel_book_orders import detach, end, new_order, next_entry
-from matchers.kernel_book_rows import book_of, note_tops, put_command_row, put_invalid, put_level_row, put_order_row, put_top_rows
-from matchers.kernel_book_state import COMMAND_INDEX, STOPPED, STOPPED_NOT_KNOWN
-from matchers.kernel_book_sweep import enter
+from matchers.kernel_book_orders import NOWHERE, SECONDARY, end, is_stop, new_order, place_of
+from matchers.kernel_book_phases import change_phase, is_frozen, live_orders
+from matchers.kernel_book_queues import join_idle
+from matchers.kernel_book_replace import replace_order, replace_reason
+from matchers.kernel_book_rows import (
+    BOOK_SHIFT,
+    PHASE_SHIFT,
+    REASON_SHIFT,
+    SIDE_SHIFT,
+    book_of,
+    next_row,
+    note_tops,
+    put_command_row,
+    put_invalid,
+    put_order_row,
+    put_refused,
+    put_row,
+    write_row,
+)
+from matchers.kernel_book_settle import activate, settle
+from matchers.kernel_book_state import BOOKS, BUSTED, BUSTS_MAX, COMMAND_INDEX, LAST_TRADE, LOG_TIME, REASONS, SHARD, TAKEN
 from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
 from matchers.kernel_order_index import find_order
 from matchers.kernel_words import (
+    BOOK_TRADING_RESUME,
     EXEC_CANCEL_REJECTED,
     EXEC_CANCELED,
     EXEC_NEW,
     EXEC_REJECTED,
-    EXEC_REPLACED,
+    EXEC_SECURITY_STATUS,
+    EXEC_TRADE_BUSTED,
+    LIST_OCO,
+    PHASE_CANCEL_ONLY,
     PHASE_CLOSED,
     PHASE_CONTINUOUS,
-    PHASE_POST_CLOSE,
-    REASON_CANNOT_CHANGE,
+    PHASE_HALTED,
+    PHASE_VOLATILITY_AUCTION,
+    REASON_AUCTION_FROZEN,
+    REASON_BUST_LIMIT,
+    REASON_INVALID_COMMAND,
+    REASON_INVALID_EXPIRE_TIME,
+    REASON_INVALID_LIST,
     REASON_INVALID_PRICE,
-    REASON_INVALID_QUANTITY,
-    REASON_MARKET_CLOSED,
-    REASON_PRICE_ABOVE_LIMIT,
-    REASON_PRICE_OUTSIDE_COLLAR,
-    REASON_REPLACED_TO_NOTHING,
+    REASON_INVALID_SIDE,
+    REASON_LIST_REJECTED,
+    REASON_MASS_CANCEL,
+    REASON_NOT_IN_THIS_PHASE,
     REASON_REQUESTED_BY_CUSTOMER,
     REASON_TOO_LATE_TO_CANCEL,
+    REASON_TRADE_ALREADY_BUSTED,
     REASON_UNKNOWN_ORDER,
-    TIF_DAY,
-    TIF_GTC,
-    TIF_IOC,
-    TYPE_LIMIT,
-    TYPE_MARKET,
+    REASON_UNKNOWN_SYMBOL,
+    REASON_UNKNOWN_TRADE,
 )
-from schemas.enums import TIME_IN_FORCE_UNCHANGED
-from schemas.limits import PRICE_TICKS_MAX
+from matchers.order_tables import RESUMES_TO
+from schemas.enums import Phase
+from schemas.limits import ORDER_ID_SHARD_SHIFT, PRICE_TICKS_MAX
+from schemas.reject_reasons import Reason
 
 I: Final = np.int64
-_BOOK_SHIFT: Final = U(2)
-
-
-@routine
-def settle(memory: Any, book: Any) -> None:
-    """Bring a book to rest after a command, and close its rows: reference_book_shard._at_rest."""
-    put_top_rows(memory, book)
+_TRADE_SHIFT: Final = U(ORDER_ID_SHARD_SHIFT)
+PHASES: Final = len(Phase)
+REASONS_END: Final = max(Reason) + 1
+_INVALID: Final = U(REASON_INVALID_COMMAND)
+assert RESUMES_TO == {Phase.HALTED: Phase.VOLATILITY_AUCTION, Phase.CANCEL_ONLY: Phase.CONTINUOUS}, "_target_phase"
 
 
 @routine
 def go_on(memory: Any, row: Any) -> None:
     """An order that the fast path has begun with goes on here; tops are noted already."""
     s = state_at(memory)
-    book = U(s.orders[row].side_row) >> _BOOK_SHIFT
+    book = U(s.orders[row].side_row) >> BOOK_SHIFT
     enter(memory, row)
     settle(memory, book)
 
 
-@helper
-def _is_known(s: Any, i: Any, command: Any) -> Any:
-    """Whether this kernel has all rules of a good order."""
-    time_in_force = command.time_in_force
-    known_time = time_in_force == TIF_DAY or time_in_force == TIF_GTC or time_in_force == TIF_IOC
-    known_type = command.ord_type == TYPE_LIMIT or command.ord_type == TYPE_MARKET
-    return known_time and known_type and is_plain(s, i) and s.books[book_of(s, U(command.instrument)) - ONE].plain != 0
+# -- new orders
 
 
 @routine
-def new_order_command(memory: Any) -> None:
-    """A NEW_ORDER."""
+def new_orders(memory: Any) -> None:
+    """A NEW_ORDER, or the orders of a list."""
     s = state_at(memory)
-    i = s.call[COMMAND_INDEX]
-    command = s.commands[i]
-    if command.list_id != ZERO or command.contingency_type != 0:
-        s.call[STOPPED] = STOPPED_NOT_KNOWN
+    at = s.call[COMMAND_INDEX]
+    legs = ONE
+    if is_listed(s.commands[at]):
+        legs = list_length(memory, at)
+        if legs == ZERO:
+            _rejected(memory, _INVALID if _is_known(s, s.commands[at]) else U(REASON_INVALID_LIST))
+            return
+        for place in range(legs):
+            if s.commands[at + place].transact_time > I(s.head[LOG_TIME]):
+                s.head[LOG_TIME] = U(s.commands[at + place].transact_time)
+        s.call[TAKEN] = legs
+    if _reasons(memory, at, legs):
+        for place in range(legs):
+            s.call[COMMAND_INDEX] = at + place
+            reason = s.call[U(REASONS) + place]
+            _rejected(memory, reason if reason != ZERO else U(REASON_LIST_REJECTED))
         return
-    if command.order_id == ZERO or find_order(s, command.order_id) != ZERO:
-        put_invalid(memory)
-        return
-    reason = static_reason(memory)
-    if reason == 0 and not _is_known(s, i, command):
-        s.call[STOPPED] = STOPPED_NOT_KNOWN
-        return
-    if reason == 0:
-        reason = situation_reason(memory)
-    if reason != 0:
-        put_command_row(memory, U(EXEC_REJECTED), U(reason))
-        return
-    book = book_of(s, U(command.instrument)) - ONE
+    s.call[COMMAND_INDEX] = at
+    book = book_of(s, U(s.commands[at].instrument)) - ONE
     note_tops(memory, book)
-    row = new_order(memory, book)
-    put_order_row(memory, row, U(EXEC_NEW), ZERO, U(command.order_qty), ZERO)
-    enter(memory, row)
+    if legs == ONE:
+        row = new_order(memory, book)
+        put_order_row(memory, row, U(EXEC_NEW), ZERO, U(s.orders[row].order_qty))
+        activate(memory, row)
+    else:
+        _accept_list(memory, book, legs)
     settle(memory, book)
 
 
 @helper
-def _found(s: Any, command: Any) -> Any:
+def _is_known(s: Any, command: Any) -> Any:
+    """Whether the number of a new order is none, or that of a live order."""
+    return command.order_id == ZERO or find_order(s, command.order_id) != ZERO
+
+
+@routine
+def _reasons(memory: Any, at: Any, legs: Any) -> Any:
+    """Why each order is refused, into call[REASONS ...]; whether any is."""
+    s = state_at(memory)
+    refused, stops = False, ZERO
+    for place in range(legs):
+        s.call[COMMAND_INDEX] = at + place
+        command = s.commands[at + place]
+        reason = I(REASON_INVALID_COMMAND)
+        if not _is_known(s, command):
+            reason = static_reason(memory)
+            if reason == 0:
+                reason = situation_reason(memory, place, stops)
+                if is_stop(command.ord_type):
+                    stops += ONE
+        s.call[U(REASONS) + place] = U(reason)
+        refused = refused or reason != 0
+    return refused
+
+
+@routine
+def _rejected(memory: Any, reason: Any) -> None:
+    """The order at hand is refused."""
+    if reason == _INVALID:
+        put_invalid(memory)
+    else:
+        put_command_row(memory, U(EXEC_REJECTED), reason)
+
+
+@routine
+def _accept_list(memory: Any, book: Any, legs: Any) -> None:
+    """All orders are new, then they are linked, then those that do not wait take their place or their chance."""
+    s = state_at(memory)
+    at = s.call[COMMAND_INDEX]
+    for place in range(legs):
+        s.call[COMMAND_INDEX] = at + place
+        row = new_order(memory, book)
+        put_order_row(memory, row, U(EXEC_NEW), ZERO, U(s.orders[row].order_qty))
+    first, second = find_order(s, s.commands[at].order_id), find_order(s, s.commands[at + ONE].order_id)
+    third = find_order(s, s.commands[at + U(2)].order_id) if legs > U(2) else ZERO
+    if s.commands[at].contingency_type == LIST_OCO:
+        _pair(s, first, second)
+    else:
+        s.extras[s.orders[first].extra].secondary = second
+        _make_wait(s, book, first, second)
+        if third != ZERO:
+            _make_wait(s, book, first, third)
+            _pair(s, second, third)
+    for place in range(legs):
+        s.call[COMMAND_INDEX] = at + place
+        row = find_order(s, s.commands[at + place].order_id)
+        if row != ZERO and place_of(s, row) == NOWHERE:
+            activate(memory, row)
+
+
+@helper
+def _pair(s: Any, one: Any, other: Any) -> None:
+    """What fills or ends one of them cancels the other."""
+    s.extras[s.orders[one].extra].sibling = other
+    s.extras[s.orders[other].extra].sibling = one
+
+
+@helper
+def _make_wait(s: Any, book: Any, primary: Any, row: Any) -> None:
+    """A secondary waits until its primary is done."""
+    extra = s.extras[s.orders[row].extra]
+    extra.primary = primary
+    extra.place = SECONDARY
+    join_idle(s, book, row)
+
+
+# -- cancel, replace
+
+
+@helper
+def _find(s: Any, command: Any) -> Any:
     """(row, reason): the order that a cancel or replace is about, or why there is none."""
     row = find_order(s, command.order_id)
     if row == ZERO:
@@ -114,116 +217,178 @@ def _found(s: Any, command: Any) -> Any:
 def cancel(memory: Any) -> None:
     """A CANCEL."""
     s = state_at(memory)
-    row, reason = _found(s, s.commands[s.call[COMMAND_INDEX]])
+    row, reason = _find(s, s.commands[s.call[COMMAND_INDEX]])
+    if reason == 0 and is_frozen(s, row):
+        reason = I(REASON_AUCTION_FROZEN)
     if reason != 0:
         put_command_row(memory, U(EXEC_CANCEL_REJECTED), U(reason))
         return
-    book = U(s.orders[row].side_row) >> _BOOK_SHIFT
+    book = U(s.orders[row].side_row) >> BOOK_SHIFT
     note_tops(memory, book)
     end(memory, row, U(EXEC_CANCELED), U(REASON_REQUESTED_BY_CUSTOMER))
     settle(memory, book)
-
-
-@helper
-def _changes_fixed(s: Any, row: Any, command: Any) -> Any:
-    """Fields that never change: 0 says nothing, the same value again does no harm."""
-    order = s.orders[row]
-    time_in_force, asked = I(order.time_in_force), I(command.time_in_force)
-    return (
-        (command.instrument != 0 and command.instrument != s.books[U(order.side_row) >> _BOOK_SHIFT].instrument)
-        or (command.side != 0 and command.side != order.side)
-        or (command.ord_type != 0 and command.ord_type != order.ord_type)
-        or (asked != TIME_IN_FORCE_UNCHANGED and asked != time_in_force and asked != TIF_DAY and asked != TIF_GTC)
-    )
-
-
-@routine
-def replace_reason(memory: Any, row: Any) -> Any:
-    """The first check that the replace at hand fails, or 0."""
-    s = state_at(memory)
-    command, order = s.commands[s.call[COMMAND_INDEX]], s.orders[row]
-    book = s.books[U(order.side_row) >> _BOOK_SHIFT]
-    if book.phase == PHASE_CLOSED or book.phase == PHASE_POST_CLOSE:
-        return I(REASON_MARKET_CLOSED)
-    if _changes_fixed(s, row, command):
-        return I(REASON_CANNOT_CHANGE)
-    if command.order_qty < 0:
-        return I(REASON_INVALID_QUANTITY)
-    if command.order_qty <= I(order.order_qty) - I(order.leaves_qty):
-        return I(0)
-    reason = quantity_reason(book, command.order_qty)
-    if reason != 0:
-        return reason
-    if command.price < 0:
-        return I(REASON_INVALID_PRICE)
-    if command.price > PRICE_TICKS_MAX:
-        return I(REASON_PRICE_ABOVE_LIMIT)
-    return I(REASON_PRICE_OUTSIDE_COLLAR) if price_outside_collar(book, command.price) else I(0)
 
 
 @routine
 def replace(memory: Any) -> None:
     """A REPLACE."""
     s = state_at(memory)
-    i = s.call[COMMAND_INDEX]
-    command = s.commands[i]
-    row, reason = _found(s, command)
+    row, reason = _find(s, s.commands[s.call[COMMAND_INDEX]])
     if reason == 0:
-        if not is_plain(s, i) or s.books[U(s.orders[row].side_row) >> _BOOK_SHIFT].phase > PHASE_CONTINUOUS:
-            s.call[STOPPED] = STOPPED_NOT_KNOWN
-            return
         reason = replace_reason(memory, row)
     if reason != 0:
         put_command_row(memory, U(EXEC_CANCEL_REJECTED), U(reason))
         return
-    order = s.orders[row]
-    book = U(order.side_row) >> _BOOK_SHIFT
+    book = U(s.orders[row].side_row) >> BOOK_SHIFT
     note_tops(memory, book)
-    if U(command.order_qty) <= U(order.order_qty) - U(order.leaves_qty):
-        end(memory, row, U(EXEC_CANCELED), U(REASON_REPLACED_TO_NOTHING))
-    elif U(command.order_qty) <= U(order.order_qty) and (command.price == 0 or U(command.price) == U(order.price)):
-        _amend_in_place(memory, row)
-    else:
-        _take_new_place(memory, row)
+    replace_order(memory, row)
     settle(memory, book)
 
 
+@routine
+def mass_cancel(memory: Any) -> None:
+    """A MASS_CANCEL: by entry in each book; frozen orders stay, and are named."""
+    s = state_at(memory)
+    command = s.commands[s.call[COMMAND_INDEX]]
+    named = book_of(s, U(command.instrument))
+    if command.instrument != 0 and named == ZERO:
+        put_refused(memory, U(command.instrument), U(REASON_UNKNOWN_SYMBOL))
+        return
+    if command.side > 2:
+        put_refused(memory, U(command.instrument), U(REASON_INVALID_SIDE))
+        return
+    first, end_row = (named - ONE, named) if command.instrument != 0 else (ZERO, s.call[BOOKS])
+    for book in range(first, end_row):
+        note_tops(memory, book)
+        for row in live_orders(memory, book):
+            order = s.orders[row]
+            wanted = (command.account == ZERO or command.account == order.account) and (command.side == 0 or command.side == order.side)
+            if order.order_id == ZERO or not wanted:
+                continue
+            if is_frozen(s, row):
+                head = U(EXEC_CANCEL_REJECTED) | (U(order.side) << SIDE_SHIFT) | (U(REASON_AUCTION_FROZEN) << REASON_SHIFT)
+                put_row(memory, book, head, ZERO, order.order_id, order.account, ZERO, ZERO, ZERO, ZERO)
+            else:
+                end(memory, row, U(EXEC_CANCELED), U(REASON_MASS_CANCEL))
+        settle(memory, book)
+
+
+# -- phases, instruments, trades
+
+
 @helper
-def _write_terms(s: Any, row: Any, command: Any) -> None:
-    order = s.orders[row]
-    cum_qty = U(order.order_qty) - U(order.leaves_qty)
-    order.order_qty = U(command.order_qty)
-    order.leaves_qty = U(command.order_qty) - cum_qty
-    if command.time_in_force != TIME_IN_FORCE_UNCHANGED:
-        order.time_in_force = command.time_in_force
+def _target_phase(command: Any, phase: Any) -> Any:
+    """Where the command leads; a resume that names no phase leads where the table says."""
+    to = I(command.phase)
+    if command.kind == BOOK_TRADING_RESUME and to == PHASE_CLOSED:
+        if phase == PHASE_HALTED:
+            to = I(PHASE_VOLATILITY_AUCTION)
+        elif phase == PHASE_CANCEL_ONLY:
+            to = I(PHASE_CONTINUOUS)
+    return to
+
+
+@helper
+def _is_reason(s: Any, reason: Any) -> Any:
+    return reason < REASONS_END and s.reasons[reason] != 0
+
+
+@routine
+def phase_change(memory: Any) -> None:
+    """TRADING_SESSION_CHANGE, TRADING_HALT, TRADING_RESUME of one instrument or of all; those that cannot say so."""
+    s = state_at(memory)
+    command = s.commands[s.call[COMMAND_INDEX]]
+    named = book_of(s, U(command.instrument))
+    if command.phase >= PHASES or not _is_reason(s, command.reason):
+        put_invalid(memory)
+        return
+    if command.instrument != 0 and named == ZERO:
+        put_refused(memory, U(command.instrument), U(REASON_UNKNOWN_SYMBOL))
+        return
+    first, end_row = (named - ONE, named) if command.instrument != 0 else (ZERO, s.call[BOOKS])
+    for book_row in range(first, end_row):
+        book = s.books[book_row]
+        to = _target_phase(command, book.phase)
+        reason = s.change_table[(I(command.kind) * PHASES + I(book.phase)) * PHASES + to]
+        if reason != 0:
+            put_refused(memory, U(book.instrument), U(reason))
+            continue
+        note_tops(memory, book_row)
+        change_phase(memory, book_row, to, U(command.reason), command.expire_time)
+        settle(memory, book_row)
+
+
+@routine
+def instrument_update(memory: Any) -> None:
+    """Reference data; the reference price changes only while the instrument is closed."""
+    s = state_at(memory)
+    command = s.commands[s.call[COMMAND_INDEX]]
+    named, reason = book_of(s, U(command.instrument)), 0
+    if named == ZERO:
+        reason = REASON_UNKNOWN_SYMBOL
+    elif command.price != 0 and s.books[named - ONE].phase != PHASE_CLOSED:
+        reason = REASON_NOT_IN_THIS_PHASE
+    elif command.expire_time < 0:
+        reason = REASON_INVALID_EXPIRE_TIME
+    elif command.price < 0 or command.price > PRICE_TICKS_MAX // 2:
+        reason = REASON_INVALID_PRICE
+    if reason != 0:
+        put_refused(memory, U(command.instrument), U(reason))
+        return
+    book = s.books[named - ONE]
     if command.price != 0:
-        order.price = U(command.price)
+        book.reference_px = U(command.price)
+        set_collar(s, named - ONE)
+    if command.expire_time != 0:
+        book.session_close = command.expire_time
+    head = U(EXEC_SECURITY_STATUS) | (U(book.phase) << PHASE_SHIFT)
+    put_row(memory, named - ONE, head, ZERO, ZERO, ZERO, U(book.reference_px), ZERO, ZERO, ZERO)
+
+
+@helper
+def set_collar(s: Any, book_row: Any) -> None:
+    """What a limit may be, by reference price and collar."""
+    book = s.books[book_row]
+    percent = U(s.rules[book.instrument].collar_percent)
+    low, high = ONE, U(PRICE_TICKS_MAX)
+    if percent != ZERO:
+        low, high = price_range(U(book.reference_px), percent)
+    book.price_low = low
+    book.price_high = high
 
 
 @routine
-def _amend_in_place(memory: Any, row: Any) -> None:
+def trade_bust(memory: Any) -> None:
+    """A TRADE_BUST: the trade never happened; prices, elections and orders stay as they are."""
     s = state_at(memory)
-    command, order = s.commands[s.call[COMMAND_INDEX]], s.orders[row]
-    level = s.levels[U(order.level)]
-    qty, count, leaves = level.qty, U(level.order_count), U(order.leaves_qty)
-    _write_terms(s, row, command)
-    level.qty = qty - (leaves - U(order.leaves_qty))
-    put_order_row(memory, row, U(EXEC_REPLACED), ZERO, U(command.order_qty), U(order.leaves_qty))
-    put_level_row(memory, U(order.side_row), U(order.price), level.qty, count, qty, count)
-
-
-@routine
-def _take_new_place(memory: Any, row: Any) -> None:
-    s = state_at(memory)
-    command, order = s.commands[s.call[COMMAND_INDEX]], s.orders[row]
-    level = s.levels[U(order.level)]
-    price, qty, count, leaves = U(level.price), level.qty, U(level.order_count), U(order.leaves_qty)
-    detach(memory, row)
-    _write_terms(s, row, command)
-    order.entry = next_entry(s)
-    put_order_row(memory, row, U(EXEC_REPLACED), ZERO, U(command.order_qty), ZERO)
-    put_level_row(memory, U(order.side_row), price, qty - leaves, count - ONE, qty, count)
-    enter(memory, row)
-
-
-assert (PHASE_CLOSED, PHASE_CONTINUOUS) == (0, 1)
+    command = s.commands[s.call[COMMAND_INDEX]]
+    if not _is_reason(s, command.reason):
+        put_invalid(memory)
+        return
+    trade, busted = command.trd_match_id, s.head[BUSTED]
+    number = trade - (s.head[SHARD] << _TRADE_SHIFT)  # another shard's wraps around, and is above LAST_TRADE
+    named, reason, at = book_of(s, U(command.instrument)), 0, ZERO
+    while at < busted and s.busted[at] < trade:
+        at += ONE
+    if named == ZERO:
+        reason = REASON_UNKNOWN_SYMBOL
+    elif number == ZERO or number > s.head[LAST_TRADE]:
+        reason = REASON_UNKNOWN_TRADE
+    elif at < busted and s.busted[at] == trade:
+        reason = REASON_TRADE_ALREADY_BUSTED
+    elif busted >= s.call[BUSTS_MAX]:
+        reason = REASON_BUST_LIMIT
+    if reason != 0:
+        put_refused(memory, U(command.instrument), U(reason))
+        return
+    place = busted
+    while place > at:
+        s.busted[place] = s.busted[place - ONE]
+        place -= ONE
+    s.busted[at] = trade
+    s.head[BUSTED] = busted + ONE
+    row, rpt_seq = next_row(s, named - ONE)
+    write_row(
+        s, row, U(EXEC_TRADE_BUSTED) | (U(command.reason) << REASON_SHIFT), U(command.instrument), s.call[COMMAND_INDEX], rpt_seq, ZERO, ZERO, ZERO,
+        ZERO, trade, U(command.price), U(command.order_qty), ZERO, ZERO, ZERO, s.head[LOG_TIME],
+    )  # fmt: skip

@@ -10,11 +10,14 @@ from matchers.kernel_book_state import (
     BUYS,
     COMMAND_INDEX,
     EXECUTIONS,
+    EXECUTIONS_MAX,
     LOG_TIME,
     NUMBER_MAX,
     ORDER_ROW,
     SELLS,
     SIDES,
+    STOPPED,
+    STOPPED_NO_ROOM,
     TOP_BUY_PX,
     TOP_BUY_QTY,
     TOP_SELL_PX,
@@ -51,10 +54,12 @@ FLAGS_SHIFT: Final = U(40)
 REASON_SHIFT: Final = U(48)
 COUNT_SHIFT: Final = U(32)
 """Of order_count in the word of the instrument."""
-_BOOK_SHIFT: Final = U(2)
-assert SIDES == 4, "_BOOK_SHIFT"
+BOOK_SHIFT: Final = U(2)
+"""Of a book's number in that of its sides."""
+assert SIDES == 4, "BOOK_SHIFT"
 _SIDE_BITS: Final = U(0xFF00)
-_MARKET_PX: Final = U(PRICE_TICKS_MAX + 1)
+MARKET_BUY_PX: Final = U(PRICE_TICKS_MAX + 1)
+"""Price of the level where market buys wait; that of sells is 0."""
 
 
 @helper
@@ -82,10 +87,20 @@ def write_row(
 
 
 @helper
+def _take_row(s: Any) -> Any:
+    """Number of the next row. Beyond EXECUTIONS_MAX the last one is written again and again; the call fails then."""
+    at = s.call[EXECUTIONS]
+    if at >= s.call[EXECUTIONS_MAX]:
+        s.call[STOPPED] = STOPPED_NO_ROOM
+        return at - ONE
+    s.call[EXECUTIONS] = at + ONE
+    return at
+
+
+@helper
 def next_row(s: Any, book: Any) -> Any:
     """(row, rpt_seq) of the next row about a book, outside the fast path."""
-    at = s.call[EXECUTIONS]
-    s.call[EXECUTIONS] = at + ONE
+    at = _take_row(s)
     rpt_seq = s.books[book].rpt_seq + ONE
     s.books[book].rpt_seq = rpt_seq
     return at, rpt_seq
@@ -104,30 +119,35 @@ def put_row(
     )  # fmt: skip
 
 
+@helper
+def shown_qty(s: Any, row: Any) -> Any:
+    """What the market sees of an order, lots: all of a plain order that stands in a level."""
+    order = s.orders[row]
+    shown = U(order.leaves_qty) if order.level != 0 else ZERO
+    if order.extra != 0:
+        shown = U(s.extras[order.extra].shown_qty)
+    return shown
+
+
 @routine
-def put_order_row(memory: Any, row: Any, kind: Any, reason: Any, qty: Any, display_qty: Any) -> None:
+def put_order_row(memory: Any, row: Any, kind: Any, reason: Any, qty: Any) -> None:
     """A row about a live order, as it is now."""
     s = state_at(memory)
     order = s.orders[row]
     head = (s.order_words[row, ZERO] & THREE_COLUMNS) | kind | (reason << REASON_SHIFT)
     put_row(
-        memory, U(order.side_row) >> _BOOK_SHIFT, head, ZERO, order.order_id, order.account, U(order.price), qty, U(order.leaves_qty),
-        display_qty,
+        memory, U(order.side_row) >> BOOK_SHIFT, head, ZERO, order.order_id, order.account, U(order.price), qty, U(order.leaves_qty),
+        shown_qty(s, row),
     )  # fmt: skip
 
 
 @routine
 def put_command_row(memory: Any, kind: Any, reason: Any) -> None:
-    """The command at hand is refused: a row with its instrument, be it of this shard or not. CANCEL_REJECTED has fewer columns than REJECTED."""
+    """The order, cancel or replace at hand is refused: a row with its instrument, be it of this shard or not. CANCEL_REJECTED has fewer columns than REJECTED."""
     s = state_at(memory)
     row = s.call[COMMAND_INDEX]
     command = s.commands[row]
-    at = s.call[EXECUTIONS]
-    s.call[EXECUTIONS] = at + ONE
-    book, rpt_seq = book_of(s, U(command.instrument)), ZERO
-    if book != ZERO:
-        rpt_seq = s.books[book - ONE].rpt_seq + ONE
-        s.books[book - ONE].rpt_seq = rpt_seq
+    at, rpt_seq = _next_row_of(s, U(command.instrument))
     columns, price, qty = s.command_words[row, ZERO] & THREE_COLUMNS, U(command.price), U(command.order_qty)
     if kind == U(EXEC_CANCEL_REJECTED):
         columns, price, qty = columns & _SIDE_BITS, ZERO, ZERO
@@ -138,11 +158,30 @@ def put_command_row(memory: Any, kind: Any, reason: Any) -> None:
 
 
 @routine
+def put_refused(memory: Any, instrument: Any, reason: Any) -> None:
+    """A command about no single order is refused."""
+    s = state_at(memory)
+    at, rpt_seq = _next_row_of(s, instrument)
+    write_row(
+        s, at, U(EXEC_REJECTED) | (reason << REASON_SHIFT), instrument, s.call[COMMAND_INDEX], rpt_seq, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO,
+        ZERO, ZERO, ZERO, s.head[LOG_TIME],
+    )  # fmt: skip
+
+
+@helper
+def _next_row_of(s: Any, instrument: Any) -> Any:
+    """next_row of an instrument that may be none of this shard: then rpt_seq is 0."""
+    book = book_of(s, instrument)
+    if book != ZERO:
+        return next_row(s, book - ONE)
+    return _take_row(s), ZERO
+
+
+@routine
 def put_shard_row(memory: Any, head: Any) -> None:
     """A row about no instrument."""
     s = state_at(memory)
-    at = s.call[EXECUTIONS]
-    s.call[EXECUTIONS] = at + ONE
+    at = _take_row(s)
     write_row(
         s, at, head, ZERO, s.call[COMMAND_INDEX], ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, s.head[LOG_TIME]
     )  # fmt: skip
@@ -161,13 +200,12 @@ def book_of(s: Any, instrument: Any) -> Any:
 
 
 @routine
-def put_level_row(memory: Any, side_row: Any, price: Any, qty: Any, count: Any, qty_before: Any, count_before: Any) -> None:
-    """A LEVEL row if the displayed part of a level is not as before; market orders that wait have none."""
+def put_level_row(memory: Any, side_row: Any, price: Any, qty: Any, count: Any) -> None:
+    """The LEVEL row of a price that displays something else than before; price 0: there is nothing to tell."""
     s = state_at(memory)
-    if (qty == qty_before and count == count_before) or price == ZERO or price == _MARKET_PX or s.call[WITH_LEVELS] == ZERO:
-        return
-    side = (side_row & ONE) + ONE
-    put_row(memory, side_row >> _BOOK_SHIFT, U(EXEC_LEVEL) | (side << SIDE_SHIFT), count, ZERO, ZERO, price, qty, ZERO, ZERO)
+    if price != ZERO and s.call[WITH_LEVELS] != ZERO:
+        side = (side_row & ONE) + ONE
+        put_row(memory, side_row >> BOOK_SHIFT, U(EXEC_LEVEL) | (side << SIDE_SHIFT), count, ZERO, ZERO, price, qty, ZERO, ZERO)
 
 
 @helper
@@ -182,7 +220,13 @@ def best_shown(s: Any, side_row: Any) -> Any:
 
 @helper
 def _is_market(s: Any, level: Any) -> Any:
-    return s.levels[level].price == 0 or U(s.levels[level].price) == _MARKET_PX
+    return is_market_px(U(s.levels[level].price))
+
+
+@helper
+def is_market_px(price: Any) -> Any:
+    """Whether a level is that of market orders: it has no LEVEL rows."""
+    return price == ZERO or price == MARKET_BUY_PX
 
 
 @helper
@@ -200,7 +244,7 @@ def note_tops(memory: Any, book: Any) -> None:
     """Remember the best displayed levels of a book, before a command does anything."""
     s = state_at(memory)
     if s.call[WITH_LEVELS] != ZERO:
-        buys, sells = best_shown(s, book << _BOOK_SHIFT), best_shown(s, (book << _BOOK_SHIFT) + ONE)
+        buys, sells = best_shown(s, book << BOOK_SHIFT), best_shown(s, (book << BOOK_SHIFT) + ONE)
         s.call[TOP_BUY_PX], s.call[TOP_BUY_QTY] = U(s.levels[buys].price), s.levels[buys].qty
         s.call[TOP_SELL_PX], s.call[TOP_SELL_QTY] = U(s.levels[sells].price), s.levels[sells].qty
 
@@ -213,7 +257,7 @@ def put_top_rows(memory: Any, book: Any) -> None:
         return
     side = ZERO
     while side <= ONE:
-        level = s.levels[best_shown(s, (book << _BOOK_SHIFT) + side)]
+        level = s.levels[best_shown(s, (book << BOOK_SHIFT) + side)]
         if U(level.price) != s.call[U(TOP_BUY_PX) + side + side] or level.qty != s.call[U(TOP_BUY_QTY) + side + side]:
             head = U(EXEC_TOP) | ((side + ONE) << SIDE_SHIFT)
             put_row(memory, book, head, U(level.order_count), ZERO, ZERO, U(level.price), level.qty, ZERO, ZERO)

@@ -11,7 +11,8 @@ All words are unsigned, and kernels compute with u64 throughout: numba tests sig
   orders (icebergs, hidden, ...), displayed or not, its level has a second row, `apart`, in no tree: its queue is the hidden orders, its
   order_count the number of all special orders of the price. The fast path leaves such levels to the general one. Market orders that wait for an
   uncross have the first level of their side (reference_book.MARKET_LEVEL). Orders that wait for something else than a price (parked pegs,
-  secondaries, closing orders, trailing stops without a stop_px) are in a queue of the book, `idle`, a level row in no tree.
+  secondaries, closing orders, trailing stops without a stop_px) are in a queue of the book, `idle`, a level row in no tree. So every live order
+  is in some queue between commands; one without, while it is matched, elected or repriced.
 * side: one price tree. A book has SIDES of them: buys, sells (by price), buy stops, sell stops (by stop_px). A tree is ordered by *key*, the
   price where the lowest comes first (sells, buy stops), else its complement ~price (32 bits): the best is the lowest key everywhere, and no
   code but key_mask() asks for the direction.
@@ -32,7 +33,7 @@ ORDER_ROW: Final = np.dtype(
         ("entry", "<u8"),  # counter of the shard: the "time" of this order where its place in a queue does not say it
         ("price", "<u4"),  # the limit now, 0: none; where it rests is the level's price
         ("leaves_qty", "<u4"), ("order_qty", "<u4"),  # cum_qty = order_qty - leaves_qty
-        ("level", "<u4"),  # the queue that it stands in, 0: none
+        ("level", "<u4"),  # of its price (of hidden orders too), or the book's idle queue; 0: none
         ("prev", "<u4"), ("next", "<u4"),  # in that queue
         ("hash_next", "<u4"),  # word of the order index
         ("extra", "<u4"),
@@ -41,8 +42,8 @@ ORDER_ROW: Final = np.dtype(
 )  # fmt: skip
 assert ORDER_ROW.itemsize == 64, "an order is one cache line"
 
-# bits of order.special; 0: a limit order that rests and has no `extra` row, all the fast path may touch
-HAS_EXTRA, NOT_RESTING, HIDDEN = 1, 2, 4
+# bits of order.special; 0: an order that rests, or is on its way, and has no `extra` row: all the fast path may touch
+HAS_EXTRA, HIDDEN = 1, 2
 
 ORDERS_SLACK: Final = 64
 """Rows beyond orders_max, for orders that are on their way and will not stay."""
@@ -50,18 +51,17 @@ ORDERS_SLACK: Final = 64
 EXTRA_ROW: Final = np.dtype(
     [
         ("self_match_prevention_id", "<u8"), ("expire_time", "<i8"), ("offset", "<i8"),
-        ("stop_px", "<u4"), ("peak_px", "<u4"),  # peak: best last price since entry, of trailing stops
+        ("stamp", "<u4"), ("stop_px", "<u4"),  # stamp: the count in which its sibling came first, see kernel_book_available
         ("display_qty", "<u4"), ("shown_qty", "<u4"),  # lots of a tranche (0: no iceberg); lots of the tranche that is on display now
         ("min_qty", "<u4"),  # of stops, judged at election
-        ("limit_px", "<u4"),  # PEGGED: the limit; TRAILING_STOP_LIMIT: distance of the limit from the stop
+        ("limit_px", "<u4"),  # of a PEGGED order
         ("sibling", "<u4"), ("primary", "<u4"), ("secondary", "<u4"),  # order rows: OCO; OTO and BRACKET (first of the secondaries)
         ("prev", "<u4"), ("next", "<u4"),  # order rows: the book's pegs, or its trailing stops, by entry
-        ("place", "u1"), ("exec_inst", "u1"), ("self_match_prevention_instruction", "u1"), ("contingency_type", "u1"),
-        ("peg_price_type", "u1"), ("offset_type", "u1"),
+        ("place", "u1"), ("exec_inst", "u1"), ("self_match_prevention_instruction", "u1"), ("peg_price_type", "u1"), ("offset_type", "u1"),
     ],
     align=True,
 )  # fmt: skip
-"""80 bytes. A free row's next free row is in `next`. place: state_hash.Place; an order without `extra` rests, or is being matched."""
+"""A free row's next free row is in `next`. place: state_hash.Place; an order without `extra` rests, or is being matched."""
 
 LEVEL_ROW: Final = np.dtype(
     [
@@ -85,56 +85,81 @@ BUYS, SELLS, BUY_STOPS, SELL_STOPS = range(SIDES)
 BOOK_ROW: Final = np.dtype(
     [
         ("rpt_seq", "<u8"), ("instrument", "<u4"), ("last_px", "<u4"),  # last price of this day
-        ("fast", "u1"),  # plain orders may take the fast path; see kernel_book_phases.set_fast
-        ("phase", "u1"), ("pro_rata", "u1"), ("extended", "u1"), ("limit_side", "u1"), ("indicative_side", "u1"),
-        ("plain", "u1"),  # first-in-first-out, no price bands: what this kernel knows
+        ("fast", "u1"),  # plain orders may take the fast path; with `watched` they end in kernel_book_settle, which sets both
+        ("watched", "u1"), ("phase", "u1"), ("pro_rata", "u1"), ("extended", "u1"), ("limit_side", "u1"), ("indicative_side", "u1"),
+        ("cross_moved", "u1"),  # the place where it would uncross is to be looked for again
         ("price_low", "<u4"), ("price_high", "<u4"),  # what a limit may be: the collar, else 1 and PRICE_TICKS_MAX
         ("qty_min", "<u4"), ("qty_max", "<u4"),
-        ("reference_px", "<u4"), ("band_low", "<u4"), ("band_high", "<u4"),  # bands 0: none
-        ("idle", "<u4"),  # level row
-        ("stops", "<u4"), ("pegs", "<u4"),  # how many: stops that are not elected, trailing ones included; pegs, parked ones included
+        ("quiet_low", "<u4"), ("quiet_high", "<u4"),  # trades from .. to elect nothing, move no trailing stop, are first in first out, not in bands
+        ("band_low", "<u4"), ("band_high", "<u4"),  # 0: no bands
+        ("pegs", "<u4"), ("stops", "<u4"),  # how many: pegs, parked ones included; stops that are not elected, trailing ones included
+        # the second cache line begins here
+        ("reference_px", "<u4"), ("idle", "<u4"),  # level row
         ("first_peg", "<u4"), ("last_peg", "<u4"), ("first_trailing", "<u4"), ("last_trailing", "<u4"),  # order rows by entry
+        ("trail_low", "<u4"), ("trail_high", "<u4"),  # trades from .. to move no trailing stop
+        ("cross_buy", "<u4"), ("cross_sell", "<u4"),  # buys below and sells above do not move the place of the uncross
         ("peg_bid", "<i8"), ("peg_ask", "<i8"), ("phase_end", "<i8"), ("session_close", "<i8"),  # as in reference_book.Book
         ("luld_reference", "<i8"), ("luld_moved_at", "<i8"), ("limit_since", "<i8"),
         ("indicative_px", "<i8"), ("indicative_volume", "<i8"), ("indicative_imbalance", "<i8"),
-        ("seconds", "<i8"),  # row of the LULD window, 0: none
+        ("window", "<u4"),  # row of `seconds`, 0: none
     ],
     align=True,
 )  # fmt: skip
 """Books by instrument number; the first cache line is what plain orders need."""
 
+WINDOW_SECONDS: Final = 300
+SECOND_ROW: Final = np.dtype([("second", "<i8"), ("price_sum", "<i8"), ("trades", "<i8")])
+"""Trades of a second, at second % WINDOW_SECONDS of the book's window; older ones are overwritten when their place is needed."""
+
+DUE_ROW: Final = np.dtype([("expire_time", "<i8"), ("order_id", "<u8")])
+"""A GTD order that may expire; orders that are gone or have another expiry stay until their time has come, see kernel_book_expiry."""
+
+TERMS_ROW: Final = np.dtype(
+    [
+        ("order_qty", "<i8"), ("limit", "<i8"), ("stop_px", "<i8"), ("offset", "<i8"), ("display_qty", "<i8"), ("expire_time", "<i8"),
+        ("time_in_force", "<i8"), ("hidden", "<i8"),
+    ]
+)  # fmt: skip
+"""reference_replace.Terms."""
+NOW, ASKED = 0, 1
+
 # places in `head`, u64, part of the state
 LOG_TIME, LAST_SEQ, LAST_TRADE, LAST_ENTRY, SHARD, ORDERS_MAX, ORDERS, ORDERS_USED, FREE_ORDER = range(9)
 EXTRAS, EXTRAS_USED, FREE_EXTRA, LEVELS, LEVELS_USED, FREE_LEVEL = range(9, 15)
-ALL_PLAIN: Final = 15  # whether the kernel knows the phase changes of all books
-HEAD_LENGTH: Final = 16
+BUSTED, LAST_STAMP = 15, 16
+HEAD_LENGTH: Final = 24
 
 # places in `tree`, u64: the price trees and the order index are no part of the state, a restore builds others
-NODES_USED, FREE_NODE, BUCKETS = range(3)
-"""BUCKETS: of the order index, see kernel_order_index."""
+NODES_USED, FREE_NODE, BUCKETS, DUES = range(4)
+"""BUCKETS: of the order index, see kernel_order_index. DUES: rows of `dues`."""
 TREE_LENGTH: Final = 4
 
 # places in `call`, u64: arguments and results of one call
-EXECUTIONS, EXECUTIONS_MAX, WITH_LEVELS, COMMANDS, COMMAND_INDEX, NEXT_ROW, QUEUE_FIRST, QUEUE_END, STOPPED = range(9)
-"""STOPPED: why the kernel stopped before the end of the frame, see below."""
+EXECUTIONS, EXECUTIONS_SOON, EXECUTIONS_MAX, WITH_LEVELS, COMMANDS, COMMAND_INDEX, NEXT_ROW, STOPPED, TAKEN = range(9)
+"""EXECUTIONS_SOON: no further command once so many rows are there. STOPPED: why the kernel stopped before the end of the frame, see below. TAKEN: rows of the
+frame that the command at hand took, more than one for a list."""
 TOP_BUY_PX, TOP_BUY_QTY, TOP_SELL_PX, TOP_SELL_QTY = range(9, 13)
 """Best displayed levels of the book at hand before the command."""
-BOOKS, NUMBER_MAX = 13, 14
-"""How many books there are; the highest instrument number that book_of has."""
-CALL_LENGTH: Final = 16
+BOOKS, NUMBER_MAX, STOPS_MAX, PEGS_MAX, BUSTS_MAX = range(13, 18)
+"""How many books there are; the highest instrument number that book_of has; limits."""
+QUEUE_FIRST, QUEUE_END, REASONS = 18, 19, 20
+"""Follow-ups of the command at hand in `queue`; reasons of the orders of the list at hand, LEGS_MAX of them."""
+LEGS_MAX: Final = 3
+CALL_LENGTH: Final = 24
 
-STOPPED_NO_ROOM, STOPPED_NOT_KNOWN = 1, 2
-"""No room for the rows of another command; a command that this kernel does not know yet."""
+STOPPED_SOON, STOPPED_NO_ROOM = 1, 2
+"""There are EXECUTIONS_SOON rows; a command made more than EXECUTIONS_MAX."""
 
 State = namedtuple(  # noqa: PYI024  numba takes only the plain kind
     "State",
     "head tree call places books sides levels orders extras node_bits node_parent node_child index_heads queue book_of rules order_table phase_table"
-    " executions commands command_words order_words",
+    " executions commands command_words order_words change_table reasons dues busted seconds terms",
 )
 """All arrays of a call, made from their addresses by kernel_book_memory.state_at.
 
 places: scratch of the command loop. index_heads: u4, the order index. queue: u4 order rows, follow-ups of the running command. book_of: instrument number -> book + 1, 0: not of this
 shard. rules: RULES_DTYPE by instrument number. executions: u64[rows, ROW_WORDS]. command_words, order_words: commands and orders as u64 words.
+order_table, phase_table, change_table: order_tables; reasons: u1, 1 at every Reason. dues: a heap. busted: trd_match_id, ascending. terms: of the replace at hand.
 """
 ROW_WORDS: Final = 15
 """An execution and a command are 15 u64 words each."""

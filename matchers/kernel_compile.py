@@ -1,13 +1,15 @@
 """How kernels are compiled, and when a kernel compiled earlier may be used again.
 
 numba's cache on disk looks only at the file of the function itself. A kernel also has its helpers, the enumerations and the limits compiled into it, and one
-made from older rules would fork a shard from its log, so the cache is stamped with a digest of all the sources that can be in a kernel.
+made from older rules would fork a shard from its log, so the cache is stamped with a digest of all the sources that can be in the kernel.
 """
 
+import ast
 import hashlib
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numba
@@ -15,22 +17,35 @@ from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_SOURCES: Final = {
-    "matchers": ("kernel_", "order_rules", "shard_outputs"),
-    "schemas": ("enums", "limits", "reject_reasons", "instruments", "codec"),
-}
-"""Beginnings of the names of modules whose values or code end up in a kernel; of schemas also the .avsc files."""
+_PACKAGES: Final = ("matchers", "schemas")
 
 
 @cache
-def source_digest() -> str:
-    """A digest of every source that can be compiled into a kernel."""
+def source_digest(module: str) -> str:
+    """A digest of every source that can be compiled into the kernels of a module: its own, what it imports from our packages, and the frames' schemas."""
     digest = hashlib.blake2b(digest_size=16)
-    for package, beginnings in _SOURCES.items():
-        for source in sorted(files(package).iterdir(), key=lambda one: one.name):
-            if source.name.endswith(".avsc") or (source.name.endswith(".py") and source.name.startswith(beginnings)):
-                digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    for source in [*sorted(_imported(module)), *sorted(files("schemas").glob("*.avsc"))]:  # type: ignore[attr-defined]  # a directory
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()
+
+
+def _imported(module: str) -> set[Path]:
+    """The sources of a module and of all that it imports from our packages, directly or not."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        package, _, leaf = name.partition(".")
+        path = Path(str(files(package).joinpath(f"{leaf or '__init__'}.py"))) if package in _PACKAGES else None
+        if path is None or name in found or not path.is_file():  # a name within a module, or not ours
+            continue
+        found[name] = path
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                waiting += [node.module, *(f"{node.module}.{one.name}" for one in node.names)]
+            elif isinstance(node, ast.Import):
+                waiting += [one.name for one in node.names]
+    return set(found.values())
 
 
 def helper(function: Function) -> Function:
@@ -55,7 +70,7 @@ def kernel(function: Function) -> Function:
     compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     cache_file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if cache_file is not None and hasattr(cache_file, "_source_stamp"):
-        cache_file._source_stamp = source_digest()
+        cache_file._source_stamp = source_digest(function.__module__)
     elif hasattr(compiled, "_cache"):  # a numba that keeps its stamp elsewhere: compile at every start rather than run old rules
         compiled._cache.disable()
     entry: Function = compiled

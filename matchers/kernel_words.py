@@ -2,7 +2,24 @@
 
 from typing import Final
 
-from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, OrdStatus, OrdType, Phase, ReportKind, Side, TimeInForce
+from schemas.enums import (
+    AccountEventKind,
+    BookCommandKind,
+    CommandKind,
+    ContingencyType,
+    ExecFlag,
+    ExecInst,
+    ExecKind,
+    OffsetType,
+    OrdStatus,
+    OrdType,
+    PegPriceType,
+    Phase,
+    ReportKind,
+    SelfMatchPrevention,
+    Side,
+    TimeInForce,
+)
 from schemas.reject_reasons import Reason
 
 SIDE_BUY: Final = int(Side.BUY)
@@ -43,10 +60,42 @@ BOOK_CANCEL: Final = int(BookCommandKind.CANCEL)
 BOOK_TRADING_SESSION_CHANGE: Final = int(BookCommandKind.TRADING_SESSION_CHANGE)
 BOOK_TIMER: Final = int(BookCommandKind.TIMER)
 BOOK_REPLACE: Final = int(BookCommandKind.REPLACE)
+BOOK_MASS_CANCEL: Final = int(BookCommandKind.MASS_CANCEL)
+BOOK_TRADING_HALT: Final = int(BookCommandKind.TRADING_HALT)
+BOOK_TRADING_RESUME: Final = int(BookCommandKind.TRADING_RESUME)
+BOOK_TRADE_BUST: Final = int(BookCommandKind.TRADE_BUST)
+BOOK_INSTRUMENT_UPDATE: Final = int(BookCommandKind.INSTRUMENT_UPDATE)
+
+LIST_OCO: Final = int(ContingencyType.OCO)
+LIST_OTO: Final = int(ContingencyType.OTO)
+LIST_BRACKET: Final = int(ContingencyType.BRACKET)
+
+INST_POST_ONLY: Final = int(ExecInst.POST_ONLY)
+INST_POST_ONLY_SLIDE: Final = int(ExecInst.POST_ONLY_SLIDE)
+INST_HIDDEN: Final = int(ExecInst.HIDDEN)
+
+PREVENTION_NONE: Final = int(SelfMatchPrevention.NONE)
+PREVENTION_CANCEL_NEWEST: Final = int(SelfMatchPrevention.CANCEL_NEWEST)
+PREVENTION_CANCEL_OLDEST: Final = int(SelfMatchPrevention.CANCEL_OLDEST)
+PREVENTION_CANCEL_BOTH: Final = int(SelfMatchPrevention.CANCEL_BOTH)
+PREVENTION_DECREMENT_AND_CANCEL: Final = int(SelfMatchPrevention.DECREMENT_AND_CANCEL)
+
+PEG_MIDPOINT: Final = int(PegPriceType.MIDPOINT)
+PEG_MARKET: Final = int(PegPriceType.MARKET)
+PEG_PRIMARY: Final = int(PegPriceType.PRIMARY)
+
+OFFSET_TICKS: Final = int(OffsetType.TICKS)
+OFFSET_BASIS_POINTS: Final = int(OffsetType.BASIS_POINTS)
 
 PHASE_CLOSED: Final = int(Phase.CLOSED)
 PHASE_CONTINUOUS: Final = int(Phase.CONTINUOUS)
+PHASE_PRE_OPEN: Final = int(Phase.PRE_OPEN)
+PHASE_OPENING_AUCTION: Final = int(Phase.OPENING_AUCTION)
+PHASE_CLOSING_AUCTION: Final = int(Phase.CLOSING_AUCTION)
 PHASE_POST_CLOSE: Final = int(Phase.POST_CLOSE)
+PHASE_HALTED: Final = int(Phase.HALTED)
+PHASE_CANCEL_ONLY: Final = int(Phase.CANCEL_ONLY)
+PHASE_VOLATILITY_AUCTION: Final = int(Phase.VOLATILITY_AUCTION)
 
 EXEC_NEW: Final = int(ExecKind.NEW)
 EXEC_TRADE: Final = int(ExecKind.TRADE)
@@ -60,6 +109,13 @@ EXEC_SECURITY_STATUS: Final = int(ExecKind.SECURITY_STATUS)
 EXEC_TIME: Final = int(ExecKind.TIME)
 EXEC_RESTATED: Final = int(ExecKind.RESTATED)
 EXEC_REPLACED: Final = int(ExecKind.REPLACED)
+EXEC_TRIGGERED: Final = int(ExecKind.TRIGGERED)
+EXEC_AUCTION_INDICATIVE: Final = int(ExecKind.AUCTION_INDICATIVE)
+EXEC_TRADE_BUSTED: Final = int(ExecKind.TRADE_BUSTED)
+EXEC_PRICE_BAND: Final = int(ExecKind.PRICE_BAND)
+
+FLAG_SELF_MATCH: Final = int(ExecFlag.SELF_MATCH)
+FLAG_UNCROSS: Final = int(ExecFlag.UNCROSS)
 
 REPORT_TRADE: Final = int(ReportKind.TRADE)
 REPORT_CANCELED: Final = int(ReportKind.CANCELED)
@@ -127,3 +183,33 @@ REASON_REDUCE_ONLY: Final = int(Reason.REDUCE_ONLY)
 REASON_CANNOT_CHANGE: Final = int(Reason.CANNOT_CHANGE)
 REASON_INVALID_PHASE_CHANGE: Final = int(Reason.INVALID_PHASE_CHANGE)
 REASON_REPLACED_TO_NOTHING: Final = int(Reason.REPLACED_TO_NOTHING)
+REASON_LIST_REJECTED: Final = int(Reason.LIST_REJECTED)
+REASON_INVALID_LIST: Final = int(Reason.INVALID_LIST)
+REASON_LINKED_ORDER: Final = int(Reason.LINKED_ORDER)
+REASON_PRIMARY_NOT_FILLED: Final = int(Reason.PRIMARY_NOT_FILLED)
+REASON_SELF_MATCH_PREVENTION: Final = int(Reason.SELF_MATCH_PREVENTION)
+REASON_FILL_OR_KILL: Final = int(Reason.FILL_OR_KILL)
+REASON_MIN_QTY_NOT_AVAILABLE: Final = int(Reason.MIN_QTY_NOT_AVAILABLE)
+REASON_POST_ONLY_WOULD_TAKE: Final = int(Reason.POST_ONLY_WOULD_TAKE)
+REASON_POST_ONLY_SLIDE: Final = int(Reason.POST_ONLY_SLIDE)
+REASON_PRICE_BAND: Final = int(Reason.PRICE_BAND)
+REASON_MARKET_TO_LIMIT: Final = int(Reason.MARKET_TO_LIMIT)
+REASON_ICEBERG_REPLENISHED: Final = int(Reason.ICEBERG_REPLENISHED)
+REASON_PEG_REPRICED: Final = int(Reason.PEG_REPRICED)
+REASON_PEG_PARKED: Final = int(Reason.PEG_PARKED)
+REASON_NOT_IN_THIS_PHASE: Final = int(Reason.NOT_IN_THIS_PHASE)
+REASON_AUCTION_CUTOFF: Final = int(Reason.AUCTION_CUTOFF)
+REASON_AUCTION_FROZEN: Final = int(Reason.AUCTION_FROZEN)
+REASON_AUCTION_EXTENDED: Final = int(Reason.AUCTION_EXTENDED)
+REASON_AUCTION_ENDED: Final = int(Reason.AUCTION_ENDED)
+REASON_NOT_FILLED_IN_AUCTION: Final = int(Reason.NOT_FILLED_IN_AUCTION)
+REASON_LULD_PAUSE: Final = int(Reason.LULD_PAUSE)
+REASON_LIMIT_STATE: Final = int(Reason.LIMIT_STATE)
+REASON_LIMIT_STATE_LEFT: Final = int(Reason.LIMIT_STATE_LEFT)
+REASON_EXPIRE_TIME_REACHED: Final = int(Reason.EXPIRE_TIME_REACHED)
+REASON_MASS_CANCEL: Final = int(Reason.MASS_CANCEL)
+REASON_TOO_MANY_STOPS: Final = int(Reason.TOO_MANY_STOPS)
+REASON_TOO_MANY_PEGS: Final = int(Reason.TOO_MANY_PEGS)
+REASON_UNKNOWN_TRADE: Final = int(Reason.UNKNOWN_TRADE)
+REASON_TRADE_ALREADY_BUSTED: Final = int(Reason.TRADE_ALREADY_BUSTED)
+REASON_BUST_LIMIT: Final = int(Reason.BUST_LIMIT)

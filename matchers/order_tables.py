@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from schemas.enums import BookCommandKind, ExecInst, OrdType, Phase, TimeInForce
+from schemas.enums import BookCommandKind, ContingencyType, ExecInst, OrdType, Phase, TimeInForce
 from schemas.reject_reasons import Reason
 
 CALL_PHASES: Final = frozenset({Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION})
@@ -151,6 +151,9 @@ def order_reason(ord_type: int, time_in_force: int, exec_inst: int) -> Reason:
         return Reason.INVALID_EXEC_INST
     return INSTRUCTIONS[exec_inst, OrdType(ord_type), TimeInForce(time_in_force)]
 
+
+LEGS: Final = {ContingencyType.OCO: 2, ContingencyType.OTO: 2, ContingencyType.BRACKET: 3}
+"""How many orders each kind of list has."""
 
 ORD_TYPES_END: Final = max(OrdType) + 1
 TIMES_END: Final = max(TimeInForce) + 1

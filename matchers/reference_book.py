@@ -51,6 +51,8 @@ class Order:
     expire_time: int = 0
     oco_id: int = 0
     """order_id of the other of the pair, 0: none."""
+    primary_id: int = 0
+    """order_id of the order that this secondary waits for, 0: none."""
     secondaries: tuple[int, ...] = ()
     """order_ids of what waits for this one."""
 

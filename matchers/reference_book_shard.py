@@ -170,7 +170,7 @@ class BookShard:
             if len(others) == 2:
                 others[0].oco_id, others[1].oco_id = others[1].order_id, others[0].order_id
             for order in others:
-                order.place = Place.SECONDARY
+                order.place, order.primary_id = Place.SECONDARY, first.order_id
         for place, order in enumerate(orders):
             s.command_index = at + place
             if order.order_id in s.orders and order.place == Place.NOWHERE:

@@ -54,6 +54,9 @@ def load_state(s: ShardState, arrays: Mapping[str, Rows]) -> None:
         links = tuple(link for link in (values.pop(name) for name in _LINKS) if link)
         order = s.orders[values["order_id"]] = Order(**values, secondaries=links)
         _restore_place(s, order)
+    for order in s.orders.values():
+        for order_id in order.secondaries:
+            s.orders[order_id].primary_id = order.order_id
     for (order_id,) in arrays["queue"].tolist():
         order = s.orders[order_id]
         s.book_of(order).sides[order.side].add(order)

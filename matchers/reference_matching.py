@@ -340,9 +340,13 @@ def _finish(s: ShardState, order: Order, filled: int) -> None:
     book = s.book_of(order)
     if order in book.pegs:
         book.pegs.remove(order)
+    if order.primary_id:
+        primary = s.orders[order.primary_id]
+        primary.secondaries = tuple(order_id for order_id in primary.secondaries if order_id != order.order_id)
     _cancel_other(s, order)
-    waiting = [s.orders[order_id] for order_id in order.secondaries if order_id in s.orders]
+    waiting = [s.orders[order_id] for order_id in order.secondaries]
     for secondary in waiting:
+        secondary.primary_id = 0
         if filled:
             if surplus := max(secondary.order_qty - filled, 0):
                 secondary.order_qty = secondary.leaves_qty = filled

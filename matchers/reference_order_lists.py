@@ -8,12 +8,9 @@ an order, then the two that close its position, take-profit (limit) and stop-los
 
 from typing import Final
 
-from matchers.order_tables import AUCTION_ONLY, STOP_TYPES, WORKING
+from matchers.order_tables import AUCTION_ONLY, LEGS, STOP_TYPES, WORKING
 from matchers.reference_shard_state import Values
 from schemas.enums import BookCommandKind, ContingencyType, OrdType
-
-LEGS: Final = {ContingencyType.OCO: 2, ContingencyType.OTO: 2, ContingencyType.BRACKET: 3}
-"""How many orders each kind of list has."""
 
 _SAME: Final = ("list_id", "contingency_type", "instrument", "account")
 _PAIRED: Final = STOP_TYPES | {OrdType.LIMIT}

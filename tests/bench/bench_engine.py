@@ -9,8 +9,6 @@ For example:
   python tests/bench/bench_engine.py --workloads none --start  compile and start times only
 
 A line is a workload and an engine; `shortened` says that the engine did not come to the end of the tape (of the reference: by design, it gets a small one).
-`kernel_share`: share of the messages that the numba kernel worked off itself; the shard handed the others to the reference rules. Where it is not 1, the rate is
-no figure of the kernel.
 Workloads: see tests/bench/workload_*.py. Same seed and size: same tape. Quiet machine, please: it measures one core by the wall clock, and gives cpu_s beside it.
 """
 

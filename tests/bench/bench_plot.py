@@ -16,8 +16,7 @@ def lines_of(rows: list[dict[str, Any]], workload: str, x: str) -> Lines:
     """The points of one panel."""
     lines: Lines = {}
     for row in sorted((row for row in rows if row["workload"] == workload), key=lambda row: int(row[x])):
-        engine = row["engine"] if row["kernel_share"] == 1 else f"{row['engine']}, handed over to the reference"
-        lines.setdefault(engine, []).append((row[x], row["ns_per_message_mean"], row["ns_per_message_p99"]))
+        lines.setdefault(row["engine"], []).append((row[x], row["ns_per_message_mean"], row["ns_per_message_p99"]))
     return lines
 
 

@@ -11,14 +11,11 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any, Final
-from unittest import mock
 
 import numpy as np
 import psutil
 from tape import FRAME_ROWS, Tape, empty_rows, frames
 
-from matchers.reference_book_shard import BookShard as ReferenceShard
-from matchers.shard_outputs import BookOutput
 from schemas.codec import Rows
 from schemas.enums import BookCommandKind, ExecKind
 from schemas.instruments import InstrumentTable
@@ -80,8 +77,6 @@ class Run:
     finish_s: float = 0.0
     finish_trades: int = 0
     counts: Counts = field(default_factory=Counts)
-    by_reference: int = 0
-    """Messages that the reference rules worked off: book_shard.BookShard may hand over to them."""
     live_max: int = 0
     """The most orders in the shard at the end of any frame, setup included."""
 
@@ -97,19 +92,6 @@ def no_collection() -> Iterator[None]:
         gc.enable()
 
 
-@contextlib.contextmanager
-def counting_reference() -> Iterator[list[int]]:
-    """Count the rows that any reference shard applies, whoever made it: how a row comes to say whose rate it is. One addition a frame."""
-    apply, counted = ReferenceShard.apply, [0]
-
-    def counting(self: ReferenceShard, rows: Rows) -> BookOutput:
-        counted[0] += len(rows)
-        return apply(self, rows)
-
-    with mock.patch.object(ReferenceShard, "apply", counting):
-        yield counted
-
-
 def play(engine: Engine, tape: Tape) -> tuple[Run, Any]:
     """Setup outside the clock, then the tape frame by frame; only apply() is timed. Also gives the machine as it is then."""
     machine = engine.make(tape.instruments)
@@ -117,7 +99,7 @@ def play(engine: Engine, tape: Tape) -> tuple[Run, Any]:
     for frame in frames(tape.setup, engine.frame_rows):
         before.add(machine.apply(frame).executions)
     run.live_max = run.counts.live = before.live
-    with no_collection(), counting_reference() as counted:
+    with no_collection():
         for frame in frames(tape.rows, min(tape.frame_rows, engine.frame_rows)):
             wall, cpu = time.perf_counter(), time.thread_time()
             executions = machine.apply(frame).executions
@@ -126,7 +108,6 @@ def play(engine: Engine, tape: Tape) -> tuple[Run, Any]:
             run.counts.add(executions)
             run.messages += len(frame)
             run.live_max = max(run.live_max, run.counts.live)
-            run.by_reference = counted[0]
             if run.wall_s > engine.budget_s:
                 break
         if len(tape.finish):
@@ -222,17 +203,15 @@ def measure(engine: Engine, tape: Tape, runs: int) -> dict[str, Any]:
     """The row of an engine and a workload: medians over `runs` plays after one that warms up."""
     warm = Tape(tape.workload, tape.seed, tape.instruments, tape.setup[:FRAME_ROWS], tape.rows[:FRAME_ROWS], frame_rows=tape.frame_rows)
     play(Engine(engine.name, engine.make, engine.frame_rows, budget_s=min(engine.budget_s, 1.0)), warm)
-    played, machines = zip(*(play(engine, tape) for _ in range(runs)), strict=True)
+    played, _ = zip(*(play(engine, tape) for _ in range(runs)), strict=True)
     first = played[0]
     rate = median(run.messages / run.wall_s for run in played)
     row: dict[str, Any] = {
         "workload": tape.workload,
         "engine": engine.name,
-        "handovers": getattr(machines[-1], "handovers", 0),  # how often the tape made the kernel hand over to the reference
         "symbols": len(tape.instruments),
         "resting_orders": first.live_max,
         "resting_orders_end": first.counts.live,
-        "kernel_share": round(1 - first.by_reference / first.messages, 3),
         "messages": first.messages,
         "shortened": first.messages < len(tape.rows),
         "messages_per_s": round(rate),

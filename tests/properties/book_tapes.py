@@ -54,7 +54,7 @@ def plain_instruments() -> InstrumentTable:
 
 
 class Tape:
-    """A generator of rows; it knows who owns which order, not what became of it. `plain`: only what the kernel knows, for plain_instruments."""
+    """A generator of rows; it knows who owns which order, not what became of it. `plain`: orders that the kernel's fast path takes, for plain_instruments."""
 
     def __init__(self, seed: int, *, plain: bool = False) -> None:
         self.random = random.Random(seed)

@@ -7,7 +7,6 @@ from tape import ORDER_ID_BASE, Tape, cuts, frames
 from workload_survey import FIRST_PX, SWINGS, mid_prices, survey
 from workloads import WORKLOADS
 
-from matchers.book_shard import BookShard as KernelShard
 from matchers.reference_book_shard import BookShard
 from schemas.enums import BookCommandKind, ContingencyType, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.reject_reasons import Reason
@@ -154,14 +153,3 @@ def test_the_live_orders_are_counted_right_from_the_executions():
         tape = tape_of(workload)
         run, machine = play(reference(tape), tape)
         assert run.counts.live == len(machine.state.orders)
-
-
-def test_a_row_says_whether_the_reference_did_the_work():
-    """A shard may hand over to the reference: its rate must never pass for the kernel's."""
-    tape = tape_of("survey-swing")
-    run, _ = play(reference(tape), tape)
-    assert run.by_reference == run.messages == len(tape.rows)
-    kernel = Engine("kernel", lambda instruments: KernelShard(0, instruments, 1), 256, budget_s=600.0)
-    plain = tape_of("sweep")
-    run, _ = play(kernel, plain)
-    assert run.by_reference == 0
