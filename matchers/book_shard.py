@@ -103,6 +103,7 @@ class BookShard:
         books, rules = self._arrays["books"], self.instruments.rules[numbers]
         books["instrument"], books["reference_px"] = numbers, rules["reference_px"]
         books["qty_min"], books["qty_max"] = rules["order_qty_min"], np.minimum(rules["order_qty_max"], ORDER_QTY_LOTS_MAX)
+        books["prevention"] = rules["self_match_prevention_instruction"]
         books["pro_rata"] = rules["matching_algorithm"] == MatchingAlgorithm.PRO_RATA
         banded = rules["luld_tier"] != 0
         books["window"] = np.where(banded, np.cumsum(banded), 0)
@@ -195,7 +196,13 @@ class BookShard:
         for column in _FROM_EXTRA:
             orders[column] = extra[column]
         plain = source["extra"] == 0
+        flags = source["special"][plain]
         orders["place"][plain], orders["shown_qty"][plain] = Place.RESTING, source["leaves_qty"][plain]
+        orders["exec_inst"][plain], orders["self_match_prevention_instruction"][plain] = (
+            flags >> layout.POST_ONLY_SHIFT,
+            flags >> layout.PREVENTION_SHIFT & 7,
+        )
+        orders["self_match_prevention_id"][plain] = np.where(flags & layout.BY_ACCOUNT, source["account"][plain], 0)
         orders["instrument"] = self._arrays["books"]["instrument"][source["side_row"] // layout.SIDES]
         orders["peg_limit"] = extra["limit_px"]
         order_id = self._arrays["orders"]["order_id"]

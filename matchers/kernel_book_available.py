@@ -6,6 +6,7 @@ Of an OCO pair the one that comes first counts: it stamps the other, with the nu
 from typing import Any
 
 from matchers.kernel_book_memory import ONE, ZERO, state_at
+from matchers.kernel_book_orders import identity_of
 from matchers.kernel_book_prevention import is_prevented, stops_incoming
 from matchers.kernel_book_queues import after_in, first_in, next_level
 from matchers.kernel_book_rows import BOOK_SHIFT, key_of, shown_qty
@@ -56,28 +57,28 @@ def available(memory: Any, row: Any, limit: Any, needed: Any) -> Any:
     opposite = U(s.orders[row].side_row) ^ ONE
     limit_key = key_of(opposite, limit)
     pro_rata = s.books[opposite >> BOOK_SHIFT].pro_rata != 0
-    stamp, total, stopped = new_stamp(s), ZERO, False
+    stamp, total, stopped, alone = new_stamp(s), ZERO, False, identity_of(s, row) == ZERO
     level_row = U(s.sides[opposite].best)
     while level_row != ZERO and total < needed and not stopped and key_of(opposite, U(s.levels[level_row].price)) <= limit_key:
-        if s.levels[level_row].apart == 0:
+        if alone and s.levels[level_row].apart == 0:
             total += s.levels[level_row].qty
         elif pro_rata:
             found, stopped = _available_pro_rata(memory, row, level_row, stamp)
             total += found
         else:
-            found, stopped = _available_fifo(memory, row, level_row, stamp)
+            found, stopped = _available_fifo(memory, row, level_row, stamp, needed - total)
             total += found
         level_row = next_level(s, opposite, level_row)
     return total
 
 
 @routine
-def _available_fifo(memory: Any, row: Any, level_row: Any, stamp: Any) -> Any:
-    """(lots, whether an own order ends it): displayed tranches in their order, then their reserves, then hidden orders."""
+def _available_fifo(memory: Any, row: Any, level_row: Any, stamp: Any, needed: Any) -> Any:
+    """(lots, whether an own order ends it), until `needed` are found: displayed tranches in their order, then their reserves, then hidden orders."""
     s = state_at(memory)
     total, reserves = ZERO, ZERO
     resting = first_in(s, level_row)
-    while resting != ZERO:
+    while resting != ZERO and total < needed:
         order = s.orders[resting]
         shown, leaves = shown_qty(s, resting), U(order.leaves_qty)
         if shown == ZERO:  # hidden orders begin: the reserves are executed before them

@@ -1,9 +1,10 @@
 """The fast path: plain orders in continuous trading, where nothing but the order itself is to be thought of.
 
-A book is `fast` if it is in continuous trading; a command is plain if it uses none of the columns below; an order is plain if its `special` is 0, a level if it
-has no `apart`. Whatever is not plain goes to the general path, which does the same by the reference's rules one by one. A sweep that comes to a level with
-special orders, or to a price whose trades are not quiet (they would elect stops, move trailing ones, count for price bands, or go by pro-rata), goes on there.
-In a `watched` book (pegs, price bands) a command ends in kernel_book_settle.
+A book is `fast` if it is in continuous trading; a command is plain if it uses only columns that an order's own row has room for (post-only, and prevention by
+account, among them); an order is plain if it has no `extra` row, a level if it has no `apart`. Whatever is not plain goes to the general path, which does the
+same by the reference's rules one by one. A sweep that comes to a level with special orders, to an order of its own account, or to a price whose trades are not
+quiet (they would elect stops, move trailing ones, count for price bands, or go by pro-rata), goes on there. In a `watched` book (pegs, price bands) a command
+ends in kernel_book_settle.
 What a command writes again and again is kept in local values: the number of the next row, the book's rpt_seq.
 """
 
@@ -23,11 +24,17 @@ from matchers.kernel_book_rows import (
 )
 from matchers.kernel_book_state import (
     BUCKETS,
+    BY_ACCOUNT,
+    HAS_EXTRA,
     LAST_ENTRY,
     LAST_TRADE,
+    LEVEL_COUNT,
+    LEVEL_QTY,
     LOG_TIME,
     ORDERS,
     ORDERS_MAX,
+    POST_ONLY_SHIFT,
+    PREVENTION_SHIFT,
     SHARD,
     SIDES,
     TOP_BUY_PX,
@@ -61,7 +68,7 @@ from matchers.kernel_words import (
     TYPE_LIMIT,
     TYPE_MARKET,
 )
-from schemas.enums import TIME_IN_FORCE_UNCHANGED
+from schemas.enums import TIME_IN_FORCE_UNCHANGED, SelfMatchPrevention
 from schemas.limits import ORDER_ID_SHARD_SHIFT
 
 _BYTE: Final = U(0xFF)
@@ -73,8 +80,14 @@ _LEVEL_SHIFT: Final = U(32)
 _TOO_LATE: Final = U(REASON_TOO_LATE_TO_CANCEL) << REASON_SHIFT
 _REQUESTED: Final = U(REASON_REQUESTED_BY_CUSTOMER) << REASON_SHIFT
 _SIDES: Final = U(SIDES)
-_PLAIN_0: Final = U(0xFFFF_FF00_0000_0000)
-"""First word of a command: exec_inst, self_match_prevention_instruction, contingency_type."""
+_PLAIN_0: Final = U(0xFF00_00FF_0000_0000)
+"""First word of a command: contingency_type, phase."""
+_INST_SHIFT, _INSTRUCTION_SHIFT = U(40), U(48)
+_ACCOUNT, _IDENTITY = U(2), U(7)
+_POST_ONLY_SHIFT, _PREVENTION_SHIFT = U(POST_ONLY_SHIFT), U(PREVENTION_SHIFT)
+_POST_ONLY_MAX: Final = U(2)
+_EXTRA, _BY_ACCOUNT = U(HAS_EXTRA), U(BY_ACCOUNT)
+_PREVENTION_MAX: Final = U(max(SelfMatchPrevention))
 _PLAIN_1: Final = U(0xFFFF)
 """Second word: peg_price_type, offset_type."""
 _TIMES: Final = U(1 << TIF_DAY | 1 << TIF_GTC | 1 << TIF_IOC)
@@ -87,10 +100,32 @@ _NEW, _CANCEL, _REPLACE = U(BOOK_NEW_ORDER), U(BOOK_CANCEL), U(BOOK_REPLACE)
 
 @helper
 def is_plain(s: Any, i: Any) -> Any:
-    """Whether a command has no columns but those of a plain order; one of a list is not plain."""
+    """Whether a command has no columns but those that an order's own row has room for; exec_inst and prevention are not looked at."""
     w = s.command_words
-    rest = w[i, U(7)] | w[i, U(8)] | w[i, U(9)] | w[i, U(10)] | w[i, U(11)] | w[i, U(12)] | w[i, U(13)]
+    rest = w[i, U(8)] | w[i, U(9)] | w[i, U(10)] | w[i, U(11)] | w[i, U(12)] | w[i, U(13)]
     return (w[i, ZERO] & _PLAIN_0) | (w[i, ONE] & _PLAIN_1) | rest == ZERO
+
+
+@helper
+def flags_of(s: Any, i: Any, book: Any) -> Any:
+    """The byte `special` of the plain order of command i; a value with HAS_EXTRA if its own row has no room for all of it."""
+    word = s.command_words[i, ZERO]
+    exec_inst, instruction, identity = (word >> _INST_SHIFT) & _BYTE, (word >> _INSTRUCTION_SHIFT) & _BYTE, s.command_words[i, _IDENTITY]
+    flags = exec_inst << _POST_ONLY_SHIFT
+    if identity != ZERO:
+        instruction = instruction if instruction != ZERO else U(book.prevention)
+        flags |= U(BY_ACCOUNT) | (instruction << _PREVENTION_SHIFT)
+    if exec_inst > _POST_ONLY_MAX or (identity != ZERO and identity != s.command_words[i, _ACCOUNT]):
+        flags = U(HAS_EXTRA)
+    return flags
+
+
+@helper
+def changes_prevention(s: Any, i: Any, flags: Any) -> Any:
+    """Whether a replace says an instruction, or another self_match_prevention_id than the plain order has."""
+    identity = s.command_words[i, _IDENTITY]
+    kept = identity == ZERO or (flags & _BY_ACCOUNT != ZERO and identity == s.command_words[i, _ACCOUNT])
+    return not kept or (s.command_words[i, ZERO] >> _INST_SHIFT) & _BYTE != ZERO
 
 
 @helper
@@ -110,9 +145,13 @@ def put_level(s: Any, at: Any, rpt_seq: Any, i: Any, instrument: Any, side_row: 
 
 @helper
 def sweep_plain(
-    s: Any, at: Any, rpt_seq: Any, i: Any, instrument: Any, side_row: Any, head: Any, order_id: Any, account: Any, limit_key: Any, leaves: Any
+    s: Any, at: Any, rpt_seq: Any, i: Any, instrument: Any, side_row: Any, head: Any, flags: Any, order_id: Any, account: Any, limit_key: Any,
+    leaves: Any,
 ) -> Any:  # fmt: skip
-    """Trade with the plain levels of `side_row` that are in reach. Gives (at, rpt_seq, leaves, last price; 0: no trade, whether it met a special level)."""
+    """Trade with the plain levels of `side_row` that are in reach. Gives (at, rpt_seq, leaves, last price; 0: no trade, whether it met something special).
+
+    If that is in the middle of a level, call[LEVEL_QTY, LEVEL_COUNT] say what the level displayed before.
+    """
     side = s.sides[side_row]
     book = s.books[side_row >> _TWO]
     last_px = ZERO
@@ -128,12 +167,15 @@ def sweep_plain(
         if level.apart != 0 or price < U(book.quiet_low) or price > U(book.quiet_high):
             special = True
             break
-        last_px = price
         row = U(level.first)
         begin = leaves
         count = U(level.order_count)
         while True:
             resting = s.orders[row]
+            if resting.account == account and U(resting.special) & flags & _BY_ACCOUNT != ZERO:
+                special = True
+                break
+            last_px = price
             resting_leaves = U(resting.leaves_qty)
             qty = min(resting_leaves, leaves)
             leaves -= qty
@@ -156,6 +198,8 @@ def sweep_plain(
             if row == ZERO or leaves == ZERO:
                 break
         level_qty = level.qty - (begin - leaves)
+        if special:
+            s.call[LEVEL_QTY], s.call[LEVEL_COUNT] = level.qty, U(level.order_count)
         if row == ZERO:
             drop_level(s, side_row, U(side.best_key), level_row)
         else:
@@ -163,6 +207,8 @@ def sweep_plain(
             level.order_count = count
             level.first = row
             s.orders[row].prev = 0
+        if special:
+            break
         if levels != ZERO:
             rpt_seq += ONE
             put_level(s, at, rpt_seq, i, instrument, side_row, price, level_qty, count)
@@ -267,6 +313,7 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
             return at, NOT_FAST, ZERO
         shard_book = s.books[book]
         limit = price
+        flags = flags_of(s, i, shard_book)
         if ord_type == U(TYPE_MARKET):
             immediate = True
             if time_in_force == U(TIF_GTC) or shard_book.band_high != 0:
@@ -289,6 +336,12 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
             return at, NOT_FAST, ZERO
         immediate = immediate or time_in_force == U(TIF_IOC)
         side_row = (book << _TWO) + side
+        if flags != ZERO and (
+            flags & _EXTRA != ZERO
+            or (word >> _INSTRUCTION_SHIFT) & _BYTE > _PREVENTION_MAX
+            or (flags >> _POST_ONLY_SHIFT != ZERO and (immediate or U(s.sides[side_row ^ ONE].best_key) <= key_of(side_row ^ ONE, limit)))
+        ):
+            return at, NOT_FAST, ZERO
         leaves = order_qty
         columns = word & THREE_COLUMNS
         entry = s.head[LAST_ENTRY] + ONE
@@ -307,7 +360,8 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
         shard_book = s.books[side_row >> _TWO]
         if row == ZERO:
             return put_too_late(s, i, at, word, order_id), DONE, ZERO
-        if order.account != account or order.special != 0 or shard_book.fast == 0:
+        flags = U(order.special)
+        if order.account != account or flags & _EXTRA != ZERO or shard_book.fast == 0:
             return at, NOT_FAST, ZERO
         instrument = U(shard_book.instrument)
         order_word = s.order_words[row, ZERO]
@@ -320,6 +374,8 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
             named = word & THREE_COLUMNS
             if (
                 not is_plain(s, i)
+                or changes_prevention(s, i, flags)
+                or (flags >> _POST_ONLY_SHIFT != ZERO and U(s.sides[side_row ^ ONE].best_key) <= key_of(side_row ^ ONE, limit))
                 or order_qty <= executed
                 or order_qty < U(shard_book.qty_min)
                 or order_qty > U(shard_book.qty_max)
@@ -400,7 +456,7 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
     special = False
     if U(s.sides[opposite].best_key) <= limit_key:
         at, rpt_seq, leaves, last_px, special = sweep_plain(
-            s, at, rpt_seq, i, instrument, opposite, columns | U(EXEC_TRADE), order_id, account, limit_key, leaves
+            s, at, rpt_seq, i, instrument, opposite, columns | U(EXEC_TRADE), flags, order_id, account, limit_key, leaves
         )
         if last_px != ZERO:
             shard_book.last_px = last_px
@@ -424,7 +480,7 @@ def fast_command(s: Any, i: Any, at: Any, place: Any) -> Any:
                 index_add_bucket(s)
             row = take_order(s)
             words = s.order_words
-            words[row, U(0)] = columns | (side_row << _LEVEL_SHIFT)
+            words[row, U(0)] = columns | flags | (side_row << _LEVEL_SHIFT)
             words[row, U(1)] = order_id
             words[row, U(2)] = account
             words[row, U(3)] = entry

@@ -7,7 +7,7 @@ import numpy as np
 from matchers.kernel_book_available import available
 from matchers.kernel_book_bands import band_limited, note_trade
 from matchers.kernel_book_memory import ONE, ZERO, state_at
-from matchers.kernel_book_orders import after_fill, detach, end, note_move, rest, tranche
+from matchers.kernel_book_orders import after_fill, detach, end, exec_inst_of, note_move, rest, tranche
 from matchers.kernel_book_prevention import is_own, is_prevented, prevent
 from matchers.kernel_book_queues import first_in, join_level, leave_level
 from matchers.kernel_book_rows import (
@@ -21,7 +21,7 @@ from matchers.kernel_book_rows import (
     shown_qty,
     write_row,
 )
-from matchers.kernel_book_state import COMMAND_INDEX, LAST_TRADE, LOG_TIME, SHARD
+from matchers.kernel_book_state import COMMAND_INDEX, LAST_TRADE, LEVEL_COUNT, LEVEL_QTY, LOG_TIME, SHARD
 from matchers.kernel_book_stops import elect, tighten
 from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
@@ -81,7 +81,7 @@ def enter(memory: Any, row: Any) -> None:
             rest(memory, row)
         return
     limit = limit_of(s, row)
-    if order.extra != 0:
+    if order.special != 0:
         limit, reason = _conditions(memory, row, limit)
         if reason != ZERO:
             end(memory, row, U(EXEC_CANCELED), reason)
@@ -100,10 +100,12 @@ def _conditions(memory: Any, row: Any, limit: Any) -> Any:
     """(limit, reason): what an order that must not take, or only in such a quantity, may reach; why it is cancelled untouched, or 0."""
     s = state_at(memory)
     order = s.orders[row]
-    extra = s.extras[order.extra]
-    if extra.exec_inst & _POST_ONLY != 0 and would_take(s, row, limit):
+    exec_inst, min_qty = exec_inst_of(s, row), ZERO
+    if order.extra != 0:
+        min_qty = U(s.extras[order.extra].min_qty)
+    if exec_inst & _POST_ONLY != 0 and would_take(s, row, limit):
         slid = slid_price(s, row)
-        if extra.exec_inst & INST_POST_ONLY_SLIDE == 0 or slid == ZERO:
+        if exec_inst & INST_POST_ONLY_SLIDE == 0 or slid == ZERO:
             return limit, U(REASON_POST_ONLY_WOULD_TAKE)
         order.price = slid
         limit = slid
@@ -111,7 +113,7 @@ def _conditions(memory: Any, row: Any, limit: Any) -> Any:
     if order.time_in_force == TIF_FOK:
         leaves = U(order.leaves_qty)
         return limit, ZERO if available(memory, row, limit, leaves) >= leaves else U(REASON_FILL_OR_KILL)
-    if extra.min_qty != 0 and available(memory, row, limit, U(extra.min_qty)) < U(extra.min_qty):
+    if min_qty != ZERO and available(memory, row, limit, min_qty) < min_qty:
         return limit, U(REASON_MIN_QTY_NOT_AVAILABLE)
     return limit, ZERO
 
@@ -165,6 +167,9 @@ def sweep(memory: Any, row: Any, limit: Any) -> None:
         key = U(side.best_key)
         level = s.levels[side.best]
         price, qty, count = U(level.price), level.qty, U(level.order_count)
+        if s.call[LEVEL_COUNT] != ZERO:
+            qty, count = s.call[LEVEL_QTY], s.call[LEVEL_COUNT]
+            s.call[LEVEL_COUNT] = ZERO
         if pro_rata:
             _match_pro_rata(memory, row, opposite, key)
         else:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from matchers.kernel_book_expiry import note_expiry
+from matchers.kernel_book_fast import flags_of, is_plain
 from matchers.kernel_book_memory import ONE, ZERO, give_extra, give_order, state_at, take_extra, take_order
 from matchers.kernel_book_queues import count_special, drop_level, is_empty, join_level, leave_idle, leave_level, leave_stops, level_at
 from matchers.kernel_book_rows import (
@@ -21,7 +22,18 @@ from matchers.kernel_book_rows import (
     put_order_row,
     shown_qty,
 )
-from matchers.kernel_book_state import BUCKETS, COMMAND_INDEX, HAS_EXTRA, HIDDEN, LAST_ENTRY, QUEUE_END, SIDES
+from matchers.kernel_book_state import (
+    BUCKETS,
+    BY_ACCOUNT,
+    COMMAND_INDEX,
+    HAS_EXTRA,
+    HIDDEN,
+    LAST_ENTRY,
+    POST_ONLY_SHIFT,
+    PREVENTION_SHIFT,
+    QUEUE_END,
+    SIDES,
+)
 from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
 from matchers.kernel_order_index import index_add_bucket, index_head, index_insert, index_needs_bucket, index_remove
@@ -101,7 +113,8 @@ def new_order(memory: Any, book: Any) -> Any:
     side = ((columns >> _SIDE_SHIFT) & _BYTE) - ONE
     order_id, order_qty = command.order_id, U(command.order_qty)
     words = s.order_words
-    words[row, U(0)] = columns | ((book * _SIDES + side) << _HALF)
+    flags = flags_of(s, i, s.books[book])
+    words[row, U(0)] = columns | flags | ((book * _SIDES + side) << _HALF)
     words[row, U(1)] = order_id
     words[row, U(2)] = command.account
     words[row, U(3)] = next_entry(s)
@@ -109,7 +122,7 @@ def new_order(memory: Any, book: Any) -> Any:
     words[row, U(5)] = order_qty
     words[row, U(7)] = ZERO
     index_insert(s, index_head(s.tree[BUCKETS], order_id), row)
-    if _needs_extra(s, i, command):
+    if flags & U(HAS_EXTRA) != ZERO or _needs_extra(s, i, command):
         _add_extra(memory, row)
     return row
 
@@ -117,21 +130,41 @@ def new_order(memory: Any, book: Any) -> Any:
 @helper
 def _needs_extra(s: Any, i: Any, command: Any) -> Any:
     """Whether the order has anything that its own row has no room for."""
-    w = s.command_words
-    rest = w[i, U(7)] | w[i, U(8)] | w[i, U(9)] | w[i, U(10)] | w[i, U(11)] | w[i, U(12)] | w[i, U(13)]
     ord_type = command.ord_type
     ordinary = ord_type == TYPE_LIMIT or ord_type == TYPE_MARKET or ord_type == TYPE_MARKET_TO_LIMIT
-    return rest != ZERO or command.exec_inst != 0 or not ordinary or command.time_in_force == TIF_CLS
+    return not ordinary or command.time_in_force == TIF_CLS or not is_plain(s, i)
+
+
+@helper
+def identity_of(s: Any, row: Any) -> Any:
+    """self_match_prevention_id of an order, 0: none."""
+    order = s.orders[row]
+    identity = order.account if U(order.special) & U(BY_ACCOUNT) != ZERO else ZERO
+    if order.extra != 0:
+        identity = s.extras[order.extra].self_match_prevention_id
+    return identity
+
+
+@helper
+def exec_inst_of(s: Any, row: Any) -> Any:
+    """exec_inst of an order, i64."""
+    order = s.orders[row]
+    exec_inst = I(U(order.special) >> U(POST_ONLY_SHIFT))
+    if order.extra != 0:
+        exec_inst = I(s.extras[order.extra].exec_inst)
+    return exec_inst
 
 
 @helper
 def blank_extra(s: Any, row: Any) -> None:
-    """An order gets an `extra` row, in which nothing is said yet; from now on it is special, where it rests too."""
+    """An order gets an `extra` row, which says what the order's own row has said; from now on it is special, where it rests too."""
     order = s.orders[row]
     extra_row = take_extra(s)
     extra = s.extras[extra_row]
-    extra.self_match_prevention_id = ZERO
-    extra.self_match_prevention_instruction = 0
+    flags = U(order.special)
+    extra.self_match_prevention_id = identity_of(s, row)
+    extra.self_match_prevention_instruction = (flags >> U(PREVENTION_SHIFT)) & U(7)
+    extra.exec_inst = flags >> U(POST_ONLY_SHIFT)
     extra.expire_time = 0
     extra.offset = 0
     extra.stamp = 0
@@ -146,7 +179,6 @@ def blank_extra(s: Any, row: Any) -> None:
     extra.prev = 0
     extra.next = 0
     extra.place = NOWHERE
-    extra.exec_inst = 0
     extra.peg_price_type = 0
     extra.offset_type = 0
     order.extra = extra_row
@@ -162,6 +194,7 @@ def _add_extra(memory: Any, row: Any) -> None:
     s = state_at(memory)
     command, order = s.commands[s.call[COMMAND_INDEX]], s.orders[row]
     book = s.books[U(order.side_row) >> BOOK_SHIFT]
+    order.special = 0
     blank_extra(s, row)
     if command.exec_inst & INST_HIDDEN != 0:
         order.special = HAS_EXTRA | HIDDEN

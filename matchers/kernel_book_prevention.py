@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import numpy as np
+
 from matchers.kernel_book_memory import ZERO, state_at
-from matchers.kernel_book_orders import end
-from matchers.kernel_book_rows import put_order_row
+from matchers.kernel_book_orders import end, identity_of
+from matchers.kernel_book_rows import put_order_row, shown_qty
+from matchers.kernel_book_state import PREVENTION_SHIFT
 from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
 from matchers.kernel_words import (
@@ -22,12 +25,8 @@ from matchers.kernel_words import (
 @helper
 def is_own(s: Any, row: Any, resting_row: Any) -> Any:
     """Whether both have the same self_match_prevention_id."""
-    mine, other = U(s.orders[row].extra), U(s.orders[resting_row].extra)
-    own = False
-    if mine != ZERO and other != ZERO:
-        identity = s.extras[mine].self_match_prevention_id
-        own = identity != ZERO and identity == s.extras[other].self_match_prevention_id
-    return own
+    identity = identity_of(s, row)
+    return identity != ZERO and identity == identity_of(s, resting_row)
 
 
 @helper
@@ -38,8 +37,12 @@ def is_prevented(s: Any, row: Any, resting_row: Any) -> Any:
 
 @helper
 def instruction_of(s: Any, row: Any) -> Any:
-    """self_match_prevention_instruction of an order with an `extra` row."""
-    return s.extras[s.orders[row].extra].self_match_prevention_instruction
+    """self_match_prevention_instruction of an order, i64."""
+    order = s.orders[row]
+    instruction = np.int64((U(order.special) >> U(PREVENTION_SHIFT)) & U(7))
+    if order.extra != 0:
+        instruction = np.int64(s.extras[order.extra].self_match_prevention_instruction)
+    return instruction
 
 
 @helper
@@ -74,11 +77,12 @@ def _decrement(memory: Any, row: Any, qty: Any) -> None:
     if U(order.leaves_qty) == qty:
         end(memory, row, U(EXEC_CANCELED), U(REASON_SELF_MATCH_PREVENTION))
         return
+    before = shown_qty(s, row)
     order.leaves_qty = U(order.leaves_qty) - qty
     order.order_qty = U(order.order_qty) - qty
-    extra = s.extras[order.extra]
-    shown = min(U(extra.shown_qty), U(order.leaves_qty))
+    shown = min(before, U(order.leaves_qty))
     if order.level != 0:
-        s.levels[order.level].qty -= U(extra.shown_qty) - shown
-    extra.shown_qty = shown
+        s.levels[order.level].qty -= before - shown
+    if order.extra != 0:
+        s.extras[order.extra].shown_qty = shown
     put_order_row(memory, row, U(EXEC_RESTATED), U(REASON_SELF_MATCH_PREVENTION), qty)

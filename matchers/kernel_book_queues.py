@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from matchers.kernel_book_memory import ONE, ZERO, give_level, take_level
 from matchers.kernel_book_rows import key_of
-from matchers.kernel_book_state import BUY_STOPS, HIDDEN, NO_KEY
+from matchers.kernel_book_state import BUY_STOPS, HAS_EXTRA, HIDDEN, NO_KEY
 from matchers.kernel_compile import helper
 from matchers.kernel_hash_index import U
 from matchers.kernel_level_tree import tree_after, tree_find, tree_insert, tree_remove
@@ -12,6 +12,7 @@ from matchers.kernel_level_tree import tree_after, tree_find, tree_insert, tree_
 _NO_KEY: Final = U(NO_KEY)
 _TO_STOPS: Final = U(BUY_STOPS)
 _HIDDEN: Final = U(HIDDEN)
+_EXTRA: Final = U(HAS_EXTRA)
 
 
 @helper
@@ -152,7 +153,7 @@ def join_level(s: Any, level_row: Any, row: Any, shown: Any) -> None:
     """An order comes to rest in a level, displaying so much."""
     level, order = s.levels[level_row], s.orders[row]
     special = U(order.special)
-    if special != ZERO:
+    if special & _EXTRA != ZERO:
         count_special(s, level_row)
     if special & _HIDDEN != ZERO:
         link_last(s, U(level.apart), row)
@@ -174,7 +175,7 @@ def leave_level(s: Any, level_row: Any, row: Any, shown: Any) -> None:
         unlink(s, level_row, row)
         level.qty -= shown
         level.order_count = U(level.order_count) - ONE
-    if special != ZERO:
+    if special & _EXTRA != ZERO:
         left = U(s.levels[apart].order_count) - ONE
         s.levels[apart].order_count = left
         if left == ZERO:

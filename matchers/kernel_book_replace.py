@@ -17,7 +17,9 @@ from matchers.kernel_book_orders import (
     blank_extra,
     detach,
     end,
+    exec_inst_of,
     forget_peg,
+    identity_of,
     is_stop,
     is_trailing,
     next_entry,
@@ -142,10 +144,10 @@ def replace_reason(memory: Any, row: Any) -> Any:
         reason = _terms_reason(s, row, command)
     if reason == 0 and (book.phase == PHASE_HALTED or book.phase == PHASE_CANCEL_ONLY) and not _only_reduces(s):
         reason = I(REASON_REDUCE_ONLY)
-    if reason == 0 and order.extra != 0 and book.phase == PHASE_CONTINUOUS:
-        exec_inst = I(s.extras[order.extra].exec_inst)
+    exec_inst = exec_inst_of(s, row)
+    if reason == 0 and exec_inst & _POST_ONLY != 0 and book.phase == PHASE_CONTINUOUS:
         moves = order.ord_type == TYPE_LIMIT and place_of(s, row) == RESTING and not _keeps_priority(s, row)
-        if exec_inst & _POST_ONLY != 0 and moves:
+        if moves:
             reason = taking_reason(s, book_row, order.side == 1, U(asked.limit), exec_inst)
     return reason
 
@@ -154,11 +156,9 @@ def replace_reason(memory: Any, row: Any) -> Any:
 def _changes_fixed(s: Any, row: Any, command: Any) -> Any:
     """Fields that never change: 0 says nothing, the same value again does no harm."""
     order, asked = s.orders[row], s.terms[_ASKED]
-    peg_price_type, offset_type, exec_inst, identity = I(0), I(0), I(0), ZERO
+    peg_price_type, offset_type, exec_inst, identity = I(0), I(0), exec_inst_of(s, row), identity_of(s, row)
     if order.extra != 0:
-        extra = s.extras[order.extra]
-        peg_price_type, offset_type, exec_inst = I(extra.peg_price_type), I(extra.offset_type), I(extra.exec_inst)
-        identity = extra.self_match_prevention_id
+        peg_price_type, offset_type = I(s.extras[order.extra].peg_price_type), I(s.extras[order.extra].offset_type)
     ord_type = order.ord_type
     trailing = is_trailing(ord_type)
     no_limit = ord_type == TYPE_MARKET or ord_type == TYPE_MARKET_TO_LIMIT or ord_type == TYPE_STOP or ord_type == TYPE_TRAILING_STOP

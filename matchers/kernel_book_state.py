@@ -42,8 +42,11 @@ ORDER_ROW: Final = np.dtype(
 )  # fmt: skip
 assert ORDER_ROW.itemsize == 64, "an order is one cache line"
 
-# bits of order.special; 0: an order that rests, or is on its way, and has no `extra` row: all the fast path may touch
-HAS_EXTRA, HIDDEN = 1, 2
+# bits of order.special. An order without HAS_EXTRA is plain: it rests, or is on its way, and is all that the fast path may touch
+HAS_EXTRA, HIDDEN, BY_ACCOUNT = 1, 2, 4
+PREVENTION_SHIFT, POST_ONLY_SHIFT = 3, 6
+"""Of plain orders, so that what is common needs no `extra` row: BY_ACCOUNT says that self_match_prevention_id is the account, the three bits above it are its
+instruction, the two topmost ones exec_inst (POST_ONLY, POST_ONLY_SLIDE)."""
 
 ORDERS_SLACK: Final = 64
 """Rows beyond orders_max, for orders that are on their way and will not stay."""
@@ -86,7 +89,7 @@ BOOK_ROW: Final = np.dtype(
     [
         ("rpt_seq", "<u8"), ("instrument", "<u4"), ("last_px", "<u4"),  # last price of this day
         ("fast", "u1"),  # plain orders may take the fast path; with `watched` they end in kernel_book_settle, which sets both
-        ("watched", "u1"), ("phase", "u1"), ("pro_rata", "u1"), ("extended", "u1"), ("limit_side", "u1"), ("indicative_side", "u1"),
+        ("watched", "u1"), ("phase", "u1"), ("pro_rata", "u1"), ("prevention", "u1"), ("limit_side", "u1"), ("indicative_side", "u1"),
         ("cross_moved", "u1"),  # the place where it would uncross is to be looked for again
         ("price_low", "<u4"), ("price_high", "<u4"),  # what a limit may be: the collar, else 1 and PRICE_TICKS_MAX
         ("qty_min", "<u4"), ("qty_max", "<u4"),
@@ -102,6 +105,7 @@ BOOK_ROW: Final = np.dtype(
         ("luld_reference", "<i8"), ("luld_moved_at", "<i8"), ("limit_since", "<i8"),
         ("indicative_px", "<i8"), ("indicative_volume", "<i8"), ("indicative_imbalance", "<i8"),
         ("window", "<u4"),  # row of `seconds`, 0: none
+        ("extended", "u1"),
     ],
     align=True,
 )  # fmt: skip
@@ -142,10 +146,11 @@ TOP_BUY_PX, TOP_BUY_QTY, TOP_SELL_PX, TOP_SELL_QTY = range(9, 13)
 """Best displayed levels of the book at hand before the command."""
 BOOKS, NUMBER_MAX, STOPS_MAX, PEGS_MAX, BUSTS_MAX = range(13, 18)
 """How many books there are; the highest instrument number that book_of has; limits."""
-QUEUE_FIRST, QUEUE_END, REASONS = 18, 19, 20
-"""Follow-ups of the command at hand in `queue`; reasons of the orders of the list at hand, LEGS_MAX of them."""
+QUEUE_FIRST, QUEUE_END, LEVEL_QTY, LEVEL_COUNT, REASONS = range(18, 23)
+"""Follow-ups of the command at hand in `queue`; what a level displayed before the fast path left it, in the middle of a sweep, to the general path (0: it did
+not); reasons of the orders of the list at hand, LEGS_MAX of them."""
 LEGS_MAX: Final = 3
-CALL_LENGTH: Final = 24
+CALL_LENGTH: Final = 32
 
 STOPPED_SOON, STOPPED_NO_ROOM = 1, 2
 """There are EXECUTIONS_SOON rows; a command made more than EXECUTIONS_MAX."""

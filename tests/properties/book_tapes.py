@@ -120,8 +120,13 @@ class Tape:
         time = self.random.choice(
             [TimeInForce.DAY, TimeInForce.IOC] if market else [TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC]
         )
+        prevention = {
+            "self_match_prevention_id": account, "self_match_prevention_instruction": self.random.choice([0, 0, 1, 2, 3, 4, 5, 6]),
+        }  # fmt: skip
         return [
-            {
+            (prevention if self._sometimes(0.4) else {})
+            | {"exec_inst": self.random.choice([ExecInst.POST_ONLY, ExecInst.POST_ONLY_SLIDE]) if self._sometimes(0.1) else 0}
+            | {
                 "kind": BookCommandKind.NEW_ORDER, "order_id": self._new_id(account), "account": account, "instrument": self.random.choice([1, 1, 2, 9]),
                 "side": self.random.randint(1, 2), "ord_type": OrdType.MARKET if market else OrdType.LIMIT, "time_in_force": time,
                 "order_qty": self.random.randint(0, 60) if self._sometimes(0.98) else 5000,
