@@ -28,7 +28,7 @@ from sinks.mysql_ledger import StoredMoney, read_money
 from sinks.mysql_sink import Marks
 from streams.__main__ import settings_of
 from streams.money_ledger import CASH, Amount, MoneyLedger, Problem, Problems
-from streams.money_trades import BookTrades, Settlement, check_settlement, expected_sides, settled_sides
+from streams.money_trades import BookTrades, Settlement, by_trade, check_settlement, expected_sides
 from streams.persist_log import input_of
 from streams.read_log import Log, Meter, place
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS, Topic
@@ -95,6 +95,7 @@ class MoneyAudit:
                     if marks.take(one) and isinstance(one.body, Frame):
                         self._take(topic, partition, record.offset, one.body)
                 marks.next_offset = max(marks.next_offset, end)
+        self.ledger.follow()
 
     def _take(self, topic: str, partition: int, offset: int, frame: Frame) -> None:
         if topic == EXECUTIONS.name:
@@ -113,7 +114,7 @@ class MoneyAudit:
         """Trades against postings, as far as was read."""
         trades, busts = self.ledger.settled()
         expected = expected_sides(self.books.trades(), self._instruments)
-        return check_settlement(expected, settled_sides(trades), settled_sides(busts), self.books.busted(), problems)
+        return check_settlement(expected, by_trade(trades), by_trade(busts), self.books.busted(), problems)
 
     def until_settled(self, wait_s: float) -> Settlement:
         """Read to the end; trades that the books had decided by then get `wait_s` to be settled on both sides."""

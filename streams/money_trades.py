@@ -9,15 +9,8 @@ from schemas.codec import FRAMES, Rows
 from schemas.enums import ExecKind, Side
 from schemas.errors import OutcryError
 from schemas.instruments import InstrumentTable
-from streams.money_ledger import CASH, Problem, Problems
+from streams.money_ledger import CASH, SIDE_DTYPE, Problem, Problems
 
-SIDE_DTYPE: Final = np.dtype(
-    [
-        ("trd_match_id", "<u8"), ("side", "u1"), ("account", "<u8"), ("order_id", "<u8"), ("instrument", "<u4"), ("last_px", "<i8"),
-        ("last_qty", "<i8"), ("cash_delta", "<i8"), ("shares_delta", "<i8"), ("fee", "<i8"),
-    ]
-)  # fmt: skip
-"""One side of a trade; 62 bytes."""
 _SAME: Final = ("account", "order_id", "instrument", "last_px", "last_qty", "cash_delta", "shares_delta")
 _EXECUTION: Final = FRAMES["execution_frame"].dtype
 
@@ -79,16 +72,7 @@ def expected_sides(trades: Rows, instruments: InstrumentTable) -> Rows:
     worth = instruments.rules["lot_minor_per_tick"].astype(np.int64)[sides["instrument"]]
     sides["shares_delta"] = sign * sides["last_qty"]
     sides["cash_delta"] = -sign * sides["last_px"] * sides["last_qty"] * worth
-    return np.sort(sides, order=("trd_match_id", "side"))
-
-
-def settled_sides(events: Rows) -> Rows:
-    """The same of account_event_frame rows, as they were posted."""
-    sides = np.zeros(len(events), SIDE_DTYPE)
-    for name in SIDE_DTYPE.names or ():
-        if name in (events.dtype.names or ()):
-            sides[name] = events[name]
-    return np.sort(sides, order=("trd_match_id", "side"))
+    return by_trade(sides)
 
 
 def check_settlement(expected: Rows, trades: Rows, busts: Rows, busted: Rows, problems: Problems) -> Settlement:
@@ -131,6 +115,11 @@ def _check_busts(trades: Rows, busts: Rows, busted: Rows, problems: Problems) ->
 def _keys(sides: Rows) -> Rows:
     keys: Rows = sides["trd_match_id"] * np.uint64(4) + sides["side"]
     return keys
+
+
+def by_trade(sides: Rows) -> Rows:
+    """By trade and side; by one integer, because numpy compares records field by field."""
+    return sides[np.argsort(_keys(sides), kind="stable")]
 
 
 def _places(sorted_sides: Rows, wanted: Rows) -> tuple[Rows, Rows]:

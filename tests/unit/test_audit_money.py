@@ -19,8 +19,8 @@ from schemas.settings import Settings
 from sinks.mysql_ledger import Contradiction, StoredMoney
 from streams import audit_money
 from streams.audit_money import MoneyAudit, audit_money_of, compare_with_mysql
-from streams.money_ledger import CASH, MEANINGS, MoneyLedger, Problems
-from streams.money_trades import SIDE_DTYPE, check_settlement
+from streams.money_ledger import CASH, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems
+from streams.money_trades import check_settlement
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 
 EVENT = FRAMES["account_event_frame"].dtype
@@ -297,6 +297,7 @@ def ledger_of(*rows: dict[str, int], margin: int = 0) -> MoneyLedger:
     rules["short_margin_minor"] = margin
     ledger = MoneyLedger(SimpleNamespace(rules=rules))
     ledger.take(0, 0, events(*rows))
+    ledger.follow()
     return ledger
 
 
