@@ -51,6 +51,17 @@ class ReplyRow(NamedTuple):
     position_cost: int
     submitted_at: int
     transact_time: int
+    fee: int = 0
+    stop_px: int = 0
+    display_qty: int = 0
+    offset: int = 0
+    expire_time: int = 0
+    list_id: int = 0
+    exec_inst: int = 0
+    contingency_type: int = 0
+    peg_price_type: int = 0
+    offset_type: int = 0
+    account_word: int = 0
 
 
 assert ReplyRow._fields == FRAMES["account_event_frame"].dtype.names, "ReplyRow must name the frame's columns in their order"
@@ -144,6 +155,9 @@ _EVENTS: Final[dict[int, Callable[[Order], str]]] = {
     int(Kind.CANCELED): lambda order: "canceled",
     int(Kind.EXPIRED): lambda order: "expired",
     int(Kind.BOOK_REJECTED): lambda order: "rejected",
+    int(Kind.REPLACE_PENDING): lambda order: "pending_replace",
+    int(Kind.REPLACED): lambda order: "replaced",
+    int(Kind.RESTATED): lambda order: "restated",
 }
 
 # rows that speak of the account's money but of no order that exists
@@ -220,6 +234,7 @@ class AccountView:
             self._file(order)
             return order
         order.leaves_qty, order.cum_qty, order.cum_cost = row.leaves_qty, row.cum_qty, row.cum_cost
+        order.order_qty, order.price, order.ord_type, order.time_in_force = row.order_qty, row.price, row.ord_type, row.time_in_force
         if row.kind != Kind.DUPLICATE:
             order.updated_at, order.reason = row.transact_time, 0 if row.kind == Kind.CANCEL_REJECTED else row.reason
         order.ord_status = row.ord_status

@@ -34,13 +34,16 @@ class Command:
         """The values in the order of the frame's columns."""
         return (
             self.kind, self.side, self.ord_type, self.time_in_force, self.instrument, self.account, self.order_id, self.order_qty, self.price,
-            0, self.request_id, self.transact_time,
+            0, self.request_id, self.transact_time, *_NOT_ASKED,
         )  # fmt: skip
 
 
-assert _DTYPE.names == (
+_GIVEN: Final = (
     "kind", "side", "ord_type", "time_in_force", "instrument", "account", "order_id", "order_qty", "price", "cash", "request_id", "transact_time",
-), "Command.row must give the frame's columns in their order"  # fmt: skip
+)  # fmt: skip
+_NOT_ASKED: Final = (0,) * (len(_DTYPE.names or ()) - len(_GIVEN))
+"""The attributes of orders that this edge does not offer."""
+assert (_DTYPE.names or ())[: len(_GIVEN)] == _GIVEN, "Command.row must give the frame's columns in their order"
 
 
 def encode_commands(commands: Sequence[Command], source: str, number: int, reply_partition: int, created_at: int) -> bytes:

@@ -43,8 +43,9 @@ _REFUSED_FIELDS: Final = {
 }
 
 SIDE_TEXT: Final = {int(v): k for k, v in SIDES.items()}
-TYPE_TEXT: Final = {int(v): k for k, v in ORDER_TYPES.items()}
-TIME_IN_FORCE_TEXT: Final = {int(v): k for k, v in TIMES_IN_FORCE.items()}
+# every kind has a word: orders that came straight to the log are shown too
+TYPE_TEXT: Final = {int(one): one.name.lower() for one in OrdType}
+TIME_IN_FORCE_TEXT: Final = {int(one): one.name.lower() for one in TimeInForce}
 STATUS_TEXT: Final = {
     int(OrdStatus.NEW): "new",
     int(OrdStatus.PARTIALLY_FILLED): "partially_filled",
@@ -53,6 +54,7 @@ STATUS_TEXT: Final = {
     int(OrdStatus.PENDING_CANCEL): "pending_cancel",
     int(OrdStatus.REJECTED): "rejected",
     int(OrdStatus.EXPIRED): "expired",
+    int(OrdStatus.PENDING_REPLACE): "pending_replace",
 }
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,24}(\.\d{0,24})?([eE][+-]?\d{1,2})?", re.ASCII)

@@ -9,14 +9,15 @@ from typing import Any, Self
 import numpy as np
 
 from matchers import kernel_account_layout as layout
+from matchers.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POSITION_STATE
 from matchers.kernel_account_pools import done_order_ids, refill_indexes
 from matchers.kernel_accounts import apply_commands, apply_reports
-from matchers.order_rules import COMBINATION_TABLE
+from matchers.order_tables import ORDER_TABLE
 from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool, text_of_words, text_words_of
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EVENT_DTYPE, REPORT_DTYPE, TEXT_WORDS_MAX, AccountOutput
 from matchers.snapshot_head import check_head, check_layout, head_array
-from matchers.state_hash import ACCOUNT_STATE, ORDER_STATE, POSITION_STATE, hash_arrays
+from matchers.state_hash import hash_arrays
 from schemas.codec import Rows
 from schemas.instruments import InstrumentTable
 from schemas.limits import EDGE_INSTANCES_MAX
@@ -36,7 +37,8 @@ class AccountShard:
         self.limits = limits
         self.instruments = instruments
         self._rules = instruments.rules.copy()  # its own: a read-only array would be another type to the kernels
-        self._combinations = COMBINATION_TABLE.copy()
+        self._order_table = ORDER_TABLE.copy()
+        self._facts = np.zeros(len(instruments.rules), layout.FACT_ROW)
         head = self._head = np.zeros(layout.HEAD_LENGTH, np.int64)
         head[[layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED]] = 1
         head[layout.SHARD], head[layout.SHARDS] = shard, shards
@@ -68,7 +70,7 @@ class AccountShard:
         return self._apply(apply_reports, kernel_rows(rows, REPORT_DTYPE), _NO_TEXT, -1, len(rows), 0)
 
     def _apply(self, kernel: Any, rows: Rows, text: Rows, asking: int, replies_room: int, book_commands_room: int) -> AccountOutput:
-        """Worst case a row: one event, one book command, two replies, which register_session alone exceeds (then the kernel stops and is given room)."""
+        """A row makes one event, one book command, two replies at most, but for sessions and the kill switch: then the kernel stops and is given room."""
         call, first_seq = self._call, self.last_seq + 1
         call[:] = 0
         call[layout.ASKING] = asking
@@ -79,7 +81,7 @@ class AccountShard:
         while True:
             kernel(
                 rows, text, self._head, call, self._accounts, self._positions, self._orders, self._order_text, self._account_index,
-                self._position_index, self._order_index, self._cl_ord_id_index, self._rules, self._combinations,
+                self._position_index, self._order_index, self._cl_ord_id_index, self._rules, self._facts, self._order_table,
                 events, event_text, replies, reply_text, reply_mask, book_commands,
             )  # fmt: skip
             assert call[layout.FAULT] == 0, (
@@ -87,9 +89,11 @@ class AccountShard:
             )
             if call[layout.NEXT_ROW] == len(rows):
                 break
-            if call[layout.NEED] == layout.NEED_REPLIES:
-                room = int(call[layout.NEED_ROWS]) + 2 * len(rows)
-                replies, reply_text, reply_mask = grown(replies, room), grown(reply_text, room), grown(reply_mask, room)
+            if call[layout.NEED] == layout.NEED_OUTPUTS:
+                more = int(call[layout.NEED_ROWS]) + 2 * len(rows)
+                events, event_text = grown(events, len(events) + more), grown(event_text, len(events) + more)
+                replies, reply_text, reply_mask = (grown(pool, len(replies) + more) for pool in (replies, reply_text, reply_mask))
+                book_commands = grown(book_commands, len(book_commands) + more)
             else:
                 self._grow(int(call[layout.NEED]))
             call[layout.NEED] = 0
@@ -135,7 +139,7 @@ class AccountShard:
         accounts, positions, orders = (int(self._head[at]) for at in (layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED))
         return {
             "accounts": self._accounts[:accounts], "positions": self._positions[:positions], "orders": self._orders[:orders],
-            "order_text": self._order_text[:orders],
+            "order_text": self._order_text[:orders], "facts": self._facts,
         }  # fmt: skip
 
     def state_hash(self) -> bytes:
@@ -151,14 +155,21 @@ class AccountShard:
         live = np.flatnonzero(used["orders"]["order_id"])
         live = live[np.argsort(used["orders"]["order_id"][live])]
         orders = np.zeros(len(live), ORDER_STATE)
-        for column in set(ORDER_STATE.names or ()) - {"account", "cl_ord_id"}:
+        for column in set(ORDER_STATE.names or ()) - {"account", "cl_ord_id", "oco_id", "primary_id"}:
             orders[column] = used["orders"][column][live]
+        for column, link in (("oco_id", "oco"), ("primary_id", "primary")):
+            orders[column] = used["orders"]["order_id"][used["orders"][link][live]]
         orders["account"] = used["accounts"]["account"][used["orders"]["account_row"][live]]
         orders["cl_ord_id"] = text_of_words(used["order_text"][live], len(live), TEXT_WORDS_MAX)
         done = np.zeros(int(self._head[layout.DONE_COUNT]), np.uint64)
         done_order_ids(self._head, self._orders, done)
-        counters = np.array([self._head[layout.LAST_ORDER_NUMBER]], np.uint64)
-        return hash_arrays({"accounts": accounts, "positions": positions, "orders": orders, "done": done, "counters": counters})
+        facts = np.zeros(len(self._facts), FACT_STATE)
+        for column in FACT_STATE.names or ():
+            facts[column] = self._facts[column]
+        counters = self._head[[layout.LAST_ORDER_NUMBER, layout.DONE_BEFORE_TODAY, layout.FEES_MINOR]]
+        return hash_arrays(
+            {"accounts": accounts, "positions": positions, "orders": orders, "done": done, "facts": facts, "counters": counters}
+        )
 
     def snapshot(self) -> dict[str, Rows]:
         """The whole state as named arrays: views, as long as the rows in use. A row keeps its place, so that few pages change."""
@@ -169,7 +180,7 @@ class AccountShard:
     def restore(cls, shard: int, instruments: InstrumentTable, arrays: dict[str, Rows]) -> Self:
         """The shard of a snapshot. Raises StaleData for one of another shard, other instruments or another layout."""
         shards, limits = check_head(shard, instruments, arrays)
-        check_layout(arrays, _POOLS | {"kernel_head": np.dtype(np.int64)})
+        check_layout(arrays, _POOLS | {"kernel_head": np.dtype(np.int64), "facts": layout.FACT_ROW})
         machine = cls(shard, instruments, shards, limits)
         machine._head[:] = arrays["kernel_head"]
         for name in (*_POOLS, "order_text"):
@@ -177,5 +188,6 @@ class AccountShard:
             pool = new_pool(saved.dtype, capacity_for(len(saved)), *saved.shape[1:])
             pool[: len(saved)] = saved
             setattr(machine, f"_{name}", pool)
+        machine._facts[:] = arrays["facts"]
         machine._new_indexes()
         return machine

@@ -1,23 +1,27 @@
-"""The account kernel's pools: finding rows, moving shares, keeping and forgetting done orders."""
+"""The account kernel's pools: finding rows, what positions cost, log time, keeping and forgetting done orders."""
 
 from typing import Any, Final
 
 import numpy as np
 
-from matchers.account_rules import POSITION_COST_MAX
+from matchers.account_rules import DAY_NS, POSITION_COST_MAX
 from matchers.kernel_account_layout import (
     ACCOUNTS_USED,
+    DAY,
+    DONE_BEFORE_TODAY,
     DONE_COUNT,
     DONE_FIRST,
     DONE_LAST,
     DONE_MAX,
     FREE_ORDER,
+    LOG_TIME,
     OPEN_ORDERS,
     ORDERS_USED,
     POSITIONS_USED,
 )
 from matchers.kernel_compile import helper, kernel
 from matchers.kernel_hash_index import U, hash_of, hash_of_pair, index_insert, index_next, index_remove
+from schemas.limits import FORGET_PER_ROW_MAX
 
 _ZERO: Final = U(0)
 
@@ -85,34 +89,52 @@ def share_of(amount: Any, part: Any, whole: Any) -> Any:
 
 
 @helper
-def move_shares(s: Any, account_row: Any, position_row: Any, instrument: Any, lots: Any, minor_per_lot: Any) -> Any:
-    """Post lots (negative: take) to the position, which is made if its row is 0; its row."""
-    if position_row == 0:
-        position_row = s.head[POSITIONS_USED]
-        s.head[POSITIONS_USED] += 1
-        account = s.accounts[account_row]
-        s.positions[position_row].account_row = account_row
-        s.positions[position_row].instrument = instrument
-        if account.last_position != 0:
-            s.positions[account.last_position].next = position_row
-        else:
-            account.first_position = position_row
-        account.last_position = position_row
-        account.positions += 1
-        index_insert(s.position_index, hash_of_pair(U(account_row), U(instrument)), position_row)
-    position = s.positions[position_row]
-    if lots > 0:
-        room = POSITION_COST_MAX - position.position_cost
-        position.position_cost = POSITION_COST_MAX if lots > room // minor_per_lot else position.position_cost + lots * minor_per_lot
+def position_made(s: Any, account_row: Any, instrument: Any) -> Any:
+    """Row of a position that was not there."""
+    position_row = s.head[POSITIONS_USED]
+    s.head[POSITIONS_USED] += 1
+    account = s.accounts[account_row]
+    s.positions[position_row].account_row = account_row
+    s.positions[position_row].instrument = instrument
+    if account.last_position != 0:
+        s.positions[account.last_position].next = position_row
     else:
-        position.position_cost -= share_of(position.position_cost, -lots, position.position)
-    position.position += lots
+        account.first_position = position_row
+    account.last_position = position_row
+    account.positions += 1
+    index_insert(s.position_index, hash_of_pair(U(account_row), U(instrument)), position_row)
     return position_row
 
 
 @helper
+def _grown_cost(cost: Any, lots: Any, minor_per_lot: Any) -> Any:
+    """Cost + lots * minor_per_lot, at most POSITION_COST_MAX."""
+    room = POSITION_COST_MAX - cost
+    return POSITION_COST_MAX if lots > room // minor_per_lot else cost + lots * minor_per_lot
+
+
+@helper
+def cost_after(position_cost: Any, position: Any, lots: Any, minor_per_lot: Any) -> Any:
+    """See account_rules.cost_after."""
+    if lots == 0:
+        return position_cost
+    size = abs(lots)
+    if position == 0 or (position > 0) == (lots > 0):
+        cost = _grown_cost(abs(position_cost), size, minor_per_lot)
+        return cost if lots > 0 else -cost
+    if size <= abs(position):
+        return (
+            position_cost - share_of(position_cost, size, position)
+            if position > 0
+            else position_cost + share_of(-position_cost, size, -position)
+        )
+    cost = _grown_cost(0, size - abs(position), minor_per_lot)
+    return cost if lots > 0 else -cost
+
+
+@helper
 def finish(s: Any, order_row: Any, status: Any) -> None:
-    """The order is no longer open; while a cancel of it is under way it cannot be forgotten."""
+    """The order is no longer open; while a request is under way it cannot be forgotten."""
     order = s.orders[order_row]
     account = s.accounts[order.account_row]
     order.ord_status = status
@@ -128,8 +150,29 @@ def finish(s: Any, order_row: Any, status: Any) -> None:
     order.next = 0
     account.open_orders -= 1
     s.head[OPEN_ORDERS] -= 1
-    if order.cancel_pending == 0:
+    if order.oco != 0:
+        s.orders[order.oco].oco = 0
+        order.oco = 0
+    if order.primary != 0:
+        _unlink_secondary(s, order_row)
+    if order.secondary_1 != 0:
+        s.orders[order.secondary_1].primary = 0
+        order.secondary_1 = 0
+    if order.secondary_2 != 0:
+        s.orders[order.secondary_2].primary = 0
+        order.secondary_2 = 0
+    if order.cancel_pending == 0 and order.replace_pending == 0:
         queue_done(s, order_row)
+
+
+@helper
+def _unlink_secondary(s: Any, order_row: Any) -> None:
+    primary = s.orders[s.orders[order_row].primary]
+    if primary.secondary_1 == order_row:
+        primary.secondary_1 = 0
+    else:
+        primary.secondary_2 = 0
+    s.orders[order_row].primary = 0
 
 
 @helper
@@ -146,8 +189,11 @@ def queue_done(s: Any, order_row: Any) -> None:
 
 @helper
 def forget(s: Any) -> None:
-    """Drop the orders that were done first, down to the limit."""
-    while s.head[DONE_COUNT] > s.head[DONE_MAX]:
+    """Drop the orders that were done first: down to the limit, and some of those of earlier days."""
+    count = 0
+    while s.head[DONE_COUNT] > s.head[DONE_MAX] or (s.head[DONE_BEFORE_TODAY] > 0 and count < FORGET_PER_ROW_MAX):
+        count += 1
+        s.head[DONE_BEFORE_TODAY] = max(s.head[DONE_BEFORE_TODAY] - 1, 0)
         order_row = s.head[DONE_FIRST]
         order = s.orders[order_row]
         s.head[DONE_FIRST] = order.next
@@ -162,6 +208,17 @@ def forget(s: Any) -> None:
             s.order_text[order_row, at] = _ZERO
         order.next = s.head[FREE_ORDER]
         s.head[FREE_ORDER] = order_row
+
+
+@helper
+def advance(s: Any, transact_time: Any) -> None:
+    """Log time; with a new day the orders that are done count as of an earlier one."""
+    if transact_time > s.head[LOG_TIME]:
+        s.head[LOG_TIME] = transact_time
+        day = transact_time // DAY_NS
+        if day != s.head[DAY]:
+            s.head[DAY] = day
+            s.head[DONE_BEFORE_TODAY] = s.head[DONE_COUNT]
 
 
 @kernel

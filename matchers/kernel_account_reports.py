@@ -1,35 +1,73 @@
-"""The books' reports in the account kernel: holds become postings, or are released."""
+"""The books' reports in the account kernel: holds become postings, are released, or follow what the book made of the order."""
 
 from typing import Any, Final
 
 import numpy as np
 
-from matchers.kernel_account_layout import CANCEL_FAULT, CASH_FAULT, QUANTITY_FAULT, TRADE_FAULT, WORST_PRICE_FAULT
-from matchers.kernel_account_pools import finish, move_shares, queue_done
-from matchers.kernel_account_rows import event_row, fill_order, position_of, publish, put_order_text
-from matchers.kernel_compile import helper
+from matchers.account_rules import DAY_NS, HOLD_ALL, HOLD_NOTHING, PRICE_TEST_TENTHS
+from matchers.kernel_account_checks import is_stop
+from matchers.kernel_account_holds import hold, move_shares, release
+from matchers.kernel_account_layout import (
+    CANCEL_FAULT,
+    CASH_FAULT,
+    FEES_MINOR,
+    LOG_TIME,
+    QUANTITY_FAULT,
+    REPLACE_FAULT,
+    REPLACED_FAULT,
+    RESTATED_FAULT,
+    TRADE_FAULT,
+    TRIGGERED_FAULT,
+    WORST_PRICE_FAULT,
+)
+from matchers.kernel_account_pools import find_account, finish, is_known, position_made, queue_done
+from matchers.kernel_account_requests import clear_terms, open_status
+from matchers.kernel_account_rows import event_row, fill_order, find_position, order_event, publish, put_order_text
+from matchers.kernel_account_words import (
+    EVENT_REPLACED,
+    EVENT_RESTATED,
+    EVENT_TRADE_BUSTED,
+    EVENT_TRIGGERED,
+    REASON_MARKET_TO_LIMIT,
+    REASON_POST_ONLY_SLIDE,
+    REASON_PRICE_BAND,
+)
+from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
 from matchers.kernel_words import (
+    EVENT_ACCOUNT_UPDATE_REJECTED,
     EVENT_BOOK_REJECTED,
     EVENT_CANCEL_REJECTED,
     EVENT_CANCELED,
     EVENT_EXPIRED,
     EVENT_TRADE,
+    REASON_AMOUNT_OUT_OF_RANGE,
+    REASON_REPLACED_TO_NOTHING,
     REASON_REQUESTED_BY_CUSTOMER,
+    REASON_UNKNOWN_ACCOUNT,
+    REASON_UNKNOWN_SYMBOL,
     REPORT_CANCELED,
     REPORT_EXPIRED,
     SIDE_BUY,
     STATUS_CANCELED,
     STATUS_EXPIRED,
     STATUS_FILLED,
-    STATUS_NEW,
-    STATUS_PARTIALLY_FILLED,
     STATUS_REJECTED,
+    TYPE_LIMIT,
+    TYPE_STOP_LIMIT,
+    TYPE_TRAILING_STOP_LIMIT,
 )
-from schemas.limits import PRICE_TICKS_MAX
+from schemas.limits import ORDER_QTY_LOTS_MAX, PRICE_TICKS_MAX
 
 _ZERO: Final = U(0)
 _SETTLED_CASH_MAX: Final = 1 << 62
+
+
+@helper
+def _fee(rules: Any, side: Any, lots: Any, amount: Any, aggressor: Any) -> Any:
+    """account_rules.trade_fee."""
+    fee = lots * (rules.taker_fee_minor if aggressor != 0 else rules.maker_fee_minor)
+    return fee if side == SIDE_BUY else min(fee, amount)
 
 
 @helper
@@ -37,50 +75,78 @@ def trade(s: Any, report: Any, order_row: Any) -> Any:
     """Turn hold into postings; a fault, or 0."""
     order = s.orders[order_row]
     lots = report.last_qty
-    if (
-        lots <= 0
-        or lots > order.leaves_qty
-        or report.leaves_qty != order.leaves_qty - lots
-        or report.last_px <= 0
-        or report.last_px > PRICE_TICKS_MAX
-    ):
+    left = np.int64(order.leaves_qty)
+    if lots <= 0 or lots > left or report.leaves_qty != left - lots or report.last_px <= 0 or report.last_px > PRICE_TICKS_MAX:
         return TRADE_FAULT
-    minor_per_lot = report.last_px * s.rules[order.instrument].lot_minor_per_tick
+    rules = s.rules[order.instrument]
+    minor_per_lot = report.last_px * rules.lot_minor_per_tick
     amount = minor_per_lot * lots
+    fee = _fee(rules, order.side, lots, amount, report.aggressor)
+    if order.side == SIDE_BUY and amount + fee > lots * order.hold_per_lot:
+        return WORST_PRICE_FAULT
     account = s.accounts[order.account_row]
-    position_row = position_of(s, order_row)
-    sign = 1
-    if order.side == SIDE_BUY:
-        if minor_per_lot > order.hold_per_lot:
-            return WORST_PRICE_FAULT
-        account.cash_held -= lots * order.hold_per_lot
-    else:
-        sign = -1
-        s.positions[position_row].position_held -= lots
-    account.cash -= sign * amount
-    position_row = move_shares(s, np.int64(order.account_row), position_row, order.instrument, sign * lots, minor_per_lot)
-    order.position_row = position_row
-    if account.cash_held > account.cash or account.cash > _SETTLED_CASH_MAX:
-        return CASH_FAULT
+    available = account.cash - account.cash_held
+    sign = 1 if order.side == SIDE_BUY else -1
+    release(s, order_row)
+    account.cash -= sign * amount + fee
+    s.head[FEES_MINOR] += fee
+    move_shares(s, order.account_row, order.position_row, sign * lots, minor_per_lot)
     order.leaves_qty -= lots
     order.cum_qty += lots
     order.cum_cost += report.last_px * lots
+    if order.oco != 0:
+        s.orders[order.oco].hold_max = HOLD_NOTHING
+        s.orders[order.oco].oco = 0
+        order.oco = 0
+    hold(s, order_row)
+    if order.secondary_1 != 0 or order.secondary_2 != 0:
+        _pass_on(s, order_row, lots)
+    if account.cash - account.cash_held < min(available, 0) or account.cash > _SETTLED_CASH_MAX:
+        return CASH_FAULT
+    _note_price(s, order.instrument, report.last_px)
     if order.leaves_qty == 0:
         finish(s, order_row, STATUS_FILLED)
-    elif order.cancel_pending == 0:
-        order.ord_status = STATUS_PARTIALLY_FILLED
+    else:
+        order.ord_status = open_status(order)
     event = event_row(s, EVENT_TRADE)
     fill_order(event, order)
     event.cash_delta = -sign * amount
     event.shares_delta = sign * lots
+    event.fee = fee
     event.last_px = report.last_px
     event.last_qty = lots
     event.aggressor = report.aggressor
     event.trd_match_id = report.trd_match_id
     event.rpt_seq = report.rpt_seq
     put_order_text(s, order_row)
-    publish(s, np.int64(order.account_row), position_row, -1, _ZERO)
+    publish(s, np.int64(order.account_row), np.int64(order.position_row), -1, _ZERO)
     return 0
+
+
+@helper
+def _note_price(s: Any, instrument: Any, last_px: Any) -> None:
+    """The last price, and whether it begins the short sale price test."""
+    fact = s.facts[instrument]
+    fact.last_px = last_px
+    if last_px * 10 <= s.rules[instrument].reference_px * PRICE_TEST_TENTHS:
+        fact.price_test_end = s.head[LOG_TIME] // DAY_NS + 2
+
+
+@routine
+def _pass_on(s: Any, order_row: Any, lots: Any) -> None:
+    """What a primary has bought is held for what sells it; two that do are a pair."""
+    order = s.orders[order_row]
+    first = np.int64(order.secondary_1)
+    if first == 0 or s.orders[first].hold_max == HOLD_ALL:
+        first = np.int64(order.secondary_2)
+    if first == 0 or s.orders[first].hold_max == HOLD_ALL:
+        return
+    release(s, first)
+    s.orders[first].hold_max += lots
+    second = np.int64(order.secondary_2)
+    if second != 0 and second != first and s.orders[second].hold_max != HOLD_ALL:
+        s.orders[second].hold_max += lots
+    hold(s, first)
 
 
 @helper
@@ -91,44 +157,167 @@ def taken_out(s: Any, report: Any, order_row: Any) -> Any:
         return QUANTITY_FAULT
     if report.reason == REASON_REQUESTED_BY_CUSTOMER and order.cancel_pending == 0:
         return CANCEL_FAULT
-    position_row = position_of(s, order_row)
-    if order.side == SIDE_BUY:
-        s.accounts[order.account_row].cash_held -= order.leaves_qty * order.hold_per_lot
-    else:
-        s.positions[position_row].position_held -= order.leaves_qty
+    if report.reason == REASON_REPLACED_TO_NOTHING and order.replace_pending == 0:
+        return REPLACE_FAULT
+    release(s, order_row)
     order.leaves_qty = 0
+    hold(s, order_row)
     if report.reason == REASON_REQUESTED_BY_CUSTOMER:
         order.cancel_pending = 0
+    elif report.reason == REASON_REPLACED_TO_NOTHING:
+        clear_terms(order)
     if report.kind == REPORT_CANCELED:
         finish(s, order_row, STATUS_CANCELED)
-        event = event_row(s, EVENT_CANCELED)
+        kind = EVENT_CANCELED
     elif report.kind == REPORT_EXPIRED:
         finish(s, order_row, STATUS_EXPIRED)
-        event = event_row(s, EVENT_EXPIRED)
+        kind = EVENT_EXPIRED
     else:
         finish(s, order_row, STATUS_REJECTED)
-        event = event_row(s, EVENT_BOOK_REJECTED)
-    fill_order(event, order)
-    event.reason = report.reason
-    put_order_text(s, order_row)
-    publish(s, np.int64(order.account_row), position_row, -1, _ZERO)
+        kind = EVENT_BOOK_REJECTED
+    order_event(s, kind, order_row, report.reason, -1, _ZERO)
     return 0
 
 
 @helper
 def cancel_rejected(s: Any, report: Any, order_row: Any) -> Any:
-    """The order is as it was before the cancel; a fault, or 0."""
+    """The answer to the oldest request that is under way; a fault, or 0."""
     order = s.orders[order_row]
-    if order.cancel_pending == 0:
+    if order.cancel_pending == 0 and order.replace_pending == 0:
         return CANCEL_FAULT
-    order.cancel_pending = 0
-    if order.leaves_qty != 0:
-        order.ord_status = STATUS_PARTIALLY_FILLED if order.cum_qty != 0 else STATUS_NEW
+    if order.replace_pending != 0:
+        release(s, order_row)
+        clear_terms(order)
+        hold(s, order_row)
     else:
+        order.cancel_pending = 0
+    if order.leaves_qty != 0:
+        order.ord_status = open_status(order)
+    elif order.cancel_pending == 0:
         queue_done(s, order_row)
-    event = event_row(s, EVENT_CANCEL_REJECTED)
-    fill_order(event, order)
+    order_event(s, EVENT_CANCEL_REJECTED, order_row, report.reason, -1, _ZERO)
+    return 0
+
+
+@helper
+def _take_limit(s: Any, order: Any, price: Any) -> None:
+    """The limit that the order has in its book now."""
+    limited = order.ord_type == TYPE_LIMIT or order.ord_type == TYPE_STOP_LIMIT
+    if limited or (order.is_active != 0 and order.ord_type == TYPE_TRAILING_STOP_LIMIT):
+        order.price = price
+        if order.side == SIDE_BUY:
+            rules = s.rules[order.instrument]
+            order.hold_per_lot = price * rules.lot_minor_per_tick + rules.taker_fee_minor
+
+
+@routine
+def replaced(s: Any, report: Any, order_row: Any) -> Any:
+    """What was asked is so now; a fault, or 0."""
+    order = s.orders[order_row]
+    leaves_qty = np.int64(order.next_qty) - np.int64(order.cum_qty)
+    if order.replace_pending == 0 or report.last_qty != order.next_qty or report.leaves_qty != leaves_qty or leaves_qty <= 0:
+        return REPLACED_FAULT
+    if order.leaves_qty == 0:
+        return REPLACED_FAULT
+    release(s, order_row)
+    order.order_qty = order.next_qty
+    order.leaves_qty = leaves_qty
+    order.price = order.next_price
+    order.hold_per_lot = order.next_hold_per_lot
+    order.stop_px = order.next_stop_px
+    order.display_qty = order.next_display_qty
+    order.offset = order.next_offset
+    order.expire_time = order.next_expire_time
+    order.time_in_force = order.next_time_in_force
+    order.exec_inst = order.next_exec_inst
+    clear_terms(order)
+    _take_limit(s, order, report.last_px)
+    hold(s, order_row)
+    order.ord_status = open_status(order)
+    order_event(s, EVENT_REPLACED, order_row, 0, -1, _ZERO)
+    return 0
+
+
+@routine
+def restated(s: Any, report: Any, order_row: Any) -> Any:
+    """The book has taken from the quantity, or given the order another limit; a fault, or 0."""
+    order = s.orders[order_row]
+    taken = report.last_qty
+    left = np.int64(order.leaves_qty)
+    if taken < 0 or taken >= left or report.leaves_qty != left - taken:
+        return RESTATED_FAULT
+    release(s, order_row)
+    order.order_qty -= taken
+    order.leaves_qty -= taken
+    reason = report.reason
+    if reason == REASON_MARKET_TO_LIMIT:
+        order.ord_type = TYPE_LIMIT
+    if reason in (REASON_MARKET_TO_LIMIT, REASON_PRICE_BAND, REASON_POST_ONLY_SLIDE):
+        _take_limit(s, order, report.last_px)
+    hold(s, order_row)
+    order_event(s, EVENT_RESTATED, order_row, reason, -1, _ZERO)
+    return 0
+
+
+@routine
+def triggered(s: Any, report: Any, order_row: Any) -> Any:
+    """A stop was elected, or what waited for its primary takes its place; a fault, or 0."""
+    order = s.orders[order_row]
+    if order.leaves_qty == 0 or report.leaves_qty != order.leaves_qty or order.leaves_qty > order.hold_max:
+        return TRIGGERED_FAULT
+    release(s, order_row)
+    order.hold_max = HOLD_ALL
+    if is_stop(order.ord_type) and not is_stop(report.ord_type) and order.is_active == 0:
+        order.is_active = 1
+        _take_limit(s, order, report.last_px)
+    hold(s, order_row)
+    order_event(s, EVENT_TRIGGERED, order_row, 0, -1, _ZERO)
+    return 0
+
+
+@routine
+def trade_busted(s: Any, report: Any) -> Any:
+    """The trade's postings, negated; a fault, or 0."""
+    account_row = find_account(s, report.account)
+    lots = report.last_qty
+    reason = 0
+    if account_row == 0:
+        reason = REASON_UNKNOWN_ACCOUNT
+    elif not is_known(s, report.instrument):
+        reason = REASON_UNKNOWN_SYMBOL
+    elif lots <= 0 or lots > ORDER_QTY_LOTS_MAX or report.last_px <= 0 or report.last_px > PRICE_TICKS_MAX:
+        reason = REASON_AMOUNT_OUT_OF_RANGE
+    position_row = find_position(s, account_row, report.instrument) if account_row != 0 else np.int64(0)
+    event = event_row(s, EVENT_TRADE_BUSTED if reason == 0 else EVENT_ACCOUNT_UPDATE_REJECTED)
+    event.account = report.account
+    event.instrument = report.instrument
+    event.order_id = report.order_id
+    event.side = report.side
+    event.aggressor = report.aggressor
+    event.trd_match_id = report.trd_match_id
+    event.rpt_seq = report.rpt_seq
     event.reason = report.reason
-    put_order_text(s, order_row)
-    publish(s, np.int64(order.account_row), position_of(s, order_row), -1, _ZERO)
+    if reason != 0:
+        event.reason = reason
+        publish(s, account_row, position_row, -1, _ZERO)
+        return 0
+    if position_row == 0:
+        position_row = position_made(s, account_row, report.instrument)
+    rules = s.rules[report.instrument]
+    minor_per_lot = report.last_px * rules.lot_minor_per_tick
+    amount = minor_per_lot * lots
+    fee = _fee(rules, report.side, lots, amount, report.aggressor)
+    sign = 1 if report.side == SIDE_BUY else -1
+    account = s.accounts[account_row]
+    account.cash += sign * amount + fee
+    s.head[FEES_MINOR] -= fee
+    move_shares(s, account_row, position_row, -sign * lots, minor_per_lot)
+    if abs(account.cash) > _SETTLED_CASH_MAX:
+        return CASH_FAULT
+    event.cash_delta = sign * amount
+    event.shares_delta = -sign * lots
+    event.fee = -fee
+    event.last_px = report.last_px
+    event.last_qty = lots
+    publish(s, account_row, position_row, -1, _ZERO)
     return 0

@@ -7,7 +7,6 @@ import numpy as np
 from matchers.kernel_account_layout import ASKING, BOOK_COMMANDS, EVENT_WORDS, EVENTS, LAST_SEQ, LOG_TIME, REPLIES, REPLY_WORDS
 from matchers.kernel_compile import helper
 from matchers.kernel_hash_index import U, hash_of_pair, index_next
-from matchers.kernel_words import BOOK_NEW_ORDER
 
 _ZERO: Final = U(0)
 
@@ -20,15 +19,6 @@ def find_position(s: Any, account_row: Any, instrument: Any) -> Any:
     while row != 0 and (s.positions[row].account_row != account_row or s.positions[row].instrument != instrument):
         row, at = index_next(s.position_index, hashed, at)
     return row
-
-
-@helper
-def position_of(s: Any, order_row: Any) -> Any:
-    """Row of the position that the order is about; kept in the order once it is known."""
-    order = s.orders[order_row]
-    if order.position_row == 0:
-        order.position_row = find_position(s, order.account_row, order.instrument)
-    return np.int64(order.position_row)
 
 
 @helper
@@ -54,6 +44,15 @@ def fill_order(row: Any, order: Any) -> None:
     row.cum_qty = order.cum_qty
     row.cum_cost = order.cum_cost
     row.submitted_at = order.submitted_at
+    row.stop_px = order.stop_px
+    row.display_qty = order.display_qty
+    row.offset = order.offset
+    row.expire_time = order.expire_time
+    row.list_id = order.list_id
+    row.exec_inst = order.exec_inst
+    row.contingency_type = order.contingency_type
+    row.peg_price_type = order.peg_price_type
+    row.offset_type = order.offset_type
 
 
 @helper
@@ -150,19 +149,26 @@ def answer(s: Any, kind: Any, account_row: Any, order_row: Any, position_row: An
 
 
 @helper
-def book_command(s: Any, kind: Any, order_row: Any, order_qty: Any, price: Any) -> None:
-    """A row for the order's book shard."""
+def book_command(s: Any, kind: Any, order_row: Any) -> Any:
+    """The next row for the order's book shard, with what names the order."""
     order = s.orders[order_row]
     command = s.book_commands[s.call[BOOK_COMMANDS]]
     command.kind = kind
     command.side = order.side
-    if kind == BOOK_NEW_ORDER:
-        command.ord_type = order.ord_type
-        command.time_in_force = order.time_in_force
     command.instrument = order.instrument
     command.account = s.accounts[order.account_row].account
     command.order_id = order.order_id
-    command.order_qty = order_qty
-    command.price = price
     command.transact_time = s.head[LOG_TIME]
     s.call[BOOK_COMMANDS] += 1
+    return command
+
+
+@helper
+def order_event(s: Any, kind: Any, order_row: Any, reason: Any, asking: Any, request_id: Any) -> None:
+    """An event row about an order as it is now."""
+    order = s.orders[order_row]
+    event = event_row(s, kind)
+    fill_order(event, order)
+    event.reason = reason
+    put_order_text(s, order_row)
+    publish(s, np.int64(order.account_row), np.int64(order.position_row), asking, request_id)

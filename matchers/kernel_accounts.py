@@ -9,16 +9,17 @@ from typing import Any
 from matchers.kernel_account_layout import (
     ACCOUNT_FAULT,
     ACCOUNTS_USED,
+    BOOK_COMMANDS,
+    EVENTS,
     FAULT,
     FREE_ORDER,
     INSTRUMENT_FAULT,
     KIND_FAULT,
-    LOG_TIME,
     NEED,
     NEED_ACCOUNTS,
     NEED_ORDERS,
+    NEED_OUTPUTS,
     NEED_POSITIONS,
-    NEED_REPLIES,
     NEED_ROWS,
     NEXT_ROW,
     ORDERS_USED,
@@ -27,10 +28,20 @@ from matchers.kernel_account_layout import (
     UNKNOWN_ORDER_FAULT,
     State,
 )
-from matchers.kernel_account_orders import cancel, new_order, refuse_order
-from matchers.kernel_account_pools import find_account, find_order, forget
-from matchers.kernel_account_reports import cancel_rejected, taken_out, trade
-from matchers.kernel_account_updates import account_update, register_session
+from matchers.kernel_account_orders import list_length, new_list, new_order, refuse_order
+from matchers.kernel_account_pools import advance, find_account, find_order, forget
+from matchers.kernel_account_reports import cancel_rejected, replaced, restated, taken_out, trade, trade_busted, triggered
+from matchers.kernel_account_requests import cancel, replace
+from matchers.kernel_account_updates import account_limits, account_status, account_update, register_session
+from matchers.kernel_account_words import (
+    COMMAND_ACCOUNT_LIMITS,
+    COMMAND_ACCOUNT_STATUS,
+    COMMAND_REPLACE,
+    REPORT_REPLACED,
+    REPORT_RESTATED,
+    REPORT_TRADE_BUSTED,
+    REPORT_TRIGGERED,
+)
 from matchers.kernel_compile import borrowed, helper, kernel
 from matchers.kernel_digest import text_words
 from matchers.kernel_words import (
@@ -46,24 +57,35 @@ from matchers.kernel_words import (
     REPORT_TRADE,
 )
 
+_LEGS_MAX = 3
+
 
 @helper
 def _needs_room(s: Any, command: Any) -> Any:
-    """Whether the row might not find room; says in `call` of what."""
-    replies = 2
+    """Whether the row might not find room; says in `call` of what. A list is several rows, but judged with its first."""
+    legs = _LEGS_MAX if command.contingency_type != 0 else 1
+    events = legs
+    replies = 2 * legs
     if command.kind == COMMAND_REGISTER_SESSION:
         account = s.accounts[find_account(s, command.account)]
         replies = 2 + account.open_orders + account.positions
+    elif command.kind == COMMAND_ACCOUNT_STATUS:
+        events = 1 + s.accounts[find_account(s, command.account)].open_orders
+        replies = 2 * events
     need = 0
     if s.head[ACCOUNTS_USED] >= s.accounts.shape[0]:
         need = NEED_ACCOUNTS
     elif s.head[POSITIONS_USED] >= s.positions.shape[0]:
         need = NEED_POSITIONS
-    elif s.head[FREE_ORDER] == 0 and s.head[ORDERS_USED] >= s.orders.shape[0]:
+    elif s.head[ORDERS_USED] + legs > s.orders.shape[0] and (legs > 1 or s.head[FREE_ORDER] == 0):
         need = NEED_ORDERS
-    elif s.call[REPLIES] + replies > s.replies.shape[0]:
-        need = NEED_REPLIES
-        s.call[NEED_ROWS] = s.call[REPLIES] + replies
+    elif (
+        s.call[REPLIES] + replies > s.replies.shape[0]
+        or s.call[EVENTS] + events > s.events.shape[0]
+        or s.call[BOOK_COMMANDS] + events > s.book_commands.shape[0]
+    ):
+        need = NEED_OUTPUTS
+        s.call[NEED_ROWS] = max(events, replies)
     s.call[NEED] = need
     return need != 0
 
@@ -71,74 +93,106 @@ def _needs_room(s: Any, command: Any) -> Any:
 @kernel
 def apply_commands(
     rows: Any, text: Any, head: Any, call: Any, accounts: Any, positions: Any, orders: Any, order_text: Any, account_index: Any, position_index: Any,
-    order_index: Any, cl_ord_id_index: Any, rules: Any, combinations: Any, events: Any, event_text: Any, replies: Any, reply_text: Any,
+    order_index: Any, cl_ord_id_index: Any, rules: Any, facts: Any, order_table: Any, events: Any, event_text: Any, replies: Any, reply_text: Any,
     reply_mask: Any, book_commands: Any,
 ) -> None:  # fmt: skip
     """Apply order_command_frame rows from call[NEXT_ROW] on; text: u64[rows, words]. Stops early with call[NEED] set."""
     s = State(
         borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text),
-        borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules),
-        borrowed(combinations), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask),
+        borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules), borrowed(facts),
+        borrowed(order_table), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask),
         borrowed(book_commands),
     )  # fmt: skip
-    head, call, rows, text = s.head, s.call, borrowed(rows), borrowed(text)
-    for row in range(call[NEXT_ROW], rows.shape[0]):
+    call, rows, text = s.call, borrowed(rows), borrowed(text)
+    row = call[NEXT_ROW]
+    while row < rows.shape[0]:
         command = rows[row]
         call[NEXT_ROW] = row
         if _needs_room(s, command):
             return
-        head[LOG_TIME] = max(head[LOG_TIME], command.transact_time)
+        advance(s, command.transact_time)
         words = text_words(text, row)
+        legs = 1
         if command.kind == COMMAND_NEW_ORDER:
-            new_order(s, command, text, row, words)
+            if command.contingency_type != 0 or command.list_id != 0:
+                in_list = list_length(rows, row)
+                for leg in range(1, in_list):
+                    advance(s, rows[row + leg].transact_time)
+                new_list(s, rows, text, row, in_list)
+                legs = max(in_list, 1)
+            else:
+                new_order(s, command, text, row, words)
         elif command.kind == COMMAND_CANCEL:
             cancel(s, command, text, row, words)
+        elif command.kind == COMMAND_REPLACE:
+            replace(s, command, text, row, words)
         elif command.kind == COMMAND_REGISTER_SESSION:
             register_session(s, command)
         elif command.kind == COMMAND_ACCOUNT_UPDATE:
             account_update(s, command)
+        elif command.kind == COMMAND_ACCOUNT_STATUS:
+            account_status(s, command)
+        elif command.kind == COMMAND_ACCOUNT_LIMITS:
+            account_limits(s, command)
         else:
             refuse_order(s, command, find_account(s, command.account), REASON_INVALID_COMMAND, text, row, words)
+        forget(s)
+        row += legs
     call[NEXT_ROW] = rows.shape[0]
+
+
+@helper
+def _report_fault(s: Any, report: Any, order_row: Any) -> Any:
+    """Why the report is about no order of this shard, or 0."""
+    if order_row == 0:
+        return UNKNOWN_ORDER_FAULT
+    if s.accounts[s.orders[order_row].account_row].account != report.account:
+        return ACCOUNT_FAULT
+    return INSTRUMENT_FAULT if s.orders[order_row].instrument != report.instrument else 0
 
 
 @kernel
 def apply_reports(
     rows: Any, text: Any, head: Any, call: Any, accounts: Any, positions: Any, orders: Any, order_text: Any, account_index: Any, position_index: Any,
-    order_index: Any, cl_ord_id_index: Any, rules: Any, combinations: Any, events: Any, event_text: Any, replies: Any, reply_text: Any,
+    order_index: Any, cl_ord_id_index: Any, rules: Any, facts: Any, order_table: Any, events: Any, event_text: Any, replies: Any, reply_text: Any,
     reply_mask: Any, book_commands: Any,
 ) -> None:  # fmt: skip
     """Apply book_report_frame rows from call[NEXT_ROW] on. Stops early with call[NEED] or call[FAULT] set."""
     s = State(
         borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text),
-        borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules),
-        borrowed(combinations), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask),
+        borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules), borrowed(facts),
+        borrowed(order_table), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask),
         borrowed(book_commands),
     )  # fmt: skip
     head, call, rows = s.head, s.call, borrowed(rows)
     for row in range(call[NEXT_ROW], rows.shape[0]):
         report = rows[row]
         call[NEXT_ROW] = row
-        if head[POSITIONS_USED] >= positions.shape[0]:
+        if head[POSITIONS_USED] >= s.positions.shape[0]:
             call[NEED] = NEED_POSITIONS
             return
-        head[LOG_TIME] = max(head[LOG_TIME], report.transact_time)
-        order_row = find_order(s, report.order_id)
-        fault = 0
-        if order_row == 0:
-            fault = UNKNOWN_ORDER_FAULT
-        elif accounts[orders[order_row].account_row].account != report.account:
-            fault = ACCOUNT_FAULT
-        elif orders[order_row].instrument != report.instrument:
-            fault = INSTRUMENT_FAULT
-        elif report.kind == REPORT_TRADE:
-            fault = trade(s, report, order_row)
-        elif report.kind == REPORT_CANCELED or report.kind == REPORT_EXPIRED or report.kind == REPORT_REJECTED:
-            fault = taken_out(s, report, order_row)
-        elif report.kind == REPORT_CANCEL_REJECTED:
-            fault = cancel_rejected(s, report, order_row)
+        advance(s, report.transact_time)
+        if report.kind == REPORT_TRADE_BUSTED:
+            fault = trade_busted(s, report)
         else:
-            fault = KIND_FAULT
+            order_row = find_order(s, report.order_id)
+            fault = _report_fault(s, report, order_row)
+            if fault != 0:
+                pass
+            elif report.kind == REPORT_TRADE:
+                fault = trade(s, report, order_row)
+            elif report.kind == REPORT_CANCELED or report.kind == REPORT_EXPIRED or report.kind == REPORT_REJECTED:
+                fault = taken_out(s, report, order_row)
+            elif report.kind == REPORT_CANCEL_REJECTED:
+                fault = cancel_rejected(s, report, order_row)
+            elif report.kind == REPORT_REPLACED:
+                fault = replaced(s, report, order_row)
+            elif report.kind == REPORT_RESTATED:
+                fault = restated(s, report, order_row)
+            elif report.kind == REPORT_TRIGGERED:
+                fault = triggered(s, report, order_row)
+            else:
+                fault = KIND_FAULT
         if fault != 0:
             call[FAULT] = fault
             return

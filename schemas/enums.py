@@ -108,6 +108,23 @@ class OrdStatus(IntEnum):
     PENDING_CANCEL = 6
     REJECTED = 8
     EXPIRED = 12
+    PENDING_REPLACE = 14
+
+
+class AccountStatus(IntEnum):
+    """What an ACCOUNT_STATUS command makes of an account."""
+
+    ACTIVE = 0
+    SUSPENDED = 1
+    """No new orders and no replaces; open orders stay, cancels are taken."""
+    KILLED = 2
+    """Suspended, and every open order is cancelled: the kill switch."""
+
+
+class AccountPermission(IntFlag):
+    """What an ACCOUNT_LIMITS command may allow, as bits."""
+
+    SHORT_SALE = 1
 
 
 class CommandKind(IntEnum):
@@ -119,6 +136,13 @@ class CommandKind(IntEnum):
     """Send the account's state now, and its later events, to the frame's reply partition."""
     ACCOUNT_UPDATE = 4
     """Open the account if it is new, and post `cash` and/or `order_qty` lots of `instrument` from outside (negative: withdraw)."""
+    REPLACE = 5
+    """By order_id, or by cl_ord_id if that is 0. As the book's REPLACE; the difference is held first. The order keeps its cl_ord_id."""
+    ACCOUNT_STATUS = 6
+    """Of an operator: account_word = AccountStatus."""
+    ACCOUNT_LIMITS = 7
+    """Of an operator. Without instrument: account_word = AccountPermission, cash = largest order, order_qty = orders a second, min_qty = orders at once.
+    With one: account_word = 1 if it is restricted for the account, order_qty = largest position either way. 0: no limit but the system's."""
 
 
 class BookCommandKind(IntEnum):
@@ -139,7 +163,8 @@ class BookCommandKind(IntEnum):
     TRADING_RESUME = 8
     """instrument (0: each; those that are not halted say so) goes to `phase`, or where the table says if that is CLOSED; `expire_time` ends an auction."""
     TRADE_BUST = 9
-    """Trade trd_match_id of the instrument is undone, for `reason`; price and order_qty are the trade's, passed on to the accounts."""
+    """Trade trd_match_id of the instrument is undone, for `reason`; price and order_qty are the trade's, passed on to the accounts. So are its parties:
+    account and order_id are the buy's, self_match_prevention_id and list_id the sell's account and order, `side` is the aggressor's (0: an auction)."""
     INSTRUMENT_UPDATE = 10
     """Reference data of the day: price = reference price (previous close), expire_time = end of continuous trading; 0: as it is."""
 
@@ -212,6 +237,11 @@ class ReportKind(IntEnum):
     EXPIRED = 3
     REJECTED = 4
     CANCEL_REJECTED = 5
+    """The answer to the oldest cancel or replace that the book has not answered yet."""
+    REPLACED = 6
+    RESTATED = 7
+    TRIGGERED = 8
+    TRADE_BUSTED = 9
 
 
 class AccountEventKind(IntEnum):
@@ -238,6 +268,17 @@ class AccountEventKind(IntEnum):
     POSITION_STATE = 13
     ORDER_STATE = 14
     SESSION_REJECTED = 15
+    REPLACE_PENDING = 16
+    """The replace is held for and on its way to the book; the columns are still those before it."""
+    REPLACED = 17
+    RESTATED = 18
+    """The book changed the order, reason says why."""
+    TRIGGERED = 19
+    """A dormant order became active in the book."""
+    TRADE_BUSTED = 20
+    """A trade was undone: its postings, negated."""
+    ACCOUNT_STATUS_CHANGED = 21
+    ACCOUNT_LIMITS_CHANGED = 22
 
 
 class MarketDataKind(IntEnum):

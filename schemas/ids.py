@@ -56,7 +56,7 @@ def execution_uuid(trd_match_id: int, side: int) -> str:
     return str(_to_uuid(_EXECUTION, trd_match_id, side))
 
 
-def _mix(lane: int) -> int:
+def mix(lane: int) -> int:
     """Finaliser of splitmix64: every input bit changes about half of the output bits."""
     lane = ((lane ^ (lane >> 30)) * 0xBF58476D1CE4E5B9) & _MASK64
     lane = ((lane ^ (lane >> 27)) * 0x94D049BB133111EB) & _MASK64
@@ -74,6 +74,6 @@ def cl_ord_id_digest(cl_ord_id: bytes) -> tuple[int, int]:
     text = cl_ord_id.rstrip(b"\0")
     for start in range(0, len(text), 8):
         word = int.from_bytes(text[start : start + 8], "little")
-        low = _mix(low ^ word)
-        high = _mix((high + word) & _MASK64)
+        low = mix(low ^ word)
+        high = mix((high + word) & _MASK64)
     return low, high

@@ -18,7 +18,7 @@ import numpy as np
 
 from schemas.enums import MatchingAlgorithm, SelfMatchPrevention
 from schemas.errors import OutcryError
-from schemas.limits import ORDER_QTY_LOTS_MAX, PRICE_TICKS_MAX, TICK_MINOR_MAX
+from schemas.limits import LOT_FEE_MINOR_MAX, ORDER_QTY_LOTS_MAX, POSITION_LOTS_MAX, PRICE_TICKS_MAX, SHORT_MARGIN_PERCENT, TICK_MINOR_MAX
 from schemas.units import MINOR_PER_UNIT, NANOS_PER_SECOND, from_steps, to_decimal, to_steps
 
 RULES_DTYPE = np.dtype(
@@ -28,7 +28,7 @@ RULES_DTYPE = np.dtype(
         ("order_qty_max", "<i8"),  # lots
         ("notional_minor_max", "<i8"),
         ("reference_px", "<i8"),  # ticks
-        ("protection_low_px", "<i8"),  # ticks; a market sell executes at this price or above
+        ("protection_low_px", "<i8"),  # ticks; a market sell executes at this price or above: the collar's, if there is one
         ("protection_high_px", "<i8"),  # ticks; a market buy executes at this price or below
         ("order_qty_min", "<i8"),  # lots
         ("tick_minor", "<i8"),  # 1/10,000 currency units a tick
@@ -40,6 +40,11 @@ RULES_DTYPE = np.dtype(
         ("luld_tier", "u1"),  # 0: no price bands
         ("matching_algorithm", "u1"),
         ("self_match_prevention_instruction", "u1"),  # of orders that say DEFAULT
+        ("restricted", "u1"),  # no new orders
+        ("maker_fee_minor", "<i8"),  # of a lot that rested, or traded in an auction
+        ("taker_fee_minor", "<i8"),  # of a lot that came in
+        ("position_lots_max", "<i8"),  # long or short, of one account
+        ("short_margin_minor", "<i8"),  # cash that a lot sold short keeps held
     ],
     align=True,
 )
@@ -48,6 +53,7 @@ RULES_DTYPE = np.dtype(
 
 _DAY_SECONDS: Final = 86_400
 _OPTIONAL_NUMBERS: Final = ("collar_percent", "luld_tier", "auction_extension_seconds", "no_cancel_seconds", "cls_cutoff_seconds")
+_OPTIONAL_DECIMALS: Final = ("min_order_qty", "maker_fee", "taker_fee", "max_position")
 _OPTIONAL_WORDS: Final[dict[str, type[IntEnum]]] = {"matching_algorithm": MatchingAlgorithm, "self_match_prevention": SelfMatchPrevention}
 
 
@@ -81,6 +87,14 @@ class Instrument:
     """Opening and closing orders stay once the end of their auction is this near."""
     cls_cutoff_seconds: int = 0
     """No closing orders are taken once the end of the closing auction is this near."""
+    maker_fee: Decimal = Decimal(0)
+    """Per share, of an order that rested, or traded in an auction. US venues charge by the share, 0.0030 at most for taking (Rule 610)."""
+    taker_fee: Decimal = Decimal(0)
+    """Per share, of an order that came in; at least the maker's."""
+    max_position: Decimal = Decimal(0)
+    """Largest position of an account, long or short; 0: POSITION_LOTS_MAX."""
+    restricted: bool = False
+    """On the restricted list: no new orders."""
 
     def price_to_ticks(self, price: Decimal) -> int:
         """Ticks of a decimal price; raises schemas.units.NotAMultiple off the tick grid."""
@@ -103,7 +117,8 @@ class Instrument:
         tick_minor = to_steps(self.tick_size * MINOR_PER_UNIT, Decimal(1))
         lot_minor = to_steps(self.tick_size * MINOR_PER_UNIT * self.lot_size, Decimal(1))
         max_lots, reference = self.qty_to_lots(self.max_order_qty), self.price_to_ticks(self.reference_price)
-        band = reference * self.protection_percent // 100
+        band = reference * (self.collar_percent or self.protection_percent) // 100
+        maker, taker = (to_steps(fee * MINOR_PER_UNIT * self.lot_size, Decimal(1)) for fee in (self.maker_fee, self.taker_fee))
         checks = {
             "tick_size": 0 < tick_minor <= TICK_MINOR_MAX and 0 < lot_minor <= TICK_MINOR_MAX,
             "max_order_qty": 0 < max_lots <= ORDER_QTY_LOTS_MAX,
@@ -115,6 +130,9 @@ class Instrument:
             "self_match_prevention": self.self_match_prevention != SelfMatchPrevention.DEFAULT,
             "auction_extension_seconds": 0 <= self.auction_extension_seconds <= _DAY_SECONDS,
             "no_cancel_seconds": 0 <= self.no_cancel_seconds <= _DAY_SECONDS,
+            "maker_fee": 0 <= maker <= taker,
+            "taker_fee": taker <= LOT_FEE_MINOR_MAX,
+            "max_position": 0 <= self.max_position <= POSITION_LOTS_MAX * self.lot_size,
             "cls_cutoff_seconds": 0 <= self.cls_cutoff_seconds <= _DAY_SECONDS,
             "max_notional": 0 < self.max_notional * MINOR_PER_UNIT < 1 << 62,
         }
@@ -123,10 +141,11 @@ class Instrument:
                 raise BadInstruments(f"instrument {self.symbol}: {field} is out of range")
         notional = to_steps(self.max_notional * MINOR_PER_UNIT, Decimal(1))
         return (
-            1, lot_minor, max_lots, notional, reference, reference - band, reference + band,
+            1, lot_minor, max_lots, notional, reference, max(reference - band, 1), reference + band,
             max(self.qty_to_lots(self.min_order_qty), 1), tick_minor, self.auction_extension_seconds * NANOS_PER_SECOND,
             self.no_cancel_seconds * NANOS_PER_SECOND, self.cls_cutoff_seconds * NANOS_PER_SECOND, self.protection_percent, self.collar_percent,
-            self.luld_tier, self.matching_algorithm, self.self_match_prevention,
+            self.luld_tier, self.matching_algorithm, self.self_match_prevention, self.restricted, maker, taker,
+            self.qty_to_lots(self.max_position) or POSITION_LOTS_MAX, reference * lot_minor * SHORT_MARGIN_PERCENT // 100,
         )  # fmt: skip
 
 
@@ -196,11 +215,10 @@ def _parse(entry: dict[str, Any]) -> Instrument:
         raise ValueError(f"instrument {entry['symbol']}: no such field: {', '.join(sorted(unknown))}")
     numbers: dict[str, Any] = {name: int(entry[name]) for name in _OPTIONAL_NUMBERS if name in entry}
     words: dict[str, Any] = {name: _word(kind, entry[name], name) for name, kind in _OPTIONAL_WORDS.items() if name in entry}
-    if "min_order_qty" in entry:
-        decimals["min_order_qty"] = to_decimal(entry["min_order_qty"])
+    decimals |= {name: to_decimal(entry[name]) for name in _OPTIONAL_DECIMALS if name in entry}
     return Instrument(
         number=int(entry["number"]), symbol=str(entry["symbol"]), name=str(entry["name"]),
-        protection_percent=int(entry["protection_percent"]), **decimals, **numbers, **words,
+        protection_percent=int(entry["protection_percent"]), restricted=bool(entry.get("restricted", False)), **decimals, **numbers, **words,
     )  # fmt: skip
 
 

@@ -18,6 +18,18 @@ CASH_MINOR_MAX = 1 << 60
 POSITION_LOTS_MAX = 1 << 53
 """Exact in a JSON number, should one ever be made of it."""
 
+LOT_FEE_MINOR_MAX = 1_000_000
+"""Fee of one lot: 100 currency units. ORDER_QTY_LOTS_MAX x it = 1e13 minor units, which the arithmetic of ORDER_QTY_LOTS_MAX has room for."""
+
+SHORT_MARGIN_PERCENT = 150
+"""Of the reference price, held in cash for each lot sold short (Regulation T's initial margin)."""
+
+FORGET_PER_ROW_MAX = 256
+"""Done orders of earlier days that are forgotten with one row: 256 x ~0.3 us = 80 us, so that a new day makes no long pause."""
+
+ORDERS_AT_ONCE_MAX = 1_000_000
+"""Size of an account's token bucket; x 1 s, the longest interval between two orders, it is 1e15 ns."""
+
 OPEN_ORDERS_PER_ACCOUNT_MAX = 10_000
 """Open orders of one account; a registered session gets them all in one reply: 10,000 x ~0.3 KB = 3 MB < FRAME_BYTES_MAX."""
 

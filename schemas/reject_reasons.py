@@ -25,10 +25,16 @@ class Reason(IntEnum):
     INSUFFICIENT_BUYING_POWER = 15
     INSUFFICIENT_SHARES = 16
     OPEN_ORDER_LIMIT = 17
+    RATE_LIMIT = 18
+    RESTRICTED = 19
+    POSITION_LIMIT = 20
+    SHORT_SALE_NOT_ALLOWED = 21
+    SHORT_SALE_PRICE_TEST = 22
     # cancels
     UNKNOWN_ORDER = 30
     TOO_LATE_TO_CANCEL = 31
     CANCEL_ALREADY_PENDING = 32
+    REPLACE_ALREADY_PENDING = 33
     # the book
     MARKET_CLOSED = 50
     REQUESTED_BY_CUSTOMER = 51
@@ -109,12 +115,18 @@ SENTENCES: dict[Reason, str] = {
     Reason.INVALID_COMBINATION: "this time_in_force does not go with this order type",
     Reason.INVALID_QUANTITY: "qty must be positive",
     Reason.QUANTITY_ABOVE_LIMIT: "qty is above the limit of the asset",
-    Reason.INVALID_PRICE: "limit_price must be positive for a limit order and absent for a market order",
+    Reason.INVALID_PRICE: "limit_price must be positive for orders with a limit and absent for others",
     Reason.PRICE_ABOVE_LIMIT: "limit_price is above the limit",
     Reason.NOTIONAL_ABOVE_LIMIT: "order value is above the limit of the asset",
     Reason.INSUFFICIENT_BUYING_POWER: "insufficient buying power",
     Reason.INSUFFICIENT_SHARES: "insufficient qty available for order",
     Reason.OPEN_ORDER_LIMIT: "too many open orders",
+    Reason.RATE_LIMIT: "too many orders a second",
+    Reason.RESTRICTED: "trading of this asset is restricted",
+    Reason.POSITION_LIMIT: "the position could become larger than allowed",
+    Reason.SHORT_SALE_NOT_ALLOWED: "the account may not sell short",
+    Reason.SHORT_SALE_PRICE_TEST: "short sales are only allowed with a limit above the last price now (Regulation SHO rule 201)",
+    Reason.REPLACE_ALREADY_PENDING: "replace is already pending",
     Reason.UNKNOWN_ORDER: "order is not known",
     Reason.TOO_LATE_TO_CANCEL: "order is no longer cancelable",
     Reason.CANCEL_ALREADY_PENDING: "cancel is already pending",

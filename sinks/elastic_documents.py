@@ -52,6 +52,13 @@ _ACCOUNT_FIELDS: Final[dict[int, tuple[str, ...]]] = {
     AccountEventKind.CANCELED: (*_REFUSED, "submitted_at"),
     AccountEventKind.EXPIRED: (*_REFUSED, "submitted_at"),
     AccountEventKind.BOOK_REJECTED: (*_REFUSED, "submitted_at"),
+    AccountEventKind.REPLACE_PENDING: (*_STATE, "submitted_at"),
+    AccountEventKind.REPLACED: (*_STATE, "submitted_at"),
+    AccountEventKind.RESTATED: (*_REFUSED, "submitted_at"),
+    AccountEventKind.TRIGGERED: (*_STATE, "submitted_at"),
+    AccountEventKind.TRADE_BUSTED: (*_UPDATE, "order_id", "side", "last_px", "last_qty", "trd_match_id", "reason"),
+    AccountEventKind.ACCOUNT_STATUS_CHANGED: _UPDATE,
+    AccountEventKind.ACCOUNT_LIMITS_CHANGED: _UPDATE,
     AccountEventKind.ACCOUNT_UPDATED: _UPDATE,
     AccountEventKind.ACCOUNT_UPDATE_REJECTED: (*_UPDATE, "order_qty", "reason"),
 }

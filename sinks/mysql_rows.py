@@ -18,13 +18,17 @@ from schemas.enums import AccountEventKind, ExecFlag, ExecKind, Side
 STATEMENT_ROWS_MAX: Final = 5_000
 """Of at most ~350 B each: 1.8 MB, within the 4 MB that the strictest common max_allowed_packet lets through."""
 
-CASH, SHARES = 1, 2
-"""Legs of a posting."""
+CASH, SHARES, FEE, FEE_TAKEN = 1, 2, 3, 4
+"""Legs of a posting: cash and shares of a trade or from outside; the account's fee, and the same amount taken by FEE_ACCOUNT."""
+FEE_ACCOUNT = 0
+"""The exchange's own; no customer has this number."""
 
 _ORDER_KINDS: Final = [
     AccountEventKind.ACCEPTED, AccountEventKind.CANCEL_PENDING, AccountEventKind.CANCEL_REJECTED, AccountEventKind.TRADE,
-    AccountEventKind.CANCELED, AccountEventKind.EXPIRED, AccountEventKind.BOOK_REJECTED,
+    AccountEventKind.CANCELED, AccountEventKind.EXPIRED, AccountEventKind.BOOK_REJECTED, AccountEventKind.REPLACE_PENDING,
+    AccountEventKind.REPLACED, AccountEventKind.RESTATED, AccountEventKind.TRIGGERED,
 ]  # fmt: skip
+_POSTING_KINDS: Final = [AccountEventKind.TRADE, AccountEventKind.ACCOUNT_UPDATED, AccountEventKind.TRADE_BUSTED]
 _ENDED_UNFILLED: Final = [AccountEventKind.CANCELED, AccountEventKind.EXPIRED, AccountEventKind.BOOK_REJECTED]
 _REJECT_KINDS: Final = [AccountEventKind.REJECTED, AccountEventKind.CANCEL_REJECTED, AccountEventKind.ACCOUNT_UPDATE_REJECTED]
 
@@ -62,7 +66,7 @@ def _text_literal(text: bytes) -> str:
 
 # VALUES() is the form that MySQL and MariaDB share (MySQL's row alias is unknown to MariaDB). `version` last: assignments go from left to
 # right and later ones see the new value. A reason is set once, when the order ends.
-_NEWER: Final = ("ord_status", "leaves_qty", "cum_qty", "cum_cost", "updated_at")
+_NEWER: Final = ("ord_type", "time_in_force", "order_qty", "price", "ord_status", "leaves_qty", "cum_qty", "cum_cost", "updated_at")
 ORDERS: Final = Table(
     "orders",
     (
@@ -186,12 +190,15 @@ def _order_statements(rows: Rows, text: Rows) -> Iterable[str]:
 
 
 def _posting_statements(rows: Rows, shard: Rows) -> Iterable[str]:
-    """Two legs of each trade and of each update from outside, without those that are zero."""
-    for leg, amount in ((CASH, "cash_delta"), (SHARES, "shares_delta")):
-        wanted = np.isin(rows["kind"], [AccountEventKind.TRADE, AccountEventKind.ACCOUNT_UPDATED]) & (rows[amount] != 0)
+    """The legs of each trade, of each one undone, and of each update from outside, without those that are zero."""
+    for leg, amount, sign in ((CASH, "cash_delta", 1), (SHARES, "shares_delta", 1), (FEE, "fee", -1), (FEE_TAKEN, "fee", 1)):
+        wanted = np.isin(rows["kind"], _POSTING_KINDS) & (rows[amount] != 0)
         posted = rows[wanted]
-        instrument = np.zeros_like(posted["instrument"]) if leg == CASH else posted["instrument"]
-        made = {"shard": shard[wanted], "leg": np.full(len(posted), leg), "instrument": instrument, "amount": posted[amount]}
+        instrument = posted["instrument"] if leg == SHARES else np.zeros_like(posted["instrument"])
+        account = np.full_like(posted["account"], FEE_ACCOUNT) if leg == FEE_TAKEN else posted["account"]
+        made = {
+            "shard": shard[wanted], "leg": np.full(len(posted), leg), "account": account, "instrument": instrument, "amount": sign * posted[amount],
+        }  # fmt: skip
         yield from POSTINGS.statements([made[name] if name in made else posted[name] for name in POSTINGS.columns])
 
 

@@ -82,7 +82,7 @@ CREATE TABLE IF NOT EXISTS executions (
 CREATE TABLE IF NOT EXISTS postings (
     shard SMALLINT UNSIGNED NOT NULL,
     seq BIGINT UNSIGNED NOT NULL COMMENT 'of the account event',
-    leg TINYINT UNSIGNED NOT NULL COMMENT '1 cash, 2 shares',
+    leg TINYINT UNSIGNED NOT NULL COMMENT '1 cash, 2 shares, 3 fee, 4 the fee taken by account 0',
     account BIGINT UNSIGNED NOT NULL,
     instrument INT UNSIGNED NOT NULL,
     amount BIGINT NOT NULL,

@@ -56,9 +56,9 @@ class MatchOrders:
 
     def apply(self, frame: Frame, emit: Emitter) -> None:
         """Match; the executions go out first, as they are the decision, the reports to the accounts behind them."""
-        out = self._books.apply(frame.rows)
+        out = self._books.apply(frame.rows, copy=False)
         emit.frame(EXECUTIONS, self._shard, "execution_frame", out.executions, log_time=self.log_time, first_seq=out.first_seq)
-        reports = reports_of(out.executions)
+        reports = reports_of(out.executions, frame.rows)
         for shard, rows in split_by(reports["account"], self._account_shards):
             emit.frame(ACCOUNT_COMMANDS, shard, "book_report_frame", reports[rows], log_time=self.log_time)
 

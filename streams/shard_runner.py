@@ -17,8 +17,8 @@ from streams.snapshots import Arrays, Snapshot
 from topics.catalogue import DEAD_LETTERS, TOPICS, Topic
 
 ROWS_PER_RECORD: Final = 16_384
-"""An output frame is cut at this many rows: 16,384 x (192 + 128) bytes of the widest row is 5.3 MB, within FRAME_BYTES_MAX."""
-ENGINE_VERSION: Final = 2
+"""An output frame is cut at this many rows: 16,384 x (272 + 128) bytes of the widest row is 6.6 MB, within FRAME_BYTES_MAX."""
+ENGINE_VERSION: Final = 3
 """Raised with any change after which the same log would give other outputs; a snapshot of another version is refused."""
 
 _SHARD_SOURCE: Final = re.compile(rf"(?:{'|'.join(re.escape(topic.name) for topic in TOPICS)})/\d{{1,4}}")

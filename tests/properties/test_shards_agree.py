@@ -1,6 +1,6 @@
 """Reference and kernel, wired into a small exchange each, must say the same bytes and be in the same state, whatever they are asked."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,8 +16,21 @@ from matchers.settlement_reports import reports_of
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, python_rows, rows_of
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
-from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, OrdType, Phase, Side
+from schemas.enums import (
+    AccountEventKind,
+    BookCommandKind,
+    CommandKind,
+    ContingencyType,
+    ExecFlag,
+    ExecKind,
+    OffsetType,
+    OrdType,
+    Phase,
+    Side,
+    TimeInForce,
+)
 from schemas.instruments import Instrument, InstrumentTable
+from schemas.reject_reasons import Reason
 
 SHARDS = 2
 NUMBERS = (1, 2, 5, 6)
@@ -28,10 +41,18 @@ Step = tuple[str, int, Rows, Rows, int]
 
 
 def instruments() -> InstrumentTable:
-    """Reference 100 ticks, market orders within 80 to 120; a lot at a tick costs 100, 100, 10 and 1 minor units."""
-    one = Decimal(1)
-    lots = {1: one, 2: one, 5: one / 10, 6: one / 100}
-    return InstrumentTable(Instrument(n, f"I{n}", "", one / 100, lots[n], 1000 * lots[n], Decimal(900), one, 20) for n in NUMBERS)
+    """Reference 100 ticks, market orders within 80 to 120 (5: 85 to 115); a lot at a tick costs 100, 100, 10 and 1 minor units."""
+    one, dime = Decimal(1), Decimal("0.1")
+    lots = {1: one, 2: one, 5: dime, 6: dime * dime}
+    more: dict[int, dict[str, Any]] = {
+        1: {"no_cancel_seconds": 1},
+        2: {"maker_fee": Decimal("0.0010"), "taker_fee": Decimal("0.0030"), "max_position": Decimal(600), "min_order_qty": Decimal(2)},
+        5: {"collar_percent": 15, "maker_fee": Decimal("0.001"), "taker_fee": Decimal("0.005")},
+        6: {"luld_tier": 1},
+    }
+    return InstrumentTable(
+        Instrument(n, f"I{n}", "", one / 100, lots[n], 1000 * lots[n], Decimal(900), one, 20, **more[n]) for n in NUMBERS
+    )
 
 
 TABLE = instruments()
@@ -97,7 +118,12 @@ class Exchange:
         self.to_accounts: list[deque[Rows]] = [deque() for _ in range(SHARDS)]
         self.steps: list[Step] = []
         self.said: list[list[bytes]] = []
-        self.commands = self.now = self.deposited = self.in_flight = 0
+        self.commands = self.now = self.deposited = 0
+        self.posted: Counter[int] = Counter()
+        self.trades: deque[Values] = deque(maxlen=40)
+        self.busted = False
+        self.sellers: set[int] = set()
+        """Accounts that might ever sell short."""
         self.last = [0] * (2 * SHARDS)
         self.order_ids = [deque([0], maxlen=300) for _ in range(SHARDS)]
 
@@ -126,6 +152,10 @@ class Exchange:
         out = self.apply("account", shard, rows_of(COMMAND_DTYPE, commands), np.array(text, "S128"), reply_partition)
         accepted = out.events[out.events["kind"] == AccountEventKind.ACCOUNT_UPDATED]
         self.deposited += int(accepted["cash_delta"].sum())
+        for instrument, lots in zip(accepted["instrument"].tolist(), accepted["shares_delta"].tolist(), strict=True):
+            self.posted[instrument] += lots
+        allowed = out.events[(out.events["kind"] == AccountEventKind.ACCOUNT_LIMITS_CHANGED) & (out.events["instrument"] == 0)]
+        self.sellers |= set(allowed["account"][allowed["account_word"] != 0].tolist())
         self.order_ids[shard].extend(out.events["order_id"][out.events["kind"] == AccountEventKind.ACCEPTED].tolist())
         for command in python_rows(out.book_commands):
             self.to_books[command["instrument"] % SHARDS].append(command)
@@ -133,8 +163,11 @@ class Exchange:
     def run_books(self, shard: int, most: int, extra: list[Values]) -> None:
         """Up to `most` waiting commands of a book shard, behind `extra` ones (session changes, time, junk)."""
         rows = extra + [self.to_books[shard].popleft() for _ in range(min(most, len(self.to_books[shard])))]
-        out = self.apply("book", shard, rows_of(BOOK_COMMAND_DTYPE, rows))
-        reports = reports_of(out.executions)
+        frame = rows_of(BOOK_COMMAND_DTYPE, rows)
+        out = self.apply("book", shard, frame)
+        reports = reports_of(out.executions, frame)
+        self.trades.extend(python_rows(out.executions[out.executions["kind"] == ExecKind.TRADE]))
+        self.busted |= bool((out.executions["kind"] == ExecKind.TRADE_BUSTED).any())
         for home in range(SHARDS):
             if len(mine := reports[reports["account"] % np.uint64(SHARDS) == home]):
                 self.to_accounts[home].append(mine)
@@ -158,26 +191,58 @@ class Exchange:
         }
         resting = {o.order_id: (o.leaves_qty, o.side, o.instrument) for b in self.reference.books for o in b.state.orders.values()}
         assert open_orders == resting, "accounts and books disagree on what is open"
-        assert sum(a.cash for shard in self.reference.accounts for a in shard.accounts.values()) == self.deposited, "cash came or went"
+        fees = sum(shard.fees_minor for shard in self.reference.accounts)
+        cash = sum(a.cash for shard in self.reference.accounts for a in shard.accounts.values())
+        assert cash + fees == self.deposited, "cash came or went"
+        shares: Counter[int] = Counter()
+        for position in (p for shard in self.reference.accounts for p in shard.positions.values()):
+            shares[position.instrument] += position.position
+        assert +shares == +self.posted and -shares == -self.posted, "shares came or went"
         self._holds()
         assert self.reference.hashes() == self.kernel.hashes()
 
     def _never_crossed(self) -> None:
         for book in (book for shard in self.reference.books for book in shard.state.books.values()):
             bid, ask = (side.top()[0] for side in book.sides.values())
-            assert not bid or not ask or bid < ask, f"instrument {book.instrument} is crossed: {bid} {ask}"
+            assert book.phase != Phase.CONTINUOUS or not bid or not ask or bid < ask, (
+                f"instrument {book.instrument} is crossed: {bid} {ask}"
+            )
 
     def _holds(self) -> None:
-        """Holds are what open orders require, and never more than there is."""
-        for account in (account for shard in self.reference.accounts for account in shard.accounts.values()):
-            assert account.cash_held == sum(order.leaves_qty * order.hold_per_lot for order in account.open_orders.values()) <= account.cash
-            for position in account.positions:
-                sells = (o.leaves_qty for o in account.open_orders.values() if (o.side, o.instrument) == (Side.SELL, position.instrument))
-                assert position.position_held == sum(sells) <= position.position
+        """Holds are what open orders and short positions require by their definition, and never more than there is, but for busted trades."""
+        for shard in self.reference.accounts:
+            for account in shard.accounts.values():
+                cash, held = 0, Counter[int]()
+                for order in account.open_orders.values():
+                    pair = shard.pair_need(order)
+                    if order.oco is None or order.oco.order_id > order.order_id:
+                        cash += pair.cash
+                        held[order.instrument] += pair.shares
+                for position in account.positions:
+                    assert position.position_held == held[position.instrument]
+                    short = max(position.position_held - position.position, 0)
+                    assert not short or account.account in self.sellers or self.busted, "only who may sells short"
+                    cash += short * TABLE.rules[position.instrument]["short_margin_minor"]
+                assert account.cash_held == cash
+                assert account.available >= 0 or self.busted, f"account {account.account} owes"
 
 
 EXTREME = (0, 1, -1, 255, 4_000_000_000, (1 << 63) - 1, -(1 << 63), 1 << 31, (1 << 31) + 1, 1 << 53, 1 << 60, (1 << 64) - 1)
 TEXTS = (b"", b"\x80", b"a\0b", b"\x1f", b"\x7f", b"x" * 128, b"x" * 127 + b"\xff", b" ", b"~" * 9, b"12345678", b"1234567\n")
+
+
+TRAILING = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
+
+
+def bust_of(trade: Values, now: int) -> Values:
+    """The command that undoes a trade, as an operator makes it from the books' records."""
+    own, contra = (trade["order_id"], trade["account"]), (trade["contra_order_id"], trade["contra_account"])
+    buy, sell = (own, contra) if trade["side"] == Side.BUY else (contra, own)
+    return {
+        "kind": BookCommandKind.TRADE_BUST, "instrument": trade["instrument"], "trd_match_id": trade["trd_match_id"], "price": trade["price"],
+        "order_qty": trade["qty"], "reason": Reason.CLEARLY_ERRONEOUS, "transact_time": now, "order_id": buy[0], "account": buy[1],
+        "list_id": sell[0], "self_match_prevention_id": sell[1], "side": 0 if trade["flags"] & ExecFlag.UNCROSS else trade["side"],
+    }  # fmt: skip
 
 
 def hostile(pick: Callable[[int], int], command: Values, dtype: np.dtype[Any]) -> Values:
@@ -192,36 +257,95 @@ def hostile(pick: Callable[[int], int], command: Values, dtype: np.dtype[Any]) -
 class Customers:
     """Makes commands; `pick(n)` chooses a number below n."""
 
-    def __init__(self, pick: Callable[[int], int], exchange: Exchange) -> None:
-        self.pick, self.exchange = pick, exchange
+    def __init__(self, pick: Callable[[int], int], exchange: Exchange, *, lists: bool = True) -> None:
+        self.pick, self.exchange, self.lists = pick, exchange, lists
         self.earlier: dict[int, list[tuple[Values, bytes]]] = {shard: [] for shard in range(SHARDS)}
+
+    def order(self, shard: int) -> Values:
+        """One order, mostly a good one."""
+        pick, qty = self.pick, 1 + self.pick(30)
+        ord_type = OrdType.LIMIT if pick(2) else list(OrdType)[pick(len(OrdType))]
+        times = (
+            TimeInForce.DAY,
+            TimeInForce.DAY,
+            TimeInForce.GTC,
+            TimeInForce.IOC,
+            TimeInForce.FOK,
+            TimeInForce.OPG,
+            TimeInForce.CLS,
+            TimeInForce.GTD,
+        )
+        made: Values = {
+            "kind": CommandKind.NEW_ORDER, "side": 1 + pick(2), "order_qty": qty, "time_in_force": times[pick(8)] if pick(2) else TimeInForce.DAY,
+            "ord_type": ord_type, "locate": pick(3) == 0,
+        }  # fmt: skip
+        if ord_type in (OrdType.LIMIT, OrdType.STOP_LIMIT) or (ord_type == OrdType.PEGGED and pick(2)):
+            made["price"] = 95 + pick(11)
+        if ord_type == OrdType.TRAILING_STOP_LIMIT:
+            made["price"] = pick(6)
+        if ord_type in (OrdType.STOP, OrdType.STOP_LIMIT) or (ord_type in TRAILING and pick(2)):
+            made["stop_px"] = 94 + pick(13)
+        if ord_type in TRAILING:
+            made |= {"offset": 1 + pick(5)} if pick(2) else {"offset": 1 + pick(400), "offset_type": OffsetType.BASIS_POINTS}
+        if ord_type == OrdType.PEGGED:
+            made |= {"offset": pick(5) - 2, "peg_price_type": (2, 4, 5)[pick(3)]}
+        if made["time_in_force"] == TimeInForce.GTD:
+            made["expire_time"] = self.exchange.now + 1 + pick(60)
+        if pick(8) == 0:
+            made["exec_inst"] = 1 + pick(4)
+        if pick(8) == 0:
+            made["display_qty"] = 1 + pick(qty)
+        if pick(10) == 0:
+            made["min_qty"] = 1 + pick(qty)
+        if pick(4) == 0:
+            made |= {"self_match_prevention_id": 1 + pick(2), "self_match_prevention_instruction": pick(6)}
+        return made
+
+    def replacement(self) -> Values:
+        """A replace, mostly of price and quantity."""
+        pick = self.pick
+        made: Values = {"kind": CommandKind.REPLACE, "order_qty": pick(40), "time_in_force": 255 if pick(4) else pick(8)}
+        if pick(2):
+            made["price"] = 94 + pick(13)
+        for column in ("stop_px", "display_qty", "offset", "expire_time"):
+            if pick(10) == 0:
+                made[column] = 1 + pick(100)
+        return made
+
+    def operator_command(self) -> Values:
+        """What the exchange decides about an account."""
+        pick = self.pick
+        if pick(2):
+            return {"kind": CommandKind.ACCOUNT_STATUS, "account_word": (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3)[pick(15)]}
+        if pick(3) == 0:
+            return {"kind": CommandKind.ACCOUNT_LIMITS, "account_word": pick(9) == 0, "order_qty": pick(2) * (200 + pick(500))}
+        rate = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1_000_000_000, 2)[pick(12)]
+        limits = {"order_qty": rate, "min_qty": pick(10), "cash": (pick(3) == 0) * 100_000}
+        return {"kind": CommandKind.ACCOUNT_LIMITS, "account_word": pick(4) > 0, "instrument": 0} | limits
 
     def command(self, shard: int) -> tuple[Values, bytes]:
         """One command of an account of this shard."""
         pick = self.pick
         self.exchange.now += pick(3)
         text = b"c%d" % pick(500)
-        common = {
-            "account": shard + SHARDS * pick(6),
-            "request_id": pick(1000),
-            "transact_time": self.exchange.now,
-            "instrument": NUMBERS[pick(4)],
-        }
-        what = pick(100)
-        if what < 62:
-            market = pick(6) == 0
-            order = {"kind": CommandKind.NEW_ORDER, "side": 1 + pick(2), "order_qty": 1 + pick(30), "time_in_force": (0, 0, 1, 3)[pick(4)]}
-            made = common | order | {"ord_type": OrdType.MARKET if market else OrdType.LIMIT, "price": 0 if market else 95 + pick(11)}
+        common = self.common(shard)
+        what, ids = pick(100), self.exchange.order_ids[shard]
+        named = self.own_order(shard) if pick(4) else {"order_id": ids[pick(len(ids))] if pick(3) else 0}
+        if what < 50:
+            made = common | self.order(shard)
+        elif what < 63:
+            made = common | named | {"kind": CommandKind.CANCEL}
         elif what < 78:
-            ids = self.exchange.order_ids[shard]
-            made = common | {"kind": CommandKind.CANCEL, "order_id": ids[pick(len(ids))] if pick(3) else 0}
+            made = common | named | self.replacement()
         elif what < 82 and self.earlier[shard]:
             made, text = self.earlier[shard][pick(len(self.earlier[shard]))]
-        elif what < 85:
+        elif what < 84:
             made = common | {"kind": CommandKind.REGISTER_SESSION}
+        elif what < 88:
+            made = common | self.operator_command()
         else:
-            lots = pick(400) - 40
-            made = common | {"kind": CommandKind.ACCOUNT_UPDATE, "cash": 10_000 * (pick(300) - 30), "order_qty": lots if pick(2) else 0}
+            lots = pick(100) - 40
+            made = common | {"kind": CommandKind.ACCOUNT_UPDATE, "cash": 2_000 * (pick(100) - 30), "order_qty": lots if pick(2) else 0}
         if pick(12) == 0:
             made = hostile(pick, made, COMMAND_DTYPE)
         if pick(25) == 0:
@@ -231,24 +355,101 @@ class Customers:
         self.earlier[shard] = [*self.earlier[shard][-40:], (made, text)]
         return made, text
 
+    def own_order(self, shard: int) -> Values:
+        """An open order, by its number and its account's, if there is one."""
+        accounts = [one for one in self.exchange.reference.accounts[shard].accounts.values() if one.open_orders]
+        if not accounts:
+            return {}
+        account = accounts[self.pick(len(accounts))]
+        orders = list(account.open_orders.values())
+        return {"account": account.account, "order_id": orders[self.pick(len(orders))].order_id}
+
+    def common(self, shard: int) -> Values:
+        """Whose command it is, of which instrument, and when."""
+        pick = self.pick
+        return {
+            "account": shard + SHARDS * pick(6), "request_id": pick(1000), "transact_time": self.exchange.now, "instrument": NUMBERS[pick(4)],
+        }  # fmt: skip
+
+    def listed(self, shard: int) -> list[tuple[Values, bytes]]:
+        """The orders of a list, mostly a good one."""
+        pick, common = self.pick, self.common(shard)
+        kind = (ContingencyType.OCO, ContingencyType.OTO, ContingencyType.BRACKET)[pick(3)]
+        side, qty, price = 1 + pick(2), 2 + pick(20), 96 + pick(9)
+        limit = {"ord_type": OrdType.LIMIT, "price": price, "side": side}
+        stop = (
+            {"ord_type": OrdType.STOP, "stop_px": 95 + pick(11), "side": side}
+            if pick(2)
+            else limit | {"ord_type": OrdType.STOP_LIMIT, "stop_px": 100}
+        )
+        legs: list[Values] = [dict(limit), dict(stop)]
+        if kind != ContingencyType.OCO:
+            first = {"ord_type": OrdType.LIMIT, "price": 98 + pick(6)} if pick(2) else {"ord_type": OrdType.MARKET}
+            legs = [first | {"side": 3 - side if pick(4) else side}, *legs[: 1 if kind == ContingencyType.OTO else 2]]
+        number = 1 + pick(3)
+        made = []
+        for at, leg in enumerate(legs):
+            shape = {
+                "kind": CommandKind.NEW_ORDER,
+                "contingency_type": kind,
+                "list_id": number,
+                "order_qty": qty if pick(3) else 1 + pick(30),
+            }
+            command = common | shape | leg | {"locate": pick(3) == 0}
+            if pick(30) == 0:
+                command = hostile(pick, command, COMMAND_DTYPE)
+                command["account"] = command["account"] - command["account"] % SHARDS + shard
+            made.append((command, b"l%d" % pick(300) if pick(8) else b"l%d" % at))
+        if pick(6) == 0:
+            made = made[: 1 + pick(len(made))]
+        return made
+
+    def frame(self, shard: int, frame_rows: int) -> list[tuple[Values, bytes]]:
+        """Rows of one frame."""
+        rows: list[tuple[Values, bytes]] = []
+        for _ in range(1 + self.pick(frame_rows)):
+            rows += self.listed(shard) if self.lists and self.pick(9) == 0 else [self.command(shard)]
+        return rows
+
     def act(self, frame_rows: int) -> None:
         """One frame of some kind through the exchange."""
         pick, exchange = self.pick, self.exchange
         shard, what = pick(SHARDS), pick(20)
         if what < 9:
-            commands, text = zip(*(self.command(shard) for _ in range(1 + pick(frame_rows))), strict=True)
+            commands, text = zip(*self.frame(shard, frame_rows), strict=True)
             exchange.ask(shard, list(commands), list(text), pick(6) - 1 if pick(30) else (64, -5, 63, 1 << 31)[pick(4)])
         elif what < 14:
-            exchange.run_books(shard, 1 + pick(2 * frame_rows), self.operators(frame_rows))
+            exchange.run_books(shard, 1 + pick(2 * frame_rows), self.operators(shard, frame_rows))
         else:
             exchange.settle(shard)
 
-    def operators(self, frame_rows: int) -> list[Values]:
-        """Now and then a session change, time, or rows that nobody should send."""
-        pick, now = self.pick, self.exchange.now
+    def operators(self, shard: int, frame_rows: int) -> list[Values]:
+        """Now and then a session change, a mass cancel, a bust, time, or rows that nobody should send."""
+        pick, exchange = self.pick, self.exchange
+        now = exchange.now
+        instrument = [n for n in NUMBERS if n % SHARDS == shard][pick(2)] if pick(3) else 0
+        common = {"transact_time": now, "instrument": instrument}
         if pick(200 // frame_rows + 3) == 0:
-            return [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": (1, 1, 0, 99)[pick(4)], "transact_time": now}]
-        if pick(8) == 0:
+            phase = {"phase": (1, 1, 1, 3, 3, 4, 4, 0, 2, 99)[pick(10)], "expire_time": (now + 40) * pick(2)}
+            return [common | {"kind": BookCommandKind.TRADING_SESSION_CHANGE} | phase]
+        if pick(4) == 0:
+            common |= {"instrument": 0}
+            change = common | {"kind": BookCommandKind.TRADING_SESSION_CHANGE}
+            return [
+                common | {"kind": BookCommandKind.TRADING_RESUME},
+                change | {"phase": Phase.OPENING_AUCTION},
+                change | {"phase": Phase.CONTINUOUS},
+            ]
+        what = pick(24)
+        if what < 2:
+            return [common | {"kind": BookCommandKind.MASS_CANCEL, "account": pick(8), "side": pick(3)}]
+        if what == 2:
+            return [
+                common | {"kind": (BookCommandKind.TRADING_HALT, BookCommandKind.TRADING_RESUME)[pick(2)], "phase": (6, 7, 0, 1)[pick(4)]}
+            ]
+        if what == 3 and exchange.trades and pick(2):
+            return [bust_of(exchange.trades[pick(len(exchange.trades))], now)]
+        if what < 7:
             return [{"kind": BookCommandKind.TIMER, "transact_time": now}, {"kind": (0, 11, 255)[pick(3)], "order_id": 5, "account": 1}]
         return []
 
@@ -256,10 +457,17 @@ class Customers:
         """Accounts with money and shares, and open markets."""
         for shard in range(SHARDS):
             deposits = [
-                {"kind": CommandKind.ACCOUNT_UPDATE, "account": shard + SHARDS * k, "instrument": n, "order_qty": 200, "cash": 4_000_000}
+                {
+                    "kind": CommandKind.ACCOUNT_UPDATE,
+                    "account": shard + SHARDS * k,
+                    "instrument": n,
+                    "order_qty": (60, 300, 20)[k - 1],
+                    "cash": (600_000, 3_000_000, 200_000)[k - 1],
+                }
                 for k in range(1, 4)
                 for n in NUMBERS
             ]
+            deposits += [{"kind": CommandKind.ACCOUNT_LIMITS, "account": shard + SHARDS * k, "account_word": 1} for k in (1, 2)]
             self.exchange.ask(shard, deposits, [b""] * len(deposits), -1)
             self.exchange.run_books(shard, 0, [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": Phase.CONTINUOUS}])
 
@@ -315,7 +523,7 @@ def test_reference_and_kernel_say_the_same_in_every_short_story(data: st.DataObj
 
 @pytest.mark.parametrize("seed", range(4))
 def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """At least 60,000 rows in all, with little room in the shards, extreme values, session changes; then replay, restore and other frame sizes."""
+    """At least 40,000 rows in all, with little room in the shards, extreme values, session changes; then replay, restore and other frame sizes."""
     exchange = Exchange(TIGHT if seed % 2 else DEFAULT_LIMITS)
     rng = np.random.default_rng(seed)
     numbers: Iterator[int] = iter(())
@@ -327,13 +535,14 @@ def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest
         numbers = iter(rng.integers(0, 1 << 40, 1 << 16).tolist())
         return pick(n)
 
-    customers = Customers(pick, exchange)
+    lists = seed != 0  # a list is of one frame, so where frames end shows with them
+    customers = Customers(pick, exchange, lists=lists)
     customers.opening()
     frame_rows = (12, 40, 3, 120)[seed]
     middle: tuple[int, Engine, Engine] | None = None
-    while exchange.commands < 15_000:
+    while exchange.commands < 10_000:
         customers.act(frame_rows)
-        if middle is None and exchange.commands > 7_000:
+        if middle is None and exchange.commands > 5_000:
             middle = len(exchange.steps), exchange.reference.restored(), exchange.kernel.restored()
             assert middle[1].hashes() == exchange.reference.hashes() == middle[2].hashes() == exchange.kernel.hashes()
     exchange.come_to_rest()
@@ -343,17 +552,15 @@ def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest
         for step, said in zip(exchange.steps[middle[0] :], exchange.said[middle[0] :], strict=True):
             assert encoded(restored.apply(step)) == said, "a restored shard goes on differently"
         assert restored.hashes() == final
-    replays = [Engine("kernel", exchange.kernel.limits) for _ in range(3)]
-    told = [
-        all_rows(steps, engine)
-        for steps, engine in zip((exchange.steps, joined(exchange.steps), split(exchange.steps)), replays, strict=True)
-    ]
-    assert told[0] == told[1] == told[2], "how commands are framed shows in the events"
-    assert [engine.hashes() for engine in replays] == [final, final, final]
+    framings = (exchange.steps,) if lists else (exchange.steps, joined(exchange.steps), split(exchange.steps))
+    replays = [Engine("kernel", exchange.kernel.limits) for _ in framings]
+    told = [all_rows(steps, engine) for steps, engine in zip(framings, replays, strict=True)]
+    assert all(one == told[0] for one in told), "how commands are framed shows in the events"
+    assert all(engine.hashes() == final for engine in replays)
     trades = sum(book.state.last_trade for book in exchange.reference.books)
     with capsys.disabled():
         print(f"\n  seed {seed}: {exchange.commands} rows in {len(exchange.steps)} frames checked, {trades} trades", end=" ")
-    assert trades > 500
+    assert trades > 200
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -27,11 +27,11 @@ from schemas.codec import (
 )
 
 PINNED = {
-    "order_command_frame": "c9627953",
+    "order_command_frame": "a822b776",
     "book_command_frame": "9e9dd314",
-    "book_report_frame": "4e322a78",
+    "book_report_frame": "fa1dc110",
     "execution_frame": "15d17870",
-    "account_event_frame": "6cd0a974",
+    "account_event_frame": "e7c0dc24",
     "market_data_frame": "eed7b264",
 }
 ORDER = {

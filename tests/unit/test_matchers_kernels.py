@@ -5,16 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matchers import kernel_compile
-from matchers.account_rules import cost_removed, is_valid_cl_ord_id
+from matchers.account_rules import cost_after, is_valid_cl_ord_id
+from matchers.kernel_account_pools import cost_after as kernel_cost_after
 from matchers.kernel_account_pools import share_of
 from matchers.kernel_digest import check_texts
 from matchers.kernel_hash_index import hash_of, index_insert, index_next, index_remove
-from matchers.order_rules import COMBINATION_TABLE, combination_reason
 from matchers.pools import text_of_words, text_words_of
 from schemas.ids import cl_ord_id_digest
 
@@ -54,7 +53,7 @@ def test_text_survives_the_way_into_words_and_back() -> None:
 def test_the_average_cost_of_a_part_is_exact_beyond_64_bits(cost: int, position: int, data: st.DataObject) -> None:
     """share_of multiplies amounts whose product has up to 122 bits."""
     lots = data.draw(st.integers(0, position))
-    assert cost - cost_removed(cost, lots, position) == plain(share_of)(cost, lots, position) == cost * lots // position
+    assert cost - cost_after(cost, position, -lots, 1) == plain(share_of)(cost, lots, position) == cost * lots // position
 
 
 def test_the_index_finds_what_is_there_and_nothing_else() -> None:
@@ -82,22 +81,26 @@ def test_the_index_finds_what_is_there_and_nothing_else() -> None:
     assert np.count_nonzero(table) == len(there)
 
 
-def test_the_combination_table_says_what_the_rule_says() -> None:
-    """All 65,536 pairs."""
-    assert all(COMBINATION_TABLE[one, other] == combination_reason(one, other) for one in range(256) for other in range(0, 256, 5))
-    assert all(COMBINATION_TABLE[one, other] == combination_reason(one, other) for one in range(4) for other in range(256))
+@settings(max_examples=500, deadline=None)
+@given(st.integers(-(1 << 54), 1 << 54), st.integers(0, 1 << 60), st.integers(-(10**7), 10**7), st.integers(1, 1 << 38))
+def test_a_position_may_change_its_side_and_its_cost_follows(position: int, cost: int, lots: int, minor_per_lot: int) -> None:
+    """Long, short, closed, or from one side to the other: the kernel's cost is the rule's, and has the sign of the position."""
+    cost = 0 if position == 0 else cost if position > 0 else -cost
+    after = cost_after(cost, position, lots, minor_per_lot)
+    assert _interpreted(kernel_cost_after)(cost, position, lots, minor_per_lot) == after
+    assert after == 0 or (after > 0) == (position + lots > 0)
+    assert abs(after) <= 1 << 60
 
 
-def test_compiled_code_is_stamped_with_every_source_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A changed limit, enumeration or helper makes another stamp; numba itself would only look at the kernel's own file."""
-    before = kernel_compile.source_digest()
-    assert kernel_compile.source_digest() == before
-    kernel_compile.source_digest.cache_clear()
-    monkeypatch.setattr(kernel_compile, "_SOURCES", {"schemas": ("limits",)})
-    assert kernel_compile.source_digest() != before
-    kernel_compile.source_digest.cache_clear()
+def test_compiled_code_is_stamped_with_every_source_it_is_made_of() -> None:
+    """What a kernel's module imports, directly or not, is in its stamp; numba itself would only look at the kernel's own file."""
     stamp = check_texts._cache._cache_file._source_stamp  # type: ignore[attr-defined]
-    assert stamp == before
+    assert stamp == kernel_compile.source_digest("matchers.kernel_digest")
+    names = {path.name for path in kernel_compile._imported("matchers.kernel_digest")}
+    assert {"kernel_digest.py", "kernel_compile.py"} <= names
+    names = {path.name for path in kernel_compile._imported("matchers.kernel_book_loop")}
+    assert {"kernel_book_stops.py", "kernel_order_index.py", "kernel_words.py", "order_tables.py", "enums.py", "limits.py"} <= names
+    assert not any(name.startswith("kernel_account") for name in names)
 
 
 def _interpreted(function: Any) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
-from matchers.settlement_reports import REPORT_OF, reports_of
+from matchers.settlement_reports import QUIET_RESTATEMENTS, REPORT_OF, reports_of
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE, python_rows, rows_of
 from matchers.warm import warm
 from schemas.enums import (
@@ -75,7 +75,8 @@ def test_a_report_that_does_not_fit_the_state_stops_the_process(module: Any) -> 
     faults: list[dict[str, int]] = [
         {"order_id": 2}, {"account": 2}, {"instrument": 2}, {"kind": 99}, {"last_qty": 2}, {"leaves_qty": 1}, {"last_px": 101}, {"last_qty": 0},
         {"kind": ReportKind.CANCELED, "last_qty": 2}, {"kind": ReportKind.CANCELED, "reason": Reason.REQUESTED_BY_CUSTOMER},
-        {"kind": ReportKind.CANCEL_REJECTED},
+        {"kind": ReportKind.CANCEL_REJECTED}, {"kind": ReportKind.CANCELED, "reason": Reason.REPLACED_TO_NOTHING},
+        {"kind": ReportKind.REPLACED}, {"kind": ReportKind.RESTATED}, {"kind": ReportKind.TRIGGERED}, {"last_px": 0}, {"last_px": 1 << 40},
     ]  # fmt: skip
     for fault in faults:
         machine = module.AccountShard(0, instruments())
@@ -224,7 +225,8 @@ def test_warming_names_every_step() -> None:
 def test_every_decision_of_a_book_has_its_place_in_the_table_of_reports() -> None:
     """A new kind must be thought about: an account shard that does not hear of it keeps its hold."""
     assert set(REPORT_OF) == set(ExecKind)
-    silent = [{"kind": kind, "order_id": 5, "account": 50, "qty": 1} for kind, report in REPORT_OF.items() if report is None]
+    restated = [{"kind": ExecKind.RESTATED, "order_id": 5, "account": 50, "reason": reason} for reason in QUIET_RESTATEMENTS]
+    silent = restated + [{"kind": kind, "order_id": 5, "account": 50, "qty": 1} for kind, report in REPORT_OF.items() if report is None]
     assert len(reports_of(rows_of(EXECUTION_DTYPE, silent))) == 0
 
 
@@ -235,11 +237,30 @@ def test_nobody_is_the_aggressor_of_an_uncross() -> None:
     assert list(zip(reports["order_id"].tolist(), reports["aggressor"].tolist(), strict=True)) == [(5, 0), (6, 0), (5, 1), (6, 0)]
 
 
+def test_a_mass_cancel_that_meets_frozen_orders_answers_nobody() -> None:
+    """Its CANCEL_REJECTED rows make no report; a customer's own cancel of a frozen order, in the same frame, does."""
+    books = rows_of(BOOK_COMMAND_DTYPE, [{"kind": BookCommandKind.MASS_CANCEL}, {"kind": BookCommandKind.CANCEL, "order_id": 5}])
+    frozen = {"kind": ExecKind.CANCEL_REJECTED, "order_id": 5, "account": 50, "reason": Reason.AUCTION_FROZEN}
+    reports = reports_of(rows_of(EXECUTION_DTYPE, [frozen, frozen | {"command_index": 1}]), books)
+    assert reports["kind"].tolist() == [ReportKind.CANCEL_REJECTED]
+
+
+def test_a_bust_is_told_to_both_parties_as_the_command_names_them() -> None:
+    """The book does not remember who traded; the operator's command does."""
+    bust = {
+        "kind": BookCommandKind.TRADE_BUST, "account": 50, "order_id": 5, "self_match_prevention_id": 60, "list_id": 6, "side": Side.SELL,
+    }  # fmt: skip
+    done = {"kind": ExecKind.TRADE_BUSTED, "instrument": 1, "price": 100, "qty": 3, "trd_match_id": 9, "reason": Reason.CLEARLY_ERRONEOUS}
+    reports = reports_of(rows_of(EXECUTION_DTYPE, [done]), rows_of(BOOK_COMMAND_DTYPE, [bust]))
+    named = reports[["kind", "account", "order_id", "side", "aggressor", "last_px", "last_qty", "trd_match_id"]].tolist()
+    assert named == [(ReportKind.TRADE_BUSTED, 50, 5, Side.BUY, 0, 100, 3, 9), (ReportKind.TRADE_BUSTED, 60, 6, Side.SELL, 1, 100, 3, 9)]
+
+
 @pytest.mark.parametrize("module", ACCOUNT_MODULES)
 @pytest.mark.parametrize("kind", [ReportKind.CANCELED, ReportKind.EXPIRED, ReportKind.REJECTED])
 def test_the_end_of_an_order_releases_its_hold_whatever_the_reason(module: Any, kind: ReportKind) -> None:
-    """Every reason of the complete engine but the customer's own wish, which needs a cancel that is pending."""
-    reasons = [reason for reason in Reason if reason != Reason.REQUESTED_BY_CUSTOMER]
+    """Every reason of the complete engine but the customer's own wishes, which need a cancel or replace that is pending."""
+    reasons = [reason for reason in Reason if reason not in (Reason.REQUESTED_BY_CUSTOMER, Reason.REPLACED_TO_NOTHING)]
     machine = module.AccountShard(0, instruments())
     machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, cash=10**9, order_qty=0), texts(1), -1)
     sent = machine.apply_commands(commands(order_qty=np.full(len(reasons), 3)), texts(len(reasons)), -1).book_commands

@@ -1,0 +1,61 @@
+"""The enumerations that the account kernel compares columns with, as plain integers; those that both kernels use are in kernel_words."""
+
+from typing import Final
+
+from schemas.enums import (
+    AccountEventKind,
+    AccountPermission,
+    AccountStatus,
+    CommandKind,
+    ContingencyType,
+    ExecInst,
+    OffsetType,
+    OrdStatus,
+    PegPriceType,
+    ReportKind,
+    SelfMatchPrevention,
+)
+from schemas.reject_reasons import Reason
+
+COMMAND_REPLACE: Final = int(CommandKind.REPLACE)
+COMMAND_ACCOUNT_STATUS: Final = int(CommandKind.ACCOUNT_STATUS)
+COMMAND_ACCOUNT_LIMITS: Final = int(CommandKind.ACCOUNT_LIMITS)
+STATUS_PENDING_REPLACE: Final = int(OrdStatus.PENDING_REPLACE)
+REPORT_REPLACED: Final = int(ReportKind.REPLACED)
+REPORT_RESTATED: Final = int(ReportKind.RESTATED)
+REPORT_TRIGGERED: Final = int(ReportKind.TRIGGERED)
+REPORT_TRADE_BUSTED: Final = int(ReportKind.TRADE_BUSTED)
+EVENT_REPLACE_PENDING: Final = int(AccountEventKind.REPLACE_PENDING)
+EVENT_REPLACED: Final = int(AccountEventKind.REPLACED)
+EVENT_RESTATED: Final = int(AccountEventKind.RESTATED)
+EVENT_TRIGGERED: Final = int(AccountEventKind.TRIGGERED)
+EVENT_TRADE_BUSTED: Final = int(AccountEventKind.TRADE_BUSTED)
+EVENT_ACCOUNT_STATUS_CHANGED: Final = int(AccountEventKind.ACCOUNT_STATUS_CHANGED)
+EVENT_ACCOUNT_LIMITS_CHANGED: Final = int(AccountEventKind.ACCOUNT_LIMITS_CHANGED)
+ACCOUNT_ACTIVE: Final = int(AccountStatus.ACTIVE)
+ACCOUNT_KILLED: Final = int(AccountStatus.KILLED)
+PERMISSION_SHORT_SALE: Final = int(AccountPermission.SHORT_SALE)
+LIST_OCO: Final = int(ContingencyType.OCO)
+LIST_OTO: Final = int(ContingencyType.OTO)
+LIST_BRACKET: Final = int(ContingencyType.BRACKET)
+INST_POST_ONLY: Final = int(ExecInst.POST_ONLY)
+INST_POST_ONLY_SLIDE: Final = int(ExecInst.POST_ONLY_SLIDE)
+INST_HIDDEN: Final = int(ExecInst.HIDDEN)
+OFFSET_TICKS: Final = int(OffsetType.TICKS)
+OFFSET_BASIS_POINTS: Final = int(OffsetType.BASIS_POINTS)
+PEG_MIDPOINT: Final = int(PegPriceType.MIDPOINT)
+PEG_MARKET: Final = int(PegPriceType.MARKET)
+PEG_PRIMARY: Final = int(PegPriceType.PRIMARY)
+PREVENTION_LAST: Final = int(SelfMatchPrevention.DECREMENT_AND_CANCEL)
+REASON_ACCOUNT_SUSPENDED: Final = int(Reason.ACCOUNT_SUSPENDED)
+REASON_RATE_LIMIT: Final = int(Reason.RATE_LIMIT)
+REASON_RESTRICTED: Final = int(Reason.RESTRICTED)
+REASON_POSITION_LIMIT: Final = int(Reason.POSITION_LIMIT)
+REASON_SHORT_SALE_NOT_ALLOWED: Final = int(Reason.SHORT_SALE_NOT_ALLOWED)
+REASON_SHORT_SALE_PRICE_TEST: Final = int(Reason.SHORT_SALE_PRICE_TEST)
+REASON_REPLACE_ALREADY_PENDING: Final = int(Reason.REPLACE_ALREADY_PENDING)
+REASON_LIST_REJECTED: Final = int(Reason.LIST_REJECTED)
+REASON_INVALID_LIST: Final = int(Reason.INVALID_LIST)
+REASON_MARKET_TO_LIMIT: Final = int(Reason.MARKET_TO_LIMIT)
+REASON_PRICE_BAND: Final = int(Reason.PRICE_BAND)
+REASON_POST_ONLY_SLIDE: Final = int(Reason.POST_ONLY_SLIDE)

@@ -1,0 +1,242 @@
+"""The books' reports: holds become postings, are released, or follow what the book made of the order. A report that does not fit is a fault of ours."""
+
+from collections import deque
+from typing import Any
+
+from matchers.account_rules import DAY_NS, HOLD_ALL, HOLD_NOTHING, PRICE_TEST_TENTHS, hold_per_lot, trade_fee
+from matchers.reference_account_checks import was_elected
+from matchers.reference_account_holds import AccountHolds
+from matchers.reference_account_journal import Values
+from matchers.reference_account_state import NO_TERMS, Account, Order
+from matchers.shard_limits import ShardLimits
+from schemas.enums import AccountEventKind, OrdStatus, OrdType, ReportKind, Side
+from schemas.ids import cl_ord_id_digest
+from schemas.limits import FORGET_PER_ROW_MAX, ORDER_QTY_LOTS_MAX, PRICE_TICKS_MAX
+from schemas.reject_reasons import Reason
+
+_SETTLED_CASH_MAX = 1 << 62
+"""No account can come to this much while deposits keep CASH_MINOR_MAX; beyond it 64 bits would overflow."""
+
+_NEW_PRICE = (Reason.MARKET_TO_LIMIT, Reason.PRICE_BAND, Reason.POST_ONLY_SLIDE)
+"""Restatements that give an order another limit, always a better one for its owner."""
+
+
+class AccountReports(AccountHolds):
+    """Settles; and forgets orders that were done long ago."""
+
+    limits: ShardLimits
+    accounts: dict[int, Account]
+    orders: dict[int, Order]
+    by_cl_ord_id: dict[tuple[int, tuple[int, int]], Order]
+    done: deque[Order]
+    open_orders: int
+    done_before_today: int
+    fees_minor: int
+    last_px: dict[int, int]
+    price_test_end: dict[int, int]
+
+    def trade(self, report: Values, order: Order) -> None:
+        """Hold becomes postings; what the trade was better than the hold is released."""
+        lots, last_px = report["last_qty"], report["last_px"]
+        rules, account = self.rules[order.instrument], order.account
+        fits = 0 < lots <= order.leaves_qty and report["leaves_qty"] == order.leaves_qty - lots and 0 < last_px <= PRICE_TICKS_MAX
+        assert fits, f"trade does not fit order {order.order_id}"
+        amount = last_px * lots * rules["lot_minor_per_tick"]
+        fee = trade_fee(order.side, lots, amount, report["aggressor"], rules)
+        assert order.side == Side.SELL or amount + fee <= lots * order.hold_per_lot, (
+            f"trade beyond the worst price of order {order.order_id}"
+        )
+        available = account.available
+        sign = 1 if order.side == Side.BUY else -1
+        with self.held_anew(order):
+            self._post(account, order.instrument, -sign * amount, sign * lots, fee, amount // lots)
+            order.leaves_qty -= lots
+            order.cum_qty += lots
+            order.cum_cost += last_px * lots
+            if order.oco:
+                order.oco.hold_max = HOLD_NOTHING
+        _unlink_pair(order)
+        self._pass_on(order, lots)
+        assert min(available, 0) <= account.available and account.cash <= _SETTLED_CASH_MAX, (
+            f"cash of account {account.account} out of bounds"
+        )
+        self._note_price(order.instrument, last_px)
+        if order.leaves_qty:
+            order.ord_status = order.open_status
+        else:
+            self._done(order, OrdStatus.FILLED)
+        posting = {"cash_delta": -sign * amount, "shares_delta": sign * lots, "fee": fee, "last_px": last_px, "last_qty": lots}
+        copied = {column: report[column] for column in ("aggressor", "trd_match_id", "rpt_seq")}
+        self._order_event(AccountEventKind.TRADE, order, **posting, **copied)
+
+    def taken_out(self, report: Values, order: Order) -> None:
+        """CANCELED, EXPIRED, REJECTED: the rest of the hold is released."""
+        kind, status = {
+            ReportKind.CANCELED: (AccountEventKind.CANCELED, OrdStatus.CANCELED),
+            ReportKind.EXPIRED: (AccountEventKind.EXPIRED, OrdStatus.EXPIRED),
+            ReportKind.REJECTED: (AccountEventKind.BOOK_REJECTED, OrdStatus.REJECTED),
+        }[ReportKind(report["kind"])]
+        assert report["last_qty"] == order.leaves_qty > 0, f"the book takes out another quantity than order {order.order_id} has left"
+        with self.held_anew(order):
+            order.leaves_qty = 0
+        if report["reason"] == Reason.REQUESTED_BY_CUSTOMER:
+            assert order.cancel_pending, f"nobody asked to cancel order {order.order_id}"
+            order.cancel_pending = False
+        elif report["reason"] == Reason.REPLACED_TO_NOTHING:
+            assert order.replace_pending, f"nobody asked to replace order {order.order_id}"
+            order.terms, order.replace_pending = NO_TERMS, False
+        self._done(order, status)
+        self._order_event(kind, order, reason=report["reason"])
+
+    def cancel_rejected(self, report: Values, order: Order) -> None:
+        """The answer to the oldest request that is under way: a replace, if there is one, was asked before the cancel."""
+        assert order.cancel_pending or order.replace_pending, f"nobody asked to cancel or replace order {order.order_id}"
+        with self.held_anew(order):
+            if order.replace_pending:
+                order.terms, order.replace_pending = NO_TERMS, False
+            else:
+                order.cancel_pending = False
+        if order.leaves_qty:
+            order.ord_status = order.open_status
+        elif not order.cancel_pending:
+            self.done.append(order)
+        self._order_event(AccountEventKind.CANCEL_REJECTED, order, reason=report["reason"])
+
+    def replaced(self, report: Values, order: Order) -> None:
+        """What was asked is so now; the difference is released if the order became smaller."""
+        asked = order.terms
+        fits = (
+            order.replace_pending and report["last_qty"] == asked.order_qty and report["leaves_qty"] == asked.order_qty - order.cum_qty > 0
+        )
+        assert fits and order.leaves_qty, f"replace does not fit order {order.order_id}"
+        with self.held_anew(order):
+            order.order_qty, order.leaves_qty, order.price, order.hold_per_lot = (
+                asked.order_qty, report["leaves_qty"], asked.price, asked.hold_per_lot,
+            )  # fmt: skip
+            order.stop_px, order.display_qty, order.offset, order.expire_time = (
+                asked.stop_px, asked.display_qty, asked.offset, asked.expire_time,
+            )  # fmt: skip
+            order.time_in_force, order.exec_inst = asked.time_in_force, asked.exec_inst
+            order.terms, order.replace_pending = NO_TERMS, False
+            self._take_limit(order, report["last_px"])
+        order.ord_status = order.open_status
+        self._order_event(AccountEventKind.REPLACED, order)
+
+    def restated(self, report: Values, order: Order) -> None:
+        """The book has taken from the quantity, or given the order another limit."""
+        taken = report["last_qty"]
+        fits = 0 <= taken < order.leaves_qty and report["leaves_qty"] == order.leaves_qty - taken
+        assert fits, f"restatement does not fit order {order.order_id}"
+        with self.held_anew(order):
+            order.order_qty -= taken
+            order.leaves_qty -= taken
+            if report["reason"] == Reason.MARKET_TO_LIMIT:
+                order.ord_type = OrdType.LIMIT
+            if report["reason"] in _NEW_PRICE:
+                self._take_limit(order, report["last_px"])
+        self._order_event(AccountEventKind.RESTATED, order, reason=report["reason"])
+
+    def triggered(self, report: Values, order: Order) -> None:
+        """A stop was elected, or what waited for its primary takes its place: it holds what its primary has bought, and no more is to come."""
+        assert report["leaves_qty"] == order.leaves_qty > 0, f"trigger does not fit order {order.order_id}"
+        assert order.leaves_qty <= order.hold_max, f"order {order.order_id} is triggered for more than was bought"
+        with self.held_anew(order):
+            order.hold_max = HOLD_ALL
+            if was_elected(order.ord_type, report["ord_type"]) and not order.is_active:
+                order.is_active = True
+                self._take_limit(order, report["last_px"])
+        self._order_event(AccountEventKind.TRIGGERED, order)
+
+    def trade_busted(self, report: Values) -> None:
+        """The trade's postings, negated, fee included. What the account has spent meanwhile it owes: it has nothing available until that is settled."""
+        account, instrument = self.accounts.get(report["account"]), report["instrument"]
+        lots, last_px = report["last_qty"], report["last_px"]
+        named = {"account": report["account"], "instrument": instrument, **{name: report[name] for name in _BUST_NAMES}}
+        if reason := self._bust_refusal(report):
+            self._event(AccountEventKind.ACCOUNT_UPDATE_REJECTED, account, named | {"reason": reason}, b"")
+            return
+        assert account is not None
+        rules = self.rules[instrument]
+        amount = last_px * lots * rules["lot_minor_per_tick"]
+        fee = trade_fee(report["side"], lots, amount, report["aggressor"], rules)
+        sign = 1 if report["side"] == Side.BUY else -1
+        self._post(account, instrument, sign * amount, -sign * lots, -fee, amount // lots)
+        assert abs(account.cash) <= _SETTLED_CASH_MAX, f"cash of account {account.account} out of bounds"
+        posting = {"cash_delta": sign * amount, "shares_delta": -sign * lots, "fee": -fee, "last_px": last_px, "last_qty": lots}
+        self._event(AccountEventKind.TRADE_BUSTED, account, named | posting | {"reason": report["reason"]}, b"")
+
+    def _bust_refusal(self, report: Values) -> Reason:
+        """An operator's word is checked as far as it can be; the shard must not stop for it."""
+        if report["account"] not in self.accounts:
+            return Reason.UNKNOWN_ACCOUNT
+        if report["instrument"] not in self.rules:
+            return Reason.UNKNOWN_SYMBOL
+        possible = 0 < report["last_qty"] <= ORDER_QTY_LOTS_MAX and 0 < report["last_px"] <= PRICE_TICKS_MAX
+        return Reason.NONE if possible else Reason.AMOUNT_OUT_OF_RANGE
+
+    def _post(self, account: Account, instrument: int, cash: int, lots: int, fee: int, minor_per_lot: int) -> None:
+        account.cash += cash - fee
+        self.fees_minor += fee
+        self.move_shares(account, instrument, lots, minor_per_lot)
+
+    def _pass_on(self, order: Order, lots: int) -> None:
+        """What a primary has bought is held for what sells it."""
+        sellers = [one for one in order.secondaries if one.hold_max != HOLD_ALL]
+        if sellers:
+            with self.held_anew(sellers[0]):  # two of them are a pair
+                for one in sellers:
+                    one.hold_max += lots
+
+    def _take_limit(self, order: Order, price: int) -> None:
+        """The limit that the order has in its book now."""
+        if has_limit(order):
+            order.price = price
+            order.hold_per_lot = hold_per_lot(order.side, price, self.rules[order.instrument])
+
+    def _note_price(self, instrument: int, last_px: int) -> None:
+        """The last price, and whether it begins the short sale price test, which lasts through the next day."""
+        self.last_px[instrument] = last_px
+        if last_px * 10 <= self.rules[instrument]["reference_px"] * PRICE_TEST_TENTHS:
+            self.price_test_end[instrument] = self.log_time // DAY_NS + 2
+
+    def _order_event(self, kind: AccountEventKind, order: Order, **columns: Any) -> None:
+        self._event(kind, order.account, order.values() | columns, order.cl_ord_id)
+
+    def _done(self, order: Order, status: OrdStatus) -> None:
+        """The order is no longer open; while a request is under way it cannot be forgotten."""
+        order.ord_status = status
+        del order.account.open_orders[order.order_id]
+        self.open_orders -= 1
+        _unlink_pair(order)
+        if order.primary:
+            order.primary.secondaries.remove(order)
+            order.primary = None
+        for one in order.secondaries:
+            one.primary = None
+        order.secondaries = []
+        if not order.cancel_pending and not order.replace_pending:
+            self.done.append(order)
+
+    def forget(self) -> None:
+        """Drop the orders that were done first: down to the limit, and some of those of earlier days."""
+        count = 0
+        while len(self.done) > self.limits.done_orders_max or (self.done_before_today and count < FORGET_PER_ROW_MAX):
+            order = self.done.popleft()
+            del self.orders[order.order_id]
+            del self.by_cl_ord_id[order.account.account, cl_ord_id_digest(order.cl_ord_id)]
+            self.done_before_today = max(self.done_before_today - 1, 0)
+            count += 1
+
+
+def _unlink_pair(order: Order) -> None:
+    if order.oco:
+        order.oco.oco = None
+        order.oco = None
+
+
+_BUST_NAMES = ("order_id", "side", "aggressor", "trd_match_id", "rpt_seq")
+
+
+def has_limit(order: Order) -> bool:
+    """Whether the price in its book is the order's limit: not a peg's, a protection price or a distance."""
+    return order.ord_type in (OrdType.LIMIT, OrdType.STOP_LIMIT) or (order.is_active and order.ord_type == OrdType.TRAILING_STOP_LIMIT)
