@@ -84,8 +84,8 @@ def kernel(levels: bool) -> Any:
 def engines(names: list[str], budget_s: float) -> list[Engine]:
     """The engines of ours that were asked for."""
     table = {
-        "kernel": Engine("kernel", kernel(levels=False), budget_s=budget_s),
-        "kernel+levels": Engine("kernel+levels", kernel(levels=True), budget_s=budget_s),
+        "kernel": Engine("kernel", kernel(levels=False), budget_s=budget_s, in_place=True),
+        "kernel+levels": Engine("kernel+levels", kernel(levels=True), budget_s=budget_s, in_place=True),
         "reference": Engine(
             "reference", lambda instruments: reference_book_shard.BookShard(0, instruments, 1), frame_rows=64, budget_s=budget_s / 5
         ),
@@ -123,7 +123,7 @@ def workload_rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def peer_rows(tape: Tape, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The same (shortened) tape through ours and through each published book; whether they trade the same."""
-    ours = Engine("kernel", kernel(levels=False), budget_s=600.0)
+    ours = Engine("kernel", kernel(levels=False), budget_s=600.0, in_place=True)
     row = measure(ours, tape, arguments.runs)
     executions = all_executions(tape)
     trades = executions[executions["kind"] == ExecKind.TRADE]

@@ -7,7 +7,8 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any, Final
@@ -43,6 +44,12 @@ class Engine:
     frame_rows: int = FRAME_ROWS
     budget_s: float = 20.0
     """A run stops after the frame in which this is over; the row then says how far it came."""
+    in_place: bool = False
+    """The rows of a call may lie in a buffer that the next call overwrites, as the role match-orders takes them."""
+
+    def applying(self, machine: Any) -> Callable[[Rows], Any]:
+        """How frames are applied to a machine of this engine."""
+        return partial(machine.apply, copy=False) if self.in_place else machine.apply
 
 
 @dataclass
@@ -95,14 +102,14 @@ def no_collection() -> Iterator[None]:
 def play(engine: Engine, tape: Tape) -> tuple[Run, Any]:
     """Setup outside the clock, then the tape frame by frame; only apply() is timed. Also gives the machine as it is then."""
     machine = engine.make(tape.instruments)
-    run, before = Run(), Counts()
+    run, before, apply = Run(), Counts(), engine.applying(machine)
     for frame in frames(tape.setup, engine.frame_rows):
-        before.add(machine.apply(frame).executions)
+        before.add(apply(frame).executions)
     run.live_max = run.counts.live = before.live
     with no_collection():
         for frame in frames(tape.rows, min(tape.frame_rows, engine.frame_rows)):
             wall, cpu = time.perf_counter(), time.thread_time()
-            executions = machine.apply(frame).executions
+            executions = apply(frame).executions
             run.cpu_s += time.thread_time() - cpu
             run.wall_s += time.perf_counter() - wall
             run.counts.add(executions)
@@ -155,9 +162,9 @@ def quantiles(name: str, samples: list[int], rows: int = 1, less: float = 0.0) -
     return {f"{name}_{point}": round(max(value, 0.0)) for point, value in zip(("p50", "p99", "p999"), points.tolist(), strict=True)}
 
 
-def timed_calls(machine: Any, batches: list[Rows], limit_s: float) -> list[int]:
+def timed_calls(apply: Callable[[Rows], Any], batches: list[Rows], limit_s: float) -> list[int]:
     """Nanoseconds of each call."""
-    samples, clock, apply = [], time.perf_counter_ns, machine.apply
+    samples, clock = [], time.perf_counter_ns
     stop = clock() + limit_s * 1e9
     for batch in batches:
         begin = clock()
@@ -171,14 +178,14 @@ def timed_calls(machine: Any, batches: list[Rows], limit_s: float) -> list[int]:
 
 def latency(engine: Engine, tape: Tape) -> dict[str, Any]:
     """Time of small batches and of single commands from the middle of the tape on (where it is deep), the empty call beside them."""
-    machine = engine.make(tape.instruments)
+    apply = engine.applying(engine.make(tape.instruments))
     for frame in frames(tape.setup, engine.frame_rows):
-        machine.apply(frame)
+        apply(frame)
     batch_rows = BATCH_ROWS if tape.frame_rows == FRAME_ROWS else 1
     begun = time.perf_counter()
     rest = tape.rows
     for frame in frames(tape.rows[: len(tape.rows) // 4], min(tape.frame_rows, engine.frame_rows)):
-        machine.apply(frame)
+        apply(frame)
         rest = rest[len(frame) :]
         if time.perf_counter() - begun > engine.budget_s:
             break
@@ -186,9 +193,9 @@ def latency(engine: Engine, tape: Tape) -> dict[str, Any]:
     if len(single) < BATCHES_MAX // 10:
         batched, single = rest[: len(rest) // 2], rest[len(rest) // 2 :][:BATCHES_MAX]
     with no_collection():
-        batch_ns = timed_calls(machine, frames(batched, batch_rows), engine.budget_s)
-        single_ns = timed_calls(machine, frames(single, 1), engine.budget_s)
-        call_ns = median(timed_calls(machine, [empty_rows(0)] * EMPTY_CALLS, engine.budget_s))
+        batch_ns = timed_calls(apply, frames(batched, batch_rows), engine.budget_s)
+        single_ns = timed_calls(apply, frames(single, 1), engine.budget_s)
+        call_ns = median(timed_calls(apply, [empty_rows(0)] * EMPTY_CALLS, engine.budget_s))
     return {
         **quantiles("ns_per_message", batch_ns, batch_rows, call_ns),
         "call_ns": round(call_ns),
@@ -202,7 +209,7 @@ def latency(engine: Engine, tape: Tape) -> dict[str, Any]:
 def measure(engine: Engine, tape: Tape, runs: int) -> dict[str, Any]:
     """The row of an engine and a workload: medians over `runs` plays after one that warms up."""
     warm = Tape(tape.workload, tape.seed, tape.instruments, tape.setup[:FRAME_ROWS], tape.rows[:FRAME_ROWS], frame_rows=tape.frame_rows)
-    play(Engine(engine.name, engine.make, engine.frame_rows, budget_s=min(engine.budget_s, 1.0)), warm)
+    play(replace(engine, budget_s=min(engine.budget_s, 1.0)), warm)
     played, _ = zip(*(play(engine, tape) for _ in range(runs)), strict=True)
     first = played[0]
     rate = median(run.messages / run.wall_s for run in played)
