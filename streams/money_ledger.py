@@ -52,6 +52,8 @@ PROBLEMS_MAX: Final = 20
 """Kept with their words; all are counted."""
 CASH: Final = 0
 """Stands for cash where an instrument number stands for its shares."""
+EXCHANGE_ACCOUNT: Final = 0
+"""No customer has this number; where ledgers have both sides of a fee, it is the one that gets it."""
 
 
 @dataclass(frozen=True)
@@ -320,8 +322,10 @@ class MoneyLedger:
         return found
 
     def balances(self) -> dict[tuple[int, int], int]:
-        """(account, CASH or instrument) -> amount, where it is not zero."""
-        return {key: amount.total for key, amount in self.amounts.items() if amount.total}
+        """(account, CASH or instrument) -> amount, where it is not zero; fees are the cash of EXCHANGE_ACCOUNT."""
+        found = {key: amount.total for key, amount in self.amounts.items() if amount.total}
+        fees = sum(amount.fees for amount in self.amounts.values())
+        return found | ({(EXCHANGE_ACCOUNT, CASH): fees} if fees else {})
 
     def check_holds(self) -> None:
         """What accounts hold is what their open orders hold and their short positions keep. Call once, at the end."""

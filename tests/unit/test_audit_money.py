@@ -19,7 +19,7 @@ from schemas.settings import Settings
 from sinks.mysql_ledger import Contradiction, StoredMoney
 from streams import audit_money
 from streams.audit_money import MoneyAudit, audit_money_of, compare_with_mysql
-from streams.money_ledger import CASH, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems
+from streams.money_ledger import CASH, EXCHANGE_ACCOUNT, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems
 from streams.money_trades import check_settlement
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 
@@ -310,6 +310,7 @@ def test_a_fee_leaves_the_account_beside_the_price():
     ledger = ledger_of(DEPOSIT, buy)
     assert ledger.problems.first == []
     assert (ledger.sums()[CASH].total, ledger.sums()[CASH].fees, ledger.sums()[CASH].deposited) == (897, 3, 1_000)
+    assert ledger.balances() == {(1, CASH): 897, (1, 1): 1, (EXCHANGE_ACCOUNT, CASH): 3}
     assert ledger_of(DEPOSIT, buy | {"cash": 900}).problems.count == 1
 
 
