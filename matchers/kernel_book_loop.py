@@ -25,9 +25,10 @@ from matchers.kernel_book_requests import (
     set_collar,
     trade_bust,
 )
-from matchers.kernel_book_rows import BOOK_SHIFT, key_of, put_invalid
+from matchers.kernel_book_rows import BOOK_SHIFT, book_of, key_of, put_invalid
 from matchers.kernel_book_settle import settle
 from matchers.kernel_book_state import (
+    BOOK_ROW,
     BOOKS,
     BUCKETS,
     BUY_STOPS,
@@ -35,10 +36,14 @@ from matchers.kernel_book_state import (
     COMMANDS,
     EXECUTIONS,
     EXECUTIONS_SOON,
+    LEVEL_ROW,
     LOG_TIME,
     NEXT_ROW,
     ORDER_ROW,
+    ORDERS,
     ORDERS_USED,
+    SIDE_ROW,
+    SIDES,
     STOPPED,
     STOPPED_SOON,
     TAKEN,
@@ -66,6 +71,11 @@ CHUNK: Final = 32
 _CHUNK: Final = U(CHUNK)
 _NAMES: Final = tuple(ARRAYS)
 _INDEX_HEADS, _ORDERS, _COMMANDS = (_NAMES.index(name) for name in ("index_heads", "orders", "commands"))
+_BOOKS, _SIDES, _LEVELS = (_NAMES.index(name) for name in ("books", "sides", "levels"))
+_BOOK_BYTES, _LEVEL_BYTES = U(BOOK_ROW.itemsize), U(LEVEL_ROW.itemsize)
+_INSTRUMENT_SHIFT: Final = U(32)
+_MANY: Final = U(1 << 15)
+"""Orders that do not fit into a core's own cache: 2 MB of rows."""
 _COMMAND_BYTES: Final = U(BOOK_COMMAND_DTYPE.itemsize)
 _LINE: Final = U(64)
 _ORDER_SHIFT: Final = U(6)
@@ -117,6 +127,25 @@ def look_ahead(s: Any, memory: Any, places: Any, begin: Any, end: Any) -> None:
         prefetch(orders + ((U(s.index_heads[places[i - begin]]) & ROW_BITS) << _ORDER_SHIFT))
 
 
+@routine
+def look_farther(memory: Any, begin: Any, end: Any) -> None:
+    """What stands around the orders that look_ahead has found, and the books of new ones: worth it where these are too many for the cache."""
+    s = state_at(memory)
+    books, sides, levels, orders = (address_at(memory, U(_BOOKS)), address_at(memory, U(_SIDES)), address_at(memory, U(_LEVELS)), address_at(memory, U(_ORDERS)))  # fmt: skip
+    for i in range(begin, end):
+        row = U(s.index_heads[s.places[i - begin]]) & ROW_BITS
+        book = book_of(s, s.command_words[i, ONE] >> _INSTRUMENT_SHIFT) - ONE
+        if row != ZERO:
+            order = s.orders[row]
+            book = U(order.side_row) >> BOOK_SHIFT
+            prefetch(levels + U(order.level) * _LEVEL_BYTES)
+            prefetch(orders + (U(order.prev) << _ORDER_SHIFT))
+            prefetch(orders + (U(order.next) << _ORDER_SHIFT))
+        if book != ~ZERO:
+            prefetch(books + book * _BOOK_BYTES)
+            prefetch(sides + book * _LINE)
+
+
 @kernel
 def apply_book_commands(memory: Any) -> None:
     """Apply commands call[NEXT_ROW] to call[COMMANDS]. Stops early with call[STOPPED] set, before the command that call[NEXT_ROW] says then."""
@@ -126,6 +155,8 @@ def apply_book_commands(memory: Any) -> None:
     while i < end:
         begin, chunk_end, buckets = i, min(i + _CHUNK, end), s.tree[BUCKETS]
         look_ahead(s, memory, places, i, chunk_end)
+        if s.head[ORDERS] > _MANY:
+            look_farther(memory, i, chunk_end)
         while i < chunk_end:
             if at >= s.call[EXECUTIONS_SOON]:
                 s.call[STOPPED] = STOPPED_SOON
@@ -208,4 +239,4 @@ def rebuild(memory: Any) -> None:
     fill_dues(s)
 
 
-assert 1 << int(_ORDER_SHIFT) == ORDER_ROW.itemsize
+assert 1 << int(_ORDER_SHIFT) == ORDER_ROW.itemsize and SIDES * SIDE_ROW.itemsize == int(_LINE)
