@@ -4,16 +4,17 @@ The rules are in reference_account_shard. Arrays given out belong to the caller;
 Account numbers are checked against `shards` only when accounts are opened (0: not at all), as no other command can make one known.
 """
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
 from matchers import kernel_account_layout as layout
 from matchers.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POSITION_STATE
-from matchers.kernel_account_pools import done_order_ids, refill_indexes
+from matchers.kernel_account_pools import done_order_ids, refill_index, refill_indexes
 from matchers.kernel_accounts import apply_commands, apply_reports
 from matchers.order_tables import ORDER_TABLE
 from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool, text_of_words, text_words_of
+from matchers.reserved_memory import reserved
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EVENT_DTYPE, REPORT_DTYPE, TEXT_WORDS_MAX, AccountOutput
 from matchers.snapshot_head import check_head, check_layout, head_array
@@ -25,6 +26,16 @@ from schemas.limits import EDGE_INSTANCES_MAX
 __all__ = ["AccountOutput", "AccountShard"]
 
 _NO_TEXT = np.zeros((0, 1), np.uint64)
+POSITIONS_PER_ACCOUNT: Final = 4
+"""Reserved on average; more are made room for by copying."""
+LEGS_MAX: Final = 3
+"""Orders that one row may begin: a list's."""
+_GROWING: Final = {
+    layout.NEED_ACCOUNTS: (layout.ACCOUNTS_USED, ("_accounts",), ("_account_index",)),
+    layout.NEED_POSITIONS: (layout.POSITIONS_USED, ("_positions",), ("_position_index",)),
+    layout.NEED_ORDERS: (layout.ORDERS_USED, ("_orders", "_order_text"), ("_order_index", "_cl_ord_id_index")),
+}
+"""What may be full: where its rows are counted, its pools, its indexes."""
 _POOLS = {"accounts": layout.ACCOUNT_ROW, "positions": layout.POSITION_ROW, "orders": layout.ORDER_ROW}
 
 
@@ -44,8 +55,7 @@ class AccountShard:
         head[layout.SHARD], head[layout.SHARDS] = shard, shards
         head[layout.ACCOUNTS_MAX : layout.DONE_MAX + 1] = limits.as_row()[:4]
         self._call = np.zeros(layout.CALL_LENGTH, np.int64)
-        self._accounts, self._positions, self._orders = (new_pool(dtype, ROWS_AT_FIRST) for dtype in _POOLS.values())
-        self._order_text = new_pool(np.dtype(np.uint64), ROWS_AT_FIRST, TEXT_WORDS_MAX)
+        self._reserve()
         self._new_indexes()
 
     @property
@@ -110,27 +120,40 @@ class AccountShard:
 
     # -- memory
 
+    def _reserve(self) -> None:
+        """Pools as long as they will hardly ever have to be: address space only, see reserved_memory; so nothing is copied to grow."""
+        orders = self.limits.orders_max + self.limits.done_orders_max + ROWS_AT_FIRST
+        self._accounts = reserved(layout.ACCOUNT_ROW, self.limits.accounts_max + 2)
+        self._positions = reserved(layout.POSITION_ROW, POSITIONS_PER_ACCOUNT * self.limits.accounts_max + ROWS_AT_FIRST)
+        self._orders = reserved(layout.ORDER_ROW, orders)
+        self._order_text = reserved(np.dtype(np.uint64), orders, TEXT_WORDS_MAX)
+
     def _new_indexes(self) -> None:
-        self._account_index = new_index(len(self._accounts))
-        self._position_index = new_index(len(self._positions))
-        self._order_index = new_index(len(self._orders))
-        self._cl_ord_id_index = new_index(len(self._orders))
+        accounts, positions, orders = (int(self._head[at]) for at in (layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED))
+        self._account_index = new_index(capacity_for(accounts))
+        self._position_index = new_index(capacity_for(positions))
+        self._order_index = new_index(capacity_for(orders))
+        self._cl_ord_id_index = new_index(capacity_for(orders))
         refill_indexes(
             self._head, self._accounts, self._positions, self._orders, self._account_index, self._position_index, self._order_index,
             self._cl_ord_id_index,
         )  # fmt: skip
 
     def _grow(self, need: int) -> None:
-        """Double one pool and fill the indexes anew."""
-        if need == layout.NEED_ACCOUNTS:
-            self._accounts = grown(self._accounts, 2 * len(self._accounts))
-        elif need == layout.NEED_POSITIONS:
-            self._positions = grown(self._positions, 2 * len(self._positions))
-        else:
-            assert need == layout.NEED_ORDERS, f"the kernel stopped without a need: {need}"
-            self._orders = grown(self._orders, 2 * len(self._orders))
-            self._order_text = grown(self._order_text, len(self._orders))
-        self._new_indexes()
+        """Double what is full: an index, or one of the pools beyond what was reserved."""
+        assert need in _GROWING, f"the kernel stopped without a need: {need}"
+        used_at, pools, indexes = _GROWING[need]
+        used = int(self._head[used_at]) + LEGS_MAX
+        for name in pools:
+            pool = getattr(self, name)
+            if used > len(pool):
+                setattr(self, name, grown(pool, 2 * len(pool)))
+        for name in indexes:
+            old = getattr(self, name)
+            if 2 * used > len(old):
+                larger = np.zeros(2 * len(old), np.uint64)
+                refill_index(old, larger)
+                setattr(self, name, larger)
 
     # -- hash, snapshot, restore
 
@@ -184,10 +207,10 @@ class AccountShard:
         machine = cls(shard, instruments, shards, limits)
         machine._head[:] = arrays["kernel_head"]
         for name in (*_POOLS, "order_text"):
-            saved = arrays[name]
-            pool = new_pool(saved.dtype, capacity_for(len(saved)), *saved.shape[1:])
+            saved, pool = arrays[name], getattr(machine, f"_{name}")
+            if len(saved) > len(pool):
+                setattr(machine, f"_{name}", pool := grown(pool, capacity_for(len(saved))))
             pool[: len(saved)] = saved
-            setattr(machine, f"_{name}", pool)
         machine._facts[:] = arrays["facts"]
         machine._new_indexes()
         return machine

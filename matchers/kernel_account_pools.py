@@ -20,7 +20,7 @@ from matchers.kernel_account_layout import (
     POSITIONS_USED,
 )
 from matchers.kernel_compile import helper, kernel
-from matchers.kernel_hash_index import U, hash_of, hash_of_pair, index_insert, index_next, index_remove
+from matchers.kernel_hash_index import U, hash_of, hash_of_pair, index_insert, index_next, index_refill, index_remove
 from schemas.limits import FORGET_PER_ROW_MAX
 
 _ZERO: Final = U(0)
@@ -235,6 +235,12 @@ def refill_indexes(
         if order.order_id != _ZERO:
             index_insert(order_index, hash_of(order.order_id), row)
             index_insert(cl_ord_id_index, hash_of_pair(order.digest_low, U(order.account_row)), row)
+
+
+@kernel
+def refill_index(old: Any, new: Any) -> None:
+    """Fill an empty, larger index from the one whose place it takes."""
+    index_refill(old, new)
 
 
 @kernel

@@ -61,6 +61,12 @@ _LEGS_MAX = 3
 
 
 @helper
+def is_full(used: Any, pool: Any, index: Any) -> Any:
+    """Whether one more row than `used` would have no place, or leave less than half of the index empty."""
+    return used >= pool.shape[0] or 2 * used >= index.shape[0]
+
+
+@helper
 def _needs_room(s: Any, command: Any) -> Any:
     """Whether the row might not find room; says in `call` of what. A list is several rows, but judged with its first."""
     legs = _LEGS_MAX if command.contingency_type != 0 else 1
@@ -73,11 +79,11 @@ def _needs_room(s: Any, command: Any) -> Any:
         events = 1 + s.accounts[find_account(s, command.account)].open_orders
         replies = 2 * events
     need = 0
-    if s.head[ACCOUNTS_USED] >= s.accounts.shape[0]:
+    if is_full(s.head[ACCOUNTS_USED], s.accounts, s.account_index):
         need = NEED_ACCOUNTS
-    elif s.head[POSITIONS_USED] >= s.positions.shape[0]:
+    elif is_full(s.head[POSITIONS_USED], s.positions, s.position_index):
         need = NEED_POSITIONS
-    elif s.head[ORDERS_USED] + legs > s.orders.shape[0] and (legs > 1 or s.head[FREE_ORDER] == 0):
+    elif (legs > 1 or s.head[FREE_ORDER] == 0) and is_full(s.head[ORDERS_USED] + legs - 1, s.orders, s.order_index):
         need = NEED_ORDERS
     elif (
         s.call[REPLIES] + replies > s.replies.shape[0]
@@ -168,7 +174,7 @@ def apply_reports(
     for row in range(call[NEXT_ROW], rows.shape[0]):
         report = rows[row]
         call[NEXT_ROW] = row
-        if head[POSITIONS_USED] >= s.positions.shape[0]:
+        if is_full(head[POSITIONS_USED], s.positions, s.position_index):
             call[NEED] = NEED_POSITIONS
             return
         advance(s, report.transact_time)
