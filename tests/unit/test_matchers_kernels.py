@@ -1,12 +1,17 @@
 """The small parts of the kernels, each against plain Python."""
 
 import random
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+from interpreted import interpreted
 
 from matchers import kernel_compile
 from matchers.account_rules import cost_after, is_valid_cl_ord_id
@@ -60,7 +65,7 @@ def test_the_index_finds_what_is_there_and_nothing_else() -> None:
     """Ten thousand random inserts and removals, with the table half full and clusters that wrap around."""
     rng = random.Random(3)
     table = np.zeros(64, np.uint64)
-    hash_function, insert, remove, step = (_interpreted(one) for one in (hash_of, index_insert, index_remove, index_next))
+    hash_function, insert, remove, step = (interpreted(one) for one in (hash_of, index_insert, index_remove, index_next))
     there: dict[int, int] = {}
     for _ in range(10_000):
         row = rng.randrange(1, 60)
@@ -87,7 +92,7 @@ def test_a_position_may_change_its_side_and_its_cost_follows(position: int, cost
     """Long, short, closed, or from one side to the other: the kernel's cost is the rule's, and has the sign of the position."""
     cost = 0 if position == 0 else cost if position > 0 else -cost
     after = cost_after(cost, position, lots, minor_per_lot)
-    assert _interpreted(kernel_cost_after)(cost, position, lots, minor_per_lot) == after
+    assert interpreted(kernel_cost_after)(cost, position, lots, minor_per_lot) == after
     assert after == 0 or (after > 0) == (position + lots > 0)
     assert abs(after) <= 1 << 60
 
@@ -101,21 +106,3 @@ def test_compiled_code_is_stamped_with_every_source_it_is_made_of() -> None:
     names = {path.name for path in kernel_compile._imported("matchers.kernel_book_loop")}
     assert {"kernel_book_stops.py", "kernel_order_index.py", "kernel_words.py", "order_tables.py", "enums.py", "limits.py"} <= names
     assert not any(name.startswith("kernel_account") for name in names)
-
-
-def _interpreted(function: Any) -> Callable[..., Any]:
-    """A helper as plain Python: the helpers and intrinsics that it calls are replaced by plain ones too."""
-    bits = {"lowest_bit": lambda word: (int(word) & -int(word)).bit_length() - 1, "leading_zeros": lambda word: 64 - int(word).bit_length()}
-    source = function.py_func
-    scope = dict(source.__globals__)
-    for name in source.__code__.co_names:
-        if hasattr(scope.get(name), "py_func"):
-            scope[name] = _interpreted(scope[name])
-    scope |= {name: one for name, one in bits.items() if name in scope}
-    made = type(source)(source.__code__, scope, source.__name__)
-
-    def call(*arguments: Any) -> Any:
-        with np.errstate(over="ignore"):
-            return made(*arguments)
-
-    return call
