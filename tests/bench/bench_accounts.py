@@ -1,8 +1,13 @@
-"""How fast the two shards are together, account shard first (bench_engine.py has the books alone): commands a second by frame size, for kernel and reference, and what compiling costs. Prints JSON lines.
+"""How fast the two shards are together, account shard first, for kernel and reference, and what accounts by the million take. Prints JSON lines.
 
-    python tests/bench/bench_accounts.py [--orders N] [--cold]
+    python tests/bench/bench_accounts.py [--orders N] [--cold] [--growth]
 
-Rates are by the wall clock and by the CPU time of the thread (`_per_cpu_s`); where they differ, something else was using the machine.
+Commands a second by frame size; rates are by the wall clock and by the CPU time of the thread (`_per_cpu_s`); where they differ, something else was using
+the machine. (bench_engine.py has the books alone.)
+
+--growth: only the account shard, with 1,000, 100,000 and 5 million accounts, each size in a process of its own, so that memory is its alone. Every account
+opens with cash and shares of one instrument; then each order is of an account picked at random and is filled at once. `first`: the orders' rows are memory
+never used before; `again`: they are those of orders forgotten.
 
 --cold also times a start with an empty compile cache (in a temporary directory; a minute of one core).
 """
@@ -19,17 +24,21 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import psutil
 
 from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
 from matchers.settlement_reports import reports_of
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE
+from matchers.shard_limits import ShardLimits
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE
+from matchers.warm import warm_accounts
 from schemas.codec import Rows
-from schemas.enums import BookCommandKind, CommandKind, ExecKind, OrdType, Phase, Side, TimeInForce
+from schemas.enums import BookCommandKind, CommandKind, ExecKind, OrdType, Phase, ReportKind, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
 
 INSTRUMENTS = 50
 ACCOUNTS = 2_000
 FRAME_ROWS = (1, 100, 1_000, 4_000)
+GROWTH = (1_000, 100_000, 5_000_000)
 WARM_START = "import time; begin = time.perf_counter(); from matchers.warm import warm; warm(); print(time.perf_counter() - begin)"
 
 
@@ -111,7 +120,7 @@ def run(name: str, modules: tuple[Any, Any], count: int, frame_rows: int) -> Non
         frame, frame_text = rows[start : start + frame_rows].copy(), text[start : start + frame_rows].copy()
         out = hold(accounts.apply_commands, frame, frame_text, -1)
         executions = match(books.apply, out.book_commands).executions
-        reports = make_reports(reports_of, executions)
+        reports = make_reports(reports_of, executions, out.book_commands)
         settle(accounts.apply_reports, reports)
         accepted += len(out.book_commands)
         reported += len(reports)
@@ -122,6 +131,50 @@ def run(name: str, modules: tuple[Any, Any], count: int, frame_rows: int) -> Non
     report(f"account {name}, reports", frame_rows, frames, [settle], reports=reported)
     report(f"book {name}", frame_rows, frames, [match], orders=count, trades=trades)
     report(f"hold, match, report and settle, {name}", frame_rows, frames, [hold, match, make_reports, settle], orders=count, trades=trades)
+
+
+def grown(accounts: int, count: int) -> None:
+    """One size of --growth, in this process."""
+    limits = ShardLimits(done_orders_max=count)
+    warm_accounts()
+    before = psutil.Process().memory_info().rss
+    machine = account_shard.AccountShard(0, instruments(), 1, limits)
+    opening = Stopwatch()
+    for start in range(1, accounts + 1, 16_000):
+        numbers = np.arange(start, min(start + 16_000, accounts + 1))
+        rows = np.zeros(len(numbers), COMMAND_DTYPE)
+        rows["kind"], rows["account"], rows["instrument"] = CommandKind.ACCOUNT_UPDATE, numbers, 1
+        rows["order_qty"], rows["cash"] = 1_000_000, 10**13
+        opening(machine.apply_commands, rows, np.zeros(len(rows), "S1"), -1)
+    opened = psutil.Process().memory_info().rss
+    line: dict[str, Any] = {
+        "bench": "accounts", "engine": "account kernel, growth", "accounts": accounts, "orders": count, "frame_rows": FRAME_ROWS[-1],
+        "open_ns": round(1e9 * opening.cpu / accounts), "bytes_per_account": round((opened - before) / accounts),
+    }  # fmt: skip
+    for which in ("first", "again"):
+        hold, settle = filled(machine, accounts, count, which)
+        line |= {f"hold_ns_{which}": round(1e9 * hold.cpu / count), f"settle_ns_{which}": round(1e9 * settle.cpu / count)}
+    line["bytes_per_order"] = round((psutil.Process().memory_info().rss - opened) / count)
+    line["snapshot_mb"] = round(sum(array.nbytes for array in machine.snapshot().values()) / 1e6)
+    print(json.dumps(line), flush=True)
+
+
+def filled(machine: Any, accounts: int, count: int, which: str) -> tuple[Stopwatch, Stopwatch]:
+    """Orders of random accounts, each filled by a report right behind its frame; (holding, settling)."""
+    rows, text = orders(count, seed=11)
+    rows["account"], rows["instrument"] = 1 + np.random.default_rng(12).integers(0, accounts, count), 1
+    text = np.char.add(which.encode(), text)
+    hold, settle = Stopwatch(), Stopwatch()
+    for start in range(0, count, FRAME_ROWS[-1]):
+        part = slice(start, start + FRAME_ROWS[-1])
+        sent = hold(machine.apply_commands, rows[part].copy(), text[part].copy(), -1).book_commands
+        assert len(sent) == len(rows[part]), "an order of the tape was refused"
+        reports = np.zeros(len(sent), REPORT_DTYPE)
+        for column in ("account", "order_id", "instrument", "transact_time"):
+            reports[column] = sent[column]
+        reports["kind"], reports["last_qty"], reports["last_px"] = ReportKind.TRADE, sent["order_qty"], sent["price"]
+        settle(machine.apply_reports, reports)
+    return hold, settle
 
 
 def start_seconds(cache: str | None) -> float:
@@ -136,7 +189,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=400_000, help="orders for the kernels with large frames; fewer for the others")
     parser.add_argument("--cold", action="store_true", help="time a start with an empty compile cache too")
+    parser.add_argument("--growth", action="store_true", help="only what accounts by the million take")
+    parser.add_argument("--accounts", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.accounts:
+        grown(arguments.accounts, arguments.orders)
+        return
+    if arguments.growth:
+        for size in GROWTH:
+            subprocess.run([sys.executable, __file__, "--accounts", str(size), "--orders", str(arguments.orders)], check=True)
+        return
     start_seconds(None)  # fills the cache if need be
     print(json.dumps({"bench": "accounts", "engine": "start with compile cache", "seconds": round(start_seconds(None), 2)}), flush=True)
     if arguments.cold:
