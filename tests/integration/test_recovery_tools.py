@@ -381,7 +381,9 @@ def test_redis_is_rebuilt_from_executions_and_the_sink_goes_on(trading):
         finally:
             await client.aclose()
 
-    wanted, _, _ = eventually(lambda: asyncio.run(prices()), lambda found: found[0] is not None and found[0]["price"] == 18_010)
+    executions = read_log(trading.settings).executions
+    last = int(executions["trd_match_id"][(executions["kind"] == ExecKind.TRADE) & (executions["instrument"] == 1)][-1])
+    wanted, _, _ = eventually(lambda: asyncio.run(prices()), lambda found: found[0] is not None and found[0]["trd_match_id"] == last)
     asyncio.run(damage())
     rebuild(trading, "redis")
     eventually(lambda: asyncio.run(prices()), lambda found: found == (wanted, 0, b"kept"))
