@@ -6,6 +6,7 @@ u64 columns (ids, masks) and i64 numbers are never mixed in one expression: numb
 
 from typing import Any
 
+from matchers.kernel_account_ahead import CHUNK, look_ahead_at_commands, look_ahead_at_reports
 from matchers.kernel_account_layout import (
     ACCOUNT_FAULT,
     ACCOUNTS_USED,
@@ -111,7 +112,11 @@ def apply_commands(
     )  # fmt: skip
     call, rows, text = s.call, borrowed(rows), borrowed(text)
     row = call[NEXT_ROW]
+    seen = row
     while row < rows.shape[0]:
+        if row >= seen:
+            seen = min(row + CHUNK, rows.shape[0])
+            look_ahead_at_commands(s, rows, text, row, seen)
         command = rows[row]
         call[NEXT_ROW] = row
         if _needs_room(s, command):
@@ -171,7 +176,11 @@ def apply_reports(
         borrowed(book_commands),
     )  # fmt: skip
     head, call, rows = s.head, s.call, borrowed(rows)
+    seen = call[NEXT_ROW]
     for row in range(call[NEXT_ROW], rows.shape[0]):
+        if row >= seen:
+            seen = min(row + CHUNK, rows.shape[0])
+            look_ahead_at_reports(s, rows, row, seen)
         report = rows[row]
         call[NEXT_ROW] = row
         if is_full(head[POSITIONS_USED], s.positions, s.position_index):
