@@ -22,6 +22,8 @@ Sessions. Once registered, an edge gets a copy of all events of the account. A r
 Account updates. Refused: account 0 or one of another shard (UNKNOWN_ACCOUNT), unknown instrument, or lots without instrument (UNKNOWN_SYMBOL), more than is
  available (BELOW_ZERO), beyond CASH_MINOR_MAX or POSITION_LOTS_MAX (AMOUNT_OUT_OF_RANGE), no room (ACCOUNT_LIMIT). Shares posted cost the reference price.
 Rows that are no command are refused with INVALID_COMMAND. Columns of refused rows are repeated as they came, a cl_ord_id only if it is valid text.
+Reference prices are the instrument list's: what a book is told by INSTRUMENT_UPDATE does not come here. That is safe, as the book gets every protection price
+ from here; market orders for an auction whose range has moved beyond it are refused by the book (INVALID_PRICE).
 Time. log_time never goes back: a row's transact_time only raises it. A shell must not let a sender's clock far in the future in.
 """
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
+from matchers.account_rules import DAY_NS
 from matchers.settlement_reports import reports_of
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, python_rows, rows_of
@@ -326,7 +327,7 @@ class Customers:
     def command(self, shard: int) -> tuple[Values, bytes]:
         """One command of an account of this shard."""
         pick = self.pick
-        self.exchange.now += pick(3)
+        self.exchange.now += pick(3) + (pick(900) == 0) * DAY_NS
         text = b"c%d" % pick(500)
         common = self.common(shard)
         what, ids = pick(100), self.exchange.order_ids[shard]

@@ -104,6 +104,25 @@ def test_a_trade_posts_two_legs_and_an_update_those_that_are_not_zero() -> None:
     assert shares == f"(2, 1, 2, 3, 1, 4, 6, 5, {START})"
 
 
+def test_a_fee_is_two_legs_that_sum_to_nothing_and_a_bust_gives_them_back() -> None:
+    """The account's, and account 0's, which is the exchange; a busted trade has the same legs, negated."""
+    trade = {"kind": AccountEventKind.TRADE, "seq": 1, "account": 7, "instrument": 1, "cash_delta": -1_000, "shares_delta": 2, "fee": 60}
+    bust = trade | {"kind": AccountEventKind.TRADE_BUSTED, "seq": 2, "cash_delta": 1_000, "shares_delta": -2, "fee": -60}
+    found = [one for one in account_statements([(0, frame("account_event_frame", [trade, bust], [b"", b""]))]) if "INTO postings" in one]
+    legs = [row.split(", ") for one in found for row in values_of(one).strip("()").split("), (")]
+    named = sorted((int(row[1]), int(row[2]), int(row[3]), int(row[5])) for row in legs)
+    assert named == [
+        (1, 1, 7, -1_000),
+        (1, 2, 7, 2),
+        (1, 3, 7, -60),
+        (1, 4, 0, 60),
+        (2, 1, 7, 1_000),
+        (2, 2, 7, -2),
+        (2, 3, 7, 60),
+        (2, 4, 0, -60),
+    ]
+
+
 def test_the_largest_numbers_of_the_log_are_written_exactly() -> None:
     """Unsigned 64 bits in identifiers, negative 63 bits in amounts."""
     row = {"kind": ExecKind.TRADE, "trd_match_id": 2**64 - 1, "price": -(2**63), "qty": 2**63 - 1}
