@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 
 from matchers.kernel_book_available import is_gone, new_stamp, sibling_of, stamp_sibling
+from matchers.kernel_book_endings import after_fill
 from matchers.kernel_book_matching import fill, replenish
 from matchers.kernel_book_memory import ONE, ZERO, state_at
-from matchers.kernel_book_orders import after_fill
 from matchers.kernel_book_queues import after_in, first_in, next_level
 from matchers.kernel_book_rows import BOOK_SHIFT, MARKET_BUY_PX, SIDE_SHIFT, is_market_px, key_of, put_level_row, put_row, shown_qty
 from matchers.kernel_book_state import HIDDEN, LEVELS, NO_KEY, ORDERS

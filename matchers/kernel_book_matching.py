@@ -6,8 +6,9 @@ import numpy as np
 
 from matchers.kernel_book_available import available
 from matchers.kernel_book_bands import band_limited, note_trade
+from matchers.kernel_book_endings import after_fill, end
 from matchers.kernel_book_memory import ONE, ZERO, state_at
-from matchers.kernel_book_orders import after_fill, detach, end, exec_inst_of, note_move, rest, tranche
+from matchers.kernel_book_orders import detach, exec_inst_of, note_move, rest, tranche
 from matchers.kernel_book_prevention import is_own, is_prevented, prevent
 from matchers.kernel_book_queues import first_in, join_level, leave_level
 from matchers.kernel_book_rows import (

@@ -6,10 +6,11 @@ import numpy as np
 
 from matchers.kernel_book_auction import auction_range, find_cross, uncross
 from matchers.kernel_book_bands import PAUSE_NS, bands_timer, begin_bands, end_bands
+from matchers.kernel_book_endings import end
 from matchers.kernel_book_expiry import is_due, take_due
 from matchers.kernel_book_matching import in_call
 from matchers.kernel_book_memory import ONE, ZERO, state_at
-from matchers.kernel_book_orders import CLOSING, NOWHERE, QUEUED, RESTING, detach, end, place_of, rest
+from matchers.kernel_book_orders import CLOSING, NOWHERE, QUEUED, RESTING, detach, place_of, rest
 from matchers.kernel_book_pegs import park_all
 from matchers.kernel_book_queues import after_in, first_in, join_idle, leave_idle, next_level
 from matchers.kernel_book_rows import BOOK_SHIFT, PHASE_SHIFT, REASON_SHIFT, note_tops, put_level_row, put_order_row, put_row, put_shard_row

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from matchers.kernel_book_endings import end
 from matchers.kernel_book_memory import ZERO, state_at
-from matchers.kernel_book_orders import end, identity_of
+from matchers.kernel_book_orders import identity_of
 from matchers.kernel_book_rows import put_order_row, shown_qty
 from matchers.kernel_book_state import PREVENTION_SHIFT
 from matchers.kernel_compile import helper, routine

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from matchers.kernel_book_checks import good_display, price_outside_collar, quantity_reason, taking_reason
+from matchers.kernel_book_endings import end
 from matchers.kernel_book_expiry import note_expiry
 from matchers.kernel_book_matching import enter
 from matchers.kernel_book_memory import ZERO, state_at
@@ -16,7 +17,6 @@ from matchers.kernel_book_orders import (
     RESTING,
     blank_extra,
     detach,
-    end,
     exec_inst_of,
     forget_peg,
     identity_of,

@@ -6,10 +6,11 @@ import numpy as np
 
 from matchers.kernel_book_auction import price_range
 from matchers.kernel_book_checks import situation_reason, static_reason
+from matchers.kernel_book_endings import end
 from matchers.kernel_book_lists import is_listed, list_length
 from matchers.kernel_book_matching import enter
 from matchers.kernel_book_memory import ONE, ZERO, state_at
-from matchers.kernel_book_orders import NOWHERE, SECONDARY, end, is_stop, new_order, place_of
+from matchers.kernel_book_orders import NOWHERE, SECONDARY, is_stop, new_order, place_of
 from matchers.kernel_book_phases import change_phase, is_frozen, live_orders
 from matchers.kernel_book_queues import join_idle
 from matchers.kernel_book_replace import replace_order, replace_reason

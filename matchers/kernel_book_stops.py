@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from matchers.kernel_book_endings import queue_followup
 from matchers.kernel_book_memory import ZERO, state_at
-from matchers.kernel_book_orders import DORMANT, detach, is_trailing, queue_followup
+from matchers.kernel_book_orders import DORMANT, detach, is_trailing
 from matchers.kernel_book_queues import join_idle, join_stops, leave_idle, leave_stops
 from matchers.kernel_book_rows import BOOK_SHIFT, key_of
 from matchers.kernel_book_state import BUY_STOPS, NO_KEY, SELL_STOPS
