@@ -24,7 +24,8 @@ _ORDER_BYTES: Final = U(ORDER_ROW.itemsize)
 
 
 @helper
-def _ask_index(index: Any, hashed: Any) -> None:
+def ask_index(index: Any, hashed: Any) -> None:
+    """Ask for a hash's own place in an index."""
     prefetch(U(index.ctypes.data) + (hashed & U(index.shape[0] - 1)) * _WORD)
 
 
@@ -35,22 +36,41 @@ def _first_row(index: Any, hashed: Any) -> Any:
 
 
 @helper
+def ask_order(s: Any, order_row: Any) -> None:
+    """Ask for an order row (u64), and the beginning of its text."""
+    order = U(s.orders.ctypes.data) + order_row * _ORDER_BYTES
+    for line in range(4):
+        prefetch(order + U(line) * _LINE)
+    prefetch(U(s.order_text.ctypes.data) + order_row * U(s.order_text.shape[1]) * _WORD)
+
+
+@helper
+def ask_next_forgotten(s: Any, order_row: Any) -> None:
+    """The order that will be forgotten next (asked for when the one before it was): its places in the indexes, and the one behind it."""
+    if order_row != 0:
+        order = s.orders[order_row]
+        ask_index(s.order_index, hash_of(order.order_id))
+        ask_index(s.cl_ord_id_index, hash_of_pair(order.digest_low, U(order.account_row)))
+        ask_order(s, U(order.next))
+
+
+@helper
 def look_ahead_at_commands(s: Any, rows: Any, text: Any, begin: Any, end: Any) -> None:
     """Of rows begin..end: account, position, and the index places of account, position, cl_ord_id and the next order_ids."""
     for row in range(begin, end):
-        _ask_index(s.account_index, hash_of(rows[row].account))
-        _ask_index(s.order_index, hash_of(U((s.head[SHARD] << ORDER_ID_SHARD_SHIFT) | (s.head[LAST_ORDER_NUMBER] + 1 + row - begin))))
+        ask_index(s.account_index, hash_of(rows[row].account))
+        ask_index(s.order_index, hash_of(U((s.head[SHARD] << ORDER_ID_SHARD_SHIFT) | (s.head[LAST_ORDER_NUMBER] + 1 + row - begin))))
     for row in range(begin, end):
         command = rows[row]
         account_row = _first_row(s.account_index, hash_of(command.account))
         account = U(s.accounts.ctypes.data) + account_row * _ACCOUNT_BYTES
         prefetch(account)
         prefetch(account + _LINE)
-        _ask_index(s.position_index, hash_of_pair(account_row, U(command.instrument)))
+        ask_index(s.position_index, hash_of_pair(account_row, U(command.instrument)))
         words = text_words(text, row)
         if words > 0:
             low, _ = text_digest(text, row, words)
-            _ask_index(s.cl_ord_id_index, hash_of_pair(low, account_row))
+            ask_index(s.cl_ord_id_index, hash_of_pair(low, account_row))
     for row in range(begin, end):
         command = rows[row]
         account_row = _first_row(s.account_index, hash_of(command.account))
@@ -64,13 +84,10 @@ def look_ahead_at_commands(s: Any, rows: Any, text: Any, begin: Any, end: Any) -
 def look_ahead_at_reports(s: Any, rows: Any, begin: Any, end: Any) -> None:
     """Of rows begin..end: the order, its text, its account and position."""
     for row in range(begin, end):
-        _ask_index(s.order_index, hash_of(rows[row].order_id))
+        ask_index(s.order_index, hash_of(rows[row].order_id))
     for row in range(begin, end):
         order_row = _first_row(s.order_index, hash_of(rows[row].order_id))
-        order = U(s.orders.ctypes.data) + order_row * _ORDER_BYTES
-        for line in range(4):
-            prefetch(order + U(line) * _LINE)
-        prefetch(U(s.order_text.ctypes.data) + order_row * U(s.order_text.shape[1]) * _WORD)
+        ask_order(s, order_row)
     for row in range(begin, end):
         order = s.orders[_first_row(s.order_index, hash_of(rows[row].order_id))]
         account = U(s.accounts.ctypes.data) + U(order.account_row) * _ACCOUNT_BYTES

@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from matchers.account_rules import DAY_NS, POSITION_COST_MAX
+from matchers.kernel_account_ahead import ask_next_forgotten
 from matchers.kernel_account_layout import (
     ACCOUNTS_USED,
     DAY,
@@ -197,6 +198,7 @@ def forget(s: Any) -> None:
         order_row = s.head[DONE_FIRST]
         order = s.orders[order_row]
         s.head[DONE_FIRST] = order.next
+        ask_next_forgotten(s, s.head[DONE_FIRST])
         if order.next == 0:
             s.head[DONE_LAST] = 0
         s.head[DONE_COUNT] -= 1
