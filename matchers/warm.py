@@ -7,7 +7,8 @@ import numpy as np
 
 from matchers.account_shard import AccountShard
 from matchers.book_shard import BookShard
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE
+from matchers.settlement_reports import reports_of
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE
 from schemas.codec import Rows
 from schemas.instruments import Instrument, InstrumentTable
 
@@ -40,6 +41,7 @@ def warm_books(progress: Progress | None = None) -> None:
         progress,
         {
             "book kernel: commands": lambda: machine.apply(_no_rows(BOOK_COMMAND_DTYPE)),
+            "book kernel: reports": lambda: reports_of(_no_rows(EXECUTION_DTYPE)),
             "book kernel: snapshot": lambda: BookShard.restore(0, _instruments(), machine.snapshot()).state_hash(),
         },
     )

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
+from matchers import account_shard, book_shard, reference_account_settlement, reference_account_shard, reference_book_shard
 from matchers.account_rules import DAY_NS
 from matchers.settlement_reports import reports_of
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
@@ -167,6 +167,7 @@ class Exchange:
         frame = rows_of(BOOK_COMMAND_DTYPE, rows)
         out = self.apply("book", shard, frame)
         reports = reports_of(out.executions, frame)
+        assert reports.tobytes() == reference_account_settlement.reports_of(out.executions, frame).tobytes()
         self.trades.extend(python_rows(out.executions[out.executions["kind"] == ExecKind.TRADE]))
         self.busted |= bool((out.executions["kind"] == ExecKind.TRADE_BUSTED).any())
         for home in range(SHARDS):
