@@ -149,8 +149,9 @@ def _begin_new(s: Any, i: Any, at: Any, row: Any) -> Any:
         or is_beyond_bands(book, side, limit)
         or order_qty < U(book.qty_min)
         or order_qty > U(book.qty_max)
+        or (word >> _INSTRUCTION_SHIFT) & _BYTE > _PREVENTION_MAX
         or s.head[ORDERS] >= s.head[ORDERS_MAX]
-        or (flags != ZERO and _is_not_fast(s, word, flags, side_row, limit, immediate))
+        or (flags != ZERO and _is_not_fast(s, flags, side_row, limit, immediate))
     ):
         return at, NOT_FAST, _nothing()
     entry, rpt_seq, columns = s.head[LAST_ENTRY] + ONE, book.rpt_seq + ONE, word & THREE_COLUMNS
@@ -170,13 +171,9 @@ def _begin_new(s: Any, i: Any, at: Any, row: Any) -> Any:
 
 
 @helper
-def _is_not_fast(s: Any, word: Any, flags: Any, side_row: Any, limit: Any, immediate: Any) -> Any:
-    """What exec_inst and prevention may have against the fast path: an unknown instruction, or post-only of an order that is not to rest."""
-    return (
-        flags & _EXTRA != ZERO
-        or (word >> _INSTRUCTION_SHIFT) & _BYTE > _PREVENTION_MAX
-        or (flags >> _POST_ONLY_SHIFT != ZERO and (immediate or _would_take(s, side_row, limit)))
-    )
+def _is_not_fast(s: Any, flags: Any, side_row: Any, limit: Any, immediate: Any) -> Any:
+    """What exec_inst and prevention may have against the fast path: another identity than the account, post-only of an order that is not to rest."""
+    return flags & _EXTRA != ZERO or (flags >> _POST_ONLY_SHIFT != ZERO and (immediate or _would_take(s, side_row, limit)))
 
 
 @helper
