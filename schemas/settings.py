@@ -47,6 +47,13 @@ class Settings(BaseSettings):
 
     worker_host: str = Field(default="127.0.0.1", description="address of a worker's /metrics and /healthz")
     worker_port: int = Field(default=0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0 takes a free one")
+    worker_replica: str = Field(default="a", pattern="^[a-h]$", description="which active-active replica of its role a worker belongs to")
+    worker_instance: int = Field(
+        default=1, ge=1, le=64, description="which worker of its replica this is; each has a data directory of its own"
+    )
+    standby_replicas: int = Field(
+        default=0, ge=0, le=3, description="workers that keep a copy of each table ready, besides the one that owns it"
+    )
     snapshot_interval_ms: int = Field(default=1_000, ge=10, le=600_000, description="time between snapshots of a shard")
     session_timeout_ms: int = Field(default=6_000, ge=1_000, le=60_000, description="Kafka drops a silent worker after this long")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line that is written")
@@ -64,6 +71,11 @@ class Settings(BaseSettings):
         home = Path(os.environ.get(PREFIX + "HOME") or "var")
         running = JsonConfigSettingsSource(settings_cls, json_file=home / "run" / "services.json")
         return init_settings, env_settings, running
+
+    @property
+    def insync_copies_min(self) -> int:
+        """Copies of a record that must exist before it is acknowledged (acks=all): one broker of three may be away."""
+        return max(1, self.replication_factor - 1)
 
     @property
     def run_dir(self) -> Path:

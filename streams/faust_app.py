@@ -1,24 +1,45 @@
 """A Faust app with the settings that were measured to matter, and a data directory that belongs to one Kafka cluster."""
 
 import asyncio
+import fcntl
 import gc
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import faust
 import structlog
 import uvloop
 from faust.sensors.monitor import Monitor
+from faust.transport.drivers.aiokafka import Producer
 
 from schemas.errors import StaleData
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
 from streams.cluster import cluster_id
 from streams.faust_consumer import FastConsumer
+from streams.worker_identity import worker_of
 
 log = structlog.get_logger("outcry.streams")
+
+
+HEARTBEAT_S: Final = 0.3
+PRODUCER_TIMEOUT_S: Final = 20.0
+"""A broker that takes a batch and does not answer (it is stopped, say) is given up after so long; a dead one is known at once."""
+_claims: Final[list[int]] = []
+"""Open files whose locks say that a data directory is in use; the kernel lets go of them with the process, however it ends."""
+
+
+class IdempotentProducer(Producer):
+    """Faust's producer, numbering its batches: what is sent again because a broker died between append and answer is in the log once.
+
+    Marks would tell the second copy anyway (its frames are identical), but not a tick's or a dead letter's.
+    """
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True, "retry_backoff_ms": 50}
 
 
 class SnapshotTable(faust.Table[bytes, bytes]):
@@ -39,8 +60,10 @@ class SnapshotTable(faust.Table[bytes, bytes]):
 
 
 def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastConsumer) -> faust.App:
-    """The Faust app of a role; its consumer group is `outcry-<role>`."""
-    data_dir = settings.data_dir / "tables" / role
+    """The Faust app of a role; its consumer group is `outcry-<role>`, or `outcry-<role>-<replica>`."""
+    worker = worker_of(settings, role)
+    data_dir = settings.data_dir / "tables" / worker.name
+    claim_for_worker(data_dir)
     claim_for_cluster(data_dir, cluster_id(settings))
     timeout_s = settings.session_timeout_ms / 1000
     # Faust's services take the current loop when they are made, so the loop that runs them has to be there first.
@@ -49,7 +72,7 @@ def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastC
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = faust.App(
-        f"outcry-{role}",
+        f"outcry-{worker.group}",
         loop=loop,
         broker=[f"aiokafka://{server}" for server in settings.kafka_url.split(",")],
         store="rocksdb://",
@@ -58,11 +81,12 @@ def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastC
         value_serializer="raw",
         topic_disable_leader=True,
         topic_replication_factor=settings.replication_factor,
-        table_standby_replicas=0,
+        table_standby_replicas=settings.standby_replicas,
         # A restarted worker takes its old member's place at once; without it a kill -9 costs the whole session time-out.
-        consumer_group_instance_id=f"{role}-0",
+        consumer_group_instance_id=worker.name,
         broker_session_timeout=timeout_s,
-        broker_heartbeat_interval=timeout_s / 4,
+        # By its heartbeat a member hears that the group must share out the partitions again, so it bounds every failover.
+        broker_heartbeat_interval=min(HEARTBEAT_S, timeout_s / 4),
         broker_commit_interval=0.5,
         broker_max_poll_interval=300.0,
         consumer_auto_offset_reset="earliest",
@@ -71,24 +95,26 @@ def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastC
         producer_max_request_size=FRAME_BYTES_MAX,
         producer_linger=0.0,
         producer_acks=-1,
+        producer_request_timeout=PRODUCER_TIMEOUT_S,
         stream_buffer_maxsize=256,
         stream_wait_empty=False,  # events are acknowledged behind snapshots: waiting for them at stop would wait for ever
         worker_redirect_stdouts=False,
         Monitor=_LeanMonitor,
     )
     app.transport.Consumer = consumer  # type: ignore[misc]  # Faust has no setting for it; the instance shadows the class
+    app.transport.Producer = IdempotentProducer  # type: ignore[misc]
     app.conf.web_enabled = False  # streams.health serves instead, on a free port
     # The default is 10: a snapshot of a thousand pages would wait for the flusher a hundred times.
     app.producer.buffer.max_messages = 10_000
     return app
 
 
-def snapshot_table(app: faust.App, name: str, partitions: int) -> SnapshotTable:
+def snapshot_table(app: faust.App, name: str, partitions: int, insync_copies_min: int = 1) -> SnapshotTable:
     """A table of raw bytes on RocksDB with its changelog, sized for pages rather than for Faust's 2 GiB default cache."""
     table = SnapshotTable(
         app, name=name, partitions=partitions, key_type=bytes, value_type=bytes,
         options={"block_cache_size": 64 << 20, "write_buffer_size": 16 << 20},
-        extra_topic_configs={"max.message.bytes": str(2 * FRAME_BYTES_MAX)},
+        extra_topic_configs={"max.message.bytes": str(2 * FRAME_BYTES_MAX), "min.insync.replicas": str(insync_copies_min)},
     )  # fmt: skip
     app.tables.add(table)
     return table
@@ -109,6 +135,23 @@ class _LeanMonitor(Monitor):
 
     def on_message_out(self, *args: Any, **kwargs: Any) -> None:
         """Nothing."""
+
+
+def claim_for_worker(data_dir: Path) -> None:
+    """Keep any other process out of the directory for as long as this one lives; raises StaleData when one is in it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    handle = os.open(data_dir / "worker.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        pid = os.pread(handle, 20, 0).decode().strip()
+        os.close(handle)
+        raise StaleData(
+            f"{data_dir} is in use by the worker with pid {pid}: give each worker of a role an OUTCRY_WORKER_INSTANCE of its own"
+        ) from None
+    os.truncate(handle, 0)
+    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+    _claims.append(handle)
 
 
 def claim_for_cluster(data_dir: Path, cluster: str) -> None:

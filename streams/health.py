@@ -9,14 +9,16 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.settings import Settings
+from streams.worker_identity import worker_of
 
 
 class HealthServer:
-    """Serves the three paths and leaves its address in `run_dir/<role>.json`."""
+    """Serves the three paths and leaves its address in `run_dir/<worker>.json`."""
 
     def __init__(self, settings: Settings, role: str, not_ready: Callable[[], str], status: Callable[[], dict[str, object]]) -> None:
         """`not_ready` answers why the role is not ready, "" when it is; `status` what it is doing, for people."""
         self._settings, self._role, self._not_ready, self._status = settings, role, not_ready, status
+        self._address_file = settings.run_dir / f"{worker_of(settings, role).name}.json"
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -28,13 +30,13 @@ class HealthServer:
         site = web.TCPSite(self._runner, self._settings.worker_host, self._settings.worker_port)
         await site.start()
         port = self._runner.addresses[0][1]
-        announce(self._settings.run_dir / f"{self._role}.json", {"pid": os.getpid(), "port": port})
+        announce(self._address_file, {"pid": os.getpid(), "port": port})
 
     async def stop(self) -> None:
         """Close the listening socket and take the announcement back."""
         if self._runner is not None:
             await self._runner.cleanup()
-            (self._settings.run_dir / f"{self._role}.json").unlink(missing_ok=True)
+            self._address_file.unlink(missing_ok=True)
 
     async def _healthz(self, request: web.Request) -> web.Response:
         return web.json_response({"status": "alive", "role": self._role})

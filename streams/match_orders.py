@@ -28,6 +28,8 @@ from topics.partitioning import split_by
 
 TIMER_SECONDS = 1.0
 """How often log time is told to the books; bars close and orders expire no later than this after their time."""
+CLOCK = "clock"
+"""Source of the frames that carry it."""
 _ORDER_KINDS = (BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, BookCommandKind.REPLACE)
 
 
@@ -38,6 +40,8 @@ class MatchOrders:
         self._shard, self._instruments = shard, instruments
         self._account_shards, self._book_shards = account_shards, book_shards
         self._books = BookShard(shard, instruments, book_shards)
+        self.ticks = 0
+        """Ticks applied since the start of this process; no part of the state."""
 
     @property
     def log_time(self) -> int:
@@ -56,6 +60,7 @@ class MatchOrders:
 
     def apply(self, frame: Frame, emit: Emitter) -> None:
         """Match; the executions go out first, as they are the decision, the reports to the accounts behind them."""
+        self.ticks += frame.header.source == CLOCK
         out = self._books.apply(frame.rows, copy=False)
         emit.frame(EXECUTIONS, self._shard, "execution_frame", out.executions, log_time=self.log_time, first_seq=out.first_seq)
         reports = reports_of(out.executions, frame.rows)
@@ -85,7 +90,7 @@ def timer_command(partition: int) -> Output:
     now = time.time_ns()
     row = np.zeros(1, FRAMES["book_command_frame"].dtype)
     row["kind"], row["transact_time"] = BookCommandKind.TIMER, now
-    return Output(BOOK_COMMANDS.name, partition, encode_frame("book_command_frame", Header("clock", created_at=now), row))
+    return Output(BOOK_COMMANDS.name, partition, encode_frame("book_command_frame", Header(CLOCK, created_at=now), row))
 
 
 def run(settings: Settings) -> None:
@@ -96,4 +101,5 @@ def run(settings: Settings) -> None:
     def processor(shard: int) -> MatchOrders:
         return MatchOrders(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name])
 
-    run_role(settings, Role("match-orders", BOOK_COMMANDS, "books", processor, Tick(TIMER_SECONDS, timer_command)), prepare=warm_books)
+    tick = Tick(TIMER_SECONDS, timer_command, count=lambda books: books.ticks)
+    run_role(settings, Role("match-orders", BOOK_COMMANDS, "books", processor, tick), prepare=warm_books)

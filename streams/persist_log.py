@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import faust
 import structlog
+from faust.types import TP
 from prometheus_client import Counter
 
 from schemas.codec import FRAMES, BadBytes, decode_record, encode_record, frame_of
@@ -25,6 +26,7 @@ from streams.cluster import partition_counts
 from streams.faust_app import fail_fast, make_app, run_app
 from streams.faust_consumer import consumer_class
 from streams.health import HealthServer
+from streams.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.logging import configure_logging
 from streams.shard_runner import Record, dead_letter
 from topics.catalogue import DEAD_LETTERS, Topic
@@ -64,6 +66,8 @@ class SinkFeeder:
         self._waiting: asyncio.Queue[tuple[Any, Input | None]] = asyncio.Queue(WAITING_RECORDS_MAX)
         self._sink: Sink | None = None
         self._trouble = "starting"
+        self._stored: dict[TP, int] = {}
+        self._lag: dict[TP, int] = {}
 
     async def consume(self, stream: Any) -> None:
         """The agent: decode, or dead-letter, and queue. Never raises; a fault ends the process."""
@@ -108,6 +112,7 @@ class SinkFeeder:
                     await self._until_available(lambda batch=batch, sink=sink: sink.write_batch(batch))  # type: ignore[misc]
                 for event, _ in taken:
                     await stream.ack(event)
+                    self._stored[TP(event.message.topic, event.message.partition)] = event.message.offset + 1
                 STORED_ROWS.labels(self._role.name).inc(sum(len(one.body.rows) if not isinstance(one.body, dict) else 1 for one in batch))
         except asyncio.CancelledError:
             raise
@@ -131,6 +136,13 @@ class SinkFeeder:
                 self._trouble = ""
                 return result
 
+    async def measure_lag(self) -> None:
+        """Tell the metrics how far what is stored is behind the ends of the inputs: what was read and not stored yet counts as lag."""
+        assigned = [tp for tp in self._app.consumer.assignment() if tp.topic in {topic.name for topic in self._role.sources}]
+        self._lag = await lag_of(self._app, assigned, self._stored.get)
+        for tp, records in self._lag.items():
+            INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
+
     def not_ready(self) -> str:
         """Why the role does not work now; "" when it does."""
         if self._app.rebalancing:
@@ -139,7 +151,11 @@ class SinkFeeder:
 
     def status(self) -> dict[str, object]:
         """What the sink has done."""
-        return {"waiting": self._waiting.qsize(), **({} if self._sink is None else vars(self._sink.stats()))}
+        return {
+            "lag_records": sum(self._lag.values()),
+            "waiting": self._waiting.qsize(),
+            **({} if self._sink is None else vars(self._sink.stats())),
+        }
 
 
 def input_of(topic: str, partition: int, offset: int, value: bytes | None) -> Input:
@@ -160,4 +176,5 @@ def run_sink(settings: Settings, role: SinkRole) -> None:
     source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)
     app.agent(source, name=role.name)(feeder.consume)
     app.task(health.start)
+    app.timer(LAG_EVERY_S)(feeder.measure_lag)
     run_app(app, settings)

@@ -25,6 +25,7 @@ from streams.cluster import partition_counts
 from streams.faust_app import SnapshotTable, fail_fast, make_app, run_app, snapshot_table
 from streams.faust_consumer import FastConsumer
 from streams.health import HealthServer
+from streams.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.logging import configure_logging
 from streams.shard_runner import Output, Processor, Record, RunnerStats, ShardRunner
 from streams.snapshots import SnapshotStore
@@ -44,10 +45,15 @@ LOG_TIME = Gauge("outcry_log_time_seconds", "log time of the shard", ["role", "p
 
 @dataclass(frozen=True)
 class Tick:
-    """A record that the role sends to its own input, for each partition it owns, every `seconds`."""
+    """A record that the role sends to its own input, for each partition it owns, every `seconds`.
+
+    `count`: how many ticks a processor has applied since it was made. With it only one of several replicas ticks: whoever saw a tick arrive
+    less than half a period ago leaves it to the sender of that one, and takes over within a period and a half when it falls silent.
+    """
 
     seconds: float
     command: Callable[[int], Output]
+    count: Callable[[Any], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,8 @@ class Shard:
     snapshot_task: asyncio.Task[None] | None = None
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
     told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0))  # what the metrics have heard
+    ticks: int = 0
+    ticked: float = float("-inf")  # when a tick was last applied, whoever sent it; monotonic clock
 
 
 class ShardHost:
@@ -84,6 +92,7 @@ class ShardHost:
         self._app, self._settings, self._role, self._table = app, settings, role, table
         self._shards: dict[int, Shard] = {}
         self._interval_s = settings.snapshot_interval_ms / 1000
+        self._lag: dict[int, int] = {}
 
     async def consume(self, stream: Any) -> None:
         """The agent: every input of every assigned partition, in offset order. Never raises; a fault ends the process."""
@@ -106,9 +115,10 @@ class ShardHost:
             for output in shard.runner.feed(record):
                 shard.unsent.append(await self._send(output))
             shard.unacknowledged.append(event)
+        self._note_tick(shard)
         if shard.snapshot_task is None:
             # The task inherits the current event, hence writes to this event's partition of the table.
-            shard.snapshot_task = asyncio.create_task(self._snapshot(stream, message.partition, shard, event))
+            shard.snapshot_task = asyncio.create_task(self._snapshots(stream, message.partition, shard, event))
 
     async def _send(self, output: Output) -> Awaitable[Any]:
         return await self._app.producer.send(output.topic, None, output.value, output.partition, None, None)
@@ -118,45 +128,50 @@ class ShardHost:
         store = SnapshotStore()
         snapshot = store.load(self._table.get)
         shard = Shard(ShardRunner(self._role.make_processor(partition), snapshot), store)
-        shard.snapshot_due = time.monotonic() + self._interval_s
+        shard.snapshot_due = _now() + self._interval_s
         self._shards[partition] = shard
         log.info("partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None)
         return shard
 
-    async def _snapshot(self, stream: Any, partition: int, shard: Shard, event: Any) -> None:
-        """Steps 1 to 4 of the module's head, once the interval is over; so every input is in a snapshot soon, also when no other follows.
+    async def _snapshots(self, stream: Any, partition: int, shard: Shard, event: Any) -> None:
+        """Snapshots until every input is behind one: an input that comes while one is written is in the next, also when no other follows.
 
         `event` is kept alive: Faust knows the current event by a weak reference only.
         """
         try:
-            await asyncio.sleep(shard.snapshot_due - time.monotonic())
-            shard.snapshot_due = time.monotonic() + self._interval_s
-            if shard.revoked.is_set():
-                return
-            async with shard.applying:
-                records = shard.store.changes(shard.runner.processor.snapshot(), shard.runner.meta())
-                next_offset = shard.runner.next_offset
-                events, shard.unacknowledged = shard.unacknowledged, []
-                outputs, shard.unsent = shard.unsent, []
-            self._tell_metrics(partition, shard)
-            await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
-            if shard.revoked.is_set():
-                return
-            for key, value in records:
-                self._table[key] = value
-            await asyncio.wait_for(asyncio.gather(*self._table.take_sent()), OUTPUT_ACK_TIMEOUT_S)
-            if shard.revoked.is_set():
-                return
-            for done in events:
-                await stream.ack(done)
-            SNAPSHOT_OFFSET.labels(self._role.name, partition).set(next_offset)
-            SNAPSHOT_BYTES.labels(self._role.name, partition).inc(sum(len(value) for _, value in records))
+            while shard.unacknowledged and not shard.revoked.is_set():
+                await self._snapshot(stream, partition, shard)
         except asyncio.CancelledError:
             raise
         except BaseException:
             fail_fast("snapshot failed", partition=partition)
         finally:
             shard.snapshot_task = None
+
+    async def _snapshot(self, stream: Any, partition: int, shard: Shard) -> None:
+        """Steps 1 to 4 of the module's head, once the interval is over."""
+        await asyncio.sleep(shard.snapshot_due - _now())
+        shard.snapshot_due = _now() + self._interval_s
+        if shard.revoked.is_set():
+            return
+        async with shard.applying:
+            records = shard.store.changes(shard.runner.processor.snapshot(), shard.runner.meta())
+            next_offset = shard.runner.next_offset
+            events, shard.unacknowledged = shard.unacknowledged, []
+            outputs, shard.unsent = shard.unsent, []
+        self._tell_metrics(partition, shard)
+        await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
+        if shard.revoked.is_set():
+            return
+        for key, value in records:
+            self._table[key] = value
+        await asyncio.wait_for(asyncio.gather(*self._table.take_sent()), OUTPUT_ACK_TIMEOUT_S)
+        if shard.revoked.is_set():
+            return
+        for done in events:
+            await stream.ack(done)
+        SNAPSHOT_OFFSET.labels(self._role.name, partition).set(next_offset)
+        SNAPSHOT_BYTES.labels(self._role.name, partition).inc(sum(len(value) for _, value in records))
 
     def _tell_metrics(self, partition: int, shard: Shard) -> None:
         """Once a snapshot, not once a record: the counters cost as much as a small frame."""
@@ -173,13 +188,34 @@ class ShardHost:
             shard = self._shards.pop(tp.partition, None) if tp.topic == self._role.source.name else None
             if shard is not None:
                 shard.revoked.set()
+                self._lag.pop(tp.partition, None)
 
     async def tick(self) -> None:
         """Send the role's tick to every assigned partition of its input."""
         assert self._role.tick is not None
+        fresh = time.monotonic() - self._role.tick.seconds / 2
         for tp in self._app.consumer.assignment():
-            if tp.topic == self._role.source.name:
+            shard = self._shards.get(tp.partition)
+            if tp.topic == self._role.source.name and (shard is None or shard.ticked < fresh):
                 await self._send(self._role.tick.command(tp.partition))
+
+    def _note_tick(self, shard: Shard) -> None:
+        if self._role.tick is None or self._role.tick.count is None:
+            return
+        count = self._role.tick.count(shard.runner.processor)
+        if count != shard.ticks:
+            shard.ticks, shard.ticked = count, time.monotonic()
+
+    async def measure_lag(self) -> None:
+        """Tell the metrics how far the shards are behind the ends of their inputs."""
+        mine = [tp for tp in self._app.consumer.assignment() if tp.topic == self._role.source.name]
+        for tp, records in (await lag_of(self._app, mine, self._position)).items():
+            self._lag[tp.partition] = records
+            INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
+
+    def _position(self, tp: TP) -> int | None:
+        shard = self._shards.get(tp.partition)
+        return None if shard is None else shard.runner.next_offset
 
     def not_ready(self) -> str:
         """Why the role does not work now; "" when it does."""
@@ -191,7 +227,15 @@ class ShardHost:
 
     def status(self) -> dict[str, object]:
         """What the role has done, by partition."""
-        return {"partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()}}
+        return {
+            "lag_records": sum(self._lag.values()),
+            "partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()},
+        }
+
+
+def _now() -> float:
+    """The event loop's own clock, s: the loop that waits for a time decides what time it is."""
+    return asyncio.get_running_loop().time()
 
 
 def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | None = None) -> None:
@@ -199,7 +243,7 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     configure_logging(settings.log_level, role.name)
     partitions = partition_counts(settings, role.source)[role.source.name]
     app = make_app(settings, role.name, role.consumer)
-    table = snapshot_table(app, role.table, partitions)
+    table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
     host = ShardHost(app, settings, role, table)
     health = HealthServer(settings, role.name, host.not_ready, host.status)
     if prepare is not None:
@@ -209,6 +253,7 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     app.agent(app.topic(role.source.name, key_type=bytes, value_type=bytes), name=role.name)(host.consume)
     app.on_partitions_revoked.connect(_revoked_handler(host), weak=False)
     app.task(health.start)
+    app.timer(LAG_EVERY_S)(host.measure_lag)
     if role.tick is not None:
         app.timer(role.tick.seconds)(host.tick)
     run_app(app, settings)

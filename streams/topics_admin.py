@@ -26,7 +26,10 @@ def create_topics(settings: Settings) -> list[str]:
     existing = metadata(settings).topics
     wanted = [
         NewTopic(
-            topic.name, num_partitions=topic.partitions(settings), replication_factor=settings.replication_factor, config=topic.config()
+            topic.name,
+            num_partitions=topic.partitions(settings),
+            replication_factor=settings.replication_factor,
+            config={**topic.config(), "min.insync.replicas": str(settings.insync_copies_min)},
         )
         for topic in TOPICS
         if topic.name not in existing

@@ -49,6 +49,7 @@ class Child:
 
     prepare: awaited before each start; an OutcryError that is not ServiceUnavailable-worth-a-retry makes the child FAILED.
     probe: asked until it answers; gets the pid, returns the address. changed: called after every change of `status`.
+    after_exit: awaited after an end that nobody asked for, before the program is started again.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class Child:
         changed: Callable[[], None],
         prepare: Callable[[], Awaitable[None]] | None = None,
         pid_file: Path | None = None,
+        after_exit: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Nothing runs before `run`."""
         self.status = status
         self.ready = asyncio.Event()
         self._command, self._probe, self._prepare, self._changed = command, probe, prepare, changed
+        self._after_exit = after_exit
         self._pid_file = pid_file
         self._log_path = Path(status.log)
         self._process: asyncio.subprocess.Process | None = None
@@ -134,6 +137,8 @@ class Child:
                 back_off_s = BACK_OFF_FIRST_S
             log.warning("child.exited", name=self.status.name, reason=reason, restart_in_s=back_off_s, log=self.status.log)
             self.set(State.BACKING_OFF, pid=None, restarts=self.status.restarts + 1, last_exit=reason, message=reason)
+            if self._after_exit is not None:
+                await self._after_exit()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), back_off_s)
             back_off_s = min(BACK_OFF_MAX_S, back_off_s * 2)

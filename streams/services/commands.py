@@ -19,6 +19,9 @@ from streams.services.doctor import examine
 from streams.services.local_set import URL_SETTINGS, LocalSet, external_urls
 from streams.services.progress import Progress, status_table
 from streams.services.state import SERVICES, ChildStatus, SetStatus, State
+from streams.worker_identity import REPLICAS, SHARD_ROLES, SINGLE_ROLES
+
+WORKERS_MAX = 16  # of one role on one machine
 
 
 def role_names() -> tuple[str, ...]:
@@ -31,14 +34,34 @@ def role_names() -> tuple[str, ...]:
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="Start this role too; may be repeated.")
 @click.option("--service", "services", multiple=True, type=click.Choice(SERVICES), help="Only these services (default: all).")
 @click.option("--brokers", type=click.IntRange(1, 5), default=1, show_default=True, help="Kafka brokers of a new set.")
+@click.option("--workers", multiple=True, metavar="ROLE=N", help="N workers share the partitions of ROLE; may be repeated.")
+@click.option("--replicas", multiple=True, metavar="ROLE=N", help="N active-active replicas of ROLE; may be repeated.")
 @click.option("--foreground", is_flag=True, help="Stay, and stop everything on Ctrl-C.")
 @click.pass_context
-def up(ctx: click.Context, all_roles: bool, roles: tuple[str, ...], services: tuple[str, ...], brokers: int, foreground: bool) -> None:
+def up(
+    ctx: click.Context,
+    all_roles: bool,
+    roles: tuple[str, ...],
+    services: tuple[str, ...],
+    brokers: int,
+    workers: tuple[str, ...],
+    replicas: tuple[str, ...],
+    foreground: bool,
+) -> None:
     """Start Kafka, MariaDB, Valkey and Elasticsearch, and return when they answer.
 
     A service whose OUTCRY_*_URL is set is not started, only asked. A second `outcry up` finds the running set and adds what it lacks.
+
+    \b
+    Examples:
+      outcry up --all
+      outcry up --all --brokers 3                                 every topic in three copies: any one broker may die
+      OUTCRY_BOOK_SHARDS=2 outcry up --all --workers match-orders=2   one dies, the other takes its partitions
+      outcry up --all --replicas match-orders=2                   both do all of the work: one dies, nothing stops
     """
     settings = settings_of(ctx)
+    workers_of, replicas_of = _counts(workers, "--workers", WORKERS_MAX), _counts(replicas, "--replicas", len(REPLICAS))
+    roles = tuple(dict.fromkeys([*roles, *workers_of, *replicas_of]))
     unknown = set(roles) - set(role_names())
     if unknown:
         raise click.BadParameter(f"no such role: {', '.join(sorted(unknown))}; there are {', '.join(role_names())}", param_hint="--role")
@@ -46,7 +69,7 @@ def up(ctx: click.Context, all_roles: bool, roles: tuple[str, ...], services: tu
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Progress("starting") as progress:
-            started = local.start(services or SERVICES, wanted_roles, brokers, watch=progress)
+            started = local.start(services or SERVICES, wanted_roles, brokers, workers=workers_of, replicas=replicas_of, watch=progress)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
     for setting, url in external_urls(services or SERVICES).items():
@@ -59,6 +82,20 @@ def up(ctx: click.Context, all_roles: bool, roles: tuple[str, ...], services: tu
     click.echo("`outcry status` shows it, `outcry down` stops it" if not foreground else "Ctrl-C stops it")
     if foreground:
         _stay(local)
+
+
+def _counts(texts: tuple[str, ...], option: str, count_max: int) -> dict[str, int]:
+    """{role: how many} of ROLE=N."""
+    counts = {}
+    for text in texts:
+        role, _, number = text.partition("=")
+        allowed = SHARD_ROLES if option == "--replicas" else set(role_names()) - SINGLE_ROLES
+        if role not in allowed:
+            raise click.BadParameter(f"{role!r} is not one of {', '.join(sorted(allowed))}", param_hint=option)
+        if not (number.isascii() and number.isdigit() and 1 <= int(number) <= count_max):
+            raise click.BadParameter(f"{text!r}: a number from 1 to {count_max} must follow the =", param_hint=option)
+        counts[role] = int(number)
+    return counts
 
 
 @click.command()

@@ -55,6 +55,28 @@ PROPERTIES = {
     "broker.heartbeat.interval.ms": 500,
 }
 
+# With several brokers these bound the time without service when one dies: nobody else is asked whether a broker lives, so its partitions
+# get a new leader, and leave its place among the replicas that must acknowledge, when its session ends. The active controller is one of the
+# brokers; when it is the one that dies, another is elected first. Shorter ones fence brokers that only wait for a processor.
+CLUSTER_PROPERTIES = {
+    "broker.session.timeout.ms": 1_500,
+    "broker.heartbeat.interval.ms": 300,
+    "controller.quorum.fetch.timeout.ms": 1_000,
+    "controller.quorum.election.timeout.ms": 500,
+    "controller.quorum.election.backoff.max.ms": 300,
+    "controller.quorum.retry.backoff.ms": 20,
+}
+
+
+def copies_of(brokers: int) -> int:
+    """How many copies of every topic a cluster of so many brokers keeps."""
+    return min(3, brokers)
+
+
+def copies_required(copies: int) -> int:
+    """How many of them must have a record before it is acknowledged: with three, one may be away and nothing stops or is lost."""
+    return max(1, copies - 1)
+
 
 @dataclass(frozen=True)
 class Kafka:
@@ -107,7 +129,7 @@ class Kafka:
 
     def _properties(self, place: Place, cluster: dict[str, list[str]]) -> str:
         client, controller = place.ports["client"], place.ports["controller"]
-        copies = min(3, self.brokers)
+        copies = copies_of(self.brokers)
         own = {
             "process.roles": "broker,controller",
             "node.id": self.node_id,
@@ -121,11 +143,13 @@ class Kafka:
             "default.replication.factor": copies,
             "offsets.topic.replication.factor": copies,
             "transaction.state.log.replication.factor": copies,
-            "transaction.state.log.min.isr": max(1, copies - 1),
+            "transaction.state.log.min.isr": copies_required(copies),
             "share.coordinator.state.topic.replication.factor": copies,
-            "share.coordinator.state.topic.min.isr": max(1, copies - 1),
+            "share.coordinator.state.topic.min.isr": copies_required(copies),
+            "min.insync.replicas": copies_required(copies),
         }
-        return "".join(f"{key}={value}\n" for key, value in {**own, **PROPERTIES}.items())
+        common = PROPERTIES if self.brokers == 1 else {**PROPERTIES, **CLUSTER_PROPERTIES}
+        return "".join(f"{key}={value}\n" for key, value in {**own, **common}.items())
 
     def _format(self, place: Place, cluster: dict[str, list[str]]) -> list[str]:
         common = ["format", "-t", cluster["id"][0], "-c", str(place.data / "server.properties"), "--ignore-formatted"]

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
@@ -73,11 +74,14 @@ class LocalSet:
         roles: tuple[str, ...] = (),
         brokers: int = 1,
         *,
+        workers: Mapping[str, int] = MappingProxyType({}),
+        replicas: Mapping[str, int] = MappingProxyType({}),
         watch: Watch = lambda status: None,
         timeout_s: float = START_TIMEOUT_S,
     ) -> bool:
         """Bring up services and roles, in addition to what runs; returns when everything answers.
 
+        workers, replicas: how many of a role, where it is not one (see streams.worker_identity); what a former call has said stays.
         A service whose OUTCRY_*_URL is set in the environment is not started, only asked. Returns True if anything was started.
         Raises ServiceUnavailable if that server does not answer, StartFailed if something does not start; what this call had started is stopped then, also on KeyboardInterrupt.
         """
@@ -89,7 +93,7 @@ class LocalSet:
         before = read_wanted(self.settings.run_dir) if self.running_pid() else None
         if before is None and not own and not roles:
             return False
-        wanted = _united(before, Wanted(own, roles, brokers, external))
+        wanted = _united(before, Wanted(own, roles, brokers, external, dict(workers), dict(replicas)))
         if before == wanted:
             self._wait_ready(wanted, watch, timeout_s)
             return False
@@ -119,9 +123,17 @@ class LocalSet:
         return True
 
     @contextmanager
-    def running(self, services: tuple[str, ...] = SERVICES, roles: tuple[str, ...] = (), brokers: int = 1) -> Iterator[Settings]:
+    def running(
+        self,
+        services: tuple[str, ...] = SERVICES,
+        roles: tuple[str, ...] = (),
+        brokers: int = 1,
+        *,
+        workers: Mapping[str, int] = MappingProxyType({}),
+        replicas: Mapping[str, int] = MappingProxyType({}),
+    ) -> Iterator[Settings]:
         """Start, give the settings with the addresses, stop."""
-        self.start(services, roles, brokers)
+        self.start(services, roles, brokers, workers=workers, replicas=replicas)
         try:
             yield self.connected_settings()
         finally:
@@ -222,7 +234,10 @@ def _united(before: Wanted | None, more: Wanted) -> Wanted:
     services = tuple(name for name in SERVICES if name in {*before.services, *more.services})
     roles = tuple(dict.fromkeys([*before.roles, *more.roles]))
     brokers = before.brokers if "kafka" in before.services else more.brokers
-    return replace(before, services=services, roles=roles, brokers=brokers, external={**before.external, **more.external})
+    return replace(
+        before, services=services, roles=roles, brokers=brokers, external={**before.external, **more.external},
+        workers={**before.workers, **more.workers}, replicas={**before.replicas, **more.replicas},
+    )  # fmt: skip
 
 
 def _raise_if_hopeless(status: SetStatus) -> None:

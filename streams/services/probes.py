@@ -4,6 +4,7 @@ Each probe takes an address as in the settings and returns a word about what ans
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from urllib.parse import unquote, urlsplit
@@ -88,7 +89,9 @@ async def role(url: str) -> str:
     async with _session() as session, session.get(url.rstrip("/") + "/readyz") as answer:
         if answer.status != 200:
             raise ServiceUnavailable(f"/readyz answers {answer.status}: {(await answer.text())[:200].strip()}")
-    return "ready"
+        body = await answer.text()
+    lag = json.loads(body).get("lag_records") if body else None
+    return "ready" if lag is None else f"ready, {lag:,} records behind"
 
 
 PROBES: dict[str, Probe] = {

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.services.recipe import write_atomically
+from streams.worker_identity import WorkerId, workers_of
 
 SERVICES = ("kafka", "mariadb", "valkey", "elasticsearch")
 
@@ -41,11 +42,19 @@ class Wanted:
     roles: tuple[str, ...] = ()
     brokers: int = 1
     external: dict[str, str] = field(default_factory=dict)
+    workers: dict[str, int] = field(default_factory=dict)
+    """How many workers share the partitions of a role, where it is not one."""
+    replicas: dict[str, int] = field(default_factory=dict)
+    """How many active-active replicas a role has, where it is not one; each has as many workers."""
+
+    def processes(self) -> list[WorkerId]:
+        """Every worker of every role."""
+        return [one for role in self.roles for one in workers_of(role, self.workers.get(role, 1), self.replicas.get(role, 1))]
 
     def names(self) -> list[str]:
         """Names of all children, in the order in which they are shown."""
         more_brokers = [f"kafka-{node}" for node in range(2, self.brokers + 1)] if "kafka" in self.services else []
-        return [*self.services, *more_brokers, *(("topics", *self.roles) if self.roles else ())]
+        return [*self.services, *more_brokers, *(("topics", *map(str, self.processes())) if self.roles else ())]
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,15 @@ def read_status(run_dir: Path) -> SetStatus | None:
 
 
 def _wanted(found: dict[str, Any]) -> Wanted:
-    return Wanted(tuple(found["services"]), tuple(found["roles"]), found["brokers"], found["external"])
+    # a file of a version that did not know of several workers has one of each
+    return Wanted(
+        tuple(found["services"]),
+        tuple(found["roles"]),
+        found["brokers"],
+        found["external"],
+        found.get("workers", {}),
+        found.get("replicas", {}),
+    )
 
 
 def take_supervisor_lock(run_dir: Path) -> int | None:

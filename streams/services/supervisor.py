@@ -23,13 +23,15 @@ from schemas.settings import PREFIX, Settings, load_settings
 from streams.services import probes
 from streams.services.child import Child
 from streams.services.elasticsearch import Elasticsearch
-from streams.services.kafka import Kafka
+from streams.services.group_admin import release_member
+from streams.services.kafka import Kafka, copies_of
 from streams.services.mariadb import MariaDB
 from streams.services.ports import choose
 from streams.services.recipe import STORE_NICENESS, Command, Place, Recipe, dying_with_parent, service_place, write_atomically
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, take_supervisor_lock, write_status
 from streams.services.topics_step import TopicsStep, create_topics
 from streams.services.valkey import Valkey
+from streams.worker_identity import WorkerId
 
 ROLE_STOP_TIMEOUT_S = 10.0
 COMPILED_ROLES = {"hold-funds", "match-orders"}
@@ -68,7 +70,7 @@ class Supervisor:
     def __init__(
         self,
         settings: Settings,
-        role_command: Callable[[str], list[str]] = lambda role: outcry_command("worker", role),
+        role_command: Callable[[WorkerId], list[str]] = lambda worker: outcry_command("worker", worker.role, *worker.options),
         topics_work: Callable[[str], Awaitable[None]] | None = None,
         warm_command: list[str] | None = None,
     ) -> None:
@@ -162,7 +164,10 @@ class Supervisor:
 
     def _publish_urls(self) -> None:
         """services.json is a source of Settings: every `outcry` command of this home finds the running set by it."""
-        write_atomically(self._settings.run_dir / "services.json", json.dumps(self._urls, indent=1), mode=0o600)
+        found: dict[str, str | int] = {**self._urls}
+        if "kafka" in self._wanted.services and self._wanted.brokers > 1:
+            found["replication_factor"] = copies_of(self._wanted.brokers)  # of the topics that are made from now on
+        write_atomically(self._settings.run_dir / "services.json", json.dumps(found, indent=1), mode=0o600)
 
     # -- roles
 
@@ -172,9 +177,9 @@ class Supervisor:
             self._spawn_task(self._topics.run(self._services_ready, lambda: self._urls.get("kafka_url", "")))
         if self._kernels is None and self._warm_command and COMPILED_ROLES & set(self._wanted.roles):
             self._kernels = asyncio.create_task(self._compile_kernels(self._warm_command))
-        for role in self._wanted.roles:
-            if role not in self._children:
-                self._start_role(role)
+        for worker in self._wanted.processes():
+            if worker.name not in self._children:
+                self._start_role(worker)
 
     async def _compile_kernels(self, argv: list[str]) -> None:
         """Compile while packages are fetched and services start; a role whose kernels are missing all the same compiles them itself."""
@@ -190,8 +195,8 @@ class Supervisor:
             await process.wait()
             raise
 
-    def _start_role(self, role: str) -> None:
-        run, log_path = self._settings.run_dir, self._settings.log_dir / f"{role}.log"
+    def _start_role(self, worker: WorkerId) -> None:
+        role, run, log_path = worker.role, self._settings.run_dir, self._settings.log_dir / f"{worker.name}.log"
         log_path.parent.mkdir(parents=True, exist_ok=True)
         topics = self._topics
         assert topics is not None, "roles start after the topics"
@@ -207,7 +212,7 @@ class Supervisor:
             await wait_for_topics()
 
         async def probe(pid: int) -> str:
-            address = role_address(run / f"{role}.json", pid)
+            address = role_address(run / f"{worker.name}.json", pid)
             await probes.role(address)
             if role == "edge":
                 self._add_url("edge_url", address)
@@ -215,14 +220,29 @@ class Supervisor:
 
         self._add(
             Child(
-                ChildStatus(role, "role", since=now(), log=str(log_path)),
-                command=lambda: Command(self._role_command(role), ROLE_STOP_TIMEOUT_S, niceness=ROLE_NICENESS.get(role, 0)),
+                ChildStatus(worker.name, "role", since=now(), log=str(log_path)),
+                command=lambda: Command(self._role_command(worker), ROLE_STOP_TIMEOUT_S, niceness=ROLE_NICENESS.get(role, 0)),
                 prepare=prepare,
                 probe=probe,
                 changed=self._status_changed,
-                pid_file=run / f"{role}.pid",
+                pid_file=run / f"{worker.name}.pid",
+                after_exit=lambda: self._release_member(worker),
             )
         )
+
+    async def _release_member(self, worker: WorkerId) -> None:
+        """Have the partitions of a dead worker shared out at once where others of its replica can take them.
+
+        A worker that is alone keeps its place in the group instead: it is back sooner than the session ends.
+        """
+        if self._wanted.workers.get(worker.role, 1) == 1:
+            return
+        try:
+            await release_member(self._urls.get("kafka_url", ""), f"outcry-{worker.group}", worker.name)
+        except ServiceUnavailable as error:
+            log.warning("member.not_released", name=worker.name, reason=str(error))  # then its session has to end
+        else:
+            log.info("member.released", name=worker.name)
 
     async def _services_ready(self) -> None:
         """When every service of this set answers."""

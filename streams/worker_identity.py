@@ -1,0 +1,58 @@
+"""Which worker of a role this is: workers share the partitions of their replica, replicas (active-active) each do all of the work.
+
+A replica is a consumer group of its own with its own tables and changelog; every replica publishes, and whoever reads takes the first copy
+of a frame and drops the others by their source marks. The workers of one replica are members of its group. Names stay plain for the only worker:
+
+    match-orders     replica a, instance 1        match-orders-b     replica b, instance 1
+    match-orders-2   replica a, instance 2        match-orders-b-2   replica b, instance 2
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.settings import Settings
+
+REPLICAS: Final = "abcdefgh"
+SHARD_ROLES: Final = frozenset({"hold-funds", "match-orders", "publish-market-data", "watch-trading"})
+"""Roles whose outputs are frames with source marks, or alerts with an id made of their evidence: only these may have replicas."""
+SINGLE_ROLES: Final = frozenset({"edge"})
+"""An edge owns a partition of edge.replies: several are told apart by OUTCRY_EDGE_INSTANCE, not by a group."""
+
+
+@dataclass(frozen=True)
+class WorkerId:
+    """One process of a role. `replica`: a letter; `instance`: counts from 1 within the replica."""
+
+    role: str
+    replica: str = "a"
+    instance: int = 1
+
+    @property
+    def group(self) -> str:
+        """The replica: names the consumer group (`outcry-<group>`) and the changelog."""
+        return self.role if self.replica == "a" else f"{self.role}-{self.replica}"
+
+    @property
+    def name(self) -> str:
+        """The process: its static membership id, data directory, log and health file."""
+        return self.group if self.instance == 1 else f"{self.group}-{self.instance}"
+
+    @property
+    def options(self) -> list[str]:
+        """What `outcry worker ROLE` must be told."""
+        return (["--replica", self.replica] if self.replica != "a" else []) + (
+            ["--instance", str(self.instance)] if self.instance != 1 else []
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def worker_of(settings: Settings, role: str) -> WorkerId:
+    """Who this process is by its settings."""
+    return WorkerId(role, settings.worker_replica, settings.worker_instance)
+
+
+def workers_of(role: str, workers: int, replicas: int) -> list[WorkerId]:
+    """All processes of a role, the first worker of each replica before the second ones."""
+    return [WorkerId(role, letter, instance) for instance in range(1, workers + 1) for letter in REPLICAS[:replicas]]
