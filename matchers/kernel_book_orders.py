@@ -7,7 +7,17 @@ import numpy as np
 from matchers.kernel_book_expiry import note_expiry
 from matchers.kernel_book_memory import ONE, ZERO, state_at, take_extra, take_order
 from matchers.kernel_book_plain import flags_of, is_plain
-from matchers.kernel_book_queues import count_special, drop_level, is_empty, join_level, leave_idle, leave_level, leave_stops, level_at
+from matchers.kernel_book_queues import (
+    count_special,
+    drop_level,
+    is_empty,
+    join_level,
+    leave_chain,
+    leave_idle,
+    leave_level,
+    leave_stops,
+    level_at,
+)
 from matchers.kernel_book_rows import (
     BOOK_SHIFT,
     MARKET_BUY_PX,
@@ -275,7 +285,8 @@ def detach(memory: Any, row: Any) -> Any:
     if level_row == ZERO:
         return ZERO, ZERO, ZERO
     if place == DORMANT:
-        forget_trailing(s, row)
+        if is_trailing(order.ord_type):
+            leave_chain(s, row)
         if s.extras[order.extra].stop_px != 0:
             leave_stops(s, row)
         else:
@@ -296,34 +307,8 @@ def detach(memory: Any, row: Any) -> Any:
 
 
 @helper
-def forget_trailing(s: Any, row: Any) -> None:
-    """A trailing stop leaves the book's list of them; other stops are in none."""
-    order = s.orders[row]
-    if is_trailing(order.ord_type):
-        book, extra = s.books[U(order.side_row) >> BOOK_SHIFT], s.extras[order.extra]
-        before, after = U(extra.prev), U(extra.next)
-        if before != ZERO:
-            s.extras[s.orders[before].extra].next = after
-        else:
-            book.first_trailing = after
-        if after != ZERO:
-            s.extras[s.orders[after].extra].prev = before
-        else:
-            book.last_trailing = before
-
-
-@helper
 def forget_peg(s: Any, row: Any) -> None:
-    """A peg leaves the book's list of them."""
-    order = s.orders[row]
-    book, extra = s.books[U(order.side_row) >> BOOK_SHIFT], s.extras[order.extra]
-    before, after = U(extra.prev), U(extra.next)
-    if before != ZERO:
-        s.extras[s.orders[before].extra].next = after
-    else:
-        book.first_peg = after
-    if after != ZERO:
-        s.extras[s.orders[after].extra].prev = before
-    else:
-        book.last_peg = before
+    """A peg is none of its book's any more."""
+    leave_chain(s, row)
+    book = s.books[U(s.orders[row].side_row) >> BOOK_SHIFT]
     book.pegs = U(book.pegs) - ONE

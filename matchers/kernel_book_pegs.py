@@ -7,7 +7,7 @@ import numpy as np
 from matchers.kernel_book_matching import enter, slid_price, would_take
 from matchers.kernel_book_memory import ONE, ZERO, state_at
 from matchers.kernel_book_orders import NOWHERE, PARKED, RESTING, detach
-from matchers.kernel_book_queues import join_idle, next_level
+from matchers.kernel_book_queues import join_chain, join_idle, next_level
 from matchers.kernel_book_rows import BOOK_SHIFT, is_market_px, put_level_row, put_order_row
 from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
@@ -92,15 +92,8 @@ def enter_peg(memory: Any, row: Any) -> None:
     s = state_at(memory)
     order = s.orders[row]
     book_row = U(order.side_row) >> BOOK_SHIFT
-    book, extra = s.books[book_row], s.extras[order.extra]
-    last = U(book.last_peg)
-    extra.prev = last
-    extra.next = 0
-    if last != ZERO:
-        s.extras[s.orders[last].extra].next = row
-    else:
-        book.first_peg = row
-    book.last_peg = row
+    book = s.books[book_row]
+    join_chain(s, row)
     book.pegs = U(book.pegs) + ONE
     target = ZERO
     if book.phase == PHASE_CONTINUOUS:

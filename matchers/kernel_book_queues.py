@@ -3,11 +3,12 @@
 from typing import Any, Final
 
 from matchers.kernel_book_memory import ONE, ZERO, give_level, take_level
-from matchers.kernel_book_rows import key_of
+from matchers.kernel_book_rows import BOOK_SHIFT, key_of
 from matchers.kernel_book_state import BUY_STOPS, HAS_EXTRA, HIDDEN, NO_KEY
 from matchers.kernel_compile import helper
 from matchers.kernel_hash_index import U
 from matchers.kernel_level_tree import tree_after, tree_find, tree_insert, tree_remove
+from matchers.kernel_words import TYPE_PEGGED
 
 _NO_KEY: Final = U(NO_KEY)
 _TO_STOPS: Final = U(BUY_STOPS)
@@ -33,10 +34,10 @@ def link_last(s: Any, queue: Any, row: Any) -> None:
 def _link_by_entry(s: Any, queue: Any, row: Any) -> None:
     """Put an order behind those of a queue that entered before it."""
     level, order = s.levels[queue], s.orders[row]
-    before = U(level.last)
+    before, after = U(level.last), ZERO
     while before != ZERO and s.orders[before].entry > order.entry:
+        after = before
         before = U(s.orders[before].prev)
-    after = U(s.orders[before].next) if before != ZERO else U(level.first)
     order.prev = before
     order.next = after
     if before != ZERO:
@@ -223,3 +224,64 @@ def leave_idle(s: Any, row: Any) -> None:
     """It no longer waits."""
     unlink(s, U(s.orders[row].level), row)
     s.orders[row].level = 0
+
+
+# -- a book's pegs and its trailing stops, each in a chain by entry, wherever they stand
+
+
+@helper
+def _set_first(s: Any, row: Any, first: Any) -> None:
+    order = s.orders[row]
+    book = s.books[U(order.side_row) >> BOOK_SHIFT]
+    if order.ord_type == TYPE_PEGGED:
+        book.first_peg = first
+    else:
+        book.first_trailing = first
+
+
+@helper
+def _set_last(s: Any, row: Any, last: Any) -> None:
+    order = s.orders[row]
+    book = s.books[U(order.side_row) >> BOOK_SHIFT]
+    if order.ord_type == TYPE_PEGGED:
+        book.last_peg = last
+    else:
+        book.last_trailing = last
+
+
+@helper
+def join_chain(s: Any, row: Any) -> None:
+    """A peg or a trailing stop joins those of its kind, behind those that entered before it."""
+    order = s.orders[row]
+    book = s.books[U(order.side_row) >> BOOK_SHIFT]
+    pegged = order.ord_type == TYPE_PEGGED
+    before, after = U(book.last_peg) if pegged else U(book.last_trailing), ZERO
+    while before != ZERO and s.orders[before].entry > order.entry:
+        after = before
+        before = U(s.extras[s.orders[before].extra].prev)
+    extra = s.extras[order.extra]
+    extra.prev = before
+    extra.next = after
+    if before != ZERO:
+        s.extras[s.orders[before].extra].next = row
+    else:
+        _set_first(s, row, row)
+    if after != ZERO:
+        s.extras[s.orders[after].extra].prev = row
+    else:
+        _set_last(s, row, row)
+
+
+@helper
+def leave_chain(s: Any, row: Any) -> None:
+    """It leaves them."""
+    extra = s.extras[s.orders[row].extra]
+    before, after = U(extra.prev), U(extra.next)
+    if before != ZERO:
+        s.extras[s.orders[before].extra].next = after
+    else:
+        _set_first(s, row, after)
+    if after != ZERO:
+        s.extras[s.orders[after].extra].prev = before
+    else:
+        _set_last(s, row, before)

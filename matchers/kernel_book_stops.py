@@ -11,7 +11,7 @@ import numpy as np
 from matchers.kernel_book_endings import queue_followup
 from matchers.kernel_book_memory import ZERO, state_at
 from matchers.kernel_book_orders import DORMANT, detach, is_trailing
-from matchers.kernel_book_queues import join_idle, join_stops, leave_idle, leave_stops
+from matchers.kernel_book_queues import join_chain, join_idle, join_stops, leave_idle, leave_stops
 from matchers.kernel_book_rows import BOOK_SHIFT, key_of
 from matchers.kernel_book_state import BUY_STOPS, NO_KEY, SELL_STOPS
 from matchers.kernel_compile import helper, routine
@@ -57,7 +57,9 @@ def arm(memory: Any, row: Any) -> Any:
     s.extras[order.extra].place = DORMANT
     _wait(s, row)
     if is_trailing(order.ord_type):
-        _remember_trailing(s, book, row)
+        join_chain(s, row)
+        book.trail_low = _NO_KEY  # it has not seen the prices that the others have
+        book.trail_high = 0
     return False
 
 
@@ -69,29 +71,6 @@ def _wait(s: Any, row: Any) -> None:
         join_stops(s, row, stop_px)
     else:
         join_idle(s, U(order.side_row) >> BOOK_SHIFT, row)
-
-
-@helper
-def _remember_trailing(s: Any, book: Any, row: Any) -> None:
-    """Into the book's list by entry; it has not seen the prices that the others have."""
-    entry = s.orders[row].entry
-    before = U(book.last_trailing)
-    while before != ZERO and s.orders[before].entry > entry:
-        before = U(s.extras[s.orders[before].extra].prev)
-    after = U(s.extras[s.orders[before].extra].next) if before != ZERO else U(book.first_trailing)
-    extra = s.extras[s.orders[row].extra]
-    extra.prev = before
-    extra.next = after
-    if before != ZERO:
-        s.extras[s.orders[before].extra].next = row
-    else:
-        book.first_trailing = row
-    if after != ZERO:
-        s.extras[s.orders[after].extra].prev = row
-    else:
-        book.last_trailing = row
-    book.trail_low = _NO_KEY
-    book.trail_high = 0
 
 
 @routine
