@@ -59,10 +59,10 @@ PROPERTIES = {
 # get a new leader, and leave its place among the replicas that must acknowledge, when its session ends. The active controller is one of the
 # brokers; when it is the one that dies, another is elected first. Shorter ones fence brokers that only wait for a processor.
 CLUSTER_PROPERTIES = {
-    "broker.session.timeout.ms": 1_500,
-    "broker.heartbeat.interval.ms": 300,
-    "controller.quorum.fetch.timeout.ms": 1_000,
-    "controller.quorum.election.timeout.ms": 500,
+    "broker.session.timeout.ms": 1_000,
+    "broker.heartbeat.interval.ms": 200,
+    "controller.quorum.fetch.timeout.ms": 700,
+    "controller.quorum.election.timeout.ms": 300,
     "controller.quorum.election.backoff.max.ms": 300,
     "controller.quorum.retry.backoff.ms": 20,
 }

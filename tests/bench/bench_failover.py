@@ -1,0 +1,243 @@
+"""Time without service when a process is killed: what a reader of `executions` sees while orders come in steadily.
+
+    python tests/bench/bench_failover.py                                        # every case, 20 kills each
+    python tests/bench/bench_failover.py --case worker --tries 5
+    python tests/bench/bench_failover.py --case replicas --rate 200
+
+In each try one process gets SIGKILL while `--rate` orders a second go to account.commands, spread over both book shards. The time without
+service is the longest silence of any partition of executions from the kill until `--window` seconds later, between frames that the reader had
+not seen (a replica's second copies do not count). `quiet`: the same for windows of the same length in which nothing was killed.
+
+    single    one worker: it is restarted, and nobody takes its place meanwhile
+    worker    two workers share two book shards: the other takes over
+    standby   the same with a standby copy of each table
+    replicas  two active-active replicas, one worker each
+    broker    three brokers; the leader of executions is killed
+"""
+
+import itertools
+import json
+import os
+import secrets
+import signal
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import click
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from schemas.codec import decode_frame
+from schemas.enums import Phase, Side, TimeInForce
+from schemas.instruments import load_instruments
+from schemas.settings import Settings, load_settings
+from schemas.units import MINOR_PER_UNIT
+from streams.command_books import change_session
+from streams.operate import Opening, open_accounts
+from streams.services.local_set import LocalSet
+from streams.services.state import State
+from topics import OrderProducer
+from topics.catalogue import BOOK_COMMANDS, EXECUTIONS
+
+ROLES: Final = ("hold-funds", "match-orders")
+READY_TIMEOUT_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """How the set is made, and who is killed."""
+
+    brokers: int = 1
+    workers: int = 1
+    replicas: int = 1
+    standby: int = 0
+    victim: Callable[["Watch", int], str] = lambda watch, number: "match-orders"
+
+
+def _alternate(*names: str) -> Callable[["Watch", int], str]:
+    return lambda watch, number: names[number % len(names)]
+
+
+CASES: Final = {
+    "single": Case(),
+    "worker": Case(workers=2, victim=_alternate("match-orders", "match-orders-2")),
+    "standby": Case(workers=2, standby=1, victim=_alternate("match-orders", "match-orders-2")),
+    "replicas": Case(replicas=2, victim=_alternate("match-orders", "match-orders-b")),
+    "broker": Case(brokers=3, victim=lambda watch, number: watch.leader(number)),
+}
+
+
+@dataclass
+class Watch:
+    """Reads executions from now on, in a thread: when a frame came that was not there before, by partition; counts second copies."""
+
+    settings: Settings
+    partitions: int
+    arrivals: list[list[float]] = field(default_factory=list)
+    copies: int = 0
+    _marks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """From the end of the log."""
+        consumer = Consumer({"bootstrap.servers": self.settings.kafka_url, "group.id": "bench", "enable.auto.commit": False,
+                             "fetch.wait.max.ms": 10, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 100})  # fmt: skip
+        ends = [consumer.get_watermark_offsets(TopicPartition(EXECUTIONS.name, p), timeout=10)[1] for p in range(self.partitions)]
+        consumer.assign([TopicPartition(EXECUTIONS.name, p, end) for p, end in enumerate(ends)])
+        self.arrivals = [[] for _ in range(self.partitions)]
+        self._thread = threading.Thread(target=self._read, args=(consumer,), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stop.set()
+        assert self._thread is not None
+        self._thread.join()
+
+    def _read(self, consumer: Consumer) -> None:
+        while not self._stop.is_set():
+            message = consumer.poll(0.1)
+            if message is None or message.error() is not None:
+                continue
+            header = decode_frame(message.value() or b"", "execution_frame").header
+            mark = (header.source_offset, header.source_index)
+            if mark <= self._marks.get(header.source, (-1, -1)):
+                self.copies += 1
+                continue
+            self._marks[header.source] = mark
+            self.arrivals[message.partition() or 0].append(time.monotonic())
+        consumer.close()
+
+    def silence_s(self, since: float, until: float) -> float:
+        """The longest time without a frame of any partition between two times."""
+        longest = 0.0
+        for arrivals in self.arrivals:
+            times = [since, *(t for t in tuple(arrivals) if since <= t <= until), until]
+            longest = max(longest, *(later - earlier for earlier, later in itertools.pairwise(times)))
+        return longest
+
+    def leader(self, number: int) -> str:
+        """Child that leads a partition of executions."""
+        admin = AdminClient({"bootstrap.servers": self.settings.kafka_url})
+        found = admin.list_topics(EXECUTIONS.name, timeout=10).topics[EXECUTIONS.name].partitions
+        node = found[number % len(found)].leader
+        return "kafka" if node == 1 else f"kafka-{node}"
+
+
+class Load:
+    """Orders at a steady rate, in a thread, each an immediate-or-cancel that nobody meets: two executions, nothing left behind."""
+
+    def __init__(self, settings: Settings, rate: float) -> None:
+        self._settings, self._rate = settings, rate
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self.late_ms_max = 0.0
+
+    def start(self) -> None:
+        """From now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Until now; every order is in the log then."""
+        self._stop.set()
+        self._thread.join()
+
+    def _send(self) -> None:
+        instruments = load_instruments(self._settings.instruments_file)
+        symbols = [instruments.by_number[number] for number in sorted(instruments.by_number)[:2]]  # one of each book shard
+        run, began, number = secrets.token_hex(3), time.monotonic(), 0
+        with OrderProducer(self._settings.kafka_url, instruments, linger_ms=0, delivery_timeout_s=60) as producer:
+            while not self._stop.is_set():
+                due = began + number / self._rate
+                time.sleep(max(0.0, due - time.monotonic()))
+                self.late_ms_max = max(self.late_ms_max, (time.monotonic() - due) * 1000)
+                one = symbols[number % 2]
+                producer.new_order(account=1, cl_ord_id=f"{run}-{number}", symbol=one.symbol, side=Side.BUY, order_qty=1,
+                                   price=one.price_text(one.price_to_ticks(one.reference_price)), time_in_force=TimeInForce.IOC)  # fmt: skip
+                number += 1
+
+
+def wait_ready(local: LocalSet) -> None:
+    """Until everything answers; raises SystemExit after READY_TIMEOUT_S."""
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while True:
+        status = local.status()
+        if status is not None and all(child.state is State.READY for child in status.children):
+            return
+        if time.monotonic() > deadline:
+            raise SystemExit(
+                f"not ready again within {READY_TIMEOUT_S:g} s: {[(c.name, c.state) for c in status.children] if status else status}"
+            )
+        time.sleep(0.05)
+
+
+def kill(local: LocalSet, name: str) -> float:
+    """SIGKILL to a child; when."""
+    status = local.status()
+    assert status is not None
+    pid = next(child.pid for child in status.children if child.name == name)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    return time.monotonic()
+
+
+def measure(name: str, case: Case, tries: int, rate: float, window_s: float, session_timeout_ms: int) -> dict[str, object]:
+    """One case: `tries` kills."""
+    with TemporaryDirectory(prefix="outcry-failover-") as scratch:
+        settings = load_settings().model_copy(
+            update={"home": Path(scratch), "book_shards": 2, "standby_replicas": case.standby, "session_timeout_ms": session_timeout_ms}
+        )
+        local = LocalSet(settings)
+        counts = {"workers": {"match-orders": case.workers}, "replicas": {"match-orders": case.replicas}}
+        with local.running(("kafka",), ROLES, case.brokers, **counts) as connected:
+            change_session(connected, Phase.CONTINUOUS)
+            open_accounts(connected, [Opening(1, 1_000_000_000 * MINOR_PER_UNIT, {})])
+            watch, load = Watch(connected, 2), Load(connected, rate)
+            watch.start()
+            load.start()
+            time.sleep(5)  # warm: what is measured begins with every process at its pace
+            quiet, killed = [], []
+            for number in range(tries):
+                wait_ready(local)
+                began = time.monotonic()
+                time.sleep(window_s / 2)
+                quiet.append(watch.silence_s(began, time.monotonic()))
+                at = kill(local, case.victim(watch, number))
+                time.sleep(window_s)
+                killed.append(watch.silence_s(at, at + window_s))
+                print(f"# {name} {number}: {killed[-1] * 1000:.0f} ms, quiet {quiet[-1] * 1000:.0f} ms", flush=True)
+            load.stop()
+            watch.stop()
+    return {
+        "bench": "failover", "case": name, "tries": tries, "orders_per_s": rate, "silence_ms_p50": _ms(statistics.median(killed)),
+        "silence_ms_max": _ms(max(killed)), "quiet_ms_p50": _ms(statistics.median(quiet)), "quiet_ms_max": _ms(max(quiet)),
+        "second_copies": watch.copies, "generator_late_ms_max": round(load.late_ms_max), "session_timeout_ms": session_timeout_ms,
+        "snapshot_interval_ms": settings.snapshot_interval_ms, "topic": BOOK_COMMANDS.name, "load_average": round(os.getloadavg()[0], 1),
+    }  # fmt: skip
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+@click.command()
+@click.option("--case", "cases", multiple=True, type=click.Choice(list(CASES)), help="Only these; may be repeated.")
+@click.option("--tries", default=20, show_default=True, type=click.IntRange(1), help="Kills of each case.")
+@click.option("--rate", default=100.0, show_default=True, help="Orders a second.")
+@click.option("--window", "window_s", default=8.0, show_default=True, help="Seconds after each kill that are looked at.")
+@click.option("--session-timeout-ms", default=3_000, show_default=True, help="OUTCRY_SESSION_TIMEOUT_MS of the workers.")
+def main(cases: tuple[str, ...], tries: int, rate: float, window_s: float, session_timeout_ms: int) -> None:
+    """Time without service after kill -9, one JSON line a case."""
+    for name in cases or CASES:
+        print(json.dumps(measure(name, CASES[name], tries, rate, window_s, session_timeout_ms)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
