@@ -2,7 +2,7 @@
 
 An idle edge waits GATHER_MS for company and sends. Under load the next frame grows until the shard has answered the one before it
 (PACE_MS_MAX at the most): the shard sets the pace, so batches are as large as the load makes them and no larger. The order of a shard's
-commands is the order in which they were enqueued.
+commands is the order in which they were enqueued. A shard that does not answer at all for SHARD_LATE_S gets no more, but for a probe.
 
 On failure: commands wait (bounded by QUEUED_COMMANDS_MAX, then `enqueue_nowait` refuses); one whose asker has timed out meanwhile is
 never sent. The producer is idempotent and retries inside the client, so a frame is in the log once or, if it could not be sent, not at all.
@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from edge.command_frames import Command, encode_commands
-from edge.limits import GATHER_MS, PACE_MS_MAX, QUEUED_COMMANDS_MAX
+from edge.limits import GATHER_MS, LATE_PROBE_S, PACE_MS_MAX, QUEUED_COMMANDS_MAX, SHARD_LATE_S
 from schemas.limits import FRAME_ROWS_MAX
 from topics.catalogue import ACCOUNT_COMMANDS
 from topics.partitioning import account_shard
@@ -31,6 +31,30 @@ class QueueFull(Exception):
     """A shard has as many commands waiting as it may; the caller answers 503."""
 
 
+class ShardLate(QueueFull):
+    """A shard has answered nothing for SHARD_LATE_S though it was asked; the caller answers 503."""
+
+
+@dataclass
+class _Patience:
+    """Since when a shard owes an answer (None: it does not), and when a command was last let through although it is late. Seconds."""
+
+    owes_since_s: float | None = None
+    probed_s: float = 0.0
+
+    def asked(self, now_s: float) -> None:
+        if self.owes_since_s is None:
+            self.owes_since_s = self.probed_s = now_s
+
+    def admits(self, now_s: float) -> bool:
+        if self.owes_since_s is None or now_s - self.owes_since_s < SHARD_LATE_S:
+            return True
+        if now_s - self.probed_s < LATE_PROBE_S:
+            return False
+        self.probed_s = now_s
+        return True
+
+
 @dataclass(frozen=True)
 class ProducerStats:
     """Counts since start, and what waits now."""
@@ -39,6 +63,7 @@ class ProducerStats:
     commands: int
     failures: int
     queued: int
+    refused_late: int
 
 
 class CommandProducer:
@@ -61,9 +86,10 @@ class CommandProducer:
         self._queues: list[deque[Command]] = [deque() for _ in range(shards)]
         self._wake = [asyncio.Event() for _ in range(shards)]
         self._answered = [asyncio.Event() for _ in range(shards)]
+        self._patience = [_Patience() for _ in range(shards)]
         self._number = 0
         self._commands = 0
-        self._failures = 0
+        self._failures = self._refused = 0
         self._closing = False
         self._tasks = [asyncio.create_task(self._feed(shard), name=f"commands-{shard}") for shard in range(shards)]
 
@@ -74,20 +100,25 @@ class CommandProducer:
 
     def stats(self) -> ProducerStats:
         """Counts now."""
-        return ProducerStats(self._number, self._commands, self._failures, sum(map(len, self._queues)))
+        return ProducerStats(self._number, self._commands, self._failures, sum(map(len, self._queues)), self._refused)
 
     def enqueue_nowait(self, command: Command) -> None:
-        """Put the command behind the others of its shard; raises QueueFull."""
+        """Put the command behind the others of its shard; raises QueueFull, or ShardLate."""
         shard = account_shard(command.account, len(self._queues))
         queue = self._queues[shard]
         if len(queue) >= QUEUED_COMMANDS_MAX or self._closing:
             raise QueueFull
+        if not self._patience[shard].admits(self._clock_ns() / 1e9):
+            self._refused += 1
+            raise ShardLate
         queue.append(command)
         self._wake[shard].set()
 
     def answered(self, account: int) -> None:
         """Hear that the shard of this account has answered a command of ours."""
-        self._answered[account_shard(account, len(self._queues))].set()
+        shard = account_shard(account, len(self._queues))
+        self._patience[shard].owes_since_s = None
+        self._answered[shard].set()
 
     async def close(self, timeout_s: float) -> None:
         """Refuse new commands, send what waits, stop; gives up after the timeout."""
@@ -112,6 +143,7 @@ class CommandProducer:
             batch = [c for c in (queue.popleft() for _ in range(min(len(queue), FRAME_ROWS_MAX))) if not c.abandoned]
             if batch:
                 self._answered[shard].clear()
+                self._patience[shard].asked(self._clock_ns() / 1e9)
                 await self._send(shard, batch)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._answered[shard].wait(), PACE_MS_MAX / 1000)
@@ -124,6 +156,7 @@ class CommandProducer:
             self._commands += len(batch)
         except KafkaError as error:
             self._failures += 1
+            self._patience[shard].owes_since_s = None  # it was not asked
             log.warning("commands_not_sent", shard=shard, commands=len(batch), error=repr(error))
             for command in batch:
                 self._on_failure(command, error)

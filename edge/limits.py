@@ -13,6 +13,13 @@ time whatever is in it). Bounded, so that a shard that is away does not stop the
 QUEUED_COMMANDS_MAX: Final = 20_000
 """Commands of one shard that wait for Kafka: ten seconds at the goal of 2,000 requests/s, ~10 MB. Beyond it the edge answers 503 with Retry-After."""
 
+SHARD_LATE_S: Final = 2.0
+"""A shard that has answered nothing for so long while commands wait for it is late: new ones are refused at once (503 with Retry-After, nothing
+was sent) rather than made to wait for OUTCRY_EDGE_DECISION_TIMEOUT_MS. Ten times what a loaded shard takes, less than a failover."""
+
+LATE_PROBE_S: Final = 0.25
+"""One command in so long is let through to a late shard: its answer ends the lateness also where all others have given up."""
+
 BODY_BYTES_MAX: Final = 64 << 10
 """An order's JSON is ~300 bytes; the rest is room."""
 
