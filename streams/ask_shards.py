@@ -51,7 +51,7 @@ def ask(
     consumer = _reader_at_end(settings, answers)
     try:
         waiting = _post(settings, commands, frames, timeout_s)
-        unanswered, found = set(waiting), list[Frame]()
+        unanswered, found, taken = set(waiting), list[Frame](), set[tuple[int, int, int]]()
         while unanswered or sum(len(frame.rows) for frame in found) < rows_wanted:
             if time.monotonic() > deadline:
                 where = ", ".join(map(str, sorted({p for p, _ in unanswered}))) or "some"
@@ -64,6 +64,9 @@ def ask(
                 continue
             key = (partition, frame.header.source_offset)
             if key in waiting and frame.header.source == f"{commands.name}/{partition}":
+                if (mark := (*key, frame.header.source_index)) in taken:
+                    continue  # a replica's copy, or one after a restart
+                taken.add(mark)
                 found.append(frame)
                 if is_last(frame):
                     unanswered.discard(key)
