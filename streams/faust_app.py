@@ -58,6 +58,21 @@ class SnapshotTable(faust.Table[bytes, bytes]):
         sent, self.sent = self.sent, []
         return sent
 
+    def _on_changelog_sent(self, fut: Any) -> None:
+        """As faust.Table, but the disk counts as up to date only with records that follow on what it has, see persisted_after."""
+        sent = fut.result()
+        known = self.data.persisted_offset(sent.topic_partition)
+        if persisted_after(known, sent.offset) == sent.offset:
+            self.data.set_persisted_offset(sent.topic_partition, sent.offset)
+
+
+def persisted_after(known: int | None, sent: int) -> int | None:
+    """Up to which changelog offset a disk is up to date that was so up to `known` (None: not at all) and whose record was then given offset `sent`.
+
+    Records in between are another owner's: the disk does not have them, and a recovery that began behind them would leave them out.
+    """
+    return sent if sent == (-1 if known is None else known) + 1 else known
+
 
 def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastConsumer) -> faust.App:
     """The Faust app of a role; its consumer group is `outcry-<role>`, or `outcry-<role>-<replica>`."""

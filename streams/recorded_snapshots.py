@@ -11,7 +11,7 @@ import msgpack
 
 from schemas.errors import StaleData
 from streams.read_log import Log, place
-from streams.snapshots import MANIFEST_KEY, Snapshot, SnapshotStore
+from streams.snapshots import Snapshot, SnapshotStore, is_manifest
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ def read_snapshots(log: Log, role: str, table: str, partition: int) -> RecordedS
             pages.pop(record.key, None)
             continue
         pages[record.key] = record.value
-        if record.key == MANIFEST_KEY:
+        if is_manifest(record.key):
             meta = _meta_of(record.value, f"{where} offset {record.offset:,}")
-            hashes[meta["next_offset"]] = meta["state_hash"]
+            if meta is not None:
+                hashes[meta["next_offset"]] = meta["state_hash"]
     try:
         newest = SnapshotStore().load(pages.get)
     except StaleData as error:
@@ -52,9 +53,12 @@ def read_snapshots(log: Log, role: str, table: str, partition: int) -> RecordedS
     return RecordedSnapshots(where, newest, hashes)
 
 
-def _meta_of(packed: bytes, where: str) -> dict[str, Any]:
+def _meta_of(packed: bytes, where: str) -> dict[str, Any] | None:
+    """What a manifest notes beside its arrays; None for a claim."""
     try:
         meta = msgpack.unpackb(packed)["meta"]
+        if meta is None:
+            return None
         assert isinstance(meta["next_offset"], int) and isinstance(meta["state_hash"], bytes)
     except Exception as error:
         raise StaleData(f"{where}: not a manifest of a snapshot ({type(error).__name__} {error})") from error

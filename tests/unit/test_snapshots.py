@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import StaleData
-from streams.snapshots import MANIFEST_KEY, PAGE_BYTES, SnapshotStore
+from streams.snapshots import PAGE_BYTES, SnapshotStore, is_manifest
 
 
 def state(seed: int, rows: int) -> dict[str, np.ndarray]:
@@ -45,7 +45,7 @@ def test_only_changed_pages_are_written():
     store.changes(arrays, {})
     arrays["orders"]["px"][50_000] = 77
     records = store.changes(arrays, {})
-    assert [key.split(b"/")[0] for key, _ in records] == [b"page", MANIFEST_KEY]
+    assert [key.split(b"/")[0] for key, _ in records] == [b"page", b"manifest"]
     assert max(len(value) for _, value in records) <= PAGE_BYTES
 
 
@@ -55,7 +55,7 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_snapshot(steps, crash):
     store, table, whole = SnapshotStore(), {}, None
     for number, (seed, rows) in enumerate(steps):
         arrays = state(seed, rows)
-        records = store.changes(arrays, {"number": number})
+        records = store.changes(arrays, {"next_offset": number})
         last = number == len(steps) - 1
         written = crash.draw(st.integers(0, len(records))) if last else len(records)
         table.update(records[:written])
@@ -66,9 +66,9 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_snapshot(steps, crash):
     survivor = SnapshotStore()
     found = survivor.load(table.get)
     assert found is not None
-    assert found.meta["number"] == whole[0]
+    assert found.meta["next_offset"] == whole[0]
     assert same(found.arrays, whole[1])
-    table.update(survivor.changes(state(99, 9_000), {"number": "next"}))
+    table.update(survivor.changes(state(99, 9_000), {"next_offset": 99}))
     again = SnapshotStore().load(table.get)
     assert again is not None
     assert same(again.arrays, state(99, 9_000))
@@ -78,10 +78,63 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_snapshot(steps, crash):
 def test_a_page_that_is_lost_or_damaged_is_named(harm):
     """Never a silently wrong state."""
     table = dict(SnapshotStore().changes(state(1, 10_000), {}))
-    page = next(key for key in table if key.startswith(b"page/orders/1/"))
+    page = next(key for key in table if b"/orders/1/" in key)
     if harm == "lost":
         del table[page]
     else:
         table[page] = b"\xff" + table[page][1:]
     with pytest.raises(StaleData, match="page 1 of orders"):
         SnapshotStore().load(table.get)
+
+
+def test_a_former_owner_that_writes_on_harms_nothing():
+    """Its pages and manifests have keys of their own, in whatever order both arrive; the snapshot that reaches furthest is taken."""
+    table: dict[bytes, bytes] = {}
+    former = SnapshotStore("former")
+    table.update(former.changes(state(1, 30_000), {"next_offset": 10}))
+    present = SnapshotStore("present")
+    assert present.load(table.get) is not None
+    late = former.changes(state(2, 30_000), {"next_offset": 12})
+    newest = present.changes(state(3, 30_000), {"next_offset": 20})
+    for pair in zip(newest, late, strict=False):
+        table.update(pair)
+    table.update(newest)
+    table.update(late)
+    found = SnapshotStore().load(table.get)
+    assert found is not None
+    assert found.meta["next_offset"] == 20
+    assert same(found.arrays, state(3, 30_000))
+
+
+def test_the_first_snapshot_after_opening_is_whole_by_itself():
+    """What the disk has may never have reached the changelog: only what this writer wrote counts."""
+    disk = dict(SnapshotStore("first").changes(state(1, 30_000), {"next_offset": 1}))
+    second = SnapshotStore("second")
+    second.load(disk.get)
+    changelog = dict(second.changes(state(1, 30_000), {"next_offset": 2}))
+    found = SnapshotStore().load(changelog.get)
+    assert found is not None
+    assert same(found.arrays, state(1, 30_000))
+
+
+@pytest.mark.parametrize("written", [0, 1, 3, None])
+def test_what_was_there_before_is_deleted_and_nothing_stays_behind(written):
+    """Also what a writer that died in its first snapshot has left: its claim says which keys it was to use."""
+    table = dict(SnapshotStore("first").changes(state(1, 30_000), {"next_offset": 1}))
+    died = SnapshotStore("died")
+    died.load(table.get)
+    table.update(died.changes(state(2, 30_000), {"next_offset": 2})[:written])
+    last = SnapshotStore("last")
+    last.load(table.get)
+    own = last.changes(state(3, 30_000), {"next_offset": 3})
+    table.update(own)
+    for key in list(last.outdated(table.get)):
+        del table[key]
+    assert table.keys() == dict(own).keys()
+    assert list(last.outdated(table.get)) == []
+
+
+def test_two_manifests_of_one_snapshot_are_told_from_pages():
+    """The changelog's readers look for manifests by their keys."""
+    records = SnapshotStore().changes(state(1, 10_000), {"next_offset": 1})
+    assert [is_manifest(key) for key, _ in records] == [True, *[False] * (len(records) - 2), True]

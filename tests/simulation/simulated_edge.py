@@ -1,0 +1,116 @@
+"""The edge in a simulated process: its own producer, accounts, views and reply consumer, and people who order through it and ask again."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from customers import ACCOUNTS, Commands
+from edge.accounts import Accounts
+from edge.command_producer import CommandProducer
+from edge.errors import ApiError
+from edge.pending_requests import PendingRequests
+from edge.reply_consumer import ReplyConsumer
+from faults import World
+from processes import Process
+from schemas.enums import CommandKind, OrdType, Side, TimeInForce
+from simulated_roles import SHARDS
+from streams.shard_runner import Record
+from topics.catalogue import EDGE_REPLIES
+
+TIMEOUT_MS: Final = 150
+
+
+@dataclass
+class Replies:
+    """The parts of an AIOKafkaConsumer that ReplyConsumer uses."""
+
+    process: Process
+    position_: int = 0
+
+    def assign(self, partitions: list[Any]) -> None:
+        """One partition."""
+        (self.tp,) = [(one.topic, one.partition) for one in partitions]
+        self.woken = asyncio.Event()
+        self.process.world.log.listen(EDGE_REPLIES.name, self.woken.set)
+
+    async def seek_to_end(self, _tp: Any) -> None:
+        """As it says."""
+        self.position_ = self.process.world.log.end(self.tp)
+
+    async def position(self, _tp: Any) -> int:
+        """Where it reads."""
+        return self.position_
+
+    async def getmany(self, timeout_ms: int) -> dict[Any, list[Record]]:  # the name is aiokafka's
+        """What there is, once there is something."""
+        log = self.process.world.log
+        while log.end(self.tp) == self.position_:
+            self.woken.clear()
+            await self.woken.wait()
+        await asyncio.sleep(self.process.world.faults.fetch_s(self.process))
+        records = log.parts[self.tp][self.position_ :]
+        self.position_ += len(records)
+        return {self.tp: records}
+
+
+class EdgeProcess(Process):
+    """One edge instance."""
+
+    def __init__(self, world: World, name: str, instance: int, commands: Commands, orders: int) -> None:
+        super().__init__(world, name)
+        self.producer.idempotent = True
+        self.instance, self._commands, self._orders = instance, commands, orders
+        self.pending = PendingRequests(TIMEOUT_MS, world.loop.now_ns)
+        self.accounts = Accounts(self.pending, world.loop.now_ns)
+        self.replies = Replies(self)
+        self.done = False
+        self.start(self._run())
+
+    async def _run(self) -> None:
+        world = self.world
+        reader = ReplyConsumer(cast("Any", self.replies), self.instance, self.accounts, lambda _rows: None, lambda _delay_s: None)
+        await reader.start()
+        self.start(reader.run())
+        self.accounts.producer = CommandProducer(
+            cast("Any", self.producer), SHARDS, self.name, self.instance, world.loop.now_ns, self.pending.give_up
+        )
+        self.start(self._expire())
+        people = [asyncio.create_task(self._person(account)) for account in ACCOUNTS if world.rng.random() < 0.7]
+        for person in people:
+            await person
+        self.done = True
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            self.pending.expire()
+
+    async def _person(self, account: int) -> None:
+        rng = self.world.rng
+        for _ in range(rng.randint(0, self._orders)):
+            await asyncio.sleep(rng.random() * 0.05)
+            fields: dict[str, Any] = {"cl_ord_id": self._commands.text(account)}
+            kind = CommandKind.NEW_ORDER
+            if rng.random() < 0.3:
+                kind, fields["cl_ord_id"] = CommandKind.CANCEL, rng.choice(self._commands.texts[account])
+            else:
+                fields |= {
+                    "side": rng.choice(list(Side)), "ord_type": OrdType.LIMIT, "time_in_force": TimeInForce.DAY, "instrument": rng.randint(1, 3),
+                    "order_qty": rng.randint(1, 30), "price": rng.randint(97, 103),
+                }  # fmt: skip
+            await self.ask(kind, account, fields)
+
+    async def ask(self, kind: CommandKind, account: int, fields: dict[str, Any]) -> None:
+        """Until it is answered: who hears nothing asks again, with the same cl_ord_id."""
+        for _ in range(4):
+            try:
+                await self.accounts.view(account)
+                await self.accounts.decide(kind, account, **fields)
+            except (TimeoutError, ApiError):
+                self.world.counts["asked again"] += 1
+                await asyncio.sleep(0.01 * self.world.rng.random())
+            else:
+                return
+
+    def on_crash(self) -> None:
+        """Nobody reads its partition until it is back."""
