@@ -10,7 +10,7 @@ from edge.account_view import AccountView
 from edge.errors import ApiError, bad_parameter, not_found
 from edge.http import authenticate, json_response
 from edge.market_calendar import CLOSE, NEW_YORK, OPEN, next_at
-from edge.order_json import find_instrument
+from edge.request_fields import find_instrument
 from edge.state import EdgeState, state_of
 
 NO_POSITION: Final = 40410000

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from edge.account_view import AccountView, Position
 from edge.market_view import MarketView, SymbolView
+from schemas.enums import AccountStatus
 from schemas.ids import account_uuid, asset_uuid
 from schemas.instruments import Instrument
 from schemas.units import MINOR_PER_UNIT, minor_to_text
@@ -23,13 +24,14 @@ def _money(amount: Decimal) -> str:
 
 
 def account_json(view: AccountView, market: MarketView) -> dict[str, Any]:
-    """Alpaca's account object: a cash account, no shorting, buying power is what is not held."""
+    """Alpaca's account object: a cash account, buying power is what is not held. Whether it may sell short is not known here."""
     available = minor_to_text(view.cash - view.cash_held)
     by_number = {one.instrument.number: one for one in market.symbols.values()}
-    value = Decimal(0)
-    for number, position in view.positions.items():
-        symbol = by_number[number]
-        value += _mark(symbol) * symbol.instrument.lot_size * position.qty
+    values = [
+        _mark(by_number[number]) * by_number[number].instrument.lot_size * position.qty for number, position in view.positions.items()
+    ]
+    value = sum(values, Decimal(0))
+    may_not_trade = view.status != AccountStatus.ACTIVE
     cash = Decimal(view.cash) / MINOR_PER_UNIT
     equity = _money(cash + value)
     return {
@@ -48,8 +50,8 @@ def account_json(view: AccountView, market: MarketView) -> dict[str, Any]:
         "portfolio_value": equity,
         "equity": equity,
         "last_equity": equity,
-        "long_market_value": _money(value),
-        "short_market_value": "0",
+        "long_market_value": _money(sum((one for one in values if one > 0), Decimal(0))),
+        "short_market_value": _money(sum((one for one in values if one < 0), Decimal(0))),
         "position_market_value": _money(value),
         "initial_margin": "0",
         "maintenance_margin": "0",
@@ -61,7 +63,7 @@ def account_json(view: AccountView, market: MarketView) -> dict[str, Any]:
         "options_approved_level": 0,
         "options_trading_level": 0,
         "pattern_day_trader": False,
-        "trading_blocked": False,
+        "trading_blocked": may_not_trade,
         "transfers_blocked": False,
         "account_blocked": False,
         "trade_suspended_by_user": False,
@@ -86,11 +88,11 @@ def position_json(position: Position, view: SymbolView) -> dict[str, Any]:
         "avg_entry_price": _text(cost / qty) if qty else "0",
         "qty": instrument.qty_text(position.qty),
         "qty_available": instrument.qty_text(position.qty - position.held),
-        "side": "long",
+        "side": "short" if position.qty < 0 else "long",
         "market_value": _money(value),
         "cost_basis": _money(cost),
         "unrealized_pl": _money(profit),
-        "unrealized_plpc": _ratio(profit, cost),
+        "unrealized_plpc": _ratio(profit, abs(cost)),
         "unrealized_intraday_pl": _money(day_profit),
         "unrealized_intraday_plpc": _ratio(mark - reference, reference),
         "current_price": f"{mark:f}",

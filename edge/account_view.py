@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from edge.limits import DONE_ORDERS_PER_VIEW_MAX
+from edge.limits import DONE_ORDERS_PER_VIEW_MAX, LIST_ROWS_MAX
 from schemas.codec import FRAMES
 from schemas.enums import AccountEventKind as Kind
-from schemas.enums import OrdStatus
+from schemas.enums import AccountStatus, ContingencyType, OrdStatus, OrdType
+from schemas.reject_reasons import Reason
 
 
 class ReplyRow(NamedTuple):
@@ -93,6 +94,28 @@ class Order:
     canceled_at: int = 0
     expired_at: int = 0
     failed_at: int = 0
+    replaced_at: int = 0
+    stop_px: int = 0
+    display_qty: int = 0
+    offset: int = 0
+    offset_type: int = 0
+    expire_time: int = 0
+    exec_inst: int = 0
+    peg_price_type: int = 0
+    contingency_type: int = 0
+    list_id: int = 0
+    """order_id of the list's first order."""
+    is_held: bool = False
+    """It waits for the first order of its list."""
+    is_elected: bool = False
+    """A trailing stop that has its limit price now. Not known of one that was elected before this process saw it."""
+    replace_pending: bool = False
+    """A replace waits for its book."""
+
+    @property
+    def waits_for_first(self) -> bool:
+        """Whether it is one of a list that waits until the first order is done."""
+        return self.order_id != self.list_id and self.contingency_type in (ContingencyType.OTO, ContingencyType.BRACKET)
 
     @property
     def is_done(self) -> bool:
@@ -117,12 +140,22 @@ class TradeUpdate(NamedTuple):
     row: ReplyRow
 
 
+# what an order takes over from each row about it
+_COPIED: Final = (
+    "leaves_qty", "cum_qty", "cum_cost", "order_qty", "price", "ord_type", "time_in_force", "stop_px", "display_qty", "offset", "offset_type",
+    "expire_time", "exec_inst", "peg_price_type", "contingency_type", "list_id", "ord_status",
+)  # fmt: skip
+
+
 def order_of_row(row: ReplyRow, cl_ord_id: str) -> Order:
     """The order that a row speaks of, as far as the row tells."""
     order = Order(
         row.order_id, row.account, cl_ord_id, row.instrument, row.side, row.ord_type, row.time_in_force, row.order_qty, row.price,
         row.leaves_qty, row.cum_qty, row.cum_cost, row.ord_status, row.submitted_at or row.transact_time, row.transact_time, row.reason,
+        replace_pending=row.ord_status == OrdStatus.PENDING_REPLACE,
     )  # fmt: skip
+    for name in _COPIED:
+        setattr(order, name, getattr(row, name))
     _stamp(order, row.transact_time)
     return order
 
@@ -142,13 +175,22 @@ def _stamp(order: Order, time_ns: int) -> None:
         setattr(order, name, time_ns)
 
 
+def ends_replace(row: ReplyRow) -> bool:
+    """Whether a row about an order with a replace under way is the book's word on that replace (a trade or another one's end is not)."""
+    if row.kind == Kind.CANCEL_REJECTED:
+        # the account shard's own refusals, which another edge was given, leave the replace as it is
+        of_the_shard = row.request_id or row.reason in (Reason.CANCEL_ALREADY_PENDING, Reason.REPLACE_ALREADY_PENDING)
+        return not of_the_shard and row.ord_status != OrdStatus.PENDING_REPLACE
+    return row.kind == Kind.REPLACED or (row.kind == Kind.CANCELED and row.reason == Reason.REPLACED_TO_NOTHING)
+
+
 def _trade_event(order: Order) -> str:
     return "partial_fill" if order.leaves_qty else "fill"
 
 
 # Alpaca's name of each event that the stream tells; kinds that are not here are no events of an order
 _EVENTS: Final[dict[int, Callable[[Order], str]]] = {
-    int(Kind.ACCEPTED): lambda order: "new",
+    int(Kind.ACCEPTED): lambda order: "held" if order.is_held else "new",
     int(Kind.CANCEL_PENDING): lambda order: "pending_cancel",
     int(Kind.CANCEL_REJECTED): lambda order: "order_cancel_rejected",
     int(Kind.TRADE): _trade_event,
@@ -158,6 +200,7 @@ _EVENTS: Final[dict[int, Callable[[Order], str]]] = {
     int(Kind.REPLACE_PENDING): lambda order: "pending_replace",
     int(Kind.REPLACED): lambda order: "replaced",
     int(Kind.RESTATED): lambda order: "restated",
+    int(Kind.TRIGGERED): lambda order: "triggered",
 }
 
 # rows that speak of the account's money but of no order that exists
@@ -171,6 +214,8 @@ class AccountView:
     account: int
     cash: int = 0
     cash_held: int = 0
+    status: int = AccountStatus.ACTIVE
+    """As far as this process was told: a registration does not say it."""
     positions: dict[int, Position] = field(default_factory=dict)
     open_orders: dict[int, Order] = field(default_factory=dict)
     done_orders: OrderedDict[int, Order] = field(default_factory=OrderedDict)
@@ -193,15 +238,35 @@ class AccountView:
         if kind == Kind.SESSION_REJECTED:
             return None
         self._post(row)
+        if kind == Kind.ACCOUNT_STATUS_CHANGED:
+            self.status = row.account_word
+            return None
+        if kind == Kind.TRADE_BUSTED:  # the row names the order and says nothing of its state, which stays
+            busted = self.find(row.order_id)
+            return TradeUpdate("trade_bust", busted, row) if busted else None
         if kind in _NO_ORDER or not row.order_id or not row.submitted_at:
             return None  # a refused cancel may name an order that does not exist or is not this account's; then it has no submission
         if kind == Kind.DUPLICATE and row.ord_status in DONE_STATUSES and self.find(row.order_id) is None:
             return None  # an old order that was forgotten here: MySQL tells its times better than this row
+        known = self.find(row.order_id)
+        was_held, was_replacing = known is not None and known.is_held, known is not None and known.replace_pending
         order = self._upsert(row, cl_ord_id)
         if kind == Kind.CANCEL_REJECTED and row.request_id:
             return None  # who asked has it as the answer; only a cancel that was granted and then refused by the book is news
+        if kind == Kind.CANCEL_REJECTED and was_replacing and ends_replace(row):
+            return TradeUpdate("order_replace_rejected", order, row)
+        if kind == Kind.TRIGGERED and was_held:
+            return TradeUpdate("new", order, row)
         event = _EVENTS.get(kind)
         return TradeUpdate(event(order), order, row) if event else None
+
+    def list_of(self, order: Order) -> list[Order]:
+        """The other orders of the list that this one begins, in their order; empty for any other order."""
+        if not order.list_id or order.list_id != order.order_id:
+            return []
+        # the orders of a list are numbered one after the other
+        found = (self.find(order.order_id + place) for place in range(1, LIST_ROWS_MAX))
+        return [one for one in found if one is not None and one.list_id == order.list_id]
 
     def find(self, order_id: int) -> Order | None:
         """By order_id; None if it is not in memory."""
@@ -217,6 +282,10 @@ class AccountView:
         yield from self.open_orders.values()
         yield from self.done_orders.values()
 
+    def _is_held(self, order: Order) -> bool:
+        """Whether it waits for an order that is still open."""
+        return order.waits_for_first and order.list_id in self.open_orders
+
     def _post(self, row: ReplyRow) -> None:
         """Money and shares after the event."""
         self.cash, self.cash_held = row.cash, row.cash_held
@@ -231,16 +300,30 @@ class AccountView:
         order = self.find(row.order_id)
         if order is None:
             order = order_of_row(row, cl_ord_id)
+            order.is_held = self._is_held(order)
             self._file(order)
             return order
-        order.leaves_qty, order.cum_qty, order.cum_cost = row.leaves_qty, row.cum_qty, row.cum_cost
-        order.order_qty, order.price, order.ord_type, order.time_in_force = row.order_qty, row.price, row.ord_type, row.time_in_force
+        self._follow(order, row)
         if row.kind != Kind.DUPLICATE:
             order.updated_at, order.reason = row.transact_time, 0 if row.kind == Kind.CANCEL_REJECTED else row.reason
-        order.ord_status = row.ord_status
         _stamp(order, row.transact_time)
         self._file(order)
         return order
+
+    def _follow(self, order: Order, row: ReplyRow) -> None:
+        """Take over the row's columns, and what kind of row it is."""
+        if row.kind == Kind.TRIGGERED and row.ord_type == OrdType.TRAILING_STOP_LIMIT and row.price != order.price:
+            order.is_elected = True
+        for name in _COPIED:
+            setattr(order, name, getattr(row, name))
+        if row.kind == Kind.REPLACED:
+            order.replaced_at = row.transact_time
+        if row.kind == Kind.TRIGGERED or order.is_done:
+            order.is_held = False
+        if row.kind == Kind.REPLACE_PENDING:
+            order.replace_pending = True
+        elif ends_replace(row):
+            order.replace_pending = False
 
     def _file(self, order: Order) -> None:
         """Put the order where its status says; forget the oldest done one beyond the limit."""
@@ -266,3 +349,5 @@ class AccountView:
             order = order_of_row(state, cl_ord_id)
             order.updated_at = order.submitted_at  # the row's own time is that of the registration; an open order's last change is not kept
             self._file(order)
+        for order in self.open_orders.values():
+            order.is_held = self._is_held(order)

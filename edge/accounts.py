@@ -6,10 +6,10 @@ edge.replies. After a gap (`forget_all`) everything is rebuilt by registering ag
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
-from edge.account_view import AccountView, ReplyRow, TradeUpdate
+from edge.account_view import AccountView, ReplyRow, TradeUpdate, ends_replace
 from edge.command_frames import Command
 from edge.command_producer import CommandProducer, QueueFull
 from edge.errors import refusal, unavailable
@@ -39,21 +39,57 @@ class Accounts:
         self._views: OrderedDict[int, AccountView] = OrderedDict()
         self._arriving: dict[int, tuple[AccountView, asyncio.Task[AccountView]]] = {}
         self._listeners: dict[int, set[UpdateListener]] = {}
+        self._replacing: dict[int, asyncio.Future[ReplyRow]] = {}
+        """By request_id: replaces that wait for their shard."""
+        self._replaced: dict[int, asyncio.Future[ReplyRow]] = {}
+        """By order_id: replaces that wait for their book."""
 
     def __len__(self) -> int:
         return len(self._views)
 
     async def decide(self, kind: CommandKind, account: int, **fields: int | bytes) -> Answer:
         """Send one command and wait for its shard's answer. Raises TimeoutError, or ApiError 503 where it was certainly not sent."""
-        now = self._clock_ns()
-        command = Command(kind, account, self.pending.next_request_id(), now, **fields)  # type: ignore[arg-type]  # names are Command's own
+        return (await self._ask([self._command(kind, account, fields)]))[0]
+
+    async def decide_list(self, account: int, orders: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Send a new order, or the orders of a list, which stay together; an answer for each. Raises as `decide`."""
+        commands = [self._command(CommandKind.NEW_ORDER, account, fields) for fields in orders]
+        if len(commands) > 1:
+            for command in commands:
+                command.list_id = commands[0].request_id
+            commands[0].legs = tuple(commands[1:])
+        return await self._ask(commands)
+
+    async def replace(self, account: int, wait_s: float, **fields: int) -> tuple[Answer, ReplyRow | None]:
+        """Send a replace; the shard's answer and, if the shard passes it on, the book's word: None if that takes longer than `wait_s`. Raises as `decide`."""
+        command = self._command(CommandKind.REPLACE, account, fields)
+        decided: asyncio.Future[ReplyRow] = asyncio.get_running_loop().create_future()
+        self._replacing[command.request_id] = decided
+        try:
+            (answer,) = await self._ask([command])
+            if answer.row.kind != AccountEventKind.REPLACE_PENDING:
+                return answer, None
+            done, _ = await asyncio.wait([decided], timeout=wait_s)
+            return answer, decided.result() if done else None
+        finally:
+            self._replacing.pop(command.request_id, None)
+            if self._replaced.get(command.order_id) is decided:
+                del self._replaced[command.order_id]
+
+    def _command(self, kind: CommandKind, account: int, fields: Mapping[str, Any]) -> Command:
+        return Command(kind, account, self.pending.next_request_id(), self._clock_ns(), **fields)
+
+    async def _ask(self, commands: list[Command]) -> list[Answer]:
+        """Send the first, which carries the others, and wait for all answers."""
         if self.producer is None:
             raise unavailable("the exchange's log (Kafka) is not reachable; nothing was sent")
         try:
-            self.producer.enqueue_nowait(command)
+            self.producer.enqueue_nowait(commands[0])
         except QueueFull:
             raise unavailable("too many requests are waiting for the exchange's log (Kafka); nothing was sent") from None
-        return await self.pending.wait_for(command)
+        if len(commands) == 1:
+            return [await self.pending.wait_for(commands[0])]
+        return await asyncio.gather(*map(self.pending.wait_for, commands))
 
     async def view(self, account: int) -> AccountView:
         """The account's live view; registers the account first if need be. Raises ApiError."""
@@ -91,6 +127,7 @@ class Accounts:
                 if row.kind == AccountEventKind.SESSION_REGISTERED:
                     # live from this very row on: the next row of the same frame may already be an event
                     self._keep(self._arriving.pop(row.account)[0])
+            self._note_replace(row)
             if row.request_id:
                 if self.producer is not None:
                     self.producer.answered(row.account)
@@ -99,6 +136,15 @@ class Accounts:
                 for listener in self._listeners.get(row.account, ()):
                     listener.tell_nowait(update)
         return answered
+
+    def _note_replace(self, row: ReplyRow) -> None:
+        """Tell who waits for the book's word on a replace. The shard has one replace of an order under way at a time."""
+        if row.kind == AccountEventKind.REPLACE_PENDING and row.request_id in self._replacing:
+            self._replaced[row.order_id] = self._replacing.pop(row.request_id)
+        elif row.order_id in self._replaced and ends_replace(row):
+            decided = self._replaced.pop(row.order_id)
+            if not decided.done():
+                decided.set_result(row)
 
     def forget_all(self) -> None:
         """Rows may have been missed: drop every view (they are registered again on demand) and restart their sockets."""

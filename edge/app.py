@@ -18,7 +18,7 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from edge import account_api, http, ops_api, orders_api, pages, prices_api, surveillance_api
+from edge import account_api, http, ops_api, order_queries, orders_api, pages, prices_api, surveillance_api
 from edge.accounts import Accounts
 from edge.history import History, Stores
 from edge.kafka_links import KafkaLinks
@@ -35,7 +35,9 @@ from schemas.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_ROUTES: Final = (*orders_api.ROUTES, *account_api.ROUTES, *prices_api.ROUTES, *surveillance_api.ROUTES, *ops_api.ROUTES, *pages.ROUTES)
+_ROUTES: Final = tuple(
+    route for module in (orders_api, order_queries, account_api, prices_api, surveillance_api, ops_api, pages) for route in module.ROUTES
+)
 
 
 def make_state(settings: Settings, keys: KeyStore, history: History, stores: Stores) -> EdgeState:

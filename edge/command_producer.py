@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from edge.command_frames import Command, encode_commands
-from edge.limits import GATHER_MS, LATE_PROBE_S, PACE_MS_MAX, QUEUED_COMMANDS_MAX, SHARD_LATE_S
+from edge.limits import GATHER_MS, LATE_PROBE_S, LIST_ROWS_MAX, PACE_MS_MAX, QUEUED_COMMANDS_MAX, SHARD_LATE_S
 from schemas.limits import FRAME_ROWS_MAX
 from topics.catalogue import ACCOUNT_COMMANDS
 from topics.partitioning import account_shard
@@ -140,7 +140,7 @@ class CommandProducer:
                 await wake.wait()
                 await asyncio.sleep(GATHER_MS / 1000)
                 continue
-            batch = [c for c in (queue.popleft() for _ in range(min(len(queue), FRAME_ROWS_MAX))) if not c.abandoned]
+            batch = [c for c in (queue.popleft() for _ in range(min(len(queue), FRAME_ROWS_MAX // LIST_ROWS_MAX))) if not c.abandoned]
             if batch:
                 self._answered[shard].clear()
                 self._patience[shard].asked(self._clock_ns() / 1e9)

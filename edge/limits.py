@@ -20,6 +20,9 @@ was sent) rather than made to wait for OUTCRY_EDGE_DECISION_TIMEOUT_MS. Ten time
 LATE_PROBE_S: Final = 0.25
 """One command in so long is let through to a late shard: its answer ends the lateness also where all others have given up."""
 
+LIST_ROWS_MAX: Final = 3
+"""Orders of the longest list, a bracket: they go into one frame, so a frame takes at most a third of its rows in commands."""
+
 BODY_BYTES_MAX: Final = 64 << 10
 """An order's JSON is ~300 bytes; the rest is room."""
 

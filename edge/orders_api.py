@@ -1,7 +1,11 @@
-"""POST, GET and DELETE /v2/orders. A new order is answered when its account shard has decided, which is after the log has it.
+"""POST, PATCH and DELETE /v2/orders. A new order is answered when its account shard has decided, which is after the log has it.
 
 Status of a fresh order is "new", not "accepted": the shard hands an accepted order to its book in the same step, and the same word
-then stands in the answer, in later reads and in the stream's first event.
+then stands in the answer, in later reads and in the stream's first event. What waits for the first order of its list is "held".
+
+A replaced order keeps its id and client_order_id (at Alpaca a new order takes its place: `replaces`, `replaced_by`). So that a client which goes on with
+the answer's id sees what it asked for, PATCH answers when the book has decided: the order as it is then, or 422 with the book's reason. If the book takes
+longer than a decision may, the answer is the order in "pending_replace", and the stream tells the rest.
 """
 
 import asyncio
@@ -11,19 +15,16 @@ from typing import Any, Final
 from aiohttp import web
 
 from edge.account_view import AccountView, Order, order_of_row
-from edge.errors import ApiError, bad_parameter, history_away, not_found, outcome_unknown, refusal, unavailable, unprocessable
-from edge.history import OrderFilter
+from edge.errors import ApiError, outcome_unknown, refusal, unavailable, unprocessable
 from edge.http import authenticate, json_response, read_body
-from edge.limits import ORDERS_PAGE_DEFAULT, ORDERS_PAGE_MAX
-from edge.order_json import SIDES, STATUS_TEXT, NewOrder, find_instrument, order_json, parse_new_order
+from edge.order_json import order_json, status_text
+from edge.order_queries import known_order, order_id_in
+from edge.order_requests import NewOrder, parse_new_order, parse_replace
+from edge.order_words import STATUS_TEXT
 from edge.pending_requests import Answer
-from edge.sessions import Session
 from edge.state import EdgeState, state_of
-from edge.timestamps import parse_time_ns
 from schemas.enums import AccountEventKind, CommandKind
 from schemas.errors import ServiceUnavailable
-from schemas.ids import order_id_of
-from schemas.instruments import InstrumentTable
 from schemas.reject_reasons import Reason
 from schemas.units import minor_to_text
 
@@ -31,25 +32,32 @@ _TAKEN: Final = (AccountEventKind.ACCEPTED, AccountEventKind.DUPLICATE)
 
 
 async def post_order(request: web.Request) -> web.Response:
-    """Place an order."""
+    """Place an order, or the orders of a list: the first one, with the others as its legs."""
     state = state_of(request)
     session = await authenticate(request)
     order = parse_new_order(await read_body(request), state.instruments)
+    orders = (order, *order.legs)
     view = await state.accounts.view(session.account)
     started = time.perf_counter()
     try:
-        answer = await state.accounts.decide(
-            CommandKind.NEW_ORDER, session.account, side=order.side, ord_type=order.ord_type, time_in_force=order.time_in_force,
-            instrument=order.instrument.number, order_qty=order.qty, price=order.price, cl_ord_id=order.cl_ord_id,
-        )  # fmt: skip
+        answers = await state.accounts.decide_list(session.account, [one.columns() for one in orders])
     except TimeoutError:
         state.metrics.timeouts.inc()
         raise outcome_unknown() from None
     state.metrics.decision.observe(time.perf_counter() - started)
-    if answer.row.kind not in _TAKEN:
-        raise _refused(answer, order, view)
-    placed = view.find(answer.row.order_id) or await _recall(state, answer)
-    return json_response(order_json(placed, state.instruments))
+    if answers[0].row.kind not in _TAKEN:
+        raise _list_refused(answers, orders)
+    placed, *legs = [view.find(answer.row.order_id) or await _recall(state, answer) for answer in answers]
+    return json_response(order_json(placed, state.instruments, legs))
+
+
+def _list_refused(answers: list[Answer], orders: tuple[NewOrder, ...]) -> ApiError:
+    """The refusal of the order for which the whole list was refused."""
+    at = next((at for at, answer in enumerate(answers) if answer.row.reason != Reason.LIST_REJECTED), 0)
+    error = _refused(answers[at], orders[at])
+    if at:
+        error.message += f" (order {at + 1} of the list)"
+    return error
 
 
 async def _recall(state: EdgeState, answer: Answer) -> Order:
@@ -61,7 +69,7 @@ async def _recall(state: EdgeState, answer: Answer) -> Order:
     return found or order_of_row(answer.row, answer.cl_ord_id)
 
 
-def _refused(answer: Answer, order: NewOrder, view: AccountView) -> ApiError:
+def _refused(answer: Answer, order: NewOrder) -> ApiError:
     """The refusal, with the amounts where money or shares were missing."""
     row, detail = answer.row, ""
     if row.reason == Reason.INSUFFICIENT_BUYING_POWER:
@@ -72,105 +80,43 @@ def _refused(answer: Answer, order: NewOrder, view: AccountView) -> ApiError:
     return refusal(row.reason, detail)
 
 
-async def get_orders(request: web.Request) -> web.Response:
-    """List orders, newest first unless direction=asc."""
+async def patch_order(request: web.Request) -> web.Response:
+    """Replace an order."""
     state = state_of(request)
     session = await authenticate(request)
-    wanted = parse_order_query(dict(request.query), state.instruments)
     view = await state.accounts.view(session.account)
-    found = {order.order_id: order for order in view.orders() if wanted.admits(order)}
-    if wanted.status != "open" and (len(found) < wanted.limit or wanted.ascending or wanted.until_ns is not None):
-        # asked only where memory may not hold the whole page; what memory knows is newer
-        for order in await _older(state, session, wanted):
-            known = view.find(order.order_id)
-            if known is None:
-                found[order.order_id] = order
-    listed = sorted(found.values(), key=lambda order: (order.submitted_at, order.order_id), reverse=not wanted.ascending)
-    return json_response([order_json(order, state.instruments) for order in listed[: wanted.limit]])
-
-
-async def _older(state: EdgeState, session: Session, wanted: OrderFilter) -> list[Order]:
+    order = await known_order(state, request, view)
+    if order.is_done:
+        raise _too_late(status_text(order))
+    asked = parse_replace(await read_body(request), order, state.instruments)
+    wait_s = state.settings.edge_decision_timeout_ms / 1000
     try:
-        return await state.history.orders(session.account, wanted)
-    except ServiceUnavailable:
-        raise history_away("older orders") from None
+        answer, decided = await state.accounts.replace(session.account, wait_s, order_id=order.order_id, **asked)
+    except TimeoutError:
+        state.metrics.timeouts.inc()
+        raise unavailable("no decision in time: the order may or may not be replaced; read it before you ask again") from None
+    refused = decided if answer.row.kind == AccountEventKind.REPLACE_PENDING else answer.row
+    if refused is not None and refused.kind == AccountEventKind.CANCEL_REJECTED:
+        raise _refused_change(refused.reason, order)
+    now = (await state.accounts.view(session.account)).find(order.order_id) or order
+    return json_response(order_json(now, state.instruments))
 
 
-def parse_order_query(query: dict[str, str], instruments: InstrumentTable) -> OrderFilter:
-    """The filter of GET /v2/orders; raises ApiError naming the parameter."""
-    status = query.get("status", "open")
-    if status not in ("open", "closed", "all"):
-        raise bad_parameter("status must be open, closed or all")
-    direction = query.get("direction", "desc")
-    if direction not in ("asc", "desc"):
-        raise bad_parameter("direction must be asc or desc")
-    limit = query.get("limit", str(ORDERS_PAGE_DEFAULT))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= ORDERS_PAGE_MAX):
-        raise bad_parameter(f"limit must be a number from 1 to {ORDERS_PAGE_MAX}")
-    times = {name: parse_time_ns(query[name]) for name in ("after", "until") if query.get(name)}
-    for name, value in times.items():
-        if value is None:
-            raise bad_parameter(f"{name} must be a date or an RFC 3339 time")
-    side = query.get("side", "")
-    if side and side not in SIDES:
-        raise bad_parameter("side must be buy or sell")
-    instruments_wanted: frozenset[int] | None = None
-    if query.get("symbols"):
-        # names that do not exist match nothing, so a list of only such names has no orders
-        found = (find_instrument(symbol, instruments) for symbol in query["symbols"].split(","))
-        instruments_wanted = frozenset(one.number for one in found if one is not None)
-    return OrderFilter(
-        int(limit), times.get("after"), times.get("until"), direction == "asc", instruments_wanted, SIDES[side] if side else None, status
-    )
+def _refused_change(reason: int, order: Order) -> ApiError:
+    return _too_late(status_text(order)) if reason == Reason.TOO_LATE_TO_CANCEL else refusal(reason)
 
 
-async def get_order(request: web.Request) -> web.Response:
-    """One order by its id."""
-    state = state_of(request)
-    session = await authenticate(request)
-    order_id = _order_id(request)
-    view = await state.accounts.view(session.account)
-    order = view.find(order_id) or await _read(state.history.order(session.account, order_id))
-    if order is None:
-        raise not_found(f"order not found for {request.match_info['order_id']}")
-    return json_response(order_json(order, state.instruments))
-
-
-async def get_order_by_client_order_id(request: web.Request) -> web.Response:
-    """One order by the client's own id."""
-    state = state_of(request)
-    session = await authenticate(request)
-    cl_ord_id = request.query.get("client_order_id", "")
-    if not cl_ord_id:
-        raise bad_parameter("client_order_id is required")
-    view = await state.accounts.view(session.account)
-    order = view.find_by_cl_ord_id(cl_ord_id) or await _read(state.history.order_by_cl_ord_id(session.account, cl_ord_id))
-    if order is None:
-        raise not_found(f"order not found for client_order_id {cl_ord_id[:128]}")
-    return json_response(order_json(order, state.instruments))
-
-
-async def _read(asking: Any) -> Order | None:
-    try:
-        order: Order | None = await asking
-    except ServiceUnavailable:
-        raise history_away("older orders") from None
-    return order
-
-
-def _order_id(request: web.Request) -> int:
-    text = request.match_info["order_id"]
-    order_id = order_id_of(text)
-    if order_id is None:
-        raise not_found(f"order not found for {text[:64]}")
-    return order_id
+def _too_late(status: str) -> ApiError:
+    error = unprocessable(f'order is already in "{status}" state')
+    error.reason = Reason.TOO_LATE_TO_CANCEL.name
+    return error
 
 
 async def delete_order(request: web.Request) -> web.Response:
     """Ask to cancel one order; 204 once the shard has passed the wish on, the stream tells what became of it."""
     state = state_of(request)
     session = await authenticate(request)
-    order_id = _order_id(request)
+    order_id = order_id_in(request)
     view = await state.accounts.view(session.account)
     error = await _cancel(state, session.account, order_id, view)
     if error is not None:
@@ -188,10 +134,7 @@ async def _cancel(state: EdgeState, account: int, order_id: int, view: AccountVi
         return None
     if answer.row.reason == Reason.TOO_LATE_TO_CANCEL:
         known = view.find(order_id)
-        status = STATUS_TEXT[known.ord_status if known else answer.row.ord_status]
-        error = unprocessable(f'order is already in "{status}" state')
-        error.reason = Reason.TOO_LATE_TO_CANCEL.name
-        return error
+        return _too_late(STATUS_TEXT[known.ord_status if known else answer.row.ord_status])
     return refusal(answer.row.reason)
 
 
@@ -215,9 +158,7 @@ async def _cancel_of_many(state: EdgeState, account: int, order: Order, view: Ac
 
 ROUTES: Final = (
     web.post("/v2/orders", post_order),
-    web.get("/v2/orders", get_orders),
     web.delete("/v2/orders", delete_orders),
-    web.get("/v2/orders:by_client_order_id", get_order_by_client_order_id),
-    web.get("/v2/orders/{order_id}", get_order),
+    web.patch("/v2/orders/{order_id}", patch_order),
     web.delete("/v2/orders/{order_id}", delete_order),
 )

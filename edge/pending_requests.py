@@ -56,11 +56,12 @@ class PendingRequests:
         return True
 
     def give_up(self, command: Command, error: Exception) -> None:
-        """End one wait with an error."""
-        waiting = self._waiting.pop(command.request_id, None)
+        """End the wait for a command (a list: for each of its orders) with an error."""
         command.abandoned = True
-        if waiting is not None and not waiting.future.done():
-            waiting.future.set_exception(error)
+        for one in command.rows():
+            waiting = self._waiting.pop(one.request_id, None)
+            if waiting is not None and not waiting.future.done():
+                waiting.future.set_exception(error)
 
     def expire(self) -> int:
         """End the waits whose deadline has passed; returns how many."""

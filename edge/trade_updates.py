@@ -40,7 +40,7 @@ def error(message: str) -> bytes:
 def _execution_id(update: TradeUpdate) -> str:
     """Unique: trades by match and side, other events by sequence and account shard (sides are 1 and 2, shards stand from 16 on)."""
     row = update.row
-    if row.trd_match_id:
+    if row.kind == AccountEventKind.TRADE:
         return execution_uuid(row.trd_match_id, row.side)
     return execution_uuid(row.seq, 16 + (row.order_id >> ORDER_ID_SHARD_SHIFT))
 
@@ -56,7 +56,7 @@ def trade_update(update: TradeUpdate, instruments: InstrumentTable) -> bytes:
         "timestamp": rfc3339(row.transact_time),
         "seq": row.seq,
     }
-    if row.kind == AccountEventKind.TRADE:
+    if row.kind in (AccountEventKind.TRADE, AccountEventKind.TRADE_BUSTED):
         data["price"] = instrument.price_text(row.last_px)
         data["qty"] = instrument.qty_text(row.last_qty)
         data["position_qty"] = instrument.qty_text(row.position)

@@ -20,7 +20,7 @@ ORDERS_MAX: Final = 500
 """Alpaca's bound of one page of orders."""
 ROWS_MAX: Final = 10_000
 """Of any other list."""
-OPEN_STATUSES: Final = (int(OrdStatus.NEW), int(OrdStatus.PARTIALLY_FILLED), int(OrdStatus.PENDING_CANCEL))
+OPEN_STATUSES: Final = (int(OrdStatus.NEW), int(OrdStatus.PARTIALLY_FILLED), int(OrdStatus.PENDING_CANCEL), int(OrdStatus.PENDING_REPLACE))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from edge.account_view import AccountView, Order, Position
 from edge.errors import ANSWERS, ApiError, refusal
 from edge.history import OrderFilter
 from edge.market_view import MarketView
-from edge.order_json import STATUS_TEXT, average_price_text, order_json, parse_new_order
-from edge.orders_api import parse_order_query
+from edge.order_json import average_price_text, order_json
+from edge.order_queries import parse_order_query
+from edge.order_requests import parse_new_order
+from edge.order_words import STATUS_TEXT
 from edge.timestamps import parse_time_ns, rfc3339
 from schemas.enums import OrdStatus, OrdType, Side, TimeInForce
 from schemas.ids import order_uuid

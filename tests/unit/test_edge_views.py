@@ -9,7 +9,9 @@ import msgpack
 import numpy as np
 import pytest
 
+from edge.account_json import account_json
 from edge.account_view import AccountView, ReplyRow, TradeUpdate
+from edge.accounts import Accounts
 from edge.command_frames import Command, encode_commands
 from edge.errors import ApiError
 from edge.limits import DONE_ORDERS_PER_VIEW_MAX, RATE_LIMIT_PER_MINUTE
@@ -24,7 +26,7 @@ from edge.subscriptions import JSON, MSGPACK, MarketClient, selected
 from edge.trade_updates import trade_update
 from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import AccountEventKind as Kind
-from schemas.enums import CommandKind, MarketDataKind, OrdStatus, Phase, Side
+from schemas.enums import AccountStatus, CommandKind, ContingencyType, MarketDataKind, OrdStatus, Phase, Side
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import SENTENCES, Reason
@@ -151,6 +153,149 @@ def test_reply_rows_survive_the_wire() -> None:
     rows["kind"], rows["order_id"], rows["cash"] = Kind.TRADE, [1 << 50, 2], [-5, 6]
     frame = decode_frame(encode_frame("account_event_frame", Header("x"), rows, np.array([b"abc", b""])))
     assert [(row.order_id, row.cash, text) for row, text in reply_rows(frame)] == [(1 << 50, -5, "abc"), (2, 6, "")]
+
+
+def test_a_list_begins_held_and_its_orders_are_new_once_the_first_is_done() -> None:
+    """Alpaca's events of a bracket; the first order finds the others."""
+    view = AccountView(1)
+    bracket = {"list_id": 5, "contingency_type": ContingencyType.BRACKET}
+    accepted = [reply(Kind.ACCEPTED, order_id=number, **bracket) for number in (5, 6, 7)]
+    assert events_of(view, *accepted) == ["new", "held", "held"]
+    assert [one.order_id for one in view.list_of(view.open_orders[5])] == [6, 7]
+    assert view.list_of(view.open_orders[6]) == []
+    filled = reply(Kind.TRADE, ord_status=OrdStatus.FILLED, leaves_qty=0, cum_qty=10, **bracket)
+    woken = [reply(Kind.TRIGGERED, order_id=number, **bracket) for number in (6, 7)]
+    assert events_of(view, filled, *woken) == ["fill", "new", "new"]
+    elected = reply(Kind.TRIGGERED, order_id=7, **bracket)
+    assert events_of(view, elected) == ["triggered"], "the stop-loss is elected: no longer held, so it is not new"
+
+
+def test_a_registration_knows_which_orders_of_a_list_wait() -> None:
+    """Those whose first order is open, in whatever order the rows come."""
+    view = AccountView(1)
+    listed = {"list_id": 5, "contingency_type": ContingencyType.OTO}
+    for number in (6, 5):
+        view.apply(reply(Kind.ORDER_STATE, order_id=number, **listed), f"o{number}")
+    view.apply(reply(Kind.ORDER_STATE, order_id=9, list_id=8, contingency_type=ContingencyType.OTO), "woken")
+    view.apply(reply(Kind.SESSION_REGISTERED, order_id=0), "")
+    assert {number: order.is_held for number, order in view.open_orders.items()} == {5: False, 6: True, 9: False}
+
+
+def test_a_replace_changes_the_order_and_a_refused_one_is_told_as_such() -> None:
+    """pending_replace keeps the old columns; the book's no is no refused cancel."""
+    view = AccountView(1)
+    pending = reply(Kind.REPLACE_PENDING, ord_status=OrdStatus.PENDING_REPLACE, request_id=3)
+    done = reply(Kind.REPLACED, order_qty=12, leaves_qty=12, price=11_000, stop_px=9, display_qty=2, expire_time=77, transact_time=400)
+    refused = reply(Kind.CANCEL_REJECTED, order_qty=12, leaves_qty=12, price=11_000, reason=Reason.REDUCE_ONLY)
+    assert events_of(view, reply(Kind.ACCEPTED), pending) == ["new", "pending_replace"]
+    assert view.open_orders[5].price == 10_000
+    assert events_of(view, done) == ["replaced"]
+    order = view.open_orders[5]
+    assert (order.order_qty, order.price, order.stop_px, order.display_qty, order.expire_time) == (12, 11_000, 9, 2, 77)
+    assert (order.replaced_at, order.replace_pending) == (400, False)
+    assert events_of(view, pending, refused) == ["pending_replace", "order_replace_rejected"]
+    assert events_of(view, reply(Kind.CANCEL_PENDING, ord_status=OrdStatus.PENDING_CANCEL), refused) == [
+        "pending_cancel",
+        "order_cancel_rejected",
+    ]
+
+
+def test_a_restatement_and_a_bust_are_told_with_their_reason() -> None:
+    """The order has its new columns; a bust changes money and shares and leaves the order."""
+    view = AccountView(1)
+    restated = reply(Kind.RESTATED, order_qty=8, leaves_qty=8, reason=Reason.SELF_MATCH_PREVENTION)
+    assert events_of(view, reply(Kind.ACCEPTED), restated) == ["new", "restated"]
+    assert view.open_orders[5].order_qty == 8
+    bust = reply(Kind.TRADE_BUSTED, order_qty=0, leaves_qty=0, submitted_at=0, cash=77, trd_match_id=3, last_px=9_000, last_qty=2,
+                 reason=Reason.CLEARLY_ERRONEOUS)  # fmt: skip
+    update = view.apply(bust, "")
+    assert update is not None
+    told = json.loads(trade_update(update, INSTRUMENTS))["data"]
+    assert (told["event"], told["price"], told["qty"], told["trd_match_id"], told["reason"]) == (
+        "trade_bust", "90", "2", 3, "CLEARLY_ERRONEOUS",
+    )  # fmt: skip
+    assert (view.cash, view.open_orders[5].order_qty) == (77, 8)
+    assert view.apply(reply(Kind.TRADE_BUSTED, order_id=99, submitted_at=0), "") is None
+
+
+def test_a_suspended_account_is_blocked_and_free_again() -> None:
+    """GET /v2/account says so."""
+    view, market = AccountView(1), MarketView(INSTRUMENTS)
+    seen = []
+    for status in (AccountStatus.SUSPENDED, AccountStatus.KILLED, AccountStatus.ACTIVE):
+        assert view.apply(reply(Kind.ACCOUNT_STATUS_CHANGED, order_id=0, account_word=status), "") is None
+        seen.append(account_json(view, market)["trading_blocked"])
+    assert seen == [True, True, False]
+
+
+class OneQueue:
+    """What the command producer is to Accounts: it keeps the commands."""
+
+    def __init__(self) -> None:
+        self.commands: list[Command] = []
+
+    def enqueue_nowait(self, command: Command) -> None:
+        """Keep it."""
+        self.commands.append(command)
+
+    def answered(self, account: int) -> None:
+        """Nobody waits."""
+
+
+def asked() -> tuple[Accounts, OneQueue]:
+    """Accounts and the queue of what they send."""
+    accounts, queue = Accounts(PendingRequests(60_000, lambda: 1), lambda: 1), OneQueue()
+    accounts.producer = queue  # type: ignore[assignment]  # the two methods that Accounts calls
+    return accounts, queue
+
+
+async def test_a_list_is_one_command_with_legs_and_has_an_answer_for_each() -> None:
+    """They stay together in the frame, under one list_id."""
+    accounts, queue = asked()
+    waiting = asyncio.create_task(accounts.decide_list(1, [{"cl_ord_id": name} for name in (b"a", b"b", b"c")]))
+    await asyncio.sleep(0)
+    (command,) = queue.commands
+    frame = decode_frame(encode_commands([command], "edge-0", 1, 0, 9), "order_command_frame")
+    assert frame.cl_ord_id is not None
+    assert frame.cl_ord_id.tolist() == [b"a", b"b", b"c"]
+    assert set(frame.rows["list_id"].tolist()) == {command.request_id}
+    ids = frame.rows["request_id"].tolist()
+    accounts.take_rows(iter([(reply(Kind.ACCEPTED, request_id=one, order_id=one), "") for one in ids]))
+    assert [answer.row.order_id for answer in await waiting] == ids
+
+
+async def test_a_list_that_could_not_be_sent_ends_every_wait() -> None:
+    """None of its orders is left waiting."""
+    accounts, queue = asked()
+    waiting = asyncio.create_task(accounts.decide_list(1, [{}, {}]))
+    await asyncio.sleep(0)
+    accounts.pending.give_up(queue.commands[0], TimeoutError("x"))
+    with pytest.raises(TimeoutError):
+        await waiting
+    assert (len(accounts.pending), queue.commands[0].abandoned) == (0, True)
+
+
+ENDINGS = [
+    (reply(Kind.REPLACED), True),
+    (reply(Kind.CANCEL_REJECTED, reason=Reason.REDUCE_ONLY), True),
+    (reply(Kind.CANCELED, ord_status=OrdStatus.CANCELED, reason=Reason.REPLACED_TO_NOTHING), True),
+    (reply(Kind.TRADE, ord_status=OrdStatus.FILLED, leaves_qty=0), False),
+    (reply(Kind.CANCELED, ord_status=OrdStatus.CANCELED, reason=Reason.MASS_CANCEL), False),
+    (reply(Kind.CANCEL_REJECTED, ord_status=OrdStatus.PENDING_REPLACE, reason=Reason.REPLACE_ALREADY_PENDING), False),
+    (reply(Kind.REPLACED, order_id=6), False),
+]
+
+
+@pytest.mark.parametrize(("row", "ends"), ENDINGS)
+async def test_a_replace_waits_for_the_books_word_on_it(row: ReplyRow, ends: bool) -> None:
+    """Not for another order's, a trade, or a refusal of somebody else's request."""
+    accounts, queue = asked()
+    waiting = asyncio.create_task(accounts.replace(1, 0.05, order_id=5))
+    await asyncio.sleep(0)
+    accounts.take_rows(iter([(reply(Kind.REPLACE_PENDING, request_id=queue.commands[0].request_id), ""), (row, "")]))
+    answer, decided = await waiting
+    assert answer.row.kind == Kind.REPLACE_PENDING
+    assert decided == (row if ends else None)
 
 
 def test_commands_become_one_frame() -> None:
