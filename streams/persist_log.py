@@ -139,7 +139,7 @@ class SinkFeeder:
     async def measure_lag(self) -> None:
         """Tell the metrics how far what is stored is behind the ends of the inputs: what was read and not stored yet counts as lag."""
         assigned = [tp for tp in self._app.consumer.assignment() if tp.topic in {topic.name for topic in self._role.sources}]
-        self._lag = await lag_of(self._app, assigned, self._stored.get)
+        self._lag = lag_of(self._app, assigned, self._stored.get)
         for tp, records in self._lag.items():
             INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
 

@@ -20,8 +20,8 @@ import structlog
 from faust.types import TP
 from prometheus_client import Counter, Gauge
 
-from schemas.settings import Settings
 from schemas.errors import StaleData
+from schemas.settings import Settings
 from streams.cluster import partition_counts
 from streams.faust_app import SnapshotTable, fail_fast, make_app, run_app, snapshot_table
 from streams.faust_consumer import FastConsumer
@@ -85,7 +85,7 @@ class Shard:
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
     told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0))  # what the metrics have heard
     ticks: int = 0
-    ticked: float = float("-inf")  # when a tick was last applied, whoever sent it; monotonic clock
+    ticked: float = float("-inf")  # when a tick was last applied, whoever sent it; see _now
 
 
 class ShardHost:
@@ -211,7 +211,7 @@ class ShardHost:
     async def tick(self) -> None:
         """Send the role's tick to every assigned partition of its input."""
         assert self._role.tick is not None
-        fresh = time.monotonic() - self._role.tick.seconds / 2
+        fresh = _now() - self._role.tick.seconds / 2
         for tp in self._app.consumer.assignment():
             shard = self._shards.get(tp.partition)
             if tp.topic == self._role.source.name and (shard is None or shard.ticked < fresh):
@@ -222,12 +222,12 @@ class ShardHost:
             return
         count = self._role.tick.count(shard.runner.processor)
         if count != shard.ticks:
-            shard.ticks, shard.ticked = count, time.monotonic()
+            shard.ticks, shard.ticked = count, _now()
 
     async def measure_lag(self) -> None:
         """Tell the metrics how far the shards are behind the ends of their inputs."""
         mine = [tp for tp in self._app.consumer.assignment() if tp.topic == self._role.source.name]
-        for tp, records in (await lag_of(self._app, mine, self._position)).items():
+        for tp, records in lag_of(self._app, mine, self._position).items():
             self._lag[tp.partition] = records
             INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
 

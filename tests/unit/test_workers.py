@@ -172,14 +172,11 @@ def test_a_tick_that_comes_twice_changes_nothing_the_second_time():
     assert set(again.executions["kind"].tolist()) <= {ExecKind.TIME}, "nothing but that the time was heard"
 
 
-async def test_lag_is_counted_from_what_was_applied_or_else_from_what_is_committed():
+def test_lag_is_counted_from_what_was_applied_or_else_from_what_is_committed():
     """A worker that has read nothing yet is behind by all that its group has not done."""
     first, second = ("t", 0), ("t", 1)
 
-    async def highwaters(*_):
-        return {first: 100, second: 50}
-
-    consumer = SimpleNamespace(highwaters=highwaters, _committed_offset={second: 20})
+    consumer = SimpleNamespace(highwater={first: 100, second: 50}.get, _committed_offset={second: 20})
     app = SimpleNamespace(rebalancing=False, consumer=consumer)
-    assert await lag_of(app, [first, second], {first: 90}.get) == {first: 10, second: 30}
-    assert await lag_of(SimpleNamespace(rebalancing=True, consumer=consumer), [first], {first: 0}.get) == {}
+    assert lag_of(app, [first, second, ("t", 2)], {first: 90}.get) == {first: 10, second: 30}
+    assert lag_of(SimpleNamespace(rebalancing=True, consumer=consumer), [first], {first: 0}.get) == {}
