@@ -14,7 +14,7 @@ from book_invariants import check_books
 from book_tapes import Tape, instruments, plain_instruments
 from compare_engines import assert_same, compare, restored
 
-from matchers import book_shard, reference_book_shard
+from matchers import book_shard, kernel_book_state, reference_book_shard
 from matchers.shard_limits import ShardLimits
 from schemas.codec import Rows
 from schemas.enums import ExecKind, Phase
@@ -83,6 +83,23 @@ def test_a_refused_command_changes_no_state(seed: int) -> None:
         kinds = set(machine.apply(rows[at : at + 1]).executions["kind"].tolist())
         if kinds and kinds <= {ExecKind.REJECTED, ExecKind.CANCEL_REJECTED}:
             assert machine.state_hash() == before
+
+
+def test_rows_may_be_handed_over_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that makes more rows than the buffer is to hold gives them in parts, and goes on where it was."""
+    monkeypatch.setattr(book_shard, "_ROWS_SOON", 40)
+    compare(Tape(3), TABLE, 4_000)
+
+
+def test_a_command_that_makes_too_many_rows_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is room for all that the limits allow; where a command finds none, the shard stops rather than write elsewhere."""
+    monkeypatch.setattr(book_shard, "_ROWS_SOON", 40)
+    machine = book_shard.BookShard(0, TABLE, 1, ROOMY)
+    machine._arrays["call"][kernel_book_state.EXECUTIONS_MAX] = 50  # pretends to be smaller than it is
+    tape = Tape(3)
+    with pytest.raises(AssertionError, match="a command made more than"):
+        for _ in range(40):
+            machine.apply(tape.rows(500))
 
 
 def test_long_tapes_reach_the_rules() -> None:
