@@ -4,7 +4,12 @@
 
     with OrderProducer("127.0.0.1:9092") as producer:
         producer.new_order(account=7, cl_ord_id="a-1", symbol="AAPL", side="buy", order_qty="100", price="180.05")
+        producer.replace(account=7, cl_ord_id="a-1", symbol="AAPL", order_qty="80", price="180.10")
         producer.cancel(account=7, cl_ord_id="a-1")
+        producer.new_order_list(account=7, symbol="AAPL", contingency_type="oco", orders=[
+            {"cl_ord_id": "a-2", "side": "sell", "order_qty": 50, "ord_type": "limit", "price": "190"},
+            {"cl_ord_id": "a-3", "side": "sell", "order_qty": 50, "ord_type": "stop", "stop_px": "170"},
+        ])
     # here every command is in the log; DeliveryFailed says which is not
 
 Commands are gathered per account shard into one frame for at most `linger_ms`, or until `frame_rows` of them are there. What happens to
@@ -16,43 +21,42 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from enum import IntEnum
 from functools import partial
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, Unpack
 
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from schemas.codec import FRAMES, Header, Rows, encode_frame
-from schemas.enums import CommandKind, OrdType, Side, TimeInForce
+from schemas.codec import Header, Rows, encode_frame
+from schemas.enums import ContingencyType
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import CL_ORD_ID_MAX_BYTES, FRAME_BYTES_MAX, FRAME_ROWS_MAX
-from schemas.units import to_decimal
 from topics.catalogue import ACCOUNT_COMMANDS
+from topics.order_rows import (
+    ROW_DTYPE,
+    BadOrder,
+    ListedOrder,
+    OrderFields,
+    ReplaceFields,
+    Row,
+    cancel_row,
+    checked_cl_ord_id,
+    frame_bounds,
+    list_rows,
+    named_order,
+    order_row,
+    replace_row,
+)
 from topics.partitioning import account_shard, split_by
 
-Word = TypeVar("Word", bound=IntEnum)
+__all__ = ["ROW_DTYPE", "BadOrder", "BufferFull", "DeliveryFailed", "OrderProducer", "ProducerStats", "Undelivered", "partition_count"]
 
-ROW_DTYPE: Final = FRAMES["order_command_frame"].dtype
 METADATA_TIMEOUT_S: Final = 10.0
 DELIVERY_TIMEOUT_S: Final = 30.0
 """Kafka is retried for so long (unless told otherwise) before a frame counts as not delivered."""
-
-_SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
-_ORD_TYPES: Final = {"market": OrdType.MARKET, "limit": OrdType.LIMIT}
-_TIMES_IN_FORCE: Final = {"day": TimeInForce.DAY, "gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC}
-
-
-class BadOrder(ValueError):
-    """A field of an order that cannot be said in a frame; nothing was sent. `field` is the argument's name."""
-
-    def __init__(self, field: str, why: str) -> None:
-        super().__init__(f"{field}: {why}")
-        self.field = field
 
 
 class BufferFull(OutcryError):
@@ -148,7 +152,7 @@ class OrderProducer:
         self._kafka = Producer(_kafka_config(kafka_url, self.producer_id, delivery_timeout_s))
         self.account_shards = partition_count(self._kafka, ACCOUNT_COMMANDS.name, kafka_url)
         self._changed = threading.Condition()
-        self._pending: list[list[tuple[Any, ...]]] = [[] for _ in range(self.account_shards)]
+        self._pending: list[list[Row]] = [[] for _ in range(self.account_shards)]
         self._pending_ids: list[list[bytes]] = [[] for _ in range(self.account_shards)]
         self._pending_since = 0.0
         self._counts = _Counts()
@@ -160,38 +164,42 @@ class OrderProducer:
 
     # ---- what callers use
 
-    def new_order(
-        self,
-        *,
-        account: int,
-        cl_ord_id: str,
-        symbol: str,
-        side: str | Side,
-        order_qty: str | int | Decimal,
-        price: str | int | Decimal | None = None,
-        ord_type: str | OrdType = OrdType.LIMIT,
-        time_in_force: str | TimeInForce = TimeInForce.DAY,
-    ) -> None:
-        """Buffer one order: `order_qty` in shares and `price` in currency, as exact decimals; no price for a market order.
+    def new_order(self, *, account: int, cl_ord_id: str, symbol: str, **order: Unpack[OrderFields]) -> None:
+        """Buffer one order; see OrderFields for what it may say. Raises BadOrder (a ValueError) naming the field, and BufferFull."""
+        row = order_row(self._instruments, account, symbol, **order)
+        self._take(account, [row], [checked_cl_ord_id(cl_ord_id)])
 
-        Raises BadOrder (a ValueError) naming the field, and BufferFull.
+    def new_order_list(self, *, account: int, symbol: str, contingency_type: str | ContingencyType, orders: Sequence[ListedOrder]) -> None:
+        """Buffer the orders of a list, which stay together in one frame: all of them are accepted or none is.
+
+        OCO: two orders of one side, limit or stop, of which an execution or the end of one cancels the other. OTO: an order, and one that becomes
+        active with what the first has executed. BRACKET: an order, its take-profit (limit) and its stop-loss. Raises as `new_order`.
         """
-        row = order_row(self._instruments, account, symbol, side, order_qty, price, ord_type, time_in_force)
-        self._take_one(account, row, _checked_cl_ord_id(cl_ord_id))
+        rows = list_rows(self._instruments, account, symbol, contingency_type, orders)
+        texts = [checked_cl_ord_id(order["cl_ord_id"]) for order in orders]
+        if len(set(texts)) < len(texts):
+            raise BadOrder("cl_ord_id", "the orders of a list need different ones")
+        self._take(account, rows, texts)
+
+    def replace(self, *, account: int, symbol: str, cl_ord_id: str = "", order_id: int = 0, **changes: Unpack[ReplaceFields]) -> None:
+        """Buffer a replace of one order, named by its cl_ord_id or its order_id; what is not said stays. The order keeps its cl_ord_id and order_id.
+
+        `order_qty` is the new total and must be said. Raises BadOrder and BufferFull.
+        """
+        text = named_order(cl_ord_id, order_id)
+        row = replace_row(self._instruments, account, symbol, order_id, **changes)
+        self._take(account, [row], [text])
 
     def cancel(self, *, account: int, cl_ord_id: str = "", order_id: int = 0) -> None:
         """Buffer the cancel of one order, named by its cl_ord_id or its order_id. Raises BadOrder and BufferFull."""
-        if bool(cl_ord_id) == bool(order_id):
-            raise BadOrder("cl_ord_id", "name the order either by cl_ord_id or by order_id")
-        text = _checked_cl_ord_id(cl_ord_id) if cl_ord_id else b""
-        row = _row(kind=CommandKind.CANCEL, account=_checked_account(account), order_id=order_id, transact_time=time.time_ns())
-        self._take_one(account, row, text)
+        text = named_order(cl_ord_id, order_id)
+        self._take(account, [cancel_row(account, order_id)], [text])
 
     def new_orders(self, rows: Rows, cl_ord_ids: Rows) -> None:
         """Post many commands at once: rows of `ROW_DTYPE` (lots, ticks, instrument numbers) and their cl_ord_ids (an S-array).
 
-        Frames hold up to FRAME_ROWS_MAX rows here. Values are not checked: the account shard refuses bad ones, with an event. Rows without
-        `transact_time` get the time now. Raises BufferFull before any row is taken.
+        Frames hold up to FRAME_ROWS_MAX rows here; rows of one list (the same list_id, one behind the other) stay in one frame. Values are not
+        checked: the account shard refuses bad ones, with an event. Rows without `transact_time` get the time now. Raises BufferFull before any row is taken.
         """
         if rows.dtype != ROW_DTYPE:
             raise BadOrder("rows", "dtype is not producer.ROW_DTYPE")
@@ -204,8 +212,8 @@ class OrderProducer:
             self._counts.taken += len(rows)
             for shard, index in split_by(stamped["account"], self.account_shards):
                 self._send_pending(shard)  # what came before stays before
-                for start in range(0, len(index), FRAME_ROWS_MAX):
-                    part = index[start : start + FRAME_ROWS_MAX]
+                for start, end in frame_bounds(stamped["list_id"][index], FRAME_ROWS_MAX):
+                    part = index[start:end]
                     self._send(shard, stamped[part], cl_ord_ids[part])
 
     def flush(self, timeout_s: float | None = None) -> None:
@@ -254,17 +262,19 @@ class OrderProducer:
 
     # ---- inside; all below run with the lock held, unless they say otherwise
 
-    def _take_one(self, account: int, row: tuple[Any, ...], cl_ord_id: bytes) -> None:
-        """Takes the lock itself."""
+    def _take(self, account: int, rows: list[Row], cl_ord_ids: list[bytes]) -> None:
+        """Rows of one account that go into one frame. Takes the lock itself."""
         with self._changed:
-            self._wait_for_room(1)
-            self._counts.taken += 1
+            self._wait_for_room(len(rows))
+            self._counts.taken += len(rows)
             shard = account_shard(account, self.account_shards)
             if not self._pending_since:
                 self._pending_since = time.monotonic()
                 self._changed.notify_all()
-            self._pending[shard].append(row)
-            self._pending_ids[shard].append(cl_ord_id)
+            if len(self._pending[shard]) + len(rows) > self._frame_rows:
+                self._send_pending(shard)
+            self._pending[shard] += rows
+            self._pending_ids[shard] += cl_ord_ids
             if len(self._pending[shard]) >= self._frame_rows:
                 self._send_pending(shard)
 
@@ -342,76 +352,6 @@ def partition_count(kafka: Producer, topic: str, kafka_url: str) -> int:
     if topic not in known:
         raise OutcryError(f"Kafka at {kafka_url} has no topic {topic}: create it with `outcry topics create`")
     return len(known[topic].partitions)
-
-
-def order_row(
-    instruments: InstrumentTable,
-    account: int,
-    symbol: str,
-    side: str | Side,
-    order_qty: str | int | Decimal,
-    price: str | int | Decimal | None,
-    ord_type: str | OrdType,
-    time_in_force: str | TimeInForce,
-) -> tuple[Any, ...]:
-    """A NEW_ORDER as a tuple in ROW_DTYPE's order, stamped with the time now; raises BadOrder naming the field."""
-    instrument = instruments.by_symbol.get(symbol)
-    if instrument is None:
-        raise BadOrder("symbol", f"{symbol!r} is not traded here")
-    kind = _word("ord_type", ord_type, _ORD_TYPES)
-    if (price is None) != (kind == OrdType.MARKET):
-        raise BadOrder("price", "a limit order needs one, a market order has none")
-    return _row(
-        kind=CommandKind.NEW_ORDER,
-        side=_word("side", side, _SIDES),
-        ord_type=kind,
-        time_in_force=_word("time_in_force", time_in_force, _TIMES_IN_FORCE),
-        instrument=instrument.number,
-        account=_checked_account(account),
-        order_qty=_steps("order_qty", order_qty, instrument.qty_to_lots),
-        price=0 if price is None else _steps("price", price, instrument.price_to_ticks),
-        transact_time=time.time_ns(),
-    )
-
-
-def _row(**fields: int) -> tuple[int, ...]:
-    names = ROW_DTYPE.names or ()
-    assert fields.keys() <= set(names)
-    return tuple(fields.get(name, 0) for name in names)
-
-
-def _word(field: str, value: str | Word, words: dict[str, Word]) -> Word:
-    if not isinstance(value, str):
-        return value
-    found = words.get(value.lower())
-    if found is None:
-        raise BadOrder(field, f"{value!r} is not one of {', '.join(words)}")
-    return found
-
-
-def _steps(field: str, value: str | int | Decimal, convert: Callable[[Decimal], int]) -> int:
-    """Lots or ticks of an exact decimal; floats are refused, as 0.1 is not a tenth."""
-    if isinstance(value, float):
-        raise BadOrder(field, f"{value!r} is a float; give a string or a Decimal")
-    try:
-        steps = convert(to_decimal(value))
-    except ValueError as error:
-        raise BadOrder(field, str(error)) from error
-    if steps <= 0:
-        raise BadOrder(field, f"{value} is not positive")
-    return steps
-
-
-def _checked_account(account: int) -> int:
-    if not 0 <= account < 1 << 63:
-        raise BadOrder("account", f"{account!r} is not an account number")
-    return account
-
-
-def _checked_cl_ord_id(text: str) -> bytes:
-    if not (1 <= len(text) <= CL_ORD_ID_MAX_BYTES and text.isascii() and text.isprintable()):
-        raise BadOrder("cl_ord_id", f"must be 1 to {CL_ORD_ID_MAX_BYTES} printable ASCII characters")
-    return text.encode()
 
 
 def _kafka_config(kafka_url: str, client_id: str, delivery_timeout_s: float) -> dict[str, Any]:
