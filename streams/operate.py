@@ -1,4 +1,4 @@
-"""What an operator does to the accounts of a running exchange: open them with money, shares and API keys."""
+"""What an operator does to the accounts of a running exchange: open them with money, shares and API keys, suspend them, limit them."""
 
 import hashlib
 import json
@@ -14,9 +14,10 @@ import click
 import numpy as np
 
 from schemas.codec import FRAMES, Header, Rows, encode_frame
-from schemas.enums import AccountEventKind, CommandKind
+from schemas.enums import AccountEventKind, AccountPermission, AccountStatus, CommandKind
 from schemas.errors import OutcryError
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.limits import ORDERS_AT_ONCE_MAX
 from schemas.reject_reasons import SENTENCES, Reason
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT, NotAMultiple, NotANumber, to_decimal, to_steps
@@ -58,7 +59,39 @@ def open_accounts(settings: Settings, openings: Sequence[Opening], *, timeout_s:
 
     Raises ServiceUnavailable, NotConfirmed, or OutcryError naming the postings that were refused.
     """
-    rows = _update_rows(openings)
+    return len(_command_accounts(settings, _update_rows(openings), timeout_s))
+
+
+def set_status(settings: Settings, accounts: Sequence[int], status: AccountStatus, *, timeout_s: float = ANSWER_TIMEOUT_S) -> int:
+    """Suspend accounts, let them trade again, or pull their kill switch; how many open orders the shard has begun to cancel for it.
+
+    Raises ServiceUnavailable, NotConfirmed, or OutcryError naming the accounts that were refused (an unknown one).
+    """
+    rows = _account_rows(CommandKind.ACCOUNT_STATUS, accounts)
+    rows["account_word"] = status
+    events = _command_accounts(settings, rows, timeout_s)
+    return int(np.count_nonzero(events["kind"] == AccountEventKind.CANCEL_PENDING))
+
+
+def set_limits(settings: Settings, accounts: Sequence[int], limits: dict[str, int], *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+    """Set what accounts may do, in all or (`instrument`) in one: columns of an ACCOUNT_LIMITS row; what is not named is set to "no limit".
+
+    Raises as set_status.
+    """
+    rows = _account_rows(CommandKind.ACCOUNT_LIMITS, accounts)
+    for column, value in limits.items():
+        rows[column] = value
+    _command_accounts(settings, rows, timeout_s)
+
+
+def _account_rows(kind: CommandKind, accounts: Sequence[int]) -> Rows:
+    rows = np.zeros(len(accounts), FRAMES["order_command_frame"].dtype)
+    rows["kind"], rows["account"], rows["transact_time"] = kind, accounts, time.time_ns()
+    return rows
+
+
+def _command_accounts(settings: Settings, rows: Rows, timeout_s: float) -> Rows:
+    """Post the commands and return the events that they made. Raises ServiceUnavailable, NotConfirmed, or OutcryError for those refused."""
     partitions = partition_counts(settings, ACCOUNT_COMMANDS)[ACCOUNT_COMMANDS.name]
     source = operator_id()
     frames: list[tuple[int, bytes]] = []
@@ -68,12 +101,12 @@ def open_accounts(settings: Settings, openings: Sequence[Opening], *, timeout_s:
             frames.append((shard, encode_frame("order_command_frame", header, rows[index[start : start + ROWS_PER_FRAME]])))
     answers = ask(settings, ACCOUNT_COMMANDS, frames, ACCOUNT_EVENTS, "hold-funds", timeout_s, rows_wanted=len(rows))
     events = np.concatenate([answer.rows for answer in answers])
-    refused = events[events["kind"] != AccountEventKind.ACCOUNT_UPDATED]
+    refused = events[events["kind"] == AccountEventKind.ACCOUNT_UPDATE_REJECTED]
     if len(refused):
         first = refused[0]
         why = SENTENCES[Reason(int(first["reason"]))]
-        raise OutcryError(f"{len(refused)} of {len(rows)} postings were refused; the first: account {first['account']}: {why}")
-    return len(events)
+        raise OutcryError(f"{len(refused)} of {len(rows)} commands were refused; the first: account {first['account']}: {why}")
+    return events
 
 
 def make_api_keys(accounts: Sequence[int]) -> list[ApiKey]:
@@ -149,26 +182,110 @@ def open_accounts_command(
         click.echo(f"account {key.account}  key {key.key_id}  secret {key.secret}")
 
 
-def _cash(text: str) -> int:
+_ACCOUNTS = click.argument("accounts", nargs=-1, required=True, type=click.IntRange(1, 1 << 48), metavar="ACCOUNT...")
+
+
+@accounts.command("suspend")
+@_ACCOUNTS
+@click.pass_context
+def suspend_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
+    """No new orders and no replaces of these accounts; open orders stay, cancels are taken."""
+    set_status(settings_of(ctx), accounts, AccountStatus.SUSPENDED)
+    click.echo(f"suspended: {_listed(accounts)}")
+
+
+@accounts.command("resume")
+@_ACCOUNTS
+@click.pass_context
+def resume_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
+    """Let suspended or killed accounts trade again."""
+    set_status(settings_of(ctx), accounts, AccountStatus.ACTIVE)
+    click.echo(f"active: {_listed(accounts)}")
+
+
+@accounts.command("kill")
+@_ACCOUNTS
+@click.pass_context
+def kill_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
+    """The kill switch: suspend these accounts and cancel every open order of theirs. `outcry accounts resume` undoes the suspension."""
+    canceled = set_status(settings_of(ctx), accounts, AccountStatus.KILLED)
+    click.echo(f"killed: {_listed(accounts)}; open orders being canceled: {canceled}")
+
+
+@accounts.command("limits")
+@_ACCOUNTS
+@click.option("--short-sale/--no-short-sale", default=False, show_default=True, help="Whether they may sell short (located shares).")
+@click.option(
+    "--max-order", default="0", metavar="AMOUNT", help="Largest order at its worst price, decimal; 0: the instrument's own limit."
+)
+@click.option("--orders-per-second", type=click.IntRange(0, 1_000_000_000), default=0, show_default=True, help="0: no limit.")
+@click.option("--orders-at-once", type=click.IntRange(0, ORDERS_AT_ONCE_MAX), default=0, show_default=True, help="0: a second's.")
+@click.option("--symbol", help="Instead: limits in this instrument alone.")
+@click.option("--restrict", is_flag=True, help="With --symbol: no new orders in it.")
+@click.option(
+    "--max-position", default="0", metavar="QTY", help="With --symbol: largest position either way; 0: the instrument's own limit."
+)
+@click.pass_context
+def limits_command(
+    ctx: click.Context,
+    accounts: tuple[int, ...],
+    short_sale: bool,
+    max_order: str,
+    orders_per_second: int,
+    orders_at_once: int,
+    symbol: str | None,
+    restrict: bool,
+    max_position: str,
+) -> None:
+    """Set what accounts may do: all of it anew, so an option that is left out is back at its default.
+
+    \b
+    Examples:
+      outcry accounts limits 7 --short-sale --max-order 500000 --orders-per-second 100
+      outcry accounts limits 7 8 --symbol AAPL --max-position 1000
+      outcry accounts limits 7 --symbol TSLA --restrict
+    """
+    settings = settings_of(ctx)
+    if symbol is None:
+        if restrict or max_position != "0":
+            raise click.UsageError("--restrict and --max-position need --symbol")
+        permissions = AccountPermission.SHORT_SALE if short_sale else 0
+        limits = {"account_word": int(permissions), "cash": _cash(max_order, "--max-order"),
+                  "order_qty": orders_per_second, "min_qty": orders_at_once}  # fmt: skip
+    else:
+        if short_sale or max_order != "0" or orders_per_second or orders_at_once:
+            raise click.UsageError("--symbol goes with --restrict and --max-position only")
+        table = load_instruments(settings.instruments_file)
+        number, lots = _position(table, f"{symbol}={max_position}", "--max-position", least=0)
+        limits = {"instrument": number, "account_word": int(restrict), "order_qty": lots}
+    set_limits(settings, accounts, limits)
+    click.echo(f"limits set: {_listed(accounts)}")
+
+
+def _listed(accounts: Sequence[int]) -> str:
+    return ", ".join(map(str, accounts))
+
+
+def _cash(text: str, option: str = "--cash") -> int:
     try:
         amount = to_steps(to_decimal(text) * MINOR_PER_UNIT, Decimal(1))
     except (NotANumber, NotAMultiple) as error:
-        raise click.BadParameter(str(error), param_hint="--cash") from error
+        raise click.BadParameter(str(error), param_hint=option) from error
     if amount < 0:
-        raise click.BadParameter("must not be negative", param_hint="--cash")
+        raise click.BadParameter("must not be negative", param_hint=option)
     return amount
 
 
-def _position(table: InstrumentTable, text: str) -> tuple[int, int]:
+def _position(table: InstrumentTable, text: str, option: str = "--position", least: int = 1) -> tuple[int, int]:
     """(instrument number, lots) of SYMBOL=QTY."""
     symbol, _, qty = text.partition("=")
     instrument: Any = table.by_symbol.get(symbol)
     if instrument is None:
-        raise click.BadParameter(f"{symbol!r} is not traded here", param_hint="--position")
+        raise click.BadParameter(f"{symbol!r} is not traded here", param_hint=option)
     try:
         lots = instrument.qty_to_lots(to_decimal(qty))
     except (NotANumber, NotAMultiple) as error:
-        raise click.BadParameter(f"{text}: {error}", param_hint="--position") from error
-    if lots <= 0:
-        raise click.BadParameter(f"{text}: must be positive", param_hint="--position")
+        raise click.BadParameter(f"{text}: {error}", param_hint=option) from error
+    if lots < least:
+        raise click.BadParameter(f"{text}: must be {'positive' if least else 'no less than 0'}", param_hint=option)
     return instrument.number, lots

@@ -33,7 +33,37 @@ def test_wrong_arguments_of_accounts_open_are_named(tmp_path: Path, arguments: l
     assert done.exit_code == 2 and message in done.output
 
 
-@pytest.mark.parametrize("command", [(session, ["open"]), (session, ["close"]), (accounts, ["open"])])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["suspend"], "Missing argument 'ACCOUNT...'"),
+        (["kill", "0"], "0 is not in the range"),
+        (["resume", "x"], "'x' is not a valid integer"),
+        (["limits", "7", "--max-order", "-1"], "--max-order: must not be negative"),
+        (["limits", "7", "--restrict"], "need --symbol"),
+        (["limits", "7", "--symbol", "NOPE"], "'NOPE' is not traded here"),
+        (["limits", "7", "--symbol", "AAPL", "--max-position", "-5"], "no less than 0"),
+        (["limits", "7", "--symbol", "AAPL", "--short-sale"], "--symbol goes with"),
+        (["limits", "7", "--orders-per-second", "-1"], "-1 is not in the range"),
+    ],
+)
+def test_wrong_arguments_of_what_an_operator_decides_are_named(tmp_path: Path, arguments: list[str], message: str) -> None:
+    """Exit code 2 and a sentence, before anything is sent."""
+    done = CliRunner().invoke(accounts, arguments, obj=Settings(home=tmp_path))
+    assert done.exit_code == 2, done.output
+    assert message in done.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (session, ["open"]),
+        (session, ["close"]),
+        (accounts, ["open"]),
+        (accounts, ["kill", "7"]),
+        (accounts, ["limits", "7", "--short-sale"]),
+    ],
+)
 def test_without_a_running_exchange_the_error_says_what_to_start(tmp_path: Path, command: tuple[object, list[str]]) -> None:
     """The error of the world reaches the command line with its advice."""
     group, arguments = command
