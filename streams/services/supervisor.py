@@ -81,6 +81,7 @@ class Supervisor:
         self._topics_work = topics_work or partial(create_topics, settings, outcry_command("topics", "create"))
         self._wanted = Wanted(services=())
         self._children: dict[str, Child] = {}
+        self._workers: dict[str, WorkerId] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._urls: dict[str, str] = {}
         self._since = now()
@@ -198,6 +199,7 @@ class Supervisor:
     def _start_role(self, worker: WorkerId) -> None:
         role, run, log_path = worker.role, self._settings.run_dir, self._settings.log_dir / f"{worker.name}.log"
         log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._workers[worker.name] = worker
         topics = self._topics
         assert topics is not None, "roles start after the topics"
 
@@ -235,10 +237,14 @@ class Supervisor:
 
         A worker that is alone keeps its place in the group instead: it is back sooner than the session ends.
         """
-        if self._wanted.workers.get(worker.role, 1) == 1:
+        if self._wanted.workers.get(worker.role, 1) > 1:
+            await self._leave_group(worker)
+
+    async def _leave_group(self, worker: WorkerId) -> None:
+        if not (kafka_url := self._urls.get("kafka_url")):
             return
         try:
-            await release_member(self._urls.get("kafka_url", ""), f"outcry-{worker.group}", worker.name)
+            await release_member(kafka_url, f"outcry-{worker.group}", worker.name)
         except ServiceUnavailable as error:
             log.warning("member.not_released", name=worker.name, reason=str(error))  # then its session has to end
         else:
@@ -273,6 +279,8 @@ class Supervisor:
     async def _drop(self, name: str) -> None:
         await self._children[name].stop()
         del self._children[name]
+        if (worker := self._workers.pop(name, None)) is not None:
+            await self._leave_group(worker)  # a static member that stops keeps its place, for its next start; there will be none
         self._status_changed()
 
     async def _stop_all(self) -> None:
