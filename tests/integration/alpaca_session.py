@@ -16,8 +16,19 @@ from alpaca.common.exceptions import APIError
 from alpaca.data.enums import DataFeed
 from alpaca.data.live import StockDataStream
 from alpaca.trading.client import TradingClient
-from alpaca.trading.enums import AssetStatus, OrderSide, QueryOrderStatus, TimeInForce
-from alpaca.trading.requests import GetAssetsRequest, GetOrdersRequest, LimitOrderRequest, MarketOrderRequest
+from alpaca.trading.enums import AssetStatus, OrderClass, OrderSide, QueryOrderStatus, TimeInForce
+from alpaca.trading.requests import (
+    GetAssetsRequest,
+    GetOrdersRequest,
+    LimitOrderRequest,
+    MarketOrderRequest,
+    ReplaceOrderRequest,
+    StopLimitOrderRequest,
+    StopLossRequest,
+    StopOrderRequest,
+    TakeProfitRequest,
+    TrailingStopOrderRequest,
+)
 from alpaca.trading.stream import TradingStream
 
 WAIT_S = 20.0
@@ -52,6 +63,62 @@ def in_background(stream: Any) -> threading.Thread:
     thread = threading.Thread(target=stream.run, daemon=True)
     thread.start()
     return thread
+
+
+def short_of(order: Any) -> list[Any]:
+    """What the test judges of an order."""
+    legs = [short_of(leg) for leg in order.legs or ()]
+    return [
+        order.type.value,
+        order.order_class.value,
+        order.time_in_force.value,
+        order.status.value,
+        order.limit_price,
+        order.stop_price,
+        legs,
+    ]
+
+
+def every_kind(client: TradingClient) -> dict[str, Any]:
+    """Each order type and class of the SDK, far from every price, and a replace; all are canceled at the end."""
+    buy, sell, gtc = OrderSide.BUY, OrderSide.SELL, TimeInForce.GTC
+    profit, loss = TakeProfitRequest(limit_price=520), StopLossRequest(stop_price=340)
+    common: dict[str, Any] = {"symbol": "MSFT", "qty": 2, "time_in_force": gtc}
+    requests = {
+        "stop": StopOrderRequest(**common, side=sell, stop_price=350),
+        "stop_limit": StopLimitOrderRequest(**common, side=sell, stop_price=350.5, limit_price=349),
+        "trail_percent": TrailingStopOrderRequest(**common, side=sell, trail_percent=20.5),
+        "trail_price": TrailingStopOrderRequest(**common, side=sell, trail_price=100),
+        "cls": LimitOrderRequest(**common | {"time_in_force": TimeInForce.CLS}, side=buy, limit_price=350),
+        "bracket": LimitOrderRequest(
+            **common, side=buy, limit_price=350, order_class=OrderClass.BRACKET, take_profit=profit, stop_loss=loss
+        ),
+        "oto": LimitOrderRequest(**common, side=buy, limit_price=350, order_class=OrderClass.OTO, stop_loss=loss),
+        "oco": LimitOrderRequest(**common, side=sell, order_class=OrderClass.OCO, take_profit=profit, stop_loss=loss),
+    }
+    placed = {name: client.submit_order(request) for name, request in requests.items()}
+    seen: dict[str, Any] = {name: short_of(order) for name, order in placed.items()}
+    seen["trails"] = [placed["trail_percent"].trail_percent, placed["trail_price"].trail_price]
+    own = client.post("/orders", {"symbol": "MSFT", "qty": "200", "side": "buy", "type": "limit", "time_in_force": "gtc", "limit_price": "350",
+                                  "display_qty": "20"})  # fmt: skip
+    peg = client.post("/orders", {"symbol": "MSFT", "qty": "2", "side": "buy", "type": "pegged", "time_in_force": "day", "limit_price": "350",
+                                  "peg_price_type": "primary", "peg_offset": "-0.05"})  # fmt: skip
+    seen["own"] = [own["display_qty"], peg["ord_type"], client.get_order_by_id(peg["id"]).type.value]
+    killed = client.submit_order(LimitOrderRequest(**common | {"time_in_force": TimeInForce.FOK}, side=buy, limit_price=350))
+    seen["fok"] = wait_for(lambda: (o := client.get_order_by_id(killed.id)).canceled_at and o, "the FOK order is killed").status.value
+    before = client.submit_order(LimitOrderRequest(**common, side=buy, limit_price=351))
+    after = client.replace_order_by_id(before.id, ReplaceOrderRequest(qty=3, limit_price=352.5))
+    seen["replaced"] = [after.id == before.id, after.qty, after.limit_price, after.status.value, after.replaced_at is not None]
+    seen["replace_refused"] = error_of(lambda: client.replace_order_by_id(before.id, ReplaceOrderRequest(qty=99_000)))
+    seen["replace_late"] = error_of(lambda: client.replace_order_by_id(killed.id, ReplaceOrderRequest(qty=1)))
+    nested = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.OPEN, limit=500, nested=True, symbols=["MSFT"]))
+    seen["legs"] = sorted(len(order.legs or ()) for order in nested)
+    seen["names"] = {"fok": killed.client_order_id, "replaced": before.client_order_id}
+    client.cancel_orders()
+    wait_for(
+        lambda: not client.get_orders(GetOrdersRequest(status=QueryOrderStatus.OPEN, symbols=["MSFT"])), "every MSFT order is canceled"
+    )
+    return seen
 
 
 def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
@@ -115,6 +182,10 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     after = {position.symbol: position.qty for position in client.get_all_positions()}
     seen["bought_shares"] = int(after["AAPL"]) - int(before.get("AAPL", "0"))
     seen["position"] = client.get_open_position("AAPL").qty == after["AAPL"]
+    seen["kinds"] = every_kind(client)
+    wait_for(
+        lambda: ["canceled", seen["kinds"]["names"]["replaced"]] in [update[:2] for update in seen["updates"]], "the last cancel is told"
+    )
     client.submit_order(limit(OrderSide.BUY, 1, 90.00))
     seen["cancel_all"] = [response.status for response in client.cancel_orders()]
     seen["names"] = {"resting": name, "bought": bought}

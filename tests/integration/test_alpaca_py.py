@@ -75,6 +75,39 @@ def test_refusals_have_alpacas_status_code_and_message(seen: dict[str, Any]) -> 
     assert (seen["sub_penny"]["status"], seen["sub_penny"]["code"]) == (422, 42210000)
 
 
+def test_every_type_class_and_time_in_force_of_the_sdk_is_taken(seen: dict[str, Any]) -> None:
+    """[type, class, time in force, status, limit, stop, legs] as the SDK's model has them."""
+    kinds = seen["kinds"]
+    loss, profit = ["stop", "gtc", None, "340"], ["limit", "gtc", "520", None]
+
+    def leg_of(leg: list[Any], kind: str, status: str = "held") -> list[Any]:
+        return [leg[0], kind, leg[1], status, *leg[2:], []]
+
+    assert {name: kinds[name] for name in ("stop", "stop_limit", "trail_percent", "trail_price", "cls", "bracket", "oto", "oco")} == {
+        "stop": ["stop", "simple", "gtc", "new", None, "350", []],
+        "stop_limit": ["stop_limit", "simple", "gtc", "new", "349", "350.5", []],
+        "trail_percent": ["trailing_stop", "simple", "gtc", "new", None, None, []],
+        "trail_price": ["trailing_stop", "simple", "gtc", "new", None, None, []],
+        "cls": ["limit", "simple", "cls", "new", "350", None, []],
+        "bracket": ["limit", "bracket", "gtc", "new", "350", None, [leg_of(profit, "bracket"), leg_of(loss, "bracket")]],
+        "oto": ["limit", "oto", "gtc", "new", "350", None, [leg_of(loss, "oto")]],
+        "oco": ["limit", "oco", "gtc", "new", "520", None, [leg_of(loss, "oco", "new")]],
+    }
+    assert kinds["trails"] == ["20.5", "100"]
+    assert kinds["own"] == ["20", "pegged", "limit"], "our own fields pass; a peg is a limit order to the SDK"
+    assert kinds["legs"][-3:] == [1, 1, 2], "nested: the legs of oco, oto and bracket"
+
+
+def test_an_order_is_replaced_in_place_and_a_killed_one_says_so(seen: dict[str, Any]) -> None:
+    """The SDK's replace answers the order as the book has it, under its own id."""
+    kinds = seen["kinds"]
+    assert kinds["replaced"] == [True, "3", "352.5", "new", True]
+    assert (kinds["replace_refused"]["status"], kinds["replace_refused"]["code"]) == (403, 40310000)
+    assert (kinds["replace_late"]["status"], kinds["replace_late"]["code"], kinds["fok"]) == (422, 42210000, "canceled")
+    told = {name: [update[0] for update in seen["updates"] if update[1] == text] for name, text in kinds["names"].items()}
+    assert told == {"fok": ["new", "canceled"], "replaced": ["new", "pending_replace", "replaced", "pending_cancel", "canceled"]}
+
+
 def test_trade_updates_tell_the_life_of_every_order(seen: dict[str, Any]) -> None:
     """New, pending_cancel, canceled; new, fill; each with its amounts."""
     events = {name: [update[0] for update in seen["updates"] if update[1] == name] for name in seen["names"].values()}

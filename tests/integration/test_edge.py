@@ -136,11 +136,37 @@ REFUSED = [
     ({"limit_price": "10.001"}, 422, 42210000, "sub-penny"),
     ({"limit_price": None}, 422, 40010001, "limit orders require limit price"),
     ({"type": "market"}, 422, 40010001, "market orders require no stop or limit price"),
-    ({"type": "stop"}, 422, 40010001, 'type "stop" is not supported'),
-    ({"time_in_force": "fok"}, 422, 40010001, 'time_in_force "fok" is not supported'),
+    ({"type": "stop"}, 422, 40010001, "limit_price does not go with stop orders"),
+    ({"time_in_force": "gtx"}, 422, 40010001, 'invalid time_in_force "gtx"'),
+    ({"qty": "1000", "display_qty": "1"}, 422, 40010001, "display_qty must be"),
+    ({"min_qty": "2"}, 422, 40010001, "min_qty must be"),
+    ({"time_in_force": "ioc", "post_only": True}, 422, 42210000, "does not go with"),
+    ({"post_only": True, "post_only_slide": True}, 422, 42210000, "contradict each other"),
+    ({"time_in_force": "gtd", "expire_time": "2020-01-01"}, 422, 40010001, "expire_time must be in the future"),
+    ({"type": "trailing_stop", "limit_price": None, "trail_percent": "1", "time_in_force": "opg"}, 422, 42210000, "does not go with"),
+    ({"symbol": "NVDA", "side": "sell", "locate": True, "limit_price": "100"}, 403, 40310000, "may not sell short"),
+    (
+        {"order_class": "oto", "type": "pegged", "limit_price": None, "peg_price_type": "primary", "stop_loss": {"stop_price": "1"}},
+        422,
+        40010001,
+        "do not make a list",
+    ),
+    (
+        {"order_class": "oto", "qty": "90000", "limit_price": "100", "take_profit": {"limit_price": "101"}},
+        403,
+        40310000,
+        "insufficient buying power",
+    ),
+    (
+        {"order_class": "oto", "qty": "1000", "limit_price": "100", "take_profit": {"limit_price": "101", "client_order_id": "taken"}},
+        422,
+        40010001,
+        "must be unique: it belongs to another order (order 2 of the list)",
+    ),
     ({"type": "market", "limit_price": None}, 422, 42210000, "time_in_force does not go with"),
     ({"client_order_id": "x" * 129}, 422, 40010001, "client_order_id"),
-    ({"order_class": "bracket"}, 422, 40010001, "order_class"),
+    ({"order_class": "bracket"}, 422, 40010001, "bracket orders require take_profit and stop_loss"),
+    ({"order_class": "mleg"}, 422, 40010001, "order_class"),
 ]
 
 
@@ -149,6 +175,7 @@ async def test_a_refusal_names_what_is_wrong_and_changes_nothing(
     edge: Edge, changes: dict[str, Any], status: int, code: int, text: str
 ) -> None:
     """Alpaca's code and a precise message; the account is as before."""
+    assert (await call(edge, 4, "POST", "/v2/orders", an_order(client_order_id="taken")))[0] == 200
     before = (await call(edge, 4, "GET", "/v2/account"))[1]
     got, body, _ = await call(edge, 4, "POST", "/v2/orders", an_order(**changes))
     assert (got, body["code"]) == (status, code), body
@@ -296,6 +323,110 @@ async def test_market_data_speaks_alpacas_error_codes(edge: Edge) -> None:
             assert (await ask(ws, '{"action": "dance"}'))["code"] == 400
 
 
+@asynccontextmanager
+async def updates_of(edge: Edge, account: int) -> AsyncIterator[Any]:
+    """A function that waits for the account's next trade_updates, as many as it is asked for: their data."""
+    async with aiohttp.ClientSession() as http, http.ws_connect(edge.url + "/stream") as stream:
+        await stream.send_json({"action": "auth", "key": f"KEY{account}", "secret": f"secret-{account}"})
+        await stream.send_json({"action": "listen", "data": {"streams": ["trade_updates"]}})
+        for _ in range(2):
+            await asyncio.wait_for(stream.receive(), WAIT_S)
+
+        async def next_updates(count: int) -> list[dict[str, Any]]:
+            return [json.loads((await asyncio.wait_for(stream.receive(), WAIT_S)).data)["data"] for _ in range(count)]
+
+        yield next_updates
+
+
+async def test_a_stop_is_dormant_until_a_trade_elects_it(edge: Edge) -> None:
+    """A sell stop, elected by another account's trade, executes; the stream says triggered in between."""
+    await call(edge, 18, "POST", "/v2/orders", an_order(symbol="NVDA", side="buy", qty="5", limit_price="110"))
+    status, stop, _ = await call(edge, 17, "POST", "/v2/orders", an_order(type="stop", stop_price="170.5", side="sell", limit_price=None))
+    assert (status, stop["type"], stop["stop_price"], stop["limit_price"], stop["status"]) == (200, "stop", "170.5", None, "new")
+    async with updates_of(edge, 17) as updates:
+        await call(edge, 18, "POST", "/v2/orders", an_order(qty="3", limit_price="170.4"))
+        await call(edge, 19, "POST", "/v2/orders", an_order(side="sell", qty="1", limit_price="170.4"))
+        triggered, fill = await updates(2)
+    assert (triggered["event"], fill["event"], fill["order"]["id"], fill["price"]) == ("triggered", "fill", stop["id"], "170.4")
+    await call(edge, 18, "DELETE", "/v2/orders")
+
+
+async def test_a_bracket_is_held_then_at_work_and_ends_as_a_pair(edge: Edge) -> None:
+    """Legs in the answer; held until the first is filled; the take-profit's fill cancels the stop-loss. Sent again it is the same list."""
+    body = an_order(
+        symbol="MSFT", qty="4", limit_price="405", order_class="bracket", client_order_id="br",
+        take_profit={"limit_price": "415"}, stop_loss={"stop_price": "395", "limit_price": "394"},
+    )  # fmt: skip
+    async with updates_of(edge, 20) as updates:
+        status, first, _ = await call(edge, 20, "POST", "/v2/orders", body)
+        assert (status, first["order_class"], first["status"]) == (200, "bracket", "new"), first
+        profit, loss = first["legs"]
+        assert (profit["type"], profit["side"], profit["limit_price"], profit["status"]) == ("limit", "sell", "415", "held")
+        assert (loss["type"], loss["stop_price"], loss["limit_price"], loss["status"]) == ("stop_limit", "395", "394", "held")
+        assert [one["event"] for one in await updates(3)] == ["new", "held", "held"]
+        assert (await call(edge, 20, "POST", "/v2/orders", body))[1] == first
+        flat = (await call(edge, 20, "GET", "/v2/orders?direction=asc"))[1]
+        assert [one["id"] for one in flat] == [first["id"], profit["id"], loss["id"]]
+        assert (await call(edge, 20, "GET", "/v2/orders?nested=true"))[1] == [first]
+        assert (await call(edge, 20, "GET", f"/v2/orders/{first['id']}?nested=true"))[1] == first
+        await call(edge, 21, "POST", "/v2/orders", an_order(symbol="MSFT", side="sell", qty="4", limit_price="405"))
+        woken = {(one["event"], one["order"]["id"]) for one in await updates(3)}
+        assert woken == {("fill", first["id"]), ("new", profit["id"]), ("new", loss["id"])}
+        await call(edge, 21, "POST", "/v2/orders", an_order(symbol="MSFT", qty="4", limit_price="415"))
+        ended = {(one["event"], one["order"]["id"]): one.get("reason") for one in await updates(2)}
+    assert ended == {("fill", profit["id"]): None, ("canceled", loss["id"]): "LINKED_ORDER"}
+
+
+async def test_a_replaced_order_keeps_its_id_and_is_answered_as_the_book_has_it(edge: Edge, thin: ThinExchange) -> None:
+    """New terms in the answer and in the stream; the hold follows; what is refused names its reason and changes nothing."""
+    _, order, _ = await call(edge, 22, "POST", "/v2/orders", an_order(qty="5", limit_price="100", client_order_id="rep"))
+    path = f"/v2/orders/{order['id']}"
+    async with updates_of(edge, 22) as updates:
+        status, changed, _ = await call(edge, 22, "PATCH", path, {"qty": "7", "limit_price": 101.5})
+        assert (status, changed["id"], changed["client_order_id"]) == (200, order["id"], "rep"), changed
+        assert (changed["qty"], changed["limit_price"], changed["status"]) == ("7", "101.5", "new")
+        assert changed["replaced_at"]
+        assert [one["event"] for one in await updates(2)] == ["pending_replace", "replaced"]
+        _, account, _ = await call(edge, 22, "GET", "/v2/account")
+        assert account["cash_held"] == "710.50"
+        for body, wanted in (
+            ({"limit_price": "100", "qty": "90000"}, (403, 40310000, "INSUFFICIENT_BUYING_POWER")),
+            ({"stop_price": "100"}, (422, 42210000, "CANNOT_CHANGE")),
+            ({}, (422, 40010001, None)),
+            ({"client_order_id": "new"}, (422, 40010001, None)),
+        ):
+            status, error, _ = await call(edge, 22, "PATCH", path, body)
+            assert (status, error["code"], error.get("reject_reason")) == wanted, error
+        assert (await call(edge, 23, "PATCH", path, {"qty": "1"}))[0] == 404, "nobody replaces another account's order"
+        assert (await call(edge, 22, "DELETE", path))[0] == 204
+
+        async def is_canceled() -> bool:
+            return bool((await call(edge, 22, "GET", path))[1]["status"] == "canceled")
+
+        await wait_for(is_canceled, "the order is canceled")
+    status, error, _ = await call(edge, 22, "PATCH", path, {"qty": "1"})
+    assert (status, error["message"]) == (422, 'order is already in "canceled" state')
+
+
+async def test_an_order_that_cannot_be_done_at_once_ends_with_its_reason(edge: Edge) -> None:
+    """FOK, minimum, post-only: accepted, then ended by the book, and the stream says why."""
+    await call(edge, 24, "POST", "/v2/orders", an_order(symbol="MSFT", side="sell", qty="2", limit_price="408"))
+    taking: dict[str, Any] = {"symbol": "MSFT", "qty": "5", "limit_price": "408"}
+    kinds: dict[str, dict[str, Any]] = {
+        "FILL_OR_KILL": {"time_in_force": "fok"}, "MIN_QTY_NOT_AVAILABLE": {"min_qty": "3"}, "POST_ONLY_WOULD_TAKE": {"post_only": True},
+        "NOT_IN_THIS_PHASE": {"time_in_force": "opg"},
+    }  # fmt: skip
+    async with updates_of(edge, 25) as updates:
+        for reason, fields in kinds.items():
+            status, order, _ = await call(edge, 25, "POST", "/v2/orders", an_order(**taking, **fields))
+            assert status == 200, order
+            new, ended = await updates(2)
+            assert (new["event"], ended["event"] in ("canceled", "rejected"), ended["reason"]) == ("new", True, reason)
+            assert ended["order"]["reject_reason"] == reason
+    assert (await call(edge, 25, "GET", "/v2/orders"))[1] == []
+    await call(edge, 24, "DELETE", "/v2/orders")
+
+
 async def test_a_decision_that_does_not_come_is_503_and_the_same_id_finds_the_order_later(edge: Edge, thin: ThinExchange) -> None:
     """Never 504, which clients repeat on their own; the order is made once."""
     await call(edge, 9, "GET", "/v2/account")
@@ -342,11 +473,32 @@ async def test_lists_assets_and_the_clock_are_filtered_and_checked(edge: Edge) -
     assert clock["next_close"] > clock["timestamp"]
 
 
+EVERY_KIND: list[dict[str, Any]] = [
+    {"type": "stop", "side": "sell", "limit_price": None, "stop_price": "150"},
+    {"type": "stop_limit", "side": "sell", "limit_price": "149", "stop_price": "150"},
+    {"type": "trailing_stop", "side": "sell", "limit_price": None, "trail_percent": "40", "stop_price": "90"},
+    {"type": "trailing_stop_limit", "side": "sell", "limit_price": None, "trail_price": "50", "stop_price": "90", "limit_offset": "0.05"},
+    {"type": "pegged", "limit_price": "1", "peg_price_type": "primary", "peg_offset": "-0.05"},
+    {"qty": "100", "display_qty": "10"},
+    {"qty": "100", "hidden": True},
+    {"post_only": True},
+    {"time_in_force": "gtd", "expire_time": "2040-01-01T00:00:00Z"},
+    {"time_in_force": "cls"},
+    {"order_class": "bracket", "take_profit": {"limit_price": "300"}, "stop_loss": {"stop_price": "0.50"}},
+    {"order_class": "oco", "side": "sell", "limit_price": "300", "stop_loss": {"stop_price": "100"}},
+]
+
+
 async def test_a_restarted_edge_knows_open_orders_and_prices_again(own_services: Settings, thin: ThinExchange) -> None:
     """Views come back by registering, prices and the resume ring from market.data; TERM ends the process with status 0 and sockets with 1001."""
     first = Edge(own_services)
     await first.wait_until_ready()
     order = (await call(first, 11, "POST", "/v2/orders", an_order(client_order_id="survivor")))[1]
+    for fields in EVERY_KIND:
+        status, body, _ = await call(first, 11, "POST", "/v2/orders", an_order(**fields))
+        assert status == 200, body
+    listed = (await call(first, 11, "GET", "/v2/orders?nested=true"))[1]
+    assert len(listed) == 1 + len(EVERY_KIND)
     async with aiohttp.ClientSession() as http, http.ws_connect(first.url + "/ws/public-prices") as ws:
         await ws.receive()
         loop = asyncio.get_running_loop()
@@ -358,7 +510,7 @@ async def test_a_restarted_edge_knows_open_orders_and_prices_again(own_services:
     second = Edge(own_services)
     try:
         await second.wait_until_ready()
-        assert (await call(second, 11, "GET", "/v2/orders"))[1] == [order]
+        assert (await call(second, 11, "GET", "/v2/orders?nested=true"))[1] == listed
         assert (await call(second, 11, "DELETE", f"/v2/orders/{order['id']}"))[0] == 204
         async with aiohttp.ClientSession() as http, http.get(second.url + "/public/prices/AAPL") as response:
             assert (await response.json())["phase"] == "continuous"

@@ -123,6 +123,27 @@ def test_the_array_form_splits_by_shard_and_by_size(topic: str) -> None:
     assert all((frame.rows["transact_time"] > 0).all() for of_shard in frames.values() for frame in of_shard)
 
 
+def test_a_list_stays_in_one_frame_and_a_replace_behind_it(topic: str) -> None:
+    """Frames of four rows: five brackets are never cut; single orders between them keep their place."""
+    leg = {"side": "sell", "order_qty": 5}
+    with OrderProducer(topic, frame_rows=4) as producer:
+        for number in range(5):
+            producer.new_order(account=1, cl_ord_id=f"one{number}", symbol="AAPL", side="buy", order_qty=1, price="180")
+            producer.new_order_list(account=1, symbol="AAPL", contingency_type="bracket", orders=[
+                {"cl_ord_id": f"a{number}", "side": "buy", "order_qty": 5, "price": "180"},
+                {"cl_ord_id": f"b{number}", "price": "190", **leg},  # type: ignore[typeddict-item]  # mypy does not follow **
+                {"cl_ord_id": f"c{number}", "ord_type": "stop", "stop_px": "170", **leg},  # type: ignore[typeddict-item]
+            ])  # fmt: skip
+        producer.replace(account=1, symbol="AAPL", cl_ord_id="a0", order_qty=6, price="181")
+    frames = read_frames(topic, 21)[1]
+    texts = [bytes(text) for frame in frames for text in (frame.cl_ord_id if frame.cl_ord_id is not None else ())]
+    assert texts == [name.encode() for n in range(5) for name in (f"one{n}", f"a{n}", f"b{n}", f"c{n}")] + [b"a0"]
+    for frame in frames:
+        lists = frame.rows["list_id"][frame.rows["list_id"] > 0].tolist()
+        assert all(lists.count(one) == 3 for one in lists)
+    assert frames[-1].rows["kind"][-1] == CommandKind.REPLACE
+
+
 def test_a_missing_topic_is_named(kafka: Settings) -> None:
     """Nothing is created by accident; the error says what to run."""
     with pytest.raises(OutcryError, match="account.commands.*outcry topics create"):
