@@ -36,6 +36,9 @@ down: $(VENV)/.run ## stop what `make up` started
 test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for some)
 	$(BIN)/pytest $(ARGS)
 
+simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without services (ARGS="--seeds 10000", "--minutes 60", "--seed 71")
+	$(BIN)/python tests/simulation/long_simulation.py $(ARGS)
+
 check: $(VENV)/.dev ## lint, format, types, architecture: what CI runs before the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -61,4 +64,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test check format bench bench-engine latency clean
+.PHONY: help demo up down test simulate check format bench bench-engine latency clean

@@ -29,9 +29,10 @@ Get = Callable[[bytes], bytes | None]
 FORMAT_VERSION: Final = 2
 PAGE_BYTES: Final = 64 << 10
 """Large enough that Faust recovers few records (it reads < 5,000/s), small enough that one changed order does not write megabytes."""
-MANIFESTS: Final = 64
-"""Places for manifests; a writer takes one that it sees to be free. Two that open at once take the same one in 1 of 64 cases: then the later
-manifest hides the other, and the host notices at the next opening that inputs are committed beyond what is there."""
+MANIFESTS: Final = 1_024
+"""Places for manifests, all looked at when a partition is opened (~5 us each). A writer takes one that it sees to be free; a former owner that still
+writes has the same one in 1 of 1,024 cases. Then its manifest may hide the present owner's until that writes its next one; a host that opens
+just then notices that inputs are committed beyond what is there, and stops."""
 _FIRST_FORMAT_KEY: Final = b"manifest"
 
 

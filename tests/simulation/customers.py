@@ -6,24 +6,40 @@ from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
-
 from faults import World
 from processes import Process
+from simulated_roles import SHARDS
+
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, rows_of
 from schemas.codec import BadBytes, Header, decode_frame, encode_frame, encode_record
 from schemas.enums import (
-    BookCommandKind, CommandKind, ContingencyType, ExecFlag, ExecKind, OffsetType, OrdType, Phase, SelfMatchPrevention, Side,
+    BookCommandKind,
+    CommandKind,
+    ContingencyType,
+    ExecFlag,
+    ExecKind,
+    OffsetType,
+    OrdType,
+    Phase,
+    SelfMatchPrevention,
+    Side,
     TimeInForce,
 )  # fmt: skip
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason
-from simulated_roles import SHARDS
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, rows_of
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS
 
 ACCOUNTS: Final = (2, 3, 4, 5, 7)
 NUMBERS: Final = (1, 2, 3)
 Values = dict[str, int]
-_TIMES: Final = (TimeInForce.DAY,) * 4 + (TimeInForce.GTC, TimeInForce.IOC, TimeInForce.IOC, TimeInForce.FOK, TimeInForce.OPG, TimeInForce.CLS)
+_TIMES: Final = (TimeInForce.DAY,) * 4 + (
+    TimeInForce.GTC,
+    TimeInForce.IOC,
+    TimeInForce.IOC,
+    TimeInForce.FOK,
+    TimeInForce.OPG,
+    TimeInForce.CLS,
+)
 _TRAILING: Final = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
 _STOPS: Final = (OrdType.STOP, OrdType.STOP_LIMIT)
 
@@ -32,7 +48,9 @@ def simulated_instruments() -> InstrumentTable:
     """Reference 100 ticks; one with fees, one with price bands."""
     more: dict[int, dict[str, Any]] = {2: {"maker_fee": Decimal("0.0010"), "taker_fee": Decimal("0.0030")}, 3: {"luld_tier": 1}}
     one = Decimal(1)
-    return InstrumentTable(Instrument(n, f"I{n}", "", one / 100, one, 1000 * one, Decimal(900), one, 20, **more.get(n, {})) for n in NUMBERS)
+    return InstrumentTable(
+        Instrument(n, f"I{n}", "", one / 100, one, 1000 * one, Decimal(900), one, 20, **more.get(n, {})) for n in NUMBERS
+    )
 
 
 class Commands:
@@ -74,7 +92,11 @@ class Commands:
         if ord_type in _STOPS:
             made["stop_px"] = rng.randint(96, 104)
         if ord_type in _TRAILING:
-            made |= {"offset": rng.randint(1, 5)} if rng.random() < 0.5 else {"offset": rng.randint(1, 400), "offset_type": OffsetType.BASIS_POINTS}
+            made |= (
+                {"offset": rng.randint(1, 5)}
+                if rng.random() < 0.5
+                else {"offset": rng.randint(1, 400), "offset_type": OffsetType.BASIS_POINTS}
+            )
         if ord_type == OrdType.PEGGED:
             made |= {"offset": rng.randint(-2, 2), "peg_price_type": rng.choice((2, 4, 5))}
         if rng.random() < 0.1:
@@ -86,7 +108,10 @@ class Commands:
         if rng.random() < 0.1:
             made["min_qty"] = rng.randint(1, qty)
         if rng.random() < 0.3:
-            made |= {"self_match_prevention_id": rng.randint(1, 2), "self_match_prevention_instruction": rng.choice(list(SelfMatchPrevention))}
+            made |= {
+                "self_match_prevention_id": rng.randint(1, 2),
+                "self_match_prevention_instruction": rng.choice(list(SelfMatchPrevention)),
+            }
         return made
 
     def command(self, account: int) -> tuple[Values, bytes]:
@@ -121,7 +146,10 @@ class Commands:
             {"ord_type": OrdType.STOP, "stop_px": price + (4 if side == Side.BUY else -4), "side": side},
         ]
         if kind != ContingencyType.OCO:
-            legs = [{"ord_type": OrdType.LIMIT, "price": rng.randint(98, 102), "side": 3 - side}, *legs[: 1 if kind == ContingencyType.OTO else 2]]
+            legs = [
+                {"ord_type": OrdType.LIMIT, "price": rng.randint(98, 102), "side": 3 - side},
+                *legs[: 1 if kind == ContingencyType.OTO else 2],
+            ]
         self._lists += 1
         shape = {
             "kind": CommandKind.NEW_ORDER, "contingency_type": kind, "list_id": self._lists, "order_qty": rng.randint(2, 20), "account": account,
@@ -133,7 +161,9 @@ class Commands:
 def command_frame(source: str, number: int, rows: list[tuple[Values, bytes]], reply_partition: int = -1) -> bytes:
     """Commands as their sender frames them."""
     header = Header(source, number, 0, 0, max(values["transact_time"] for values, _ in rows), reply_partition)
-    return encode_frame("order_command_frame", header, rows_of(COMMAND_DTYPE, [values for values, _ in rows]), np.array([text for _, text in rows], "S"))
+    return encode_frame(
+        "order_command_frame", header, rows_of(COMMAND_DTYPE, [values for values, _ in rows]), np.array([text for _, text in rows], "S")
+    )
 
 
 class ThirdParty(Process):
@@ -212,7 +242,10 @@ class Operator(Process):
             for account in [one for one in ACCOUNTS if one % SHARDS == shard]:
                 common = {"account": account, "transact_time": now}
                 rows.append((common | {"kind": CommandKind.ACCOUNT_UPDATE, "cash": rng.randint(5, 100) * 100_000}, b""))
-                rows += [(common | {"kind": CommandKind.ACCOUNT_UPDATE, "instrument": n, "order_qty": rng.randint(20, 400)}, b"") for n in NUMBERS]
+                rows += [
+                    (common | {"kind": CommandKind.ACCOUNT_UPDATE, "instrument": n, "order_qty": rng.randint(20, 400)}, b"")
+                    for n in NUMBERS
+                ]
                 if rng.random() < 0.5:
                     rows.append((common | {"kind": CommandKind.ACCOUNT_LIMITS, "account_word": 1}, b""))
             self.world.log.append(ACCOUNT_COMMANDS.name, shard, command_frame(self.name, shard, rows))
@@ -232,13 +265,29 @@ class Operator(Process):
             trade = self._trade(shard)
             match rng.randrange(6):
                 case 0:
-                    self._book(shard, {"kind": BookCommandKind.TRADING_HALT, "instrument": instrument, "phase": Phase.HALTED, "reason": Reason.REGULATORY_HALT})
+                    self._book(
+                        shard,
+                        {
+                            "kind": BookCommandKind.TRADING_HALT,
+                            "instrument": instrument,
+                            "phase": Phase.HALTED,
+                            "reason": Reason.REGULATORY_HALT,
+                        },
+                    )
                 case 1:
-                    self._book(shard, {"kind": BookCommandKind.MASS_CANCEL, "account": rng.choice((0, *ACCOUNTS)), "instrument": instrument})
+                    self._book(
+                        shard, {"kind": BookCommandKind.MASS_CANCEL, "account": rng.choice((0, *ACCOUNTS)), "instrument": instrument}
+                    )
                 case 2 if trade is not None:
                     self._book(shard, bust_of(trade))
                 case 3:
-                    self._book(shard, {"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": rng.choice((Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION))})
+                    self._book(
+                        shard,
+                        {
+                            "kind": BookCommandKind.TRADING_SESSION_CHANGE,
+                            "phase": rng.choice((Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION)),
+                        },
+                    )
                 case _:
                     self._book(shard, {"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": Phase.CONTINUOUS})
         for shard in range(SHARDS):

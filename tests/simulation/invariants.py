@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-
 from customers import simulated_instruments
-from matchers.book_shard import BookShard
-from schemas.codec import BadBytes, Frame, Header, Rows, decode_frame, decode_record
-from schemas.enums import AccountEventKind, ExecKind
-from schemas.errors import StaleData
 from simulated_edge import EdgeProcess
 from simulated_log import SimulatedLog, TopicPartition
 from simulated_roles import SHARDS, Deployment, ShardWorker
 from simulated_stores import CreatedStore, MarkedStore, NewestStore, Store
+
+from matchers.book_shard import BookShard
+from schemas.codec import BadBytes, Frame, Header, Rows, decode_frame, decode_record
+from schemas.enums import AccountEventKind, ExecKind
+from schemas.errors import StaleData
 from sinks.contract import Input
 from sinks.elastic_documents import documents
 from sinks.redis_sink import newest_rows
@@ -45,7 +45,7 @@ class Findings:
         if expected != found:
             self.broken.append(f"{what}: expected {str(expected)[:300]}, found {str(found)[:300]}")
 
-    def true(self, what: str, holds: bool) -> None:  # noqa: FBT001  reads as assert
+    def true(self, what: str, holds: bool) -> None:
         """Note what does not hold."""
         if not holds:
             self.broken.append(what)
@@ -115,13 +115,11 @@ def check(
     """All of it; a sentence for each thing that is wrong."""
     findings = Findings()
     logged = {
-        (topic.name, partition): frames_of(log, topic.name, partition, findings)
-        for topic in FRAME_TOPICS
-        for partition in range(SHARDS)
+        (topic.name, partition): frames_of(log, topic.name, partition, findings) for topic in FRAME_TOPICS for partition in range(SHARDS)
     }
     clean = replay(log, roles)
     _check_log(log, logged, clean, findings)
-    _check_states(log, roles, deployments, clean, findings)
+    _check_states(log, deployments, clean, findings)
     _check_sequences(logged, findings)
     _check_money(logged, clean, findings)
     _check_marked(log, cast("MarkedStore", stores["persist-mysql"]), logged, findings)
@@ -143,43 +141,51 @@ def _check_log(log: SimulatedLog, logged: Logged, clean: Replay, findings: Findi
     for key in sorted(expected.keys() | found.keys()):
         wanted, there = expected.get(key, []), found.get(key, [])
         if wanted != there:
-            at = next((place for place, pair in enumerate(zip(wanted, there, strict=False)) if pair[0] != pair[1]), min(len(wanted), len(there)))
-            findings.broken.append(f"{key[0]}/{key[1]} from {key[2]}: the log has {len(there)} frames, a replay makes {len(wanted)}; they differ from {at} on")
-    for topic in (ALERTS, DEAD_LETTERS):
+            at = next(
+                (place for place, pair in enumerate(zip(wanted, there, strict=False)) if pair[0] != pair[1]), min(len(wanted), len(there))
+            )
+            findings.broken.append(
+                f"{key[0]}/{key[1]} from {key[2]}: the log has {len(there)} frames, a replay makes {len(wanted)}; they differ from {at} on"
+            )
+    for name in (ALERTS.name, DEAD_LETTERS.name):
         for partition in range(SHARDS):
-            values = {record.value for record in log.parts[topic.name, partition]}
-            findings.equal(f"{topic.name}/{partition}", set(clean.outputs.get((topic.name, partition, ""), [])), values)
+            values = {record.value for record in log.parts[name, partition]}
+            findings.equal(f"{name}/{partition}", set(clean.outputs.get((name, partition, ""), [])), values)
 
 
-def _check_states(log: SimulatedLog, roles: list[Role], deployments: list[Deployment], clean: Replay, findings: Findings) -> None:
+def _check_states(log: SimulatedLog, deployments: list[Deployment], clean: Replay, findings: Findings) -> None:
     """Whoever has a shard open, and an empty machine that restores it from its changelog, is in the state of the clean replay."""
     hashes = {key: runner.processor.state_hash() for key, runner in clean.runners.items()}
     for deployment in deployments:
+        role = deployment.role
+        if role is None:
+            continue
         for worker in deployment.workers:
-            if isinstance(worker, ShardWorker):
-                for partition, (processor, next_offset) in worker.processors().items():
-                    where = f"{worker.name}, partition {partition}"
-                    findings.equal(f"{where}: next offset", clean.runners[deployment.name, partition].next_offset, next_offset)
-                    findings.equal(f"{where}: state", hashes[deployment.name, partition].hex(), processor.state_hash().hex())
-    committed = {deployment.name: deployment.group.committed for deployment in deployments}
-    for role in roles:
+            assert isinstance(worker, ShardWorker)
+            for partition, (processor, next_offset) in worker.processors().items():
+                where = f"{worker.name}, partition {partition}"
+                findings.equal(f"{where}: next offset", clean.runners[role.name, partition].next_offset, next_offset)
+                findings.equal(f"{where}: state", hashes[role.name, partition].hex(), processor.state_hash().hex())
         for partition in range(SHARDS):
-            where = f"{role.name} {partition} on an empty machine"
+            where = f"{deployment.name} {partition} on an empty machine"
             try:
-                restored = _restored(log, role, partition)
+                restored = _restored(log, deployment.name, role, partition)
             except (StaleData, AssertionError) as error:
                 findings.broken.append(f"{where}: {error}")
                 continue
-            start = committed[role.name].get((role.source.name, partition), 0)
-            findings.true(f"{where}: its snapshot ends at {restored.next_offset}, but inputs are committed up to {start}", start <= restored.next_offset)
+            start = deployment.group.committed.get((role.source.name, partition), 0)
+            findings.true(
+                f"{where}: its snapshot ends at {restored.next_offset}, but inputs are committed up to {start}",
+                start <= restored.next_offset,
+            )
             for record in log.parts[role.source.name, partition][start:]:
                 restored.feed(record)
             findings.equal(f"{where}: state", hashes[role.name, partition].hex(), restored.processor.state_hash().hex())
 
 
-def _restored(log: SimulatedLog, role: Role, partition: int) -> ShardRunner:
+def _restored(log: SimulatedLog, group: str, role: Role, partition: int) -> ShardRunner:
     content: dict[bytes, bytes] = {}
-    for record in log.parts[changelog_topic(role.name, role.table), partition]:
+    for record in log.parts[changelog_topic(group, role.table), partition]:
         assert record.key is not None
         if record.value is None:
             content.pop(record.key, None)
@@ -224,6 +230,10 @@ def _columns(rows: Rows, *names: str) -> Iterator[tuple[int, ...]]:
     return zip(*(rows[name].tolist() for name in names), strict=True)
 
 
+def _by_order(rows: Rows, name: str) -> dict[int, int]:
+    return dict(zip(rows["order_id"].tolist(), rows[name].tolist(), strict=True))
+
+
 def _check_money(logged: Logged, clean: Replay, findings: Findings) -> None:
     """Cash and shares are conserved, each trade is settled on both sides, holds are what open orders need, and nothing is in doubt."""
     instruments = simulated_instruments()
@@ -242,17 +252,19 @@ def _check_money(logged: Logged, clean: Replay, findings: Findings) -> None:
         fees = amount.fees if what == CASH else 0
         findings.equal(f"what was deposited ({'cash' if what == CASH else what})", amount.deposited, amount.total + fees)
     findings.broken += [f"money: {problem}" for problem in (*ledger.problems.first, *problems.first)]
-    open_in_books = {}
+    open_in_books: dict[int, int] = {}
     for partition in range(SHARDS):
         book = clean.runners["match-orders", partition].processor
         assert isinstance(book, MatchOrders) and isinstance(book._books, BookShard)
-        open_in_books |= {order_id: leaves for order_id, leaves in _columns(book._books.canonical_state()["orders"], "order_id", "leaves_qty")}
-    open_in_accounts = {}
+        open_in_books |= _by_order(book._books.canonical_state()["orders"], "leaves_qty")
+    open_in_accounts: dict[int, int] = {}
     for partition in range(SHARDS):
         arrays = _account_arrays(clean, partition)
         orders = arrays["orders"][(arrays["orders"]["order_id"] != 0) & (arrays["orders"]["leaves_qty"] > 0)]
-        open_in_accounts |= {order_id: leaves for order_id, leaves in _columns(orders, "order_id", "leaves_qty")}
-        findings.true("an order is in doubt: a cancel or replace of it is pending", not (orders["cancel_pending"] | orders["replace_pending"]).any())
+        open_in_accounts |= _by_order(orders, "leaves_qty")
+        findings.true(
+            "an order is in doubt: a cancel or replace of it is pending", not (orders["cancel_pending"] | orders["replace_pending"]).any()
+        )
         poor = arrays["accounts"]["account"][arrays["accounts"]["cash"] < arrays["accounts"]["cash_held"]]
         findings.true(f"accounts {poor} hold more than they have", not len(poor) or bool(len(books.busted())))
     findings.equal("open orders", dict(sorted(open_in_books.items())), dict(sorted(open_in_accounts.items())))
@@ -269,7 +281,9 @@ def _check_marked(log: SimulatedLog, store: MarkedStore, logged: Logged, finding
         for partition in range(SHARDS):
             expected = [(one.frame.header, one.frame.rows.tobytes()) for one in logged[topic.name, partition]]
             kept = [(frame.header, frame.rows.tobytes()) for frame in store.kept.get((topic.name, partition), [])]
-            findings.true(f"{store.name}: {topic.name}/{partition}: {len(kept)} frames are stored, {len(expected)} are in the log", kept == expected)
+            findings.true(
+                f"{store.name}: {topic.name}/{partition}: {len(kept)} frames are stored, {len(expected)} are in the log", kept == expected
+            )
     alerts = [decode_record(record.value or b"")[1] for partition in range(SHARDS) for record in log.parts[ALERTS.name, partition]]
     findings.equal(f"{store.name}: alerts", {one["alert_id"] for one in alerts}, set(store.alerts))
 
@@ -294,7 +308,8 @@ def _check_created(log: SimulatedLog, store: CreatedStore, logged: Logged, findi
     without_offset: Callable[[bytes], bytes] = lambda source: re.sub(rb'"offset":\d+', b"", source)  # noqa: E731  of which copy, is not said
     findings.true(
         f"{store.name}: {len(store.created)} documents, the log makes {len(expected)}",
-        {key: without_offset(source) for key, source in expected.items()} == {key: without_offset(source) for key, source in store.created.items()},
+        {key: without_offset(source) for key, source in expected.items()}
+        == {key: without_offset(source) for key, source in store.created.items()},
     )
 
 
@@ -306,7 +321,9 @@ def _check_edge(edge: EdgeProcess, clean: Replay, findings: Findings) -> None:
         place = np.flatnonzero(arrays["accounts"]["account"] == number)[-1]
         row = arrays["accounts"][place]
         findings.equal(f"{edge.name}: cash of account {number}", (int(row["cash"]), int(row["cash_held"])), (view.cash, view.cash_held))
-        orders = arrays["orders"][(arrays["orders"]["account_row"] == place) & (arrays["orders"]["leaves_qty"] > 0) & (arrays["orders"]["order_id"] != 0)]
+        orders = arrays["orders"][
+            (arrays["orders"]["account_row"] == place) & (arrays["orders"]["leaves_qty"] > 0) & (arrays["orders"]["order_id"] != 0)
+        ]
         there = {order.order_id: (order.leaves_qty, order.cum_qty) for order in view.open_orders.values()}
         expected = {order_id: (leaves, cum) for order_id, leaves, cum in _columns(orders, "order_id", "leaves_qty", "cum_qty")}
         findings.equal(f"{edge.name}: open orders of account {number}", expected, there)

@@ -37,7 +37,7 @@ class Process:
             raise asyncio.CancelledError
 
     def crash(self, why: str) -> None:
-        """kill -9: nothing of it runs any more; of what was on its way to the broker, some has arrived."""
+        """Kill -9: nothing of it runs any more; of what was on its way to the broker, some has arrived."""
         if not self.alive:
             return
         self.alive = False
@@ -62,8 +62,8 @@ class Producer:
     async def send(self, topic: str, key: bytes | None, value: bytes | None, partition: int, *_: Any) -> asyncio.Future[int]:
         """As Faust's: take the record, and return the future of its acknowledgement (here: its offset)."""
         self._process.step("send")
-        if self._world.rng.random() < 0.1:
-            await asyncio.sleep(self._world.rng.random() * 0.002)  # its buffer is full
+        if self._world.rng.random() < 0.15:
+            await asyncio.sleep(self._world.rng.random() * 0.012)  # its buffer is full
             self._process.step("send")
         return self.send_nowait(topic, key, value, partition)
 

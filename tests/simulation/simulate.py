@@ -17,7 +17,6 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import structlog
-
 from customers import Commands, Operator, ThirdParty, simulated_instruments
 from faults import World
 from invariants import check
@@ -156,7 +155,7 @@ def _loop() -> Iterator[VirtualLoop]:
             process.tasks.append(task)
         return task
 
-    loop.set_task_factory(start)  # type: ignore[arg-type]
+    loop.set_task_factory(start)
     try:
         yield loop
     finally:

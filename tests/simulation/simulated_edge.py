@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from customers import ACCOUNTS, Commands
+from faults import World
+from processes import Process
+from simulated_roles import SHARDS
+
 from edge.accounts import Accounts
 from edge.command_producer import CommandProducer
 from edge.errors import ApiError
 from edge.pending_requests import PendingRequests
 from edge.reply_consumer import ReplyConsumer
-from faults import World
-from processes import Process
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
-from simulated_roles import SHARDS
 from streams.shard_runner import Record
 from topics.catalogue import EDGE_REPLIES
 

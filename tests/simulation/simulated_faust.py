@@ -16,6 +16,7 @@ from typing import Any, Final
 from faults import World
 from processes import Process
 from simulated_log import Group, TopicPartition
+
 from streams.faust_app import persisted_after
 from streams.recorded_snapshots import changelog_topic
 from streams.shard_runner import Record
@@ -24,7 +25,7 @@ from streams.snapshots import is_manifest
 PARTITION: Final[ContextVar[int]] = ContextVar("partition")
 """Partition of the current event; Faust's tables write to and read from it."""
 COMMIT_S: Final = 0.02
-FLUSH_S: Final = 0.05
+FLUSH_S: Final = 0.01
 """The longest that a member that is told to give up its partitions waits for its producer."""
 
 
@@ -151,7 +152,7 @@ class Consumer:
                 self._commit()
         self._acked, self._to_commit = {}, {}
         deadline = self._world.loop.time() + FLUSH_S
-        while self.process.alive and not self.process.producer.empty() and self._world.loop.time() < deadline:
+        while self.process.alive and not self.process.producer.empty() and self._world.loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.001)  # Faust flushes its producer; what the role is at goes on meanwhile
         if self.process.alive and self.on_revoked is not None:
             await self.on_revoked({_Tp(*tp) for tp in sorted(revoked)})

@@ -7,17 +7,17 @@ from types import SimpleNamespace
 from typing import Any, Final, cast
 
 import numpy as np
-from simulated_stores import Store
-
 from faults import World
 from processes import Process
+from simulated_faust import App, Consumer, Disks, Table
+from simulated_log import Group, TopicPartition
+from simulated_stores import Store
+
 from schemas.codec import FRAMES, Header, encode_frame
 from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
 from sinks import Sink
-from simulated_faust import App, Consumer, Disks, Table
-from simulated_log import Group, TopicPartition
 from streams.hold_funds import HoldFunds
 from streams.match_orders import MatchOrders
 from streams.persist_log import SinkFeeder, SinkRole
@@ -29,7 +29,7 @@ from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMM
 
 SHARDS: Final = 2
 EDGES: Final = 2
-TICK_S: Final = 0.06
+TICK_S: Final = 0.2
 RESTART_S: Final = 0.05
 SESSION_S: Final = 0.03
 """As long after the last heartbeat a dead member's partitions are dealt to others."""
@@ -68,7 +68,7 @@ class ShardWorker(Process):
     def __init__(self, world: World, name: str, role: Role, settings: Settings, group: Group, disks: Disks) -> None:
         super().__init__(world, name)
         self.consumer = Consumer(self, group, (role.source.name,))
-        table = self.consumer.table = Table(self, role.name, role.table, disks)
+        table = self.consumer.table = Table(self, group.name, role.table, disks)
         self.host = ShardHost(cast("Any", App(self, self.consumer)), settings, role, cast("Any", table))
         self.consumer.on_revoked = self.host.on_revoked
         self.start(self.host.consume(self.consumer))
@@ -118,6 +118,8 @@ class Deployment:
     group: Group
     make: Callable[[str, Disks], Worker]
     workers: list[Worker]
+    role: Role | None = None
+    """None for a sink."""
     started: int = 0
 
     async def keep_running(self, wanted: int) -> None:
@@ -208,13 +210,13 @@ def deployments(world: World, roles: list[Role], stores: dict[str, Store], snaps
     """Every role, with no worker yet."""
     settings = cast("Settings", SimpleNamespace(snapshot_interval_ms=snapshot_interval_ms, instruments_file=None))
     found = []
-    for role in roles:
-        group = Group(role.name, _partitions((role.source,)), world.rng.shuffle)
+    for role, name in [(one, name) for one in roles for name in _replicas(world, one)]:
+        group = Group(name, _partitions((role.source,)), world.rng.shuffle)
 
         def shard_worker(name: str, disks: Disks, role: Role = role, group: Group = group) -> Worker:
             return ShardWorker(world, name, role, settings, group, disks)
 
-        found.append(Deployment(world, role.name, group, shard_worker, []))
+        found.append(Deployment(world, name, group, shard_worker, [], role))
     for name, topics in SINKS.items():
         group = Group(name, _partitions(topics), world.rng.shuffle)
 
@@ -223,6 +225,14 @@ def deployments(world: World, roles: list[Role], stores: dict[str, Store], snaps
 
         found.append(Deployment(world, name, group, sink_worker, []))
     return found
+
+
+def _replicas(world: World, role: Role) -> list[str]:
+    """Names of the role's consumer groups: now and then two, which both publish."""
+    if world.rng.random() < 0.85:
+        return [role.name]
+    world.tell("replicas", role.name)
+    return [role.name, f"{role.name}-b"]
 
 
 def _partitions(topics: tuple[Topic, ...]) -> tuple[TopicPartition, ...]:

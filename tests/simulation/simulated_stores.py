@@ -11,10 +11,11 @@ from typing import Any
 
 from faults import World
 from processes import Process
+from simulated_log import TopicPartition
+
 from schemas.codec import Frame, Rows
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
-from simulated_log import TopicPartition
 from sinks.contract import Input, SinkStats
 from sinks.elastic_documents import documents
 from sinks.mysql_sink import Marks, transactions

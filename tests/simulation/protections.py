@@ -1,0 +1,107 @@
+"""Each protection of the design by itself, taken away: what a simulation must notice. A context manager a protection, by name."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Final
+from unittest.mock import patch
+
+from simulated_faust import Consumer, Table
+
+from edge.source_filter import SourceFilter
+from schemas.errors import ServiceUnavailable
+from sinks.mysql_sink import Marks
+from streams.persist_log import SinkFeeder
+from streams.shard_host import Shard, ShardHost
+from streams.shard_runner import Output, Record, ShardRunner
+from streams.snapshots import SnapshotStore
+
+_FEED, _ONE, _SEND, _OPEN = ShardRunner.feed, ShardHost._one, ShardHost._send, ShardHost._open
+_PAGE_KEY: Final = SnapshotStore.changes.__globals__["_page_key"]
+
+
+def _feed_again(self: ShardRunner, record: Record) -> list[Output]:
+    self.next_offset = min(self.next_offset, record.offset)
+    return _FEED(self, record)
+
+
+async def _one_and_acknowledge(self: ShardHost, stream: Any, event: Any) -> None:
+    await _ONE(self, stream, event)
+    await stream.ack(event)
+
+
+async def _send_and_forget(self: ShardHost, output: Output) -> Any:
+    await _SEND(self, output)
+    acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    acknowledged.set_result(None)
+    return acknowledged
+
+
+async def _acknowledge_the_last_only(self: Consumer, event: Any) -> None:
+    tp = (event.message.topic, event.message.partition)
+    if tp in self._acked:
+        self._acked[tp].update(range(self._to_commit[tp], event.message.offset + 2))  # one too many
+    self._acknowledged.set()
+
+
+class _NoLock:
+    async def __aenter__(self) -> None:
+        return
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return
+
+
+def _open_without_lock(self: ShardHost, partition: int, offset: int) -> Shard:
+    shard = _OPEN(self, partition, offset)
+    shard.applying = _NoLock()  # type: ignore[assignment]
+    return shard
+
+
+async def _no_second_snapshot(self: ShardHost, stream: Any, partition: int, shard: Shard, event: Any) -> None:
+    await self._snapshot(stream, partition, shard)
+    shard.snapshot_task = None
+
+
+async def _ask_once(_self: SinkFeeder, attempt: Callable[[], Any]) -> Any:
+    try:
+        return await attempt()
+    except ServiceUnavailable:
+        return None
+
+
+async def _keep(_self: ShardHost, _revoked: set[Any]) -> None:
+    return
+
+
+_WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
+    "shards tell repeated frames by their marks": (ShardRunner, "_is_new", lambda _self, _header: True),
+    "shards skip inputs that they have applied": (ShardRunner, "feed", _feed_again),
+    "inputs are acknowledged behind their snapshot": (ShardHost, "_one", _one_and_acknowledge),
+    "snapshots wait for the outputs before them": (ShardHost, "_send", _send_and_forget),
+    "acknowledgements wait for the changelog": (Table, "take_sent", lambda _self: []),
+    "only what was done with is committed": (Consumer, "ack", _acknowledge_the_last_only),
+    "a snapshot falls between two inputs": (ShardHost, "_open", _open_without_lock),
+    "the last input is in a snapshot too": (ShardHost, "_snapshots", _no_second_snapshot),
+    "state is forgotten with its partition": (ShardHost, "on_revoked", _keep),
+    "a page is not overwritten while it is needed": (
+        "streams.snapshots",
+        "_page_key",
+        lambda owner, array, page, _: _PAGE_KEY(owner, array, page, 0),
+    ),
+    "each owner has pages of its own": ("streams.snapshots", "_page_key", lambda _, array, page, slot: _PAGE_KEY("", array, page, slot)),
+    "a disk is up to date only without gaps": ("simulated_faust", "persisted_after", lambda _known, sent: sent),
+    "stores keep marks with their rows": (Marks, "take", lambda _self, _one: True),
+    "a store that did not answer is asked again": (SinkFeeder, "_until_available", _ask_once),
+    "an edge tells repeated frames by their marks": (SourceFilter, "is_new", lambda _self, _header: True),
+}
+PROTECTIONS: Final = tuple(_WITHOUT)
+
+
+@contextmanager
+def without(protection: str) -> Iterator[None]:
+    """The exchange without this one protection."""
+    owner, name, replacement = _WITHOUT[protection]
+    with patch(f"{owner}.{name}", replacement) if isinstance(owner, str) else patch.object(owner, name, replacement):
+        yield
