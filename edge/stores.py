@@ -195,6 +195,7 @@ async def _answers(asking: Awaitable[None]) -> bool:
 def _order(stored: StoredOrder) -> Order:
     values = asdict(stored)
     values.pop("version")
+    values["offset"] = values.pop("price_offset")
     order = Order(**values)
     name = _TIME_OF_STATUS.get(order.ord_status)
     if name:

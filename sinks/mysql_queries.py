@@ -44,6 +44,15 @@ class StoredOrder:
     updated_at: int
     version: int
     cl_ord_id: str
+    stop_px: int
+    display_qty: int
+    price_offset: int
+    offset_type: int
+    peg_price_type: int
+    exec_inst: int
+    expire_time: int
+    contingency_type: int
+    list_id: int
 
 
 @dataclass(frozen=True, slots=True)

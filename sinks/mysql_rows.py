@@ -16,7 +16,7 @@ from schemas.codec import Frame, Rows
 from schemas.enums import AccountEventKind, ExecFlag, ExecKind, Side
 
 STATEMENT_ROWS_MAX: Final = 5_000
-"""Of at most ~350 B each: 1.8 MB, within the 4 MB that the strictest common max_allowed_packet lets through."""
+"""Of at most ~420 B each: 2.1 MB, within the 4 MB that the strictest common max_allowed_packet lets through."""
 
 CASH, SHARES, FEE, FEE_TAKEN = 1, 2, 3, 4
 """Legs of a posting: cash and shares of a trade or from outside; the account's fee, and the same amount taken by FEE_ACCOUNT."""
@@ -66,12 +66,18 @@ def _text_literal(text: bytes) -> str:
 
 # VALUES() is the form that MySQL and MariaDB share (MySQL's row alias is unknown to MariaDB). `version` last: assignments go from left to
 # right and later ones see the new value. A reason is set once, when the order ends.
-_NEWER: Final = ("ord_type", "time_in_force", "order_qty", "price", "ord_status", "leaves_qty", "cum_qty", "cum_cost", "updated_at")
+ORDER_TERMS: Final = (
+    "stop_px", "display_qty", "price_offset", "offset_type", "peg_price_type", "exec_inst", "expire_time", "contingency_type", "list_id",
+)  # fmt: skip
+_NEWER: Final = (
+    "ord_type", "time_in_force", "order_qty", "price", "ord_status", "leaves_qty", "cum_qty", "cum_cost", "updated_at", *ORDER_TERMS,
+)  # fmt: skip
 ORDERS: Final = Table(
     "orders",
     (
         "order_id", "account", "instrument", "side", "ord_type", "time_in_force", "order_qty", "price", "submitted_at",
         "ord_status", "leaves_qty", "cum_qty", "cum_cost", "updated_at", "reason", "version",
+        *ORDER_TERMS,
     ),
     "cl_ord_id",
     ", ".join(f"{name} = IF(VALUES(version) > version, VALUES({name}), {name})" for name in _NEWER)
@@ -185,7 +191,7 @@ def _order_statements(rows: Rows, text: Rows) -> Iterable[str]:
     # an order ends once, and order_id is sorted in rows[newest]
     reason[np.searchsorted(rows["order_id"][newest], rows["order_id"][ended])] = rows["reason"][ended]
     rows, text = rows[newest], text[newest]
-    renamed = {"updated_at": rows["transact_time"], "version": rows["seq"], "reason": reason}
+    renamed = {"updated_at": rows["transact_time"], "version": rows["seq"], "reason": reason, "price_offset": rows["offset"]}
     return ORDERS.statements([renamed[name] if name in renamed else rows[name] for name in ORDERS.columns], text)
 
 

@@ -7,7 +7,12 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.mysql_pool import MySql, Transaction
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+ADDED_COLUMNS: Final = {
+    "stop_px": "BIGINT", "display_qty": "BIGINT", "price_offset": "BIGINT", "offset_type": "TINYINT UNSIGNED", "peg_price_type": "TINYINT UNSIGNED",
+    "exec_inst": "TINYINT UNSIGNED", "expire_time": "BIGINT", "contingency_type": "TINYINT UNSIGNED", "list_id": "BIGINT UNSIGNED",
+}  # fmt: skip
+"""Columns of `orders` since version 3, NOT NULL DEFAULT 0. Orders stored before it keep 0 there until a rebuild."""
 _LOCK: Final = "outcry.schema"
 _LOCK_TIMEOUT_S: Final = 20
 _VERSION_TABLE: Final = "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
@@ -46,9 +51,21 @@ async def _bring_up(transaction: Transaction) -> None:
         )
     if version == SCHEMA_VERSION:
         return
+    await _add_columns(transaction)
     for statement in statements((files("sinks") / "mysql_schema.sql").read_text()):
         await transaction.execute(statement)
     await transaction.execute("INSERT INTO schema_version (version) VALUES (%s)", (SCHEMA_VERSION,))
+
+
+async def _add_columns(transaction: Transaction) -> None:
+    """Give tables of an earlier version what they lack. DDL commits by itself, so whatever an interrupted run has added is left out."""
+    present = await transaction.fetch(
+        "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'orders'"
+    )
+    known = {name for (name,) in present}
+    missing = [f"ADD COLUMN {name} {kind} NOT NULL DEFAULT 0" for name, kind in ADDED_COLUMNS.items() if known and name not in known]
+    if missing:
+        await transaction.execute(f"ALTER TABLE orders {', '.join(missing)}")
 
 
 def statements(script: str) -> list[str]:

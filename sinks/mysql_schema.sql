@@ -1,4 +1,4 @@
--- Tables of the system of record, version 2 (1 had no trade_busts). Only what MySQL 8 and MariaDB 10.6 share.
+-- Tables of the system of record, version 3 (1 had no trade_busts, 2 fewer columns of orders: see ADDED_COLUMNS in mysql_schema.py). Only what MySQL 8 and MariaDB 10.6 share.
 --
 -- Numbers are the integers of the log: times ns since 1970 UTC, prices ticks, quantities lots, cash minor units (1/10,000). Ids are
 -- unsigned as in the frames. Text that the exchange makes or checks (cl_ord_id, key_id, ...) is ASCII and compared byte by byte: a
@@ -30,6 +30,15 @@ CREATE TABLE IF NOT EXISTS orders (
     updated_at BIGINT NOT NULL,
     version BIGINT UNSIGNED NOT NULL COMMENT 'seq of the account shard that made this state; an older one never overwrites it',
     cl_ord_id VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    stop_px BIGINT NOT NULL DEFAULT 0,
+    display_qty BIGINT NOT NULL DEFAULT 0,
+    price_offset BIGINT NOT NULL DEFAULT 0 COMMENT 'offset of the log: a trail, or what is added to a peg',
+    offset_type TINYINT UNSIGNED NOT NULL DEFAULT 0,
+    peg_price_type TINYINT UNSIGNED NOT NULL DEFAULT 0,
+    exec_inst TINYINT UNSIGNED NOT NULL DEFAULT 0,
+    expire_time BIGINT NOT NULL DEFAULT 0,
+    contingency_type TINYINT UNSIGNED NOT NULL DEFAULT 0,
+    list_id BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'order_id of the first order of its list; the others have the next numbers',
     -- not unique: the id of an order that was done long ago is free again
     KEY by_cl_ord_id (account, cl_ord_id),
     KEY by_submission (account, submitted_at)

@@ -22,7 +22,7 @@ from sinks.elastic_indices import EXECUTIONS as AUDIT_EXECUTIONS
 from sinks.elastic_sink import ElasticSink
 from sinks.mysql_pool import MySql
 from sinks.mysql_queries import OrderFilter
-from sinks.mysql_schema import apply_schema
+from sinks.mysql_schema import ADDED_COLUMNS, apply_schema
 from sinks.mysql_sink import MySqlSink
 from sinks.redis_client import open_redis
 from sinks.redis_sessions import CachedKey, SessionCache
@@ -111,7 +111,10 @@ async def test_mysql_holds_what_the_shards_hold_whatever_is_delivered_twice(mysq
     stored = {one.order_id: one for one in await mysql_queries.orders_by_ids(mysql, session.accounts.orders)}
     for order_id, order in session.accounts.orders.items():
         row, values = stored[order_id], order.values()
-        names = ("instrument", "side", "order_qty", "price", "ord_status", "leaves_qty", "cum_qty", "cum_cost", "submitted_at")
+        names = (
+            "instrument", "side", "order_qty", "price", "ord_status", "leaves_qty", "cum_qty", "cum_cost", "submitted_at", "stop_px", "exec_inst",
+            "list_id",
+        )  # fmt: skip
         assert {name: getattr(row, name) for name in names} == {name: values[name] for name in names}
         assert (row.account, row.cl_ord_id) == (order.account.account, order.cl_ord_id.decode())
     expected = {(account, 0): one.cash for account, one in session.accounts.accounts.items()}
@@ -238,6 +241,24 @@ async def test_api_keys_are_stored_once_and_never_changed(stores: Any, mysql: My
         await mysql_queries.insert_api_keys(mysql, [("AK2", "33" * 32, 9), ("AK1", "44" * 32, 7)])
     assert await mysql_queries.api_key(mysql, "AK2") is None
     assert await mysql_queries.api_key(mysql, "' OR ''='") is None
+
+
+async def test_tables_of_version_2_get_what_they_lack_and_keep_their_rows(mysql_sink: MySqlSink, mysql: MySql) -> None:
+    """Also if an earlier attempt was interrupted half way; orders stored before have zeros there, newer events fill them."""
+    session = play(9, turns=3)
+    await mysql_sink.write_batch(session.inputs)
+    before = (await mysql_queries.counts(mysql)).orders
+    async with mysql.transaction() as transaction:
+        dropped = ", ".join(f"DROP COLUMN {name}" for name in tuple(ADDED_COLUMNS)[2:])
+        await transaction.execute(f"ALTER TABLE orders {dropped}")
+        await transaction.execute("DELETE FROM schema_version")
+        await transaction.execute("INSERT INTO schema_version (version) VALUES (2)")
+    assert not await mysql_queries.schema_is_current(mysql)
+    await apply_schema(mysql, INSTRUMENTS)
+    assert await mysql_queries.schema_is_current(mysql)
+    assert (await mysql_queries.counts(mysql)).orders == before > 0
+    stored = await mysql_queries.orders_by_ids(mysql, session.accounts.orders)
+    assert {one.list_id for one in stored} == {0}
 
 
 async def test_tables_of_a_newer_program_are_refused(mysql: MySql) -> None:

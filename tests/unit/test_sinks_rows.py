@@ -1,5 +1,6 @@
 """What the sinks make of frames, without a store: SQL text, marks, documents, the newest of each price, chunks."""
 
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from sinks import Input
 from sinks.elastic_documents import Document, documents
 from sinks.elastic_indices import templates
 from sinks.elastic_sink import CHUNK_BYTES_MAX, CHUNK_DOCUMENTS_MAX, chunked
-from sinks.mysql_rows import STATEMENT_ROWS_MAX, account_statements, execution_statements
-from sinks.mysql_schema import statements
+from sinks.mysql_rows import ORDER_TERMS, STATEMENT_ROWS_MAX, account_statements, execution_statements
+from sinks.mysql_schema import ADDED_COLUMNS, statements
 from sinks.mysql_sink import TRANSACTION_ROWS_MAX, Marks, transactions
 from sinks.redis_sink import newest_rows
 
@@ -65,7 +66,28 @@ def test_an_order_with_many_events_in_a_batch_is_one_row_with_the_newest_state_a
     ]
     found = account_statements([(0, frame("account_event_frame", events, [b"abc"] * 4))])
     reason = int(Reason.REQUESTED_BY_CUSTOMER)
-    assert values_of(statement(found, "orders")) == f"(7, 3, 1, 1, 2, 0, 10, 100, {START}, 4, 0, 4, 400, {START}, {reason}, 3, x'616263')"
+    assert (
+        values_of(statement(found, "orders"))
+        == f"(7, 3, 1, 1, 2, 0, 10, 100, {START}, 4, 0, 4, 400, {START}, {reason}, 3, {', '.join('0' * 9)}, x'616263')"
+    )
+
+
+def test_an_order_keeps_what_it_was_ordered_with() -> None:
+    """Stop, display, offset, expiry and list, of the newest state: a replace changes them. Tables of an earlier version get the same columns."""
+    terms = {
+        "stop_px": 90, "display_qty": 5, "offset": -3, "offset_type": 1, "peg_price_type": 5, "exec_inst": 4, "expire_time": 77,
+        "contingency_type": 7, "list_id": 6,
+    }  # fmt: skip
+    events = [
+        {**ORDER, "kind": AccountEventKind.ACCEPTED, "seq": 1, **terms, "stop_px": 80},
+        {**ORDER, "kind": AccountEventKind.REPLACED, "seq": 2, **terms},
+    ]
+    text = statement(account_statements([(0, frame("account_event_frame", events, [b"a"] * 2))]), "orders")
+    assert values_of(text).endswith("2, 90, 5, -3, 1, 5, 4, 77, 7, 6, x'61')")
+    assert all(f"{name} = IF(VALUES(version) > version, VALUES({name}), {name})" in text for name in ORDER_TERMS)
+    assert tuple(ADDED_COLUMNS) == ORDER_TERMS
+    script = (files("sinks") / "mysql_schema.sql").read_text()
+    assert all(f"    {name} {kind} NOT NULL DEFAULT 0" in script for name, kind in ADDED_COLUMNS.items())
 
 
 def test_a_refused_cancel_of_an_unknown_order_is_a_reject_and_never_an_order() -> None:
