@@ -49,6 +49,9 @@ def manifest_key(place: int) -> bytes:
     return f"manifest/{place}".encode()
 
 
+_MANIFEST_KEYS: Final = tuple(manifest_key(place) for place in range(MANIFESTS))
+
+
 def is_manifest(key: bytes) -> bool:
     """Whether a record is a manifest, or a claim."""
     return key.startswith(b"manifest")
@@ -115,8 +118,8 @@ class SnapshotStore:
         """
         if get(_FIRST_FORMAT_KEY) is not None:
             raise StaleData(f"snapshot format 1 is not {FORMAT_VERSION}: replay from the log with an empty table")
-        packed = {place: get(manifest_key(place)) for place in range(MANIFESTS)}
-        self._found = {place: msgpack.unpackb(one) for place, one in packed.items() if one is not None}
+        packed = [get(key) for key in _MANIFEST_KEYS]
+        self._found = {place: msgpack.unpackb(one) for place, one in enumerate(packed) if one is not None}
         for manifest in self._found.values():
             if manifest["format"] != FORMAT_VERSION:
                 raise StaleData(f"snapshot format {manifest['format']} is not {FORMAT_VERSION}: replay from the log with an empty table")
