@@ -250,6 +250,17 @@ async def test_a_trade_reaches_positions_the_stream_and_market_data_of_both_enco
     _, position, _ = await call(edge, 5, "GET", "/v2/positions/MSFT")
     assert (position["qty"], position["current_price"]) == ("1004", "400.10")
     assert (await call(edge, 5, "GET", "/v2/positions/TSLA"))[0] == 404
+    await withdraw_all(edge, 6)
+
+
+async def withdraw_all(edge: Edge, account: int) -> None:
+    """Nothing of the account is left in the books that the tests share."""
+    await call(edge, account, "DELETE", "/v2/orders")
+
+    async def is_empty() -> bool:
+        return bool((await call(edge, account, "GET", "/v2/orders"))[1] == [])
+
+    await wait_for(is_empty, "every order of the account is canceled")
 
 
 async def _send(ws: aiohttp.ClientWebSocketResponse, data: str | bytes) -> None:
@@ -339,16 +350,15 @@ async def updates_of(edge: Edge, account: int) -> AsyncIterator[Any]:
 
 
 async def test_a_stop_is_dormant_until_a_trade_elects_it(edge: Edge) -> None:
-    """A sell stop, elected by another account's trade, executes; the stream says triggered in between."""
-    await call(edge, 18, "POST", "/v2/orders", an_order(symbol="NVDA", side="buy", qty="5", limit_price="110"))
-    status, stop, _ = await call(edge, 17, "POST", "/v2/orders", an_order(type="stop", stop_price="170.5", side="sell", limit_price=None))
-    assert (status, stop["type"], stop["stop_price"], stop["limit_price"], stop["status"]) == (200, "stop", "170.5", None, "new")
+    """A buy stop, elected by other accounts' trade, executes; the stream says triggered in between."""
+    status, stop, _ = await call(edge, 17, "POST", "/v2/orders", an_order(type="stop", stop_price="200", limit_price=None))
+    assert (status, stop["type"], stop["stop_price"], stop["limit_price"], stop["status"]) == (200, "stop", "200", None, "new")
     async with updates_of(edge, 17) as updates:
-        await call(edge, 18, "POST", "/v2/orders", an_order(qty="3", limit_price="170.4"))
-        await call(edge, 19, "POST", "/v2/orders", an_order(side="sell", qty="1", limit_price="170.4"))
+        await call(edge, 18, "POST", "/v2/orders", an_order(side="sell", qty="3", limit_price="200.5"))
+        await call(edge, 19, "POST", "/v2/orders", an_order(qty="1", limit_price="200.5"))
         triggered, fill = await updates(2)
-    assert (triggered["event"], fill["event"], fill["order"]["id"], fill["price"]) == ("triggered", "fill", stop["id"], "170.4")
-    await call(edge, 18, "DELETE", "/v2/orders")
+    assert (triggered["event"], fill["event"], fill["order"]["id"], fill["price"]) == ("triggered", "fill", stop["id"], "200.5")
+    await withdraw_all(edge, 18)
 
 
 async def test_a_bracket_is_held_then_at_work_and_ends_as_a_pair(edge: Edge) -> None:
@@ -379,15 +389,15 @@ async def test_a_bracket_is_held_then_at_work_and_ends_as_a_pair(edge: Edge) -> 
 
 async def test_a_replaced_order_keeps_its_id_and_is_answered_as_the_book_has_it(edge: Edge, thin: ThinExchange) -> None:
     """New terms in the answer and in the stream; the hold follows; what is refused names its reason and changes nothing."""
-    _, order, _ = await call(edge, 22, "POST", "/v2/orders", an_order(qty="5", limit_price="100", client_order_id="rep"))
+    _, order, _ = await call(edge, 30, "POST", "/v2/orders", an_order(qty="5", limit_price="100", client_order_id="rep"))
     path = f"/v2/orders/{order['id']}"
-    async with updates_of(edge, 22) as updates:
-        status, changed, _ = await call(edge, 22, "PATCH", path, {"qty": "7", "limit_price": 101.5})
+    async with updates_of(edge, 30) as updates:
+        status, changed, _ = await call(edge, 30, "PATCH", path, {"qty": "7", "limit_price": 101.5})
         assert (status, changed["id"], changed["client_order_id"]) == (200, order["id"], "rep"), changed
         assert (changed["qty"], changed["limit_price"], changed["status"]) == ("7", "101.5", "new")
         assert changed["replaced_at"]
         assert [one["event"] for one in await updates(2)] == ["pending_replace", "replaced"]
-        _, account, _ = await call(edge, 22, "GET", "/v2/account")
+        _, account, _ = await call(edge, 30, "GET", "/v2/account")
         assert account["cash_held"] == "710.50"
         for body, wanted in (
             ({"limit_price": "100", "qty": "90000"}, (403, 40310000, "INSUFFICIENT_BUYING_POWER")),
@@ -395,36 +405,36 @@ async def test_a_replaced_order_keeps_its_id_and_is_answered_as_the_book_has_it(
             ({}, (422, 40010001, None)),
             ({"client_order_id": "new"}, (422, 40010001, None)),
         ):
-            status, error, _ = await call(edge, 22, "PATCH", path, body)
+            status, error, _ = await call(edge, 30, "PATCH", path, body)
             assert (status, error["code"], error.get("reject_reason")) == wanted, error
-        assert (await call(edge, 23, "PATCH", path, {"qty": "1"}))[0] == 404, "nobody replaces another account's order"
-        assert (await call(edge, 22, "DELETE", path))[0] == 204
+        assert (await call(edge, 31, "PATCH", path, {"qty": "1"}))[0] == 404, "nobody replaces another account's order"
+        assert (await call(edge, 30, "DELETE", path))[0] == 204
 
         async def is_canceled() -> bool:
-            return bool((await call(edge, 22, "GET", path))[1]["status"] == "canceled")
+            return bool((await call(edge, 30, "GET", path))[1]["status"] == "canceled")
 
         await wait_for(is_canceled, "the order is canceled")
-    status, error, _ = await call(edge, 22, "PATCH", path, {"qty": "1"})
+    status, error, _ = await call(edge, 30, "PATCH", path, {"qty": "1"})
     assert (status, error["message"]) == (422, 'order is already in "canceled" state')
 
 
 async def test_an_order_that_cannot_be_done_at_once_ends_with_its_reason(edge: Edge) -> None:
     """FOK, minimum, post-only: accepted, then ended by the book, and the stream says why."""
-    await call(edge, 24, "POST", "/v2/orders", an_order(symbol="MSFT", side="sell", qty="2", limit_price="408"))
+    await call(edge, 32, "POST", "/v2/orders", an_order(symbol="MSFT", side="sell", qty="2", limit_price="408"))
     taking: dict[str, Any] = {"symbol": "MSFT", "qty": "5", "limit_price": "408"}
     kinds: dict[str, dict[str, Any]] = {
         "FILL_OR_KILL": {"time_in_force": "fok"}, "MIN_QTY_NOT_AVAILABLE": {"min_qty": "3"}, "POST_ONLY_WOULD_TAKE": {"post_only": True},
         "NOT_IN_THIS_PHASE": {"time_in_force": "opg"},
     }  # fmt: skip
-    async with updates_of(edge, 25) as updates:
+    async with updates_of(edge, 33) as updates:
         for reason, fields in kinds.items():
-            status, order, _ = await call(edge, 25, "POST", "/v2/orders", an_order(**taking, **fields))
+            status, order, _ = await call(edge, 33, "POST", "/v2/orders", an_order(**taking, **fields))
             assert status == 200, order
             new, ended = await updates(2)
             assert (new["event"], ended["event"] in ("canceled", "rejected"), ended["reason"]) == ("new", True, reason)
             assert ended["order"]["reject_reason"] == reason
-    assert (await call(edge, 25, "GET", "/v2/orders"))[1] == []
-    await call(edge, 24, "DELETE", "/v2/orders")
+    assert (await call(edge, 33, "GET", "/v2/orders"))[1] == []
+    await withdraw_all(edge, 32)
 
 
 async def test_a_decision_that_does_not_come_is_503_and_the_same_id_finds_the_order_later(edge: Edge, thin: ThinExchange) -> None:
