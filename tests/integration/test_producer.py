@@ -36,8 +36,11 @@ def topic(kafka: Settings) -> Iterator[str]:
     """The Kafka address, with a new and empty account.commands."""
     admin = AdminClient({"bootstrap.servers": kafka.kafka_url})
     create_topics(kafka.model_copy(update={"account_shards": SHARDS}))
-    yield kafka.kafka_url
     names = [topic.name for topic in TOPICS]
+    deadline = time.monotonic() + 20
+    while not set(names) <= admin.list_topics(timeout=5).topics.keys():
+        assert time.monotonic() < deadline, "the broker does not tell of the topics that it has made"
+    yield kafka.kafka_url
     for future in admin.delete_topics(names).values():
         future.result()
     deadline = time.monotonic() + 20
