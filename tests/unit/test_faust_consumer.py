@@ -7,7 +7,7 @@ import faust
 import pytest
 import pytest_asyncio
 
-from streams.faust_consumer import FastConsumer, consumer_class
+from streams.faust_consumer import SEEK_AGAIN_S, SEEKS_MAX, FastConsumer, InputOrder, consumer_class
 
 
 @pytest_asyncio.fixture
@@ -87,3 +87,18 @@ async def test_the_gulp_is_the_apps_own(consumer):
     """One app's setting is not another's."""
     assert (consumer.gulp_bytes, consumer.gulp_wait_ms) == (7, 8)
     assert (FastConsumer.gulp_bytes, FastConsumer.gulp_wait_ms) == (1, 500)
+
+
+def test_a_record_that_does_not_follow_is_not_delivered_until_the_log_is_known_to_have_nothing_between():
+    """Repeats pass, what comes too early does not; going back is asked for once in a while, and given up where the log has lost the input."""
+    order = InputOrder(425)
+    assert not order.admits(446)
+    assert order.goes_back(10.0)
+    assert not order.goes_back(10.0 + SEEK_AGAIN_S / 2), "one seek is on its way"
+    assert [order.admits(offset) for offset in (424, 425, 426, 426, 428)] == [True, True, True, True, False]
+    for number in range(SEEKS_MAX):
+        assert not order.admits(428)
+        assert order.goes_back(20.0 + number)
+    assert order.admits(428), "427 is not in the log any more"
+    assert order.expected == 429
+    assert not order.admits(431)
