@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
+from urllib.request import urlopen
 
 import click
 from confluent_kafka import Consumer, TopicPartition
@@ -47,6 +48,8 @@ from topics.catalogue import BOOK_COMMANDS, EXECUTIONS
 
 ROLES: Final = ("hold-funds", "match-orders")
 READY_TIMEOUT_S: Final = 60.0
+LAG_MAX: Final = 20
+"""A replica that is still catching up with what came while it was away is no replica yet."""
 
 
 @dataclass(frozen=True)
@@ -165,17 +168,28 @@ class Load:
 
 
 def wait_ready(local: LocalSet) -> None:
-    """Until everything answers; raises SystemExit after READY_TIMEOUT_S."""
+    """Until everything answers and nobody has more than LAG_MAX records to catch up with; raises SystemExit after READY_TIMEOUT_S."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         status = local.status()
-        if status is not None and all(child.state is State.READY for child in status.children):
+        children = status.children if status is not None else ()
+        ready = bool(children) and all(child.state is State.READY for child in children)
+        if ready and all(_lag(child.address) <= LAG_MAX for child in children if child.kind == "role"):
             return
         if time.monotonic() > deadline:
             raise SystemExit(
                 f"not ready again within {READY_TIMEOUT_S:g} s: {[(c.name, c.state) for c in status.children] if status else status}"
             )
         time.sleep(0.05)
+
+
+def _lag(address: str) -> int:
+    """Records that a role is behind, by its own word; very many where it does not answer."""
+    try:
+        with urlopen(address + "/readyz", timeout=2) as answer:
+            return int(json.load(answer)["lag_records"])
+    except OSError:
+        return 1 << 30
 
 
 def kill(local: LocalSet, name: str) -> float:
