@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from matchers.account_rules import book_px
-from matchers.order_tables import AUCTION_ONLY, STOP_TYPES, WORKING
+from matchers.order_tables import AUCTION_ONLY, LEGS, STOP_TYPES, WORKING
 from matchers.reference_account_checks import AccountChecks
 from matchers.reference_account_holds import Need
 from matchers.reference_account_journal import Values
@@ -13,8 +13,6 @@ from schemas.ids import cl_ord_id_digest
 from schemas.limits import ORDER_ID_SHARD_SHIFT
 from schemas.reject_reasons import Reason
 
-LEGS: Final = {ContingencyType.OCO: 2, ContingencyType.OTO: 2, ContingencyType.BRACKET: 3}
-"""How many orders each kind of list has."""
 _SAME: Final = ("list_id", "contingency_type", "instrument", "account")
 _PAIRED: Final = STOP_TYPES | {OrdType.LIMIT}
 _SECONDARY: Final = _PAIRED | {OrdType.MARKET}
