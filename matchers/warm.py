@@ -9,6 +9,7 @@ from matchers.account_shard import AccountShard
 from matchers.book_shard import BookShard
 from matchers.settlement_reports import reports_of
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE
+from schemas import columns
 from schemas.codec import Rows
 from schemas.instruments import Instrument, InstrumentTable
 
@@ -27,6 +28,7 @@ def warm_accounts(progress: Progress | None = None) -> None:
     _run(
         progress,
         {
+            "columns of frames": columns.warm,
             "account kernel: commands": lambda: machine.apply_commands(_no_rows(COMMAND_DTYPE), no_text, -1),
             "account kernel: reports": lambda: machine.apply_reports(_no_rows(REPORT_DTYPE)),
             "account kernel: snapshot": lambda: AccountShard.restore(0, _instruments(), machine.snapshot()).state_hash(),
@@ -40,6 +42,7 @@ def warm_books(progress: Progress | None = None) -> None:
     _run(
         progress,
         {
+            "columns of frames": columns.warm,
             "book kernel: commands": lambda: machine.apply(_no_rows(BOOK_COMMAND_DTYPE)),
             "book kernel: reports": lambda: reports_of(_no_rows(EXECUTION_DTYPE)),
             "book kernel: snapshot": lambda: BookShard.restore(0, _instruments(), machine.snapshot()).state_hash(),

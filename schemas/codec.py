@@ -3,14 +3,17 @@
 Source: Avro 1.12 specification, "Single-object encoding": marker C3 01, CRC-64-AVRO fingerprint of the schema (8 bytes, little-endian), body.
 
 A *frame* is a record of a header and one `bytes` column a field. The .avsc file gives each column's numpy type in the attribute `dtype`;
-"S" is text of fixed width. `FRAMES[name].dtype` is the same as one numpy row; text columns are kept beside it.
+"S" is text of fixed width. `FRAMES[name].dtype` is the same as one numpy row; text columns are kept beside it. In a frame of many rows a column
+is written in the shortest of a few forms, see schemas/columns.py; plain values are read in any frame.
 """
 
 import io
 import json
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from importlib import import_module
 from importlib.resources import files
+from types import ModuleType
 from typing import Any, Final
 
 import fastavro
@@ -18,7 +21,7 @@ import numpy as np
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 
 from schemas.errors import BadRecord
-from schemas.limits import CL_ORD_ID_MAX_BYTES, FRAME_BYTES_MAX
+from schemas.limits import CL_ORD_ID_MAX_BYTES, FRAME_BYTES_MAX, FRAME_ROWS_MAX
 
 Rows = np.ndarray[Any, np.dtype[Any]]
 """A one-dimensional array of numpy records, or a column of one."""
@@ -31,7 +34,7 @@ FRAME_NAMES: Final = (
 RECORD_NAMES: Final = ("new_order_single", "order_cancel_request", "alert", "dead_letter")
 
 FEW_ROWS: Final = 8
-"""Up to so many rows are handled without numpy, see _columns_of_few."""
+"""Up to so many rows are handled without numpy and have plain columns only, see _columns_of_few; the same as in schemas/columns.py."""
 
 # What each reject of a record is called in dead letters and metrics.
 NOT_SINGLE_OBJECT = "NOT_SINGLE_OBJECT"
@@ -61,6 +64,12 @@ class FrameSchema:
     layout: tuple[tuple[str, int, int], ...]
     """(column, offset in the row, bytes) of each number."""
 
+    @cached_property
+    def packing(self) -> Rows:
+        """The layout as schemas.columns takes it."""
+        layout: Rows = _compiled().layout_of((offset, size) for _, offset, size in self.layout)
+        return layout
+
 
 @dataclass(frozen=True)
 class Header:
@@ -82,6 +91,12 @@ class Frame:
     header: Header
     rows: Rows
     cl_ord_id: Rows | None = None
+
+
+@cache
+def _compiled() -> ModuleType:
+    """schemas.columns, imported for the first frame of many rows: who never sees one does without numba."""
+    return import_module("schemas.columns")
 
 
 @cache
@@ -177,9 +192,10 @@ def _header_schema() -> Any:
 
 
 def encode_frame(name: str, header: Header, rows: Rows, cl_ord_id: Rows | None = None) -> bytes:
-    """A frame of `rows` (FRAMES[name].dtype); columns that are zero throughout are left empty."""
+    """A frame of `rows` (FRAMES[name].dtype, at most FRAME_ROWS_MAX); columns that are zero throughout are left empty."""
     schema = FRAMES[name]
     assert rows.dtype == schema.dtype, f"rows are not of {name}"
+    assert len(rows) <= FRAME_ROWS_MAX, f"{len(rows)} rows are too many for a frame"
     record: dict[str, Any] = {
         "source": header.source, "source_offset": header.source_offset, "source_index": header.source_index, "first_seq": header.first_seq,
         "created_at": header.created_at, "reply_partition": header.reply_partition, "count": len(rows),
@@ -201,11 +217,8 @@ def decode_frame(data: bytes, *expected: str) -> Frame:
 def frame_of(name: str, record: dict[str, Any]) -> Frame:
     """A decoded record of a frame schema as numpy rows; raises BadBytes where a column does not fit `count`."""
     schema, count = FRAMES[name], record["count"]
-    if count < 0 or count > len(record["kind"]):
-        raise BadBytes(BAD_COLUMN, f"{name} says {count} rows, but its column kind has {len(record['kind'])} bytes")
-    for column, _, size in schema.layout:
-        if (length := len(record[column])) not in (0, count * size):
-            raise BadBytes(BAD_COLUMN, f"{name}.{column} has {length} bytes for {count} rows of {size}")
+    if count < 0 or count > FRAME_ROWS_MAX or (count and not record["kind"]):
+        raise BadBytes(BAD_COLUMN, f"{name} says {count} rows, and its column kind has {len(record['kind'])} bytes")
     rows = _rows_of_few(schema, record, count) if count <= FEW_ROWS else _rows_of_many(schema, record, count)
     text = _unpack_text(name, record["cl_ord_id"], count) if schema.text_columns else None
     header = Header(*(record[field] for field in HEADER_FIELDS[:-1]))
@@ -227,7 +240,8 @@ def _columns_of_few(schema: FrameSchema, rows: Rows) -> dict[str, bytes]:
 
 
 def _columns_of_many(schema: FrameSchema, rows: Rows) -> dict[str, bytes]:
-    return {column: rows[column].tobytes() if rows[column].any() else b"" for column, _, _ in schema.layout}
+    columns = _compiled().columns_of(rows, schema.packing)
+    return {column: data for (column, _, _), data in zip(schema.layout, columns, strict=True)}
 
 
 def _rows_of_few(schema: FrameSchema, record: dict[str, Any], count: int) -> Rows:
@@ -235,24 +249,32 @@ def _rows_of_few(schema: FrameSchema, record: dict[str, Any], count: int) -> Row
     raw = bytearray(count * step)
     for column, offset, size in schema.layout:
         if data := record[column]:
+            if len(data) != count * size:
+                raise _bad_column(schema, column, len(data), count, size)
             for row in range(count):
                 raw[row * step + offset : row * step + offset + size] = data[row * size : (row + 1) * size]
     return np.frombuffer(raw, schema.dtype)
 
 
 def _rows_of_many(schema: FrameSchema, record: dict[str, Any], count: int) -> Rows:
-    rows = np.zeros(count, schema.dtype)
-    for column, _, _ in schema.layout:
-        if data := record[column]:
-            rows[column] = np.frombuffer(data, schema.dtype[column])
+    compiled = _compiled()
+    try:
+        rows: Rows = compiled.rows_of([record[column] for column, _, _ in schema.layout], count, schema.dtype, schema.packing)
+    except compiled.BadColumn as error:
+        column, _, size = schema.layout[error.number]
+        raise _bad_column(schema, column, len(record[column]), count, size) from None
     return rows
+
+
+def _bad_column(schema: FrameSchema, column: str, length: int, count: int, size: int) -> BadBytes:
+    return BadBytes(BAD_COLUMN, f"{schema.name}.{column} has {length} bytes for {count} rows of {size}")
 
 
 def _pack_text(values: Rows) -> bytes:
     """Zero-padded text, as narrow as its longest value; empty when every value is."""
     if len(values) > FEW_ROWS:
-        width = int(np.char.str_len(values).max())
-        return values.astype(f"S{width}").tobytes() if width else b""
+        packed: bytes = _compiled().text_of(values)
+        return packed
     texts: list[bytes] = values.tolist()
     width = max(map(len, texts), default=0)
     return b"".join(text.ljust(width, b"\0") for text in texts)
