@@ -1,6 +1,7 @@
 """The account shard that the exchange runs: owns the arrays of the account kernel, grows them, saves and restores them.
 
-The rules are in reference_account_shard. Arrays given out belong to the caller; those of snapshot() are views that the next call changes.
+The rules are in reference_account_shard. Arrays given out belong to the caller, unless it asked for no copies; those of snapshot() are views that the next
+call changes.
 Account numbers are checked against `shards` only when accounts are opened (0: not at all), as no other command can make one known.
 """
 
@@ -13,10 +14,11 @@ from matchers.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POS
 from matchers.kernel_account_pools import done_order_ids, refill_index, refill_indexes
 from matchers.kernel_accounts import apply_commands, apply_reports
 from matchers.order_tables import ORDER_TABLE
-from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool, text_of_words, text_words_of
+from matchers.output_pools import OutputPools
+from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, text_of_words, text_words_of
 from matchers.reserved_memory import reserved
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EVENT_DTYPE, REPORT_DTYPE, TEXT_WORDS_MAX, AccountOutput
+from matchers.shard_outputs import COMMAND_DTYPE, REPORT_DTYPE, TEXT_WORDS_MAX, AccountOutput
 from matchers.snapshot_head import check_head, check_layout, head_array
 from matchers.state_hash import hash_arrays
 from schemas.codec import Rows
@@ -55,6 +57,7 @@ class AccountShard:
         head[layout.SHARD], head[layout.SHARDS] = shard, shards
         head[layout.ACCOUNTS_MAX : layout.DONE_MAX + 1] = limits.as_row()[:4]
         self._call = np.zeros(layout.CALL_LENGTH, np.int64)
+        self._outputs = OutputPools()
         self._reserve()
         self._new_indexes()
 
@@ -68,31 +71,33 @@ class AccountShard:
         """The seq of the latest event."""
         return int(self._head[layout.LAST_SEQ])
 
-    def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int) -> AccountOutput:
-        """Apply order_command_frame rows; `cl_ord_id` is an S-array of the same length. A reply_partition outside 0..63 wants no answers."""
+    def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int, *, copy: bool = True) -> AccountOutput:
+        """Apply order_command_frame rows; `cl_ord_id` is an S-array of the same length. A reply_partition outside 0..63 wants no answers.
+
+        Without `copy` what is given back is overwritten by the next call.
+        """
         assert len(rows) == len(cl_ord_id), "one cl_ord_id a row"
         assert cl_ord_id.dtype.itemsize <= 8 * TEXT_WORDS_MAX, "text wider than a frame can have"
         asking = reply_partition if 0 <= reply_partition < EDGE_INSTANCES_MAX else -1
-        return self._apply(apply_commands, kernel_rows(rows, COMMAND_DTYPE), text_words_of(cl_ord_id), asking, 2 * len(rows) + 8, len(rows))
+        rows = kernel_rows(rows, COMMAND_DTYPE)
+        return self._apply(apply_commands, rows, text_words_of(cl_ord_id), asking, 2 * len(rows) + 8, len(rows), copy)
 
-    def apply_reports(self, rows: Rows) -> AccountOutput:
-        """Apply book_report_frame rows."""
-        return self._apply(apply_reports, kernel_rows(rows, REPORT_DTYPE), _NO_TEXT, -1, len(rows), 0)
+    def apply_reports(self, rows: Rows, *, copy: bool = True) -> AccountOutput:
+        """Apply book_report_frame rows. Without `copy` what is given back is overwritten by the next call."""
+        return self._apply(apply_reports, kernel_rows(rows, REPORT_DTYPE), _NO_TEXT, -1, len(rows), 0, copy)
 
-    def _apply(self, kernel: Any, rows: Rows, text: Rows, asking: int, replies_room: int, book_commands_room: int) -> AccountOutput:
+    def _apply(self, kernel: Any, rows: Rows, text: Rows, asking: int, replies_room: int, book_commands_room: int, copy: bool) -> AccountOutput:
         """A row makes one event, one book command, two replies at most, but for sessions and the kill switch: then the kernel stops and is given room."""
         call, first_seq = self._call, self.last_seq + 1
+        outputs = self._outputs
+        outputs.begin(len(rows), replies_room, book_commands_room)
         call[:] = 0
         call[layout.ASKING] = asking
-        events, event_text = new_pool(EVENT_DTYPE, len(rows)), np.zeros((len(rows), TEXT_WORDS_MAX), np.uint64)
-        book_commands = new_pool(BOOK_COMMAND_DTYPE, book_commands_room)
-        replies, reply_text = new_pool(EVENT_DTYPE, replies_room), np.zeros((replies_room, TEXT_WORDS_MAX), np.uint64)
-        reply_mask = np.zeros(replies_room, np.uint64)
         while True:
             kernel(
                 rows, text, self._head, call, self._accounts, self._positions, self._orders, self._order_text, self._account_index,
                 self._position_index, self._order_index, self._cl_ord_id_index, self._rules, self._facts, self._order_table,
-                events, event_text, replies, reply_text, reply_mask, book_commands,
+                outputs.events, outputs.event_text, outputs.replies, outputs.reply_text, outputs.reply_mask, outputs.book_commands,
             )  # fmt: skip
             assert call[layout.FAULT] == 0, (
                 f"{layout.FAULTS[call[layout.FAULT]]} (row {call[layout.NEXT_ROW]}: {rows[call[layout.NEXT_ROW]]})"
@@ -100,23 +105,11 @@ class AccountShard:
             if call[layout.NEXT_ROW] == len(rows):
                 break
             if call[layout.NEED] == layout.NEED_OUTPUTS:
-                more = int(call[layout.NEED_ROWS]) + 2 * len(rows)
-                events, event_text = grown(events, len(events) + more), grown(event_text, len(events) + more)
-                replies, reply_text, reply_mask = (grown(pool, len(replies) + more) for pool in (replies, reply_text, reply_mask))
-                book_commands = grown(book_commands, len(book_commands) + more)
+                outputs.grow(int(call[layout.NEED_ROWS]) + 2 * len(rows))
             else:
                 self._grow(int(call[layout.NEED]))
             call[layout.NEED] = 0
-        counts = call.tolist()
-        return AccountOutput(
-            events=events[: counts[layout.EVENTS]],
-            event_cl_ord_id=text_of_words(event_text, counts[layout.EVENTS], counts[layout.EVENT_WORDS]),
-            replies=replies[: counts[layout.REPLIES]],
-            reply_cl_ord_id=text_of_words(reply_text, counts[layout.REPLIES], counts[layout.REPLY_WORDS]),
-            reply_mask=reply_mask[: counts[layout.REPLIES]],
-            book_commands=book_commands[: counts[layout.BOOK_COMMANDS]],
-            first_seq=first_seq,
-        )
+        return outputs.end(call.tolist(), first_seq, copy)
 
     # -- memory
 

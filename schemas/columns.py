@@ -76,7 +76,7 @@ def rows_of(columns: Sequence[bytes], count: int, dtype: np.dtype[Any], layout: 
         plan.append((base, width, at))
         parts += (column, _PADDING[length & 7])
         begin += length + 7 & -8
-    rows = np.empty(count, dtype)
+    rows = np.zeros(count, dtype)
     words = np.frombuffer(b"".join((*parts, bytes(8))), np.uint64)  # numpy makes no array of nothing
     unpack(*_words_of(words), np.array(plan, np.int64).reshape(-1, 3), layout, *_views_of(rows))
     return rows
@@ -132,8 +132,9 @@ def _words_of(memory: Array) -> tuple[Array, Array, Array, Array]:
 def _look(view: Any, at: Any, first: Any, last: Any, seen: Any) -> None:
     """Least and greatest of the values that are not zero, and whether there was a zero. u64 as i64: differences are modulo 2**64 anyway."""
     least, greatest, zeros = seen[0], seen[1], seen[2]
-    for row in range(first, last):
-        value = np.int64(view[row, at])
+    values = view[first:last, at]
+    for row in range(last - first):
+        value = np.int64(values[row])
         least = min(least, value) if value != 0 else least
         greatest = max(greatest, value) if value != 0 else greatest
         zeros |= value == 0
@@ -159,9 +160,10 @@ def _choose(seen: Any, size_log: Any, plan: Any) -> None:
 
 @_inlined
 def _write(view: Any, at: Any, first: Any, last: Any, out: Any, begin: Any, base: Any) -> None:
-    for row in range(first, last):
-        value = np.int64(view[row, at])
-        out[begin + row] = value - base if value != 0 else 0
+    values, codes = view[first:last, at], out[begin + first : begin + last]  # indices that begin at 0 are not checked for being negative
+    for row in range(last - first):
+        value = np.int64(values[row])
+        codes[row] = value - base if value != 0 else 0
 
 
 @_inlined
@@ -174,28 +176,47 @@ def _write_codes(view: Any, at: Any, first: Any, last: Any, out1: Any, out2: Any
         _write(view, at, first, last, out4, begin >> 2, base)
 
 
+@_inlined
+def _differences(v8: Any, first: Any, last: Any, differ: Any) -> None:
+    """Adds to differ[word] the bits in which any row's word is not that of the first row."""
+    for row in range(first, last):
+        for word in range(v8.shape[1]):
+            differ[word] |= v8[row, word] ^ v8[0, word]
+
+
+@_inlined
+def _varies(differ: Any, at: Any, size_log: Any) -> Any:
+    """Whether the rows have different values in the column."""
+    first_bit = at << (size_log + 3)
+    mask = ~np.uint64(0) if size_log == 3 else (np.uint64(1) << np.uint64(8 << size_log)) - np.uint64(1)
+    return (differ[first_bit >> 6] >> np.uint64(first_bit & 63)) & mask != 0
+
+
 @_compiled
 def pack(v1: Any, v2: Any, v4: Any, v8: Any, layout: Any, o1: Any, o2: Any, o4: Any, o8: Any, plan: Any) -> Any:
     """Codes of all columns into the words o1..o8, each column from a multiple of 8 bytes on; returns the bytes used.
 
     layout: i64[columns, 2], place in a row in units of the column's size, log2 of that size. plan: i64[columns, 3], filled with base, width of a code (or EMPTY,
-    PLAIN), first byte.
+    PLAIN), first byte. Most columns of a frame are the same throughout, and whole words say so faster than columns: only those that vary are looked at one by one.
     """
     rows, columns = v1.shape[0], layout.shape[0]
+    differ = np.zeros(v8.shape[1], np.uint64)
+    for first in range(0, rows, _BLOCK):
+        _differences(v8, first, min(first + _BLOCK, rows), differ)
     seen = np.empty((columns, 3), np.int64)
-    seen[:, 0], seen[:, 1], seen[:, 2] = np.iinfo(np.int64).max, np.iinfo(np.int64).min, 0
+    varying = np.empty(columns, np.int64)
+    count = 0
+    for column in range(columns):
+        seen[column, 0], seen[column, 1], seen[column, 2] = np.iinfo(np.int64).max, np.iinfo(np.int64).min, 0
+        if _varies(differ, layout[column, 0], layout[column, 1]):
+            varying[count] = column
+            count += 1
+        else:
+            _look_at(v1, v2, v4, v8, layout[column], 0, 1, seen[column])
     for first in range(0, rows, _BLOCK):
         last = min(first + _BLOCK, rows)
-        for column in range(columns):
-            at, size_log = layout[column, 0], layout[column, 1]
-            if size_log == 3:
-                _look(v8, at, first, last, seen[column])
-            elif size_log == 2:
-                _look(v4, at, first, last, seen[column])
-            elif size_log == 1:
-                _look(v2, at, first, last, seen[column])
-            else:
-                _look(v1, at, first, last, seen[column])
+        for at in range(count):
+            _look_at(v1, v2, v4, v8, layout[varying[at]], first, last, seen[varying[at]])
     end = 0
     for column in range(columns):
         size_log = layout[column, 1]
@@ -205,36 +226,55 @@ def pack(v1: Any, v2: Any, v4: Any, v8: Any, layout: Any, o1: Any, o2: Any, o4: 
         end += (max(width, 0) * rows + 7) & -8
     for first in range(0, rows, _BLOCK):
         last = min(first + _BLOCK, rows)
-        for column in range(columns):
-            at, size_log, base, width, begin = layout[column, 0], layout[column, 1], plan[column, 0], plan[column, 1], plan[column, 2]
-            if width == EMPTY or width == 0:
-                continue
-            if size_log == 3:
-                if width == PLAIN:
-                    _write(v8, at, first, last, o8, begin >> 3, 0)
-                else:
-                    _write_codes(v8, at, first, last, o1, o2, o4, begin, base, width)
-            elif size_log == 2:
-                _write_codes(v4, at, first, last, o1, o2, o4, begin, base, 4 if width == PLAIN else width)
-            elif size_log == 1:
-                _write_codes(v2, at, first, last, o1, o2, o4, begin, base, 2 if width == PLAIN else width)
-            else:
-                _write_codes(v1, at, first, last, o1, o2, o4, begin, base, 1)
+        for at in range(count):
+            column = varying[at]
+            _write_column(v1, v2, v4, v8, layout[column], first, last, o1, o2, o4, o8, plan[column])
     return end
 
 
 @_inlined
+def _look_at(v1: Any, v2: Any, v4: Any, v8: Any, column: Any, first: Any, last: Any, seen: Any) -> None:
+    at, size_log = column[0], column[1]
+    if size_log == 3:
+        _look(v8, at, first, last, seen)
+    elif size_log == 2:
+        _look(v4, at, first, last, seen)
+    elif size_log == 1:
+        _look(v2, at, first, last, seen)
+    else:
+        _look(v1, at, first, last, seen)
+
+
+@_inlined
+def _write_column(v1: Any, v2: Any, v4: Any, v8: Any, column: Any, first: Any, last: Any, o1: Any, o2: Any, o4: Any, o8: Any, plan: Any) -> None:
+    at, size_log, base, width, begin = column[0], column[1], plan[0], plan[1], plan[2]
+    if size_log == 3:
+        if width == PLAIN:
+            _write(v8, at, first, last, o8, begin >> 3, 0)
+        else:
+            _write_codes(v8, at, first, last, o1, o2, o4, begin, base, width)
+    elif size_log == 2:
+        _write_codes(v4, at, first, last, o1, o2, o4, begin, base, 4 if width == PLAIN else width)
+    elif size_log == 1:
+        _write_codes(v2, at, first, last, o1, o2, o4, begin, base, 2 if width == PLAIN else width)
+    else:
+        _write_codes(v1, at, first, last, o1, o2, o4, begin, base, 1)
+
+
+@_inlined
 def _read(codes: Any, begin: Any, first: Any, last: Any, view: Any, at: Any, base: Any) -> None:
-    for row in range(first, last):
-        code = np.int64(codes[begin + row])
-        view[row, at] = code + base if code != 0 else 0
+    values, part = view[first:last, at], codes[begin + first : begin + last]
+    for row in range(last - first):
+        code = np.int64(part[row])
+        values[row] = code + base if code != 0 else 0
 
 
 @_inlined
 def _read_codes(i1: Any, i2: Any, i4: Any, begin: Any, width: Any, first: Any, last: Any, view: Any, at: Any, base: Any) -> None:
     if width == 0:
-        for row in range(first, last):
-            view[row, at] = base
+        values = view[first:last, at]
+        for row in range(last - first):
+            values[row] = base
     elif width == 1:
         _read(i1, begin, first, last, view, at, base)
     elif width == 2:
@@ -245,15 +285,15 @@ def _read_codes(i1: Any, i2: Any, i4: Any, begin: Any, width: Any, first: Any, l
 
 @_compiled
 def unpack(i1: Any, i2: Any, i4: Any, i8: Any, plan: Any, layout: Any, v1: Any, v2: Any, v4: Any, v8: Any) -> None:
-    """The rows of which the words i1..i8 have the columns; layout and plan as those of pack. Every column is written, also what is zero."""
+    """The rows, zeroed, of which the words i1..i8 have the columns; layout and plan as those of pack."""
     rows, columns = v1.shape[0], layout.shape[0]
     for first in range(0, rows, _BLOCK):
         last = min(first + _BLOCK, rows)
         for column in range(columns):
             at, size_log, base, width, begin = layout[column, 0], layout[column, 1], plan[column, 0], plan[column, 1], plan[column, 2]
             if width == EMPTY:
-                base = width = 0
-            elif width == PLAIN:
+                continue
+            if width == PLAIN:
                 base, width = 0, 1 << size_log
             if size_log == 3:
                 if width == 8:

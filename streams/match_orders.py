@@ -30,7 +30,8 @@ TIMER_SECONDS = 1.0
 """How often log time is told to the books; bars close and orders expire no later than this after their time."""
 CLOCK = "clock"
 """Source of the frames that carry it."""
-_ORDER_KINDS = (BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, BookCommandKind.REPLACE)
+_IS_ORDER = np.zeros(256, np.bool_)
+_IS_ORDER[[BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, BookCommandKind.REPLACE]] = True
 
 
 class MatchOrders:
@@ -51,7 +52,7 @@ class MatchOrders:
     def decode(self, record: Record) -> Frame:
         """A frame of book commands. Orders, cancels and replaces come from account shards only: their funds are held there."""
         frame = decode_frame(record.value or b"", "book_command_frame")
-        orders = np.isin(frame.rows["kind"], _ORDER_KINDS)
+        orders = _IS_ORDER[frame.rows["kind"]]
         if orders.any():
             require_source(frame, ACCOUNT_COMMANDS.name)
             require_partition(frame.rows["instrument"][orders], self._shard, self._book_shards, "instrument")

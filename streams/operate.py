@@ -96,9 +96,10 @@ def _command_accounts(settings: Settings, rows: Rows, timeout_s: float) -> Rows:
     source = operator_id()
     frames: list[tuple[int, bytes]] = []
     for shard, index in split_by(rows["account"], partitions):
-        for start in range(0, len(index), ROWS_PER_FRAME):
+        of_shard = rows[index]
+        for start in range(0, len(of_shard), ROWS_PER_FRAME):
             header = Header(source, source_offset=len(frames) + 1, created_at=time.time_ns())
-            frames.append((shard, encode_frame("order_command_frame", header, rows[index[start : start + ROWS_PER_FRAME]])))
+            frames.append((shard, encode_frame("order_command_frame", header, of_shard[start : start + ROWS_PER_FRAME])))
     answers = ask(settings, ACCOUNT_COMMANDS, frames, ACCOUNT_EVENTS, "hold-funds", timeout_s, rows_wanted=len(rows))
     events = np.concatenate([answer.rows for answer in answers])
     refused = events[events["kind"] == AccountEventKind.ACCOUNT_UPDATE_REJECTED]

@@ -212,9 +212,9 @@ class OrderProducer:
             self._counts.taken += len(rows)
             for shard, index in split_by(stamped["account"], self.account_shards):
                 self._send_pending(shard)  # what came before stays before
-                for start, end in frame_bounds(stamped["list_id"][index], FRAME_ROWS_MAX):
-                    part = index[start:end]
-                    self._send(shard, stamped[part], cl_ord_ids[part])
+                of_shard, texts = stamped[index], cl_ord_ids[index]
+                for start, end in frame_bounds(of_shard["list_id"], FRAME_ROWS_MAX):
+                    self._send(shard, of_shard[start:end], texts[start:end])
 
     def flush(self, timeout_s: float | None = None) -> None:
         """Return when everything taken so far is in the log. Raises DeliveryFailed listing what is not (or not known to be)."""

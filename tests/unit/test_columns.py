@@ -18,7 +18,7 @@ def _compiled() -> None:
 
 def packed(values: list[int], dtype: str) -> bytes:
     """The column of so many values, after a check that they come back."""
-    rows = np.zeros(len(values), np.dtype([("before", "u1"), ("value", dtype)], align=True))
+    rows = np.zeros(len(values), np.dtype([("before", "u1"), ("value", dtype), ("behind", "<u8")], align=True))
     rows["value"] = np.array(values, dtype)
     layout = columns.layout_of([(0, 1), (rows.dtype.fields["value"][1], SIZES[dtype])])
     both = columns.columns_of(rows, layout)
