@@ -86,7 +86,9 @@ class AccountShard:
         """Apply book_report_frame rows. Without `copy` what is given back is overwritten by the next call."""
         return self._apply(apply_reports, kernel_rows(rows, REPORT_DTYPE), _NO_TEXT, -1, len(rows), 0, copy)
 
-    def _apply(self, kernel: Any, rows: Rows, text: Rows, asking: int, replies_room: int, book_commands_room: int, copy: bool) -> AccountOutput:
+    def _apply(
+        self, kernel: Any, rows: Rows, text: Rows, asking: int, replies_room: int, book_commands_room: int, copy: bool
+    ) -> AccountOutput:
         """A row makes one event, one book command, two replies at most, but for sessions and the kill switch: then the kernel stops and is given room."""
         call, first_seq = self._call, self.last_seq + 1
         outputs = self._outputs

@@ -246,7 +246,9 @@ def _look_at(v1: Any, v2: Any, v4: Any, v8: Any, column: Any, first: Any, last: 
 
 
 @_inlined
-def _write_column(v1: Any, v2: Any, v4: Any, v8: Any, column: Any, first: Any, last: Any, o1: Any, o2: Any, o4: Any, o8: Any, plan: Any) -> None:
+def _write_column(
+    v1: Any, v2: Any, v4: Any, v8: Any, column: Any, first: Any, last: Any, o1: Any, o2: Any, o4: Any, o8: Any, plan: Any
+) -> None:
     at, size_log, base, width, begin = column[0], column[1], plan[0], plan[1], plan[2]
     if size_log == 3:
         if width == PLAIN:

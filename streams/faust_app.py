@@ -5,7 +5,6 @@ import fcntl
 import gc
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,33 +12,21 @@ import faust
 import structlog
 import uvloop
 from faust.sensors.monitor import Monitor
-from faust.transport.drivers.aiokafka import Producer
 
 from schemas.errors import StaleData
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
 from streams.cluster import cluster_id
 from streams.faust_consumer import FastConsumer
+from streams.native_producer import NativeProducer
 from streams.worker_identity import worker_of
 
 log = structlog.get_logger("outcry.streams")
 
 
 HEARTBEAT_S: Final = 0.3
-PRODUCER_TIMEOUT_S: Final = 20.0
-"""A broker that takes a batch and does not answer (it is stopped, say) is given up after so long; a dead one is known at once."""
 _claims: Final[list[int]] = []
 """Open files whose locks say that a data directory is in use; the kernel lets go of them with the process, however it ends."""
-
-
-class IdempotentProducer(Producer):
-    """Faust's producer, numbering its batches: what is sent again because a broker died between append and answer is in the log once.
-
-    Marks would tell the second copy anyway (its frames are identical), but not a tick's or a dead letter's.
-    """
-
-    def _settings_extra(self) -> Mapping[str, Any]:
-        return {"acks": "all", "enable_idempotence": True, "retry_backoff_ms": 50}
 
 
 class SnapshotTable(faust.Table[bytes, bytes]):
@@ -106,18 +93,13 @@ def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastC
         broker_max_poll_interval=300.0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FRAME_BYTES_MAX,
-        producer_max_batch_size=1 << 20,
-        producer_max_request_size=FRAME_BYTES_MAX,
-        producer_linger=0.0,
-        producer_acks=-1,
-        producer_request_timeout=PRODUCER_TIMEOUT_S,
         stream_buffer_maxsize=256,
         stream_wait_empty=False,  # events are acknowledged behind snapshots: waiting for them at stop would wait for ever
         worker_redirect_stdouts=False,
         Monitor=_LeanMonitor,
     )
     app.transport.Consumer = consumer  # type: ignore[misc]  # Faust has no setting for it; the instance shadows the class
-    app.transport.Producer = IdempotentProducer  # type: ignore[misc]
+    app.transport.Producer = NativeProducer  # type: ignore[misc]
     app.conf.web_enabled = False  # streams.health serves instead, on a free port
     # The default is 10: a snapshot of a thousand pages would wait for the flusher a hundred times.
     app.producer.buffer.max_messages = 10_000

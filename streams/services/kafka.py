@@ -115,6 +115,7 @@ class Kafka:
             f"-Xmx{HEAP}",
             "-XX:+UseG1GC",
             "-XX:MaxGCPauseMillis=10",
+            "-XX:G1HeapRegionSize=8m",  # a request of a large frame is no "humongous object", for each of which G1 would begin to mark
             QUICK_COMPILER,
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
