@@ -71,12 +71,16 @@ class NativeProducer(Producer):
         acknowledged: asyncio.Future[RecordMetadata] = self._caller.create_future()
         acknowledged.add_done_callback(_looked_at)
         told = partial(self._told, acknowledged)
-        while True:
-            try:
-                self._native.produce(topic, value, key, partition, told)
-                return acknowledged
-            except BufferError:
-                await asyncio.sleep(FULL_WAIT_S)
+        while not self._taken(topic, key, value, partition, told):
+            await asyncio.sleep(FULL_WAIT_S)
+        return acknowledged
+
+    def _taken(self, topic: str, key: bytes | None, value: bytes | None, partition: int, told: Any) -> bool:
+        try:
+            self._native.produce(topic, value, key, partition, told)
+        except BufferError:
+            return False
+        return True
 
     async def flush(self) -> None:
         """Wait until all that was sent is delivered."""
