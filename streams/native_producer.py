@@ -71,7 +71,7 @@ class NativeProducer(Producer):
         acknowledged: asyncio.Future[RecordMetadata] = self._caller.create_future()
         acknowledged.add_done_callback(_looked_at)
         told = partial(self._told, acknowledged)
-        while not self._taken(topic, key, value, partition, told):
+        while not self._taken(topic, key, value, partition, told):  # noqa: ASYNC110  librdkafka does not say when there is room
             await asyncio.sleep(FULL_WAIT_S)
         return acknowledged
 
