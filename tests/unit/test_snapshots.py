@@ -42,9 +42,9 @@ def test_an_empty_table_has_no_snapshot():
 def test_only_changed_pages_are_written():
     """One changed order writes one page and the manifest."""
     store, arrays = SnapshotStore(), state(1, 100_000)
-    store.changes(arrays, {})
+    list(store.changes(arrays, {}))
     arrays["orders"]["px"][50_000] = 77
-    records = store.changes(arrays, {})
+    records = list(store.changes(arrays, {}))
     assert [key.split(b"/")[0] for key, _ in records] == [b"page", b"manifest"]
     assert max(len(value) for _, value in records) <= PAGE_BYTES
 
@@ -55,7 +55,7 @@ def test_a_crash_between_any_two_writes_leaves_a_whole_snapshot(steps, crash):
     store, table, whole = SnapshotStore(), {}, None
     for number, (seed, rows) in enumerate(steps):
         arrays = state(seed, rows)
-        records = store.changes(arrays, {"next_offset": number})
+        records = list(store.changes(arrays, {"next_offset": number}))
         last = number == len(steps) - 1
         written = crash.draw(st.integers(0, len(records))) if last else len(records)
         table.update(records[:written])
@@ -94,8 +94,8 @@ def test_a_former_owner_that_writes_on_harms_nothing():
     table.update(former.changes(state(1, 30_000), {"next_offset": 10}))
     present = SnapshotStore("present")
     assert present.load(table.get) is not None
-    late = former.changes(state(2, 30_000), {"next_offset": 12})
-    newest = present.changes(state(3, 30_000), {"next_offset": 20})
+    late = list(former.changes(state(2, 30_000), {"next_offset": 12}))
+    newest = list(present.changes(state(3, 30_000), {"next_offset": 20}))
     for pair in zip(newest, late, strict=False):
         table.update(pair)
     table.update(newest)
@@ -123,10 +123,10 @@ def test_what_was_there_before_is_deleted_and_nothing_stays_behind(written):
     table = dict(SnapshotStore("first").changes(state(1, 30_000), {"next_offset": 1}))
     died = SnapshotStore("died")
     died.load(table.get)
-    table.update(died.changes(state(2, 30_000), {"next_offset": 2})[:written])
+    table.update(list(died.changes(state(2, 30_000), {"next_offset": 2}))[:written])
     last = SnapshotStore("last")
     last.load(table.get)
-    own = last.changes(state(3, 30_000), {"next_offset": 3})
+    own = list(last.changes(state(3, 30_000), {"next_offset": 3}))
     table.update(own)
     for key in list(last.outdated(table.get)):
         del table[key]
@@ -136,5 +136,5 @@ def test_what_was_there_before_is_deleted_and_nothing_stays_behind(written):
 
 def test_two_manifests_of_one_snapshot_are_told_from_pages():
     """The changelog's readers look for manifests by their keys."""
-    records = SnapshotStore().changes(state(1, 10_000), {"next_offset": 1})
+    records = list(SnapshotStore().changes(state(1, 10_000), {"next_offset": 1}))
     assert [is_manifest(key) for key, _ in records] == [True, *[False] * (len(records) - 2), True]
