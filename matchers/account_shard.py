@@ -13,7 +13,7 @@ from matchers.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POS
 from matchers.kernel_account_pools import done_order_ids, refill_index, refill_indexes
 from matchers.kernel_accounts import apply_commands, apply_reports
 from matchers.order_tables import ORDER_TABLE
-from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool, text_of_words, text_words_of
+from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool, put_rows, text_of_words, text_words_of
 from matchers.reserved_memory import reserved
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EVENT_DTYPE, REPORT_DTYPE, TEXT_WORDS_MAX, AccountOutput
@@ -219,7 +219,7 @@ class AccountShard:
             saved, pool = arrays[name], getattr(machine, f"_{name}")
             if len(saved) > len(pool):
                 setattr(machine, f"_{name}", pool := grown(pool, capacity_for(len(saved))))
-            pool[: len(saved)] = saved
+            put_rows(pool, saved)
         machine._facts[:] = arrays["facts"]
         machine._new_indexes()
         return machine

@@ -16,7 +16,7 @@ from matchers.kernel_book_requests import REASONS_END
 from matchers.kernel_level_tree import NODES_PER_LEVEL_MAX
 from matchers.kernel_order_index import BUCKETS_AT_FIRST, heads_for
 from matchers.order_tables import CHANGE_TABLE, ORDER_TABLE, PHASE_TABLE
-from matchers.pools import kernel_rows
+from matchers.pools import kernel_rows, put_rows
 from matchers.reserved_memory import reserved
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, EXECUTION_DTYPE, BookOutput
@@ -166,7 +166,7 @@ class BookShard:
         machine = cls(shard, instruments, shards, limits, levels=levels)
         machine._arrays["head"][:] = arrays["kernel_head"]
         for name in (*_POOLS, *_WHOLE):
-            machine._arrays[name][: len(arrays[name])] = arrays[name]
+            put_rows(machine._arrays[name], arrays[name])
         rebuild(machine._memory)
         return machine
 

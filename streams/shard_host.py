@@ -143,8 +143,10 @@ class ShardHost:
         store, began = SnapshotStore(), self._stopwatch()
         snapshot = store.load(self._table.get)
         loaded = self._stopwatch()
-        pace = SnapshotPace(self._interval_s, _now() + self._interval_s)
-        shard = Shard(ShardRunner(self._role.make_processor(partition), snapshot), store, pace)
+        shard = Shard(
+            ShardRunner(self._role.make_processor(partition), snapshot), store, SnapshotPace(self._interval_s, _now() + self._interval_s)
+        )
+        shard.pace.hashed(_now(), self._stopwatch() - loaded)  # until it is known, what a hash costs is taken for what restoring did
         if shard.runner.next_offset < offset:  # going on would leave inputs out, and nobody would notice
             raise StaleData(
                 f"{self._role.source.name}/{partition}: the newest snapshot ends at {shard.runner.next_offset:,}, but the consumer group has committed "

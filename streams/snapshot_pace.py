@@ -2,7 +2,7 @@
 
 What a snapshot costs grows with the state: comparing all of it keeps inputs waiting, packing and sending what changed takes the processor from them, hashing
 it in its canonical form takes seconds where there are millions of orders. So each of the three has a share of the time that it may take, and where that is not
-enough, snapshots become rarer, and what has to be replayed after a crash more: see docs/recovery.md.
+enough, snapshots become rarer, and what has to be replayed after a crash more, within a bound: see docs/recovery.md.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from typing import Final
 
 HELD_SHARE: Final = 0.01
 """Of the time in which inputs may wait for a snapshot: 0.1 ms a MB of state, so 10 ms each second with 100 MB."""
+HELD_APART_S: Final = 20.0
+"""No longer than this do snapshots keep apart so that inputs need not wait, whatever one has cost: what is replayed after a crash has a bound."""
 HASH_SHARE: Final = 0.002
 """Of the time in which they may wait for a hash: 2 ms each second, the hash of a shard with thousands of orders; 1 s in eight minutes."""
 WRITE_SHARE: Final = 0.5
@@ -27,12 +29,12 @@ class SnapshotPace:
     """Not before this time is the state hashed again."""
 
     def hashed(self, now: float, cost_s: float) -> None:
-        """The state was hashed, which took so long."""
+        """The state was hashed, which took so long (or would have)."""
         self.hash_due = now + cost_s / HASH_SHARE
 
     def taken(self, now: float, held_s: float) -> None:
         """A snapshot was taken, for which inputs waited so long."""
-        self.due = now + max(self.interval_s, held_s / HELD_SHARE)
+        self.due = now + max(self.interval_s, min(held_s / HELD_SHARE, HELD_APART_S))
 
     def written(self, now: float, cost_s: float) -> None:
         """It is durable, which took so long from when it was taken."""
