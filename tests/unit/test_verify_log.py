@@ -142,6 +142,21 @@ def test_a_state_hash_that_a_snapshot_has_wrong_is_found_without_the_newest_snap
     assert report.difference.offset == manifest["meta"]["next_offset"]
 
 
+def test_a_snapshot_without_a_state_hash_is_restored_and_not_compared(exchange, monkeypatch):
+    """Large shards have it now and then only."""
+    log = exchange.log
+    part = log.parts[ACCOUNTS, 0]
+    (before,) = reports(log, monkeypatch, "account", shard=0)
+    for at, record in enumerate(part):
+        if is_manifest(record.key) and (manifest := unpack_manifest(record.value))["meta"]:
+            manifest["meta"]["state_hash"] = None
+            part[at] = replace(record, value=pack_manifest(manifest))
+    (report,) = reports(log, monkeypatch, "account", shard=0)
+    assert (before.hashes_recorded, report.hashes_recorded) == (2, 0)
+    assert report.difference is None
+    assert report.snapshot_offset == before.snapshot_offset
+
+
 def test_a_torn_snapshot_is_named_by_its_changelog(exchange, monkeypatch):
     """A page that the newest manifest names is missing, or of other bytes; a manifest is none."""
     log = exchange.log
