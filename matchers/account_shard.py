@@ -15,7 +15,7 @@ from matchers.kernel_account_pools import done_order_ids, refill_index, refill_i
 from matchers.kernel_accounts import apply_commands, apply_reports
 from matchers.order_tables import ORDER_TABLE
 from matchers.output_pools import OutputPools
-from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, text_of_words, text_words_of
+from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, put_rows, text_of_words, text_words_of
 from matchers.reserved_memory import reserved
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import COMMAND_DTYPE, REPORT_DTYPE, TEXT_WORDS_MAX, AccountOutput
@@ -30,6 +30,8 @@ __all__ = ["AccountOutput", "AccountShard"]
 _NO_TEXT = np.zeros((0, 1), np.uint64)
 POSITIONS_PER_ACCOUNT: Final = 4
 """Reserved on average; more are made room for by copying."""
+_HASHED_AT_ONCE: Final = 2_048
+"""Orders; 2,048 x (224 + 128) B, and as much again of results."""
 LEGS_MAX: Final = 3
 """Orders that one row may begin: a list's."""
 _GROWING: Final = {
@@ -173,12 +175,9 @@ class AccountShard:
         live = np.flatnonzero(used["orders"]["order_id"])
         live = live[np.argsort(used["orders"]["order_id"][live])]
         orders = np.zeros(len(live), ORDER_STATE)
-        for column in set(ORDER_STATE.names or ()) - {"account", "cl_ord_id", "oco_id", "primary_id"}:
-            orders[column] = used["orders"][column][live]
-        for column, link in (("oco_id", "oco"), ("primary_id", "primary")):
-            orders[column] = used["orders"]["order_id"][used["orders"][link][live]]
-        orders["account"] = used["accounts"]["account"][used["orders"]["account_row"][live]]
-        orders["cl_ord_id"] = text_of_words(used["order_text"][live], len(live), TEXT_WORDS_MAX)
+        for start in range(0, len(live), _HASHED_AT_ONCE):
+            part = slice(start, start + _HASHED_AT_ONCE)
+            self._fill_order_state(orders[part], live[part])
         done = np.zeros(int(self._head[layout.DONE_COUNT]), np.uint64)
         done_order_ids(self._head, self._orders, done)
         facts = np.zeros(len(self._facts), FACT_STATE)
@@ -188,6 +187,16 @@ class AccountShard:
         return hash_arrays(
             {"accounts": accounts, "positions": positions, "orders": orders, "done": done, "facts": facts, "counters": counters}
         )
+
+    def _fill_order_state(self, orders: Rows, live: Rows) -> None:
+        """The canonical rows of some order rows; by portions that stay in the processor's cache, as every column is a walk over all of them."""
+        rows = self._orders[live]
+        for column in set(ORDER_STATE.names or ()) - {"account", "cl_ord_id", "oco_id", "primary_id"}:
+            orders[column] = rows[column]
+        for column, link in (("oco_id", "oco"), ("primary_id", "primary")):
+            orders[column] = self._orders["order_id"][rows[link]]
+        orders["account"] = self._accounts["account"][rows["account_row"]]
+        orders["cl_ord_id"] = text_of_words(self._order_text[live], len(live), TEXT_WORDS_MAX)
 
     def snapshot(self) -> dict[str, Rows]:
         """The whole state as named arrays: views, as long as the rows in use. A row keeps its place, so that few pages change."""
@@ -205,7 +214,7 @@ class AccountShard:
             saved, pool = arrays[name], getattr(machine, f"_{name}")
             if len(saved) > len(pool):
                 setattr(machine, f"_{name}", pool := grown(pool, capacity_for(len(saved))))
-            pool[: len(saved)] = saved
+            put_rows(pool, saved)
         machine._facts[:] = arrays["facts"]
         machine._new_indexes()
         return machine

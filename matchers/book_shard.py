@@ -16,7 +16,7 @@ from matchers.kernel_book_requests import REASONS_END
 from matchers.kernel_level_tree import NODES_PER_LEVEL_MAX
 from matchers.kernel_order_index import BUCKETS_AT_FIRST, heads_for
 from matchers.order_tables import CHANGE_TABLE, ORDER_TABLE, PHASE_TABLE
-from matchers.pools import kernel_rows
+from matchers.pools import kernel_rows, put_rows
 from matchers.reserved_memory import reserved
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, EXECUTION_DTYPE, BookOutput
@@ -34,6 +34,8 @@ _POOLS: Final = {"levels": layout.LEVELS_USED, "orders": layout.ORDERS_USED, "ex
 """Pools whose rows in use are saved, with the place in `head` that says how many these are."""
 _WHOLE: Final = ("books", "seconds")
 _SAVED: Final = {name: ARRAYS[name][0] for name in (*_POOLS, *_WHOLE)} | {"kernel_head": ARRAYS["head"][0]}
+_HASHED_AT_ONCE: Final = 4_096
+"""Orders; 4,096 x (64 + 150) B."""
 _ROWS_SOON: Final = 1 << 18
 """A call hands over its rows when there are so many, and goes on."""
 _ROWS_AN_ORDER: Final = 4
@@ -164,7 +166,7 @@ class BookShard:
         machine = cls(shard, instruments, shards, limits, levels=levels)
         machine._arrays["head"][:] = arrays["kernel_head"]
         for name in (*_POOLS, *_WHOLE):
-            machine._arrays[name][: len(arrays[name])] = arrays[name]
+            put_rows(machine._arrays[name], arrays[name])
         rebuild(machine._memory)
         return machine
 
@@ -186,11 +188,18 @@ class BookShard:
     def _order_state(self) -> Rows:
         """Every live order, by entry."""
         pool = self._used("orders")
-        source = pool[1:][pool["order_id"][1:] != 0]
-        source = source[np.argsort(source["entry"])]
-        assert len(source) == self._arrays["head"][layout.ORDERS], "live orders are counted"
+        live = np.flatnonzero(pool["order_id"])
+        live = live[np.argsort(pool["entry"][live])]
+        assert len(live) == self._arrays["head"][layout.ORDERS], "live orders are counted"
+        orders = np.zeros(len(live), BOOK_ORDER_STATE)
+        for start in range(0, len(live), _HASHED_AT_ONCE):
+            part = slice(start, start + _HASHED_AT_ONCE)
+            self._fill_order_state(orders[part], pool[live[part]])
+        return orders
+
+    def _fill_order_state(self, orders: Rows, source: Rows) -> None:
+        """The canonical rows of some orders; by portions that stay in the processor's cache, as every column is a walk over all of them."""
         extra = self._arrays["extras"][source["extra"]]
-        orders = np.zeros(len(source), BOOK_ORDER_STATE)
         for column in _FROM_ORDER:
             orders[column] = source[column]
         for column in _FROM_EXTRA:
@@ -209,16 +218,16 @@ class BookShard:
         orders["oco_id"], orders["secondary_1"] = order_id[extra["sibling"]], order_id[extra["secondary"]]
         second = self._arrays["extras"][self._arrays["orders"]["extra"][extra["secondary"]]]["sibling"]
         orders["secondary_2"] = order_id[second]
-        return orders
 
     def _second_state(self) -> Rows:
         """Trades of the books with price bands, up to five minutes before their last trade."""
         books = self._arrays["books"]
         parts = [np.zeros(0, SECOND_STATE)]
-        for instrument, window in zip(books["instrument"].tolist(), books["window"].tolist(), strict=True):
+        banded = books[books["window"] != 0]
+        for instrument, window in zip(banded["instrument"].tolist(), banded["window"].tolist(), strict=True):
             entries = np.sort(self._arrays["seconds"][window], order="second")
             entries = entries[(entries["trades"] > 0) & (entries["second"] > entries["second"][-1] - layout.WINDOW_SECONDS)]
-            if window and len(entries):
+            if len(entries):
                 rows = np.zeros(len(entries), SECOND_STATE)
                 rows["instrument"] = instrument
                 for column in ("second", "price_sum", "trades"):

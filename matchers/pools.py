@@ -22,8 +22,15 @@ def new_pool(dtype: np.dtype[Any], rows: int, *width: int) -> Rows:
 def grown(pool: Rows, rows: int) -> Rows:
     """A pool of `rows` rows that begins with the old one's."""
     larger = new_pool(pool.dtype, rows, *pool.shape[1:])
-    larger[: len(pool)] = pool
+    put_rows(larger, pool)
     return larger
+
+
+def put_rows(pool: Rows, rows: Rows) -> None:
+    """Overwrite the beginning of a contiguous pool. As bytes, which is one copy of memory; as records it would be one a field."""
+    if rows.size:
+        size = rows.nbytes
+        pool.reshape(-1).view(np.uint8)[:size] = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
 
 
 def new_index(pool_rows: int) -> Rows:

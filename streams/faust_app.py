@@ -25,6 +25,12 @@ log = structlog.get_logger("outcry.streams")
 
 
 HEARTBEAT_S: Final = 0.3
+CHANGELOG_CONFIG: Final = {
+    "segment.bytes": str(32 << 20),  # the segment that is written to is never compacted: what a recovery reads beyond the state, at least
+    "min.cleanable.dirty.ratio": "0.2",  # and at most a quarter of the state, once the cleaner has come round (every 5 s)
+    "delete.retention.ms": "300000",  # tombstones of former owners' pages; whoever reads the topic from its beginning is done by then
+}
+"""Keeps a changelog near the size of its state, so that an empty machine does not read pages that others have taken the place of."""
 _claims: Final[list[int]] = []
 """Open files whose locks say that a data directory is in use; the kernel lets go of them with the process, however it ends."""
 
@@ -111,7 +117,7 @@ def snapshot_table(app: faust.App, name: str, partitions: int, insync_copies_min
     table = SnapshotTable(
         app, name=name, partitions=partitions, key_type=bytes, value_type=bytes,
         options={"block_cache_size": 64 << 20, "write_buffer_size": 16 << 20},
-        extra_topic_configs={"max.message.bytes": str(2 * FRAME_BYTES_MAX), "min.insync.replicas": str(insync_copies_min)},
+        extra_topic_configs=CHANGELOG_CONFIG | {"max.message.bytes": str(2 * FRAME_BYTES_MAX), "min.insync.replicas": str(insync_copies_min)},
     )  # fmt: skip
     app.tables.add(table)
     return table

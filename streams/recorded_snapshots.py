@@ -7,11 +7,9 @@ On failure: StaleData naming topic and partition for a snapshot that is torn, or
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
-
 from schemas.errors import StaleData
 from streams.read_log import Log, place
-from streams.snapshots import Snapshot, SnapshotStore, is_manifest
+from streams.snapshots import Snapshot, SnapshotStore, is_manifest, unpack_manifest
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,7 @@ class RecordedSnapshots:
     where: str
     newest: Snapshot | None
     hashes: dict[int, bytes]
-    """Next input offset -> state hash, of every manifest that compaction has left."""
+    """Next input offset -> state hash, of every manifest that has one and that compaction has left."""
 
 
 def changelog_topic(role: str, table: str) -> str:
@@ -44,7 +42,7 @@ def read_snapshots(log: Log, role: str, table: str, partition: int) -> RecordedS
         pages[record.key] = record.value
         if is_manifest(record.key):
             meta = _meta_of(record.value, f"{where} offset {record.offset:,}")
-            if meta is not None:
+            if meta is not None and meta["state_hash"] is not None:
                 hashes[meta["next_offset"]] = meta["state_hash"]
     try:
         newest = SnapshotStore().load(pages.get)
@@ -56,10 +54,10 @@ def read_snapshots(log: Log, role: str, table: str, partition: int) -> RecordedS
 def _meta_of(packed: bytes, where: str) -> dict[str, Any] | None:
     """What a manifest notes beside its arrays; None for a claim."""
     try:
-        meta = msgpack.unpackb(packed)["meta"]
+        meta = unpack_manifest(packed)["meta"]
         if meta is None:
             return None
-        assert isinstance(meta["next_offset"], int) and isinstance(meta["state_hash"], bytes)
+        assert isinstance(meta["next_offset"], int) and isinstance(meta["state_hash"], bytes | None)
     except Exception as error:
         raise StaleData(f"{where}: not a manifest of a snapshot ({type(error).__name__} {error})") from error
     return dict(meta)

@@ -1,9 +1,9 @@
 """Run deterministic processors on Faust: one runner a partition, outputs first, snapshots behind them, inputs acknowledged last.
 
 The order that makes a crash harmless, for each snapshot:
-  1. between two inputs, the changed pages of the state are copied;
+  1. between two inputs, the changed pages of the state are found and copied;
   2. every output of the inputs so far is acknowledged by the broker;
-  3. pages and manifest are set in the table, and their changelog records acknowledged;
+  3. pages and manifest are set in the table, in portions between which inputs are applied, and their changelog records acknowledged;
   4. the inputs are acknowledged, so that Faust may commit their offsets.
 Whatever step a crash falls into, the newest whole snapshot is at or behind the committed offset's outputs, and replaying from it sends
 byte-identical duplicates that consumers drop by their source marks.
@@ -11,7 +11,7 @@ byte-identical duplicates that consumers drop by their source marks.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from streams.health import HealthServer
 from streams.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.logging import configure_logging
 from streams.shard_runner import Output, Processor, Record, RunnerStats, ShardRunner
+from streams.snapshot_pace import SnapshotPace
 from streams.snapshots import SnapshotStore
 from topics.catalogue import Topic
 
@@ -36,12 +37,19 @@ log = structlog.get_logger("outcry.streams")
 
 OUTPUT_ACK_TIMEOUT_S: Final = 30.0
 """A broker that does not acknowledge for so long is down: the process stops and tries again from its snapshot."""
+WRITTEN_AT_ONCE: Final = 8
+"""Pages; each is packed, set in the table and given to the producer: 8 x ~0.2 ms."""
+UNACKNOWLEDGED_MAX: Final = 512
+"""Pages of a snapshot on their way to the changelog: 512 x at most 64 KiB = 32 MiB of memory."""
 DELETED_AT_ONCE: Final = 16
 """Records of a table; each is looked up and deleted on the disk: 16 x ~50 us."""
 ROWS = Counter("outcry_rows_total", "rows applied", ["role", "partition"])
 DEAD_LETTERS_TOTAL = Counter("outcry_dead_letters_total", "records sent to the dead-letter topic", ["role", "partition"])
 DUPLICATES_TOTAL = Counter("outcry_duplicates_total", "records dropped because they had been applied", ["role", "partition"])
-SNAPSHOT_BYTES = Counter("outcry_snapshot_bytes_total", "bytes of changed pages", ["role", "partition"])
+SNAPSHOT_BYTES = Counter("outcry_snapshot_bytes_total", "bytes of changed pages, packed", ["role", "partition"])
+SNAPSHOT_HELD = Gauge(
+    "outcry_snapshot_held_seconds", "how long inputs waited for the newest snapshot, its hash included", ["role", "partition"]
+)
 SNAPSHOT_OFFSET = Gauge("outcry_snapshot_offset", "next input offset of the newest durable snapshot", ["role", "partition"])
 LOG_TIME = Gauge("outcry_log_time_seconds", "log time of the shard", ["role", "partition"])
 
@@ -77,10 +85,10 @@ class Shard:
 
     runner: ShardRunner
     store: SnapshotStore
+    pace: SnapshotPace
     unacknowledged: list[Any] = field(default_factory=list)  # Faust events
     unsent: list[Awaitable[Any]] = field(default_factory=list)  # futures of outputs
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
-    snapshot_due: float = 0.0
     snapshot_task: asyncio.Task[None] | None = None
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
     told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0))  # what the metrics have heard
@@ -91,10 +99,14 @@ class Shard:
 class ShardHost:
     """The Faust side of a role: owns the shards of the partitions that are assigned now."""
 
-    def __init__(self, app: faust.App, settings: Settings, role: Role, table: SnapshotTable) -> None:
+    def __init__(
+        self, app: faust.App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback)."""
         self._app, self._settings, self._role, self._table = app, settings, role, table
         self._shards: dict[int, Shard] = {}
         self._interval_s = settings.snapshot_interval_ms / 1000
+        self._stopwatch = stopwatch
         self._lag: dict[int, int] = {}
 
     async def consume(self, stream: Any) -> None:
@@ -128,17 +140,23 @@ class ShardHost:
 
     def _open(self, partition: int, offset: int) -> Shard:
         """Restore a partition's state from its table; runs with an event of that partition, the one at `offset`, as the current one."""
-        store = SnapshotStore()
+        store, began = SnapshotStore(), self._stopwatch()
         snapshot = store.load(self._table.get)
-        shard = Shard(ShardRunner(self._role.make_processor(partition), snapshot), store)
+        loaded = self._stopwatch()
+        shard = Shard(
+            ShardRunner(self._role.make_processor(partition), snapshot), store, SnapshotPace(self._interval_s, _now() + self._interval_s)
+        )
+        shard.pace.hashed(_now(), self._stopwatch() - loaded)  # until it is known, what a hash costs is taken for what restoring did
         if shard.runner.next_offset < offset:  # going on would leave inputs out, and nobody would notice
             raise StaleData(
                 f"{self._role.source.name}/{partition}: the newest snapshot ends at {shard.runner.next_offset:,}, but the consumer group has committed "
                 f"inputs up to {offset:,}; bring its table's changelog back, or set the group's committed offset to that of the snapshot"
             )
-        shard.snapshot_due = _now() + self._interval_s
         self._shards[partition] = shard
-        log.info("partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None)
+        log.info(
+            "partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None,
+            load_s=round(loaded - began, 3), restore_s=round(self._stopwatch() - loaded, 3),
+        )  # fmt: skip
         return shard
 
     async def _snapshots(self, stream: Any, partition: int, shard: Shard, event: Any) -> None:
@@ -157,30 +175,56 @@ class ShardHost:
             shard.snapshot_task = None
 
     async def _snapshot(self, stream: Any, partition: int, shard: Shard) -> None:
-        """Steps 1 to 4 of the module's head, once the interval is over."""
-        await asyncio.sleep(shard.snapshot_due - _now())
-        shard.snapshot_due = _now() + self._interval_s
+        """Steps 1 to 4 of the module's head, once it is due."""
+        await asyncio.sleep(shard.pace.due - _now())
         if shard.revoked.is_set():
             return
         async with shard.applying:
-            records = shard.store.changes(shard.runner.processor.snapshot(), shard.runner.meta())
-            next_offset = shard.runner.next_offset
+            records = self._take(partition, shard)
+            taken, next_offset = self._stopwatch(), shard.runner.next_offset
             events, shard.unacknowledged = shard.unacknowledged, []
             outputs, shard.unsent = shard.unsent, []
         self._tell_metrics(partition, shard)
         await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
-        if shard.revoked.is_set():
-            return
-        for key, value in records:
-            self._table[key] = value
-        await asyncio.wait_for(asyncio.gather(*self._table.take_sent()), OUTPUT_ACK_TIMEOUT_S)
-        if shard.revoked.is_set():
+        if shard.revoked.is_set() or not await self._write(partition, shard, records):
             return
         for done in events:
             await stream.ack(done)
+        shard.pace.written(_now(), self._stopwatch() - taken)
         SNAPSHOT_OFFSET.labels(self._role.name, partition).set(next_offset)
-        SNAPSHOT_BYTES.labels(self._role.name, partition).inc(sum(len(value) for _, value in records))
         await self._delete_outdated(shard)
+
+    def _take(self, partition: int, shard: Shard) -> Iterator[tuple[bytes, bytes]]:
+        """What inputs have to wait for: the hash, when it is due, and a copy of what changed."""
+        began, hashed = self._stopwatch(), _now() >= shard.pace.hash_due
+        meta = shard.runner.meta(hashed=hashed)
+        noted = self._stopwatch()
+        if hashed:
+            shard.pace.hashed(_now(), noted - began)
+        records = shard.store.changes(shard.runner.processor.snapshot(), meta)
+        taken = self._stopwatch()
+        shard.pace.taken(_now(), taken - noted)
+        SNAPSHOT_HELD.labels(self._role.name, partition).set(taken - began)
+        return records
+
+    async def _write(self, partition: int, shard: Shard, records: Iterator[tuple[bytes, bytes]]) -> bool:
+        """Step 3. False where the partition was taken away meanwhile: the snapshot before this one is whole."""
+        sent: list[Any] = []
+        size = 0
+        for number, (key, value) in enumerate(records, 1):
+            self._table[key] = value
+            sent += self._table.take_sent()  # at once: another shard's writes may come in between
+            size += len(value)
+            if len(sent) >= UNACKNOWLEDGED_MAX:
+                await asyncio.wait_for(asyncio.gather(*sent), OUTPUT_ACK_TIMEOUT_S)
+                sent = []
+            elif number % WRITTEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            if shard.revoked.is_set():
+                return False
+        await asyncio.wait_for(asyncio.gather(*sent), OUTPUT_ACK_TIMEOUT_S)
+        SNAPSHOT_BYTES.labels(self._role.name, partition).inc(size)
+        return not shard.revoked.is_set()
 
     async def _delete_outdated(self, shard: Shard) -> None:
         """Snapshots of former owners are not needed once this one's first is durable. In portions, so that inputs are not kept waiting."""

@@ -59,6 +59,16 @@ def _open_without_lock(self: ShardHost, partition: int, offset: int) -> Shard:
     return shard
 
 
+def _take_late(self: ShardHost, partition: int, shard: Shard) -> Iterator[tuple[bytes, bytes]]:
+    meta = shard.runner.meta(hashed=False)
+    shard.pace.taken(asyncio.get_running_loop().time(), 0.0)
+
+    def late() -> Iterator[tuple[bytes, bytes]]:
+        yield from shard.store.changes(shard.runner.processor.snapshot(), meta)
+
+    return late()
+
+
 async def _no_second_snapshot(self: ShardHost, stream: Any, partition: int, shard: Shard, event: Any) -> None:
     await self._snapshot(stream, partition, shard)
     shard.snapshot_task = None
@@ -83,6 +93,7 @@ _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     "acknowledgements wait for the changelog": (Table, "take_sent", lambda _self: []),
     "only what was done with is committed": (Consumer, "ack", _acknowledge_the_last_only),
     "a snapshot falls between two inputs": (ShardHost, "_open", _open_without_lock),
+    "a snapshot is copied before inputs go on": (ShardHost, "_take", _take_late),
     "the last input is in a snapshot too": (ShardHost, "_snapshots", _no_second_snapshot),
     "state is forgotten with its partition": (ShardHost, "on_revoked", _keep),
     "a page is not overwritten while it is needed": (

@@ -69,7 +69,7 @@ class ShardWorker(Process):
         super().__init__(world, name)
         self.consumer = Consumer(self, group, (role.source.name,))
         table = self.consumer.table = Table(self, group.name, role.table, disks)
-        self.host = ShardHost(cast("Any", App(self, self.consumer)), settings, role, cast("Any", table))
+        self.host = ShardHost(cast("Any", App(self, self.consumer)), settings, role, cast("Any", table), world.loop.time)
         self.consumer.on_revoked = self.host.on_revoked
         self.start(self.host.consume(self.consumer))
         if role.tick is not None:

@@ -129,6 +129,20 @@ def test_restored_from_a_snapshot_it_continues_with_the_same_bytes():
         assert after.processor.state_hash() == straight.processor.state_hash()
 
 
+def test_a_snapshot_without_a_hash_is_restored_and_one_with_a_wrong_hash_is_not():
+    """The hash is left out where it would cost too much; where there is one, it is checked."""
+    runner = ShardRunner(Adder())
+    runner.feed(record(0, qty=3))
+    for hashed, noted in ((False, None), (True, b"other")):
+        stored = dict(SnapshotStore().changes(runner.processor.snapshot(), runner.meta(hashed=hashed) | {"state_hash": noted}))
+        snapshot = SnapshotStore().load(stored.get)
+        if noted is None:
+            assert ShardRunner(Adder(), snapshot).processor.total == 3
+        else:
+            with pytest.raises(AssertionError, match="restored state differs"):
+                ShardRunner(Adder(), snapshot)
+
+
 def test_a_snapshot_of_another_configuration_is_refused():
     """Changed instruments or numbers of shards would fork the state from its log."""
     stored = dict(SnapshotStore().changes(Adder().snapshot(), ShardRunner(Adder()).meta()))

@@ -3,7 +3,6 @@
 from contextlib import nullcontext
 from dataclasses import replace
 
-import msgpack
 import msgspec
 import pytest
 from click.testing import CliRunner
@@ -18,7 +17,7 @@ from streams import verify_log
 from streams.read_log import Bounds
 from streams.recorded_snapshots import changelog_topic
 from streams.shard_runner import ENGINE_VERSION
-from streams.snapshots import is_manifest, manifest_key
+from streams.snapshots import is_manifest, manifest_key, pack_manifest, unpack_manifest
 from streams.verify_log import Range, chosen, verify_shards
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 
@@ -134,13 +133,28 @@ def test_a_state_hash_that_a_snapshot_has_wrong_is_found_without_the_newest_snap
     """Every manifest in the changelog is a promise."""
     log = exchange.log
     part = log.parts[ACCOUNTS, 0]
-    at = next(place for place, record in enumerate(part) if is_manifest(record.key) and msgpack.unpackb(record.value)["meta"])
-    manifest = msgpack.unpackb(part[at].value)
+    at = next(place for place, record in enumerate(part) if is_manifest(record.key) and unpack_manifest(record.value)["meta"])
+    manifest = unpack_manifest(part[at].value)
     manifest["meta"]["state_hash"] = b"\1" * 16
-    part[at] = replace(part[at], value=msgpack.packb(manifest))
+    part[at] = replace(part[at], value=pack_manifest(manifest))
     (report,) = reports(log, monkeypatch, "account", shard=0)
     assert "01010101" in report.difference.what
     assert report.difference.offset == manifest["meta"]["next_offset"]
+
+
+def test_a_snapshot_without_a_state_hash_is_restored_and_not_compared(exchange, monkeypatch):
+    """Large shards have it now and then only."""
+    log = exchange.log
+    part = log.parts[ACCOUNTS, 0]
+    (before,) = reports(log, monkeypatch, "account", shard=0)
+    for at, record in enumerate(part):
+        if is_manifest(record.key) and (manifest := unpack_manifest(record.value))["meta"]:
+            manifest["meta"]["state_hash"] = None
+            part[at] = replace(record, value=pack_manifest(manifest))
+    (report,) = reports(log, monkeypatch, "account", shard=0)
+    assert (before.hashes_recorded, report.hashes_recorded) == (2, 0)
+    assert report.difference is None
+    assert report.snapshot_offset == before.snapshot_offset
 
 
 def test_a_torn_snapshot_is_named_by_its_changelog(exchange, monkeypatch):

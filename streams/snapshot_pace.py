@@ -1,0 +1,41 @@
+"""When a shard's next snapshot is due, and whether it has the hash of the state: as often as was asked for, while that takes a small share of the time only.
+
+What a snapshot costs grows with the state: comparing all of it keeps inputs waiting, packing and sending what changed takes the processor from them, hashing
+it in its canonical form takes seconds where there are millions of orders. So each of the three has a share of the time that it may take, and where that is not
+enough, snapshots become rarer, and what has to be replayed after a crash more, within a bound: see docs/recovery.md.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+HELD_SHARE: Final = 0.01
+"""Of the time in which inputs may wait for a snapshot: 0.1 ms a MB of state, so 10 ms each second with 100 MB."""
+HELD_APART_S: Final = 20.0
+"""No longer than this do snapshots keep apart so that inputs need not wait, whatever one has cost: what is replayed after a crash has a bound."""
+HASH_SHARE: Final = 0.002
+"""Of the time in which they may wait for a hash: 2 ms each second, the hash of a shard with thousands of orders; 1 s in eight minutes."""
+WRITE_SHARE: Final = 0.5
+"""Of the time in which a snapshot may be under way."""
+
+
+@dataclass
+class SnapshotPace:
+    """Times are the event loop's, s; costs come from whatever clock the caller measures with."""
+
+    interval_s: float
+    due: float
+    """Not before this time is the next snapshot taken."""
+    hash_due: float = float("-inf")
+    """Not before this time is the state hashed again."""
+
+    def hashed(self, now: float, cost_s: float) -> None:
+        """The state was hashed, which took so long (or would have)."""
+        self.hash_due = now + cost_s / HASH_SHARE
+
+    def taken(self, now: float, held_s: float) -> None:
+        """A snapshot was taken, for which inputs waited so long."""
+        self.due = now + max(self.interval_s, min(held_s / HELD_SHARE, HELD_APART_S))
+
+    def written(self, now: float, cost_s: float) -> None:
+        """It is durable, which took so long from when it was taken."""
+        self.due = max(self.due, now + cost_s / WRITE_SHARE - cost_s)
