@@ -184,12 +184,13 @@ def wait_ready(local: LocalSet) -> None:
 
 
 def _lag(address: str) -> int:
-    """Records that a role is behind, by its own word; very many where it does not answer."""
+    """Records that a role is behind, by its own word; very many where it does not answer or know."""
     try:
         with urlopen(address + "/readyz", timeout=2) as answer:
-            return int(json.load(answer)["lag_records"])
+            lag = json.load(answer)["lag_records"]
     except OSError:
-        return 1 << 30
+        lag = None
+    return 1 << 30 if lag is None else int(lag)
 
 
 def kill(local: LocalSet, name: str) -> float:
