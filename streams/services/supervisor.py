@@ -156,16 +156,16 @@ class Supervisor:
                 probe=probe,
                 changed=self._status_changed,
                 pid_file=place.run / f"{recipe.name}.pid",
-                after_exit=lambda: self._release_broker(recipe),
+                after_exit=lambda: self._release_broker(recipe, place),
             )
         )
 
-    async def _release_broker(self, recipe: Recipe) -> None:
+    async def _release_broker(self, recipe: Recipe, place: Place) -> None:
         """Have a dead broker's partitions led by the others at once."""
         if not isinstance(recipe, Kafka) or recipe.brokers == 1:
             return
         try:
-            await release_broker(self._urls["kafka_url"], recipe.node_id)
+            await release_broker(recipe.other_controllers(place), recipe.node_id)
         except ServiceUnavailable as error:
             log.warning("broker.not_released", name=recipe.name, reason=str(error))  # then its session has to end
         else:
