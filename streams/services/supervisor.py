@@ -242,9 +242,13 @@ class Supervisor:
                 changed=self._status_changed,
                 pid_file=run / f"{worker.name}.pid",
                 after_exit=lambda: self._release_member(worker),
-                caught_up=probes.caught_up if self._wanted.replicas.get(role, 1) > 1 else None,
+                caught_up=probes.caught_up if self._is_spare(role) else None,
             )
         )
+
+    def _is_spare(self, role: str) -> bool:
+        """Whether a worker's replica does what others do too. One that shares its replica's partitions must not dawdle: the others wait while it joins."""
+        return self._wanted.replicas.get(role, 1) > 1 and self._wanted.workers.get(role, 1) == 1
 
     async def _release_member(self, worker: WorkerId) -> None:
         """Have the partitions of a dead worker shared out at once where others of its replica can take them.
