@@ -16,11 +16,13 @@ from schemas.errors import OutcryError, ServiceUnavailable
 from streams.services.probes import ask
 from streams.services.recipe import Command, dying_with_parent, tail
 from streams.services.state import ChildStatus, State, now
+from streams.services.weight import YIELDING, set_niceness
 
 BACK_OFF_FIRST_S = 0.2
 BACK_OFF_MAX_S = 5.0
 WELL_AFTER_S = 30.0  # up for so long: the next exit begins again with the shortest back-off
 PROBE_EVERY_S = 0.1
+YIELDS_MAX_S = 30.0  # on a machine that is always busy: to be without a spare for longer is worse than to be slow for a while
 LAST_LINES = 200  # in which the traceback of a deep call still fits
 LOG_BYTES_MAX = 64 * 1024 * 1024
 
@@ -50,6 +52,7 @@ class Child:
     prepare: awaited before each start; an OutcryError that is not ServiceUnavailable-worth-a-retry makes the child FAILED.
     probe: asked until it answers; gets the pid, returns the address. changed: called after every change of `status`.
     after_exit: awaited after an end that nobody asked for, before the program is started again.
+    caught_up: where others do the work meanwhile, a program that is started again leaves them the processor until this is true; gets the address.
     """
 
     def __init__(
@@ -62,12 +65,13 @@ class Child:
         prepare: Callable[[], Awaitable[None]] | None = None,
         pid_file: Path | None = None,
         after_exit: Callable[[], Awaitable[None]] | None = None,
+        caught_up: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         """Nothing runs before `run`."""
         self.status = status
         self.ready = asyncio.Event()
         self._command, self._probe, self._prepare, self._changed = command, probe, prepare, changed
-        self._after_exit = after_exit
+        self._after_exit, self._caught_up = after_exit, caught_up
         self._pid_file = pid_file
         self._log_path = Path(status.log)
         self._process: asyncio.subprocess.Process | None = None
@@ -153,9 +157,13 @@ class Child:
         self._process = process
         log.info("child.started", name=self.status.name, pid=process.pid)
         self.set(State.STARTING, pid=process.pid, message="")
+        yields = self._caught_up is not None and self.status.restarts > 0
+        if yields:
+            set_niceness(process.pid, YIELDING)
+            asyncio.get_running_loop().call_later(YIELDS_MAX_S, self._take_its_share, process)
         if self._pid_file is not None:
             self._pid_file.write_text(f"{process.pid}\n")
-        probing = asyncio.create_task(self._wait_ready(process))
+        probing = asyncio.create_task(self._get_ready(process, yields))
         code = await process.wait()
         probing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -177,6 +185,20 @@ class Child:
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle, in order
             )
+
+    async def _get_ready(self, process: asyncio.subprocess.Process, yields: bool) -> None:
+        await self._wait_ready(process)
+        while yields and self._caught_up is not None and process.returncode is None:
+            with contextlib.suppress(ServiceUnavailable):
+                if await self._caught_up(self.status.address):
+                    self._take_its_share(process)
+                    return
+            await asyncio.sleep(PROBE_EVERY_S)
+
+    def _take_its_share(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None and self._running is not None:
+            set_niceness(process.pid, self._running.niceness)
+            log.info("child.takes_its_share", name=self.status.name, pid=process.pid)
 
     async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
         """Ask until it answers. Ends with the program too: a client library may swallow the cancellation."""
