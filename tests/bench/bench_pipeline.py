@@ -1,35 +1,39 @@
-"""Orders and trades a second through the log, sustained, and what they cost; and how long an order takes, open loop. JSON lines.
+"""Orders and trades a second through the log, sustained, and what they cost; and how long an order takes, open loop. JSON lines, and a plot.
 
-    python tests/bench/bench_pipeline.py                                   # both paths for 60 s each, then 10k, 100k and 500k orders/s; Kafka and roles started for it
+    python tests/bench/bench_pipeline.py                                   # all of it, ~8 min: both paths, both mixes, 60 s each, then three rates; Kafka and roles are started for it
     python tests/bench/bench_pipeline.py --path match --seconds 20 --no-latency
+    python tests/bench/bench_pipeline.py --path full --mix pairs --seconds 0 --rate 100000
     python tests/bench/bench_pipeline.py --home var/demo --path full       # the set that runs there, with all its roles
 
 Paths: `match`, frames of book commands -> book.commands -> match-orders -> executions, read back; `full`, a producer's frames -> account.commands -> hold-funds
--> book.commands -> match-orders -> reports -> hold-funds -> account.events, read back: both sides of every trade are settled then. In each symbol
-sells and buys of one lot alternate at one price, so half as many trades as orders come out. Throughput keeps WINDOW frames on their way; the clock runs
-from the first frame to the last answer. cpu_us_per_trade: processor time of each process in that time, user and system. Latency counts
-from the time at which an order was due, to the read back of its first execution, with frames every TICK_S. acks=all, snapshots on.
+-> book.commands -> match-orders -> reports -> hold-funds -> account.events, read back: both sides of every trade are settled then.
+Mixes: `pairs`, in each symbol a sell and a buy of one lot at one price: half as many trades as orders; `sweeps`, five sells of one lot and a buy of five that takes them all.
+Throughput keeps WINDOW frames on their way; the clock runs from the first frame to the last answer. cpu_us_per_trade: processor time of each
+process in that time, user and system. Latency counts from the time at which an order was due, to the read back of its first execution, with frames
+every --tick-ms. acks=all, snapshots on. Before the clock starts the account shard has been filled with as many finished orders as it remembers, as on any later day.
 """
 
 import json
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import urlopen
 
 import click
 import numpy as np
 import psutil
+from bench_plot import pyplot
 from confluent_kafka import Consumer, Producer, TopicPartition
 from running_set import running_set
 
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
 from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import InstrumentTable, load_instruments
-from schemas.limits import FRAME_BYTES_MAX
+from schemas.limits import DONE_ORDERS_PER_SHARD_MAX, FRAME_BYTES_MAX
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
 from streams.command_books import change_session
@@ -41,15 +45,18 @@ from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EX
 from topics.producer import ROW_DTYPE
 
 ACCOUNTS: Final = 1_000
+LOTS: Final = {"pairs": 1, "sweeps": 5}
+"""Of the order that takes, in each mix; before it come as many that rest, each of one lot."""
+FRAME_ROWS_WARM: Final = 16_000
 WINDOW: Final = 24
 """Frames on their way: enough that no hop waits for another, few enough to bound what waits in memory."""
-TICK_S: Final = 0.01
 SILENCE_S: Final = 120.0
 ROLES: Final = {"match": ("match-orders",), "full": ("hold-funds", "match-orders")}
 ANSWERS: Final = {
     "match": (EXECUTIONS, "execution_frame", ExecKind.NEW),  # a row an order
-    "full": (ACCOUNT_EVENTS, "account_event_frame", AccountEventKind.TRADE),  # each order is of one lot: one row too
+    "full": (ACCOUNT_EVENTS, "account_event_frame", AccountEventKind.TRADE),  # two rows a trade
 }
+_DIGITS: Final = np.array([f"{number:04}" for number in range(10_000)], "S4").view("<u4")
 _BOOK_DTYPE: Final = FRAMES["book_command_frame"].dtype
 
 
@@ -60,18 +67,29 @@ class Flow:
     settings: Settings
     instruments: InstrumentTable
     path: str
+    mix: str
     first_account: int
-    run: str = field(default_factory=lambda: secrets.token_hex(3))
+    run: str = field(default_factory=lambda: secrets.token_hex(2))
     sent: int = 0
 
     def __post_init__(self) -> None:
         self._producer: Any = None
+        self._numbers = np.array(sorted(self.instruments.by_number))
         if self.path == "match":
             kafka = {"bootstrap.servers": self.settings.kafka_url, "acks": "all", "message.max.bytes": FRAME_BYTES_MAX, "linger.ms": 0}
             self._producer = Producer(kafka)
             self._offset = time.time_ns()  # of a source that no shard is; higher in each run, so that nobody drops the frames as old
         else:
             self._producer = OrderProducer(self.settings.kafka_url, self.instruments, buffer_rows_max=4_000_000)
+
+    def trades(self, orders: int) -> int:
+        """How many trades so many orders make, from the first on."""
+        lots = LOTS[self.mix]
+        return orders // (lots + 1) * lots
+
+    def answers(self, orders: int) -> int:
+        """How many rows answer so many orders."""
+        return orders if self.path == "match" else 2 * self.trades(orders)
 
     def send(self, count: int) -> None:
         """The next orders as one frame."""
@@ -86,13 +104,22 @@ class Flow:
             self._producer.poll(0)
         else:
             rows = self._columns(np.zeros(count, ROW_DTYPE), row, CommandKind.NEW_ORDER)
-            self._producer.new_orders(rows, np.char.add(f"{self.run}-", row.astype("U10")).astype("S"))
+            self._producer.new_orders(rows, self._ids(row))
+
+    def _ids(self, row: Rows) -> Rows:
+        """cl_ord_ids of 16 bytes: the run, and the number of the order."""
+        parts = np.empty((len(row), 4), "<u4")
+        parts[:, 0] = np.frombuffer(self.run.encode(), "<u4")[0]
+        for at, power in ((1, 10**8), (2, 10**4), (3, 1)):
+            parts[:, at] = _DIGITS[row // power % 10_000]
+        return parts.view("S16").reshape(len(row))
 
     def _columns(self, rows: Rows, row: Rows, kind: int) -> Rows:
-        numbers = np.array(sorted(self.instruments.by_number))
-        rows["kind"], rows["ord_type"], rows["time_in_force"], rows["order_qty"] = kind, OrdType.LIMIT, TimeInForce.DAY, 1
-        rows["side"] = np.where(row % 2 == 0, Side.SELL, Side.BUY)
-        rows["instrument"] = numbers[row // 2 % len(numbers)]
+        lots = LOTS[self.mix]
+        takes = row % (lots + 1) == lots
+        rows["kind"], rows["ord_type"], rows["time_in_force"] = kind, OrdType.LIMIT, TimeInForce.DAY
+        rows["order_qty"], rows["side"] = np.where(takes, lots, 1), np.where(takes, Side.BUY, Side.SELL)
+        rows["instrument"] = self._numbers[row // (lots + 1) % len(self._numbers)]
         rows["price"] = self.instruments.rules["reference_px"][rows["instrument"]]
         rows["account"] = self.first_account + row * 7919 % ACCOUNTS
         return rows
@@ -150,30 +177,38 @@ def cpu_seconds(settings: Settings) -> dict[str, float]:
     return spent
 
 
-def throughput(flow: Flow, seconds: float, frame_rows: int) -> dict[str, object]:
-    """WINDOW frames on their way for so long, then until all is answered."""
-    answers = Answers(flow.settings, *ANSWERS[flow.path])
-    began, before, sent, heard = time.perf_counter(), cpu_seconds(flow.settings), 0, time.perf_counter()
-    while (now := time.perf_counter()) - began < seconds or answers.count < sent:
-        while now - began < seconds and sent - answers.count < WINDOW * frame_rows:
+def drive(flow: Flow, frame_rows: int, goes_on: Callable[[int], bool]) -> int:
+    """WINDOW frames on their way while `goes_on(orders sent)`, then until all is answered; how many orders. Frames hold whole groups of orders that trade."""
+    group = LOTS[flow.mix] + 1
+    frame_rows -= frame_rows % group
+    answers, sent, heard = Answers(flow.settings, *ANSWERS[flow.path]), 0, time.perf_counter()
+    while goes_on(sent) or answers.count < flow.answers(sent):
+        while goes_on(sent) and flow.answers(sent) - answers.count < flow.answers(WINDOW * frame_rows):
             flow.send(frame_rows)
             sent += frame_rows
         if answers.poll(0.05):
             heard = time.perf_counter()
         elif time.perf_counter() - heard > SILENCE_S:
-            raise SystemExit(f"only {answers.count} of {sent} orders were answered, and nothing for {SILENCE_S:g} s")
-    took, after = time.perf_counter() - began, cpu_seconds(flow.settings)
+            raise SystemExit(f"only {answers.count} of {flow.answers(sent)} rows came, and nothing for {SILENCE_S:g} s")
     answers.close()
-    trades = sent // 2
+    return sent
+
+
+def throughput(flow: Flow, seconds: float, frame_rows: int) -> dict[str, object]:
+    """As many orders as go through in so long."""
+    began, before = time.perf_counter(), cpu_seconds(flow.settings)
+    sent = drive(flow, frame_rows, lambda _: time.perf_counter() - began < seconds)
+    took, after = time.perf_counter() - began, cpu_seconds(flow.settings)
+    trades = flow.trades(sent)
+    each = {name: round((after[name] - spent) / trades * 1e6, 2) for name, spent in before.items() if name in after}
     return {
-        "bench": "pipeline", "path": flow.path, "orders": sent, "trades": trades, "seconds": round(took, 2), "orders_per_s": round(sent / took),
-        "trades_per_s": round(trades / took), "frame_rows": frame_rows,
-        "cpu_us_per_trade": {name: round((after[name] - spent) / trades * 1e6, 2) for name, spent in before.items() if name in after},
-        "load_average": round(os.getloadavg()[0], 1),
+        "bench": "pipeline", "path": flow.path, "mix": flow.mix, "orders": sent, "trades": trades, "seconds": round(took, 2),
+        "orders_per_s": round(sent / took), "trades_per_s": round(trades / took), "frame_rows": frame_rows, "cpu_us_per_trade": each,
+        "cpu_us_per_trade_all": round(sum(each.values()), 2), "load_average": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 
 
-def latency(flow: Flow, rate: int, seconds: float) -> dict[str, object]:
+def latency(flow: Flow, rate: int, seconds: float, tick_s: float) -> dict[str, object]:
     """Open loop: in each tick the orders that were due in it, whatever has been answered."""
     answers = Answers(flow.settings, *ANSWERS["match"])
     total, sent, waits = round(rate * seconds), 0, []
@@ -181,7 +216,7 @@ def latency(flow: Flow, rate: int, seconds: float) -> dict[str, object]:
     while answers.count < total:
         now = time.perf_counter()
         due = min(total, int((now - began) * rate))
-        if due - sent >= max(1, rate * TICK_S) or (due == total and due > sent):
+        if due - sent >= max(1, rate * tick_s) or (due == total and due > sent):
             flow.send(due - sent)
             sent = due
         first = answers.count
@@ -196,26 +231,86 @@ def latency(flow: Flow, rate: int, seconds: float) -> dict[str, object]:
         zip(("p50_ms", "p99_ms", "p999_ms", "max_ms"), np.quantile(each, (0.5, 0.99, 0.999, 1.0)).round(1).tolist(), strict=True)
     )
     return {
-        "bench": "pipeline-latency", "path": flow.path, "rate": rate, "orders": total, **quantiles, "orders_per_s": round(total / (heard - began)),
-        "tick_ms": TICK_S * 1e3, "load_average": round(os.getloadavg()[0], 1),
+        "bench": "pipeline-latency", "path": flow.path, "mix": flow.mix, "rate": rate, "orders": total, **quantiles,
+        "orders_per_s": round(total / (heard - began)), "tick_ms": tick_s * 1e3, "load_average": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 
 
-def measure(settings: Settings, path: str, seconds: float, frame_rows: int, rates: list[int]) -> Iterator[dict[str, object]]:
-    """One path: throughput after a warm-up, then the latencies."""
+def wait_for_snapshots(settings: Settings, path: str) -> None:
+    """Until each role has a snapshot of all that it was given so far: the first one of a state that has just been filled copies all of it."""
+    inputs = {"match-orders": BOOK_COMMANDS, "hold-funds": ACCOUNT_COMMANDS}
+    status, deadline = read_status(settings.run_dir), time.monotonic() + SILENCE_S
+    for child in status.children if status else ():
+        if child.name not in ROLES[path]:
+            continue
+        end = end_offsets(settings, inputs[child.name])[inputs[child.name].name, 0]
+        sample = f'outcry_snapshot_offset{{partition="0",role="{child.name}"}} '
+        while not any(line.startswith(sample) and float(line.removeprefix(sample)) >= end for line in _metrics(child.address)):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{child.name} has no snapshot of its input up to {end:,}")
+            time.sleep(0.1)
+
+
+def _metrics(address: str) -> list[str]:
+    with urlopen(address + "/metrics", timeout=10) as answer:
+        return str(answer.read(), "utf-8").splitlines()
+
+
+def measure(settings: Settings, path: str, options: "Options") -> Iterator[dict[str, object]]:
+    """One path: each mix after a warm-up, then the latencies."""
     instruments = load_instruments(settings.instruments_file)
     first = 1_000_000 + secrets.randbelow(1_000_000_000)
     if path == "full":
         positions = dict.fromkeys(instruments.by_number, 10_000_000)
         open_accounts(settings, [Opening(first + n, 10**12 * MINOR_PER_UNIT, positions) for n in range(ACCOUNTS)])
     change_session(settings, Phase.CONTINUOUS)
-    flow = Flow(settings, instruments, path, first)
-    throughput(flow, min(5.0, seconds), frame_rows)
-    if seconds:
-        yield throughput(flow, seconds, frame_rows)
-    for rate in rates:
-        yield latency(flow, rate, 20.0)
-    flow.close()
+    for number, mix in enumerate(options.mixes):
+        flow = Flow(settings, instruments, path, mix, first)
+        warm = 2 * DONE_ORDERS_PER_SHARD_MAX if number == 0 else 10 * FRAME_ROWS_WARM
+        drive(flow, FRAME_ROWS_WARM, warm.__gt__)
+        wait_for_snapshots(settings, path)
+        if options.seconds:
+            yield throughput(flow, options.seconds, options.frame_rows)
+        for rate in options.rates if path == "full" and number == 0 else ():
+            wait_for_snapshots(settings, path)
+            yield latency(flow, rate, options.latency_seconds, options.tick_s)
+        flow.close()
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    mixes: tuple[str, ...]
+    seconds: float
+    frame_rows: int
+    rates: tuple[int, ...]
+    latency_seconds: float
+    tick_s: float
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Where the processor time of a trade goes, and the latencies by rate."""
+    plt = pyplot()
+    figure, (cost, wait) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
+    runs = [row for row in rows if row["bench"] == "pipeline"]
+    names = sorted({name for row in runs for name in row["cpu_us_per_trade"]})
+    left = np.zeros(len(runs))
+    labels = [f"{row['path']}, {row['mix']}\n{row['trades_per_s'] / 1e3:,.0f} k trades/s" for row in runs]
+    for name in names:
+        width = np.array([row["cpu_us_per_trade"].get(name, 0) for row in runs])
+        cost.barh(labels, width, left=left, label=name)
+        left += width
+    cost.set(xlabel="processor time, us a trade", title="Where it goes")
+    cost.legend(fontsize="small")
+    for row in (row for row in rows if row["bench"] == "pipeline-latency"):
+        points = [row[name] for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms")]
+        wait.plot(["p50", "p99", "p99.9", "max"], points, marker="o", label=f"{row['rate']:,} orders/s")
+    wait.set(ylabel="ms from due to execution read back", yscale="log", title="Open loop, full path")
+    if wait.lines:
+        wait.legend(fontsize="small")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
 
 
 @click.command()
@@ -225,21 +320,31 @@ def measure(settings: Settings, path: str, seconds: float, frame_rows: int, rate
     help="Measure the set that runs there (it must have one shard of each kind); without it one is started.",
 )
 @click.option("--path", "paths", type=click.Choice(sorted(ROLES)), multiple=True, default=("match", "full"), show_default=True)
+@click.option("--mix", "mixes", type=click.Choice(sorted(LOTS)), multiple=True, default=("pairs", "sweeps"), show_default=True)
 @click.option("--seconds", default=60.0, show_default=True, help="How long the throughput is sustained; 0 leaves it out.")
 @click.option("--frame-rows", default=8_000, show_default=True, help="Orders in a frame.")
 @click.option(
     "--rate", "rates", type=int, multiple=True, default=(10_000, 100_000, 500_000), show_default=True, help="Orders a second, open loop."
 )
-@click.option("--latency/--no-latency", "with_latency", default=True, help="Of the full path.")
-def main(home: Path | None, paths: tuple[str, ...], seconds: float, frame_rows: int, rates: tuple[int, ...], with_latency: bool) -> None:
+@click.option("--latency/--no-latency", "with_latency", default=True, help="Of the full path, with the first mix.")
+@click.option("--latency-seconds", default=30.0, show_default=True, help="How long each rate is kept.")
+@click.option("--tick-ms", default=5.0, show_default=True, help="A frame is sent every so often.")
+@click.option("--plot", "plot_path", type=click.Path(path_type=Path), default=Path("build/bench/pipeline.png"), show_default=True)
+def main(
+    home: Path | None, paths: tuple[str, ...], mixes: tuple[str, ...], seconds: float, frame_rows: int, rates: tuple[int, ...], with_latency: bool,
+    latency_seconds: float, tick_ms: float, plot_path: Path,
+) -> None:  # fmt: skip
     """Orders and trades a second through Kafka and the shards, and how long an order takes."""
+    options = Options(mixes, seconds, frame_rows, rates if with_latency else (), latency_seconds, tick_ms / 1e3)
+    rows = []
     for path in paths:
         with running_set(home, ROLES[path], ("kafka",)) as settings:
-            for row in measure(settings, path, seconds, frame_rows, list(rates) if with_latency and path == "full" else []):
+            for row in measure(settings, path, options):
+                rows.append(row)
                 print(json.dumps(row), flush=True)
+    plot(rows, plot_path)
+    print(f"# {plot_path}", flush=True)
 
-
-assert ACCOUNT_COMMANDS.name == "account.commands", "the source of the frames"
 
 if __name__ == "__main__":
     main()

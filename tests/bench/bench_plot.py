@@ -1,4 +1,4 @@
-"""The plot of the engine bench: cost of a message against symbols and against resting orders."""
+"""How benches plot, and the plot of the engine bench: cost of a message against symbols and against resting orders."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,16 @@ PANELS: Final = (
 )
 
 
+def pyplot() -> Any:
+    """matplotlib.pyplot without a screen. Raises ImportError without matplotlib (optional dependencies `bench`)."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    return plt
+
+
 def lines_of(rows: list[dict[str, Any]], workload: str, x: str) -> Lines:
     """The points of one panel."""
     lines: Lines = {}
@@ -21,12 +31,8 @@ def lines_of(rows: list[dict[str, Any]], workload: str, x: str) -> Lines:
 
 
 def draw(rows: list[dict[str, Any]], path: Path) -> None:
-    """Write the PNG. Raises ImportError without matplotlib (optional dependencies `bench`)."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
+    """Write the PNG."""
+    plt = pyplot()
     figure, panels = plt.subplots(1, 2, figsize=(12, 4.5), sharey=True, layout="constrained")
     for axes, (workload, x, label) in zip(panels, PANELS, strict=True):
         for engine, points in lines_of(rows, workload, x).items():
