@@ -5,6 +5,7 @@ Memory: as much as the array, twice at most in address space. It grows by a segm
 
 from typing import Any, Final
 
+import numba
 import numpy as np
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
@@ -13,8 +14,26 @@ Words = np.ndarray[Any, np.dtype[np.uint64]]
 PAGE_BYTES: Final = 64 << 10
 """Large enough that Faust recovers few records (it reads < 5,000/s), small enough that one changed order does not write megabytes."""
 _PAGE_WORDS: Final = PAGE_BYTES // 8
-_AT_ONCE: Final = 16
-"""Pages compared in one call of numpy: 1 MB of each, and 128 KB of answers, stay in the processor's cache."""
+_LINE_WORDS: Final = 64
+"""Words that are compared without a question in between: the processor does eight at a time."""
+
+
+@numba.njit(cache=True, nogil=True)
+def take_changed(now: Any, copy: Any, changed: Any) -> Any:
+    """Make the first pages of `copy` equal to `now`, u64[pages, words]; how many were not, their numbers in `changed`. A page is read up to its first difference only."""
+    count = 0
+    for page in range(now.shape[0]):
+        for first in range(0, _PAGE_WORDS, _LINE_WORDS):
+            differ = np.uint64(0)
+            for word in range(first, first + _LINE_WORDS):
+                differ |= now[page, word] ^ copy[page, word]
+            if differ != 0:
+                for word in range(first, _PAGE_WORDS):
+                    copy[page, word] = now[page, word]
+                changed[count] = page
+                count += 1
+                break
+    return count
 
 
 class PageCopy:
@@ -47,12 +66,9 @@ class PageCopy:
         changed: list[int] = []
         first = 0
         for segment in self._segments:
-            for at in range(0, min(len(segment), len(data) - first), _AT_ONCE):
-                now = data[first + at : first + min(at + _AT_ONCE, len(segment))]
-                copy = segment[at : at + len(now)]
-                for page in np.flatnonzero((now != copy).any(axis=1)).tolist():
-                    copy[page] = now[page]
-                    changed.append(first + at + page)
+            now = data[first : first + len(segment)]
+            found = np.empty(len(now), np.int64)
+            changed += (first + found[: take_changed(now, segment, found)]).tolist()
             first += len(segment)
         return changed
 
