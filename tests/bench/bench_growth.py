@@ -46,6 +46,8 @@ ORDERS: Final = 200_000
 QUICK_ORDERS: Final = 20_000
 BASE: Final = {"accounts": 10_000, "symbols": 100, "resting": 10_000}
 """What the sizes are that a series does not grow."""
+OF_BOTH: Final = ("ns_per_order", "memory_mb", "cpu_us_per_order", "orders_per_s", "snapshot_mb", "recovery_s")
+"""What is measured of the two shards together."""
 PANELS: Final = {
     "in one process": (
         ("ns an order", ("ns_per_order",)), ("MB", ("memory_mb", "state_mb", "first_mb", "after_orders_mb")),
@@ -134,20 +136,20 @@ def draw(series: str, rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     where = "through Kafka" if series == "partitions" else "in one process"
-    figure, all_axes = plt.subplots(1, len(PANELS[where]), figsize=(18, 4.5), layout="constrained")
+    figure, all_axes = plt.subplots(1, len(PANELS[where]), figsize=(20, 6), layout="constrained")
+    shards = sorted({row.get("shard", "") for row in rows})
     for axes, (label, names) in zip(all_axes, PANELS[where], strict=True):
-        for shard in sorted({row.get("shard", "") for row in rows}):
+        for shard, style in zip(shards, ("-", "--"), strict=False):
             of_shard = [row for row in rows if row.get("shard", "") == shard]
-            for name in names:
-                axes.plot(
-                    [row[X[series]] for row in of_shard], [row[name] for row in of_shard], marker="o", label=f"{shard} {name}".strip()
-                )
+            for name in names if shard == shards[0] else [name for name in names if name not in OF_BOTH]:
+                line = "of both " + name if name in OF_BOTH else f"{shard} {name}"
+                axes.plot([row[X[series]] for row in of_shard], [row[name] for row in of_shard], style, marker="o", label=line.strip())
         axes.set_xscale("log")
+        axes.set_yscale("log")
         axes.set_xlabel(X[series].replace("_", " "))
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
-        axes.grid(visible=True, alpha=0.3)
-        axes.legend(fontsize="small")
+        axes.grid(visible=True, which="both", alpha=0.3)
+        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12))
     figure.suptitle(f"Growth with {X[series].replace('_', ' ')}, {where}")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
