@@ -12,6 +12,7 @@ byte-identical duplicates that consumers drop by their source marks.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,6 +42,8 @@ WRITTEN_AT_ONCE: Final = 8
 """Pages; each is packed, set in the table and given to the producer: 8 x ~0.2 ms."""
 UNACKNOWLEDGED_MAX: Final = 512
 """Pages of a snapshot on their way to the changelog: 512 x at most 64 KiB = 32 MiB of memory."""
+REPLAYED_BYTES_MAX: Final = 256 << 20
+"""Inputs that are behind no snapshot yet: as much is in memory, and would be replayed after a crash. A snapshot does not wait for its time then."""
 DELETED_AT_ONCE: Final = 16
 """Records of a table; each is looked up and deleted on the disk: 16 x ~50 us."""
 ROWS = Counter("outcry_rows_total", "rows applied", ["role", "partition"])
@@ -87,6 +90,8 @@ class Shard:
     store: SnapshotStore
     pace: SnapshotPace
     unacknowledged: list[Any] = field(default_factory=list)  # Faust events
+    unacknowledged_bytes: int = 0
+    full: asyncio.Event = field(default_factory=asyncio.Event)  # REPLAYED_BYTES_MAX of them
     unsent: list[Awaitable[Any]] = field(default_factory=list)  # futures of outputs
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
     snapshot_task: asyncio.Task[None] | None = None
@@ -130,6 +135,9 @@ class ShardHost:
             for output in shard.runner.feed(record):
                 shard.unsent.append(await self._send(output))
             shard.unacknowledged.append(event)
+            shard.unacknowledged_bytes += len(message.value or b"")
+            if shard.unacknowledged_bytes >= REPLAYED_BYTES_MAX:
+                shard.full.set()
         self._note_tick(shard)
         if shard.snapshot_task is None:
             # The task inherits the current event, hence writes to this event's partition of the table.
@@ -175,14 +183,16 @@ class ShardHost:
             shard.snapshot_task = None
 
     async def _snapshot(self, stream: Any, partition: int, shard: Shard) -> None:
-        """Steps 1 to 4 of the module's head, once it is due."""
-        await asyncio.sleep(shard.pace.due - _now())
+        """Steps 1 to 4 of the module's head, once it is due, or as much waits as may."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(shard.full.wait(), shard.pace.due - _now())
         if shard.revoked.is_set():
             return
         async with shard.applying:
             records = self._take(partition, shard)
             taken, next_offset = self._stopwatch(), shard.runner.next_offset
-            events, shard.unacknowledged = shard.unacknowledged, []
+            events, shard.unacknowledged, shard.unacknowledged_bytes = shard.unacknowledged, [], 0
+            shard.full.clear()
             outputs, shard.unsent = shard.unsent, []
         self._tell_metrics(partition, shard)
         await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
