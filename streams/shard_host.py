@@ -151,10 +151,8 @@ class ShardHost:
         store, began = SnapshotStore(), self._stopwatch()
         snapshot = store.load(self._table.get)
         loaded = self._stopwatch()
-        shard = Shard(
-            ShardRunner(self._role.make_processor(partition), snapshot), store, SnapshotPace(self._interval_s, _now() + self._interval_s)
-        )
-        shard.pace.hashed(_now(), self._stopwatch() - loaded)  # until it is known, what a hash costs is taken for what restoring did
+        pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
+        shard = Shard(ShardRunner(self._role.make_processor(partition), snapshot), store, pace)
         if shard.runner.next_offset < offset:  # going on would leave inputs out, and nobody would notice
             raise StaleData(
                 f"{self._role.source.name}/{partition}: the newest snapshot ends at {shard.runner.next_offset:,}, but the consumer group has committed "
@@ -206,14 +204,16 @@ class ShardHost:
 
     def _take(self, partition: int, shard: Shard) -> Iterator[tuple[bytes, bytes]]:
         """What inputs have to wait for: the hash, when it is due, and a copy of what changed."""
-        began, hashed = self._stopwatch(), _now() >= shard.pace.hash_due
+        began, now, arrays = self._stopwatch(), _now(), shard.runner.processor.snapshot()
+        size = sum(array.nbytes for array in arrays.values())
+        hashed = shard.pace.hash_is_due(now, size)
         meta = shard.runner.meta(hashed=hashed)
         noted = self._stopwatch()
         if hashed:
-            shard.pace.hashed(_now(), noted - began)
-        records = shard.store.changes(shard.runner.processor.snapshot(), meta)
+            shard.pace.hashed(now, noted - began, size)
+        records = shard.store.changes(arrays, meta)
         taken = self._stopwatch()
-        shard.pace.taken(_now(), taken - noted)
+        shard.pace.taken(now, taken - noted)
         SNAPSHOT_HELD.labels(self._role.name, partition).set(taken - began)
         return records
 
