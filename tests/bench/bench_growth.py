@@ -44,6 +44,8 @@ QUICK: Final[dict[str, tuple[int, ...]]] = {
 X: Final = {"accounts": "accounts", "symbols": "symbols", "resting": "resting_orders", "partitions": "partitions"}
 ORDERS: Final = 200_000
 QUICK_ORDERS: Final = 20_000
+INSTRUMENTS: Final = 16
+"""Through Kafka, where the last series has eight book shards."""
 BASE: Final = {"accounts": 10_000, "symbols": 100, "resting": 10_000}
 """What the sizes are that a series does not grow."""
 OF_BOTH: Final = ("ns_per_order", "memory_mb", "cpu_us_per_order", "orders_per_s", "snapshot_mb", "recovery_s")
@@ -69,10 +71,22 @@ def in_one_process(series: str, size: int, orders: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def write_instruments(path: Path, count: int) -> None:
+    """A list with instruments for every book shard."""
+    terms = 'tick_size = "0.01"\nlot_size = "1"\nmax_order_qty = "100000"\nmax_notional = "50000000"\nreference_price = "180.00"\nprotection_percent = 20'
+    path.write_text(
+        "".join(f'[[instrument]]\nnumber = {n}\nsymbol = "I{n}"\nname = "Instrument {n}"\n{terms}\n\n' for n in range(1, count + 1))
+    )
+
+
 def through_kafka(partitions: int, orders: int) -> list[dict[str, Any]]:
     """A set with so many account and book shards: orders that rest, as fast as they are taken; then an empty machine."""
     with TemporaryDirectory(prefix="outcry-growth-") as scratch:
-        settings = load_settings().model_copy(update={"home": Path(scratch), "account_shards": partitions, "book_shards": partitions})
+        listed = Path(scratch) / "instruments.toml"
+        write_instruments(listed, INSTRUMENTS)
+        settings = load_settings().model_copy(
+            update={"home": Path(scratch), "account_shards": partitions, "book_shards": partitions, "instruments_file": listed}
+        )
         local = LocalSet(settings)
         with local.running(("kafka",), tuple(INPUTS)) as connected:
             market = Market(connected, load_instruments(connected.instruments_file), BASE["accounts"])
