@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     standby_replicas: int = Field(
         default=0, ge=0, le=3, description="workers that keep a copy of each table ready, besides the one that owns it"
     )
-    snapshot_interval_ms: int = Field(default=1_000, ge=10, le=600_000, description="time between snapshots of a shard")
+    snapshot_interval_ms: int = Field(default=1_000, ge=10, le=600_000, description="least time between snapshots of a shard")
     session_timeout_ms: int = Field(default=6_000, ge=1_000, le=60_000, description="Kafka drops a silent worker after this long")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line that is written")
 

@@ -12,6 +12,7 @@ byte-identical duplicates that consumers drop by their source marks.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -41,6 +42,8 @@ WRITTEN_AT_ONCE: Final = 8
 """Pages; each is packed, set in the table and given to the producer: 8 x ~0.2 ms."""
 UNACKNOWLEDGED_MAX: Final = 512
 """Pages of a snapshot on their way to the changelog: 512 x at most 64 KiB = 32 MiB of memory."""
+REPLAYED_BYTES_MAX: Final = 256 << 20
+"""Inputs that are behind no snapshot yet: as much is in memory, and would be replayed after a crash. A snapshot does not wait for its time then."""
 DELETED_AT_ONCE: Final = 16
 """Records of a table; each is looked up and deleted on the disk: 16 x ~50 us."""
 ROWS = Counter("outcry_rows_total", "rows applied", ["role", "partition"])
@@ -87,6 +90,8 @@ class Shard:
     store: SnapshotStore
     pace: SnapshotPace
     unacknowledged: list[Any] = field(default_factory=list)  # Faust events
+    unacknowledged_bytes: int = 0
+    full: asyncio.Event = field(default_factory=asyncio.Event)  # REPLAYED_BYTES_MAX of them
     unsent: list[Awaitable[Any]] = field(default_factory=list)  # futures of outputs
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
     snapshot_task: asyncio.Task[None] | None = None
@@ -132,6 +137,9 @@ class ShardHost:
             for output in shard.runner.feed(record):
                 shard.unsent.append(await self._send(output))
             shard.unacknowledged.append(event)
+            shard.unacknowledged_bytes += len(message.value or b"")
+            if shard.unacknowledged_bytes >= REPLAYED_BYTES_MAX:
+                shard.full.set()
         self._note_tick(shard)
         if shard.snapshot_task is None:
             # The task inherits the current event, hence writes to this event's partition of the table.
@@ -153,10 +161,8 @@ class ShardHost:
         store, began = SnapshotStore(), self._stopwatch()
         snapshot = store.load(self._table.get)
         loaded = self._stopwatch()
-        shard = Shard(
-            ShardRunner(self._role.make_processor(partition), snapshot), store, SnapshotPace(self._interval_s, _now() + self._interval_s)
-        )
-        shard.pace.hashed(_now(), self._stopwatch() - loaded)  # until it is known, what a hash costs is taken for what restoring did
+        pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
+        shard = Shard(ShardRunner(self._role.make_processor(partition), snapshot), store, pace)
         self._shards[partition] = shard
         log.info(
             "partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None,
@@ -180,14 +186,16 @@ class ShardHost:
             shard.snapshot_task = None
 
     async def _snapshot(self, stream: Any, partition: int, shard: Shard) -> None:
-        """Steps 1 to 4 of the module's head, once it is due."""
-        await asyncio.sleep(shard.pace.due - _now())
+        """Steps 1 to 4 of the module's head, once it is due, or as much waits as may."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(shard.full.wait(), shard.pace.due - _now())
         if shard.revoked.is_set():
             return
         async with shard.applying:
             records = self._take(partition, shard)
             taken, next_offset = self._stopwatch(), shard.runner.next_offset
-            events, shard.unacknowledged = shard.unacknowledged, []
+            events, shard.unacknowledged, shard.unacknowledged_bytes = shard.unacknowledged, [], 0
+            shard.full.clear()
             outputs, shard.unsent = shard.unsent, []
         self._tell_metrics(partition, shard)
         await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
@@ -201,14 +209,16 @@ class ShardHost:
 
     def _take(self, partition: int, shard: Shard) -> Iterator[tuple[bytes, bytes]]:
         """What inputs have to wait for: the hash, when it is due, and a copy of what changed."""
-        began, hashed = self._stopwatch(), _now() >= shard.pace.hash_due
+        began, now, arrays = self._stopwatch(), _now(), shard.runner.processor.snapshot()
+        size = sum(array.nbytes for array in arrays.values())
+        hashed = shard.pace.hash_is_due(now, size)
         meta = shard.runner.meta(hashed=hashed)
         noted = self._stopwatch()
         if hashed:
-            shard.pace.hashed(_now(), noted - began)
-        records = shard.store.changes(shard.runner.processor.snapshot(), meta)
+            shard.pace.hashed(now, noted - began, size)
+        records = shard.store.changes(arrays, meta)
         taken = self._stopwatch()
-        shard.pace.taken(_now(), taken - noted)
+        shard.pace.taken(now, taken - noted)
         SNAPSHOT_HELD.labels(self._role.name, partition).set(taken - began)
         return records
 

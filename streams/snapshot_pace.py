@@ -14,6 +14,8 @@ HELD_APART_S: Final = 20.0
 """No longer than this do snapshots keep apart so that inputs need not wait, whatever one has cost: what is replayed after a crash has a bound."""
 HASH_SHARE: Final = 0.002
 """Of the time in which they may wait for a hash: 2 ms each second, the hash of a shard with thousands of orders; 1 s in eight minutes."""
+_SMALL_BYTES: Final = 1 << 20
+"""A state of less costs as much: a hash has costs of its own."""
 WRITE_SHARE: Final = 0.5
 """Of the time in which a snapshot may be under way."""
 
@@ -25,12 +27,18 @@ class SnapshotPace:
     interval_s: float
     due: float
     """Not before this time is the next snapshot taken."""
-    hash_due: float = float("-inf")
-    """Not before this time is the state hashed again."""
+    hashed_at: float
+    """When the state was hashed last; at first, when the shard was opened."""
+    hash_s_per_byte: float = 2e-9
+    """Of the state. What a hash will take must be known before: a shard may have grown a thousandfold since the last one."""
 
-    def hashed(self, now: float, cost_s: float) -> None:
-        """The state was hashed, which took so long (or would have)."""
-        self.hash_due = now + cost_s / HASH_SHARE
+    def hash_is_due(self, now: float, size: int) -> bool:
+        """Whether the next snapshot should have the hash of a state of so many bytes."""
+        return max(size, _SMALL_BYTES) * self.hash_s_per_byte <= HASH_SHARE * (now - self.hashed_at)
+
+    def hashed(self, now: float, cost_s: float, size: int) -> None:
+        """The state was hashed, which took so long."""
+        self.hashed_at, self.hash_s_per_byte = now, cost_s / max(size, _SMALL_BYTES)
 
     def taken(self, now: float, held_s: float) -> None:
         """A snapshot was taken, for which inputs waited so long."""

@@ -44,8 +44,12 @@ QUICK: Final[dict[str, tuple[int, ...]]] = {
 X: Final = {"accounts": "accounts", "symbols": "symbols", "resting": "resting_orders", "partitions": "partitions"}
 ORDERS: Final = 200_000
 QUICK_ORDERS: Final = 20_000
+INSTRUMENTS: Final = 16
+"""Through Kafka, where the last series has eight book shards."""
 BASE: Final = {"accounts": 10_000, "symbols": 100, "resting": 10_000}
 """What the sizes are that a series does not grow."""
+OF_BOTH: Final = ("ns_per_order", "memory_mb", "cpu_us_per_order", "orders_per_s", "snapshot_mb", "recovery_s")
+"""What is measured of the two shards together."""
 PANELS: Final = {
     "in one process": (
         ("ns an order", ("ns_per_order",)), ("MB", ("memory_mb", "state_mb", "first_mb", "after_orders_mb")),
@@ -67,10 +71,22 @@ def in_one_process(series: str, size: int, orders: int) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def write_instruments(path: Path, count: int) -> None:
+    """A list with instruments for every book shard."""
+    terms = 'tick_size = "0.01"\nlot_size = "1"\nmax_order_qty = "100000"\nmax_notional = "50000000"\nreference_price = "180.00"\nprotection_percent = 20'
+    path.write_text(
+        "".join(f'[[instrument]]\nnumber = {n}\nsymbol = "I{n}"\nname = "Instrument {n}"\n{terms}\n\n' for n in range(1, count + 1))
+    )
+
+
 def through_kafka(partitions: int, orders: int) -> list[dict[str, Any]]:
     """A set with so many account and book shards: orders that rest, as fast as they are taken; then an empty machine."""
     with TemporaryDirectory(prefix="outcry-growth-") as scratch:
-        settings = load_settings().model_copy(update={"home": Path(scratch), "account_shards": partitions, "book_shards": partitions})
+        listed = Path(scratch) / "instruments.toml"
+        write_instruments(listed, INSTRUMENTS)
+        settings = load_settings().model_copy(
+            update={"home": Path(scratch), "account_shards": partitions, "book_shards": partitions, "instruments_file": listed}
+        )
         local = LocalSet(settings)
         with local.running(("kafka",), tuple(INPUTS)) as connected:
             market = Market(connected, load_instruments(connected.instruments_file), BASE["accounts"])
@@ -134,20 +150,20 @@ def draw(series: str, rows: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot as plt
 
     where = "through Kafka" if series == "partitions" else "in one process"
-    figure, all_axes = plt.subplots(1, len(PANELS[where]), figsize=(18, 4.5), layout="constrained")
+    figure, all_axes = plt.subplots(1, len(PANELS[where]), figsize=(20, 6), layout="constrained")
+    shards = sorted({row.get("shard", "") for row in rows})
     for axes, (label, names) in zip(all_axes, PANELS[where], strict=True):
-        for shard in sorted({row.get("shard", "") for row in rows}):
+        for shard, style in zip(shards, ("-", "--"), strict=False):
             of_shard = [row for row in rows if row.get("shard", "") == shard]
-            for name in names:
-                axes.plot(
-                    [row[X[series]] for row in of_shard], [row[name] for row in of_shard], marker="o", label=f"{shard} {name}".strip()
-                )
+            for name in names if shard == shards[0] else [name for name in names if name not in OF_BOTH]:
+                line = "of both " + name if name in OF_BOTH else f"{shard} {name}"
+                axes.plot([row[X[series]] for row in of_shard], [row[name] for row in of_shard], style, marker="o", label=line.strip())
         axes.set_xscale("log")
+        axes.set_yscale("log")
         axes.set_xlabel(X[series].replace("_", " "))
         axes.set_ylabel(label)
-        axes.set_ylim(bottom=0)
-        axes.grid(visible=True, alpha=0.3)
-        axes.legend(fontsize="small")
+        axes.grid(visible=True, which="both", alpha=0.3)
+        axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.12))
     figure.suptitle(f"Growth with {X[series].replace('_', ' ')}, {where}")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)

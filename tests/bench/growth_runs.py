@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any, Final
 
@@ -61,21 +61,26 @@ class TwoShards:
                 self.offsets[output.topic] = offset + 1
                 waiting += runners[output.topic].feed(Record(output.topic, 0, offset, self.now, None, output.value))
 
-    def _send(self, rows: Rows, names: Rows | None = None) -> None:
+    def _frame(self, rows: Rows, names: Rows) -> Output:
         self.now += 1_000
         rows["transact_time"] = self.now
-        self._feed([Output(ACCOUNT_COMMANDS.name, 0, encode_frame("order_command_frame", Header("bench"), rows, names))])
+        return Output(ACCOUNT_COMMANDS.name, 0, encode_frame("order_command_frame", Header("bench"), rows, names))
 
-    def open_accounts(self) -> None:
-        """Each with cash, and shares of one symbol."""
+    def send(self, frames: Iterable[Output]) -> None:
+        """One by one, each followed by all that comes of it."""
+        for frame in frames:
+            self._feed([frame])
+
+    def openings(self) -> Iterator[Output]:
+        """Accounts, each with cash and with shares of one symbol."""
         for first in range(0, self.accounts, FRAME_ROWS):
             at = np.arange(first, min(first + FRAME_ROWS, self.accounts))
             rows = np.zeros(len(at), _COMMAND)
             rows["kind"], rows["account"], rows["instrument"] = CommandKind.ACCOUNT_UPDATE, 1 + at, 1 + at % self.symbols
             rows["cash"], rows["order_qty"] = 10**13, 1_000_000
-            self._send(rows, np.zeros(len(at), "S1"))
+            yield self._frame(rows, np.zeros(len(at), "S1"))
 
-    def post(self, count: int, *, resting: bool) -> None:
+    def orders(self, count: int, *, resting: bool) -> Iterator[Output]:
         """Orders of one lot by all accounts in turn, in a scattered order: resting ones, or sells and buys of one price, of which half trade."""
         for first in range(self.posted, self.posted + count, FRAME_ROWS):
             at = np.arange(first, min(first + FRAME_ROWS, self.posted + count))
@@ -93,7 +98,7 @@ class TwoShards:
                 rows["side"] = np.where(buys, Side.SELL, Side.BUY)
                 rows["account"] = 1 + np.where(buys, seller, (seller + 1) % self.accounts)
                 rows["instrument"], rows["price"] = 1 + seller % self.symbols, REFERENCE_PX
-            self._send(rows, np.char.add("order-", at.astype("U10")).astype("S"))
+            yield self._frame(rows, np.char.add("order-", at.astype("U10")).astype("S"))
         self.posted += count
 
 
@@ -116,18 +121,20 @@ def _snapshot(store: SnapshotStore, runner: ShardRunner, table: dict[bytes, byte
 def measured(accounts: int, symbols: int, resting: int, orders: int) -> Iterator[dict[str, Any]]:
     """A row for each shard: fill, trade `orders` orders, snapshot, restore; this process should do nothing else before or after."""
     warm()
-    TwoShards(2, 2).post(8, resting=False)
+    first_calls = TwoShards(2, 2)
+    first_calls.send(first_calls.orders(8, resting=False))
     before = psutil.Process().memory_info().rss
     shards = TwoShards(accounts, symbols)
-    shards.open_accounts()
-    shards.post(resting, resting=True)
+    shards.send(shards.openings())
+    shards.send(shards.orders(resting, resting=True))
     memory = psutil.Process().memory_info().rss - before
     stores, tables = (SnapshotStore(), SnapshotStore()), (dict[bytes, bytes](), dict[bytes, bytes]())
     runners = (shards.hold, shards.match)
     first = [_snapshot(*one) for one in zip(stores, runners, tables, strict=True)]
     idle = [_snapshot(*one) for one in zip(stores, runners, tables, strict=True)]
+    frames = list(shards.orders(orders, resting=False))
     wall, cpu = time.perf_counter(), time.process_time()
-    shards.post(orders, resting=False)
+    shards.send(frames)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     more = [_snapshot(*one) for one in zip(stores, runners, tables, strict=True)]
     common = {
