@@ -49,6 +49,7 @@ class NativeProducer(Producer):
                 "reconnect.backoff.ms": 20,
                 "reconnect.backoff.max.ms": 200,
                 "allow.auto.create.topics": False,
+                "log_level": 3,  # retries are its business; what it gives up is told by the futures
             }
         )
         self._no_more_answers = threading.Event()
