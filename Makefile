@@ -49,14 +49,25 @@ format: $(VENV)/.dev ## write every file in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev ## print what a unit of work costs: shards, frames through Kafka, edge, sinks (JSON lines)
+bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (JSON lines); the others below, each by itself
 	$(BIN)/python tests/bench/bench_accounts.py
-	$(BIN)/python tests/bench/bench_pipeline.py
 	$(BIN)/python tests/bench/bench_sinks.py
 	$(BIN)/python tests/bench/bench_edge.py
 
 bench-engine: $(VENV)/.bench ## the matching engine alone, beside published Python books (JSON lines, plot; BENCH_ARGS=--quick or --help)
 	$(BIN)/python tests/bench/bench_engine.py $(BENCH_ARGS)
+
+bench-pipeline: $(VENV)/.bench ## orders and trades a second through Kafka, what each process costs a trade, latency (JSON lines, plot; BENCH_ARGS)
+	$(BIN)/python tests/bench/bench_pipeline.py $(BENCH_ARGS)
+
+bench-growth: $(VENV)/.bench ## cost, memory, snapshots and recovery as partitions, accounts, symbols and orders grow (JSON lines, plots; BENCH_ARGS)
+	$(BIN)/python tests/bench/bench_growth.py $(BENCH_ARGS)
+
+bench-recovery: $(VENV)/.bench ## a million orders and a million accounts back on an empty machine (JSON lines; BENCH_ARGS)
+	$(BIN)/python tests/bench/bench_recovery.py $(BENCH_ARGS)
+
+bench-failover: $(VENV)/.bench ## time without service after kill -9 of a worker, a replica, a broker (JSON lines, plot; BENCH_ARGS)
+	$(BIN)/python tests/bench/bench_failover.py $(BENCH_ARGS)
 
 latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200 and 2,000 orders/s (JSON lines)
 	$(BIN)/python tests/bench/latency.py
@@ -64,4 +75,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test simulate check format bench bench-engine latency clean
+.PHONY: help demo up down test simulate check format bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
