@@ -98,7 +98,7 @@ class FastConsumer(Consumer):
         await super().on_partitions_revoked(revoked)
 
     async def is_next(self, tp: TP, offset: int) -> bool:
-        """Whether an input may be given to its agent: it follows on the one before it, or repeats one. Else the consumer goes back to what is missing."""
+        """Whether an input may be given to its agent: it follows on the one before it, or repeats one. Else the consumer goes back."""
         order = self._order.get(tp)
         if order is None:
             return False
