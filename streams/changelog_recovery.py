@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from faust.exceptions import ConsistencyError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import E_PERSISTED_OFFSET, RebalanceAgain, Recovery, ServiceStopped
@@ -90,7 +90,7 @@ class ChangelogRecovery(Recovery):
                 await self._wait(self._recover(self._generation_id))
             except (RebalanceAgain, IllegalStateError):
                 continue
-            except ServiceStopped:
+            except (ServiceStopped, ConsumerStoppedError):
                 return
 
     async def _recover(self, generation_id: int) -> None:
@@ -98,18 +98,18 @@ class ChangelogRecovery(Recovery):
         if not self.tables:
             await self._resume_streams(generation_id)
             return
+        active, standby = frozenset(self.active_tps), frozenset(self.standby_tps)  # the next assignment changes them before it ends this
         self._set_recovery_started()
         await self.app.producer.flush()
-        await self._read_to_end(self.active_tps)
+        if active:
+            await self._read_to_end(active)
         await self.on_recovery_completed(generation_id)
         self.tables.on_standbys_ready()
-        self._go_to_disk(self.standby_tps)
-        while self.standby_tps:
+        self._go_to_disk(standby)
+        while standby:
             self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS))
 
-    async def _read_to_end(self, tps: set[TP]) -> None:
-        if not tps:
-            return
+    async def _read_to_end(self, tps: frozenset[TP]) -> None:
         self._go_to_disk(tps)
         ends = await self._reader.end_offsets(_partitions(tps))
         for tp, start in (await self._positions(tps)).items():
