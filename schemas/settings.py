@@ -11,6 +11,8 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from schemas.limits import SHARDS_MAX
+
 PREFIX = "OUTCRY_"
 
 
@@ -32,8 +34,8 @@ class Settings(BaseSettings):
     elasticsearch_url: str = Field(default="", description="http://host:port")
     edge_url: str = Field(default="", description="where clients of this set reach the edge, http://host:port")
 
-    account_shards: int = Field(default=1, ge=1, le=1024, description="partitions of account.commands when topics are created")
-    book_shards: int = Field(default=1, ge=1, le=1024, description="partitions of book.commands when topics are created")
+    account_shards: int = Field(default=1, ge=1, le=SHARDS_MAX, description="partitions of account.commands when topics are created")
+    book_shards: int = Field(default=1, ge=1, le=SHARDS_MAX, description="partitions of book.commands when topics are created")
     edge_instances: int = Field(default=1, ge=1, le=64, description="partitions of edge.replies when topics are created")
     replication_factor: int = Field(default=1, ge=1, le=7, description="copies of every topic when topics are created")
 

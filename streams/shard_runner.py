@@ -18,7 +18,7 @@ from topics.catalogue import DEAD_LETTERS, TOPICS, Topic
 
 ROWS_PER_RECORD: Final = 16_384
 """An output frame is cut at this many rows: 16,384 x (272 + 128) bytes of the widest row is 6.6 MB, within FRAME_BYTES_MAX."""
-ENGINE_VERSION: Final = 3
+ENGINE_VERSION: Final = 4
 """Raised with any change after which the same log would give other outputs; a snapshot of another version is refused."""
 
 _SHARD_SOURCE: Final = re.compile(rf"(?:{'|'.join(re.escape(topic.name) for topic in TOPICS)})/\d{{1,4}}")
@@ -150,7 +150,7 @@ class ShardRunner:
 
     def _is_new(self, header: Header) -> bool:
         """Whether a frame of an upstream shard was not applied yet. Customers' frames are told apart by cl_ord_id instead."""
-        if not _SHARD_SOURCE.fullmatch(header.source):
+        if not is_shard(header.source):
             return True
         mark = (header.source_offset, header.source_index)
         if mark <= self._marks.get(header.source, (-1, -1)):
@@ -179,6 +179,11 @@ class ShardRunner:
     def stats(self) -> RunnerStats:
         """Counts since start, for metrics."""
         return RunnerStats(self._records, self._rows, self._duplicates, self._dead_letters, self.next_offset, self.processor.log_time)
+
+
+def is_shard(source: str) -> bool:
+    """Whether a frame's source names a shard, whose frames are told apart by marks."""
+    return _SHARD_SOURCE.fullmatch(source) is not None
 
 
 def dead_letter(record: Record, error: BadBytes) -> dict[str, Any]:
