@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0 takes a free one")
     edge_instance: int = Field(default=0, ge=0, le=63, description="which partition of edge.replies this edge owns")
     edge_decision_timeout_ms: int = Field(default=5_000, ge=50, le=60_000, description="POST waits this long for the account shard")
+    edge_sink_lag_max: int = Field(
+        default=100_000,
+        ge=0,
+        description="the edge refuses new orders (503, Retry-After) while MySQL has more records of the log to store than this; 0: never",
+    )
     admin_key: str = Field(default="", description="API key of analysts and operators; empty: their pages ask no key on loopback only")
 
     worker_host: str = Field(default="127.0.0.1", description="address of a worker's /metrics and /healthz")

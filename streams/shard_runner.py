@@ -18,6 +18,10 @@ from topics.catalogue import DEAD_LETTERS, TOPICS, Topic
 
 ROWS_PER_RECORD: Final = 16_384
 """An output frame is cut at this many rows: 16,384 x (272 + 128) bytes of the widest row is 6.6 MB, within FRAME_BYTES_MAX."""
+LETTER_BYTES_MAX: Final = 2 << 20
+"""Of an input's key, and of its value, that a dead letter repeats: the broker takes inputs of 16 MiB, which no letter of FRAME_BYTES_MAX has room for."""
+DETAIL_CHARACTERS_MAX: Final = 2_000
+"""An error may quote what it found: a symbol of a MiB, say."""
 ENGINE_VERSION: Final = 4
 """Raised with any change after which the same log would give other outputs; a snapshot of another version is refused."""
 
@@ -187,11 +191,19 @@ def is_shard(source: str) -> bool:
 
 
 def dead_letter(record: Record, error: BadBytes) -> dict[str, Any]:
-    """A dead_letter record that says all about an input that could not be taken."""
+    """A dead_letter record that says all about an input that could not be taken; of one that is too long for a record about it, the beginning."""
+    detail = error.detail[:DETAIL_CHARACTERS_MAX]
+    for what, data in (("key", record.key), ("value", record.value)):
+        if data is not None and len(data) > LETTER_BYTES_MAX:
+            detail += f"; of the {what}'s {len(data)} bytes the first {LETTER_BYTES_MAX} are here"
     return {
-        "topic": record.topic, "partition": record.partition, "offset": record.offset, "reason": error.reason, "detail": error.detail,
-        "key": record.key, "value": record.value, "record_time": record.time_ns // 1_000_000,
+        "topic": record.topic, "partition": record.partition, "offset": record.offset, "reason": error.reason, "detail": detail,
+        "key": _beginning(record.key), "value": _beginning(record.value), "record_time": record.time_ns // 1_000_000,
     }  # fmt: skip
+
+
+def _beginning(data: bytes | None) -> bytes | None:
+    return None if data is None else data[:LETTER_BYTES_MAX]
 
 
 def clamp_time(rows: Rows, record: Record, tolerance_ns: int = 1_000_000_000) -> None:
