@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -19,30 +20,37 @@ from streams.services.ports import choose
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 LAG_MAX = 30
 CASH_MINOR = 1_000_000 * 10_000
-SERVICES = ("kafka", "mysql", "redis")
+SERVICES = ("kafka", "mariadb", "valkey")
 ROLES = ("hold-funds", "match-orders", "persist-mysql", "edge")
 WAIT_S = 120
 
 
+@dataclass(frozen=True)
+class Small:
+    """A set of its own, whose edge bears little, and a customer with money in an open market."""
+
+    local_set: LocalSet
+    url: str
+    headers: dict[str, str]
+
+
 @pytest.fixture(scope="module")
-def local_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSet]:
-    """A set of its own, whose edge bears little."""
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
+    """Running."""
     home = tmp_path_factory.mktemp("lag")
     made = LocalSet(Settings(home=home, edge_port=choose(home, ["edge"])["edge"], edge_sink_lag_max=LAG_MAX))
-    with made.running(SERVICES, ROLES):
-        yield made
+    with made.running(SERVICES, ROLES) as settings:
+        change_session(settings, Phase.CONTINUOUS)
+        open_accounts(settings, [Opening(1, CASH_MINOR, {})])
+        (key,) = make_api_keys((1,))
+        store_api_keys(settings, [key])
+        yield Small(made, f"http://127.0.0.1:{settings.edge_port}", {"APCA-API-KEY-ID": key.key_id, "APCA-API-SECRET-KEY": key.secret})
 
 
 @pytest.fixture
-async def client(local_set: LocalSet) -> AsyncIterator[aiohttp.ClientSession]:
-    """A customer with money, in an open market."""
-    settings = local_set.connected_settings()
-    change_session(settings, Phase.CONTINUOUS)
-    open_accounts(settings, [Opening(1, CASH_MINOR, {})])
-    (key,) = make_api_keys((1,))
-    store_api_keys(settings, [key])
-    headers = {"APCA-API-KEY-ID": key.key_id, "APCA-API-SECRET-KEY": key.secret}
-    async with aiohttp.ClientSession(f"http://127.0.0.1:{settings.edge_port}", headers=headers) as made:
+async def client(small: Small) -> AsyncIterator[aiohttp.ClientSession]:
+    """The customer's."""
+    async with aiohttp.ClientSession(small.url, headers=small.headers) as made:
         yield made
 
 
@@ -61,7 +69,7 @@ async def until(attempt: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def test_an_edge_whose_records_are_far_behind_refuses_new_orders_takes_cancels_and_recovers(
-    local_set: LocalSet, client: aiohttp.ClientSession
+    small: Small, client: aiohttp.ClientSession
 ) -> None:
     """persist-mysql is stopped; orders are taken until the limit, then refused with the reason; it goes on, and so do they."""
     resting: list[str] = []
@@ -72,7 +80,7 @@ async def test_an_edge_whose_records_are_far_behind_refuses_new_orders_takes_can
         return status == 200
 
     await until(taken)
-    status = local_set.status()
+    status = small.local_set.status()
     assert status is not None
     (sink,) = [child.pid for child in status.children if child.name == "persist-mysql"]
     assert sink is not None

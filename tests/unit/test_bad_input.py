@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from schemas.errors import StaleData
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.reject_reasons import Reason
+from streams.faust_app import claim_for_cluster
 from streams.hold_funds import HoldFunds
 from streams.match_orders import MatchOrders
 from streams.publish_market_data import PublishMarketData
@@ -235,7 +237,7 @@ def test_a_bad_record_is_a_dead_letter_that_says_why_and_the_next_good_one_is_ap
 
 @pytest.mark.parametrize("role", SHARDS)
 def test_an_empty_frame_is_applied_and_says_nothing(role: str) -> None:
-    """It is well made. (In a shard's name it would be a forgery where no rows tell who sends it: shards send none.)"""
+    """It is well made; only in a shard's name, where no row tells who may send it, it would be a forgery: shards send none."""
     runner = opened(role)
     good = decode_frame(SHARDS[role].good)
     header = CUSTOMER if SHARDS[role].bad is not TO_READERS else good.header
@@ -364,3 +366,14 @@ async def test_a_snapshot_behind_what_the_group_has_committed_is_refused(role: s
     with pytest.raises(StaleData, match=rf"{topic.name}/0: the newest snapshot ends at {int(there)}, but the consumer group has committed"):
         host._open(0, 5)
     COUNTS["offsets"] += 1
+
+
+def test_tables_of_another_cluster_are_refused_and_stay_as_they_are(tmp_path: Path) -> None:
+    """Their offsets are of a changelog that this broker does not have."""
+    claim_for_cluster(tmp_path, "one")
+    (tmp_path / "table").write_bytes(b"rows")
+    with pytest.raises(StaleData, match="holds tables of Kafka cluster one, but the broker is another"):
+        claim_for_cluster(tmp_path, "another")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"cluster-id": b"one", "table": b"rows"}
+    claim_for_cluster(tmp_path, "one")
+    COUNTS["data directories"] += 1
