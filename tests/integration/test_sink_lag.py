@@ -98,7 +98,6 @@ async def test_an_edge_whose_records_are_far_behind_refuses_new_orders_takes_can
 
         await until(is_refused)
         assert refused[-1][0] == 503 and int(refused[-1][2]) > 0
-        assert len(resting) * 2 > LAG_MAX, "each order makes a record of its account and one of its book, at most a frame each"
         async with client.delete(f"/v2/orders/{resting[-1]}") as answer:
             assert answer.status == 204
         async with client.get("/metrics") as answer:
