@@ -13,7 +13,11 @@ SEEDS = 2_000
 """Some three minutes of two cores; long_simulation.py runs as many as there is time for."""
 SEEDS_TO_NOTICE = 200
 """Within so many seeds a missing protection is noticed; most are by the first ones."""
-FIRST_SEEDS = {"a snapshot falls between two inputs": 64, "a disk is up to date only without gaps": 40}
+FIRST_SEEDS = {
+    "a snapshot falls between two inputs": 64,
+    "a disk is up to date only without gaps": 40,
+    "an edge tells repeated frames by their marks": 120,
+}
 """Where to begin for those that one seed in fifty or so notices, to save time."""
 
 
