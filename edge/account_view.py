@@ -234,6 +234,7 @@ class AccountView:
             return None
         if kind == Kind.SESSION_REGISTERED:
             self._replace(row)
+            self.status = row.account_word
             return None
         if kind == Kind.SESSION_REJECTED:
             return None

@@ -64,6 +64,8 @@ def _watch(state: EdgeState) -> None:
     watch("sessions", "API keys in memory", lambda: len(state.sessions))
     watch("market_data_lag", "records of market.data not read yet", lambda: state.market_consumer.lag() if state.market_consumer else 0)
     watch("market_data_gaps", "sequence numbers of market.data that never came", lambda: state.market.gaps)
+    watch("sink_lag_records", "records of the log that MySQL has not stored yet", lambda: state.sink_lag.records if state.sink_lag else 0)
+    watch("sink_lag_records_max", "beyond so many new orders are refused; 0: never", lambda: state.settings.edge_sink_lag_max)
     watch("bad_reply_frames", "frames of edge.replies that could not be read", lambda: state.replies.bad_frames if state.replies else 0)
     watch(
         "bad_market_data_frames", "frames of market.data that could not be read",

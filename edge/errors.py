@@ -19,6 +19,8 @@ UNPROCESSABLE: Final = 42210000
 TOO_MANY: Final = 42910000
 INTERNAL: Final = 50010000
 UNAVAILABLE: Final = 50310000
+STORE_BEHIND: Final = "STORE_BEHIND"
+"""`reject_reason` of a new order that is refused because MySQL is too far behind the log."""
 
 ANSWERS: Final[Mapping[Reason, tuple[int, int]]] = {
     Reason.NONE: (500, INTERNAL),  # a refusal without a reason would be our fault

@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from edge.command_frames import Command
@@ -16,6 +16,7 @@ from edge.command_producer import CommandProducer
 from edge.limits import MARKET_DATA_FETCH_BYTES_MIN, MARKET_DATA_FETCH_WAIT_MS_MAX, SHUTDOWN_GRACE_S
 from edge.market_consumer import MarketConsumer
 from edge.reply_consumer import ReplyConsumer
+from edge.sink_lag import GROUP, STORED, SinkLag
 from edge.state import EdgeState
 from schemas.limits import FRAME_BYTES_MAX
 from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA, Topic
@@ -89,25 +90,28 @@ class KafkaLinks:
         )
         fuller = self._consumer(fetch_min_bytes=MARKET_DATA_FETCH_BYTES_MIN, fetch_max_wait_ms=MARKET_DATA_FETCH_WAIT_MS_MAX)
         market = MarketConsumer(fuller, market_partitions, state.market, state.hub.publish)
+        stored = [TopicPartition(topic.name, number) for topic in STORED for number in sorted(await self._partitions(topic))]
+        sink_lag = SinkLag(self._consumer(group_id=GROUP), stored, settings.edge_sink_lag_max)
         for consumer in self._consumers:
             await consumer.start()
         await replies.start()
         await market.start()
         source = f"edge-{settings.edge_instance}"
         self._commands = CommandProducer(self._producer, shards, source, settings.edge_instance, time.time_ns, self._not_sent)
-        state.replies, state.market_consumer, state.accounts.producer = replies, market, self._commands
+        state.replies, state.market_consumer, state.accounts.producer, state.sink_lag = replies, market, self._commands, sink_lag
         self._tasks = [
             asyncio.create_task(replies.run(), name="replies"),
             asyncio.create_task(market.run(), name="market-data"),
             asyncio.create_task(self._sweep(), name="sweep"),
+            asyncio.create_task(sink_lag.run(), name="sink-lag"),
         ]
         log.info("kafka_connected", account_shards=shards, market_partitions=len(market_partitions))
 
-    def _consumer(self, *, fetch_min_bytes: int = 1, fetch_max_wait_ms: int = 500) -> AIOKafkaConsumer:
-        """Answered as soon as there is anything, unless told otherwise."""
+    def _consumer(self, *, fetch_min_bytes: int = 1, fetch_max_wait_ms: int = 500, group_id: str | None = None) -> AIOKafkaConsumer:
+        """Answered as soon as there is anything, unless told otherwise. It joins no group: partitions are assigned by hand, or none."""
         settings = self._state.settings
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=settings.kafka_url, client_id=f"edge-{settings.edge_instance}", enable_auto_commit=False,
+            bootstrap_servers=settings.kafka_url, client_id=f"edge-{settings.edge_instance}", group_id=group_id, enable_auto_commit=False,
             auto_offset_reset="none", fetch_min_bytes=fetch_min_bytes, fetch_max_wait_ms=fetch_max_wait_ms,
             fetch_max_bytes=4 * FRAME_BYTES_MAX, max_partition_fetch_bytes=FRAME_BYTES_MAX,
         )  # fmt: skip

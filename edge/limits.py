@@ -20,6 +20,13 @@ was sent) rather than made to wait for OUTCRY_EDGE_DECISION_TIMEOUT_MS. Ten time
 LATE_PROBE_S: Final = 0.25
 """One command in so long is let through to a late shard: its answer ends the lateness also where all others have given up."""
 
+SINK_LAG_EVERY_S: Final = 2.0
+"""How often the edge asks how far MySQL is behind: three requests to the broker and one a partition. What comes meanwhile is beyond
+OUTCRY_EDGE_SINK_LAG_MAX by at most so many seconds of orders."""
+
+SINK_LAG_TIMEOUT_S: Final = 5.0
+"""The broker has so long to answer that."""
+
 LIST_ROWS_MAX: Final = 3
 """Orders of the longest list, a bracket: they go into one frame, so a frame takes at most a third of its rows in commands."""
 

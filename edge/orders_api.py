@@ -37,6 +37,8 @@ async def post_order(request: web.Request) -> web.Response:
     session = await authenticate(request)
     order = parse_new_order(await read_body(request), state.instruments)
     orders = (order, *order.legs)
+    if state.sink_lag is not None:
+        state.sink_lag.refuse_new_orders()
     view = await state.accounts.view(session.account)
     started = time.perf_counter()
     try:

@@ -12,6 +12,7 @@ from edge.market_view import MarketView
 from edge.metrics import Metrics
 from edge.reply_consumer import ReplyConsumer
 from edge.sessions import Sessions
+from edge.sink_lag import SinkLag
 from edge.sockets import OutgoingSocket
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
@@ -33,6 +34,7 @@ class EdgeState:
     sockets: set[OutgoingSocket] = field(default_factory=set)
     replies: ReplyConsumer | None = None
     market_consumer: MarketConsumer | None = None
+    sink_lag: SinkLag | None = None
     kafka_problem: str = "not connected yet"
     """Why Kafka cannot be used; empty when it can."""
     stopping: bool = False

@@ -276,8 +276,8 @@ def triggered(s: Any, report: Any, order_row: Any) -> Any:
 
 
 @routine
-def trade_busted(s: Any, report: Any) -> Any:
-    """The trade's postings, negated; a fault, or 0."""
+def trade_busted(s: Any, report: Any) -> None:
+    """The trade's postings, negated; or why they cannot be."""
     account_row = find_account(s, report.account)
     lots = report.last_qty
     reason = 0
@@ -287,6 +287,17 @@ def trade_busted(s: Any, report: Any) -> Any:
         reason = REASON_UNKNOWN_SYMBOL
     elif lots <= 0 or lots > ORDER_QTY_LOTS_MAX or report.last_px <= 0 or report.last_px > PRICE_TICKS_MAX:
         reason = REASON_AMOUNT_OUT_OF_RANGE
+    minor_per_lot = np.int64(0)
+    amount = np.int64(0)
+    fee = np.int64(0)
+    sign = 1 if report.side == SIDE_BUY else -1
+    if reason == 0:
+        rules = s.rules[report.instrument]
+        minor_per_lot = report.last_px * rules.lot_minor_per_tick
+        amount = minor_per_lot * lots
+        fee = _fee(rules, report.side, lots, amount, report.aggressor)
+        if abs(s.accounts[account_row].cash + sign * amount + fee) > _SETTLED_CASH_MAX:
+            reason = REASON_AMOUNT_OUT_OF_RANGE
     position_row = find_position(s, account_row, report.instrument) if account_row != 0 else np.int64(0)
     event = event_row(s, EVENT_TRADE_BUSTED if reason == 0 else EVENT_ACCOUNT_UPDATE_REJECTED)
     event.account = report.account
@@ -300,24 +311,16 @@ def trade_busted(s: Any, report: Any) -> Any:
     if reason != 0:
         event.reason = reason
         publish(s, account_row, position_row, -1, _ZERO)
-        return 0
+        return
     if position_row == 0:
         position_row = position_made(s, account_row, report.instrument)
-    rules = s.rules[report.instrument]
-    minor_per_lot = report.last_px * rules.lot_minor_per_tick
-    amount = minor_per_lot * lots
-    fee = _fee(rules, report.side, lots, amount, report.aggressor)
-    sign = 1 if report.side == SIDE_BUY else -1
     account = s.accounts[account_row]
     account.cash += sign * amount + fee
     s.head[FEES_MINOR] -= fee
     move_shares(s, account_row, position_row, -sign * lots, minor_per_lot)
-    if abs(account.cash) > _SETTLED_CASH_MAX:
-        return CASH_FAULT
     event.cash_delta = sign * amount
     event.shares_delta = -sign * lots
     event.fee = -fee
     event.last_px = report.last_px
     event.last_qty = lots
     publish(s, account_row, position_row, -1, _ZERO)
-    return 0

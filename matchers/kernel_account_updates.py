@@ -64,6 +64,7 @@ def register_session(s: Any, command: Any) -> None:
         order_row = np.int64(s.orders[order_row].next)
     reply = answer(s, EVENT_SESSION_REGISTERED, account_row, 0, 0, command.request_id)
     s.replies[reply].seq = U(s.head[LAST_SEQ])
+    s.replies[reply].account_word = account.status
 
 
 @helper
@@ -77,9 +78,10 @@ def _update_refusal(s: Any, command: Any, account_row: Any, position_row: Any) -
         return REASON_UNKNOWN_ACCOUNT
     if (command.instrument != 0 or command.order_qty != 0) and not is_known(s, command.instrument):
         return REASON_UNKNOWN_SYMBOL
-    if command.cash < 0 and account.cash - account.cash_held + command.cash < 0:
+    # compared, not added: what is available may be below zero, and the sum beyond 64 bits
+    if command.cash < 0 and command.cash < account.cash_held - account.cash:
         return REASON_BELOW_ZERO
-    if command.order_qty < 0 and position.position - position.position_held + command.order_qty < 0:
+    if command.order_qty < 0 and command.order_qty < position.position_held - position.position:
         return REASON_BELOW_ZERO
     if command.cash > 0 and command.cash > CASH_MINOR_MAX - account.cash:
         return REASON_AMOUNT_OUT_OF_RANGE

@@ -188,7 +188,8 @@ def apply_reports(
             return
         advance(s, report.transact_time)
         if report.kind == REPORT_TRADE_BUSTED:
-            fault = trade_busted(s, report)
+            fault = 0
+            trade_busted(s, report)
         else:
             order_row = find_order(s, report.order_id)
             fault = _report_fault(s, report, order_row)

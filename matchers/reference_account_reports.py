@@ -15,7 +15,7 @@ from schemas.limits import FORGET_PER_ROW_MAX, ORDER_QTY_LOTS_MAX, PRICE_TICKS_M
 from schemas.reject_reasons import Reason
 
 _SETTLED_CASH_MAX = 1 << 62
-"""No account can come to this much while deposits keep CASH_MINOR_MAX; beyond it 64 bits would overflow."""
+"""No trades bring an account so much while deposits keep CASH_MINOR_MAX, and no bust may; beyond it 64 bits would overflow."""
 
 _NEW_PRICE = (Reason.MARKET_TO_LIMIT, Reason.PRICE_BAND, Reason.POST_ONLY_SLIDE)
 """Restatements that give an order another limit, always a better one for its owner."""
@@ -156,23 +156,30 @@ class AccountReports(AccountHolds):
             self._event(AccountEventKind.ACCOUNT_UPDATE_REJECTED, account, named | {"reason": reason}, b"")
             return
         assert account is not None
-        rules = self.rules[instrument]
-        amount = last_px * lots * rules["lot_minor_per_tick"]
-        fee = trade_fee(report["side"], lots, amount, report["aggressor"], rules)
         sign = 1 if report["side"] == Side.BUY else -1
+        amount, fee = self._bust_amounts(report)
         self._post(account, instrument, sign * amount, -sign * lots, -fee, amount // lots)
-        assert abs(account.cash) <= _SETTLED_CASH_MAX, f"cash of account {account.account} out of bounds"
         posting = {"cash_delta": sign * amount, "shares_delta": -sign * lots, "fee": -fee, "last_px": last_px, "last_qty": lots}
         self._event(AccountEventKind.TRADE_BUSTED, account, named | posting | {"reason": report["reason"]}, b"")
 
     def _bust_refusal(self, report: Values) -> Reason:
         """An operator's word is checked as far as it can be; the shard must not stop for it."""
-        if report["account"] not in self.accounts:
+        account = self.accounts.get(report["account"])
+        if account is None:
             return Reason.UNKNOWN_ACCOUNT
         if report["instrument"] not in self.rules:
             return Reason.UNKNOWN_SYMBOL
-        possible = 0 < report["last_qty"] <= ORDER_QTY_LOTS_MAX and 0 < report["last_px"] <= PRICE_TICKS_MAX
-        return Reason.NONE if possible else Reason.AMOUNT_OUT_OF_RANGE
+        if not (0 < report["last_qty"] <= ORDER_QTY_LOTS_MAX and 0 < report["last_px"] <= PRICE_TICKS_MAX):
+            return Reason.AMOUNT_OUT_OF_RANGE
+        amount, fee = self._bust_amounts(report)
+        cash = account.cash + fee + (amount if report["side"] == Side.BUY else -amount)
+        return Reason.NONE if abs(cash) <= _SETTLED_CASH_MAX else Reason.AMOUNT_OUT_OF_RANGE
+
+    def _bust_amounts(self, report: Values) -> tuple[int, int]:
+        """What the trade came to, and its fee."""
+        rules, lots = self.rules[report["instrument"]], report["last_qty"]
+        amount = report["last_px"] * lots * int(rules["lot_minor_per_tick"])
+        return amount, trade_fee(report["side"], lots, amount, report["aggressor"], rules)
 
     def _post(self, account: Account, instrument: int, cash: int, lots: int, fee: int, minor_per_lot: int) -> None:
         account.cash += cash - fee

@@ -33,7 +33,8 @@ class AccountUpdates(AccountOrders):
                 self._answer(AccountEventKind.POSITION_STATE, account, command, {"instrument": position.instrument}, b"")
         for order in account.open_orders.values():
             self._answer(AccountEventKind.ORDER_STATE, account, command, order.values(), order.cl_ord_id)
-        self._answer(AccountEventKind.SESSION_REGISTERED, account, command, {"seq": self.last_seq}, b"")
+        registered = {"seq": self.last_seq, "account_word": account.status}
+        self._answer(AccountEventKind.SESSION_REGISTERED, account, command, registered, b"")
 
     def account_update(self, command: Values) -> None:
         """Post cash and shares from or to outside; opens the account."""

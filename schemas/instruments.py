@@ -19,7 +19,7 @@ import numpy as np
 from schemas.enums import MatchingAlgorithm, SelfMatchPrevention
 from schemas.errors import OutcryError
 from schemas.limits import LOT_FEE_MINOR_MAX, ORDER_QTY_LOTS_MAX, POSITION_LOTS_MAX, PRICE_TICKS_MAX, SHORT_MARGIN_PERCENT, TICK_MINOR_MAX
-from schemas.units import MINOR_PER_UNIT, NANOS_PER_SECOND, from_steps, to_decimal, to_steps
+from schemas.units import MINOR_PER_UNIT, NANOS_PER_SECOND, NotAMultiple, NotANumber, from_steps, to_decimal, to_steps
 
 RULES_DTYPE = np.dtype(
     [
@@ -114,6 +114,9 @@ class Instrument:
 
     def rules_row(self) -> tuple[int, ...]:
         """This instrument as a row of RULES_DTYPE. Raises BadInstruments where a number breaks a limit of the system."""
+        for field in ("tick_size", "lot_size"):
+            if getattr(self, field) <= 0:  # everything else is divided by them
+                raise BadInstruments(f"instrument {self.symbol}: {field} is out of range")
         tick_minor = to_steps(self.tick_size * MINOR_PER_UNIT, Decimal(1))
         lot_minor = to_steps(self.tick_size * MINOR_PER_UNIT * self.lot_size, Decimal(1))
         max_lots, reference = self.qty_to_lots(self.max_order_qty), self.price_to_ticks(self.reference_price)
@@ -176,7 +179,10 @@ class InstrumentTable:
         """RULES_DTYPE rows, index = instrument number."""
         rows = np.zeros(max(self.by_number) + 1, RULES_DTYPE)
         for number, one in self.by_number.items():
-            rows[number] = one.rules_row()
+            try:
+                rows[number] = one.rules_row()
+            except NotAMultiple as error:
+                raise BadInstruments(f"instrument {one.symbol}: {error}") from error
         rows.setflags(write=False)
         return rows
 
@@ -189,11 +195,9 @@ class InstrumentTable:
 def parse_instruments(text: str, where: str) -> InstrumentTable:
     """Instruments from TOML text; raises BadInstruments naming `where` and what is wrong."""
     try:
-        entries = tomllib.loads(text).get("instrument", [])
-        return InstrumentTable(_parse(entry) for entry in entries)
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError, BadInstruments) as error:
-        problem = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise BadInstruments(f"{where}: {problem}") from error
+        return InstrumentTable(_parse(place, entry) for place, entry in enumerate(_entries(text), 1))
+    except (tomllib.TOMLDecodeError, BadInstruments) as error:
+        raise BadInstruments(f"{where}: {error}") from error
 
 
 def load_instruments(path: Path | None) -> InstrumentTable:
@@ -204,25 +208,72 @@ def load_instruments(path: Path | None) -> InstrumentTable:
         return parse_instruments(path.read_text(), str(path))
     except OSError as error:
         raise BadInstruments(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInstruments(f"{path}: not UTF-8 text: {error}") from error
 
 
-def _parse(entry: dict[str, Any]) -> Instrument:
-    decimals: dict[str, Any] = {
-        name: to_decimal(entry[name]) for name in ("tick_size", "lot_size", "max_order_qty", "max_notional", "reference_price")
-    }
+def _entries(text: str) -> list[dict[str, Any]]:
+    entries = tomllib.loads(text).get("instrument", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise BadInstruments("instruments are an array of tables: write [[instrument]]")
+    return entries
+
+
+def _parse(place: int, entry: dict[str, Any]) -> Instrument:
+    try:
+        return _instrument(entry)
+    except (KeyError, ValueError) as error:
+        problem = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise BadInstruments(f"instrument {place} ({entry.get('symbol', 'without a symbol')}): {problem}") from error
+
+
+def _instrument(entry: dict[str, Any]) -> Instrument:
     unknown = entry.keys() - {field.name for field in fields(Instrument)}
     if unknown:
-        raise ValueError(f"instrument {entry['symbol']}: no such field: {', '.join(sorted(unknown))}")
-    numbers: dict[str, Any] = {name: int(entry[name]) for name in _OPTIONAL_NUMBERS if name in entry}
+        raise ValueError(f"no such field: {', '.join(sorted(unknown))}")
+    decimals: dict[str, Any] = {
+        name: _decimal(entry[name], name) for name in ("tick_size", "lot_size", "max_order_qty", "max_notional", "reference_price")
+    }
+    numbers: dict[str, Any] = {name: _whole(entry[name], name) for name in _OPTIONAL_NUMBERS if name in entry}
     words: dict[str, Any] = {name: _word(kind, entry[name], name) for name, kind in _OPTIONAL_WORDS.items() if name in entry}
-    decimals |= {name: to_decimal(entry[name]) for name in _OPTIONAL_DECIMALS if name in entry}
+    decimals |= {name: _decimal(entry[name], name) for name in _OPTIONAL_DECIMALS if name in entry}
     return Instrument(
-        number=int(entry["number"]), symbol=str(entry["symbol"]), name=str(entry["name"]),
-        protection_percent=int(entry["protection_percent"]), restricted=bool(entry.get("restricted", False)), **decimals, **numbers, **words,
+        number=_whole(entry["number"], "number"), symbol=_text(entry["symbol"], "symbol"), name=str(entry["name"]),
+        protection_percent=_whole(entry["protection_percent"], "protection_percent"), restricted=_flag(entry.get("restricted", False), "restricted"),
+        **decimals, **numbers, **words,
     )  # fmt: skip
 
 
+def _decimal(value: Any, name: str) -> Decimal:
+    if not isinstance(value, str | int) or isinstance(value, bool):  # a float is not what was written
+        raise ValueError(f"{name} is {value!r}, not decimal text")  # noqa: TRY004 - one kind for all
+    try:
+        return to_decimal(value)
+    except NotANumber as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is {value!r}, not text")
+    return value
+
+
+def _whole(value: object, name: str) -> int:
+    """Not 20.9, which int() would take for 20."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, not a whole number")  # noqa: TRY004 - one kind for all
+    return value
+
+
+def _flag(value: object, name: str) -> bool:
+    """Not "false", which bool() would take for true."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, not true or false")  # noqa: TRY004 - one kind for all
+    return value
+
+
 def _word(kind: type[IntEnum], text: object, name: str) -> IntEnum:
-    if text not in kind.__members__:
+    if not isinstance(text, str) or text not in kind.__members__:
         raise ValueError(f"{name} is {text!r}, not one of {', '.join(kind.__members__)}")
-    return kind[str(text)]
+    return kind[text]

@@ -50,8 +50,11 @@ FRAME_BYTES_MAX = 8 << 20
 EDGE_INSTANCES_MAX = 64
 """An account's registered edges are the bits of one u64."""
 
+SHARDS_MAX = 1 << 10
+"""Account shards, and book shards (OUTCRY_*_SHARDS)."""
+
 ORDER_ID_SHARD_SHIFT = 44
-"""order_id and trd_match_id = shard << 44 | dense number: 1,024 shards (OUTCRY_*_SHARDS) x 17.6e12 numbers."""
+"""order_id and trd_match_id = shard << 44 | dense number: SHARDS_MAX shards x 17.6e12 numbers."""
 
 ICEBERG_TRANCHES_MAX = 500
 """display_qty x 500 >= order_qty: bounds the executions that one iceberg can make out of one order."""

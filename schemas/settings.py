@@ -11,6 +11,8 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from schemas.limits import SHARDS_MAX
+
 PREFIX = "OUTCRY_"
 
 
@@ -32,8 +34,8 @@ class Settings(BaseSettings):
     elasticsearch_url: str = Field(default="", description="http://host:port")
     edge_url: str = Field(default="", description="where clients of this set reach the edge, http://host:port")
 
-    account_shards: int = Field(default=1, ge=1, le=1024, description="partitions of account.commands when topics are created")
-    book_shards: int = Field(default=1, ge=1, le=1024, description="partitions of book.commands when topics are created")
+    account_shards: int = Field(default=1, ge=1, le=SHARDS_MAX, description="partitions of account.commands when topics are created")
+    book_shards: int = Field(default=1, ge=1, le=SHARDS_MAX, description="partitions of book.commands when topics are created")
     edge_instances: int = Field(default=1, ge=1, le=64, description="partitions of edge.replies when topics are created")
     replication_factor: int = Field(default=1, ge=1, le=7, description="copies of every topic when topics are created")
 
@@ -43,6 +45,11 @@ class Settings(BaseSettings):
     edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0 takes a free one")
     edge_instance: int = Field(default=0, ge=0, le=63, description="which partition of edge.replies this edge owns")
     edge_decision_timeout_ms: int = Field(default=5_000, ge=50, le=60_000, description="POST waits this long for the account shard")
+    edge_sink_lag_max: int = Field(
+        default=100_000,
+        ge=0,
+        description="the edge refuses new orders (503, Retry-After) while MySQL has more records of the log to store than this; 0: never",
+    )
     admin_key: str = Field(default="", description="API key of analysts and operators; empty: their pages ask no key on loopback only")
 
     worker_host: str = Field(default="127.0.0.1", description="address of a worker's /metrics and /healthz")

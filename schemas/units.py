@@ -44,7 +44,7 @@ def to_steps(number: Decimal, step: Decimal) -> int:
     if abs(number.adjusted()) > 30:  # keeps the division exact within decimal's precision; far beyond every limit
         raise OutOfRange(f"{number} is out of range")
     steps = number / step
-    if steps != steps.to_integral_value():
+    if steps != steps.to_integral_value() or steps * step != number:  # the quotient of a longer number is rounded, perhaps to a whole one
         raise NotAMultiple(f"{number} is not a multiple of {step}")
     if abs(steps) >= 1 << 62:
         raise OutOfRange(f"{number} is out of range")

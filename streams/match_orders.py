@@ -19,7 +19,7 @@ from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from streams.cluster import partition_counts
-from streams.hold_funds import require_partition, require_source
+from streams.hold_funds import require_partition, require_sender, require_source
 from streams.shard_host import Role, Tick, run_role
 from streams.shard_runner import Emitter, Output, Record, clamp_time
 from streams.snapshots import Arrays
@@ -54,8 +54,10 @@ class MatchOrders:
         frame = decode_frame(record.value or b"", "book_command_frame")
         orders = _IS_ORDER[frame.rows["kind"]]
         if orders.any():
-            require_source(frame, ACCOUNT_COMMANDS.name)
+            require_source(frame, ACCOUNT_COMMANDS.name, self._account_shards)
             require_partition(frame.rows["instrument"][orders], self._shard, self._book_shards, "instrument")
+        else:
+            require_sender(frame)
         clamp_time(frame.rows, record)
         return frame
 

@@ -18,7 +18,11 @@ from topics.catalogue import DEAD_LETTERS, TOPICS, Topic
 
 ROWS_PER_RECORD: Final = 16_384
 """An output frame is cut at this many rows: 16,384 x (272 + 128) bytes of the widest row is 6.6 MB, within FRAME_BYTES_MAX."""
-ENGINE_VERSION: Final = 3
+LETTER_BYTES_MAX: Final = 2 << 20
+"""Of an input's key, and of its value, that a dead letter repeats: the broker takes inputs of 16 MiB, which no letter of FRAME_BYTES_MAX has room for."""
+DETAIL_CHARACTERS_MAX: Final = 2_000
+"""An error may quote what it found: a symbol of a MiB, say."""
+ENGINE_VERSION: Final = 4
 """Raised with any change after which the same log would give other outputs; a snapshot of another version is refused."""
 
 _SHARD_SOURCE: Final = re.compile(rf"(?:{'|'.join(re.escape(topic.name) for topic in TOPICS)})/\d{{1,4}}")
@@ -150,7 +154,7 @@ class ShardRunner:
 
     def _is_new(self, header: Header) -> bool:
         """Whether a frame of an upstream shard was not applied yet. Customers' frames are told apart by cl_ord_id instead."""
-        if not _SHARD_SOURCE.fullmatch(header.source):
+        if not is_shard(header.source):
             return True
         mark = (header.source_offset, header.source_index)
         if mark <= self._marks.get(header.source, (-1, -1)):
@@ -182,12 +186,25 @@ class ShardRunner:
         return RunnerStats(self._records, self._rows, self._duplicates, self._dead_letters, self.next_offset, self.processor.log_time)
 
 
+def is_shard(source: str) -> bool:
+    """Whether a frame's source names a shard, whose frames are told apart by marks."""
+    return _SHARD_SOURCE.fullmatch(source) is not None
+
+
 def dead_letter(record: Record, error: BadBytes) -> dict[str, Any]:
-    """A dead_letter record that says all about an input that could not be taken."""
+    """A dead_letter record that says all about an input that could not be taken; of one that is too long for a record about it, the beginning."""
+    detail = error.detail[:DETAIL_CHARACTERS_MAX]
+    for what, data in (("key", record.key), ("value", record.value)):
+        if data is not None and len(data) > LETTER_BYTES_MAX:
+            detail += f"; of the {what}'s {len(data)} bytes the first {LETTER_BYTES_MAX} are here"
     return {
-        "topic": record.topic, "partition": record.partition, "offset": record.offset, "reason": error.reason, "detail": error.detail,
-        "key": record.key, "value": record.value, "record_time": record.time_ns // 1_000_000,
+        "topic": record.topic, "partition": record.partition, "offset": record.offset, "reason": error.reason, "detail": detail,
+        "key": _beginning(record.key), "value": _beginning(record.value), "record_time": record.time_ns // 1_000_000,
     }  # fmt: skip
+
+
+def _beginning(data: bytes | None) -> bytes | None:
+    return None if data is None else data[:LETTER_BYTES_MAX]
 
 
 def clamp_time(rows: Rows, record: Record, tolerance_ns: int = 1_000_000_000) -> None:

@@ -1,4 +1,4 @@
-"""Fixtures for every test: the real services, started once a session in a home of its own, and stopped with it."""
+"""Fixtures for every test: the real services, started once a session in a home of its own, and stopped with it; and what tests have counted, told at the end."""
 
 from collections.abc import Iterator
 
@@ -21,3 +21,23 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     edge_port = choose(home, ["edge"])["edge"]
     with LocalSet(Settings(home=home, edge_port=edge_port, account_shards=2, book_shards=2)).running() as settings:
         yield settings
+
+
+_TOLD = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Somewhere to put what is told."""
+    config.stash[_TOLD] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Counts: of seeds and faults, of bad inputs."""
+    for line in config.stash[_TOLD]:
+        terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def told(pytestconfig: pytest.Config) -> list[str]:
+    """Lines for the end of the session's output."""
+    return pytestconfig.stash[_TOLD]

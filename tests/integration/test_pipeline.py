@@ -146,7 +146,7 @@ GOOD = framed(command(2), "never")
         ("TRUNCATED", GOOD[:-2]),
         ("WRONG_PARTITION", framed(command(3), "stray")),
         ("WRONG_SCHEMA", encode_frame("execution_frame", Header("forged"), np.ones(1, FRAMES["execution_frame"].dtype))),
-        ("WRONG_SCHEMA", encode_frame("book_report_frame", Header("forged"), np.ones(1, FRAMES["book_report_frame"].dtype))),
+        ("WRONG_SOURCE", encode_frame("book_report_frame", Header("forged"), np.ones(1, FRAMES["book_report_frame"].dtype))),
         ("BAD_FIELD", encode_record("order_cancel_request", {"account": 2, "orig_cl_ord_id": "", "order_id": -1, "transact_time": 0})),
     ],
     ids=["no-such-edge", "json", "nothing", "unknown-schema", "cut", "stray", "execution", "forged-report", "negative-id"],

@@ -53,7 +53,7 @@ class Faults:
         self.on = False
         self.steps = 0
         self._crashes = 0
-        self._pace_steps = rng.choice((60, 150, 400))
+        self._pace_steps = rng.choice((20, 60, 150, 400))
         self._aim()
 
     def _aim(self) -> None:

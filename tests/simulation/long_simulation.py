@@ -1,24 +1,26 @@
 """Run many seeds of the simulation: `python tests/simulation/long_simulation.py --seeds 10000`, or one again with its story: `--seed N`.
 
-Prints a line of counts at the end; each failing seed with its story as it is found. Exit status 1 if there was one.
+Prints how far it is on lines that begin with '# ', each failing seed with its story as it is found, and one line of JSON with all counts at the end. Exit status
+1 if a seed failed.
 """
 
 import argparse
-import multiprocessing
-import os
+import json
 import time
-from collections import Counter
 
-from simulate import Run, simulate
+from many_seeds import PROCESSES, Tally, Workers
+from simulate import simulate
+
+TELL_EVERY_S = 10.0
 
 
 def main() -> int:
     """Parse, run, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=2_000, help="how many")
+    parser.add_argument("--seeds", type=int, default=10_000, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first one")
     parser.add_argument("--minutes", type=float, default=0.0, help="stop after so long, whatever --seeds says; 0: do not")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--seed", type=int, help="only this one, with its whole story")
     given = parser.parse_args()
     if given.seed is not None:
@@ -31,27 +33,21 @@ def main() -> int:
 
 def many(seeds: range, processes: int, minutes: float) -> int:
     """Run the seeds in several processes, each seed in one."""
-    started, counts, failed, done = time.monotonic(), Counter[str](), list[int](), 0
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for run in pool.imap_unordered(simulate, seeds, chunksize=8):
-            done += 1
-            counts += run.counts
-            _tell(run, failed)
-            if minutes and time.monotonic() - started > minutes * 60:
-                pool.terminate()
+    started, tally, told = time.monotonic(), Tally(), time.monotonic()
+    with Workers(processes) as workers:
+        for run in workers.runs(seeds):
+            tally.add(run)
+            now = time.monotonic()
+            if run.broken:
+                print("\n".join(f"# {line}" for line in str(run).splitlines()), flush=True)
+            if now - told > TELL_EVERY_S:
+                told = now
+                print(f"# {tally.seeds:,} of {len(seeds):,} seeds in {now - started:.0f} s, {len(tally.failed)} failed", flush=True)
+            if minutes and now - started > minutes * 60:
                 break
     seconds = time.monotonic() - started
-    print(
-        f"{done:,} seeds in {seconds:.0f} s, {len(failed)} failed {failed[:20]}; "
-        + ", ".join(f"{kind} {n:,}" for kind, n in sorted(counts.items()))
-    )
-    return 1 if failed else 0
-
-
-def _tell(run: Run, failed: list[int]) -> None:
-    if run.broken:
-        failed.append(run.seed)
-        print(run, flush=True)
+    print(json.dumps({"bench": "simulation", "first": seeds.start, "seconds": round(seconds, 1), "processes": processes} | tally.as_json()))
+    return 1 if tally.failed else 0
 
 
 if __name__ == "__main__":

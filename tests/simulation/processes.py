@@ -104,6 +104,7 @@ class Producer:
         arrived = lost = 0
         for tp, waiting in self._waiting.items():
             left = self._world.rng.randint(0, len(waiting))
+            self._world.counts["torn changelogs"] += tp[0].endswith("-changelog") and 0 < left < len(waiting)
             for key, value, _ in list(waiting)[:left]:
                 self._world.log.append(*tp, value, key)
             arrived, lost = arrived + left, lost + len(waiting) - left

@@ -34,6 +34,20 @@ STORY_LINES_MAX: Final = 60
 
 
 @dataclass(frozen=True)
+class Size:
+    """At most: acts of the operator, producers and frames of each, orders of each person at an edge."""
+
+    acts: int
+    producers: int
+    frames: int
+    orders: int
+
+
+SIZES: Final = {Size(1, 1, 2, 1): 12, Size(2, 2, 4, 1): 3, Size(6, 2, 12, 3): 1}
+"""With their weights. Most worlds are small: many more seeds a second, and stories that a person can follow."""
+
+
+@dataclass(frozen=True)
 class Run:
     """What became of a seed."""
 
@@ -98,10 +112,10 @@ async def _exchange(world: World) -> None:
     supervisors = [world.loop.create_task(one.keep_running(rng.choice((1, 1, 2)))) for one in deployed]
     commands = Commands(world)
     world.faults.on = True
-    size = rng.choice((1, 1, 1, 3))  # most worlds are small: more seeds a second, and stories that a person can follow
-    asking: list[Any] = [Operator(world, commands, rng.randint(0, 2 * size))]
-    asking += [ThirdParty(world, f"producer-{number}", commands, rng.randint(1, 4 * size)) for number in range(2)]
-    edges = [EdgeProcess(world, f"edge-{instance}.0", instance, commands, size) for instance in range(EDGES)]
+    (size,) = rng.choices(tuple(SIZES), tuple(SIZES.values()))
+    asking: list[Any] = [Operator(world, commands, rng.randint(0, size.acts))]
+    asking += [ThirdParty(world, f"producer-{number}", commands, rng.randint(1, size.frames)) for number in range(size.producers)]
+    edges = [EdgeProcess(world, f"edge-{instance}.0", instance, commands, size.orders) for instance in range(EDGES)]
     while not all(one.done or not one.alive for one in (*asking, *edges)):
         await asyncio.sleep(0.01)
         edges = [_replaced(world, edge, commands) for edge in edges]

@@ -67,6 +67,8 @@ class Table:
     def __init__(self, process: Process, role: str, name: str, disks: Disks) -> None:
         self._process, self._topic, self._disks = process, changelog_topic(role, name), disks
         self._sent: list[asyncio.Future[int]] = []
+        self.half_written = False
+        """Pages of a snapshot are set, its manifest is not."""
 
     def recover(self, partition: int) -> None:
         """Bring the disk up to the end of the changelog, as Faust does before it hands out events."""
@@ -93,6 +95,7 @@ class Table:
         acknowledged = self._process.producer.send_nowait(self._topic, key, value, partition)
         acknowledged.add_done_callback(lambda done: self._note(disk, done))
         self._sent.append(acknowledged)
+        self.half_written = not is_manifest(key)
         if is_manifest(key):
             self._process.world.counts["snapshots"] += 1
 

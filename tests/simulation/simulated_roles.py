@@ -74,6 +74,7 @@ class ShardWorker(Process):
         self.start(self.host.consume(self.consumer))
         if role.tick is not None:
             self.start(self._tick(role.tick))
+        self._table = table
 
     async def _tick(self, tick: Tick) -> None:
         while True:
@@ -83,6 +84,7 @@ class ShardWorker(Process):
 
     def on_crash(self) -> None:
         self.consumer.leave()
+        self.world.counts["torn snapshots"] += self._table.half_written
 
     def processors(self) -> dict[int, tuple[Processor, int]]:
         """(state machine, next offset) of each partition that it has open."""

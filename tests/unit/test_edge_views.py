@@ -228,6 +228,13 @@ def test_a_suspended_account_is_blocked_and_free_again() -> None:
     assert seen == [True, True, False]
 
 
+def test_an_edge_that_was_restarted_hears_with_the_registration_that_the_account_is_suspended() -> None:
+    """It was not there when that was decided."""
+    view = AccountView(1)
+    view.apply(reply(Kind.SESSION_REGISTERED, order_id=0, account_word=AccountStatus.SUSPENDED), "")
+    assert account_json(view, MarketView(INSTRUMENTS))["trading_blocked"]
+
+
 class OneQueue:
     """What the command producer is to Accounts: it keeps the commands."""
 

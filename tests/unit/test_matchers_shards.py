@@ -12,6 +12,7 @@ from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_
 from matchers.warm import warm
 from schemas.enums import (
     AccountEventKind,
+    AccountStatus,
     BookCommandKind,
     CommandKind,
     ExecFlag,
@@ -323,3 +324,12 @@ def test_an_auction_is_settled_without_an_aggressor_and_beyond_no_hold(module: A
     phase(Phase.CLOSED)
     state = machine.apply_commands(commands(kind=CommandKind.REGISTER_SESSION, account=[1, 2]), texts(2), 0).replies
     assert not state["cash_held"].any() and not state["position_held"].any()
+
+
+@pytest.mark.parametrize("module", ACCOUNT_MODULES)
+def test_a_registration_says_whether_the_account_may_trade(module):
+    """An edge that has just been started has not heard of the change."""
+    machine = module.AccountShard(0, instruments(), 1)
+    opened = commands(kind=[CommandKind.ACCOUNT_UPDATE, CommandKind.ACCOUNT_STATUS, CommandKind.REGISTER_SESSION], account_word=[0, 1, 0])
+    (reply,) = machine.apply_commands(opened, texts(3), 0).replies[-1:]
+    assert (reply["kind"], reply["account_word"]) == (AccountEventKind.SESSION_REGISTERED, AccountStatus.SUSPENDED)

@@ -42,10 +42,18 @@ def test_steps_and_text_are_inverse(steps, step):
 
 
 @pytest.mark.parametrize(
-    ("number", "step"), [("0.015", "0.01"), ("1e400", "0.01"), ("1e-400", "0.01"), ("1.5", "1"), ("99999999999999999999", "1")]
+    ("number", "step"),
+    [
+        ("0.015", "0.01"),
+        ("1e400", "0.01"),
+        ("1e-400", "0.01"),
+        ("1.5", "1"),
+        ("99999999999999999999", "1"),
+        ("180.050000000000000000000000000000001", "0.01"),
+    ],
 )
 def test_off_the_grid_or_out_of_range_is_refused(number, step):
-    """Off-tick, fractional lot, beyond 64 bits."""
+    """Off-tick, fractional lot, beyond 64 bits, and by less than decimal's precision."""
     with pytest.raises(NotAMultiple):
         to_steps(Decimal(number), Decimal(step))
 
