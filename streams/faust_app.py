@@ -20,6 +20,7 @@ from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
 from streams.cluster import cluster_id
 from streams.faust_consumer import FastConsumer
+from streams.services.recipe import write_atomically
 from streams.worker_identity import worker_of
 
 log = structlog.get_logger("outcry.streams")
@@ -179,8 +180,8 @@ def claim_for_cluster(data_dir: Path, cluster: str) -> None:
         raise StaleData(
             f"{data_dir} holds tables of Kafka cluster {owner}, but the broker is {cluster}: delete the directory, or point OUTCRY_HOME elsewhere"
         )
-    data_dir.mkdir(parents=True, exist_ok=True)
-    mark.write_text(cluster)
+    if not mark.exists():
+        write_atomically(mark, cluster)  # an empty mark of a full disk would be taken for another cluster's
 
 
 def run_app(app: faust.App, settings: Settings) -> None:
