@@ -4,7 +4,7 @@
 disks are gone when the last process of the run ends, however it ends: nothing has to be undone by hand. Where namespaces are not allowed the run goes
 on outside, and `OwnMachine` says why it has no small disks and no network to break.
 
-A network that is cut: packets to and from a port go to a queue that sends one byte a second and has room for one packet. A slow one: to a queue of SLOW_RATE.
+A network that is cut: packets to and from a port go to a queue that sends one byte a second and has room for one packet. A slow one: to a queue of a low rate.
 Both are `htb` with a `u32` filter by port, which kernels have that lack `netem`. A full disk: a tmpfs whose size is set to what it has.
 """
 
@@ -18,8 +18,11 @@ from pathlib import Path
 from typing import Final
 
 INSIDE: Final = "--inside"
-SLOW_RATE: Final = "4mbit"
 MIB: Final = 1 << 20
+Limits = tuple[str, str, int]
+SLOW: Final = ("4mbit", "10k", 1_000)
+CUT: Final = ("8bit", "1", 1)
+"""Rate, burst (bytes that may go at once), packets that wait."""
 BYTES_SPARE: Final = 256 << 10
 """Left to the filesystem when it is filled, because it may grow between the question and the answer; less than any file here grows by."""
 
@@ -42,7 +45,7 @@ class OwnMachine:
         reason = "" if inside else "needs namespaces of its own (root, or user namespaces, and util-linux's unshare)"
         self.no_disk = self.no_network = reason
         if inside:
-            self.no_network = _reason([["ip", "link", "set", "lo", "up"], *_queue("1mbit", 100, (9,)), _NO_QUEUE])
+            self.no_network = _reason([["ip", "link", "set", "lo", "up"], *_queue(SLOW, (9,)), _NO_QUEUE])
 
     def small_disk(self, path: Path, size_mib: int) -> None:
         """Give a directory that has nothing in it yet a filesystem of its own."""
@@ -65,19 +68,19 @@ class OwnMachine:
     @contextmanager
     def cut(self, ports: Sequence[int]) -> Iterator[None]:
         """As long as this lasts, nobody reaches these ports, and nothing comes from them."""
-        with self._queued("8bit", 1, ports):
+        with self._queued(CUT, ports):
             yield
 
     @contextmanager
     def slow(self, ports: Sequence[int]) -> Iterator[None]:
-        """As long as this lasts, everything to and from these ports shares SLOW_RATE."""
-        with self._queued(SLOW_RATE, 1_000, ports):
+        """As long as this lasts, everything to and from these ports shares the rate of SLOW."""
+        with self._queued(SLOW, ports):
             yield
 
     @contextmanager
-    def _queued(self, rate: str, packets: int, ports: Sequence[int]) -> Iterator[None]:
+    def _queued(self, how: Limits, ports: Sequence[int]) -> Iterator[None]:
         try:
-            for command in _queue(rate, packets, ports):
+            for command in _queue(how, ports):
                 _run(command)
             yield
         finally:
@@ -92,11 +95,12 @@ class OwnMachine:
 _NO_QUEUE: Final = ["tc", "qdisc", "del", "dev", "lo", "root"]
 
 
-def _queue(rate: str, packets: int, ports: Sequence[int]) -> list[list[str]]:
+def _queue(how: Limits, ports: Sequence[int]) -> list[list[str]]:
     """Commands that send what has one of these TCP ports as source or destination through a queue; all else goes as ever."""
+    rate, burst, packets = how
     return [
         ["tc", "qdisc", "add", "dev", "lo", "root", "handle", "1:", "htb"],
-        ["tc", "class", "add", "dev", "lo", "parent", "1:", "classid", "1:10", "htb", "rate", rate, "quantum", "1514"],
+        ["tc", "class", "add", "dev", "lo", "parent", "1:", "classid", "1:10", "htb", "rate", rate, "burst", burst, "cburst", burst, "quantum", "1514"],
         ["tc", "qdisc", "add", "dev", "lo", "parent", "1:10", "pfifo", "limit", str(packets)],
         *(["tc", "filter", "add", "dev", "lo", "parent", "1:", "protocol", "ip", "u32", "match", "ip", "protocol", "6", "0xff",
            "match", "ip", end, str(port), "0xffff", "flowid", "1:10"] for port in ports for end in ("sport", "dport")),
