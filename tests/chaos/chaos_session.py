@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from confluent_kafka import KafkaException
 from fault_plan import Fault, Kind
 from strikes import Strikes
 
@@ -78,7 +79,7 @@ class ChaosSession(Session):
             self.tell(str(fault))
             try:
                 return Record(fault, Outcome.DONE, round(await self.strikes(fault), 2))
-            except (OutcryError, OSError) as error:
+            except (OutcryError, KafkaException, OSError) as error:
                 return Record(fault, Outcome.FAILED, reason=str(error))
 
     def _note(self, record: Record) -> None:

@@ -150,8 +150,7 @@ class Strikes:
         otherwise = f"{name} does not serve again; log: {self._child(name).log}"
         await self._until(lambda: self._serves(name, victim), otherwise, RECOVERY_TIMEOUT_S)
         if name in self._ports:
-            before = await asyncio.to_thread(self._decided)
-            await self._until(lambda: all(self._decided()[key] > end for key, end in before.items()), otherwise, RECOVERY_TIMEOUT_S)
+            await self._until(self._deciding(), otherwise, RECOVERY_TIMEOUT_S)
         return time.monotonic() - began
 
     async def _until(self, condition: Callable[[], bool], otherwise: str, timeout_s: float) -> float:
@@ -195,9 +194,16 @@ class Strikes:
         partitions = [partition for topic in found.topics.values() for partition in topic.partitions.values()]
         return len(found.brokers) == len(self._ports) and all(len(one.isrs) == len(one.replicas) for one in partitions)
 
-    def _decided(self) -> dict[tuple[str, int], int]:
-        """Where the log of what the books decided ends, by partition."""
-        return end_offsets(self._settings, EXECUTIONS)
+    def _deciding(self) -> Callable[[], bool]:
+        """Whether every book shard has decided something since this was first asked."""
+        first: dict[tuple[str, int], int] = {}
+
+        def grown() -> bool:
+            ends = end_offsets(self._settings, EXECUTIONS)
+            first.update({key: end for key, end in ends.items() if key not in first})
+            return all(end > first[key] for key, end in ends.items())
+
+        return grown
 
     def _live_brokers(self) -> set[int]:
         return set(self._admin.list_topics(timeout=ASK_TIMEOUT_S).brokers)
