@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
 
-from confluent_kafka import ConsumerGroupState, KafkaException
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from fault_plan import EDGE, STORES, Fault, Kind
 from own_machine import OwnMachine
@@ -38,6 +40,8 @@ SILENT_S: Final = 6.0
 CUT_S: Final = 6.0
 SLOW_S: Final = 12.0
 ASK_TIMEOUT_S: Final = 5.0
+MEMBER_SUFFIX: Final = 37
+"""The broker makes a static member's id of its membership id, a dash and a UUID."""
 SINK_OF: Final = {"mariadb": "persist-mysql", "valkey": "persist-redis", "elasticsearch": "persist-elasticsearch"}
 
 
@@ -159,7 +163,7 @@ class Strikes:
         def held() -> bool:
             try:
                 return condition()
-            except (KafkaException, OSError, ServiceUnavailable):
+            except (KafkaError, KafkaException, OSError, ServiceUnavailable):
                 return False
 
         return await wait_for(held, otherwise, timeout_s, POLL_S)
@@ -181,12 +185,8 @@ class Strikes:
             return answer.status == 200
 
     def _members(self, worker: str) -> set[str]:
-        """Who is in the worker's group; nobody is for certain while partitions are dealt. Raises KafkaException."""
-        group = self._groups[worker]
-        found = self._admin.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)[group].result()
-        if found.state not in (ConsumerGroupState.STABLE, ConsumerGroupState.EMPTY):
-            raise ServiceUnavailable(f"{group} is {found.state}")
-        return {member.group_instance_id for member in found.members}
+        """Who is in the worker's group; nobody is for certain while partitions are dealt."""
+        return asyncio.run(members_of(self._settings.kafka_url, self._groups[worker]))
 
     def _in_sync(self) -> bool:
         """Whether every broker lives and every partition has all its copies."""
@@ -221,6 +221,24 @@ class Strikes:
         status = self._local.status()
         assert status is not None
         return status.wanted
+
+
+async def members_of(kafka_url: str, group: str) -> set[str]:
+    """Static membership ids of a group that has dealt its partitions. Raises ServiceUnavailable, KafkaError.
+
+    Not asked by librdkafka: while brokers come and go, its DescribeGroups can abort the process (rd_kafka_enq_once_del_source_return).
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_url, request_timeout_ms=int(ASK_TIMEOUT_S * 1000))
+    try:
+        async with asyncio.timeout(ASK_TIMEOUT_S):
+            await admin.start()
+            (answer,) = await admin.describe_consumer_groups([group])
+    finally:
+        await admin.close()
+    ((error, _, state, _, _, members, *_),) = answer.groups
+    if error or state not in ("Stable", "Empty"):
+        raise ServiceUnavailable(f"{group}: state {state!r}, error {error}")
+    return {member[0][:-MEMBER_SUFFIX] for member in members}
 
 
 def _node(broker: str) -> int:
