@@ -18,8 +18,9 @@ from faust.transport.drivers.aiokafka import Producer
 from schemas.errors import StaleData
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
+from streams.changelog_recovery import ChangelogTables
 from streams.cluster import cluster_id
-from streams.faust_consumer import FastConsumer
+from streams.faust_consumer import FastConsumer, InOrderStream
 from streams.services.recipe import write_atomically
 from streams.worker_identity import worker_of
 
@@ -116,6 +117,8 @@ def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastC
         stream_wait_empty=False,  # events are acknowledged behind snapshots: waiting for them at stop would wait for ever
         worker_redirect_stdouts=False,
         Monitor=_LeanMonitor,
+        Stream=InOrderStream,
+        TableManager=ChangelogTables,
     )
     app.transport.Consumer = consumer  # type: ignore[misc]  # Faust has no setting for it; the instance shadows the class
     app.transport.Producer = IdempotentProducer  # type: ignore[misc]

@@ -4,19 +4,23 @@
   the delivery is first tried at once; only one that has to wait (the stream's buffer is full) is raced.
 * Faust asks the broker for whatever there is. A role whose readers can wait (the sinks) asks for a larger gulp instead: fewer requests,
   fewer wake-ups, larger batches.
-* Around a rebalance Faust can deliver a record that was read before it, then take those between it and the committed offset for old ones and
-  leave them out, and even commit them as "gaps". Here an input is delivered only if it follows on the one before; any other is dropped and
-  the consumer goes back. Inputs have no gaps of their own: they are not compacted and nobody writes to them in transactions.
+* Around a rebalance Faust can deliver a record that was read before it, take those between it and the committed offset for old ones and
+  leave them out, skip what lies in a stream's queue, and even commit all that as "gaps". So an agent gets an input only if it follows on the
+  one before; any other is dropped at the last moment before the agent, and the consumer goes back. Inputs have no gaps of their own: they
+  are not compacted and nobody writes to them in transactions.
 """
 
 import time
 import types
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
+import faust
 import structlog
+from aiokafka import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
 from faust.types import TP
 
@@ -82,23 +86,34 @@ class FastConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._order: dict[TP, InputOrder] = {}
+        self._read_offset = _Unknown()
 
     async def perform_seek(self) -> None:
         """As Faust's: to what is committed; from there on every record must follow on the one before."""
         await super().perform_seek()
-        inputs = (tp for tp in self.assignment() if not tp.topic.endswith("-changelog"))  # those are compacted
-        self._order = {tp: InputOrder(self._committed_offset[tp] or 0) for tp in inputs}
+        self._order = {tp: InputOrder(self._committed_offset[tp] or 0) for tp in self.assignment() if not self._is_changelog_tp(tp)}
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:  # noqa: ASYNC109  the signature is Faust's
-        """As Faust's, without inputs that come too early."""
-        async for tp, message in super().getmany(timeout):
-            order = self._order.get(tp)
-            if order is None or order.admits(message.offset):
-                yield tp, message
-            elif order.goes_back(time.monotonic()):
-                log.warning("input out of order", topic=tp.topic, partition=tp.partition, offset=message.offset, expected=order.expected)
-                await self.seek_wait({tp: order.expected})
-                self._read_offset[tp] = order.expected or None
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """As Faust's; what was read before counts for nothing until the consumer has gone to what is committed."""
+        self._order.clear()
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """As Faust's; changelogs have a reader of their own (streams.changelog_recovery), so they are not fetched here."""
+        self._thread._ensure_consumer().pause(*(TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)))
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def is_next(self, tp: TP, offset: int) -> bool:
+        """Whether an input may be given to its agent: it follows on the one before it, or repeats one. Else the consumer goes back to what is missing."""
+        order = self._order.get(tp)
+        if order is None:
+            return False
+        if order.admits(offset):
+            return True
+        if order.goes_back(time.monotonic()):
+            log.warning("input out of order", topic=tp.topic, partition=tp.partition, offset=offset, expected=order.expected)
+            await self.seek_wait({tp: order.expected})
+        return False
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Nothing: an offset that was not acknowledged must not be committed."""
@@ -123,6 +138,30 @@ class FastConsumer(Consumer):
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _GulpingThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class _Unknown(defaultdict[TP, int | None]):
+    """Where Faust notes what it delivered last of each partition, to drop what is below. It may note that after a seek back, so it must not."""
+
+    def __missing__(self, _: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        """Nothing."""
+
+    def update(self, *_: object) -> None:
+        """Nothing."""
+
+
+class InOrderStream(faust.Stream[bytes]):
+    """A stream whose events follow one on the other, see FastConsumer."""
+
+    async def events(self) -> AsyncIterator[Any]:
+        """As Faust's, without those that come too early."""
+        consumer = cast("FastConsumer", self.app.consumer)
+        async for event in super().events():
+            if await consumer.is_next(event.message.tp, event.message.offset):
+                yield event
 
 
 class _GulpingThread(AIOKafkaConsumerThread):

@@ -96,6 +96,7 @@ class ShardHost:
         self._shards: dict[int, Shard] = {}
         self._interval_s = settings.snapshot_interval_ms / 1000
         self._lag: dict[int, int] = {}
+        self._lag_known = False  # not before something was heard of every partition
 
     async def consume(self, stream: Any) -> None:
         """The agent: every input of every assigned partition, in offset order. Never raises; a fault ends the process."""
@@ -110,7 +111,8 @@ class ShardHost:
 
     async def _one(self, stream: Any, event: Any) -> None:
         message = event.message
-        shard = self._shards.get(message.partition) or self._open(message.partition, message.offset)
+        shard = self._shards.get(message.partition) or self._open(message.partition)
+        self._require_no_gap(message, shard)
         record = Record(
             message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
         )
@@ -126,16 +128,19 @@ class ShardHost:
     async def _send(self, output: Output) -> Awaitable[Any]:
         return await self._app.producer.send(output.topic, None, output.value, output.partition, None, None)
 
-    def _open(self, partition: int, offset: int) -> Shard:
-        """Restore a partition's state from its table; runs with an event of that partition, the one at `offset`, as the current one."""
+    def _require_no_gap(self, message: Any, shard: Shard) -> None:
+        if message.offset > shard.runner.next_offset:  # going on would leave inputs out, and nobody would notice
+            raise StaleData(
+                f"{message.topic}/{message.partition}: the newest snapshot ends at {shard.runner.next_offset:,}, but the consumer group has "
+                f"committed inputs up to {message.offset:,}; bring its table's changelog back, or set the group's committed offset to that of "
+                f"the snapshot"
+            )
+
+    def _open(self, partition: int) -> Shard:
+        """Restore a partition's state from its table; runs with an event of that partition as the current one."""
         store = SnapshotStore()
         snapshot = store.load(self._table.get)
         shard = Shard(ShardRunner(self._role.make_processor(partition), snapshot), store)
-        if shard.runner.next_offset < offset:  # going on would leave inputs out, and nobody would notice
-            raise StaleData(
-                f"{self._role.source.name}/{partition}: the newest snapshot ends at {shard.runner.next_offset:,}, but the consumer group has committed "
-                f"inputs up to {offset:,}; bring its table's changelog back, or set the group's committed offset to that of the snapshot"
-            )
         shard.snapshot_due = _now() + self._interval_s
         self._shards[partition] = shard
         log.info("partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None)
@@ -230,6 +235,7 @@ class ShardHost:
         for tp, records in lag_of(self._app, mine, self._position).items():
             self._lag[tp.partition] = records
             INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
+        self._lag_known = all(tp.partition in self._lag for tp in mine)
 
     def _position(self, tp: TP) -> int | None:
         shard = self._shards.get(tp.partition)
@@ -246,7 +252,7 @@ class ShardHost:
     def status(self) -> dict[str, object]:
         """What the role has done, by partition."""
         return {
-            "lag_records": sum(self._lag.values()),
+            "lag_records": sum(self._lag.values()) if self._lag_known else None,
             "partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()},
         }
 

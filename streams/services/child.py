@@ -16,6 +16,7 @@ from schemas.errors import OutcryError, ServiceUnavailable
 from streams.services.probes import ask
 from streams.services.recipe import Command, dying_with_parent, tail
 from streams.services.state import ChildStatus, State, now
+from streams.services.weight import YIELDING, set_niceness
 
 BACK_OFF_FIRST_S = 0.2
 BACK_OFF_MAX_S = 5.0
@@ -50,6 +51,7 @@ class Child:
     prepare: awaited before each start; an OutcryError that is not ServiceUnavailable-worth-a-retry makes the child FAILED.
     probe: asked until it answers; gets the pid, returns the address. changed: called after every change of `status`.
     after_exit: awaited after an end that nobody asked for, before the program is started again.
+    caught_up: where others do the work meanwhile, a program that is started again leaves them the processor until this is true; gets the address.
     """
 
     def __init__(
@@ -62,12 +64,13 @@ class Child:
         prepare: Callable[[], Awaitable[None]] | None = None,
         pid_file: Path | None = None,
         after_exit: Callable[[], Awaitable[None]] | None = None,
+        caught_up: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         """Nothing runs before `run`."""
         self.status = status
         self.ready = asyncio.Event()
         self._command, self._probe, self._prepare, self._changed = command, probe, prepare, changed
-        self._after_exit = after_exit
+        self._after_exit, self._caught_up = after_exit, caught_up
         self._pid_file = pid_file
         self._log_path = Path(status.log)
         self._process: asyncio.subprocess.Process | None = None
@@ -153,9 +156,12 @@ class Child:
         self._process = process
         log.info("child.started", name=self.status.name, pid=process.pid)
         self.set(State.STARTING, pid=process.pid, message="")
+        yields = self._caught_up is not None and self.status.restarts > 0
+        if yields:
+            set_niceness(process.pid, YIELDING)
         if self._pid_file is not None:
             self._pid_file.write_text(f"{process.pid}\n")
-        probing = asyncio.create_task(self._wait_ready(process))
+        probing = asyncio.create_task(self._get_ready(process, yields))
         code = await process.wait()
         probing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -177,6 +183,18 @@ class Child:
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle, in order
             )
+
+    async def _get_ready(self, process: asyncio.subprocess.Process, yields: bool) -> None:
+        await self._wait_ready(process)
+        if not yields or self._caught_up is None or self._running is None:
+            return
+        while process.returncode is None:
+            with contextlib.suppress(ServiceUnavailable):
+                if await self._caught_up(self.status.address):
+                    set_niceness(process.pid, self._running.niceness)
+                    log.info("child.caught_up", name=self.status.name, pid=process.pid)
+                    return
+            await asyncio.sleep(PROBE_EVERY_S)
 
     async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
         """Ask until it answers. Ends with the program too: a client library may swallow the cancellation."""

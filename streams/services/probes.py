@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
@@ -14,8 +15,10 @@ import aiohttp
 from schemas.errors import ServiceUnavailable
 
 PROBE_TIMEOUT_S = 3.0
+CAUGHT_UP_RECORDS = 20  # of what comes all the time some are always on their way
 
 Probe = Callable[[str], Awaitable[str]]
+Answer = TypeVar("Answer")
 
 
 async def kafka(url: str) -> str:
@@ -86,12 +89,22 @@ async def elasticsearch(url: str) -> str:
 
 async def role(url: str) -> str:
     """The role's own word that it is ready; url is its base address."""
+    lag = (await _readiness(url)).get("lag_records")
+    return "ready" if lag is None else f"ready, {lag:,} records behind"
+
+
+async def caught_up(url: str) -> bool:
+    """Whether a role is ready and, by its own word, has next to nothing to catch up with."""
+    lag = (await ask(_readiness, url)).get("lag_records")
+    return isinstance(lag, int) and lag <= CAUGHT_UP_RECORDS
+
+
+async def _readiness(url: str) -> dict[str, object]:
     async with _session() as session, session.get(url.rstrip("/") + "/readyz") as answer:
         if answer.status != 200:
             raise ServiceUnavailable(f"/readyz answers {answer.status}: {(await answer.text())[:200].strip()}")
         body = await answer.text()
-    lag = json.loads(body).get("lag_records") if body else None
-    return "ready" if lag is None else f"ready, {lag:,} records behind"
+    return json.loads(body) if body else {}
 
 
 PROBES: dict[str, Probe] = {
@@ -102,7 +115,7 @@ PROBES: dict[str, Probe] = {
 }
 
 
-async def ask(probe: Probe, url: str) -> str:
+async def ask(probe: Callable[[str], Awaitable[Answer]], url: str) -> Answer:
     """Run a probe with a time limit; whatever a client library raises becomes ServiceUnavailable."""
     try:
         # Not wait_for: before Python 3.12 it loses a cancellation that comes as the probe ends.

@@ -229,6 +229,7 @@ class Supervisor:
                 changed=self._status_changed,
                 pid_file=run / f"{worker.name}.pid",
                 after_exit=lambda: self._release_member(worker),
+                caught_up=probes.caught_up if self._wanted.replicas.get(role, 1) > 1 else None,
             )
         )
 

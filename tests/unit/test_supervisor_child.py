@@ -17,6 +17,7 @@ from streams.services import child as child_module
 from streams.services.child import Child, describe_exit, last_words
 from streams.services.recipe import Command
 from streams.services.state import ChildStatus, State
+from streams.services.weight import YIELDING
 
 WAIT_S = 20.0
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
@@ -39,6 +40,7 @@ def make(tmp_path: Path, program: str, **more: object) -> Child:
             raise ServiceUnavailable("has not said `up`")
         return f"pid:{pid}"
 
+    caught_up = more.pop("caught_up", None)
     options: dict[str, object] = {"stop_timeout_s": 5.0} | more
     return Child(
         ChildStatus("tiny", "service", log=str(log)),
@@ -46,6 +48,7 @@ def make(tmp_path: Path, program: str, **more: object) -> Child:
         probe=probe,
         changed=lambda: None,
         pid_file=tmp_path / "tiny.pid",
+        caught_up=caught_up,  # type: ignore[arg-type]
     )
 
 
@@ -86,6 +89,27 @@ async def test_a_killed_child_is_restarted_and_its_status_names_the_signal_and_i
         await when(lambda: child.status.restarts == 1 and child.status.state is State.READY)
         assert child.status.pid not in (None, first)
         assert child.status.last_exit == "killed by SIGKILL: last words"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give back the niceness that it took")
+async def test_a_child_that_comes_back_yields_until_it_has_caught_up_with_those_that_did_its_work(tmp_path: Path) -> None:
+    """Its first start does not: then nobody does the work. What it is given back is its own niceness."""
+    own, here = asyncio.Event(), os.getpriority(os.PRIO_PROCESS, 0)
+
+    async def caught_up(_: str) -> bool:
+        return own.is_set()
+
+    child = make(tmp_path, SLEEPS, caught_up=caught_up)
+    async with running(child):
+        await when(lambda: child.status.state is State.READY)
+        assert child.status.pid is not None
+        assert psutil.Process(child.status.pid).nice() == here
+        os.kill(child.status.pid, signal.SIGKILL)
+        await when(lambda: child.status.restarts == 1 and child.status.state is State.READY)
+        again = psutil.Process(child.status.pid)
+        assert again.nice() == min(19, here + YIELDING)
+        own.set()
+        await when(lambda: again.nice() == here)
 
 
 async def test_back_off_doubles_to_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

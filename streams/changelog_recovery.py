@@ -1,0 +1,146 @@
+"""Bring tables up to their changelogs, as Faust's recovery promises and does not always do.
+
+Faust reads changelogs with the consumer of the inputs, through a queue that it empties whenever it resumes its flow (up to three times a rebalance),
+and takes whatever record comes next for the next one. A standby table could so miss records for ever without anybody knowing, until a
+worker took it over and found its newest snapshot behind the committed inputs.
+
+Here a consumer of its own reads them, in order, straight onto the disk. Where it reads is what the disk has: every start, after whatever happened,
+seeks to the record behind the last one that is stored. The end that an active table must reach is asked for after the assignment: what a former
+owner committed has its changelog records before that end, as it waited for them first and cannot commit in this generation. Inputs
+flow only when all active tables are there.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError
+from faust.exceptions import ConsistencyError
+from faust.tables.manager import TableManager
+from faust.tables.recovery import E_PERSISTED_OFFSET, RebalanceAgain, Recovery, ServiceStopped
+from faust.transport.drivers.aiokafka import server_list
+from faust.types import TP
+from mode import Service
+
+from schemas.limits import FRAME_BYTES_MAX
+
+READ_WAIT_MS: Final = 200
+"""How long a read waits for records; an active table that is behind has some at once."""
+
+
+@dataclass(frozen=True)
+class ChangelogRecord:
+    """What a store needs of a record, under the names by which it asks an event for them."""
+
+    tp: TP
+    offset: int
+    key: bytes
+    value: bytes | None
+
+    @property
+    def message(self) -> "ChangelogRecord":
+        """Of an event."""
+        return self
+
+    @property
+    def partition(self) -> int:
+        """Of the message."""
+        return self.tp.partition
+
+
+class ChangelogRecovery(Recovery):
+    """See the head of this module. Who is assigned what, and what follows on the recovery, is Faust's."""
+
+    _reader: AIOKafkaConsumer
+
+    async def on_start(self) -> None:
+        """Connect."""
+        conf = self.app.conf
+        self._reader = AIOKafkaConsumer(
+            bootstrap_servers=server_list(conf.broker_consumer, 9092),
+            client_id=f"{conf.id}-changelogs",
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=2 * FRAME_BYTES_MAX,
+            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+        )
+        await self._reader.start()
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await self._reader.stop()
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Nothing: no changelog record comes through Faust's consumer."""
+
+    @Service.task
+    async def _restart_recovery(self) -> None:
+        while not self.should_stop:
+            if await self.wait_for_stopped(self.signal_recovery_start):  # type: ignore[arg-type]  # an event, as in Faust
+                return
+            self.signal_recovery_start.clear()
+            try:
+                await self._wait(self._recover(self._generation_id))
+            except (RebalanceAgain, IllegalStateError):
+                continue
+            except ServiceStopped:
+                return
+
+    async def _recover(self, generation_id: int) -> None:
+        """Active tables to their ends, then inputs; standby tables for as long as the assignment lasts."""
+        if not self.tables:
+            await self._resume_streams(generation_id)
+            return
+        self._set_recovery_started()
+        await self.app.producer.flush()
+        await self._read_to_end(self.active_tps)
+        await self.on_recovery_completed(generation_id)
+        self.tables.on_standbys_ready()
+        self._go_to_disk(self.standby_tps)
+        while self.standby_tps:
+            self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS))
+
+    async def _read_to_end(self, tps: set[TP]) -> None:
+        if not tps:
+            return
+        self._go_to_disk(tps)
+        ends = await self._reader.end_offsets(_partitions(tps))
+        for tp, start in (await self._positions(tps)).items():
+            if start > ends[tp]:
+                raise ConsistencyError(E_PERSISTED_OFFSET.format(tp, start - 1, ends[tp] - 1))
+        while any(position < ends[tp] for tp, position in (await self._positions(tps)).items()):
+            self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS))
+
+    async def _positions(self, tps: Iterable[TP]) -> dict[TopicPartition, int]:
+        return {tp: await self._reader.position(tp) for tp in _partitions(tps)}
+
+    def _go_to_disk(self, tps: Iterable[TP]) -> None:
+        self._reader.assign(_partitions(tps))
+        for tp in tps:
+            stored = self.tp_to_table[tp].persisted_offset(tp)
+            self._reader.seek(TopicPartition(*tp), 0 if stored is None else stored + 1)
+
+    def _store(self, records: Mapping[TopicPartition, list[Any]]) -> None:
+        for tp, some in records.items():
+            batch = [ChangelogRecord(TP(tp.topic, tp.partition), record.offset, record.key, record.value) for record in some]
+            self.tp_to_table[batch[0].tp].apply_changelog_batch(cast("Any", batch))
+
+
+def _partitions(tps: Iterable[TP]) -> list[TopicPartition]:
+    """In the client's own type, which it insists on."""
+    return [TopicPartition(*tp) for tp in tps]
+
+
+class ChangelogTables(TableManager):
+    """Faust's tables with the recovery above."""
+
+    @property
+    def recovery(self) -> Recovery:
+        """Made when it is first asked for, as Faust's."""
+        if self._recovery is None:
+            self._recovery = ChangelogRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
