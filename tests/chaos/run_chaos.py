@@ -49,7 +49,7 @@ WORKERS: Final = {"hold-funds": 2}
 REPLICAS: Final = {"match-orders": 2}
 SMALL_DISKS_MIB: Final = {"hold-funds": 512, "match-orders": 512, "kafka-3": 8_192}
 """Children that get a small disk of their own. Memory is used for what is written only."""
-SETTINGS: Final = {"account_shards": 2, "book_shards": 2, "session_timeout_ms": 3_000}
+SETTINGS: Final = {"account_shards": 2, "book_shards": 2}
 TRADED_S: Final = 30.0
 """At least; the script of the manipulator is played in this time."""
 PATIENCE_S: Final = 300.0
