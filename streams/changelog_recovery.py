@@ -144,3 +144,8 @@ class ChangelogTables(TableManager):
         if self._recovery is None:
             self._recovery = ChangelogRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
+
+    async def on_start(self) -> None:
+        """As Faust's, without the second that it sleeps before: who subscribes to the topics waits for the agents, and for this."""
+        await self._update_channels()
+        await self.recovery.start()

@@ -55,15 +55,15 @@ PROPERTIES = {
     "broker.heartbeat.interval.ms": 500,
 }
 
-# With several brokers these bound the time without service when one dies: nobody else is asked whether a broker lives, so its partitions
-# get a new leader, and leave its place among the replicas that must acknowledge, when its session ends. The active controller is one of the
-# brokers; when it is the one that dies, another is elected first. Shorter ones fence brokers that only wait for a processor.
+# With several brokers these bound the time without service when one dies. If it was the active controller, another is elected first. The
+# supervisor then has a broker that it saw die taken out (cluster_admin); only where nobody saw it, its partitions get a new leader when its
+# session ends. Shorter times fence brokers, and change controllers, that only wait for a processor.
 CLUSTER_PROPERTIES = {
     "broker.session.timeout.ms": 1_000,
     "broker.heartbeat.interval.ms": 200,
-    "controller.quorum.fetch.timeout.ms": 700,
-    "controller.quorum.election.timeout.ms": 300,
-    "controller.quorum.election.backoff.max.ms": 300,
+    "controller.quorum.fetch.timeout.ms": 500,
+    "controller.quorum.election.timeout.ms": 250,
+    "controller.quorum.election.backoff.max.ms": 250,
     "controller.quorum.retry.backoff.ms": 20,
 }
 

@@ -22,6 +22,7 @@ from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings, load_settings
 from streams.services import probes
 from streams.services.child import Child
+from streams.services.cluster_admin import release_broker
 from streams.services.elasticsearch import Elasticsearch
 from streams.services.group_admin import release_member
 from streams.services.kafka import Kafka, copies_of
@@ -155,8 +156,20 @@ class Supervisor:
                 probe=probe,
                 changed=self._status_changed,
                 pid_file=place.run / f"{recipe.name}.pid",
+                after_exit=lambda: self._release_broker(recipe),
             )
         )
+
+    async def _release_broker(self, recipe: Recipe) -> None:
+        """Have a dead broker's partitions led by the others at once."""
+        if not isinstance(recipe, Kafka) or recipe.brokers == 1:
+            return
+        try:
+            await release_broker(self._urls["kafka_url"], recipe.node_id)
+        except ServiceUnavailable as error:
+            log.warning("broker.not_released", name=recipe.name, reason=str(error))  # then its session has to end
+        else:
+            log.info("broker.released", name=recipe.name)
 
     def _add_url(self, setting: str, url: str) -> None:
         known = [part for part in self._urls.get(setting, "").split(",") if part] if setting == "kafka_url" else []

@@ -1,12 +1,13 @@
 """Time without service when a process is killed: what a reader of `executions` sees while orders come in steadily.
 
-    python tests/bench/bench_failover.py                                        # every case, 20 kills each
+    python tests/bench/bench_failover.py                                        # every case, 20 kills each: a quarter of an hour
     python tests/bench/bench_failover.py --case worker --tries 5
-    python tests/bench/bench_failover.py --case replicas --rate 200
+    python tests/bench/bench_failover.py --case replicas --rate 200 --plot var/bench/failover.png
 
 In each try one process gets SIGKILL while `--rate` orders a second go to account.commands, spread over both book shards. The time without
-service is the longest silence of any partition of executions from the kill until `--window` seconds later, between frames that the reader had
-not seen (a replica's second copies do not count). `quiet`: the same for windows of the same length in which nothing was killed.
+service is the longest silence of any partition of executions between frames that the reader had not seen (a replica's second copies do not
+count), from the kill until the killed process is back, has caught up, and `--after` seconds have passed: what its return costs is in it.
+`quiet`: the same for `--quiet` seconds before each kill; frames come every 2 / rate s at best. `back`: from the kill until all is ready again.
 
     single    one worker: it is restarted, and nobody takes its place meanwhile
     worker    two workers share two book shards: the other takes over
@@ -15,12 +16,14 @@ not seen (a replica's second copies do not count). `quiet`: the same for windows
     broker    three brokers; the leader of executions is killed
 """
 
+import gc
 import itertools
 import json
 import os
 import secrets
 import signal
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +36,7 @@ from urllib.request import urlopen
 import click
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from failover_plot import draw
 
 from schemas.codec import decode_frame
 from schemas.enums import Phase, Side, TimeInForce
@@ -47,7 +51,9 @@ from topics import OrderProducer
 from topics.catalogue import BOOK_COMMANDS, EXECUTIONS
 
 ROLES: Final = ("hold-funds", "match-orders")
-READY_TIMEOUT_S: Final = 60.0
+READY_TIMEOUT_S: Final = 120.0
+WARM_S: Final = 5.0
+"""What is measured begins with every process at its pace."""
 LAG_MAX: Final = 20
 """A replica that is still catching up with what came while it was away is no replica yet."""
 
@@ -167,42 +173,72 @@ class Load:
                 number += 1
 
 
-def wait_ready(local: LocalSet) -> None:
-    """Until everything answers and nobody has more than LAG_MAX records to catch up with; raises SystemExit after READY_TIMEOUT_S."""
+def wait_ready(local: LocalSet, name: str = "", old: int | None = None) -> None:
+    """Until everything answers, `name` with another pid than `old`, and nobody has more than LAG_MAX records to catch up with; else SystemExit."""
     deadline = time.monotonic() + READY_TIMEOUT_S
     while True:
         status = local.status()
         children = status.children if status is not None else ()
-        ready = bool(children) and all(child.state is State.READY for child in children)
+        ready = bool(children) and all(child.state is State.READY and (child.name != name or child.pid != old) for child in children)
         if ready and all(_lag(child.address) <= LAG_MAX for child in children if child.kind == "role"):
             return
         if time.monotonic() > deadline:
-            raise SystemExit(
-                f"not ready again within {READY_TIMEOUT_S:g} s: {[(c.name, c.state) for c in status.children] if status else status}"
-            )
+            states = [(child.name, str(child.state), _lag(child.address) if child.kind == "role" else 0) for child in children]
+            raise SystemExit(f"not ready again within {READY_TIMEOUT_S:g} s: {states}")
         time.sleep(0.05)
 
 
 def _lag(address: str) -> int:
-    """Records that a role is behind, by its own word; very many where it does not answer."""
+    """Records that a role is behind, by its own word; very many where it does not answer or know."""
     try:
         with urlopen(address + "/readyz", timeout=2) as answer:
-            return int(json.load(answer)["lag_records"])
+            lag = json.load(answer)["lag_records"]
     except OSError:
-        return 1 << 30
+        lag = None
+    return 1 << 30 if lag is None else int(lag)
 
 
-def kill(local: LocalSet, name: str) -> float:
-    """SIGKILL to a child; when."""
+def kill(local: LocalSet, name: str) -> int:
+    """SIGKILL to a child; the pid that it had."""
     status = local.status()
     assert status is not None
     pid = next(child.pid for child in status.children if child.name == name)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    return time.monotonic()
+    return pid
 
 
-def measure(name: str, case: Case, tries: int, rate: float, window_s: float, session_timeout_ms: int) -> dict[str, object]:
+@dataclass(frozen=True)
+class Try:
+    """Seconds: without service, without service before the kill, until all was ready again."""
+
+    silence_s: float
+    quiet_s: float
+    back_s: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Orders a second; seconds that are looked at before each kill, and after everything is back."""
+
+    rate: float
+    quiet_s: float
+    after_s: float
+
+
+def try_once(local: LocalSet, watch: Watch, victim: str, pace: Pace) -> Try:
+    """One kill, in a set that is ready; it is ready again afterwards."""
+    began = time.monotonic()
+    time.sleep(pace.quiet_s)
+    at = time.monotonic()
+    pid = kill(local, victim)
+    wait_ready(local, victim, pid)
+    back = time.monotonic()
+    time.sleep(pace.after_s)
+    return Try(watch.silence_s(at, time.monotonic()), watch.silence_s(began, at), back - at)
+
+
+def measure(name: str, case: Case, tries: int, pace: Pace, session_timeout_ms: int) -> dict[str, object]:
     """One case: `tries` kills."""
     with TemporaryDirectory(prefix="outcry-failover-") as scratch:
         settings = load_settings().model_copy(
@@ -213,28 +249,29 @@ def measure(name: str, case: Case, tries: int, rate: float, window_s: float, ses
         with local.running(("kafka",), ROLES, case.brokers, **counts) as connected:
             change_session(connected, Phase.CONTINUOUS)
             open_accounts(connected, [Opening(1, 1_000_000_000 * MINOR_PER_UNIT, {})])
-            watch, load = Watch(connected, 2), Load(connected, rate)
+            watch, load = Watch(connected, 2), Load(connected, pace.rate)
             watch.start()
             load.start()
-            time.sleep(5)  # warm: what is measured begins with every process at its pace
-            quiet, killed = [], []
+            wait_ready(local)
+            time.sleep(WARM_S)
+            done = []
             for number in range(tries):
-                wait_ready(local)
-                began = time.monotonic()
-                time.sleep(window_s / 2)
-                quiet.append(watch.silence_s(began, time.monotonic()))
-                at = kill(local, case.victim(watch, number))
-                time.sleep(window_s)
-                killed.append(watch.silence_s(at, at + window_s))
-                print(f"# {name} {number}: {killed[-1] * 1000:.0f} ms, quiet {quiet[-1] * 1000:.0f} ms", flush=True)
+                done.append(try_once(local, watch, case.victim(watch, number), pace))
+                one = done[-1]
+                print(f"# {name} {number}: {_ms(one.silence_s)} ms, quiet {_ms(one.quiet_s)} ms, back {one.back_s:.1f} s", flush=True)
             load.stop()
             watch.stop()
     return {
-        "bench": "failover", "case": name, "tries": tries, "orders_per_s": rate, "silence_ms_p50": _ms(statistics.median(killed)),
-        "silence_ms_max": _ms(max(killed)), "quiet_ms_p50": _ms(statistics.median(quiet)), "quiet_ms_max": _ms(max(quiet)),
-        "second_copies": watch.copies, "generator_late_ms_max": round(load.late_ms_max), "session_timeout_ms": session_timeout_ms,
+        "bench": "failover", "case": name, "tries": tries, "orders_per_s": pace.rate, **_figures("silence", [one.silence_s for one in done]),
+        **_figures("quiet", [one.quiet_s for one in done]), **_figures("back", [one.back_s for one in done]), "second_copies": watch.copies,
+        "generator_late_ms_max": round(load.late_ms_max), "session_timeout_ms": session_timeout_ms,
         "snapshot_interval_ms": settings.snapshot_interval_ms, "topic": BOOK_COMMANDS.name, "load_average": round(os.getloadavg()[0], 1),
+        "silence_ms": [_ms(one.silence_s) for one in done], "quiet_ms": [_ms(one.quiet_s) for one in done],
     }  # fmt: skip
+
+
+def _figures(what: str, seconds: list[float]) -> dict[str, int]:
+    return {f"{what}_ms_p50": _ms(statistics.median(seconds)), f"{what}_ms_max": _ms(max(seconds))}
 
 
 def _ms(seconds: float) -> int:
@@ -245,12 +282,24 @@ def _ms(seconds: float) -> int:
 @click.option("--case", "cases", multiple=True, type=click.Choice(list(CASES)), help="Only these; may be repeated.")
 @click.option("--tries", default=20, show_default=True, type=click.IntRange(1), help="Kills of each case.")
 @click.option("--rate", default=100.0, show_default=True, help="Orders a second.")
-@click.option("--window", "window_s", default=8.0, show_default=True, help="Seconds after each kill that are looked at.")
+@click.option("--quiet", "quiet_s", default=3.0, show_default=True, help="Seconds before each kill that are looked at.")
+@click.option(
+    "--after", "after_s", default=1.0, show_default=True, help="Seconds that are looked at once the killed process has caught up."
+)
 @click.option("--session-timeout-ms", default=3_000, show_default=True, help="OUTCRY_SESSION_TIMEOUT_MS of the workers.")
-def main(cases: tuple[str, ...], tries: int, rate: float, window_s: float, session_timeout_ms: int) -> None:
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the tries of each case into this PNG.")
+def main(
+    cases: tuple[str, ...], tries: int, rate: float, quiet_s: float, after_s: float, session_timeout_ms: int, plot: Path | None
+) -> None:
     """Time without service after kill -9, one JSON line a case."""
+    gc.disable()  # a collection of the reader's would count as a silence; what it would free is little
+    sys.setswitchinterval(0.0005)  # reader and generator are threads of one process
+    rows = []
     for name in cases or CASES:
-        print(json.dumps(measure(name, CASES[name], tries, rate, window_s, session_timeout_ms)), flush=True)
+        rows.append(measure(name, CASES[name], tries, Pace(rate, quiet_s, after_s), session_timeout_ms))
+        print(json.dumps(rows[-1]), flush=True)
+    if plot is not None:
+        draw(rows, plot)
 
 
 if __name__ == "__main__":

@@ -53,8 +53,8 @@ class _NoLock:
         return
 
 
-def _open_without_lock(self: ShardHost, partition: int, offset: int) -> Shard:
-    shard = _OPEN(self, partition, offset)
+def _open_without_lock(self: ShardHost, partition: int) -> Shard:
+    shard = _OPEN(self, partition)
     shard.applying = _NoLock()  # type: ignore[assignment]
     return shard
 

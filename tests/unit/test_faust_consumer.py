@@ -6,8 +6,12 @@ from importlib.metadata import version
 import faust
 import pytest
 import pytest_asyncio
+from faust.types import TP
 
-from streams.faust_consumer import SEEK_AGAIN_S, SEEKS_MAX, FastConsumer, InputOrder, consumer_class
+from streams.changelog_recovery import ChangelogRecovery, ChangelogTables
+from streams.faust_consumer import SEEK_AGAIN_S, SEEKS_MAX, FastConsumer, InOrderStream, InputOrder, consumer_class
+
+INPUT = TP("book.commands", 0)
 
 
 @pytest_asyncio.fixture
@@ -19,7 +23,7 @@ async def consumer() -> FastConsumer:
 
 
 def test_faust_and_aiokafka_are_the_versions_whose_internals_we_drive():
-    """A newer version must be read again: streams.faust_consumer, streams.faust_app, streams.shard_host."""
+    """A newer version must be read again: streams.faust_consumer, streams.changelog_recovery, streams.faust_app, streams.shard_host."""
     assert (version("faust-streaming"), version("aiokafka"), version("mode-streaming")) == ("0.15.3", "0.14.0", "0.7.1")
 
 
@@ -102,3 +106,42 @@ def test_a_record_that_does_not_follow_is_not_delivered_until_the_log_is_known_t
     assert order.admits(428), "427 is not in the log any more"
     assert order.expected == 429
     assert not order.admits(431)
+
+
+async def test_an_agent_gets_nothing_after_a_revocation_until_the_consumer_is_at_what_is_committed(consumer):
+    """Whatever is still on its way was read for the former assignment."""
+    consumer._order = {INPUT: InputOrder(7)}
+    assert await consumer.is_next(INPUT, 7)
+    await consumer.on_partitions_revoked({INPUT})
+    assert not await consumer.is_next(INPUT, 8)
+
+
+async def test_an_input_that_comes_too_early_sends_the_consumer_back_to_the_one_that_is_missing(consumer):
+    """Once, not for each that follows; then all come again and none is left out."""
+    sought = []
+
+    async def seek_wait(partitions: dict[TP, int]) -> None:
+        sought.append(partitions)
+
+    consumer.seek_wait = seek_wait
+    consumer._order = {INPUT: InputOrder(7)}
+    came = [7, 9, 10, 11, 8, 9, 10]
+    assert [offset for offset in came if await consumer.is_next(INPUT, offset)] == [7, 8, 9, 10]
+    assert sought == [{INPUT: 8}]
+
+
+async def test_faust_itself_drops_nothing_as_old(consumer):
+    """It notes what it delivered last also when the consumer has meanwhile gone back, and would then drop what is missing."""
+    consumer._read_offset[INPUT] = 9
+    consumer._read_offset.update({INPUT: 9})
+    assert consumer._read_offset[INPUT] is None
+
+
+async def test_an_app_that_is_told_to_uses_our_streams_and_tables():
+    """Faust takes them from its settings."""
+    app = faust.App(
+        "unit", broker="aiokafka://127.0.0.1:1", loop=asyncio.get_running_loop(), Stream=InOrderStream, TableManager=ChangelogTables
+    )
+    assert isinstance(app.stream(app.channel()), InOrderStream)
+    assert isinstance(app.tables, ChangelogTables)
+    assert isinstance(app.tables.recovery, ChangelogRecovery)
