@@ -27,6 +27,8 @@ from streams.worker_identity import worker_of
 log = structlog.get_logger("outcry.streams")
 
 
+METADATA_MAX_AGE_MS: Final = 10_000
+"""An input of which nothing is committed yet has no position, and aiokafka does not ask who leads it now when the broker that it asks for one does not."""
 HEARTBEAT_S: Final = 0.3
 PRODUCER_TIMEOUT_S: Final = 20.0
 """A broker that takes a batch and does not answer (it is stopped, say) is given up after so long; a dead one is known at once."""
@@ -108,6 +110,7 @@ def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastC
         broker_max_poll_interval=300.0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FRAME_BYTES_MAX,
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         producer_max_batch_size=1 << 20,
         producer_max_request_size=FRAME_BYTES_MAX,
         producer_linger=0.0,

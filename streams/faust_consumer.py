@@ -99,8 +99,16 @@ class FastConsumer(Consumer):
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """As Faust's; changelogs have a reader of their own (streams.changelog_recovery), so they are not fetched here."""
-        self._thread._ensure_consumer().pause(*(TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)))
+        """As Faust's; changelogs have a reader of their own (streams.changelog_recovery), so they are not fetched here.
+
+        They get a position all the same: aiokafka would ask the broker for one, and fetches nothing from a broker that it asks. Where that is
+        not the leader any more it asks the same one again until its metadata are too old, for minutes.
+        """
+        changelogs = [TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)]
+        consumer = self._thread._ensure_consumer()
+        consumer.pause(*changelogs)
+        for tp in changelogs:
+            consumer.seek(tp, 0)
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def is_next(self, tp: TP, offset: int) -> bool:

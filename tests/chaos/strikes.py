@@ -42,6 +42,7 @@ SLOW_S: Final = 12.0
 ASK_TIMEOUT_S: Final = 5.0
 MEMBER_SUFFIX: Final = 37
 """The broker makes a static member's id of its membership id, a dash and a UUID."""
+DECIDING: Final = ("hold-funds", "match-orders")
 SINK_OF: Final = {"mariadb": "persist-mysql", "valkey": "persist-redis", "elasticsearch": "persist-elasticsearch"}
 
 
@@ -149,11 +150,11 @@ class Strikes:
         return self._child(name)
 
     async def _until_served(self, name: str, victim: ChildStatus | None = None) -> float:
-        """Seconds until the child serves; `victim`: the process that must be another one by then. A broker does when orders are decided everywhere."""
+        """Seconds until the child serves; `victim`: the process that must be another one by then. What orders wait for does when every book shard decides."""
         began = time.monotonic()
         otherwise = f"{name} does not serve again; log: {self._child(name).log}"
         await self._until(lambda: self._serves(name, victim), otherwise, RECOVERY_TIMEOUT_S)
-        if name in self._ports:
+        if name in self._ports or name.startswith(DECIDING):
             await self._until(self._deciding(), otherwise, RECOVERY_TIMEOUT_S)
         return time.monotonic() - began
 

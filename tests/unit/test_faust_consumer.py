@@ -145,3 +145,30 @@ async def test_an_app_that_is_told_to_uses_our_streams_and_tables():
     assert isinstance(app.stream(app.channel()), InOrderStream)
     assert isinstance(app.tables, ChangelogTables)
     assert isinstance(app.tables.recovery, ChangelogRecovery)
+
+
+class Positions:
+    """As much of aiokafka's consumer as an assignment needs."""
+
+    def __init__(self) -> None:
+        self.paused: set[TP] = set()
+        self.at: dict[TP, int] = {}
+
+    def pause(self, *tps: TP) -> None:
+        self.paused.update(tps)
+
+    def seek(self, tp: TP, offset: int) -> None:
+        self.at[tp] = offset
+
+
+async def test_a_changelog_that_is_not_read_here_has_a_position_all_the_same(consumer, monkeypatch):
+    """Else aiokafka asks a broker for one, and fetches no input from it until it has been told: for minutes, where another broker leads it now."""
+    changelog, kafka, told = TP(consumer.app.Table("books").changelog_topic_name, 0), Positions(), []
+
+    async def assigned(tps: set[TP], generation: int) -> None:
+        told.append(tps)
+
+    monkeypatch.setattr(consumer._thread, "_ensure_consumer", lambda: kafka)
+    monkeypatch.setattr(consumer, "_on_partitions_assigned", assigned)
+    await consumer.on_partitions_assigned({INPUT, changelog}, 1)
+    assert (kafka.paused, kafka.at, told) == ({changelog}, {changelog: 0}, [{INPUT, changelog}])
