@@ -52,7 +52,9 @@ SMALL_DISKS_MIB: Final = {"hold-funds": 512, "match-orders": 512, "kafka-3": 8_1
 SETTINGS: Final = {"account_shards": 2, "book_shards": 2}
 TRADED_S: Final = 30.0
 """At least; the script of the manipulator is played in this time."""
-PATIENCE_S: Final = 300.0
+DELIVERY_S: Final = 300.0
+REST_S: Final = 900.0
+"""At the end there is all the time that is needed: what would not come at all does not come later."""
 LINE_EVERY_S: Final = 30.0
 INTERRUPTED: Final = 130
 
@@ -92,7 +94,7 @@ def main(
         enter([*sys.argv, f"--seed={seed}"])
     run = Run(home, seed, faults, OwnMachine(inside=inside))
     options = Options(
-        TRADED_S, traders, seed, rate, chaos=True, delivery_timeout_s=PATIENCE_S, quiet_timeout_s=PATIENCE_S, line_every_s=LINE_EVERY_S
+        TRADED_S, traders, seed, rate, chaos=True, delivery_timeout_s=DELIVERY_S, quiet_timeout_s=REST_S, line_every_s=LINE_EVERY_S
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = run.play(brokers, options, lanes, minutes)
