@@ -25,8 +25,10 @@ from mode import Service
 
 from schemas.limits import FRAME_BYTES_MAX
 
-READ_WAIT_MS: Final = 200
-"""How long a read waits for records; an active table that is behind has some at once."""
+READ_WAIT_MS: Final = 100
+"""How long a read waits for records, here and at the broker. A table that is taken over waits for the read that is under way."""
+READ_RECORDS: Final = 32
+"""Stored at once, mostly pages of 64 KiB: 2 MB, some ms in which the worker does nothing else."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class ChangelogRecovery(Recovery):
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            fetch_max_wait_ms=READ_WAIT_MS,
             max_partition_fetch_bytes=2 * FRAME_BYTES_MAX,
             metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
@@ -95,25 +98,25 @@ class ChangelogRecovery(Recovery):
         if not self.tables:
             await self._resume_streams(generation_id)
             return
+        active, standby = frozenset(self.active_tps), frozenset(self.standby_tps)  # the next assignment changes them before it ends this
         self._set_recovery_started()
         await self.app.producer.flush()
-        await self._read_to_end(self.active_tps)
+        if active:
+            await self._read_to_end(active)
         await self.on_recovery_completed(generation_id)
         self.tables.on_standbys_ready()
-        self._go_to_disk(self.standby_tps)
-        while self.standby_tps:
-            self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS))
+        self._go_to_disk(standby)
+        while standby:
+            self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS))
 
-    async def _read_to_end(self, tps: set[TP]) -> None:
-        if not tps:
-            return
+    async def _read_to_end(self, tps: frozenset[TP]) -> None:
         self._go_to_disk(tps)
         ends = await self._reader.end_offsets(_partitions(tps))
         for tp, start in (await self._positions(tps)).items():
             if start > ends[tp]:
                 raise ConsistencyError(E_PERSISTED_OFFSET.format(tp, start - 1, ends[tp] - 1))
         while any(position < ends[tp] for tp, position in (await self._positions(tps)).items()):
-            self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS))
+            self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS))
 
     async def _positions(self, tps: Iterable[TP]) -> dict[TopicPartition, int]:
         return {tp: await self._reader.position(tp) for tp in _partitions(tps)}

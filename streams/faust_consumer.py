@@ -13,15 +13,14 @@
 import time
 import types
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
 import faust
 import structlog
-from aiokafka import TopicPartition
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, ConsumerRebalanceListener
 from faust.types import TP
 
 log = structlog.get_logger("outcry.streams")
@@ -98,21 +97,8 @@ class FastConsumer(Consumer):
         self._order.clear()
         await super().on_partitions_revoked(revoked)
 
-    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """As Faust's; changelogs have a reader of their own (streams.changelog_recovery), so they are not fetched here.
-
-        They get a position all the same: aiokafka would ask the broker for one, and fetches nothing from a broker that it asks. Where that is
-        not the leader any more it asks the same one again until its metadata are too old, for minutes.
-        """
-        changelogs = [TopicPartition(*tp) for tp in assigned if self._is_changelog_tp(tp)]
-        consumer = self._thread._ensure_consumer()
-        consumer.pause(*changelogs)
-        for tp in changelogs:
-            consumer.seek(tp, 0)
-        await super().on_partitions_assigned(assigned, generation_id)
-
     async def is_next(self, tp: TP, offset: int) -> bool:
-        """Whether an input may be given to its agent: it follows on the one before it, or repeats one. Else the consumer goes back to what is missing."""
+        """Whether an input may be given to its agent: it follows on the one before it, or repeats one. Else the consumer goes back."""
         order = self._order.get(tp)
         if order is None:
             return False
@@ -170,6 +156,25 @@ class InOrderStream(faust.Stream[bytes]):
         async for event in super().events():
             if await consumer.is_next(event.message.tp, event.message.offset):
                 yield event
+
+
+class _Listener(ConsumerRebalanceListener):
+    """Runs in the consumer's thread, before anything of an assignment is fetched."""
+
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        """As Faust's; changelogs have a reader of their own (streams.changelog_recovery), so they are not fetched here.
+
+        They get a position all the same: aiokafka would ask the broker for one, and fetches nothing from a broker that it asks. Where that is
+        not the leader any more it asks the same one again until its metadata are too old, for minutes.
+        """
+        consumer, topics = self._thread._ensure_consumer(), self._thread.app.tables.changelog_topics
+        for tp in [tp for tp in assigned if tp.topic in topics]:
+            consumer.pause(tp)
+            consumer.seek(tp, 0)
+        await super().on_partitions_assigned(assigned)
+
+
+FastConsumer.RebalanceListener = _Listener
 
 
 class _GulpingThread(AIOKafkaConsumerThread):

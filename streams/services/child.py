@@ -22,6 +22,7 @@ BACK_OFF_FIRST_S = 0.2
 BACK_OFF_MAX_S = 5.0
 WELL_AFTER_S = 30.0  # up for so long: the next exit begins again with the shortest back-off
 PROBE_EVERY_S = 0.1
+YIELDS_MAX_S = 30.0  # on a machine that is always busy: to be without a spare for longer is worse than to be slow for a while
 LAST_LINES = 200  # in which the traceback of a deep call still fits
 LOG_BYTES_MAX = 64 * 1024 * 1024
 
@@ -159,6 +160,7 @@ class Child:
         yields = self._caught_up is not None and self.status.restarts > 0
         if yields:
             set_niceness(process.pid, YIELDING)
+            asyncio.get_running_loop().call_later(YIELDS_MAX_S, self._take_its_share, process)
         if self._pid_file is not None:
             self._pid_file.write_text(f"{process.pid}\n")
         probing = asyncio.create_task(self._get_ready(process, yields))
@@ -186,15 +188,17 @@ class Child:
 
     async def _get_ready(self, process: asyncio.subprocess.Process, yields: bool) -> None:
         await self._wait_ready(process)
-        if not yields or self._caught_up is None or self._running is None:
-            return
-        while process.returncode is None:
+        while yields and self._caught_up is not None and process.returncode is None:
             with contextlib.suppress(ServiceUnavailable):
                 if await self._caught_up(self.status.address):
-                    set_niceness(process.pid, self._running.niceness)
-                    log.info("child.caught_up", name=self.status.name, pid=process.pid)
+                    self._take_its_share(process)
                     return
             await asyncio.sleep(PROBE_EVERY_S)
+
+    def _take_its_share(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None and self._running is not None:
+            set_niceness(process.pid, self._running.niceness)
+            log.info("child.takes_its_share", name=self.status.name, pid=process.pid)
 
     async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
         """Ask until it answers. Ends with the program too: a client library may swallow the cancellation."""

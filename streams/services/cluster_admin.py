@@ -6,18 +6,21 @@ is started again it registers anew and catches up.
 """
 
 import asyncio
+import itertools
+from collections.abc import Sequence
 from typing import Final
 
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import BrokerNotAvailableError, KafkaError, NoError, for_code
+from aiokafka.conn import create_conn
+from aiokafka.errors import KafkaError, NoError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import CompactString, Int16, Int32, Schema, TaggedFields
 
 from schemas.errors import ServiceUnavailable
 
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S: Final = 5.0
 """More than the election of a controller takes, for it may be the controller that died."""
-ASK_AGAIN_S: Final = 0.05
+ANSWER_TIMEOUT_S: Final = 1.0
+ASK_AGAIN_S: Final = 0.02
 _NOT_REGISTERED: Final = 102
 
 
@@ -44,35 +47,37 @@ class _UnregisterBroker(Request[_UnregisterBrokerStruct]):
         self._broker_id = broker_id
 
     def build(self, request_struct_class: type[_UnregisterBrokerStruct]) -> _UnregisterBrokerStruct:
-        """The broker that is asked hands it on to the active controller."""
+        """Without tags."""
         return request_struct_class(self._broker_id, {})
 
 
-async def release_broker(kafka_url: str, broker_id: int) -> None:
+async def release_broker(controllers: Sequence[str], broker_id: int) -> None:
     """Have a dead broker's partitions led by others now. A broker that is not registered is no fault. Raises ServiceUnavailable.
 
-    The caller starts the broker again only afterwards: it would take out the one that lives.
+    `controllers`: host:port of those that live. They are asked themselves, in turn, until one is the active one: a broker would hand the
+    request on whenever it can, when the dead one may long have been started again. The caller starts it only afterwards.
     """
-    client = AIOKafkaClient(bootstrap_servers=kafka_url, request_timeout_ms=int(TIMEOUT_S * 1000))
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            await client.bootstrap()
-            while not await _unregistered(client, broker_id):  # noqa: ASYNC110 - what is waited for is elsewhere
+            for address in itertools.cycle(controllers):
+                if await _unregistered(address, broker_id):
+                    return
                 await asyncio.sleep(ASK_AGAIN_S)
-    except (KafkaError, OSError, TimeoutError) as error:
-        raise ServiceUnavailable(f"broker {broker_id} cannot be taken out of the cluster: {error!r}") from error
-    finally:
-        await client.close()
+    except TimeoutError as error:
+        raise ServiceUnavailable(
+            f"broker {broker_id} cannot be taken out of the cluster: no active controller in {TIMEOUT_S:g} s"
+        ) from error
 
 
-async def _unregistered(client: AIOKafkaClient, broker_id: int) -> bool:
-    """Ask a broker that lives; false where it knows no controller yet."""
-    others = [broker.nodeId for broker in client.cluster.brokers() if broker.nodeId != broker_id]
-    if not others:
-        raise BrokerNotAvailableError
-    answer = await client.send(others[0], _UnregisterBroker(broker_id))
-    if answer.error_code in (NoError.errno, _NOT_REGISTERED):
-        return True
-    if (error := for_code(answer.error_code)).retriable:
+async def _unregistered(address: str, broker_id: int) -> bool:
+    """False where that controller does not answer, or is not the active one."""
+    host, _, port = address.rpartition(":")
+    try:
+        connection = await create_conn(host, int(port), request_timeout_ms=int(ANSWER_TIMEOUT_S * 1000))
+        try:
+            answer = await connection.send(_UnregisterBroker(broker_id))
+        finally:
+            connection.close()
+    except (KafkaError, OSError, TimeoutError):
         return False
-    raise error(answer.error_message)
+    return answer.error_code in (NoError.errno, _NOT_REGISTERED)

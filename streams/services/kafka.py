@@ -127,6 +127,11 @@ class Kafka:
         """Bootstrap address of this broker."""
         return f"127.0.0.1:{place.ports['client']}"
 
+    def other_controllers(self, place: Place) -> list[str]:
+        """Addresses of the controllers beside this one, host:port."""
+        own = f"127.0.0.1:{place.ports['controller']}"
+        return [address for address in _bootstrap(place, self.brokers, place.ports["controller"]).split(",") if address != own]
+
     def _properties(self, place: Place, cluster: dict[str, list[str]]) -> str:
         client, controller = place.ports["client"], place.ports["controller"]
         copies = copies_of(self.brokers)

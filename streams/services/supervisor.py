@@ -156,16 +156,16 @@ class Supervisor:
                 probe=probe,
                 changed=self._status_changed,
                 pid_file=place.run / f"{recipe.name}.pid",
-                after_exit=lambda: self._release_broker(recipe),
+                after_exit=lambda: self._release_broker(recipe, place),
             )
         )
 
-    async def _release_broker(self, recipe: Recipe) -> None:
+    async def _release_broker(self, recipe: Recipe, place: Place) -> None:
         """Have a dead broker's partitions led by the others at once."""
         if not isinstance(recipe, Kafka) or recipe.brokers == 1:
             return
         try:
-            await release_broker(self._urls["kafka_url"], recipe.node_id)
+            await release_broker(recipe.other_controllers(place), recipe.node_id)
         except ServiceUnavailable as error:
             log.warning("broker.not_released", name=recipe.name, reason=str(error))  # then its session has to end
         else:
@@ -242,9 +242,13 @@ class Supervisor:
                 changed=self._status_changed,
                 pid_file=run / f"{worker.name}.pid",
                 after_exit=lambda: self._release_member(worker),
-                caught_up=probes.caught_up if self._wanted.replicas.get(role, 1) > 1 else None,
+                caught_up=probes.caught_up if self._is_spare(role) else None,
             )
         )
+
+    def _is_spare(self, role: str) -> bool:
+        """Whether a worker's replica does what others do too. One that shares its replica's partitions must not dawdle: the others wait while it joins."""
+        return self._wanted.replicas.get(role, 1) > 1 and self._wanted.workers.get(role, 1) == 1
 
     async def _release_member(self, worker: WorkerId) -> None:
         """Have the partitions of a dead worker shared out at once where others of its replica can take them.

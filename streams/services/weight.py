@@ -10,8 +10,8 @@ import resource
 from pathlib import Path
 from typing import Final
 
-YIELDING: Final = 15
-"""A weight of 36 where a normal process has 1,024: three parts in a hundred of a processor that both want, all of one that nobody wants."""
+YIELDING: Final = 12
+"""A weight of 70 where a normal process has 1,024: a fifteenth of a processor that both want, all of one that nobody wants."""
 _NICE_LIMIT: Final = 20
 """RLIMIT_NICE counts down from niceness 20: with a limit of 20 a process may go back to 0."""
 

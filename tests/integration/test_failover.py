@@ -37,7 +37,8 @@ from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EX
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
 BOOKS = 2
-TAKEN_OVER_S = 15.0
+TAKEN_OVER_S = 60.0
+BACK_S = 180.0
 """Far more than it takes (see tests/bench/bench_failover.py): a test machine may be busy with something else."""
 SETTLED = [AccountEventKind.ACCEPTED, AccountEventKind.CANCELED]
 
@@ -188,8 +189,10 @@ def test_any_broker_of_three_may_die_under_load(tmp_path: Path) -> None:
             for name in ("kafka", "kafka-2", "kafka-3"):
                 pid = kill(local, name)
                 wait_service(settings)
-                eventually(lambda name=name, pid=pid: is_back(local, name, pid), bool)  # type: ignore[misc]
+                eventually(lambda name=name, pid=pid: is_back(local, name, pid), bool, BACK_S)  # type: ignore[misc]
         wait_settled(settings, orders.ids)
+        released = (settings.log_dir / "supervisor.log").read_text().count("event='broker.released'")
+        assert released == 3, "the supervisor took each dead broker out of the cluster, nobody waited for its session to end"
 
 
 def test_data_of_one_broker_does_not_start_as_three(tmp_path: Path) -> None:
@@ -210,7 +213,7 @@ def test_workers_share_the_books_and_take_over_from_one_that_is_killed(tmp_path:
             for name in ("match-orders", "match-orders-2"):
                 pid = kill(local, name)
                 wait_service(settings)
-                eventually(lambda name=name, pid=pid: is_back(local, name, pid), bool)  # type: ignore[misc]
+                eventually(lambda name=name, pid=pid: is_back(local, name, pid), bool, BACK_S)  # type: ignore[misc]
             released = (settings.log_dir / "supervisor.log").read_text().count("event='member.released'")
             assert released == 2, "the supervisor took each dead worker out of its group, nobody waited for its session to end"
             for table in itertools.product(("match-orders", "match-orders-2"), range(BOOKS)):
@@ -220,7 +223,7 @@ def test_workers_share_the_books_and_take_over_from_one_that_is_killed(tmp_path:
             eventually(lambda: first_copies(settings, EXECUTIONS, BOOK_COMMANDS)[1], lambda copies: copies > 100)
             pids = {name: kill(local, name) for name in ("match-orders", "match-orders-2")}
             wait_service(settings)
-            eventually(lambda: all(is_back(local, name, pid) for name, pid in pids.items()), bool)
+            eventually(lambda: all(is_back(local, name, pid) for name, pid in pids.items()), bool, BACK_S)
             local.start(("kafka",), workers={"match-orders": 1}, replicas={"match-orders": 1})
             wait_service(settings)
             eventually(lambda: roles_of(local), lambda names: names == ["hold-funds", "match-orders"])

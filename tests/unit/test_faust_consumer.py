@@ -2,6 +2,7 @@
 
 import asyncio
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import faust
 import pytest
@@ -153,6 +154,7 @@ class Positions:
     def __init__(self) -> None:
         self.paused: set[TP] = set()
         self.at: dict[TP, int] = {}
+        self._coordinator = SimpleNamespace(generation=1)
 
     def pause(self, *tps: TP) -> None:
         self.paused.update(tps)
@@ -169,6 +171,6 @@ async def test_a_changelog_that_is_not_read_here_has_a_position_all_the_same(con
         told.append(tps)
 
     monkeypatch.setattr(consumer._thread, "_ensure_consumer", lambda: kafka)
-    monkeypatch.setattr(consumer, "_on_partitions_assigned", assigned)
-    await consumer.on_partitions_assigned({INPUT, changelog}, 1)
+    monkeypatch.setattr(consumer._thread, "on_partitions_assigned", assigned)
+    await consumer.RebalanceListener(consumer._thread).on_partitions_assigned([INPUT, changelog])
     assert (kafka.paused, kafka.at, told) == ({changelog}, {changelog: 0}, [{INPUT, changelog}])
