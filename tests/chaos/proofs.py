@@ -20,6 +20,7 @@ from topics.catalogue import DEAD_LETTERS
 
 PROOF_TIMEOUT_S: Final = 1_800
 EXIT: Final = re.compile(r"event='child\.exited' name='(?P<name>[^']+)' reason=(?P<quote>['\"])(?P<reason>.*?)(?P=quote) restart_in_s=")
+STAMP: Final = re.compile(r"timestamp=\S+ level=\w+ role=\S+ |\[\d[^]]*\] ")
 KILLED: Final = "killed by SIGKILL"
 SHOWN: Final = 160
 
@@ -69,5 +70,5 @@ def own_ends(log_dir: Path) -> Counter[tuple[str, str]]:
     for line in (log_dir / "supervisor.log").read_text(errors="replace").splitlines():
         match = EXIT.search(line)
         if match and KILLED not in match["reason"]:
-            found[match["name"], match["reason"][:SHOWN]] += 1
+            found[match["name"], STAMP.sub("", match["reason"])[:SHOWN]] += 1
     return found
