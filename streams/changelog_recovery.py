@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from faust.exceptions import ConsistencyError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import E_PERSISTED_OFFSET, RebalanceAgain, Recovery, ServiceStopped
@@ -90,7 +90,7 @@ class ChangelogRecovery(Recovery):
                 await self._wait(self._recover(self._generation_id))
             except (RebalanceAgain, IllegalStateError):
                 continue
-            except ServiceStopped:
+            except (ServiceStopped, ConsumerStoppedError):
                 return
 
     async def _recover(self, generation_id: int) -> None:

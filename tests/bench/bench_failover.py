@@ -51,7 +51,7 @@ from topics import OrderProducer
 from topics.catalogue import BOOK_COMMANDS, EXECUTIONS
 
 ROLES: Final = ("hold-funds", "match-orders")
-READY_TIMEOUT_S: Final = 120.0
+READY_TIMEOUT_S: Final = 180.0
 WARM_S: Final = 5.0
 """What is measured begins with every process at its pace."""
 LAG_MAX: Final = 20

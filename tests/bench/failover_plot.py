@@ -20,7 +20,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes.set_xlabel("longest time without an execution of a book shard, ms (dotted: nothing was killed)")
     axes.set_ylabel("share of the tries")
     axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside lower center", ncols=2)
     figure.suptitle(f"Time without service after kill -9, {rows[0]['orders_per_s']:g} orders/s")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
