@@ -39,6 +39,9 @@ test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for
 simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without services (ARGS="--seeds 10000", "--minutes 60", "--seed 71")
 	$(BIN)/python tests/simulation/long_simulation.py $(ARGS)
 
+chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then every proof that nothing was lost or doubled (ARGS="--seed 7 --faults 27", "--help")
+	$(BIN)/python tests/chaos/run_chaos.py $(ARGS)
+
 check: $(VENV)/.dev ## lint, format, types, architecture: what CI runs before the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -75,4 +78,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test simulate check format bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test simulate chaos check format bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean

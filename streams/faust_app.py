@@ -20,11 +20,14 @@ from streams.changelog_recovery import ChangelogTables
 from streams.cluster import cluster_id
 from streams.faust_consumer import FastConsumer, InOrderStream
 from streams.native_producer import NativeProducer
+from streams.services.recipe import write_atomically
 from streams.worker_identity import worker_of
 
 log = structlog.get_logger("outcry.streams")
 
 
+METADATA_MAX_AGE_MS: Final = 10_000
+"""An input of which nothing is committed yet has no position, and aiokafka does not ask who leads it now when the broker that it asks for one does not."""
 HEARTBEAT_S: Final = 0.3
 CHANGELOG_CONFIG: Final = {
     "segment.bytes": str(32 << 20),  # the segment that is written to is never compacted: what a recovery reads beyond the state, at least
@@ -100,6 +103,7 @@ def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastC
         broker_max_poll_interval=300.0,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FRAME_BYTES_MAX,
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         stream_buffer_maxsize=256,
         stream_wait_empty=False,  # events are acknowledged behind snapshots: waiting for them at stop would wait for ever
         worker_redirect_stdouts=False,
@@ -170,8 +174,8 @@ def claim_for_cluster(data_dir: Path, cluster: str) -> None:
         raise StaleData(
             f"{data_dir} holds tables of Kafka cluster {owner}, but the broker is {cluster}: delete the directory, or point OUTCRY_HOME elsewhere"
         )
-    data_dir.mkdir(parents=True, exist_ok=True)
-    mark.write_text(cluster)
+    if not mark.exists():
+        write_atomically(mark, cluster)  # an empty mark of a full disk would be taken for another cluster's
 
 
 def run_app(app: faust.App, settings: Settings) -> None:

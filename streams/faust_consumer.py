@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 
 import faust
 import structlog
+from aiokafka.errors import KafkaError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, ConsumerRebalanceListener
 from faust.types import TP
 
@@ -47,8 +48,6 @@ async def _rest(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
 
 
 SEEK_AGAIN_S: Final = 0.5
-SEEKS_MAX: Final = 6
-"""After so many the log does not have the input any more (its topic keeps records for a limited time); the role then says what it thinks of it."""
 
 
 @dataclass
@@ -56,15 +55,14 @@ class InputOrder:
     """What one partition must deliver next. Earlier offsets pass: Faust and the roles know repeats."""
 
     expected: int
-    seeks: int = 0
     sought_s: float = float("-inf")
 
     def admits(self, offset: int) -> bool:
         """Whether the record may be delivered."""
-        if offset > self.expected and self.seeks < SEEKS_MAX:
+        if offset > self.expected:
             return False
-        if offset >= self.expected:
-            self.expected, self.seeks = offset + 1, 0
+        if offset == self.expected:
+            self.expected = offset + 1
         return True
 
     def goes_back(self, now_s: float) -> bool:
@@ -72,7 +70,6 @@ class InputOrder:
         if now_s - self.sought_s < SEEK_AGAIN_S:
             return False
         self.sought_s = now_s
-        self.seeks += 1
         return True
 
 
@@ -106,8 +103,19 @@ class FastConsumer(Consumer):
             return True
         if order.goes_back(time.monotonic()):
             log.warning("input out of order", topic=tp.topic, partition=tp.partition, offset=offset, expected=order.expected)
-            await self.seek_wait({tp: order.expected})
+            try:
+                await self._go_back(tp, order)
+            except KafkaError as error:  # the next input asks again
+                log.warning("cannot go back", topic=tp.topic, partition=tp.partition, detail=repr(error))
         return False
+
+    async def _go_back(self, tp: TP, order: InputOrder) -> None:
+        """To what is missing; where the log does not have it any more (a topic keeps records for a limited time), to the first record that it has.
+
+        The role then says what it thinks of that. However often it takes, nothing that is in the log is left out.
+        """
+        order.expected = max(order.expected, (await self.earliest_offsets(tp))[tp])
+        await self.seek_wait({tp: order.expected})
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Nothing: Faust would judge by its monitor, which is told nothing here, and by changelogs, which are not fetched here. streams.lag tells."""
@@ -165,9 +173,15 @@ class _Listener(ConsumerRebalanceListener):
     """Runs in the consumer's thread, before anything of an assignment is fetched."""
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """As Faust's; changelogs have a reader of their own (streams.changelog_recovery), so they are not fetched here."""
-        changelogs = self._thread.app.tables.changelog_topics
-        self._thread._ensure_consumer().pause(*(tp for tp in assigned if tp.topic in changelogs))
+        """As Faust's; changelogs have a reader of their own (streams.changelog_recovery), so they are not fetched here.
+
+        They get a position all the same: aiokafka would ask the broker for one, and fetches nothing from a broker that it asks. Where that is
+        not the leader any more it asks the same one again until its metadata are too old, for minutes.
+        """
+        consumer, topics = self._thread._ensure_consumer(), self._thread.app.tables.changelog_topics
+        for tp in [tp for tp in assigned if tp.topic in topics]:
+            consumer.pause(tp)
+            consumer.seek(tp, 0)
         await super().on_partitions_assigned(assigned)
 
 

@@ -25,8 +25,10 @@ from streams.hold_funds import HoldFunds
 from streams.match_orders import MatchOrders
 from streams.publish_market_data import PublishMarketData
 from streams.read_log import Bounds, Log, Meter, place
-from streams.recorded_snapshots import RecordedSnapshots, read_snapshots
+from streams.recorded_snapshots import RecordedSnapshots, changelog_topic, read_snapshots
 from streams.shard_runner import Processor, ShardRunner
+from streams.snapshots import Snapshot
+from streams.worker_identity import REPLICAS, WorkerId
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, Topic
 
 EXIT_DIFFERS: Final = 1
@@ -101,7 +103,7 @@ class ShardReport:
     hashes_compared: int = 0
     hashes_recorded: int = 0
     snapshot_offset: int | None = None
-    """Of the newest recorded snapshot, which was found whole and restorable."""
+    """Of the newest recorded snapshot of all replicas; the newest of each was found whole and restorable."""
     state_hash: str = ""
     seconds: float = 0.0
     interrupted: bool = False
@@ -148,17 +150,25 @@ class ShardVerifier:
         """Replay and compare. An interrupt ends it early and is noted."""
         started = time.perf_counter()
         try:
-            snapshots = read_snapshots(self._log, self._role.role, self._role.table, self._shard)
-            self._check(snapshots)
-            bounds = self._bounds(snapshots)
+            snapshots = self._snapshots()
+            for one in snapshots:
+                self._check(one)
+            newest = max(snapshots, key=_covered)
+            bounds = self._bounds(newest)
             with ExitStack() as stack:
-                self._replay(bounds, snapshots, stack)
+                self._replay(bounds, newest.newest, snapshots, stack)
         except Differs as error:
             self.report.difference = error.difference
         except KeyboardInterrupt:
             self.report.interrupted = True
         self.report.seconds = round(time.perf_counter() - started, 3)
         return self.report
+
+    def _snapshots(self) -> list[RecordedSnapshots]:
+        """Those of every active-active replica that the role has had; of the first one also where there are none."""
+        groups = [WorkerId(self._role.role, letter).group for letter in REPLICAS]
+        kept = [one for one in groups[1:] if self._log.bounds(changelog_topic(one, self._role.table), self._shard) is not None]
+        return [read_snapshots(self._log, one, self._role.table, self._shard) for one in (groups[0], *kept)]
 
     def _check(self, snapshots: RecordedSnapshots) -> None:
         """The newest snapshot must be of this program and configuration, whole, and restore to the hash that it names."""
@@ -170,7 +180,8 @@ class ShardVerifier:
             raise StaleData(f"{snapshots.where}: {error} ({self._configured()})") from error
         except AssertionError as error:
             raise StaleData(f"{snapshots.where}: the newest snapshot is damaged: {error}") from error
-        self.report.snapshot_offset, self.report.hashes_recorded = runner.next_offset, len(snapshots.hashes)
+        self.report.snapshot_offset = max(runner.next_offset, self.report.snapshot_offset or 0)
+        self.report.hashes_recorded += len(snapshots.hashes)
 
     def _configured(self) -> str:
         return "instruments: OUTCRY_INSTRUMENTS_FILE, numbers of shards: partitions of the topics, here " + ", ".join(
@@ -200,9 +211,9 @@ class ShardVerifier:
         self.report.start = start
         return Bounds(low, end)
 
-    def _replay(self, bounds: Bounds, snapshots: RecordedSnapshots, stack: ExitStack) -> None:
-        runner = ShardRunner(self._processor(), snapshots.newest if self._wanted.start is None else None)
-        hashes = chosen(snapshots.hashes, bounds, self._wanted.hashes)
+    def _replay(self, bounds: Bounds, newest: Snapshot | None, snapshots: list[RecordedSnapshots], stack: ExitStack) -> None:
+        runner = ShardRunner(self._processor(), newest if self._wanted.start is None else None)
+        hashes = [chosen(one.hashes, bounds, self._wanted.hashes) for one in snapshots]
         durable = self.report.snapshot_offset or 0
         report = self.report
         report.next_offset = bounds.low
@@ -228,15 +239,16 @@ class ShardVerifier:
             self._role.source.name, self._shard, offset, self._source, offset, f"the engine does not take this input: {error}"
         )
 
-    def _compare_hash(self, runner: ShardRunner, hashes: dict[int, bytes]) -> None:
-        recorded = hashes.pop(runner.next_offset, None)
-        if recorded is None:
+    def _compare_hash(self, runner: ShardRunner, hashes: list[dict[int, bytes]]) -> None:
+        recorded = [one.pop(runner.next_offset) for one in hashes if runner.next_offset in one]
+        if not recorded:
             return
         found = runner.processor.state_hash()
-        if found != recorded:
-            what = f"the state before this input has hash {found.hex()}, the snapshot of that offset says {recorded.hex()}"
-            raise Differs(Difference(self._role.source.name, self._shard, runner.next_offset, self._source, runner.next_offset, what))
-        self.report.hashes_compared += 1
+        for one in recorded:
+            if found != one:
+                what = f"the state before this input has hash {found.hex()}, the snapshot of that offset says {one.hex()}"
+                raise Differs(Difference(self._role.source.name, self._shard, runner.next_offset, self._source, runner.next_offset, what))
+        self.report.hashes_compared += len(recorded)
 
     def _targets(self) -> Iterator[tuple[str, int]]:
         yield self._role.own.name, self._shard
@@ -259,6 +271,10 @@ class ShardVerifier:
             known.skip_below(self.report.start)
             self._outputs[topic, partition] = known
         return known
+
+
+def _covered(snapshots: RecordedSnapshots) -> int:
+    return -1 if snapshots.newest is None else int(snapshots.newest.meta["next_offset"])
 
 
 def chosen(hashes: dict[int, bytes], bounds: Bounds, count: int) -> dict[int, bytes]:
@@ -326,8 +342,8 @@ def verify(
     """Prove that the log says what its inputs must lead to: replay the shards and compare every output row and the state.
 
     The exchange may run meanwhile and notices nothing. Every frame of account.events, book.commands, edge.replies, executions, reports, market data and
-    dead letters that the shards made must be there once as readers see it, with the same bytes; each recorded snapshot must have the replay's state hash, and
-    the newest must be whole. Exit status: 0 all the same, 1 something differs or cannot be read, 130 interrupted.
+    dead letters that the shards made must be there once as readers see it, with the same bytes; each recorded snapshot, of every replica, must have the replay's
+    state hash, and the newest must be whole. Exit status: 0 all the same, 1 something differs or cannot be read, 130 interrupted.
 
     \b
     Examples:

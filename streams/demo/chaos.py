@@ -1,4 +1,7 @@
-"""Kill every role of the running set, one after another, with SIGKILL, and see how long each needs to serve again."""
+"""Hurt what runs and wait until it serves again: a signal to a child of the set, and the conditions under which it is back.
+
+`kill_each` is what `outcry demo --chaos` does; tests/chaos does more with the same means.
+"""
 
 import asyncio
 import os
@@ -35,19 +38,43 @@ async def kill_each(local: LocalSet, roles: tuple[str, ...], report: Callable[[K
 
 async def kill(local: LocalSet, role: str) -> Kill:
     """SIGKILL one role and wait for its successor. Raises ServiceUnavailable after RECOVERY_TIMEOUT_S."""
-    victim = await asyncio.to_thread(_child, local, role)
+    victim = await strike(local, role)
+    assert victim.pid is not None
+    took_s = await wait_for(
+        lambda: is_replaced(local, victim), f"{role} was killed and is not ready again; log: {victim.log}", RECOVERY_TIMEOUT_S
+    )
+    return Kill(role, victim.pid, round(took_s, 2))
+
+
+async def strike(local: LocalSet, name: str, number: signal.Signals = signal.SIGKILL) -> ChildStatus:
+    """Signal a child; what it was at that moment. Raises ServiceUnavailable if it does not run."""
+    victim = await asyncio.to_thread(child_of, local, name)
     if victim is None or victim.pid is None:
-        raise ServiceUnavailable(f"{role} does not run, so it cannot be killed")
+        raise ServiceUnavailable(f"{name} does not run, so it cannot be hurt")
+    os.kill(victim.pid, number)
+    return victim
+
+
+async def wait_for(condition: Callable[[], bool], otherwise: str, timeout_s: float, poll_s: float = POLL_S) -> float:
+    """Seconds until the condition held; it is asked in a thread, so it may wait. Raises ServiceUnavailable, saying `otherwise`."""
     began = time.monotonic()
-    os.kill(victim.pid, signal.SIGKILL)
-    while time.monotonic() - began < RECOVERY_TIMEOUT_S:
-        await asyncio.sleep(POLL_S)
-        child = await asyncio.to_thread(_child, local, role)
-        if child is not None and child.state is State.READY and child.pid != victim.pid:
-            return Kill(role, victim.pid, round(time.monotonic() - began, 2))
-    raise ServiceUnavailable(f"{role} was killed and is not ready again after {RECOVERY_TIMEOUT_S:g} s; log: {victim.log}")
+    while True:
+        held = await asyncio.to_thread(condition)
+        took_s = time.monotonic() - began
+        if held:
+            return took_s
+        if took_s > timeout_s:
+            raise ServiceUnavailable(f"{otherwise} (after {timeout_s:g} s)")
+        await asyncio.sleep(poll_s)
 
 
-def _child(local: LocalSet, role: str) -> ChildStatus | None:
+def is_replaced(local: LocalSet, victim: ChildStatus) -> bool:
+    """Whether another process has the victim's place and is ready."""
+    child = child_of(local, victim.name)
+    return child is not None and child.state is State.READY and child.pid != victim.pid
+
+
+def child_of(local: LocalSet, name: str) -> ChildStatus | None:
+    """What the supervisor says of a child; None where there is no such child, or no set."""
     status = local.status()
-    return next((child for child in status.children if child.name == role), None) if status is not None else None
+    return next((child for child in status.children if child.name == name), None) if status is not None else None

@@ -1,10 +1,10 @@
 """Wait until the pipeline is at rest: everything posted was decided, settled, and stored.
 
 The books' clock keeps ticking, so the log never stops growing; what must stop is `account.commands` and `account.events`. At rest, every
-role has passed the ends that all topics had when a round began, and neither of those two topics grew in that round.
+replica has passed the ends that all topics had when a round began, and neither of those two topics grew in that round.
 
-How far a role is: what its consumer group has committed, or the next offset that a shard tells on /readyz, whichever is more (a shard
-commits behind its snapshots, and makes none while nothing comes).
+How far a replica of a role is: what its consumer group has committed, or the next offset that a shard of one of its workers tells on /readyz, whichever is
+more (a shard commits behind its snapshots, and makes none while nothing comes).
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.settings import Settings
 from streams.demo.collect import end_offsets
 from streams.services.local_set import LocalSet
+from streams.worker_identity import SINGLE_ROLES
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
 
 SHARD_INPUTS: Final[dict[str, Topic]] = {
@@ -32,8 +33,8 @@ POLL_S: Final = 0.2
 Offsets = dict[tuple[str, int], int]
 
 
-async def wait_until_quiet(settings: Settings, local: LocalSet, roles: list[str], timeout_s: float) -> str:
-    """Empty when the pipeline is at rest; else who is behind and where, after `timeout_s`. `roles`: all but the edge."""
+async def wait_until_quiet(settings: Settings, local: LocalSet, timeout_s: float) -> str:
+    """Empty when the pipeline is at rest; else who is behind and where, after `timeout_s`. Every replica of every role counts."""
     deadline = time.monotonic() + timeout_s
     admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
     behind = "nothing was asked"
@@ -41,7 +42,7 @@ async def wait_until_quiet(settings: Settings, local: LocalSet, roles: list[str]
         while time.monotonic() < deadline:
             ends = await asyncio.to_thread(end_offsets, settings, *WATCHED)
             while True:
-                behind = _late(await _positions(admin, http, local, roles), ends)
+                behind = _late(await _positions(admin, http, local), ends)
                 if not behind or time.monotonic() > deadline:
                     break
                 await asyncio.sleep(POLL_S)
@@ -52,27 +53,33 @@ async def wait_until_quiet(settings: Settings, local: LocalSet, roles: list[str]
 
 
 def _late(positions: dict[str, Offsets], ends: Offsets) -> str:
-    """Which role has not reached the end of which partition of the topics it reads; empty when all have."""
+    """Which group has not reached the end of which partition of the topics it reads; empty when all have."""
     late = []
-    for role, offsets in positions.items():
+    for group, offsets in positions.items():
         topics = {topic for topic, _ in offsets}
-        late += [f"{role} has read nothing"] if not offsets else []
+        late += [f"{group} has read nothing"] if not offsets else []
         late += [
-            f"{role} {topic}/{partition}: {offsets.get((topic, partition), 0)} of {end}"
+            f"{group} {topic}/{partition}: {offsets.get((topic, partition), 0)} of {end}"
             for (topic, partition), end in ends.items()
             if topic in topics and offsets.get((topic, partition), 0) < end
         ]
     return "; ".join(late)
 
 
-async def _positions(admin: AdminClient, http: aiohttp.ClientSession, local: LocalSet, roles: list[str]) -> dict[str, Offsets]:
-    found = await asyncio.to_thread(_committed, admin, roles)
+async def _positions(admin: AdminClient, http: aiohttp.ClientSession, local: LocalSet) -> dict[str, Offsets]:
+    """By group: what it has committed, and what its workers tell of their shards."""
     status = await asyncio.to_thread(local.status)
-    addresses = {child.name: child.address for child in status.children} if status is not None else {}
-    for role, topic in SHARD_INPUTS.items():
-        for partition, told in (await _told(http, addresses.get(role, ""))).items():
+    assert status is not None, "the set was stopped while it was to come to rest"
+    workers = [worker for worker in status.wanted.processes() if worker.role not in SINGLE_ROLES]
+    addresses = {child.name: child.address for child in status.children}
+    found = await asyncio.to_thread(_committed, admin, {worker.group for worker in workers})
+    for worker in workers:
+        topic = SHARD_INPUTS.get(worker.role)
+        if topic is None:
+            continue
+        for partition, told in (await _told(http, addresses.get(worker.name, ""))).items():
             key = (topic.name, partition)
-            found[role][key] = max(told, found[role].get(key, 0))
+            found[worker.group][key] = max(told, found[worker.group].get(key, 0))
     return found
 
 
@@ -86,13 +93,12 @@ async def _told(http: aiohttp.ClientSession, address: str) -> dict[int, int]:
     return {int(partition): int(stats["next_offset"]) for partition, stats in partitions.items()}
 
 
-def _committed(admin: AdminClient, roles: list[str]) -> dict[str, Offsets]:
-    """Next offset of each role's group in each partition that it reads (changelogs are not of the catalogue and are left out)."""
+def _committed(admin: AdminClient, groups: set[str]) -> dict[str, Offsets]:
+    """Next offset of each group in each partition that it reads (changelogs are not of the catalogue and are left out)."""
     names = {topic.name for topic in WATCHED}
     found: dict[str, Offsets] = {}
-    for role in roles:
-        group = f"outcry-{role}"
-        futures: dict[str, Any] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
-        partitions = futures[group].result(timeout=10).topic_partitions
-        found[role] = {(one.topic, one.partition): max(0, one.offset) for one in partitions if one.topic in names}
+    for group in groups:
+        asked: dict[str, Any] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(f"outcry-{group}")])
+        partitions = asked[f"outcry-{group}"].result(timeout=10).topic_partitions
+        found[group] = {(one.topic, one.partition): max(0, one.offset) for one in partitions if one.topic in names}
     return found

@@ -26,16 +26,16 @@ from streams.demo.reconcile import Check, ClientFacts, WatcherFacts, last_price_
 from streams.demo.summary import Summary, percentile_ms, percentiles
 from streams.demo.topic_gateway import TopicGateway
 from streams.demo.traders import Channel, Crowd, Role, Trader, recruit
-from streams.demo.view import Pulse, View
+from streams.demo.view import LINE_EVERY_S, Pulse, View
 from streams.operate import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys, write_keys_file
 from streams.services.local_set import LocalSet
 from topics.catalogue import ACCOUNT_EVENTS
+from topics.producer import DELIVERY_TIMEOUT_S
 
 WATCHERS: Final = 3
 PUMP_S: Final = 0.02
 PULSE_S: Final = 0.5
 ALERTS_EVERY_S: Final = 2.0
-QUIET_TIMEOUT_S: Final = 45.0
 AGREE_TIMEOUT_S: Final = 20.0
 INTERRUPTED_FLUSH_S: Final = 2.0
 BOOK_DEPTH: Final = 8
@@ -50,6 +50,12 @@ class Options:
     seed: int = 1
     rate: float = 300
     chaos: bool = False
+    delivery_timeout_s: float = DELIVERY_TIMEOUT_S
+    """How long the traders' producer keeps asking Kafka to take an order."""
+    quiet_timeout_s: float = 45
+    """How long everything has to come to rest at the end."""
+    line_every_s: float = LINE_EVERY_S
+    """How often progress is told where there is no terminal."""
 
 
 @dataclass
@@ -78,7 +84,7 @@ class Session:
         keys = await self._open_accounts()
         http_keys = [key for key in keys if self._channel[key.account] is Channel.HTTP]
         http = HttpGateway(self._edge_url, http_keys, self.instruments)
-        topic = TopicGateway(self.settings.kafka_url, self.instruments)
+        topic = TopicGateway(self.settings.kafka_url, self.instruments, self.options.delivery_timeout_s)
         symbols = [one.symbol for one in self.instruments]
         watchers = [MarketWatcher(f"w{n + 1}", self._edge_url, keys[n], symbols, "" if n else symbols[0]) for n in range(WATCHERS)]
         try:
@@ -94,7 +100,7 @@ class Session:
             with self._step("come to rest"):
                 await http.finish()
                 undelivered = await topic.finish()
-                behind = await wait_until_quiet(self.settings, self.local, self._readers(), QUIET_TIMEOUT_S)
+                behind = await wait_until_quiet(self.settings, self.local, self.options.quiet_timeout_s)
             clients = self._client_facts(http, topic, tuple((one.account, one.cl_ord_id) for one in undelivered))
             with self._step("reconcile"):
                 await self._reconcile(watchers, clients, behind)
@@ -121,14 +127,14 @@ class Session:
         return keys
 
     async def _trade(self, http: HttpGateway, topic: TopicGateway, watchers: list[MarketWatcher]) -> None:
-        """Let the traders act for the session's seconds; under chaos at least until every role has been killed and is back."""
+        """Let the traders act for the session's seconds; under chaos at least until it is over and everything is back."""
         crowd = Crowd(self.options.seed, self.traders, self.instruments, self.options.rate, self.options.seconds)
-        chaos = asyncio.create_task(self._chaos()) if self.options.chaos else None
+        chaos = asyncio.create_task(self.disturb()) if self.options.chaos else None
         alerts = asyncio.create_task(self._poll_alerts())
         began, next_pulse, sent = time.monotonic(), 0.0, {Channel.HTTP: 0, Channel.TOPIC: 0}
         pulses = _Pulses(self, http, watchers[0])
         try:
-            with View(self.console, f"Open Outcry demo   {self._edge_url()}/") as view:
+            with View(self.console, f"Open Outcry demo   {self._edge_url()}/", self.options.line_every_s) as view:
                 while (elapsed := time.monotonic() - began) < self.options.seconds or (chaos is not None and not chaos.done()):
                     for action in crowd.until(elapsed):
                         channel = self._channel[action.account]
@@ -150,13 +156,18 @@ class Session:
             "requests_topic": sent[Channel.TOPIC],
         }
 
-    async def _chaos(self) -> None:
+    async def disturb(self) -> None:
+        """Chaos while the traders trade; here every role is killed in turn."""
+
         def killed(kill: Kill) -> None:
             self.summary.kills.append(kill)
-            self._events.append(f"killed {kill.role} (pid {kill.pid}), ready again after {kill.recovery_s} s")
+            self.tell(f"killed {kill.role} (pid {kill.pid}), ready again after {kill.recovery_s} s")
 
-        await asyncio.sleep(2)
         await kill_each(self.local, self.roles, killed)
+
+    def tell(self, event: str) -> None:
+        """Say it among the progress."""
+        self._events.append(event)
 
     async def _poll_alerts(self) -> None:
         headers = {"X-Admin-Key": self.settings.admin_key} if self.settings.admin_key else {}
@@ -249,10 +260,6 @@ class Session:
 
     def _edge_url(self) -> str:
         return self.settings.edge_url
-
-    def _readers(self) -> list[str]:
-        """Every role with a consumer group; the edge has none."""
-        return [role for role in self.roles if role != "edge"]
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:

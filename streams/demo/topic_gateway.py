@@ -11,17 +11,18 @@ from schemas.instruments import InstrumentTable
 from schemas.reject_reasons import Reason
 from streams.demo.bad_orders import EXPECTED, BadKind
 from streams.demo.traders import Action, CancelOrder, NewOrder
-from topics.producer import BadOrder, BufferFull, DeliveryFailed, OrderProducer, ProducerStats, Undelivered
+from topics.producer import DELIVERY_TIMEOUT_S, BadOrder, BufferFull, DeliveryFailed, OrderProducer, ProducerStats, Undelivered
 
 FLUSH_TIMEOUT_S = 30.0
+"""At least: an order that Kafka may still take is waited for."""
 
 
 class TopicGateway:
     """One producer for all traders of the channel. Nothing here waits: a full buffer holds the trader back."""
 
-    def __init__(self, kafka_url: str, instruments: InstrumentTable) -> None:
-        self._instruments = instruments
-        self._producer = OrderProducer(kafka_url, instruments, block_timeout_s=0)
+    def __init__(self, kafka_url: str, instruments: InstrumentTable, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
+        self._instruments, self._flush_timeout_s = instruments, max(FLUSH_TIMEOUT_S, delivery_timeout_s)
+        self._producer = OrderProducer(kafka_url, instruments, block_timeout_s=0, delivery_timeout_s=delivery_timeout_s)
         self.posted: set[tuple[int, str]] = set()
         self.expected_rejects: dict[tuple[int, str], Reason] = {}
         self.refused_here: Counter[str] = Counter()
@@ -65,10 +66,10 @@ class TopicGateway:
         if order.bad:
             self.expected_rejects[order.account, order.cl_ord_id] = EXPECTED[order.bad].reason
 
-    async def finish(self, timeout_s: float = FLUSH_TIMEOUT_S) -> list[Undelivered]:
+    async def finish(self, timeout_s: float | None = None) -> list[Undelivered]:
         """Wait until everything is in the log, and stop; what is not in it. A second call finds nothing left to do."""
         try:
-            await asyncio.to_thread(self._producer.close, timeout_s)
+            await asyncio.to_thread(self._producer.close, self._flush_timeout_s if timeout_s is None else timeout_s)
         except DeliveryFailed as error:
             return list(error.undelivered)
         return []

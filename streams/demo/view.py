@@ -37,10 +37,10 @@ class Pulse:
 
 
 class View:
-    """A context manager; call it with each pulse."""
+    """A context manager; call it with each pulse. `line_every_s`: see LINE_EVERY_S."""
 
-    def __init__(self, console: Console, title: str) -> None:
-        self._console, self._title = console, title
+    def __init__(self, console: Console, title: str, line_every_s: float = LINE_EVERY_S) -> None:
+        self._console, self._title, self._line_every_s = console, title, line_every_s
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._next_line_s = 0.0
         self._told = 0
@@ -55,7 +55,7 @@ class View:
             self._live.__exit__(kind, error, trace)
 
     def __call__(self, pulse: Pulse) -> None:
-        """Show the pulse, or say it in a line when the last line is two seconds old."""
+        """Show the pulse, or say it in a line when the last line is old enough."""
         if self._live is not None:
             self._live.update(screen(self._title, pulse), refresh=True)
             return
@@ -63,7 +63,7 @@ class View:
             self._console.print(event, highlight=False)
         self._told = len(pulse.events)
         if pulse.elapsed_s >= self._next_line_s:
-            self._next_line_s = pulse.elapsed_s + LINE_EVERY_S
+            self._next_line_s = pulse.elapsed_s + self._line_every_s
             self._console.print(line(pulse), highlight=False, soft_wrap=True)
 
 

@@ -16,7 +16,7 @@ from simulated_log import SimulatedLog
 from virtual_time import VirtualLoop
 
 from matchers import reference_account_shard, reference_book_shard
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, BookOutput, rows_of
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, AccountOutput, BookOutput, rows_of
 from schemas import limits
 from schemas.codec import Header, Rows, decode_frame, decode_record, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, ExecKind, Phase
@@ -35,6 +35,16 @@ _BOUNDS: Final = (
 EXTREMES: Final = tuple(sorted({sign * bound + step for bound in _BOUNDS for sign in (1, -1) for step in (-1, 0, 1)}))
 """Both sides of every limit of the system and of every integer type."""
 _FROM_ACCOUNTS: Final = (BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, BookCommandKind.REPLACE)
+
+
+class _ReadableAccounts(reference_account_shard.AccountShard):
+    """With the signatures of the compiled shard."""
+
+    def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int, *, copy: bool = True) -> AccountOutput:
+        return super().apply_commands(rows, cl_ord_id, reply_partition)
+
+    def apply_reports(self, rows: Rows, *, copy: bool = True) -> AccountOutput:
+        return super().apply_reports(rows)
 
 
 class _ReadableBooks(reference_book_shard.BookShard):
@@ -70,7 +80,7 @@ class AbsurdExchange:
         self.accounts, self.books = [], []
         for shard in range(SHARDS):
             funds, readable_funds = (HoldFunds(shard, table, SHARDS, SHARDS) for _ in range(2))
-            readable_funds._accounts = cast("Any", reference_account_shard.AccountShard(shard, table, SHARDS))
+            readable_funds._accounts = cast("Any", _ReadableAccounts(shard, table, SHARDS))
             self.accounts.append(Shard(ACCOUNT_COMMANDS.name, shard, ShardRunner(funds), ShardRunner(readable_funds)))
             books, readable_books = (MatchOrders(shard, table, SHARDS, SHARDS) for _ in range(2))
             readable_books._books = cast("Any", _ReadableBooks(shard, table, SHARDS))

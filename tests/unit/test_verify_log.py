@@ -307,3 +307,19 @@ def test_hashes_are_chosen_evenly_and_the_newest_is_among_them():
     hashes = {offset: bytes([offset]) for offset in range(100)}
     assert sorted(chosen(hashes, Bounds(0, 99), 4)) == [24, 49, 74, 99]
     assert sorted(chosen(hashes, Bounds(10, 12), 50)) == [10, 11, 12]
+
+
+def test_the_snapshots_of_every_replica_are_compared(exchange, monkeypatch):
+    """A second replica has a changelog of its own: its hashes count like those of the first, and a wrong one is found."""
+    log, second = exchange.log, changelog_topic("hold-funds-b", "accounts")
+    (alone,) = reports(log, monkeypatch, "account", shard=0)
+    part = log.parts[second, 0] = list(log.parts[ACCOUNTS, 0])
+    (both,) = reports(log, monkeypatch, "account", shard=0)
+    assert (both.hashes_compared, both.hashes_recorded) == (2 * alone.hashes_compared, 2 * alone.hashes_recorded)
+    assert both.difference is None
+    at = next(place for place, record in enumerate(part) if is_manifest(record.key) and unpack_manifest(record.value)["meta"])
+    manifest = unpack_manifest(part[at].value)
+    manifest["meta"]["state_hash"] = b"\1" * 16
+    part[at] = replace(part[at], value=pack_manifest(manifest))
+    (report,) = reports(log, monkeypatch, "account", shard=0)
+    assert "01010101" in report.difference.what

@@ -14,7 +14,7 @@ from schemas.errors import StaleData
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.__main__ import outcry
-from streams.faust_app import claim_for_worker
+from streams.faust_app import claim_for_cluster, claim_for_worker
 from streams.lag import lag_of
 from streams.match_orders import MatchOrders, timer_command
 from streams.services.kafka import copies_of, copies_required, describe_cluster
@@ -76,6 +76,17 @@ def test_a_data_directory_in_use_is_refused_naming_who_uses_it(tmp_path):
     claim_for_worker(tmp_path / "match-orders-2")
     with pytest.raises(StaleData, match=r"is in use by the worker with pid \d+: give each worker .* OUTCRY_WORKER_INSTANCE"):
         claim_for_worker(tmp_path / "match-orders")
+
+
+def test_tables_of_another_cluster_are_refused_and_the_mark_of_their_own_is_written_once(tmp_path):
+    """Written again it would be torn by a full disk, and an empty mark is another cluster's."""
+    claim_for_cluster(tmp_path, "mine")
+    mark = tmp_path / "cluster-id"
+    written = mark.stat()
+    claim_for_cluster(tmp_path, "mine")
+    assert mark.read_text() == "mine" and (mark.stat().st_ino, mark.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    with pytest.raises(StaleData, match="holds tables of Kafka cluster mine, but the broker is other"):
+        claim_for_cluster(tmp_path, "other")
 
 
 def test_data_of_one_broker_is_not_taken_for_that_of_three(tmp_path):
