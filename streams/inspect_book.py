@@ -36,7 +36,7 @@ from streams.match_orders import MatchOrders
 from streams.replay import reader_has_gone
 from streams.shard_runner import Emitter, Record, ShardRunner
 from streams.snapshots import Arrays
-from topics.catalogue import BOOK_COMMANDS
+from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 from topics.partitioning import book_shard
 
 FETCH_TIMEOUT_S: Final = 10.0
@@ -156,11 +156,12 @@ def book_of_log(settings: Settings, at: int | None, instruments: InstrumentTable
 
     Raises ServiceUnavailable, StaleData if the log no longer has its beginning, OutcryError for an offset that is not there.
     """
-    shards = partition_counts(settings, BOOK_COMMANDS)[BOOK_COMMANDS.name]
+    counts = partition_counts(settings, ACCOUNT_COMMANDS, BOOK_COMMANDS)
+    shards = counts[BOOK_COMMANDS.name]
     partition = book_shard(instrument.number, shards)
     entries = EntryTimes(instrument.number)
     engine = WatchedShard(BookShard(partition, instruments, shards), entries)
-    runner = ShardRunner(_Books(engine, MatchOrders(partition, instruments, 1, shards)))
+    runner = ShardRunner(_Books(engine, MatchOrders(partition, instruments, counts[ACCOUNT_COMMANDS.name], shards)))
     last = -1
     for record in records_to(settings, partition, at):
         runner.feed(record)
