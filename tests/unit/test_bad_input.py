@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import msgpack
 import numpy as np
 import pytest
 
@@ -24,7 +23,7 @@ from streams.match_orders import MatchOrders
 from streams.publish_market_data import PublishMarketData
 from streams.shard_host import Role, ShardHost
 from streams.shard_runner import Output, Record, ShardRunner
-from streams.snapshots import SnapshotStore
+from streams.snapshots import SnapshotStore, pack_manifest, unpack_manifest
 from streams.watch_trading import WatchTrading
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EXECUTIONS
 
@@ -299,9 +298,9 @@ def stored(role: str) -> Stored:
 def _changed_manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[Stored], Stored]:
     def changed(table: Stored) -> Stored:
         (key,) = [key for key in table if key.startswith(b"manifest")]
-        manifest = msgpack.unpackb(table[key])
+        manifest = unpack_manifest(table[key])
         change(manifest)
-        return table | {key: msgpack.packb(manifest)}
+        return table | {key: pack_manifest(manifest)}
 
     return changed
 
@@ -364,7 +363,7 @@ async def test_a_snapshot_behind_what_the_group_has_committed_is_refused(role: s
     made = Role(role, topic, "table", lambda _partition: SHARDS[role].make())
     host = ShardHost(cast("Any", None), cast("Any", SimpleNamespace(snapshot_interval_ms=10)), made, cast("Any", table))
     with pytest.raises(StaleData, match=rf"{topic.name}/0: the newest snapshot ends at {int(there)}, but the consumer group has committed"):
-        host._open(0, 5)
+        host._require_no_gap(SimpleNamespace(topic=topic.name, partition=0, offset=5), host._open(0))
     COUNTS["offsets"] += 1
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from schemas.codec import FRAMES, BadBytes, Frame, Header, decode_frame, decode_record, encode_frame
 from schemas.errors import StaleData
+from schemas.limits import FRAME_ROWS_MAX
 from streams.shard_runner import ROWS_PER_RECORD, Emitter, Record, ShardRunner, clamp_time
 from streams.snapshots import SnapshotStore
 from topics.catalogue import DEAD_LETTERS, EXECUTIONS
@@ -104,12 +105,14 @@ def test_outputs_name_the_input_that_made_them():
     assert (header.source, header.source_offset, header.source_index, header.created_at) == ("book.commands/1", 7, 0, 7)
 
 
-def test_many_rows_become_several_records_with_dense_sequence_and_index():
+def test_many_rows_become_several_records_with_dense_sequence_and_index(monkeypatch):
     """No record is beyond what Kafka takes."""
-    outputs = ShardRunner(Adder()).feed(record(0, rows=ROWS_PER_RECORD + 10))
+    assert ROWS_PER_RECORD <= FRAME_ROWS_MAX
+    monkeypatch.setattr("streams.shard_runner.ROWS_PER_RECORD", 100)  # an input of the largest frame could not make this one's rows
+    outputs = ShardRunner(Adder()).feed(record(0, rows=110))
     frames = [decode_frame(output.value) for output in outputs]
-    assert [len(frame.rows) for frame in frames] == [ROWS_PER_RECORD, 10]
-    assert [(frame.header.source_index, frame.header.first_seq) for frame in frames] == [(0, 1), (1, 1 + ROWS_PER_RECORD)]
+    assert [len(frame.rows) for frame in frames] == [100, 10]
+    assert [(frame.header.source_index, frame.header.first_seq) for frame in frames] == [(0, 1), (1, 101)]
 
 
 def test_restored_from_a_snapshot_it_continues_with_the_same_bytes():
