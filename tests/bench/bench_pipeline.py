@@ -305,7 +305,8 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         cost.barh(labels, width, left=left, label=name)
         left += width
     cost.set(xlabel="processor time, us a trade", title="Where it goes")
-    cost.legend(fontsize="small")
+    if runs:
+        cost.legend(fontsize="small")
     for row in (row for row in rows if row["bench"] == "pipeline-latency"):
         points = [row[name] for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms")]
         wait.plot(["p50", "p99", "p99.9", "max"], points, marker="o", label=f"{row['rate']:,} orders/s")
