@@ -8,9 +8,9 @@ enough, snapshots become rarer, and what has to be replayed after a crash more, 
 from dataclasses import dataclass
 from typing import Final
 
-HELD_SHARE: Final = 0.002
-"""Of the time in which inputs may wait for a snapshot: 0.1 ms a MB of state, so 10 ms in five seconds with 100 MB. One in a hundred would be the 99th percentile."""
-HELD_APART_S: Final = 30.0
+HELD_SHARE: Final = 0.01
+"""Of the time in which inputs may wait for a snapshot: 0.1 ms a MB of state, so 10 ms each second with 100 MB."""
+HELD_APART_S: Final = 20.0
 """No longer than this do snapshots keep apart so that inputs need not wait, whatever one has cost: what is replayed after a crash has a bound."""
 HASH_SHARE: Final = 0.002
 """Of the time in which they may wait for a hash: 2 ms each second, the hash of a shard with thousands of orders; 1 s in eight minutes."""
