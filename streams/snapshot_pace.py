@@ -29,8 +29,9 @@ class SnapshotPace:
     """Not before this time is the next snapshot taken."""
     hashed_at: float
     """When the state was hashed last; at first, when the shard was opened."""
-    hash_s_per_byte: float = 2e-9
-    """Of the state. What a hash will take must be known before: a shard may have grown a thousandfold since the last one."""
+    hash_s_per_byte: float = 1e-9
+    """Of the state. What a hash will take must be known before: a shard may have grown a thousandfold since the last one. At first it is taken to be so little that the
+    first snapshot of a small shard, an interval of 1 s after it was opened, has a hash: if no more inputs come, it is the only one."""
 
     def hash_is_due(self, now: float, size: int) -> bool:
         """Whether the next snapshot should have the hash of a state of so many bytes."""
