@@ -68,6 +68,11 @@ class Run:
 
 def simulate(seed: int) -> Run:
     """One run."""
+    return simulated(seed)[0]
+
+
+def simulated(seed: int) -> tuple[Run, SimulatedLog]:
+    """One run, and the log that it leaves."""
     rng = random.Random(seed)
     gc.disable()  # a run is short, and its garbage is the next collection's
     with _quiet(), _loop() as loop:
@@ -82,7 +87,8 @@ def simulate(seed: int) -> Run:
     if seed % COLLECT_EVERY == 0:
         gc.collect()
     gc.enable()
-    return Run(seed, tuple(world.broken), tuple(world.story), world.counts, tuple(sorted(world.faults.kinds)), _digest(world.log))
+    run = Run(seed, tuple(world.broken), tuple(world.story), world.counts, tuple(sorted(world.faults.kinds)), _digest(world.log))
+    return run, world.log
 
 
 def _end_all(loop: VirtualLoop) -> None:
