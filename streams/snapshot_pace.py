@@ -8,9 +8,9 @@ enough, snapshots become rarer, and what has to be replayed after a crash more, 
 from dataclasses import dataclass
 from typing import Final
 
-HELD_SHARE: Final = 0.01
-"""Of the time in which inputs may wait for a snapshot: 0.1 ms a MB of state, so 10 ms each second with 100 MB."""
-HELD_APART_S: Final = 20.0
+HELD_SHARE: Final = 0.002
+"""Of the time in which inputs may wait for a snapshot: 0.1 ms a MB of state, so 10 ms in five seconds with 100 MB. One in a hundred would be the 99th percentile."""
+HELD_APART_S: Final = 30.0
 """No longer than this do snapshots keep apart so that inputs need not wait, whatever one has cost: what is replayed after a crash has a bound."""
 HASH_SHARE: Final = 0.002
 """Of the time in which they may wait for a hash: 2 ms each second, the hash of a shard with thousands of orders; 1 s in eight minutes."""
@@ -30,12 +30,16 @@ class SnapshotPace:
     hashed_at: float
     """When the state was hashed last; at first, when the shard was opened."""
     hash_s_per_byte: float = 1e-9
-    """Of the state. What a hash will take must be known before: a shard may have grown a thousandfold since the last one. At first it is taken to be so little that the
-    first snapshot of a small shard, an interval of 1 s after it was opened, has a hash: if no more inputs come, it is the only one."""
+    """Of the state. What a hash will take must be known before: a shard may have grown a thousandfold since the last one. At first it is
+    taken to be so little that the first snapshot of a small shard, an interval of 1 s after it was opened, has a hash."""
+
+    def hash_due(self, size: int) -> float:
+        """From when on a snapshot should have the hash of a state of so many bytes."""
+        return self.hashed_at + max(size, _SMALL_BYTES) * self.hash_s_per_byte / HASH_SHARE
 
     def hash_is_due(self, now: float, size: int) -> bool:
-        """Whether the next snapshot should have the hash of a state of so many bytes."""
-        return max(size, _SMALL_BYTES) * self.hash_s_per_byte <= HASH_SHARE * (now - self.hashed_at)
+        """Whether the next snapshot should have it."""
+        return now >= self.hash_due(size)
 
     def hashed(self, now: float, cost_s: float, size: int) -> None:
         """The state was hashed, which took so long."""

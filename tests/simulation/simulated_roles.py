@@ -62,6 +62,12 @@ SINKS: Final[dict[str, tuple[Topic, ...]]] = {
 }
 
 
+async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a thread would do: there is one thread here. Others run meanwhile."""
+    await asyncio.sleep(0)
+    return function(*arguments)
+
+
 class ShardWorker(Process):
     """A process of a role that keeps shards, with the disk of its machine."""
 
@@ -69,7 +75,7 @@ class ShardWorker(Process):
         super().__init__(world, name)
         self.consumer = Consumer(self, group, (role.source.name,))
         table = self.consumer.table = Table(self, group.name, role.table, disks)
-        self.host = ShardHost(cast("Any", App(self, self.consumer)), settings, role, cast("Any", table), world.loop.time)
+        self.host = ShardHost(cast("Any", App(self, self.consumer)), settings, role, cast("Any", table), world.loop.time, at_once)
         self.consumer.on_revoked = self.host.on_revoked
         self.start(self.host.consume(self.consumer))
         if role.tick is not None:

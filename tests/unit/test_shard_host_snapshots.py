@@ -1,6 +1,8 @@
 """When a shard's host takes a snapshot, what goes on while it writes it, and what it leaves when its partition goes."""
 
 import asyncio
+import math
+from itertools import chain, repeat
 from types import SimpleNamespace
 
 import pytest
@@ -106,6 +108,35 @@ async def test_inputs_are_applied_while_a_snapshot_is_written_and_are_not_in_it(
     assert stored is not None
     assert stored.meta["next_offset"] == 1
     await world.wait_acknowledged(1)
+
+
+async def test_a_shard_that_falls_idle_gets_the_hash_of_its_last_state(monkeypatch):
+    """Its newest snapshot had none, as it came too soon: `outcry verify` would have nothing to compare the state with."""
+    world = World(interval_ms=10)
+    due = chain([math.inf], repeat(0.0))  # not for the first snapshot, at once after it
+    monkeypatch.setattr("streams.snapshot_pace.SnapshotPace.hash_due", lambda self, size: next(due))
+    await world.feed(0)
+    await world.wait_acknowledged(0)
+    assert [meta["state_hash"] for meta in world.manifests()] == [None]
+    async with asyncio.timeout(WAIT_S):
+        await world.host._shards[0].snapshot_task
+    (meta,) = world.manifests()
+    assert meta["next_offset"] == 1
+    assert meta["state_hash"] == world.host._shards[0].runner.processor.state_hash()
+
+
+async def test_an_input_does_not_wait_for_the_hash_of_an_idle_shard(monkeypatch):
+    """A hash that may be taken in hours keeps no snapshot from being written."""
+    monkeypatch.setattr("streams.snapshot_pace.HASH_SHARE", 1e-9)
+    world = World(interval_ms=10)
+    for offset in range(2):
+        await world.feed(offset)
+        await world.wait_acknowledged(offset)
+    assert [(meta["next_offset"], meta["state_hash"]) for meta in world.manifests()] == [(2, None)]
+    shard = world.host._shards[0]
+    await world.host.on_revoked({TP(BOOK_COMMANDS.name, 0)})
+    async with asyncio.timeout(WAIT_S):
+        await shard.snapshot_task
 
 
 @pytest.mark.parametrize("portion", [1, 1_000])
