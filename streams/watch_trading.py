@@ -16,7 +16,7 @@ from streams.hold_funds import require_source
 from streams.shard_host import Role, run_role
 from streams.shard_runner import Emitter, Record
 from streams.snapshots import Arrays
-from surveillance.trading_watch import TradingWatch
+from surveillance.watch import TradingWatch
 from topics.catalogue import ALERTS, BOOK_COMMANDS, EXECUTIONS
 
 GULP_BYTES = 1 << 20

@@ -1,5 +1,6 @@
 """The watch is a function of its rows: however the log is cut into frames, and wherever it is restored, alerts and state are the same."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,16 +11,17 @@ from schemas.codec import FRAMES
 from schemas.enums import ExecKind, OrdType, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
-from surveillance import LayeringParameters, TradingWatch
+from surveillance import LayeringDetector, LayeringParameters, Tracking, TradingWatch
 
 INSTRUMENTS = load_instruments(None)
 DTYPE = FRAMES["execution_frame"].dtype
 STEP_NS = 250_000_000
 # Small bounds, so that random trading reaches every edge of them: fading, forgetting, deadlines.
 RULES = LayeringParameters(
-    orders_min=2, levels_min=2, imbalance_min=2, canceled_percent_min=60, filled_percent_max=40, orders_tracked_max=40, layers_max=8,
-    executions_max=3, interest_ns=4 * STEP_NS,
+    orders_min=2, levels_min=2, imbalance_min=2, canceled_percent_min=60, filled_percent_max=40, layers_max=8, executions_max=3,
 )  # fmt: skip
+DETECTORS = (partial(LayeringDetector, parameters=RULES),)
+TRACKING = Tracking(orders_max=40, interest_ns=4 * STEP_NS)
 
 
 def random_tape(seed: int, steps: int) -> Any:
@@ -107,22 +109,26 @@ def _end(row: Any, order_id: int, order: list[int], rng: Any) -> None:
 def test_any_cut_and_any_restore_give_the_same_alerts_and_state(seed: int, cuts: list[int], restored: list[bool]) -> None:
     """One frame at once equals many frames, with the watch thrown away and restored from its snapshot between some of them."""
     tape = random_tape(seed, 400)
-    whole = TradingWatch(INSTRUMENTS, RULES)
+    whole = TradingWatch(INSTRUMENTS, DETECTORS, TRACKING)
     expected = whole.apply(tape, "executions/0@1")
-    watch, alerts = TradingWatch(INSTRUMENTS, RULES), []
+    watch, alerts = TradingWatch(INSTRUMENTS, DETECTORS, TRACKING), []
     for part, again in zip(np.split(tape, sorted(cuts)), restored, strict=False):
         alerts += watch.apply(part, "executions/0@1")
         if again:
             before = watch.state_hash()
-            watch = TradingWatch.restore(INSTRUMENTS, {name: array.copy() for name, array in watch.snapshot().items()}, RULES)
+            watch = TradingWatch.restore(INSTRUMENTS, {name: array.copy() for name, array in watch.snapshot().items()}, DETECTORS, TRACKING)
             assert watch.state_hash() == before
     assert alerts == expected
     assert watch.state_hash() == whole.state_hash()
-    assert watch.stats().orders_tracked <= RULES.orders_tracked_max
+    assert watch.stats().orders_tracked <= TRACKING.orders_max
 
 
 def test_random_tapes_do_raise_alerts() -> None:
     """The property above is about something: the random market reaches the rule in many ways."""
-    found = [alert for seed in range(20) for alert in TradingWatch(INSTRUMENTS, RULES).apply(random_tape(seed, 400), "executions/0@1")]
+    found = [
+        alert
+        for seed in range(20)
+        for alert in TradingWatch(INSTRUMENTS, DETECTORS, TRACKING).apply(random_tape(seed, 400), "executions/0@1")
+    ]
     assert len(found) > 20
     assert {alert["side"] for alert in found} == {Side.BUY.name, Side.SELL.name}

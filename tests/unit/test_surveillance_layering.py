@@ -1,6 +1,6 @@
 """The layering rule: each condition just met and just missed, what is not layering, and what an alert says."""
 
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from schemas.codec import FRAMES, decode_record, encode_record
 from schemas.enums import ExecFlag, ExecKind, OrdType, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
-from surveillance import LayeringParameters, TradingWatch, alert_source
+from surveillance import LayeringDetector, LayeringParameters, Tracking, TradingWatch, alert_source
 
 INSTRUMENTS = load_instruments(None)
 RULES = LayeringParameters()
@@ -75,7 +75,7 @@ class Tape:
 
     def alerts(self, rules: LayeringParameters = RULES) -> list[dict[str, Any]]:
         """What a new watch makes of the tape."""
-        return TradingWatch(INSTRUMENTS, rules).apply(self.array(), "executions/0@1")
+        return TradingWatch(INSTRUMENTS, (partial(LayeringDetector, parameters=rules),)).apply(self.array(), "executions/0@1")
 
     def _add(self, at: float, **fields: int) -> None:
         self.rows.append({**fields, "transact_time": START + round(at * SECOND), "rpt_seq": len(self.rows) + 1})
@@ -291,22 +291,21 @@ def test_what_is_over_is_forgotten() -> None:
     assert len(watch.apply(tape.array(), "executions/0@1")) == 1
     assert watch.stats().orders_tracked == 1
     assert {name: len(array) for name, array in watch.snapshot().items()} == {
-        "orders": 1, "ended": 0, "episodes": 0, "layers": 0, "executions": 0, "clock": 1,
+        "orders": 1, "ended": 0, "layering.episodes": 0, "layering.layers": 0, "layering.executions": 0, "clock": 1,
     }  # fmt: skip
 
 
 def test_memory_is_bounded_by_forgetting_the_oldest_order() -> None:
     """With room for 100 orders, ten thousand open ones leave 100; a layer that was forgotten closes its episode without an alert."""
-    rules = replace(RULES, orders_tracked_max=100)
     tape = layered(canceled=0)
     for n in range(10_000):
         tape.new(1.5, 1_000 + n, BUY, 100, 1)
     for order_id in range(1, 6):
         tape.end(2.0, order_id)
-    watch = TradingWatch(INSTRUMENTS, rules)
+    watch = TradingWatch(INSTRUMENTS, tracking=Tracking(orders_max=100))
     assert watch.apply(tape.array(), "executions/0@1") == []
     assert watch.stats().orders_tracked == 100
-    assert len(watch.snapshot()["episodes"]) == 0
+    assert len(watch.snapshot()["layering.episodes"]) == 0
 
 
 def test_an_unknown_order_is_left_out() -> None:

@@ -24,6 +24,16 @@ ORDER_DTYPE: Final = np.dtype(
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Tracking:
+    """How much is remembered. Every bound is inclusive."""
+
+    orders_max: int = 1_000_000
+    """Orders in memory, ~300 B each; then the oldest is forgotten."""
+    interest_ns: int = 10_000_000_000
+    """An order counts as its owner's interest so long after its end: longer than a market maker takes to quote again."""
+
+
 @dataclass(slots=True, eq=False)
 class TrackedOrder:
     """One order as the book reported it: ticks, lots, ns. Fields as in ORDER_DTYPE, and `held`: how many episodes refer to it."""
@@ -53,6 +63,11 @@ class TrackedOrder:
         )  # fmt: skip
 
 
+def other_side(side: int) -> int:
+    """BUY for SELL, SELL for BUY."""
+    return int(Side.SELL if side == Side.BUY else Side.BUY)
+
+
 def _per_side() -> dict[int, dict[int, TrackedOrder]]:
     return {side: {} for side in BOTH_SIDES}
 
@@ -76,15 +91,21 @@ class OrderTracker:
     `interest_ns` ago, and what its MARKET and IOC orders traded in that time (their unfilled rest was never there to be hit).
     """
 
-    def __init__(self, orders_max: int, interest_ns: int) -> None:
-        self._orders_max = orders_max
-        self._interest_ns = interest_ns
+    def __init__(self, tracking: Tracking) -> None:
+        self._orders_max = tracking.orders_max
+        self._interest_ns = tracking.interest_ns
         self._orders: OrderedDict[int, TrackedOrder] = OrderedDict()
         self._ended: deque[TrackedOrder] = deque()
         self._holdings: dict[tuple[int, int], Holding] = {}
 
     def __len__(self) -> int:
         return len(self._orders)
+
+    def known(self, order_id: int) -> TrackedOrder:
+        """An order that must be there: a snapshot's."""
+        order = self._orders.get(order_id)
+        assert order is not None, f"order {order_id} is not among the tracked orders of the snapshot"
+        return order
 
     def holding(self, order: TrackedOrder) -> Holding:
         """The account's side of things; empty if nothing is known."""

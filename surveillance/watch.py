@@ -2,7 +2,7 @@
 
 In:     rows of execution_frame, in the order of the log, each once (the shell drops frames that a replaying shard wrote twice)
 Out:    records of schemas/alert.avsc
-State:  the tracked orders and the open episodes; a function of the rows alone, whatever frames they come in
+State:  the tracked orders and what the detectors keep; a function of the rows alone, whatever frames they come in
 Not looked at: an uncross is trades like others, whose first order is the buy; a busted trade was a trade when it was told.
 On failure: a row that contradicts the log is an assertion; a row of an order that was forgotten (or came before the watch began) is left out.
 """
@@ -19,9 +19,10 @@ from schemas.enums import ExecKind, OrdType, TimeInForce
 from schemas.instruments import InstrumentTable
 from schemas.reject_reasons import Reason
 from schemas.units import Nanos
-from surveillance.alerts import layering_alert
-from surveillance.layering import LayeringDetector, LayeringParameters
-from surveillance.tracked_orders import OrderTracker, TrackedOrder
+from surveillance.alerts import alert_record
+from surveillance.contract import Finding, MakeDetector, own_arrays, prefixed, wants
+from surveillance.detectors import DETECTORS
+from surveillance.orders import OrderTracker, TrackedOrder, Tracking
 
 COLUMNS: Final = [
     "kind", "side", "ord_type", "time_in_force", "reason", "instrument", "order_id", "account", "contra_order_id",
@@ -30,6 +31,7 @@ COLUMNS: Final = [
 Row = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int, int, int]
 """The values of COLUMNS."""
 Alerts = list[dict[str, Any]]
+Findings = list[Finding]
 
 _RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.OPG)
 _BY_OWNER: Final = (Reason.REQUESTED_BY_CUSTOMER, Reason.REPLACED_TO_NOTHING)
@@ -53,16 +55,21 @@ class WatchStats:
 
 
 class TradingWatch:
-    """Surveillance of one book shard; one instance a partition of `executions`."""
+    """Surveillance of one book shard; one instance per partition of `executions`. It knows no pattern: see surveillance.contract."""
 
-    def __init__(self, instruments: InstrumentTable, parameters: LayeringParameters | None = None) -> None:
-        rules = parameters or LayeringParameters()
+    def __init__(
+        self, instruments: InstrumentTable, detectors: tuple[MakeDetector, ...] = DETECTORS, tracking: Tracking | None = None
+    ) -> None:
         self.log_time = Nanos(0)
         self._instruments = instruments
-        self._tracker = OrderTracker(rules.orders_tracked_max, rules.interest_ns)
-        self._layering = LayeringDetector(rules, self._tracker)
+        self._tracker = OrderTracker(tracking or Tracking())
+        self._detectors = [make(self._tracker) for make in detectors]
+        self._on_advance, self._on_placed, self._on_executed, self._on_withdrawn = (
+            [getattr(one, event) for one in self._detectors if wants(one, event)]
+            for event in ("advance", "placed", "executed", "withdrawn")
+        )
         self._rows = self._alerts = 0
-        self._handlers: dict[int, Callable[[Row, str], Alerts]] = {
+        self._handlers: dict[int, Callable[[Row], Findings]] = {
             int(ExecKind.NEW): self._on_new,
             int(ExecKind.TRADE): self._on_trade,
             int(ExecKind.CANCELED): self._on_end,
@@ -78,8 +85,8 @@ class TradingWatch:
         wanted = executions[np.isin(executions["kind"], list(self._handlers))]
         alerts: Alerts = []
         for row in wanted[COLUMNS].tolist():
-            self._advance(row[-1])
-            alerts += self._handlers[row[0]](row, source)
+            found = self._advance(row[-1]) + self._handlers[row[0]](row)
+            alerts += [alert_record(one, self.log_time, source, self._instruments) for one in found]
         self._rows += len(executions)
         self._alerts += len(alerts)
         return alerts
@@ -90,15 +97,25 @@ class TradingWatch:
 
     def snapshot(self) -> dict[str, Rows]:
         """The whole state as named arrays."""
-        return {**self._tracker.snapshot(), **self._layering.snapshot(), "clock": np.array([self.log_time], "<i8")}
+        arrays = {**self._tracker.snapshot(), "clock": np.array([self.log_time], "<i8")}
+        for detector in self._detectors:
+            arrays |= prefixed(detector)
+        return arrays
 
     @classmethod
-    def restore(cls, instruments: InstrumentTable, arrays: dict[str, Any], parameters: LayeringParameters | None = None) -> Self:
+    def restore(
+        cls,
+        instruments: InstrumentTable,
+        arrays: dict[str, Any],
+        detectors: tuple[MakeDetector, ...] = DETECTORS,
+        tracking: Tracking | None = None,
+    ) -> Self:
         """A watch that goes on where the snapshot was taken."""
-        watch = cls(instruments, parameters)
+        watch = cls(instruments, detectors, tracking)
         watch.log_time = Nanos(int(arrays["clock"][0]))
         watch._tracker.restore(arrays)
-        watch._layering.restore(arrays)
+        for detector in watch._detectors:
+            detector.restore(own_arrays(detector, arrays))
         return watch
 
     def state_hash(self) -> bytes:
@@ -109,13 +126,16 @@ class TradingWatch:
             digest.update(array.tobytes())
         return digest.digest()
 
-    def _advance(self, transact_time: int) -> None:
+    def _advance(self, transact_time: int) -> Findings:
+        found: Findings = []
         if transact_time > self.log_time:
             self.log_time = Nanos(transact_time)
-            self._layering.advance(self.log_time)
+            for advance in self._on_advance:
+                found += advance(self.log_time)
             self._tracker.fade(self.log_time)
+        return found
 
-    def _on_new(self, row: Row, source: str) -> Alerts:
+    def _on_new(self, row: Row) -> Findings:
         _, side, ord_type, time_in_force, _, instrument, order_id, account, _, price, qty, *_ = row
         rests = int(_rests(ord_type, time_in_force))
         order = TrackedOrder(
@@ -124,10 +144,11 @@ class TradingWatch:
         )  # fmt: skip
         forgotten = self._tracker.place(order)
         if forgotten is not None:
-            self._layering.forgotten(forgotten)
-        return []
+            for detector in self._detectors:
+                detector.forgotten(forgotten)
+        return [one for placed in self._on_placed for one in placed(order, self.log_time)]
 
-    def _on_trade(self, row: Row, source: str) -> Alerts:
+    def _on_trade(self, row: Row) -> Findings:
         price, qty = row[9], row[10]
         both = [(self._tracker.get(row[6]), row[11]), (self._tracker.get(row[8]), row[12])]
         known = [(order, leaves_qty) for order, leaves_qty in both if order is not None and not order.ended_at]
@@ -135,29 +156,27 @@ class TradingWatch:
             self._tracker.trade(order, qty, leaves_qty, self.log_time)
             if order.order_id == row[8]:
                 order.display_qty = min(row[13], leaves_qty)
+        found: Findings = []
         for order, leaves_qty in known:
             if leaves_qty == 0:
-                self._layering.withdrawn(order, 0)
-            self._layering.executed(order, price, qty, self.log_time)
-        return []
+                found += self._withdrawn(order, 0)
+            for executed in self._on_executed:
+                found += executed(order, price, qty, self.log_time)
+        return found
 
-    def _on_end(self, row: Row, source: str) -> Alerts:
+    def _on_end(self, row: Row) -> Findings:
         order = self._tracker.get(row[6])
         if order is None or order.ended_at:
             return []
         by_owner = row[0] == ExecKind.CANCELED and row[4] in _BY_OWNER
         canceled_qty = order.leaves_qty if by_owner else 0
         self._tracker.end(order, self.log_time)
-        return self._withdrawn(order, canceled_qty, source)
+        return self._withdrawn(order, canceled_qty)
 
-    def _withdrawn(self, order: TrackedOrder, canceled_qty: int, source: str) -> Alerts:
-        episode = self._layering.withdrawn(order, canceled_qty)
-        if episode is None:
-            return []
-        own_qty = self._layering.interest_against(episode)
-        return [layering_alert(episode, own_qty, self.log_time, source, self._instruments)]
+    def _withdrawn(self, order: TrackedOrder, canceled_qty: int) -> Findings:
+        return [one for withdrawn in self._on_withdrawn for one in withdrawn(order, canceled_qty, self.log_time)]
 
-    def _on_triggered(self, row: Row, source: str) -> Alerts:
+    def _on_triggered(self, row: Row) -> Findings:
         """A dormant order enters the market."""
         order = self._tracker.get(row[6])
         if order is None or order.ended_at:
@@ -168,7 +187,7 @@ class TradingWatch:
             self._tracker.enter(order, row[9], self.log_time)
         return []
 
-    def _on_replaced(self, row: Row, source: str) -> Alerts:
+    def _on_replaced(self, row: Row) -> Findings:
         """Another price or more quantity is a new place in the book; less quantity is a cancellation of the difference."""
         order = self._tracker.get(row[6])
         if order is None or order.ended_at:
@@ -179,9 +198,9 @@ class TradingWatch:
         if order.rests and moved:
             self._tracker.enter(order, price, self.log_time)
         order.display_qty = display_qty or order.display_qty
-        return self._withdrawn(order, reduced_qty, source) if reduced_qty else []
+        return self._withdrawn(order, reduced_qty) if reduced_qty else []
 
-    def _on_restated(self, row: Row, source: str) -> Alerts:
+    def _on_restated(self, row: Row) -> Findings:
         """The engine changed the order: its place, what it displays, or (by self-match prevention) its quantity."""
         order = self._tracker.get(row[6])
         if order is None or order.ended_at:
@@ -196,5 +215,5 @@ class TradingWatch:
             order.display_qty = display_qty
         return []
 
-    def _on_time(self, row: Row, source: str) -> Alerts:
+    def _on_time(self, row: Row) -> Findings:
         return []

@@ -12,15 +12,18 @@ it trades (interest: open or ended lately) is about as much as it shows on the o
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import ClassVar, Final
 
 import numpy as np
 
 from schemas.codec import Rows
-from schemas.enums import Side
-from schemas.units import Nanos
-from surveillance.tracked_orders import OrderTracker, TrackedOrder
+from schemas.instruments import Instrument
+from surveillance.contract import Arrays, Detector, Evidence, Finding
+from surveillance.orders import OrderTracker, TrackedOrder, other_side
+from surveillance.wording import VERBS, counted, percent, seconds, span, tenths
 
+PATTERN: Final = "LAYERING"
 SECOND_NS: Final = 1_000_000_000
 
 
@@ -42,14 +45,10 @@ class LayeringParameters:
     """Of what the layers had open at the execution, canceled by their owner."""
     filled_percent_max: int = 10
     """Of what the layers were entered with, executed in their whole life."""
-    interest_ns: int = 10 * SECOND_NS
-    """An order counts as its owner's interest so long after its end: longer than a market maker takes to quote again."""
     layers_max: int = 64
     """Newest orders of a side that are looked at, so that one execution costs a bounded time."""
     executions_max: int = 64
     """Executions of an episode that are kept as evidence."""
-    orders_tracked_max: int = 1_000_000
-    """Orders in memory, ~300 B each; then the oldest is forgotten."""
 
 
 @dataclass(frozen=True)
@@ -109,56 +108,57 @@ class Episode:
         )  # fmt: skip
 
 
-class LayeringDetector:
-    """Episodes of one book shard. Told of executions and ends of orders after the tracker was."""
+class LayeringDetector(Detector):
+    """Episodes of one book shard."""
 
-    def __init__(self, parameters: LayeringParameters, tracker: OrderTracker) -> None:
-        self._rules = parameters
-        self._tracker = tracker
+    name: ClassVar[str] = "layering"
+
+    def __init__(self, tracker: OrderTracker, parameters: LayeringParameters | None = None) -> None:
+        super().__init__(tracker)
+        self._rules = parameters or LayeringParameters()
         self._episodes: dict[tuple[int, int, int], Episode] = {}
         self._next_deadline = 0
 
-    def advance(self, now: int) -> None:
+    def advance(self, now: int) -> tuple[Finding, ...]:
         """Close the episodes whose layers were not canceled in time."""
         if not self._episodes or now <= self._next_deadline:
-            return
+            return ()
         for episode in list(self._episodes.values()):
             if now > self._deadline(episode):
                 self._close(episode)
         self._next_deadline = min(map(self._deadline, self._episodes.values()), default=0)
+        return ()
 
-    def executed(self, order: TrackedOrder, price: int, qty: int, now: Nanos) -> None:
-        """`order` traded `qty` lots at `price`: what rests on its account's other side?"""
+    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> tuple[Finding, ...]:
+        """What rests on the other side of the order's account?"""
         layered_side = other_side(order.side)
-        holding = self._tracker.holding(order)
+        holding = self.tracker.holding(order)
         own_qty = holding.interest[order.side]
         episode = self._episodes.get((order.account, order.instrument, layered_side))
         if episode is None and len(holding.open[layered_side]) < self._rules.orders_min:
-            return
+            return ()
         layers = list(self._young_orders(holding.open[layered_side], now))
         if self._are_layers(layers, own_qty):
             episode = episode or self._open(order, layered_side, layers, own_qty)
             self._join(episode, layers)
         elif episode is None or not any(layer.leaves_qty for layer in episode.layers.values()):
-            return
+            return ()
         self._note_execution(episode, order, price, qty, now)
+        return ()
 
-    def withdrawn(self, order: TrackedOrder, canceled_qty: int) -> Episode | None:
-        """`order` left the market or was reduced, by `canceled_qty` lots at its owner's wish (0: otherwise). Returns an episode that this completes.
-
-        The caller reports the episode; its layers are flagged and can be part of no other.
-        """
+    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> tuple[Finding, ...]:
+        """The episode that this completes, if any. Its layers are flagged and can be part of no other."""
         episode = self._episodes.get((order.account, order.instrument, order.side))
         if episode is None or order.order_id not in episode.layers:
-            return None
+            return ()
         episode.canceled_qty += canceled_qty
         complete = canceled_qty > 0 and self._is_complete(episode)
         if complete:
             for layer in episode.layers.values():
-                self._tracker.flag(layer)
+                self.tracker.flag(layer)
         if complete or not any(layer.leaves_qty for layer in episode.layers.values()):
             self._close(episode)
-        return episode if complete else None
+        return (self._finding(episode, now),) if complete else ()
 
     def forgotten(self, order: TrackedOrder) -> None:
         """The tracker has let go of `order`: without it an episode has no proof."""
@@ -166,9 +166,9 @@ class LayeringDetector:
         if episode is not None and order.order_id in episode.layers:
             self._close(episode)
 
-    def interest_against(self, episode: Episode) -> int:
+    def _interest_against(self, episode: Episode) -> int:
         """Lots that the account wants, or lately wanted, on the side opposite to the layers."""
-        return self._tracker.holding(next(iter(episode.layers.values()))).interest[other_side(episode.side)]
+        return self.tracker.holding(next(iter(episode.layers.values()))).interest[other_side(episode.side)]
 
     def snapshot(self) -> dict[str, Rows]:
         """episodes, their layers' order ids and their executions, concatenated."""
@@ -180,13 +180,13 @@ class LayeringDetector:
             "executions": np.array(executions, EXECUTION_DTYPE),
         }
 
-    def restore(self, arrays: dict[str, Any]) -> None:
-        """Take the state of a snapshot; this detector must be new, its tracker restored."""
+    def restore(self, arrays: Arrays) -> None:
+        """Hold the layers again."""
         layers, executions = iter(arrays["layers"].tolist()), iter(arrays["executions"].tolist())
         for *values, layer_count, execution_count in arrays["episodes"].tolist():
             episode = Episode(*values)
             for _ in range(layer_count):
-                self._hold(episode, self._known(next(layers)))
+                self._hold(episode, self.tracker.known(next(layers)))
             episode.executions = [Execution(*next(executions)) for _ in range(execution_count)]
             self._episodes[(episode.account, episode.instrument, episode.side)] = episode
         self._next_deadline = min(map(self._deadline, self._episodes.values()), default=0)
@@ -210,7 +210,7 @@ class LayeringDetector:
         return (
             episode.canceled_qty * 100 >= episode.layered_qty * self._rules.canceled_percent_min
             and episode.filled_qty() * 100 <= episode.entered_qty() * self._rules.filled_percent_max
-            and episode.layered_qty >= self._rules.imbalance_min * self.interest_against(episode)
+            and episode.layered_qty >= self._rules.imbalance_min * self._interest_against(episode)
         )
 
     def _open(self, order: TrackedOrder, side: int, layers: list[TrackedOrder], own_qty: int) -> Episode:
@@ -227,7 +227,7 @@ class LayeringDetector:
                 self._hold(episode, layer)
 
     def _hold(self, episode: Episode, layer: TrackedOrder) -> None:
-        self._tracker.hold(layer)
+        self.tracker.hold(layer)
         episode.layers[layer.order_id] = layer
 
     def _note_execution(self, episode: Episode, order: TrackedOrder, price: int, qty: int, now: int) -> None:
@@ -245,14 +245,57 @@ class LayeringDetector:
     def _close(self, episode: Episode) -> None:
         del self._episodes[(episode.account, episode.instrument, episode.side)]
         for layer in episode.layers.values():
-            self._tracker.release(layer)
+            self.tracker.release(layer)
 
-    def _known(self, order_id: int) -> TrackedOrder:
-        order = self._tracker.get(order_id)
-        assert order is not None, f"layer {order_id} is not among the tracked orders of the snapshot"
-        return order
+    def _finding(self, episode: Episode, now: int) -> Finding:
+        layers = sorted(episode.layers.values(), key=lambda layer: layer.order_id)
+        return Finding(
+            pattern=PATTERN,
+            instrument=episode.instrument,
+            account=episode.account,
+            side=episode.side,
+            identity=(episode.instrument, episode.account, episode.side, layers[0].order_id),
+            score_permille=_score_permille(episode, self._interest_against(episode)),
+            window_start=min(layer.placed_at for layer in layers),
+            explain=partial(_explanation, episode, layers, now),
+            evidence=tuple([_layer_evidence(layer) for layer in layers] + [_execution_evidence(one) for one in episode.executions]),
+        )
 
 
-def other_side(side: int) -> int:
-    """BUY for SELL, SELL for BUY."""
-    return int(Side.SELL if side == Side.BUY else Side.BUY)
+def _score_permille(episode: Episode, own_qty: int) -> int:
+    """Mean of three shares, each in permille: canceled of the layers, not executed of them, and how one-sided the account was.
+
+    own_qty: the account's interest against the layers, lots.
+    """
+    canceled = episode.canceled_qty * 1000 // episode.layered_qty
+    unfilled = 1000 - episode.filled_qty() * 1000 // episode.entered_qty()
+    one_sided = 1000 - min(1000, own_qty * 1000 // episode.layered_qty)
+    return (min(1000, canceled) + unfilled + one_sided) // 3
+
+
+def _explanation(episode: Episode, layers: list[TrackedOrder], now: int, instrument: Instrument) -> str:
+    side, _ = VERBS[episode.side]
+    other, traded = VERBS[other_side(episode.side)]
+    prices = sorted({layer.price for layer in layers})
+    placed = [layer.placed_at for layer in layers]
+    paid = [one.price for one in episode.executions]
+    lots, price = instrument.qty_text, instrument.price_text
+    return (
+        f"Account {episode.account} entered {len(layers)} {side} orders for {lots(episode.entered_qty())} {instrument.symbol} at "
+        f"{len(prices)} prices from {price(prices[0])} to {price(prices[-1])} within {seconds(max(placed) - min(placed))}. "
+        f"While {lots(episode.shown_qty)} of them rested, {tenths(episode.shown_qty, episode.own_qty)} times its own {other} interest of "
+        f"{lots(episode.own_qty)}, it {traded} {lots(episode.traded_qty)} in {counted(episode.trades, 'trade')} at {span(price, paid)}. "
+        f"Within {seconds(now - episode.last_traded_at)} of its last {other} it had canceled {lots(episode.canceled_qty)} of the layered "
+        f"{lots(episode.layered_qty)} ({percent(episode.canceled_qty, episode.layered_qty)}); "
+        f"{lots(episode.filled_qty())} ({percent(episode.filled_qty(), episode.entered_qty())}) of the orders had been executed. "
+        f"Orders at several prices, an execution on the other side, then their cancellation: compare FINRA Rule 5210.03, type 1."
+    )
+
+
+def _layer_evidence(layer: TrackedOrder) -> Evidence:
+    return Evidence("LAYER", layer.order_id, layer.side, layer.price, layer.order_qty, layer.traded_qty, layer.placed_at, layer.ended_at)
+
+
+def _execution_evidence(one: Execution) -> Evidence:
+    """The fields price, traded_qty and ended_at are those of the trade."""
+    return Evidence("EXECUTION", one.order_id, one.side, one.price, one.order_qty, one.last_qty, one.placed_at, one.traded_at)
