@@ -26,8 +26,9 @@ from edge.market_words import (
     status_words,
 )
 from edge.timestamps import rfc3339
+from matchers.order_tables import NEW_IN_PHASE
 from schemas.codec import FRAMES
-from schemas.enums import MarketDataKind, Phase, Side
+from schemas.enums import MarketDataKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import SENTENCES, Reason
 
@@ -164,6 +165,11 @@ class MarketView:
     def is_open(self) -> bool:
         """Whether any instrument trades continuously."""
         return any(view.phase == Phase.CONTINUOUS for view in self.symbols.values())
+
+    def refuses_new(self, symbol: str, ord_type: int, time_in_force: int) -> bool:
+        """Whether the book takes no such order in its phase; False where no phase has been told yet. The book may have gone on meanwhile."""
+        view = self.symbols[symbol]
+        return view.status is not None and NEW_IN_PHASE[Phase(view.phase), OrdType(ord_type), TimeInForce(time_in_force)] != Reason.NONE
 
     def apply(self, rows: Iterable[MarketRow]) -> list[Message]:
         """Take one frame's rows; returns the messages for the clients, the level changes of an instrument as one."""
