@@ -188,8 +188,10 @@ async def serve_socket(conversation: Conversation, out: OutgoingSocket, sockets:
     finally:
         timer.cancel()
         conversation.leave()
-        sockets.discard(out)
-        await out.finish()
+        try:
+            await out.finish()
+        finally:
+            sockets.discard(out)  # only now: while it is being let go it takes memory as any other
 
 
 async def _read(conversation: Conversation, out: OutgoingSocket) -> None:
