@@ -43,6 +43,8 @@ class Accounts:
         """By request_id: replaces that wait for their shard."""
         self._replaced: dict[int, asyncio.Future[ReplyRow]] = {}
         """By order_id: replaces that wait for their book."""
+        self._refusing: dict[int, asyncio.Future[None]] = {}
+        """By order_id: new orders that their book is expected to refuse."""
 
     def __len__(self) -> int:
         return len(self._views)
@@ -75,6 +77,12 @@ class Accounts:
             self._replacing.pop(command.request_id, None)
             if self._replaced.get(command.order_id) is decided:
                 del self._replaced[command.order_id]
+
+    async def refusal_of_book(self, order_id: int, wait_s: float) -> None:
+        """Until the book has refused the new order, or `wait_s` has passed; the view has the order as it then is."""
+        refused = self._refusing.setdefault(order_id, asyncio.get_running_loop().create_future())
+        await asyncio.wait([refused], timeout=wait_s)
+        self._refusing.pop(order_id, None)
 
     def _command(self, kind: CommandKind, account: int, fields: Mapping[str, Any]) -> Command:
         return Command(kind, account, self.pending.next_request_id(), self._clock_ns(), **fields)
@@ -128,6 +136,8 @@ class Accounts:
                     # live from this very row on: the next row of the same frame may already be an event
                     self._keep(self._arriving.pop(row.account)[0])
             self._note_replace(row)
+            if row.kind == AccountEventKind.BOOK_REJECTED and row.order_id in self._refusing:
+                self._refusing.pop(row.order_id).set_result(None)
             if row.request_id:
                 if self.producer is not None:
                     self.producer.answered(row.account)

@@ -62,6 +62,8 @@ def _watch(state: EdgeState) -> None:
     watch("command_frames", "frames appended to account.commands", lambda: accounts.producer.stats().frames if accounts.producer else 0)
     watch("accounts", "account views in memory", lambda: len(accounts))
     watch("sessions", "API keys in memory", lambda: len(state.sessions))
+    watch("refused_guesses_total", "requests refused after too many wrong API keys", lambda: state.sessions.refused_guesses)
+    watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: state.hub.subscribed)
     watch("market_data_lag", "records of market.data not read yet", lambda: state.market_consumer.lag() if state.market_consumer else 0)
     watch("market_data_gaps", "sequence numbers of market.data that never came", lambda: state.market.gaps)
     watch("sink_lag_records", "records of the log that MySQL has not stored yet", lambda: state.sink_lag.records if state.sink_lag else 0)

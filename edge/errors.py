@@ -3,6 +3,7 @@
 Codes are Alpaca's: the first three digits are an HTTP status, the rest a family (40010001 comes with 422). Clients read `code` and `message`.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,11 +14,14 @@ BAD_PARAMETER: Final = 40010001
 NOT_AUTHORIZED: Final = 40110000
 FORBIDDEN: Final = 40310000
 NOT_FOUND: Final = 40410000
+NO_ROUTE: Final = 40400000
+"""Not 40410000, which ccxt takes for a fault of an order (InvalidOrder)."""
 METHOD_NOT_ALLOWED: Final = 40510000
 TOO_LARGE: Final = 41310000
 UNPROCESSABLE: Final = 42210000
 TOO_MANY: Final = 42910000
 INTERNAL: Final = 50010000
+HTTP_VERSION: Final = 50510000
 UNAVAILABLE: Final = 50310000
 STORE_BEHIND: Final = "STORE_BEHIND"
 """`reject_reason` of a new order that is refused because MySQL is too far behind the log."""
@@ -163,6 +167,17 @@ def not_found(message: str) -> ApiError:
 def not_authorized() -> ApiError:
     """401 40110000; says nothing of which half of the key was wrong."""
     return ApiError(401, NOT_AUTHORIZED, "request is not authorized: unknown API key or wrong secret")
+
+
+def too_many_wrong_secrets(wait_s: float) -> ApiError:
+    """429 with Retry-After; the secret was not looked at."""
+    message = f"too many wrong API keys from this address: try again in {math.ceil(wait_s)} s"
+    return ApiError(429, TOO_MANY, message, {"Retry-After": str(math.ceil(wait_s))})
+
+
+def no_route() -> ApiError:
+    """404 of an address that does not exist; its code tells it from an order, a position or an asset that does not."""
+    return ApiError(404, NO_ROUTE, "endpoint not found")
 
 
 def unavailable(message: str, retry_after_s: int = 1) -> ApiError:

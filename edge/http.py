@@ -1,6 +1,7 @@
 """What every HTTP answer has: a request id, JSON errors with Alpaca's codes, security and rate-limit headers, a metric."""
 
 import asyncio
+import base64
 import math
 import random
 import time
@@ -9,9 +10,10 @@ from typing import Any, Final
 
 import msgspec
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web, web_response
 
-from edge.errors import INTERNAL, MALFORMED, METHOD_NOT_ALLOWED, NOT_FOUND, TOO_LARGE, TOO_MANY, ApiError
+from edge.addresses import address_of
+from edge.errors import HTTP_VERSION, INTERNAL, MALFORMED, METHOD_NOT_ALLOWED, TOO_LARGE, TOO_MANY, ApiError, no_route
 from edge.limits import BODY_BYTES_MAX, BODY_TIMEOUT_S, RATE_LIMIT_PER_MINUTE
 from edge.sessions import Session
 from edge.state import state_of
@@ -22,6 +24,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SESSION: Final = web.RequestKey("session", Session)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _COMMON: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+# what aiohttp calls itself, with its version and Python's, in every answer; also in its own to what it cannot parse, which no signal of ours sees
+vars(web_response)["SERVER_SOFTWARE"] = "open-outcry"
 _LIMIT_TEXT: Final = str(RATE_LIMIT_PER_MINUTE)
 
 
@@ -38,7 +42,7 @@ def error_response(error: ApiError) -> web.Response:
 def _of_http_exception(error: web.HTTPException) -> ApiError:
     """Aiohttp's own refusals in our form."""
     if isinstance(error, web.HTTPNotFound):
-        return ApiError(404, NOT_FOUND, "endpoint not found")
+        return no_route()
     if isinstance(error, web.HTTPMethodNotAllowed):
         return ApiError(
             405, METHOD_NOT_ALLOWED, f"method {error.method} is not allowed here", {"Allow": ", ".join(sorted(error.allowed_methods))}
@@ -58,10 +62,17 @@ def _route_of(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unknown"
 
 
+def _check_version(request: web.Request) -> None:
+    """Raises ApiError 505: aiohttp's parser also takes HTTP/0.9 and 2.0."""
+    if request.version not in (HttpVersion10, HttpVersion11):
+        raise ApiError(505, HTTP_VERSION, "HTTP/1.0 and HTTP/1.1 only", {"Connection": "close"})
+
+
 @web.middleware
 async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Wrap every handler; nothing leaves without passing here."""
     try:
+        _check_version(request)
         response = await handler(request)
     except ApiError as error:
         response = error_response(error)
@@ -88,14 +99,28 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
 
 
 async def authenticate(request: web.Request) -> Session:
-    """Who asks, by Alpaca's two headers; raises ApiError 401, 429 or 503."""
+    """Who asks, by Alpaca's two headers or else by Basic authentication; raises ApiError 401, 429 or 503."""
     headers, sessions = request.headers, state_of(request).sessions
     key_id, secret = headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
-    session = sessions.recall(key_id, secret) or await sessions.authenticate(key_id, secret)
+    if not key_id and not secret:
+        key_id, secret = _basic(headers.get("Authorization", ""))
+    session = sessions.recall(key_id, secret) or await sessions.authenticate(key_id, secret, address_of(request))
     request[SESSION] = session
     if not session.bucket.take(time.monotonic()):
         raise ApiError(429, TOO_MANY, "too many requests", {"Retry-After": "1"})
     return session
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """(key id, secret) of an Authorization header; two empty ones where it is not Basic."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        key_id, _, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return key_id, secret
 
 
 async def read_body(request: web.Request) -> bytes:

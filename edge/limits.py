@@ -17,6 +17,10 @@ SHARD_LATE_S: Final = 2.0
 """A shard that has answered nothing for so long while commands wait for it is late: new ones are refused at once (503 with Retry-After, nothing
 was sent) rather than made to wait for OUTCRY_EDGE_DECISION_TIMEOUT_MS. Ten times what a loaded shard takes, less than a failover."""
 
+PHASE_REFUSAL_S: Final = 1.0
+"""A new order that the book's phase does not take, by what the edge has heard of it, is answered when the book has refused it, or after so long:
+then it was taken after all (the phase has changed meanwhile). A refusal takes two hops, some 50 ms, 130 ms under load."""
+
 LATE_PROBE_S: Final = 0.25
 """One command in so long is let through to a late shard: its answer ends the lateness also where all others have given up."""
 
@@ -36,6 +40,10 @@ BODY_BYTES_MAX: Final = 64 << 10
 BODY_TIMEOUT_S: Final = 10.0
 """A client has so long to send the body it announced."""
 
+NESTING_MAX: Final = 16
+"""Objects and lists within one another in what a client sends. A bracket order has two; deeper ones come from nobody's library, and what walks
+through them would end at Python's own limit of 1,000."""
+
 NUMBER_DIGITS_MAX: Final = 24
 """Digits of a number in a request: 2^62 has 19, plus decimals; few enough that division by the step stays exact in 28 digits."""
 
@@ -47,6 +55,20 @@ SESSION_TTL_S: Final = 60.0
 
 SESSIONS_MAX: Final = 100_000
 """API keys remembered; ~1 KB each."""
+
+WRONG_SECRETS_BURST: Final = 10
+WRONG_SECRETS_PER_S: Final = 0.5
+"""Wrong secrets of one key from one address, then 429 without a look at the secret. A person who mistypes is not held up; a program
+gets 43,000 tries a day, of 2^240. Counted for key and address together, so nobody elsewhere can lock a customer out."""
+
+WRONG_SECRETS_OF_ADDRESS_BURST: Final = 100
+WRONG_SECRETS_OF_ADDRESS_PER_S: Final = 10
+"""The same of one address (of IPv6: one /64) over all keys, guessed key ids too. Each costs a look-up in the cache and in MySQL: 10/s are
+nothing to them. More than for one key, so that a customer's bad program does not hold up the others behind the same address."""
+
+WRONG_SECRETS_KEPT: Final = 20_000
+"""Pairs of address and key, and addresses, that are remembered, ~300 B each: 12 MB. To make one forgotten early takes 20,000 others,
+which one address gets in half an hour."""
 
 ACCOUNT_VIEWS_MAX: Final = 50_000
 """Accounts materialised in one edge; the least recently asked one without a socket is forgotten and registered again when needed."""
@@ -63,6 +85,20 @@ ALERTS_PAGE_MAX: Final = 500
 SOCKET_QUEUE_MESSAGES_MAX: Final = 2_048
 """Messages that wait for one slow WebSocket: ~1 MB at 500 B each. The next one ends the connection with error 407."""
 
+SOCKET_QUEUE_BYTES_MAX: Final = 16 << 20
+"""The same in bytes: twice the largest answer, a full resume (RESUMED_TRADES_MAX x ~200 B = 8 MB). Market data is shared by all who wait for it,
+so the memory behind these bytes is there once."""
+
+SOCKET_MESSAGES_BURST: Final = 200
+SOCKET_MESSAGES_PER_S: Final = 20
+"""What a client may send over one WebSocket, pings too: so many messages at once, then so many a second (Binance: 5). What comes faster is
+not refused but read later. One costs at most ~1 ms (a subscription of SUBSCRIPTIONS_MAX names that changes), so a socket takes 2 % of
+the loop at most. A program that subscribes to 500 symbols by 500 messages has done so after 15 s."""
+
+SOCKET_REPLY_BYTES_PER_MESSAGE: Final = 16 << 10
+"""Each so many bytes of an answer count as one more message: a client gets 320 KB/s of answers, and after a resume of 20,000 trades (4 MB: 250)
+is read again after 2.5 s."""
+
 FAREWELL_TIMEOUT_S: Final = 10.0
 """A client that is being let go has so long to take what is queued for it, error 407 too; then the connection is cut."""
 
@@ -73,13 +109,19 @@ SOCKET_MESSAGE_BYTES_MAX: Final = 64 << 10
 """What a client may send in one WebSocket message."""
 
 SOCKETS_MAX: Final = 20_000
-"""Open WebSockets of one edge; beyond it a market-data client gets error 406."""
+"""Open WebSockets of one edge, of all kinds; beyond it a client is told so (market data: error 406) and let go."""
 
 MESSAGES_PER_ARRAY_MAX: Final = 1_000
 """Resumed trades in one WebSocket message: ~200 KB, below the 1 MiB that common clients take."""
 
-SUBSCRIPTIONS_MAX: Final = 20_000
-"""Names in one subscription; beyond it error 405."""
+RESUMED_TRADES_MAX: Final = 40_000
+"""Trades that one message brings back, of all its symbols: two full rings (TRADES_KEPT_PER_SYMBOL), ~8 MB. What is older is told as a gap."""
+
+SUBSCRIPTIONS_MAX: Final = 3_000
+"""Names in all channels of one connection; beyond it error 405. ~200 KB a connection, a confirmation of 24 to 72 KB; who wants more takes "*"."""
+
+UNKNOWN_NAMES_TOLD: Final = 5
+"""Names in an error message; the others are counted."""
 
 CAUGHT_UP_TIMEOUT_S: Final = 10.0
 CAUGHT_UP_POLL_S: Final = 0.02

@@ -3,18 +3,18 @@
 Each frame of market.data is encoded once per encoding and joined once per distinct subscription, then queued for every client that has it.
 """
 
-import asyncio
 from typing import Any
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, web
 
 from edge import subscriptions as protocol
+from edge.addresses import address_of
 from edge.errors import ApiError
-from edge.limits import AUTHENTICATION_TIMEOUT_S, MESSAGES_PER_ARRAY_MAX, SOCKETS_MAX
+from edge.limits import MESSAGES_PER_ARRAY_MAX
 from edge.market_view import MarketView, Message
 from edge.metrics import Metrics
 from edge.sessions import Sessions
-from edge.sockets import OutgoingSocket, new_websocket
+from edge.sockets import OutgoingSocket, new_websocket, serve_socket
 from edge.subscriptions import Encoding, MarketClient, Reply, Subscription
 
 
@@ -25,6 +25,8 @@ class MarketHub:
         self.view = view
         self.metrics = metrics
         self._groups: dict[tuple[str, Subscription], set[OutgoingSocket]] = {}
+        self._places: dict[OutgoingSocket, tuple[str, Subscription]] = {}
+        """The group of each socket: where it is taken out of, whatever its client has become meanwhile."""
         self._encodings: dict[str, Encoding] = {one.name: one for one in (protocol.JSON, protocol.MSGPACK)}
 
     def publish(self, messages: list[Message]) -> None:
@@ -39,73 +41,98 @@ class MarketHub:
                 socket.send_nowait(payload)
             self.metrics.payloads_told += len(sockets)
 
-    def move(self, socket: OutgoingSocket, client: MarketClient, before: Subscription) -> None:
-        """The client wants something else now."""
-        self.remove(socket, client.encoding, before)
-        if client.wanted:
-            self._groups.setdefault((client.encoding.name, client.wanted), set()).add(socket)
+    def place(self, socket: OutgoingSocket, encoding: Encoding, wanted: Subscription) -> None:
+        """The client wants this from now on, and nothing else; an empty subscription: no more messages to the socket."""
+        self._take_out(socket)
+        if wanted:
+            place = self._places[socket] = encoding.name, wanted
+            self._groups.setdefault(place, set()).add(socket)
 
-    def remove(self, socket: OutgoingSocket, encoding: Encoding, wanted: Subscription) -> None:
-        """No more messages to the socket."""
-        group = self._groups.get((encoding.name, wanted))
-        if group is None:
-            return
-        group.discard(socket)
-        if not group:
-            del self._groups[encoding.name, wanted]
+    def _take_out(self, socket: OutgoingSocket) -> None:
+        place = self._places.pop(socket, None)
+        if place is not None:
+            group = self._groups[place]
+            group.discard(socket)
+            if not group:
+                del self._groups[place]
+
+    @property
+    def subscribed(self) -> int:
+        """Sockets that want anything."""
+        return len(self._places)
 
 
-class _Connection:
+class MarketConversation:
     """One client: its protocol state, its socket, its place in the hub."""
 
-    def __init__(self, hub: MarketHub, sessions: Sessions, client: MarketClient, out: OutgoingSocket) -> None:
-        self.hub, self.sessions, self.client, self.out = hub, sessions, client, out
+    def __init__(self, hub: MarketHub, sessions: Sessions, client: MarketClient, out: OutgoingSocket, address: str) -> None:
+        self._hub, self._sessions, self._client, self._out, self._address = hub, sessions, client, out, address
 
-    def reply(self, reply: Reply) -> None:
+    @property
+    def authenticated(self) -> bool:
+        """Always on the public path."""
+        return self._client.authenticated
+
+    def begin(self) -> None:
+        """`connected`."""
+        self._reply(self._client.greeting())
+
+    def too_late(self) -> None:
+        """Error 404 and the end."""
+        self._reply(self._client.error(protocol.AUTH_TIMEOUT, close=True))
+
+    def too_many(self) -> None:
+        """Error 406 and the end."""
+        self._reply(self._client.error(protocol.CONNECTION_LIMIT, close=True))
+
+    def leave(self) -> None:
+        """Out of the hub, whatever the client wanted."""
+        self._hub.place(self._out, self._client.encoding, frozenset())
+
+    def _reply(self, reply: Reply, code: int = WSCloseCode.POLICY_VIOLATION) -> None:
         for start in range(0, len(reply.parts), MESSAGES_PER_ARRAY_MAX):
-            self.out.send_nowait(self.client.encoding.join(reply.parts[start : start + MESSAGES_PER_ARRAY_MAX]))
+            self._out.send_parts_nowait(reply.parts[start : start + MESSAGES_PER_ARRAY_MAX], self._client.encoding.join)
         if reply.close:
-            self.out.end_nowait(WSCloseCode.POLICY_VIOLATION)
+            self._out.end_nowait(code)
 
     async def take(self, data: str | bytes) -> None:
         """One message of the client; everything behind the authentication happens without waiting, so no live message comes between."""
-        message = self.client.decode(data)
+        message = self._client.decode(data)
         if message is None:
-            self.reply(self.client.error(protocol.SYNTAX))
+            self._reply(self._client.error(protocol.SYNTAX))
             return
         action = message.get("action")
         if action == "auth":
             await self._authenticate(message)
             return
-        if not self.client.authenticated:
-            self.reply(self.client.error(protocol.NOT_AUTHENTICATED))
+        if not self._client.authenticated:
+            self._reply(self._client.error(protocol.NOT_AUTHENTICATED))
             return
-        before = self.client.wanted
+        before = self._client.wanted
         if action == "subscribe":
-            self.reply(self.client.subscribe(message, self.hub.view))
+            self._reply(self._client.subscribe(message, self._hub.view))
         elif action == "unsubscribe":
-            self.reply(self.client.unsubscribe(message))
+            self._reply(self._client.unsubscribe(message))
         else:
-            self.reply(self.client.error(protocol.SYNTAX))
-        if self.client.wanted != before:
-            self.hub.move(self.out, self.client, before)
+            self._reply(self._client.error(protocol.SYNTAX))
+        if self._client.wanted != before and not self._out.is_ending:
+            self._hub.place(self._out, self._client.encoding, self._client.wanted)
 
     async def _authenticate(self, message: dict[str, Any]) -> None:
-        if self.client.authenticated:
-            self.reply(self.client.error(protocol.ALREADY_AUTHENTICATED))
+        if self._client.authenticated:
+            self._reply(self._client.error(protocol.ALREADY_AUTHENTICATED))
             return
         key, secret = message.get("key"), message.get("secret")
         try:
-            await self.sessions.authenticate(key if isinstance(key, str) else "", secret if isinstance(secret, str) else "")
+            await self._sessions.authenticate(key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address)
         except ApiError as error:
-            self.reply(self.client.error(protocol.INTERNAL if error.status >= 500 else protocol.AUTH_FAILED, close=True))
+            what = protocol.INTERNAL if error.status >= 500 else protocol.AUTH_FAILED
+            if error.status == 429:
+                what = what[0], f"{what[1]}: {error.message}"
+            again = error.status in (429, 503)
+            self._reply(self._client.error(what, close=True), WSCloseCode.TRY_AGAIN_LATER if again else WSCloseCode.POLICY_VIOLATION)
             return
-        self.reply(self.client.confirm())
-
-    def time_out(self) -> None:
-        """Too late to authenticate."""
-        if not self.client.authenticated:
-            self.reply(self.client.error(protocol.AUTH_TIMEOUT, close=True))
+        self._reply(self._client.confirm())
 
 
 async def serve_market_data(
@@ -118,20 +145,5 @@ async def serve_market_data(
     await ws.prepare(request)
     slow = encoding.join(client.error(protocol.SLOW_CLIENT).parts)
     out = OutgoingSocket(ws, frames=encoding.frames, farewell=slow, on_slow=hub.metrics.slow.labels("market_data").inc)
-    connection = _Connection(hub, sessions, client, out)
-    sockets.add(out)
-    if len(sockets) > SOCKETS_MAX:
-        connection.reply(client.error(protocol.CONNECTION_LIMIT, close=True))
-    else:
-        connection.reply(client.greeting())
-    timer = asyncio.get_running_loop().call_later(AUTHENTICATION_TIMEOUT_S, connection.time_out)
-    try:
-        async for message in ws:
-            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                await connection.take(message.data)
-    finally:
-        timer.cancel()
-        hub.remove(out, encoding, client.wanted)
-        sockets.discard(out)
-        await out.finish()
+    await serve_socket(MarketConversation(hub, sessions, client, out, address_of(request)), out, sockets)
     return ws

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from itertools import islice, takewhile
 from typing import Any, Final, NamedTuple
 
 import msgpack
 import msgspec
 
-from edge.limits import BARS_KEPT_PER_SYMBOL, BUSTS_KEPT_PER_SYMBOL, TRADES_KEPT_PER_SYMBOL
+from edge.limits import BARS_KEPT_PER_SYMBOL, BOOK_LEVELS_SHOWN, BUSTS_KEPT_PER_SYMBOL, TRADES_KEPT_PER_SYMBOL
 from edge.market_words import (
     CONDITIONS_OF_AUCTION,
     NON_FIRM_QUOTE,
@@ -25,8 +26,9 @@ from edge.market_words import (
     status_words,
 )
 from edge.timestamps import rfc3339
+from matchers.order_tables import NEW_IN_PHASE
 from schemas.codec import FRAMES
-from schemas.enums import MarketDataKind, Phase, Side
+from schemas.enums import MarketDataKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import SENTENCES, Reason
 
@@ -99,6 +101,8 @@ class SymbolView:
     """Where the call phase that goes on would uncross; None in any other phase."""
     busts: deque[Message] = field(default_factory=lambda: deque(maxlen=BUSTS_KEPT_PER_SYMBOL))
     levels: dict[int, dict[int, tuple[int, int]]] = field(default_factory=lambda: {Side.BUY: {}, Side.SELL: {}})
+    whole_book: Message | None = None
+    """Made when somebody asks for it; None again when a level changes."""
     phase: int = Phase.CLOSED
     last_px: int = 0
     last_at: int = 0
@@ -126,9 +130,15 @@ class SymbolView:
     def _level(self, px: int, lots: int) -> dict[str, Any]:
         return {"p": self.decimal(px), "s": self.shares(lots)}
 
-    def trades_after(self, seq: int) -> tuple[list[Message], int]:
-        """(trades with a higher seq that are still kept, how many with a higher seq are not). Busted ones are among them; see `busts`."""
-        kept = [message for message in self.trades if message.seq > seq]
+    def book_message(self) -> Message:
+        """The best BOOK_LEVELS_SHOWN levels a side, as one message for everybody who begins with the book as it is."""
+        if self.whole_book is None:
+            self.whole_book = Message("orderbooks", self.instrument.symbol, self.book(BOOK_LEVELS_SHOWN))
+        return self.whole_book
+
+    def trades_after(self, seq: int, most: int) -> tuple[list[Message], int]:
+        """(trades with a higher seq that are still kept, the newest `most`; how many others with a higher seq). Busted ones are among them; see `busts`."""
+        kept = list(islice(takewhile(lambda message: message.seq > seq, reversed(self.trades)), most))[::-1]
         newest = self.seqs.get(MarketDataKind.TRADE, 0)
         return kept, max(0, newest - seq) - len(kept)
 
@@ -155,6 +165,11 @@ class MarketView:
     def is_open(self) -> bool:
         """Whether any instrument trades continuously."""
         return any(view.phase == Phase.CONTINUOUS for view in self.symbols.values())
+
+    def refuses_new(self, symbol: str, ord_type: int, time_in_force: int) -> bool:
+        """Whether the book takes no such order in its phase; False where no phase has been told yet. The book may have gone on meanwhile."""
+        view = self.symbols[symbol]
+        return view.status is not None and NEW_IN_PHASE[Phase(view.phase), OrdType(ord_type), TimeInForce(time_in_force)] != Reason.NONE
 
     def apply(self, rows: Iterable[MarketRow]) -> list[Message]:
         """Take one frame's rows; returns the messages for the clients, the level changes of an instrument as one."""
@@ -262,6 +277,7 @@ class MarketView:
 
 def _set_level(view: SymbolView, row: MarketRow) -> None:
     levels = view.levels[row.side]
+    view.whole_book = None
     if row.qty:
         levels[row.price] = row.qty, row.order_count
     else:

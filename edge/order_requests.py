@@ -5,6 +5,7 @@ a list that is none; rules with limits, money or the state of a book are the acc
 
 Lists (order_class). OCO: a limit order and a stop, of one side. OTO: an order and one that closes it; BRACKET: and two that do, take-profit and stop-loss.
 The first is the order of the body; the others are for the same quantity. A market order of a list is DAY: `time_in_force` is that of the closing orders.
+So is a market order that is sent as `gtc`, as many clients of Alpaca do: it never rests, so there is nothing to carry over to another day.
 An id of the others that the client does not give is made of the first one's, so that a repeated request is the same list.
 """
 
@@ -233,7 +234,7 @@ def _listed(given: Fields, first: NewOrder) -> NewOrder:
             for name, found in (("take_profit", take_profit), ("stop_loss", stop_loss)):
                 if found is not None:
                     raise bad_parameter(f"{name} needs an order_class: oco, oto or bracket")
-            return first
+            return _for_the_day(first, TimeInForce.GTC)
         case ContingencyType.OCO:
             return _oco(first, take_profit, stop_loss)
         case ContingencyType.OTO:
@@ -246,9 +247,14 @@ def _listed(given: Fields, first: NewOrder) -> NewOrder:
     legs = [_profit_leg(closing, take_profit)] if take_profit is not None else []
     legs += [_loss_leg(closing, stop_loss)] if stop_loss is not None else []
     _check_sides(legs)
-    if first.ord_type == OrdType.MARKET and first.time_in_force in (TimeInForce.GTC, TimeInForce.GTD):
-        first = replace(first, time_in_force=TimeInForce.DAY, expire_time=0)
-    return replace(first, legs=tuple(legs))
+    return replace(_for_the_day(first, TimeInForce.GTC, TimeInForce.GTD), legs=tuple(legs))
+
+
+def _for_the_day(order: NewOrder, *times: TimeInForce) -> NewOrder:
+    """The order; DAY if it is a market order with one of these times in force."""
+    if order.ord_type == OrdType.MARKET and order.time_in_force in times:
+        return replace(order, time_in_force=TimeInForce.DAY, expire_time=0)
+    return order
 
 
 def _oco(first: NewOrder, take_profit: Fields | None, stop_loss: Fields | None) -> NewOrder:

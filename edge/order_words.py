@@ -60,3 +60,5 @@ STATUS_TEXT: Final = {
 }
 HELD: Final = "held"
 """Status of an open order that waits for the first one of its list."""
+ACCEPTED: Final = "accepted"
+"""Status, in the answer to a new order, of one of which its book may not have said the last word."""

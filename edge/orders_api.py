@@ -3,6 +3,10 @@
 Status of a fresh order is "new", not "accepted": the shard hands an accepted order to its book in the same step, and the same word
 then stands in the answer, in later reads and in the stream's first event. What waits for the first order of its list is "held".
 
+Not so for an order that the book does not take in its phase (the market is closed, halted, no auction is near): by what the edge has heard, the book is about
+to refuse it, so POST waits for that and refuses it with the book's reason. If the book's word does not come (PHASE_REFUSAL_S), the phase has
+changed: the answer is "accepted", Alpaca's word for an order that is taken and of which the book has said nothing.
+
 A replaced order keeps its id and client_order_id (at Alpaca a new order takes its place: `replaces`, `replaced_by`). So that a client which goes on with
 the answer's id sees what it asked for, PATCH answers when the book has decided: the order as it is then, or 422 with the book's reason. If the book takes
 longer than a decision may, the answer is the order in "pending_replace", and the stream tells the rest.
@@ -17,18 +21,21 @@ from aiohttp import web
 from edge.account_view import AccountView, Order, order_of_row
 from edge.errors import ApiError, outcome_unknown, refusal, unavailable, unprocessable
 from edge.http import authenticate, json_response, read_body
+from edge.limits import PHASE_REFUSAL_S
 from edge.order_json import order_json, status_text
 from edge.order_queries import known_order, order_id_in
 from edge.order_requests import NewOrder, parse_new_order, parse_replace
-from edge.order_words import STATUS_TEXT
+from edge.order_words import ACCEPTED, STATUS_TEXT
 from edge.pending_requests import Answer
 from edge.state import EdgeState, state_of
-from schemas.enums import AccountEventKind, CommandKind
+from schemas.enums import AccountEventKind, CommandKind, OrdStatus
 from schemas.errors import ServiceUnavailable
 from schemas.reject_reasons import Reason
 from schemas.units import minor_to_text
 
 _TAKEN: Final = (AccountEventKind.ACCEPTED, AccountEventKind.DUPLICATE)
+_OF_THE_PHASE: Final = (Reason.MARKET_CLOSED, Reason.NOT_IN_THIS_PHASE)
+"""For these an order is refused by POST although the account shard has taken it; sent again, it is refused again."""
 
 
 async def post_order(request: web.Request) -> web.Response:
@@ -50,7 +57,19 @@ async def post_order(request: web.Request) -> web.Response:
     if answers[0].row.kind not in _TAKEN:
         raise _list_refused(answers, orders)
     placed, *legs = [view.find(answer.row.order_id) or await _recall(state, answer) for answer in answers]
-    return json_response(order_json(placed, state.instruments, legs))
+    status = None
+    if answers[0].row.kind == AccountEventKind.ACCEPTED and not placed.is_done and _is_doubtful(state, order):
+        await state.accounts.refusal_of_book(placed.order_id, PHASE_REFUSAL_S)
+        placed = (await state.accounts.view(session.account)).find(placed.order_id) or placed
+        status = ACCEPTED if placed.ord_status == OrdStatus.NEW else None
+    if placed.ord_status == OrdStatus.REJECTED and placed.reason in _OF_THE_PHASE:
+        raise refusal(placed.reason)
+    written = order_json(placed, state.instruments, legs)
+    return json_response(written | {"status": status} if status else written)
+
+
+def _is_doubtful(state: EdgeState, order: NewOrder) -> bool:
+    return state.market.refuses_new(order.instrument.symbol, order.ord_type, order.time_in_force)
 
 
 def _list_refused(answers: list[Answer], orders: tuple[NewOrder, ...]) -> ApiError:

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from edge.errors import not_found
+from edge.errors import no_route
 
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 ASSETS: Final = ("style.css", "prices.js", "surveillance.js", "icon.svg")
@@ -40,7 +40,7 @@ async def asset_file(request: web.Request) -> web.Response:
     """A stylesheet, script or picture of the pages; only names in ASSETS."""
     name = request.match_info["name"]
     if name not in ASSETS:
-        raise not_found("endpoint not found")
+        raise no_route()
     return page(name)
 
 

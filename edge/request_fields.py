@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-import msgspec
-
+from edge.client_data import decode_json
 from edge.errors import MALFORMED, UNPROCESSABLE, ApiError, bad_parameter
 from edge.limits import NUMBER_DIGITS_MAX
 from edge.timestamps import parse_time_ns
@@ -24,14 +23,13 @@ T = TypeVar("T")
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,24}(\.\d{0,24})?([eE][+-]?\d{1,2})?", re.ASCII)
 _CLIENT_ORDER_ID: Final = re.compile(f"[ -~]{{1,{CL_ORD_ID_MAX_BYTES}}}", re.ASCII)
-_DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
     """The JSON object of a request body, numbers exact. Raises ApiError 400 for what is not JSON, 422 for another kind of value."""
     try:
-        value = _DECODER.decode(body)
-    except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError) as error:
+        value = decode_json(body)
+    except ValueError as error:
         raise ApiError(400, MALFORMED, f"request body format is invalid: {error}") from None
     if not isinstance(value, dict):
         raise bad_parameter("request body must be a JSON object")
@@ -49,6 +47,8 @@ def find_instrument(symbol_or_asset_id: str, instruments: InstrumentTable) -> In
 
 def quoted(value: Any) -> str:
     """A client's value in an error message, shortened."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
     text = str(value)
     return f'"{text if len(text) <= 40 else text[:40] + "..."}"'
 

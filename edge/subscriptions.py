@@ -1,13 +1,15 @@
 """The market-data protocol as a state machine: what a client says, what it is told, what it is subscribed to. No I/O.
 
-Alpaca's words: greet `connected`, `auth`, `subscribe`, `unsubscribe`; errors by code. Ours: `resume` in a subscribe message
-({"AAPL": last_seq}) sends the trades behind that sequence first, {"T": "gap", "missing": n} where they are not kept any more, and every
-bust that is kept ("x"; hearing of one twice does no harm); a new `orderbooks` subscription begins with the whole book ("r": true), as on
-Alpaca's crypto stream, and one to `statuses`, `lulds` or `imbalances` with what holds now.
+Alpaca's words: greet `connected`, `auth`, `subscribe`, `unsubscribe`; errors by code. As at Alpaca each `subscribe` and `unsubscribe` is
+confirmed by the whole list of subscriptions; it is written once for as long as it is the same. A name or a channel that does not exist here
+is told by an error behind the confirmation, and the rest of the message holds: alpaca-py sends all its channels in one message.
+
+Ours: `resume` in a subscribe message ({"AAPL": last_seq}) sends the trades behind that sequence first, {"T": "gap", "missing": n} where they are
+not kept any more, and every bust that is kept ("x"; hearing of one twice does no harm); a new `orderbooks` subscription begins with the
+whole book ("r": true), as on Alpaca's crypto stream, and one to `statuses`, `lulds` or `imbalances` with what holds now.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,8 +17,9 @@ import msgpack
 import msgspec
 from aiohttp import WSMsgType
 
-from edge.limits import BOOK_LEVELS_SHOWN, SUBSCRIPTIONS_MAX
-from edge.market_view import CHANNELS, MarketView, Message
+from edge.client_data import decode_json, decode_packed
+from edge.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX, UNKNOWN_NAMES_TOLD
+from edge.market_view import CHANNELS, MarketView, Message, SymbolView
 
 SYNTAX: Final = (400, "invalid syntax")
 NOT_AUTHENTICATED: Final = (401, "not authenticated")
@@ -29,10 +32,16 @@ SLOW_CLIENT: Final = (407, "slow client")
 INVALID_SUBSCRIPTION: Final = (410, "invalid subscribe action for this feed")
 INTERNAL: Final = (500, "internal error")
 
-# channels of Alpaca's stock feed that exist in its subscription message but carry nothing here
-_EMPTY_CHANNELS: Final = ("updatedBars", "dailyBars", "corrections", "cancelErrors")
+_ABSENT_CHANNELS: Final = ("updatedBars", "dailyBars")
+"""Channels of Alpaca's stock feed that its confirmation names and that we do not have: always empty there."""
 _WITH_TRADES: Final = ("corrections", "cancelErrors")
 """Come with a subscription to trades and cannot be had alone. We bust trades ("x") but never correct one."""
+_STANDING: Final[dict[str, Callable[[SymbolView], Message | None]]] = {
+    "statuses": lambda known: known.status,
+    "lulds": lambda known: known.band,
+    "imbalances": lambda known: known.auction,
+}
+"""What holds now in the channels that speak only when something changes."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -42,17 +51,17 @@ class Encoding:
 
     name: str
     frames: WSMsgType
-    join: Callable[[list[bytes]], bytes]
+    join: Callable[[Sequence[bytes]], bytes]
     of_message: Callable[[Message], bytes]
     of_object: Callable[[dict[str, Any]], bytes]
     decode: Callable[[str | bytes], Any]
 
 
-def _join_json(parts: list[bytes]) -> bytes:
+def _join_json(parts: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(parts) + b"]"
 
 
-def _join_packed(parts: list[bytes]) -> bytes:
+def _join_packed(parts: Sequence[bytes]) -> bytes:
     return bytes(msgpack.Packer().pack_array_header(len(parts))) + b"".join(parts)
 
 
@@ -63,10 +72,10 @@ def _pack(value: dict[str, Any]) -> bytes:
 
 def _unpack(data: str | bytes) -> Any:
     # some clients speak JSON in text frames although they asked for msgpack
-    return json.loads(data) if isinstance(data, str) else msgpack.unpackb(data)
+    return decode_json(data) if isinstance(data, str) else decode_packed(data)
 
 
-JSON: Final = Encoding("json", WSMsgType.TEXT, _join_json, lambda message: message.json, _ENCODER.encode, json.loads)
+JSON: Final = Encoding("json", WSMsgType.TEXT, _join_json, lambda message: message.json, _ENCODER.encode, decode_json)
 MSGPACK: Final = Encoding("msgpack", WSMsgType.BINARY, _join_packed, lambda message: message.packed, _pack, _unpack)
 
 Subscription = frozenset[tuple[str, str]]
@@ -88,6 +97,8 @@ class MarketClient:
     encoding: Encoding
     authenticated: bool = False
     wanted: Subscription = frozenset()
+    _confirmation: bytes | None = None
+    """Encoded; None: to be written anew."""
 
     def greeting(self) -> Reply:
         """What a client hears first."""
@@ -106,78 +117,108 @@ class MarketClient:
         """The client's message; None if it is not an object in its encoding."""
         try:
             message = self.encoding.decode(data)
-        except (ValueError, msgpack.UnpackException, RecursionError, TypeError):
+        except ValueError:
             return None
         return message if isinstance(message, dict) else None
 
     def subscribe(self, message: dict[str, Any], view: MarketView) -> Reply:
-        """Take `subscribe`: confirm, then what the client missed (`resume`), then whole books that are new to it."""
-        added = self._pairs(message)
-        if added is None:
+        """Take `subscribe`: confirm, say what does not exist, then what the client missed (`resume`), then whole books that are new to it."""
+        asked, resume = _pairs(message), message.get("resume", {})
+        if asked is None or not _is_resume(resume):
             return self.error(SYNTAX)
-        if any(channel in _EMPTY_CHANNELS and symbols for channel, symbols in message.items() if isinstance(symbols, list)):
-            return self.error(INVALID_SUBSCRIPTION)
-        resume = message.get("resume", {})
-        if not _is_resume(resume):
-            return self.error(SYNTAX)
+        added = frozenset(pair for pair in asked if pair[1] == "*" or pair[1] in view.symbols)
         if len(self.wanted | added) > SUBSCRIPTIONS_MAX:
             return self.error(SYMBOL_LIMIT)
         new = added - self.wanted
-        self.wanted |= added
+        self._want(self.wanted | added)
         reply = self._confirm_subscription()
-        for symbol, seq in resume.items():
-            reply.parts += self._missed(symbol, seq, view)
+        if unknown := {symbol for _, symbol in asked - added}:
+            reply.parts += self.error((SYNTAX[0], f"{SYNTAX[1]}: unknown symbol {_listed(unknown)}")).parts
+        if absent := _absent(message):
+            reply.parts += self.error((INVALID_SUBSCRIPTION[0], f"{INVALID_SUBSCRIPTION[1]}: {_listed(absent)}")).parts
+        reply.parts += self._missed(resume, view)
         reply.parts += self._books({symbol for channel, symbol in new if channel == "orderbooks"}, view)
         reply.parts += self._standing(new, view)
         return reply
 
     def unsubscribe(self, message: dict[str, Any]) -> Reply:
         """Take `unsubscribe`; names that were not subscribed are ignored."""
-        removed = self._pairs(message)
+        removed = _pairs(message)
         if removed is None:
             return self.error(SYNTAX)
-        self.wanted -= removed
+        self._want(self.wanted - removed)
         return self._confirm_subscription()
 
-    def _pairs(self, message: dict[str, Any]) -> Subscription | None:
-        """The pairs a message names; None where a channel's value is not a list of names."""
-        pairs: set[tuple[str, str]] = set()
-        for channel in (*CHANNELS, *_EMPTY_CHANNELS):
-            symbols = message.get(channel, [])
-            if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
-                return None
-            if channel in CHANNELS:
-                pairs.update((channel, symbol) for symbol in symbols)
-        return frozenset(pairs)
+    def _want(self, wanted: Subscription) -> None:
+        if wanted != self.wanted:
+            self.wanted, self._confirmation = wanted, None
 
     def _confirm_subscription(self) -> Reply:
-        lists: dict[str, list[str]] = {channel: [] for channel in (*CHANNELS, *_EMPTY_CHANNELS)}
-        for channel, symbol in sorted(self.wanted):
-            lists[channel].append(symbol)
-        for channel in _WITH_TRADES:
-            lists[channel] = lists["trades"]
-        return Reply([self._control("subscription", **lists)])
+        if self._confirmation is None:
+            lists: dict[str, list[str]] = {channel: [] for channel in (*CHANNELS, *_ABSENT_CHANNELS)}
+            for channel, symbol in sorted(self.wanted):
+                lists[channel].append(symbol)
+            for channel in _WITH_TRADES:
+                lists[channel] = lists["trades"]
+            self._confirmation = self._control("subscription", **lists)
+        return Reply([self._confirmation])
 
-    def _missed(self, symbol: str, seq: int, view: MarketView) -> list[bytes]:
-        known = view.symbols.get(symbol)
-        if known is None or not ({("trades", symbol), ("trades", "*")} & self.wanted):
-            return []
-        kept, missing = known.trades_after(seq)
-        gap = [self._control("gap", S=symbol, after=seq, missing=missing)] if missing else []
-        return gap + [self.encoding.of_message(message) for message in (*kept, *known.busts)]
+    def _missed(self, resume: dict[str, int], view: MarketView) -> list[bytes]:
+        """What came behind the given sequences, RESUMED_TRADES_MAX trades at most, the newest of each symbol."""
+        parts: list[bytes] = []
+        left = RESUMED_TRADES_MAX
+        for symbol, seq in resume.items():
+            known = view.symbols.get(symbol)
+            if known is None or not ({("trades", symbol), ("trades", "*")} & self.wanted):
+                continue
+            kept, missing = known.trades_after(seq, left)
+            left -= len(kept)
+            if missing:
+                parts.append(self._control("gap", S=symbol, after=seq, missing=missing))
+            parts += [self.encoding.of_message(message) for message in (*kept, *known.busts)]
+        return parts
 
     def _books(self, symbols: set[str], view: MarketView) -> list[bytes]:
-        names = view.symbols if "*" in symbols else symbols & view.symbols.keys()
-        messages = (Message("orderbooks", name, view.symbols[name].book(BOOK_LEVELS_SHOWN)) for name in sorted(names))
-        return [self.encoding.of_message(message) for message in messages]
+        names = view.symbols if "*" in symbols else symbols
+        return [self.encoding.of_message(view.symbols[name].book_message()) for name in sorted(names)]
 
     def _standing(self, new: Subscription, view: MarketView) -> list[bytes]:
         """What holds now in the channels that speak only when something changes."""
-        now = [one for known in view.symbols.values() for one in (known.status, known.band, known.auction) if one is not None]
-        return [self.encoding.of_message(message) for message in selected(now, new)]
+        parts: list[bytes] = []
+        for channel, now_of in _STANDING.items():
+            symbols = {symbol for of, symbol in new if of == channel}
+            told = (now_of(view.symbols[name]) for name in (view.symbols if "*" in symbols else sorted(symbols)))
+            parts += [self.encoding.of_message(message) for message in told if message is not None]
+        return parts
 
     def _control(self, kind: str, **fields: Any) -> bytes:
         return self.encoding.of_object({"T": kind, **fields})
+
+
+def _pairs(message: dict[str, Any]) -> Subscription | None:
+    """The pairs a message names in our channels; None where a channel's value is not a list of names."""
+    pairs: set[tuple[str, str]] = set()
+    for channel in (*CHANNELS, *_ABSENT_CHANNELS, *_WITH_TRADES):
+        symbols = message.get(channel, [])
+        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+            return None
+        if channel in CHANNELS:
+            pairs.update((channel, symbol) for symbol in symbols)
+    return frozenset(pairs)
+
+
+def _absent(message: dict[str, Any]) -> set[str]:
+    """The channels a message names that do not exist here: every other field with a list in it."""
+    lists = {name for name, value in message.items() if isinstance(name, str) and isinstance(value, list) and value}
+    return lists.difference(CHANNELS, _WITH_TRADES)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first few, shortened, and how many others."""
+    first = sorted(names)
+    more = len(first) - UNKNOWN_NAMES_TOLD
+    text = ", ".join(name[:20] for name in first[:UNKNOWN_NAMES_TOLD])
+    return f"{text} and {more} more" if more > 0 else text
 
 
 def _is_resume(resume: Any) -> bool:

@@ -1,17 +1,17 @@
 """Alerts for analysts: GET /surveillance/alerts, /surveillance/alerts/{id}, and the page that shows them.
 
 With an admin key set, it is asked as header X-Admin-Key, or once as ?key= which becomes a cookie. Without one, only a browser on this
-machine is served: both the peer's address and the Host it asked for must be loopback, so neither a proxy nor a rebound name gets in.
+machine is served (edge.addresses says what that is): no proxy that can be seen, no rebound name.
 """
 
 import hashlib
 import hmac
-import ipaddress
 from typing import Any, Final
 
 from aiohttp import web
 from yarl import URL
 
+from edge.addresses import is_from_this_machine
 from edge.errors import FORBIDDEN, NOT_AUTHORIZED, ApiError, bad_parameter, history_away, not_found
 from edge.history import AlertFilter
 from edge.http import json_response
@@ -39,22 +39,15 @@ def check_analyst(request: web.Request) -> None:
     """Raises ApiError unless the request may see alerts."""
     key = state_of(request).settings.admin_key
     if not key:
-        if not (_is_loopback(request.remote or "") and _is_loopback(request.url.host or "")):
-            raise ApiError(403, FORBIDDEN, "surveillance is open on this machine only; set OUTCRY_ADMIN_KEY to allow others with a key")
+        if not is_from_this_machine(request):
+            raise ApiError(
+                403, FORBIDDEN, "surveillance is open on this machine only, not through a proxy; set OUTCRY_ADMIN_KEY to allow others"
+            )
         return
     given = request.headers.get("X-Admin-Key", "")
     cookie = request.cookies.get(COOKIE, "")
     if not (_same(given, key) or _same(cookie, _cookie_of(key))):
         raise ApiError(401, NOT_AUTHORIZED, "surveillance needs the admin key: header X-Admin-Key, or open the page once with ?key=")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 async def surveillance_page(request: web.Request) -> web.StreamResponse:

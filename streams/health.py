@@ -5,11 +5,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from aiohttp import web
+from aiohttp import web, web_response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.settings import Settings
 from streams.worker_identity import worker_of
+
+# aiohttp names its version and Python's in every answer
+vars(web_response)["SERVER_SOFTWARE"] = "open-outcry"
 
 
 class HealthServer:

@@ -163,7 +163,12 @@ REFUSED = [
         40010001,
         "must be unique: it belongs to another order (order 2 of the list)",
     ),
-    ({"type": "market", "limit_price": None}, 422, 42210000, "time_in_force does not go with"),
+    (
+        {"type": "market", "limit_price": None, "time_in_force": "gtd", "expire_time": "2099-01-01"},
+        422,
+        42210000,
+        "time_in_force does not go with",
+    ),
     ({"client_order_id": "x" * 129}, 422, 40010001, "client_order_id"),
     ({"order_class": "bracket"}, 422, 40010001, "bracket orders require take_profit and stop_loss"),
     ({"order_class": "mleg"}, 422, 40010001, "order_class"),
@@ -206,7 +211,7 @@ async def test_a_body_that_is_no_order_is_refused_in_json(edge: Edge, data: byte
 async def test_an_oversized_body_an_unknown_path_and_a_wrong_key_get_json_errors(edge: Edge) -> None:
     """413, 404, 405, 401."""
     assert (await call(edge, 4, "POST", "/v2/orders", data=b"x" * 70_000))[0] == 413
-    assert (await call(edge, 4, "GET", "/v2/nothing"))[1] == {"code": 40410000, "message": "endpoint not found"}
+    assert (await call(edge, 4, "GET", "/v2/nothing"))[1] == {"code": 40400000, "message": "endpoint not found"}
     assert (await call(edge, 4, "PUT", "/v2/orders"))[0] == 405
     status, body, headers = await call(edge, 77, "GET", "/v2/account")
     assert (status, body["code"]) == (401, 40110000)
@@ -330,7 +335,9 @@ async def test_market_data_speaks_alpacas_error_codes(edge: Edge) -> None:
             assert (await ask(ws, '{"action": "auth", "key": "KEY1", "secret": "secret-1"}'))["msg"] == "authenticated"
             assert (await ask(ws, '{"action": "auth", "key": "KEY1", "secret": "secret-1"}'))["code"] == 403
             assert (await ask(ws, '{"action": "subscribe", "trades": "AAPL"}'))["code"] == 400
-            assert (await ask(ws, '{"action": "subscribe", "dailyBars": ["AAPL"]}'))["code"] == 410
+            await ws.send_str('{"action": "subscribe", "trades": ["AAPL"], "dailyBars": ["AAPL"]}')
+            confirmed, absent = json.loads((await asyncio.wait_for(ws.receive(), WAIT_S)).data)
+            assert (confirmed["trades"], absent["code"]) == (["AAPL"], 410), "the rest of the message holds"
             assert (await ask(ws, '{"action": "dance"}'))["code"] == 400
 
 
@@ -424,7 +431,6 @@ async def test_an_order_that_cannot_be_done_at_once_ends_with_its_reason(edge: E
     taking: dict[str, Any] = {"symbol": "MSFT", "qty": "5", "limit_price": "408"}
     kinds: dict[str, dict[str, Any]] = {
         "FILL_OR_KILL": {"time_in_force": "fok"}, "MIN_QTY_NOT_AVAILABLE": {"min_qty": "3"}, "POST_ONLY_WOULD_TAKE": {"post_only": True},
-        "NOT_IN_THIS_PHASE": {"time_in_force": "opg"},
     }  # fmt: skip
     async with updates_of(edge, 33) as updates:
         for reason, fields in kinds.items():
@@ -435,6 +441,34 @@ async def test_an_order_that_cannot_be_done_at_once_ends_with_its_reason(edge: E
             assert ended["order"]["reject_reason"] == reason
     assert (await call(edge, 33, "GET", "/v2/orders"))[1] == []
     await withdraw_all(edge, 32)
+
+
+async def test_what_the_book_does_not_take_in_its_phase_is_refused_by_post(edge: Edge, thin: ThinExchange) -> None:
+    """With the book's reason, and again if it is sent again; the stream tells it too, and nothing stays open."""
+    async with updates_of(edge, 34) as updates:
+        for _ in range(2):
+            opening = an_order(symbol="MSFT", time_in_force="opg", client_order_id="at the open")
+            status, error, _ = await call(edge, 34, "POST", "/v2/orders", opening)
+            assert (status, error["reject_reason"]) == (403, "NOT_IN_THIS_PHASE")
+        assert [update["event"] for update in await updates(2)] == ["new", "rejected"]
+    await thin.change_phase(Phase.CLOSED)
+
+    async def is_open() -> bool:
+        return bool((await call(edge, 34, "GET", "/v2/clock"))[1]["is_open"])
+
+    async def is_closed() -> bool:
+        return not await is_open()
+
+    await wait_for(is_closed, "the edge has heard that the market is closed")
+    for order in (an_order(symbol="MSFT"), an_order(symbol="MSFT", time_in_force="gtc")):
+        status, error, _ = await call(edge, 34, "POST", "/v2/orders", order)
+        assert (status, error["reject_reason"]) == (403, "MARKET_CLOSED")
+    assert (await call(edge, 34, "GET", "/v2/orders"))[1] == []
+    await thin.change_phase(Phase.CONTINUOUS)
+    await wait_for(is_open, "the edge has heard that the market is open")
+    status, order, _ = await call(edge, 34, "POST", "/v2/orders", an_order(symbol="MSFT"))
+    assert (status, order["status"]) == (200, "new")
+    await withdraw_all(edge, 34)
 
 
 async def test_a_decision_that_does_not_come_is_503_and_the_same_id_finds_the_order_later(edge: Edge, thin: ThinExchange) -> None:

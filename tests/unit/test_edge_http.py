@@ -2,85 +2,26 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from aiohttp.test_utils import make_mocked_request
+from served_edge import WAIT_S, FakeStores, served, until
 
 from edge import sockets
 from edge.app import make_app, make_state
 from edge.errors import ApiError
 from edge.history import AlertFilter
 from edge.limits import SOCKET_QUEUE_MESSAGES_MAX
-from edge.market_consumer import MarketConsumer
 from edge.market_view import MarketRow, Message
 from edge.sockets import OutgoingSocket
 from edge.state import EdgeState
 from edge.surveillance_api import check_analyst
 from schemas.enums import MarketDataKind
-from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 
-WAIT_S = 10.0
 KEY = "clef-d'analyste"
-
-
-class FakeStores:
-    """No keys, no orders, no alerts; or away."""
-
-    def __init__(self, *, away: bool) -> None:
-        self._away = away
-        self.asked: list[AlertFilter] = []
-
-    async def alerts(self, wanted: AlertFilter) -> list[Any]:
-        """None, and remember the question."""
-        if self._away:
-            raise ServiceUnavailable("MySQL at db.internal:3306/outcry does not take it")
-        self.asked.append(wanted)
-        return []
-
-    async def ping(self) -> dict[str, bool]:
-        """By name."""
-        return {"mysql": not self._away, "redis": True}
-
-
-@dataclass(frozen=True)
-class Served:
-    """A running application."""
-
-    client: TestClient[Any, Any]
-    state: EdgeState
-    stores: FakeStores
-
-    async def get(self, path: str, **options: Any) -> tuple[int, Any, Any]:
-        """(status, body, headers), no redirect followed."""
-        async with self.client.get(path, allow_redirects=False, **options) as response:
-            text = await response.text()
-            return response.status, json.loads(text) if response.content_type == "application/json" else text, response.headers
-
-
-@asynccontextmanager
-async def served(*, away: bool = False, caught_up: bool = True, **settings: Any) -> AsyncIterator[Served]:
-    """An application with these settings."""
-    stores: Any = FakeStores(away=away)
-    state = make_state(Settings(**settings), stores, stores, stores)
-    unread: Any = None  # a topic of no partitions: there is nothing to read, and nothing is read
-    state.market_consumer = MarketConsumer(unread, [], state.market, state.hub.publish)
-    state.market_consumer.running = caught_up
-    async with TestClient(TestServer(make_app(state))) as client:
-        yield Served(client, state, stores)
-
-
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Until it holds."""
-    deadline = asyncio.get_running_loop().time() + WAIT_S
-    while not condition():
-        assert asyncio.get_running_loop().time() < deadline, what
-        await asyncio.sleep(0.005)
 
 
 # ---- WebSockets
@@ -221,7 +162,9 @@ async def test_without_a_key_surveillance_is_for_browsers_of_this_machine() -> N
 async def test_without_a_key_a_peer_elsewhere_is_refused_whatever_host_it_names(peer: str, may: bool) -> None:
     """The address of the connection counts."""
     stores: Any = FakeStores(away=False)
-    request = make_mocked_request("GET", "/surveillance", app=make_app(make_state(Settings(), stores, stores, stores)))
+    request = make_mocked_request(
+        "GET", "/surveillance", {"Host": "localhost"}, app=make_app(make_state(Settings(), stores, stores, stores))
+    )
     from_peer = request.clone(remote=peer, host="localhost")
     if may:
         check_analyst(from_peer)

@@ -356,7 +356,8 @@ def test_rows_seen_before_are_dropped_and_missing_ones_counted() -> None:
     view = MarketView(INSTRUMENTS)
     assert [message.seq for message in view.apply([trade(1), trade(2), trade(2), trade(1), trade(5)])] == [1, 2, 5]
     assert view.gaps == 2
-    assert view.symbols["AAPL"].trades_after(1) == (list(view.symbols["AAPL"].trades)[1:], 2)
+    assert view.symbols["AAPL"].trades_after(1, 10) == (list(view.symbols["AAPL"].trades)[1:], 2)
+    assert view.symbols["AAPL"].trades_after(1, 1) == (list(view.symbols["AAPL"].trades)[-1:], 3), "the newest; the others count as missing"
 
 
 def test_levels_of_a_frame_become_one_book_message() -> None:
@@ -569,26 +570,26 @@ async def test_a_key_is_looked_up_once_remembered_and_outlives_its_store() -> No
     """Wrong secrets and unknown keys are 401; a new key while the store is away is 503."""
     now, store = [0.0], FakeStore()
     sessions = Sessions(store, lambda: now[0])
-    both = await asyncio.gather(sessions.authenticate("k", "s"), sessions.authenticate("k", "s"))
+    both = await asyncio.gather(sessions.authenticate("k", "s", "here"), sessions.authenticate("k", "s", "here"))
     assert (both[0].account, store.asked) == (9, 1)
     for key, secret in (("k", "wrong"), ("other", "s"), ("", ""), ("k\n", "s"), ("x" * 200, "s")):
         with pytest.raises(ApiError) as caught:
-            await sessions.authenticate(key, secret)
+            await sessions.authenticate(key, secret, "here")
         assert caught.value.status == 401
     store.away, now[0] = True, 1_000.0
-    assert (await sessions.authenticate("k", "s")).account == 9
+    assert (await sessions.authenticate("k", "s", "here")).account == 9
     with pytest.raises(ApiError) as caught:
-        await sessions.authenticate("new", "s")
+        await sessions.authenticate("new", "s", "here")
     assert caught.value.status == 503
 
 
 def test_a_bucket_refuses_when_empty_and_fills_with_time() -> None:
     """Exact arithmetic does not matter here, the limits do."""
-    bucket = TokenBucket(60, 60, 0.0)
+    bucket = TokenBucket(60, 1, 60, 0.0)
     assert [bucket.take(0.0) for _ in range(61)] == [True] * 60 + [False]
     assert bucket.take(1.0)
     assert not bucket.take(1.0)
-    assert TokenBucket(RATE_LIMIT_PER_MINUTE, 0, 0).seconds_until_full() == 60
+    assert TokenBucket(RATE_LIMIT_PER_MINUTE, RATE_LIMIT_PER_MINUTE / 60, 0, 0).seconds_until_full() == 60
 
 
 def test_the_calendar_skips_weekends_and_follows_new_york() -> None:
