@@ -1,0 +1,89 @@
+"""Every role of the exchange in one table: what it reads and writes, where it keeps its state, and how it may be run.
+
+Entry points, the supervisor, `outcry verify`, the edge's look at the sinks and the manifests take their facts from here. It stands beside the
+topics because both shells need it, and neither may import the other.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from topics.catalogue import (
+    ACCOUNT_COMMANDS,
+    ACCOUNT_EVENTS,
+    ALERTS,
+    BOOK_COMMANDS,
+    DEAD_LETTERS,
+    EDGE_REPLIES,
+    EXECUTIONS,
+    MARKET_DATA,
+    Topic,
+)
+
+GROUP_PREFIX: Final = "outcry-"
+
+
+@dataclass(frozen=True)
+class RoleEntry:
+    """One role: a kind of process, started by `outcry worker NAME`."""
+
+    name: str
+    runs: str
+    """module:function; the function takes the Settings and returns when the role has stopped."""
+    purpose: str
+    reads: tuple[Topic, ...]
+    """The first is the input whose partitions its workers share."""
+    writes: tuple[Topic, ...] = ()
+    table: str = ""
+    """Of its snapshots; empty for a role whose state is elsewhere."""
+    replicas: bool = False
+    """May run active-active: its outputs are frames with source marks, or records with an id made of their evidence."""
+    workers: bool = True
+    """Several may share its partitions. An edge owns a partition of edge.replies instead (OUTCRY_EDGE_INSTANCE)."""
+    compiled: bool = False
+    """Needs kernels, which are compiled at the first start."""
+    critical: bool = True
+    """A customer waits for it. Others run at low priority and fetch in bulk."""
+
+    @property
+    def group(self) -> str:
+        """The consumer group of its first replica."""
+        return GROUP_PREFIX + self.name
+
+
+HOLD_FUNDS: Final = RoleEntry(
+    "hold-funds", "streams.hold_funds:run", "accepts orders and holds their funds; settles", (ACCOUNT_COMMANDS,),
+    (ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, DEAD_LETTERS), table="accounts", replicas=True, compiled=True,
+)  # fmt: skip
+MATCH_ORDERS: Final = RoleEntry(
+    "match-orders", "streams.match_orders:run", "matches orders", (BOOK_COMMANDS,), (EXECUTIONS, ACCOUNT_COMMANDS, DEAD_LETTERS),
+    table="books", replicas=True, compiled=True,
+)  # fmt: skip
+PUBLISH_MARKET_DATA: Final = RoleEntry(
+    "publish-market-data", "streams.publish_market_data:run", "makes public prices of executions", (EXECUTIONS,), (MARKET_DATA, DEAD_LETTERS),
+    table="market_data", replicas=True,
+)  # fmt: skip
+WATCH_TRADING: Final = RoleEntry(
+    "watch-trading", "streams.watch_trading:run", "looks for suspicious patterns", (EXECUTIONS,), (ALERTS, DEAD_LETTERS),
+    table="surveillance", replicas=True, critical=False,
+)  # fmt: skip
+PERSIST_MYSQL: Final = RoleEntry(
+    "persist-mysql", "streams.persist_mysql:run", "stores orders, trades, postings and alerts in MySQL",
+    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), (DEAD_LETTERS,), critical=False,
+)  # fmt: skip
+PERSIST_REDIS: Final = RoleEntry(
+    "persist-redis", "streams.persist_redis:run", "keeps the newest prices in Redis", (MARKET_DATA,), (DEAD_LETTERS,), critical=False,
+)  # fmt: skip
+PERSIST_ELASTICSEARCH: Final = RoleEntry(
+    "persist-elasticsearch", "streams.persist_elasticsearch:run", "stores the audit trail in Elasticsearch",
+    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), (DEAD_LETTERS,), critical=False,
+)  # fmt: skip
+EDGE: Final = RoleEntry(
+    "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA), (ACCOUNT_COMMANDS,), workers=False
+)  # fmt: skip
+
+ROLES: Final = {
+    one.name: one
+    for one in (
+        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, EDGE,
+    )
+}  # fmt: skip
