@@ -171,10 +171,7 @@ def _changes_fixed(s: Any, row: Any, command: Any) -> Any:
         or (command.peg_price_type != 0 and command.peg_price_type != peg_price_type)
         or (command.offset_type != 0 and command.offset_type != offset_type)
         or (command.self_match_prevention_id != ZERO and command.self_match_prevention_id != identity)
-        or (
-            command.self_match_prevention_instruction != 0
-            and I(command.self_match_prevention_instruction) != instruction_of(s, row)
-        )
+        or (command.self_match_prevention_instruction != 0 and I(command.self_match_prevention_instruction) != instruction_of(s, row))
         or command.min_qty != 0
         or I(command.exec_inst) & ~(INST_HIDDEN | exec_inst) != 0
         or (asked.time_in_force != I(order.time_in_force) and not _may_become(order, asked.time_in_force))

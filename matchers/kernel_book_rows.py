@@ -149,7 +149,8 @@ def shown_qty(s: Any, row: Any) -> Any:
 def displayed_qty(s: Any, row: Any) -> Any:
     """reference_book.Order.displayed_qty: what a row about the order says that the market sees of it."""
     order = s.orders[row]
-    qty, place = U(order.leaves_qty), _RESTING if order.level != 0 else _NOWHERE
+    qty = U(order.leaves_qty)
+    place: Any = _RESTING if order.level != 0 else _NOWHERE
     if order.extra != 0:
         extra = s.extras[order.extra]
         place = np.int64(extra.place)

@@ -1,4 +1,4 @@
-"""How an incoming order meets the book: what it may reach, what it executes, what stays of it. Matching-rules sections 3 and 4.
+"""How an incoming order meets the book: what it may reach, what it executes, what stays of it: docs/rules.md, sections 3 and 4.
 
 Best price first; at a price displayed orders before hidden ones, then time. Trades are at the resting order's price. In a phase without matching an
 order only rests. Consequences of a trade that do not wait: the other of an OCO pair is cancelled, right behind the row that caused it. Those that

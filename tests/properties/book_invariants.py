@@ -1,7 +1,6 @@
 """What must hold of a reference book shard between any two commands."""
 
 from collections.abc import Mapping
-
 from dataclasses import dataclass
 
 from matchers.reference_book_shard import BookShard
@@ -141,7 +140,9 @@ class OrdersSeen:
             self._touched.add(level)
         elif kind == ExecKind.SECURITY_STATUS:
             closing = [
-                (one, order) for one, order in self.orders.items() if order.time_in_force == TimeInForce.CLS and order.level[0] == row["instrument"]
+                (one, order)
+                for one, order in self.orders.items()
+                if order.time_in_force == TimeInForce.CLS and order.level[0] == row["instrument"]
             ]
             for one, _ in closing:
                 self._put(one, None)

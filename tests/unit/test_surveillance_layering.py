@@ -31,8 +31,9 @@ class Tape:
         """A new order; returns its id."""
         order_id = len(self._orders) + 1
         order = {"instrument": 1, "ord_type": OrdType.LIMIT, "time_in_force": TimeInForce.DAY, "side": side, "price": price, **more}
+        display_qty = order.pop("display_qty", qty if order["ord_type"] == OrdType.LIMIT else 0)
         self._orders[order_id] = {**order, "account": account, "leaves_qty": qty}
-        self._add(at, kind=ExecKind.NEW, order_id=order_id, account=account, qty=qty, leaves_qty=qty, **order)
+        self._add(at, kind=ExecKind.NEW, order_id=order_id, account=account, qty=qty, leaves_qty=qty, display_qty=display_qty, **order)
         return order_id
 
     def trade(self, at: float, order_id: int, contra_order_id: int, qty: int) -> None:
@@ -324,6 +325,30 @@ def changed_layers(layer_qty: int = 100, **more: int) -> tuple[Tape, list[int], 
     return tape, ids, tape.new(1.0, SPOOFER, SELL, 18_000, 50), victim
 
 
+def test_a_hidden_order_is_no_layer_from_the_beginning_and_an_iceberg_is_what_it_shows() -> None:
+    """NEW says what the market will see of it; before the first trade with it, nothing else does."""
+    for display_qty, alerts in ((100, 1), (50, 1), (1, 0), (0, 0)):
+        tape, ids, own, victim = changed_layers(display_qty=display_qty)
+        tape.trade(1.0, own, victim, 50)
+        for order_id in ids:
+            tape.end(2.0, order_id)
+        assert len(tape.alerts()) == alerts, display_qty
+
+
+def test_an_order_that_is_hidden_or_shown_by_a_replace_counts_as_it_is_then() -> None:
+    """REPLACED says it, at the old price and at another one."""
+    for price_change in (0, -10):
+        for display_qty, alerts in ((100, 1), (0, 0)):
+            tape, ids, own, victim = changed_layers(display_qty=100 - display_qty)
+            for order_id in ids:
+                price = 18_000 - order_id + price_change
+                tape.change(0.8, order_id, ExecKind.REPLACED, price=price, qty=100, leaves_qty=100, display_qty=display_qty)
+            tape.trade(1.0, own, victim, 50)
+            for order_id in ids:
+                tape.end(2.0, order_id)
+            assert len(tape.alerts()) == alerts, (price_change, display_qty)
+
+
 def test_what_nobody_sees_is_no_layer() -> None:
     """Orders that the book says to display nothing: told by a trade with each of them."""
     for display_qty, alerts in ((99, 1), (0, 0)):
@@ -366,7 +391,7 @@ def test_stops_are_layers_once_they_are_triggered() -> None:
     for triggered, alerts in ((True, 1), (False, 0)):
         tape, ids, own, victim = changed_layers(ord_type=OrdType.STOP_LIMIT)
         for order_id in ids if triggered else ():
-            tape.change(0.8, order_id, ExecKind.TRIGGERED, ord_type=OrdType.LIMIT, qty=100)
+            tape.change(0.8, order_id, ExecKind.TRIGGERED, ord_type=OrdType.LIMIT, qty=100, display_qty=100)
         tape.trade(1.0, own, victim, 50)
         for order_id in ids:
             tape.end(2.0, order_id)
@@ -378,7 +403,7 @@ def test_parked_pegs_are_no_layers() -> None:
     for reason, alerts in ((Reason.PEG_REPRICED, 1), (Reason.PEG_PARKED, 0)):
         tape, ids, own, victim = changed_layers(ord_type=OrdType.PEGGED)
         for order_id in ids:
-            tape.change(0.8, order_id, ExecKind.RESTATED, reason=reason)
+            tape.change(0.8, order_id, ExecKind.RESTATED, reason=reason, display_qty=100 * (reason == Reason.PEG_REPRICED))
         tape.trade(1.0, own, victim, 50)
         for order_id in ids:
             tape.end(2.0, order_id)
