@@ -47,12 +47,16 @@ def test_what_the_repository_refers_to_is_in_it():
     found = 0
     for path in _texts():
         words, where = _words(path), path.relative_to(ROOT)
-        assert not re.search(r"matching[-_]rules|house[- ]style|production column", words, re.IGNORECASE), f"{where} refers to a page elsewhere"
+        assert not re.search(r"matching[-_]rules|house[- ]style|production column", words, re.IGNORECASE), (
+            f"{where} refers to a page elsewhere"
+        )
         for document, sections in re.findall(r"\b(docs/\w+\.md)[`)]*(?:\]?\([\w./#-]+\))?((?:,? sections? [\d, andto]+)?)", words):
             assert (ROOT / document).exists(), f"{where} refers to {document}"
             for number in re.findall(r"\d+", sections):
                 found += 1
-                assert re.search(rf"^## {number}\. ", (ROOT / document).read_text(), re.MULTILINE), f"{where} refers to {document}, section {number}"
+                assert re.search(rf"^## {number}\. ", (ROOT / document).read_text(), re.MULTILINE), (
+                    f"{where} refers to {document}, section {number}"
+                )
     assert found >= 12, "the references that are known to be there were not recognised"
 
 
@@ -64,7 +68,9 @@ def test_every_link_between_documents_leads_to_its_file_and_heading():
             assert document.exists(), f"{path.name} links to {target}"
             if anchor:
                 headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
-                assert anchor in {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}, f"{path.name}: no heading #{anchor}"
+                assert anchor in {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}, (
+                    f"{path.name}: no heading #{anchor}"
+                )
 
 
 @pytest.mark.parametrize("group", ["outcry.commands", "outcry.roles"])
