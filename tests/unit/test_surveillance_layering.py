@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from matchers.reference_book_shard import BookShard
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, rows_of
 from schemas.codec import FRAMES, decode_record, encode_record
-from schemas.enums import ExecFlag, ExecKind, OrdType, Side, TimeInForce
+from schemas.enums import BookCommandKind, ExecFlag, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
 from surveillance import LayeringParameters, TradingWatch, alert_source
@@ -333,6 +335,23 @@ def test_a_hidden_order_is_no_layer_from_the_beginning_and_an_iceberg_is_what_it
         for order_id in ids:
             tape.end(2.0, order_id)
         assert len(tape.alerts()) == alerts, display_qty
+
+
+@pytest.mark.parametrize(("layer", "alerts"), [({}, 1), ({"exec_inst": ExecInst.HIDDEN}, 0), ({"display_qty": 1}, 0)])
+def test_the_book_says_itself_what_the_layers_display(layer: dict[str, int], alerts: int) -> None:
+    """The whole pattern through the matching engine: plain layers, hidden ones, icebergs with a tip."""
+    book, watch, found = BookShard(0, INSTRUMENTS, 1, levels=False), TradingWatch(INSTRUMENTS, RULES), []
+    order = {"kind": BookCommandKind.NEW_ORDER, "instrument": 1, "ord_type": OrdType.LIMIT}
+    of_spoofer = order | {"account": SPOOFER, "order_qty": 100}
+    commands = [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": Phase.CONTINUOUS}]
+    commands += [of_spoofer | {"order_id": n, "side": BUY, "price": 18_000 - n} | layer for n in range(1, 6)]
+    commands += [order | {"order_id": 6, "account": VICTIM, "side": BUY, "order_qty": 1_000, "price": 18_000}]
+    commands += [of_spoofer | {"order_id": 7, "side": SELL, "price": 18_000}]
+    commands += [{"kind": BookCommandKind.CANCEL, "instrument": 1, "account": SPOOFER, "order_id": n} for n in range(1, 6)]
+    for at, command in enumerate(commands):
+        rows = rows_of(BOOK_COMMAND_DTYPE, [command | {"transact_time": START + at * SECOND // 4}])
+        found += watch.apply(book.apply(rows).executions, "executions/0@1")
+    assert len(found) == alerts
 
 
 def test_an_order_that_is_hidden_or_shown_by_a_replace_counts_as_it_is_then() -> None:
