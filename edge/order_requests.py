@@ -43,6 +43,10 @@ _REFUSED: Final = {
     "notional": "orders by notional are not supported: send qty",
     "legs": "legs are not supported: a list of orders is an order_class with take_profit and stop_loss",
 }
+_AT_ENTRY_ONLY: Final = (
+    "min_qty", "post_only", "post_only_slide", "peg_price_type", "self_match_prevention_id", "self_match_prevention_instruction", "locate",
+)  # fmt: skip
+"""What no replace changes: it is refused rather than passed over."""
 _NEW_IDS: Final = uuid.UUID("0de40000-0000-8000-8000-6c697374696e")
 """Name space of the ids of a list's other orders."""
 _SMP_ID_MAX: Final = (1 << 63) - 1
@@ -332,6 +336,13 @@ def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> di
     distance = given.price("limit_offset", instrument, is_distance=True)
     if distance is not None and order.ord_type != OrdType.TRAILING_STOP_LIMIT:
         raise _misplaced(OrdType(order.ord_type), "limit_offset")
+    if distance == 0 and order.price:
+        raise _no_zero("limit_offset")
+    for name in _AT_ENTRY_ONLY:
+        if given.raw(name):
+            raise bad_parameter(f"{name} cannot be changed: it belongs to a new order")
+    if order.exec_inst & ExecInst.HIDDEN and "hidden" in given and not given.flag("hidden") and "display_qty" not in given:
+        raise bad_parameter("a hidden order is shown by display_qty: say how much of it at a time")
     asked = {
         "order_qty": given.qty("qty", instrument), "price": price if distance is None else distance,
         "stop_px": given.price("stop_price", instrument), "display_qty": given.qty("display_qty", instrument),
@@ -351,4 +362,12 @@ def _new_offset(given: Fields, order: Order, instrument: Instrument) -> int | No
             raise _misplaced(OrdType(order.ord_type), name)
     if "trail" in given:
         return trail_of(given, "trail", instrument, in_percent=order.offset_type == OffsetType.BASIS_POINTS)[0]
-    return given.price("peg_offset", instrument, is_distance=True)
+    offset = given.price("peg_offset", instrument, is_distance=True)
+    if offset == 0 and order.offset:
+        raise _no_zero("peg_offset")
+    return offset
+
+
+def _no_zero(name: str) -> ApiError:
+    """In a REPLACE 0 says "as it is"."""
+    return bad_parameter(f"{name} cannot be replaced by 0: cancel the order and send a new one")

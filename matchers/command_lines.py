@@ -26,7 +26,7 @@ _ORDER_FIELDS: Final = (
     "expire_time", "self_match_prevention_id", "self_match_prevention_instruction", "contingency_type", "list_id",
 )  # fmt: skip
 _REPLACE_FIELDS: Final = (
-    "side", "ord_type", "time_in_force", "order_qty", "price", "stop_px", "display_qty", "min_qty", "offset_type", "offset", "expire_time",
+    "side", "ord_type", "time_in_force", "order_qty", "price", "stop_px", "display_qty", "offset_type", "offset", "expire_time",
 )  # fmt: skip
 _NAMES: Final = ("account", "order_id", "cl_ord_id")
 _NEW_ORDER_LIST: Final = "NewOrderList"
@@ -205,18 +205,13 @@ def _nothing(fields: dict[str, Any], columns: dict[str, int]) -> None:
 
 
 def _hide(fields: dict[str, Any], columns: dict[str, int]) -> None:
-    """In the words of the rules display_qty 0 hides an order; in the column it shows all of it."""
+    """In the words of FIX display_qty 0 hides an order, a new one and one that is replaced; in the column 0 says nothing."""
     if "display_qty" in fields and columns["display_qty"] == 0:
         columns["exec_inst"] = columns.get("exec_inst", 0) | ExecInst.HIDDEN
-
-
-def _never_hide(fields: dict[str, Any], columns: dict[str, int]) -> None:
-    if "display_qty" in fields and columns.get("display_qty") == 0:
-        raise BadCommand("display_qty", "0 would hide the order, which no replace can; leave it out to keep what is shown")
 
 
 def _reason_of_halt(fields: dict[str, Any], columns: dict[str, int]) -> None:
     columns.setdefault("reason", Reason.REGULATORY_HALT if columns.get("instrument") else Reason.MARKET_WIDE_HALT)
 
 
-_DEFAULTS: Final = {"NewOrderSingle": _hide, "OrderCancelReplaceRequest": _never_hide, "TradingHalt": _reason_of_halt}
+_DEFAULTS: Final = {"NewOrderSingle": _hide, "OrderCancelReplaceRequest": _hide, "TradingHalt": _reason_of_halt}

@@ -19,7 +19,7 @@ _TRADE: Final = (
 COLUMNS: Final[dict[int, tuple[str, ...]]] = {
     ExecKind.NEW: _ORDER,
     ExecKind.TRADE: _TRADE,
-    ExecKind.CANCELED: (*_ORDER, "reason"),
+    ExecKind.CANCELED: (*_ORDER[:2], "orig_cl_ord_id", *_ORDER[2:], "reason"),
     ExecKind.EXPIRED: (*_ORDER, "reason"),
     ExecKind.REJECTED: (*_ORDER, "reason"),
     ExecKind.CANCEL_REJECTED: ("order_id", "cl_ord_id", "orig_cl_ord_id", "account", "side", "reason"),

@@ -115,8 +115,20 @@ def _price_reason(command: Any, ord_type: Any) -> Any:
 
 @helper
 def good_display(display_qty: Any, order_qty: Any) -> Any:
-    """Whether an order of this total may display so much at a time."""
-    return 0 < display_qty <= order_qty and display_qty * ICEBERG_TRANCHES_MAX >= order_qty
+    """Whether a new order, or a replace, of this total may ask to display so much at a time."""
+    return 0 < display_qty <= order_qty and good_tranches(display_qty, order_qty)
+
+
+@helper
+def good_tranches(display_qty: Any, order_qty: Any) -> Any:
+    """Whether so much at a time makes no more tranches of the total than there may be."""
+    return display_qty * ICEBERG_TRANCHES_MAX >= order_qty
+
+
+@helper
+def can_rest(ord_type: Any, time_in_force: Any) -> Any:
+    """Whether such an order can rest under a price, so that display_qty and HIDDEN mean something."""
+    return is_one_of(ord_type, _CAN_REST) and not is_one_of(time_in_force, _IMMEDIATE)
 
 
 @helper
@@ -127,7 +139,7 @@ def _terms_reason(command: Any, ord_type: Any, time_in_force: Any, exec_inst: An
     if command.stop_px < lowest or command.stop_px > (PRICE_TICKS_MAX if is_stop else 0):
         return I(REASON_INVALID_STOP_PRICE)
     if command.display_qty != 0:
-        rests = is_one_of(ord_type, _CAN_REST) and not is_one_of(time_in_force, _IMMEDIATE)
+        rests = can_rest(ord_type, time_in_force)
         if not rests or exec_inst & _HIDDEN != 0 or not good_display(command.display_qty, command.order_qty):
             return I(REASON_INVALID_DISPLAY_QTY)
     allowed = not is_one_of(time_in_force, _AUCTION_ONLY) and exec_inst & _POST_ONLY == 0 and ord_type != TYPE_PEGGED

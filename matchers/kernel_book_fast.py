@@ -160,7 +160,7 @@ def _begin_new(s: Any, i: Any, at: Any, row: Any) -> Any:
         note_tops_plain(s, side_row)
     write_row(
         s, at, columns | U(EXEC_NEW), U(command.instrument), i, rpt_seq, command.order_id, command.account, ZERO, ZERO, ZERO, price, order_qty, order_qty,
-        ZERO, ZERO, s.head[LOG_TIME],
+        ZERO, ZERO if immediate else order_qty, s.head[LOG_TIME],
     )  # fmt: skip
     at += ONE
     return (
@@ -226,12 +226,12 @@ def _begin_replace(s: Any, i: Any, at: Any, row: Any) -> Any:
         return at, NOT_FAST, _nothing()
     if levels:
         note_tops_plain(s, side_row)
-    rpt_seq, new_leaves, entry, shown = book.rpt_seq + ONE, order_qty - executed, s.head[LAST_ENTRY] + ONE, ZERO
+    rpt_seq, new_leaves, entry = book.rpt_seq + ONE, order_qty - executed, s.head[LAST_ENTRY] + ONE
     keeps = limit == old_price and new_leaves <= leaves
     order.order_qty = order_qty
     if keeps:
         level = s.levels[U(order.level)]
-        qty, count, shown = level.qty - (leaves - new_leaves), U(level.order_count), new_leaves
+        qty, count = level.qty - (leaves - new_leaves), U(level.order_count)
         level.qty = qty
         order.leaves_qty = new_leaves
     else:
@@ -241,7 +241,7 @@ def _begin_replace(s: Any, i: Any, at: Any, row: Any) -> Any:
         order.price = limit
     write_row(
         s, at, columns | U(EXEC_REPLACED), U(book.instrument), i, rpt_seq, order.order_id, order.account, ZERO, ZERO, ZERO, limit, order_qty, new_leaves,
-        ZERO, shown, s.head[LOG_TIME],
+        ZERO, new_leaves, s.head[LOG_TIME],
     )  # fmt: skip
     at += ONE
     if levels and not (keeps and new_leaves == leaves):

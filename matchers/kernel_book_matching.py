@@ -8,18 +8,20 @@ from matchers.kernel_book_available import available
 from matchers.kernel_book_bands import band_limited, note_trade
 from matchers.kernel_book_endings import after_fill, end
 from matchers.kernel_book_memory import ONE, ZERO, state_at
-from matchers.kernel_book_orders import detach, exec_inst_of, note_move, rest, tranche
+from matchers.kernel_book_orders import detach, exec_inst_of, note_move, rest
 from matchers.kernel_book_prevention import is_own, is_prevented, prevent
 from matchers.kernel_book_queues import first_in, join_level, leave_level
 from matchers.kernel_book_rows import (
     BOOK_SHIFT,
     FLAGS_SHIFT,
     THREE_COLUMNS,
+    displayed_qty,
     key_of,
     next_row,
     put_level_row,
     put_order_row,
     shown_qty,
+    tranche,
     write_row,
 )
 from matchers.kernel_book_state import COMMAND_INDEX, LAST_TRADE, LEVEL_COUNT, LEVEL_QTY, LOG_TIME, SHARD
@@ -292,7 +294,7 @@ def fill(memory: Any, row: Any, resting_row: Any, price: Any, qty: Any, flags: A
     write_row(
         s, at, (s.order_words[row, ZERO] & THREE_COLUMNS) | U(EXEC_TRADE) | (flags << FLAGS_SHIFT), U(book.instrument),
         s.call[COMMAND_INDEX], rpt_seq, order.order_id, order.account, resting.order_id, resting.account,
-        (s.head[SHARD] << _TRADE_SHIFT) | s.head[LAST_TRADE], price, qty, U(order.leaves_qty), U(resting.leaves_qty), shown_qty(s, resting_row),
+        (s.head[SHARD] << _TRADE_SHIFT) | s.head[LAST_TRADE], price, qty, U(order.leaves_qty), U(resting.leaves_qty), displayed_qty(s, resting_row),
         s.head[LOG_TIME],
     )  # fmt: skip
     if book.first_trailing != 0:

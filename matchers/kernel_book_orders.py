@@ -26,6 +26,7 @@ from matchers.kernel_book_rows import (
     key_of,
     put_level_row,
     shown_qty,
+    tranche,
 )
 from matchers.kernel_book_state import (
     BUCKETS,
@@ -207,7 +208,7 @@ def _add_extra(memory: Any, row: Any) -> None:
     extra.expire_time = command.expire_time
     extra.offset = command.offset
     extra.stop_px = U(command.stop_px)
-    extra.display_qty = U(command.display_qty) if command.display_qty < command.order_qty else ZERO
+    extra.display_qty = U(command.display_qty)
     extra.min_qty = U(command.min_qty)
     extra.limit_px = U(command.price) if command.ord_type == TYPE_PEGGED else ZERO
     extra.exec_inst = command.exec_inst
@@ -249,19 +250,6 @@ def level_price(s: Any, row: Any) -> Any:
     if order.ord_type == TYPE_MARKET:
         price = MARKET_BUY_PX if order.side == 1 else ZERO
     return price
-
-
-@helper
-def tranche(s: Any, row: Any) -> Any:
-    """What an order with an `extra` row displays when it comes to rest."""
-    order = s.orders[row]
-    shown = U(order.leaves_qty)
-    display_qty = U(s.extras[order.extra].display_qty)
-    if display_qty != ZERO and display_qty < shown:
-        shown = display_qty
-    if U(order.special) & U(HIDDEN) != ZERO:
-        shown = ZERO
-    return shown
 
 
 @helper

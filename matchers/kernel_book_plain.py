@@ -32,6 +32,8 @@ _BYTE: Final = U(0xFF)
 _TWO: Final = U(2)
 _INST_SHIFT, _INSTRUCTION_SHIFT = U(40), U(48)
 """In the first word of a command."""
+_BOTH: Final = U(0xFFFF)
+"""exec_inst and self_match_prevention_instruction, from _INST_SHIFT on."""
 _PLAIN_0: Final = U(0xFF00_00FF_0000_0000)
 """First word of a command: contingency_type, phase."""
 _PLAIN_1: Final = U(0xFFFF)
@@ -68,10 +70,10 @@ def flags_of(s: Any, i: Any, book: Any) -> Any:
 
 @helper
 def changes_prevention(s: Any, i: Any, flags: Any) -> Any:
-    """Whether a replace says an instruction, or another self_match_prevention_id than the plain order has."""
+    """Whether a replace says an instruction of either kind, or another self_match_prevention_id than the plain order has."""
     identity = s.command_words[i, _IDENTITY]
     kept = identity == ZERO or (flags & _BY_ACCOUNT != ZERO and identity == s.command_words[i, _ACCOUNT])
-    return not kept or (s.command_words[i, ZERO] >> _INST_SHIFT) & _BYTE != ZERO
+    return not kept or (s.command_words[i, ZERO] >> _INST_SHIFT) & _BOTH != ZERO
 
 
 @helper

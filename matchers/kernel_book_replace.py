@@ -7,14 +7,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from matchers.kernel_book_checks import good_display, price_outside_collar, quantity_reason, taking_reason
+from matchers.kernel_book_checks import can_rest, good_display, good_tranches, price_outside_collar, quantity_reason, taking_reason
 from matchers.kernel_book_endings import end
 from matchers.kernel_book_expiry import note_expiry
 from matchers.kernel_book_matching import enter
 from matchers.kernel_book_memory import ZERO, state_at
 from matchers.kernel_book_orders import (
+    CLOSING,
     DORMANT,
     RESTING,
+    SECONDARY,
     blank_extra,
     detach,
     exec_inst_of,
@@ -25,12 +27,12 @@ from matchers.kernel_book_orders import (
     next_entry,
     note_move,
     place_of,
-    tranche,
 )
 from matchers.kernel_book_pegs import enter_peg
 from matchers.kernel_book_phases import is_frozen
+from matchers.kernel_book_prevention import instruction_of
 from matchers.kernel_book_queues import join_idle
-from matchers.kernel_book_rows import BOOK_SHIFT, is_market_px, put_level_row, put_order_row
+from matchers.kernel_book_rows import BOOK_SHIFT, is_market_px, put_level_row, put_order_row, tranche
 from matchers.kernel_book_settle import triggered
 from matchers.kernel_book_state import ASKED, COMMAND_INDEX, HIDDEN, LOG_TIME, NOW
 from matchers.kernel_book_stops import arm
@@ -110,7 +112,7 @@ def _read_terms(s: Any, row: Any, command: Any) -> None:
     asked.time_in_force = now.time_in_force if time_in_force == TIME_IN_FORCE_UNCHANGED else time_in_force
     asked.hidden = I(HIDDEN) if command.exec_inst & INST_HIDDEN != 0 or (now.hidden != 0 and command.display_qty == 0) else I(0)
     display_qty = command.display_qty if command.display_qty != 0 else now.display_qty
-    asked.display_qty = I(0) if asked.hidden != 0 or display_qty >= command.order_qty else display_qty
+    asked.display_qty = I(0) if asked.hidden != 0 else display_qty
     asked.order_qty = command.order_qty
     asked.limit = command.price if command.price != 0 else now.limit
     asked.stop_px = command.stop_px if command.stop_px != 0 else now.stop_px
@@ -169,6 +171,7 @@ def _changes_fixed(s: Any, row: Any, command: Any) -> Any:
         or (command.peg_price_type != 0 and command.peg_price_type != peg_price_type)
         or (command.offset_type != 0 and command.offset_type != offset_type)
         or (command.self_match_prevention_id != ZERO and command.self_match_prevention_id != identity)
+        or (command.self_match_prevention_instruction != 0 and I(command.self_match_prevention_instruction) != instruction_of(s, row))
         or command.min_qty != 0
         or I(command.exec_inst) & ~(INST_HIDDEN | exec_inst) != 0
         or (asked.time_in_force != I(order.time_in_force) and not _may_become(order, asked.time_in_force))
@@ -207,10 +210,7 @@ def _terms_reason(s: Any, row: Any, command: Any) -> Any:
     ord_type = order.ord_type
     if command.stop_px < 0 or command.stop_px > PRICE_TICKS_MAX:
         return I(REASON_INVALID_STOP_PRICE)
-    bad_display = command.display_qty != 0 and (command.exec_inst & INST_HIDDEN != 0 or command.display_qty < 0)
-    bad_display = bad_display or (asked.display_qty != 0 and not good_display(asked.display_qty, asked.order_qty))
-    never_rests = ord_type == TYPE_MARKET or ord_type == TYPE_STOP or ord_type == TYPE_TRAILING_STOP
-    if bad_display or ((command.display_qty != 0 or asked.hidden != 0) and never_rests):
+    if not _is_good_display(order, command, asked):
         return I(REASON_INVALID_DISPLAY_QTY)
     basis_points = order.extra != 0 and s.extras[order.extra].offset_type == OFFSET_BASIS_POINTS
     most = OFFSET_BASIS_POINTS_MAX if basis_points else OFFSET_TICKS_MAX
@@ -218,6 +218,17 @@ def _terms_reason(s: Any, row: Any, command: Any) -> Any:
         return I(REASON_INVALID_OFFSET)
     good = asked.expire_time > I(s.head[LOG_TIME]) if asked.time_in_force == TIF_GTD else command.expire_time == 0
     return I(0) if good else I(REASON_INVALID_EXPIRE_TIME)
+
+
+@helper
+def _is_good_display(order: Any, command: Any, asked: Any) -> Any:
+    """What the replace names, as at entry; what it leaves must not make too many tranches of the new total."""
+    named = command.display_qty
+    if (named != 0 or asked.hidden != 0) and not can_rest(I(order.ord_type), I(order.time_in_force)):
+        return False
+    if named != 0:
+        return command.exec_inst & INST_HIDDEN == 0 and good_display(named, asked.order_qty)
+    return asked.display_qty == 0 or good_tranches(asked.display_qty, asked.order_qty)
 
 
 @helper
@@ -329,6 +340,9 @@ def _take_new_place(memory: Any, row: Any) -> None:
     _write_terms(s, row)
     if place != DORMANT:
         order.entry = next_entry(s)
+    waits = place == SECONDARY or place == CLOSING
+    if waits:
+        s.extras[order.extra].place = place
     put_order_row(memory, row, U(EXEC_REPLACED), ZERO, U(order.order_qty))
     put_level_row(memory, U(order.side_row), price, qty, count)
     if place == DORMANT:
@@ -339,6 +353,5 @@ def _take_new_place(memory: Any, row: Any) -> None:
         enter_peg(memory, row)
     elif place == RESTING:
         enter(memory, row)
-    else:  # a secondary, or a closing order that waits
-        s.extras[order.extra].place = place
+    elif waits:
         join_idle(s, book_row, row)

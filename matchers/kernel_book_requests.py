@@ -160,13 +160,12 @@ def _rejected(memory: Any, reason: Any) -> None:
 
 @routine
 def _accept_list(memory: Any, book: Any, legs: Any) -> None:
-    """All orders are new, then they are linked, then those that do not wait take their place or their chance."""
+    """All orders are known and linked, then they are told, then those that do not wait take their place or their chance."""
     s = state_at(memory)
     at = s.call[COMMAND_INDEX]
     for place in range(legs):
         s.call[COMMAND_INDEX] = at + place
-        row = new_order(memory, book)
-        put_order_row(memory, row, U(EXEC_NEW), ZERO, U(s.orders[row].order_qty))
+        new_order(memory, book)
     first, second = find_order(s, s.commands[at].order_id), find_order(s, s.commands[at + ONE].order_id)
     third = find_order(s, s.commands[at + U(2)].order_id) if legs > U(2) else ZERO
     if s.commands[at].contingency_type == LIST_OCO:
@@ -177,6 +176,10 @@ def _accept_list(memory: Any, book: Any, legs: Any) -> None:
         if third != ZERO:
             _make_wait(s, book, first, third)
             _pair(s, second, third)
+    for place in range(legs):
+        s.call[COMMAND_INDEX] = at + place
+        row = find_order(s, s.commands[at + place].order_id)
+        put_order_row(memory, row, U(EXEC_NEW), ZERO, U(s.orders[row].order_qty))
     for place in range(legs):
         s.call[COMMAND_INDEX] = at + place
         row = find_order(s, s.commands[at + place].order_id)

@@ -5,12 +5,15 @@ Columns side, ord_type and time_in_force are at the same bytes of an execution, 
 
 from typing import Any, Final
 
+import numpy as np
+
 from matchers.kernel_book_memory import ONE, ZERO, state_at
 from matchers.kernel_book_state import (
     BUYS,
     COMMAND_INDEX,
     EXECUTIONS,
     EXECUTIONS_MAX,
+    HIDDEN,
     LOG_TIME,
     NUMBER_MAX,
     ORDER_ROW,
@@ -27,8 +30,20 @@ from matchers.kernel_book_state import (
 from matchers.kernel_compile import helper, routine
 from matchers.kernel_hash_index import U
 from matchers.kernel_level_tree import tree_after
-from matchers.kernel_words import EXEC_CANCEL_REJECTED, EXEC_LEVEL, EXEC_REJECTED, EXEC_TOP, REASON_INVALID_COMMAND, TYPE_MARKET
+from matchers.kernel_words import (
+    EXEC_CANCEL_REJECTED,
+    EXEC_LEVEL,
+    EXEC_REJECTED,
+    EXEC_TOP,
+    REASON_INVALID_COMMAND,
+    TIF_FOK,
+    TIF_IOC,
+    TYPE_LIMIT,
+    TYPE_MARKET,
+    TYPE_PEGGED,
+)
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, EXECUTION_DTYPE
+from matchers.state_hash import Place
 from schemas.limits import PRICE_TICKS_MAX
 
 _WORD_OF_COLUMN: Final = {
@@ -58,6 +73,7 @@ BOOK_SHIFT: Final = U(2)
 """Of a book's number in that of its sides."""
 assert SIDES == 4, "BOOK_SHIFT"
 _SIDE_BITS: Final = U(0xFF00)
+_NOWHERE, _RESTING, _CLOSING = int(Place.NOWHERE), int(Place.RESTING), int(Place.CLOSING)
 MARKET_BUY_PX: Final = U(PRICE_TICKS_MAX + 1)
 """Price of the level where market buys wait; that of sells is 0."""
 
@@ -121,11 +137,40 @@ def put_row(
 
 @helper
 def shown_qty(s: Any, row: Any) -> Any:
-    """What the market sees of an order, lots: all of a plain order that stands in a level."""
+    """What its level displays of an order, lots: all of a plain order that stands in a level."""
     order = s.orders[row]
     shown = U(order.leaves_qty) if order.level != 0 else ZERO
     if order.extra != 0:
         shown = U(s.extras[order.extra].shown_qty)
+    return shown
+
+
+@helper
+def displayed_qty(s: Any, row: Any) -> Any:
+    """reference_book.Order.displayed_qty: what a row about the order says that the market sees of it."""
+    order = s.orders[row]
+    qty = U(order.leaves_qty)
+    place: Any = _RESTING if order.level != 0 else _NOWHERE
+    if order.extra != 0:
+        extra = s.extras[order.extra]
+        place = np.int64(extra.place)
+        qty = U(extra.shown_qty) if place == _RESTING else tranche(s, row)
+    limited = (order.ord_type == TYPE_LIMIT or order.ord_type == TYPE_PEGGED) and order.price != 0
+    immediate = order.time_in_force == TIF_IOC or order.time_in_force == TIF_FOK
+    seen = place == _RESTING or place == _NOWHERE or place == _CLOSING
+    return qty if limited and seen and not immediate else ZERO
+
+
+@helper
+def tranche(s: Any, row: Any) -> Any:
+    """What an order with an `extra` row displays when it comes to rest: display_qty, or all that is left if that is less."""
+    order = s.orders[row]
+    shown = U(order.leaves_qty)
+    display_qty = U(s.extras[order.extra].display_qty)
+    if display_qty != ZERO and display_qty < shown:
+        shown = display_qty
+    if U(order.special) & U(HIDDEN) != ZERO:
+        shown = ZERO
     return shown
 
 
@@ -137,7 +182,7 @@ def put_order_row(memory: Any, row: Any, kind: Any, reason: Any, qty: Any) -> No
     head = (s.order_words[row, ZERO] & THREE_COLUMNS) | kind | (reason << REASON_SHIFT)
     put_row(
         memory, U(order.side_row) >> BOOK_SHIFT, head, ZERO, order.order_id, order.account, U(order.price), qty, U(order.leaves_qty),
-        shown_qty(s, row),
+        displayed_qty(s, row),
     )  # fmt: skip
 
 

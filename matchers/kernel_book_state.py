@@ -55,7 +55,7 @@ EXTRA_ROW: Final = np.dtype(
     [
         ("self_match_prevention_id", "<u8"), ("expire_time", "<i8"), ("offset", "<i8"),
         ("stamp", "<u4"), ("stop_px", "<u4"),  # stamp: the count in which its sibling came first, see kernel_book_available
-        ("display_qty", "<u4"), ("shown_qty", "<u4"),  # lots of a tranche (0: no iceberg); lots of the tranche that is on display now
+        ("display_qty", "<u4"), ("shown_qty", "<u4"),  # lots of a tranche as asked for (0: all); lots that are on display now
         ("min_qty", "<u4"),  # of stops, judged at election
         ("limit_px", "<u4"),  # of a PEGGED order
         ("sibling", "<u4"), ("primary", "<u4"), ("secondary", "<u4"),  # order rows: OCO; OTO and BRACKET (first of the secondaries)

@@ -1,7 +1,7 @@
 """What goes with what, as total tables for the reference and the kernel: order types, times in force, instructions, phases, commands.
 
 Every table answers every combination of its enumerations with a Reason; NONE says that it is allowed. The u1 columns that could hold other values are
-judged first: order type, then time in force, then exec_inst. Source: matching-rules sections 3 and 5.
+judged first: order type, then time in force, then exec_inst. Source: docs/rules.md, sections 3 and 5.
 """
 
 from itertools import product

@@ -1,4 +1,4 @@
-"""Why an account shard refuses a new order or a replace: the checks that look at the account, in the order of matching-rules section 7."""
+"""Why an account shard refuses a new order or a replace: the checks that look at the account, in the order of docs/rules.md, section 7."""
 
 from matchers.account_rules import DAY_NS, HOLD_ALL, body_digest, book_stop_px, hold_per_lot, worst_px
 from matchers.order_rules import order_refusal, quantity_refusal

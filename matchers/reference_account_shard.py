@@ -1,6 +1,6 @@
 """The rules of the account shard in plain Python: cash, positions, holds, who may do what. The kernel must do the same.
 
-New orders (matching-rules section 7; first failure wins). Before all: the same cl_ord_id with the same body again is answered with that order as it is now
+New orders (docs/rules.md, section 7; first failure wins). Before all: the same cl_ord_id with the same body again is answered with that order as it is now
  (DUPLICATE, nothing changes). Then: account known, active; instrument known; cl_ord_id 1 to 128 printable ASCII characters, and no other order's; rate limit;
  what the order says (order_rules, the book's checks in the book's order); worst price x quantity within the limits of instrument and account; restricted
  lists; position limit; short sale permission and price test; cash or shares; open orders.

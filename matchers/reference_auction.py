@@ -1,4 +1,4 @@
-"""Auctions: the uncross price, what an uncross executes, and the indicative price before it. Matching-rules section 5.
+"""Auctions: the uncross price, what an uncross executes, and the indicative price before it: docs/rules.md, section 5.
 
 The price, over every tick of a range: (1) most volume, (2) least surplus, (3) market pressure: surplus on the buy side at every tied tick -> the highest,
 on the sell side -> the lowest, (4) else the reference price (the day's last price, or the previous close) clamped into the tied ticks. Where market

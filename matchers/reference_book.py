@@ -9,7 +9,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import Final
 
-from matchers.order_tables import CALL_PHASES, STOP_TYPES, TRAILING_TYPES
+from matchers.order_tables import CALL_PHASES, IMMEDIATE, STOP_TYPES, TRAILING_TYPES
 from matchers.state_hash import Place
 from schemas.enums import ExecInst, OrdType, Phase, Side
 from schemas.limits import PRICE_TICKS_MAX
@@ -40,8 +40,9 @@ class Order:
     self_match_prevention_id: int = 0
     self_match_prevention_instruction: int = 0
     display_qty: int = 0
+    """As asked for, lots; 0: all of it. It may be more than what is left: then all of that is displayed."""
     shown_qty: int = 0
-    """What the market sees of it, lots; 0 unless it rests displayed."""
+    """What its level displays of it, lots; 0 unless it rests displayed."""
     min_qty: int = 0
     stop_px: int = 0
     offset: int = 0
@@ -73,10 +74,23 @@ class Order:
 
     @property
     def tranche(self) -> int:
-        """What it displays when it comes to rest."""
+        """What it displays when it comes to rest: display_qty, or all that is left if that is less."""
         if self.hidden:
             return 0
         return min(self.display_qty or self.leaves_qty, self.leaves_qty)
+
+    @property
+    def displayed_qty(self) -> int:
+        """What a row about it says that the market sees: its part of the LEVEL rows, now or, on its way into the book, once it rests there.
+
+        0 of what is not to be seen: hidden, done, dormant, parked, waiting for another order, or never at rest under a price of its own (MARKET,
+        MARKET_TO_LIMIT, IOC, FOK). What waits for the closing auction says what it will display there, as nothing but the phase tells that it has begun.
+        """
+        if self.ord_type not in (OrdType.LIMIT, OrdType.PEGGED) or not self.price or self.time_in_force in IMMEDIATE:
+            return 0
+        if self.place == Place.RESTING:
+            return self.shown_qty
+        return self.tranche if self.place in (Place.NOWHERE, Place.CLOSING) else 0
 
     @property
     def is_stop(self) -> bool:

@@ -157,11 +157,9 @@ class BookShard:
 
     def _accept(self, orders: list[Order], contingency: ContingencyType, at: int) -> None:
         s = self.state
-        for place, order in enumerate(orders):
-            s.command_index = at + place
+        for order in orders:
             order.entry = s.next_entry()
             s.orders[order.order_id] = order
-            s.order_row(ExecKind.NEW, order, order.order_qty)
         first, *others = orders
         if contingency == ContingencyType.OCO:
             first.oco_id, others[0].oco_id = others[0].order_id, first.order_id
@@ -171,6 +169,9 @@ class BookShard:
                 others[0].oco_id, others[1].oco_id = others[1].order_id, others[0].order_id
             for order in others:
                 order.place, order.primary_id = Place.SECONDARY, first.order_id
+        for place, order in enumerate(orders):
+            s.command_index = at + place
+            s.order_row(ExecKind.NEW, order, order.order_qty)
         for place, order in enumerate(orders):
             s.command_index = at + place
             if order.order_id in s.orders and order.place == Place.NOWHERE:

@@ -1,4 +1,4 @@
-"""How an incoming order meets the book: what it may reach, what it executes, what stays of it. Matching-rules sections 3 and 4.
+"""How an incoming order meets the book: what it may reach, what it executes, what stays of it: docs/rules.md, sections 3 and 4.
 
 Best price first; at a price displayed orders before hidden ones, then time. Trades are at the resting order's price. In a phase without matching an
 order only rests. Consequences of a trade that do not wait: the other of an OCO pair is cancelled, right behind the row that caused it. Those that
@@ -257,7 +257,7 @@ def fill(s: ShardState, order: Order, resting: Order, price: int, qty: int, flag
     book.last_px = price
     s.order_row(
         ExecKind.TRADE, order, qty, price=price, contra_order_id=resting.order_id, contra_account=resting.account,
-        contra_leaves_qty=resting.leaves_qty, trd_match_id=s.next_trade(), display_qty=resting.shown_qty,
+        contra_leaves_qty=resting.leaves_qty, trd_match_id=s.next_trade(), display_qty=resting.displayed_qty,
         flags=flags | (ExecFlag.SELF_MATCH if is_own(order, resting) else ExecFlag(0)),
     )  # fmt: skip
     tighten(book, price)

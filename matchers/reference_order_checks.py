@@ -21,7 +21,7 @@ def new_order(s: ShardState, command: Values) -> Order:
     instruction = command["self_match_prevention_instruction"] or int(s.rules[command["instrument"]]["self_match_prevention_instruction"])
     identity = command["self_match_prevention_id"]
     pegged = command["ord_type"] == OrdType.PEGGED
-    order = Order(
+    return Order(
         **{
             column: command[column]
             for column in (
@@ -32,9 +32,6 @@ def new_order(s: ShardState, command: Values) -> Order:
         leaves_qty=command["order_qty"], price=0 if pegged else command["price"], peg_limit=command["price"] if pegged else 0,
         self_match_prevention_id=identity, self_match_prevention_instruction=instruction if identity else 0,
     )  # fmt: skip
-    if order.display_qty >= order.order_qty:
-        order.display_qty = 0
-    return order
 
 
 def refusal(s: ShardState, command: Values, ahead: list[Values]) -> Reason:
@@ -102,14 +99,23 @@ def _stop_reason(command: Values) -> Reason:
 def _display_reason(command: Values) -> Reason:
     if not command["display_qty"]:
         return Reason.NONE
-    rests = command["ord_type"] in LIMIT_TYPES | {OrdType.MARKET_TO_LIMIT} and command["time_in_force"] not in IMMEDIATE
-    good = rests and not command["exec_inst"] & ExecInst.HIDDEN and good_display(command["display_qty"], command["order_qty"])
-    return Reason.NONE if good else Reason.INVALID_DISPLAY_QTY
+    good = not command["exec_inst"] & ExecInst.HIDDEN and good_display(command["display_qty"], command["order_qty"])
+    return Reason.NONE if good and can_rest(command["ord_type"], command["time_in_force"]) else Reason.INVALID_DISPLAY_QTY
+
+
+def can_rest(ord_type: int, time_in_force: int) -> bool:
+    """Whether such an order can rest under a price, so that display_qty and HIDDEN mean something."""
+    return ord_type in LIMIT_TYPES | {OrdType.MARKET_TO_LIMIT} and time_in_force not in IMMEDIATE
 
 
 def good_display(display_qty: int, order_qty: int) -> bool:
-    """Whether an order of this total may display so much at a time."""
-    return 0 < display_qty <= order_qty and display_qty * ICEBERG_TRANCHES_MAX >= order_qty
+    """Whether a new order, or a replace, of this total may ask to display so much at a time."""
+    return 0 < display_qty <= order_qty and good_tranches(display_qty, order_qty)
+
+
+def good_tranches(display_qty: int, order_qty: int) -> bool:
+    """Whether so much at a time makes no more tranches of the total than there may be."""
+    return display_qty * ICEBERG_TRANCHES_MAX >= order_qty
 
 
 def _min_qty_reason(command: Values) -> Reason:

@@ -1,4 +1,4 @@
-"""Lists of orders: OCO, OTO and brackets. Matching-rules sections 2 to 4.
+"""Lists of orders: OCO, OTO and brackets: docs/rules.md, sections 2 to 4.
 
 A list is consecutive NEW_ORDER rows of one frame with the same list_id, contingency_type, instrument and account: two rows, or three of a BRACKET. Rows that do
 not make such a run, or whose orders do not fit together, are refused one by one with INVALID_LIST; if one order of a good run is refused, all are.

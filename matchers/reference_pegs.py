@@ -1,4 +1,4 @@
-"""Pegged orders: their price follows the book's best prices. Matching-rules section 3.
+"""Pegged orders: their price follows the book's best prices: docs/rules.md, section 3.
 
 The reference ignores pegged orders and what is not displayed. Primary follows the own side's best, market the opposite side's, midpoint the middle, rounded
 away from the market (buys down, sells up); `offset` ticks are added, then the order's own limit, the price band and the range of prices bound it. All pegs

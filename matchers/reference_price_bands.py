@@ -1,6 +1,6 @@
 """Limit Up-Limit Down: price bands around a moving reference, limit states and trading pauses.
 
-Source: Plan to Address Extraordinary Market Volatility (Rule 608), Amendment 18, as matching-rules section 6 has it. Active in continuous trading where
+Source: Plan to Address Extraordinary Market Volatility (Rule 608), Amendment 18, as docs/rules.md, section 6, has it. Active in continuous trading where
 the instrument has a tier. The reference begins with the opening (or reopening) price, else the previous close; afterwards it is the mean of the trades
 of the last five minutes (rounded half up to a tick), looked at by TIMERs; it moves if the mean is 1 % or more away and at most every 30 s.
 Bands are whole ticks, rounded half up. An incoming order executes up to its band and rests there; orders that a move leaves beyond their band are

@@ -1,8 +1,10 @@
-"""Replacing an order. Matching-rules section 4.
+"""Replacing an order: docs/rules.md, section 4.
 
 Priority is kept by a smaller quantity, less display, a new expiry or no change; it is lost by another price or offset, more quantity, more display, and by becoming
 hidden or not hidden. What loses it enters the book as a new incoming order and may match. order_qty is the new total; a total that is executed
 already cancels the rest. 0 in price, stop_px, display_qty, offset and expire_time leaves these as they are (an expiry is dropped with GTD).
+display_qty stays as it was asked for, also while less than that is left; one that a replace names is judged as that of a new order. HIDDEN hides the order and
+drops its display_qty; a display_qty shows it again. min_qty is of the entry and belongs in no replace.
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from matchers.order_tables import REPLACE_IN_PHASE, TIMES, WORKING
 from matchers.reference_book import Book, Order
 from matchers.reference_matching import end, enter, limit_of, slid_price, would_take
-from matchers.reference_order_checks import good_display, price_collar_reason, quantity_reason
+from matchers.reference_order_checks import can_rest, good_display, good_tranches, price_collar_reason, quantity_reason
 from matchers.reference_pegs import enter_peg
 from matchers.reference_shard_state import ShardState, Values
 from matchers.reference_stops import arm
@@ -52,11 +54,10 @@ def terms_asked(order: Order, command: Values) -> Terms:
     time_in_force = now.time_in_force if command["time_in_force"] == TIME_IN_FORCE_UNCHANGED else command["time_in_force"]
     kept_expiry = now.expire_time if time_in_force == TimeInForce.GTD else 0
     hidden = bool(command["exec_inst"] & ExecInst.HIDDEN) or (now.hidden and not command["display_qty"])
-    display_qty = command["display_qty"] or now.display_qty
     return Terms(
         order_qty=command["order_qty"], time_in_force=time_in_force, limit=command["price"] or now.limit,
         stop_px=command["stop_px"] or now.stop_px, offset=command["offset"] or now.offset,
-        display_qty=0 if hidden or display_qty >= command["order_qty"] else display_qty, hidden=hidden,
+        display_qty=0 if hidden else command["display_qty"] or now.display_qty, hidden=hidden,
         expire_time=command["expire_time"] or kept_expiry,
     )  # fmt: skip
 
@@ -101,7 +102,9 @@ def replace(s: ShardState, order: Order, command: Values) -> None:
 
 def _fixed_reason(order: Order, command: Values, asked: Terms) -> Reason:
     """Fields that never change: 0 says nothing, the same value again does no harm."""
-    fixed = ("instrument", "side", "ord_type", "peg_price_type", "offset_type", "self_match_prevention_id")
+    fixed = (
+        "instrument", "side", "ord_type", "peg_price_type", "offset_type", "self_match_prevention_id", "self_match_prevention_instruction",
+    )  # fmt: skip
     if any(command[name] and command[name] != getattr(order, name) for name in fixed):
         return Reason.CANNOT_CHANGE
     if command["min_qty"] or command["exec_inst"] & ~(ExecInst.HIDDEN | order.exec_inst):
@@ -134,17 +137,22 @@ def _price_reason(s: ShardState, book: Book, order: Order, command: Values) -> R
 def _terms_reason(s: ShardState, order: Order, command: Values, asked: Terms) -> Reason:
     if not 0 <= command["stop_px"] <= PRICE_TICKS_MAX:
         return Reason.INVALID_STOP_PRICE
-    bad_display = command["display_qty"] and (command["exec_inst"] & ExecInst.HIDDEN or command["display_qty"] < 0)
-    bad_display = bad_display or (asked.display_qty and not good_display(asked.display_qty, asked.order_qty))
-    if bad_display or (
-        (command["display_qty"] or asked.hidden) and order.ord_type in (OrdType.MARKET, OrdType.STOP, OrdType.TRAILING_STOP)
-    ):
+    if not _is_good_display(order, command, asked):
         return Reason.INVALID_DISPLAY_QTY
     most = OFFSET_BASIS_POINTS_MAX if order.offset_type == OffsetType.BASIS_POINTS else OFFSET_TICKS_MAX
     if abs(asked.offset) > most or (order.is_trailing and asked.offset < 1):
         return Reason.INVALID_OFFSET
     dated = asked.time_in_force == TimeInForce.GTD
     return Reason.NONE if (asked.expire_time > s.log_time if dated else not command["expire_time"]) else Reason.INVALID_EXPIRE_TIME
+
+
+def _is_good_display(order: Order, command: Values, asked: Terms) -> bool:
+    """What the replace names, as at entry; what it leaves must not make too many tranches of the new total."""
+    if (command["display_qty"] or asked.hidden) and not can_rest(order.ord_type, order.time_in_force):
+        return False
+    if command["display_qty"]:
+        return not command["exec_inst"] & ExecInst.HIDDEN and good_display(command["display_qty"], asked.order_qty)
+    return not asked.display_qty or good_tranches(asked.display_qty, asked.order_qty)
 
 
 def _only_reduces(now: Terms, asked: Terms) -> bool:
@@ -219,6 +227,8 @@ def _take_new_place(s: ShardState, order: Order, asked: Terms) -> None:
     if order.ord_type == OrdType.PEGGED:
         order.price = 0
         book.pegs.remove(order)
+    if place in (Place.SECONDARY, Place.CLOSING):
+        order.place = place  # it waits on
     _replaced_row(s, order)
     if before is not None and old_price and order.ord_type != OrdType.MARKET:
         s.level_row(book, order.side, old_price, before)
@@ -231,5 +241,3 @@ def _take_new_place(s: ShardState, order: Order, asked: Terms) -> None:
         enter_peg(s, order)
     elif place == Place.RESTING:
         enter(s, order)
-    else:  # a secondary, or a closing order that waits
-        order.place = place

@@ -57,7 +57,7 @@ class ShardState:
         self.row(
             kind, self.book_of(order), order_id=order.order_id, account=order.account, side=order.side, ord_type=order.ord_type,
             time_in_force=order.time_in_force, reason=reason, qty=qty,
-            **({"price": order.price, "leaves_qty": order.leaves_qty, "display_qty": order.shown_qty} | columns),
+            **({"price": order.price, "leaves_qty": order.leaves_qty, "display_qty": order.displayed_qty} | columns),
         )  # fmt: skip
 
     def level_row(self, book: Book, side: int, price: int, before: tuple[int, int]) -> None:

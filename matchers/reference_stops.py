@@ -1,4 +1,4 @@
-"""Stop and trailing stop orders: dormant until a trade elects them. Matching-rules section 3 and 4.
+"""Stop and trailing stop orders: dormant until a trade elects them: docs/rules.md, sections 3 and 4.
 
 A trade at a price elects every dormant stop that it meets: buys whose stop_px is not above it, lowest first, then sells whose stop_px is not below it, highest
 first, ties by entry. They queue behind those elected before and enter the book one at a time once the command's own matching is over.

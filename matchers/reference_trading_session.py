@@ -1,4 +1,4 @@
-"""The phases of the trading day: who may change them, what happens on the way. Matching-rules section 5; the tables are in order_tables.
+"""The phases of the trading day: who may change them, what happens on the way. docs/rules.md, section 5; the tables are in order_tables.
 
 On the way into continuous trading, and from a closing auction to its end, the book is uncrossed first. A price outside the auction range (collar, else
 protection band) extends the auction once; then it trades at the best price inside the range, or not at all: orders that cross beyond it are CANCELED, so that continuous trading begins uncrossed. What takes part in the auction only leaves after

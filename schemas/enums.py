@@ -47,7 +47,7 @@ class ExecInst(IntFlag):
     POST_ONLY_SLIDE = 2
     """Rests one tick away from the opposite best instead of taking liquidity."""
     HIDDEN = 4
-    """Nothing is displayed (FIX: DisplayQty = 0). In the column display_qty itself 0 says "all of it"."""
+    """Nothing is displayed (FIX: DisplayQty = 0). In the column display_qty of an order itself 0 says "all of it", of a replace "as it is"."""
 
 
 class SelfMatchPrevention(IntEnum):
@@ -155,7 +155,7 @@ class BookCommandKind(IntEnum):
     TIMER = 4
     """Log time has reached `transact_time`. Nothing but a TIMER makes expiries, limit states and ends of auctions happen."""
     REPLACE = 5
-    """By order_id. order_qty is the new total; 0 in price, stop_px, display_qty, offset and expire_time says "as it is"."""
+    """By order_id. order_qty is the new total; 0 in price, stop_px, display_qty, offset and expire_time says "as it is". See docs/rules.md, section 4."""
     MASS_CANCEL = 6
     """Orders that match account, side and instrument, where 0 says "any"."""
     TRADING_HALT = 7
@@ -184,12 +184,16 @@ class Phase(IntEnum):
 
 
 class ExecKind(IntEnum):
-    """Rows of `executions`, the book shard's decisions."""
+    """Rows of `executions`, the book shard's decisions.
+
+    display_qty of a row about an order is what the market sees of the order from then on (FIX: currently displayed): leaves_qty of a plain one, the tranche of an
+    iceberg, 0 of a hidden one and of what is not in the book. An order on its way into the book says what it will display once it rests.
+    """
 
     NEW = 1
-    """The book has the order: order_id, account, side, ord_type, time_in_force, price, qty = order_qty = leaves_qty."""
+    """The book has the order: order_id, account, side, ord_type, time_in_force, price, qty = order_qty = leaves_qty, display_qty."""
     TRADE = 2
-    """side, order_id, account, leaves_qty: the incoming order; contra_*: the resting one; price, qty, trd_match_id: the trade."""
+    """side, order_id, account, leaves_qty: the incoming order; contra_*, display_qty: the resting one; price, qty, trd_match_id: the trade."""
     CANCELED = 3
     """reason; qty = what was taken out of the market; leaves_qty = 0."""
     EXPIRED = 4
@@ -209,7 +213,7 @@ class ExecKind(IntEnum):
     REPLACED = 11
     """The order now: price, qty = order_qty, leaves_qty, display_qty, time_in_force."""
     TRIGGERED = 12
-    """A dormant order became active: ord_type, price and qty = leaves_qty with which it enters the book."""
+    """A dormant order became active: ord_type, price, display_qty and qty = leaves_qty with which it enters the book."""
     RESTATED = 13
     """The engine changed the order, reason says why: price, leaves_qty, display_qty now; qty = what it took away from order_qty."""
     AUCTION_INDICATIVE = 14

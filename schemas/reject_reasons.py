@@ -7,7 +7,7 @@ class Reason(IntEnum):
     """Why; NONE where nothing was refused or taken out."""
 
     NONE = 0
-    # the account shard's checks, in the order in which they are made (matching-rules section 7)
+    # the account shard's checks, in the order in which they are made (docs/rules.md, section 7)
     UNKNOWN_ACCOUNT = 1
     ACCOUNT_SUSPENDED = 2
     UNKNOWN_SYMBOL = 3

@@ -22,7 +22,7 @@ LETTER_BYTES_MAX: Final = 2 << 20
 """Of an input's key, and of its value, that a dead letter repeats: the broker takes inputs of 16 MiB, which no letter of FRAME_BYTES_MAX has room for."""
 DETAIL_CHARACTERS_MAX: Final = 2_000
 """An error may quote what it found: a symbol of a MiB, say."""
-ENGINE_VERSION: Final = 4
+ENGINE_VERSION: Final = 5
 """Raised with any change after which the same log would give other outputs; a snapshot of another version is refused."""
 
 _SHARD_SOURCE: Final = re.compile(rf"(?:{'|'.join(re.escape(topic.name) for topic in TOPICS)})/\d{{1,4}}")

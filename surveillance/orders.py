@@ -48,7 +48,7 @@ class TrackedOrder:
     price: int
     order_qty: int
     leaves_qty: int  # 0 once it has ended
-    display_qty: int  # of leaves_qty, what the market sees as far as the book has said; all of it at first
+    display_qty: int  # of leaves_qty, what the market sees as the book has said
     traded_qty: int
     interest_qty: int
     placed_at: int
@@ -135,12 +135,12 @@ class OrderTracker:
         if leaves_qty == 0:
             self.end(order, now)
 
-    def enter(self, order: TrackedOrder, price: int, now: int) -> None:
-        """The order comes to rest at `price` as if it were new: it was triggered, or lost its priority by a replace."""
+    def enter(self, order: TrackedOrder, price: int, display_qty: int, now: int) -> None:
+        """The order comes to rest at `price` as if it were new, displaying so much: it was triggered, or lost its priority by a replace."""
         self.holding(order).open[order.side].pop(order.order_id, None)
         self._drop_interest(order)
         del self._orders[order.order_id]
-        order.rests, order.price, order.placed_at, order.display_qty = 1, price, now, order.leaves_qty
+        order.rests, order.price, order.placed_at, order.display_qty = 1, price, now, display_qty
         order.interest_qty = 0 if order.flagged else order.order_qty
         self._insert(order)
 

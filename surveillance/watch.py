@@ -136,11 +136,11 @@ class TradingWatch:
         return found
 
     def _on_new(self, row: Row) -> Findings:
-        _, side, ord_type, time_in_force, _, instrument, order_id, account, _, price, qty, *_ = row
+        _, side, ord_type, time_in_force, _, instrument, order_id, account, _, price, qty, _, _, display_qty, _ = row
         rests = int(_rests(ord_type, time_in_force))
         order = TrackedOrder(
             order_id=order_id, account=account, instrument=instrument, side=side, rests=rests, flagged=0, faded=0, price=price,
-            order_qty=qty, leaves_qty=qty, display_qty=qty, traded_qty=0, interest_qty=qty * rests, placed_at=self.log_time, ended_at=0,
+            order_qty=qty, leaves_qty=qty, display_qty=display_qty, traded_qty=0, interest_qty=qty * rests, placed_at=self.log_time, ended_at=0,
         )  # fmt: skip
         forgotten = self._tracker.place(order)
         if forgotten is not None:
@@ -184,7 +184,7 @@ class TradingWatch:
         leaves_qty = row[11]
         self._tracker.resize(order, order.traded_qty + leaves_qty, leaves_qty)
         if _rests(row[2], row[3]):
-            self._tracker.enter(order, row[9], self.log_time)
+            self._tracker.enter(order, row[9], row[13], self.log_time)
         return []
 
     def _on_replaced(self, row: Row) -> Findings:
@@ -196,8 +196,8 @@ class TradingWatch:
         moved, reduced_qty = price != order.price or leaves_qty > order.leaves_qty, max(0, order.leaves_qty - leaves_qty)
         self._tracker.resize(order, order_qty, leaves_qty)
         if order.rests and moved:
-            self._tracker.enter(order, price, self.log_time)
-        order.display_qty = display_qty or order.display_qty
+            self._tracker.enter(order, price, display_qty, self.log_time)
+        order.display_qty = display_qty
         return self._withdrawn(order, reduced_qty) if reduced_qty else []
 
     def _on_restated(self, row: Row) -> Findings:
@@ -207,12 +207,9 @@ class TradingWatch:
             return []
         reason, price, qty, leaves_qty, display_qty = row[4], row[9], row[10], row[11], row[13]
         self._tracker.resize(order, order.order_qty - qty, leaves_qty)
-        if reason == Reason.PEG_PARKED:
-            order.display_qty = 0
-        elif reason in _NEW_PLACE:
-            self._tracker.enter(order, price, self.log_time)
-        elif display_qty:
-            order.display_qty = display_qty
+        if reason in _NEW_PLACE:
+            self._tracker.enter(order, price, display_qty, self.log_time)
+        order.display_qty = display_qty
         return []
 
     def _on_time(self, row: Row) -> Findings:

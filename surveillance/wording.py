@@ -16,7 +16,7 @@ def span(text: Callable[[int], str], values: list[int]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """ "1 trade", "2 trades"."""
+    """A number of things: 1 trade, 2 trades."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 

@@ -101,11 +101,14 @@ class ReplaceFields(TypedDict, total=False):
     price: NotRequired[Number | None]
     stop_px: NotRequired[Number | None]
     display_qty: NotRequired[Number | None]
+    """Shows a hidden order, too."""
     offset: NotRequired[Number | None]
+    """Not 0: in a replace that says "as it is"."""
     offset_basis_points: NotRequired[int]
     time_in_force: NotRequired[str | TimeInForce | None]
     expire_time: NotRequired[int]
     hidden: NotRequired[bool]
+    """True hides the order; False says nothing."""
 
 
 def order_row(
@@ -198,6 +201,9 @@ def replace_row(instruments: InstrumentTable, account: int, symbol: str, order_i
     time_in_force = changes.get("time_in_force")
     if changes.get("offset") is not None and changes.get("offset_basis_points"):
         raise BadOrder("offset", "give either offset or offset_basis_points")
+    distance = _distance(OrdType.PEGGED, changes.get("offset"), instrument)
+    if changes.get("offset") is not None and not distance:
+        raise BadOrder("offset", "0 says nothing in a replace: cancel the order and send a new one")
     return _row(
         kind=CommandKind.REPLACE,
         account=_checked_account(account),
@@ -206,8 +212,7 @@ def replace_row(instruments: InstrumentTable, account: int, symbol: str, order_i
         price=_steps("price", changes.get("price"), instrument.price_to_ticks),
         stop_px=_steps("stop_px", changes.get("stop_px"), instrument.price_to_ticks),
         display_qty=_steps("display_qty", changes.get("display_qty"), instrument.qty_to_lots),
-        offset=_whole("offset_basis_points", changes.get("offset_basis_points", 0))
-        or _distance(OrdType.PEGGED, changes.get("offset"), instrument),
+        offset=_whole("offset_basis_points", changes.get("offset_basis_points", 0)) or distance,
         time_in_force=TIME_IN_FORCE_UNCHANGED if time_in_force is None else _word("time_in_force", time_in_force, TimeInForce),
         expire_time=_whole("expire_time", changes.get("expire_time", 0)),
         exec_inst=ExecInst.HIDDEN if changes.get("hidden") else 0,

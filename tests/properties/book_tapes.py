@@ -189,6 +189,7 @@ class Tape:
         row: Values = {"kind": BookCommandKind.REPLACE, "order_qty": self.random.randint(0, 50), "time_in_force": 255}
         changes: dict[str, tuple[float, Callable[[], int]]] = {
             "price": (0.5, self._price), "stop_px": (0.1, self._price), "display_qty": (0.2, lambda: self.random.randint(1, 30)),
+            "self_match_prevention_instruction": (0.03, lambda: self.random.randint(0, 5)), "min_qty": (0.02, lambda: 1),
             "exec_inst": (0.1, lambda: ExecInst.HIDDEN), "offset": (0.1, lambda: self.random.randint(-3, 5)),
             "time_in_force": (0.1, lambda: self.random.choice([0, 1, 6])), "expire_time": (0.1, lambda: self.now + 9 * NANOS_PER_SECOND),
         }  # fmt: skip

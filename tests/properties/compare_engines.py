@@ -1,8 +1,8 @@
-"""Both engines over one tape, frame by frame: the same rows, the same state hash, and what must hold of a book."""
+"""Both engines over one tape, frame by frame: the same rows, the same state hash, what must hold of a book, and its L3 by the rows."""
 
 from typing import Any
 
-from book_invariants import Accounting, check_books
+from book_invariants import Accounting, OrdersSeen, check_books
 from book_tapes import Tape
 
 from matchers import book_shard, reference_book_shard
@@ -14,7 +14,8 @@ FRAME_ROWS = 500
 
 def compare(tape: Tape, table: InstrumentTable, rows: int) -> None:
     """Raises AssertionError at the first difference."""
-    slow, fast, accounting = reference_book_shard.BookShard(0, table, 1), book_shard.BookShard(0, table, 1), Accounting()
+    slow, fast = reference_book_shard.BookShard(0, table, 1), book_shard.BookShard(0, table, 1)
+    accounting, seen = Accounting(), OrdersSeen()
     for frame in range(rows // FRAME_ROWS):
         commands = tape.rows(FRAME_ROWS)
         expected, got = slow.apply(commands), fast.apply(commands)
@@ -23,6 +24,7 @@ def compare(tape: Tape, table: InstrumentTable, rows: int) -> None:
         assert slow.state_hash() == fast.state_hash(), f"frame {frame}: state hashes differ"
         accounting.take(expected.executions)
         accounting.check(slow)
+        seen.take(expected.executions, commands)
         check_books(slow)
         if frame % 5 == 4:
             fast = restored(fast)

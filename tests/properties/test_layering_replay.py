@@ -64,6 +64,7 @@ def _new(row: Any, order_id: int, rng: Any, live: dict[int, list[int]]) -> None:
         rng.choice([OrdType.LIMIT] * 9 + [OrdType.MARKET]),
     )
     row["time_in_force"] = TimeInForce.DAY
+    row["display_qty"] = qty if row["ord_type"] == OrdType.LIMIT and order_id % 8 else 0
     live[order_id] = [account, side, qty, int(row["instrument"])]
 
 

@@ -234,6 +234,8 @@ def test_a_replace_names_what_changes_and_leaves_the_rest() -> None:
     assert replaced(an_order(ord_type=OrdType.PEGGED), peg_offset="-0.03") == same | {"offset": -3}
     assert replaced(an_order(), display_qty=2) == same | {"display_qty": 2}
     assert replaced(an_order(), hidden=True) == same | {"exec_inst": ExecInst.HIDDEN}
+    assert replaced(an_order(exec_inst=ExecInst.HIDDEN), hidden=False, display_qty=2) == same | {"display_qty": 2}
+    assert replaced(an_order(), qty=5, hidden=False, post_only=False) == same
 
 
 @pytest.mark.parametrize(
@@ -248,6 +250,12 @@ def test_a_replace_names_what_changes_and_leaves_the_rest() -> None:
         (an_order(ord_type=OrdType.TRAILING_STOP), {"limit_price": "1"}, "limit_price does not go with trailing_stop orders"),
         (an_order(), {"limit_price": "1.001"}, "sub-penny"),
         (an_order(), {"notional": "1"}, "notional"),
+        (an_order(), {"qty": 9, "min_qty": 2}, "min_qty cannot be changed"),
+        (an_order(), {"qty": 9, "post_only": True}, "post_only cannot be changed"),
+        (an_order(), {"qty": 9, "self_match_prevention_id": 4}, "self_match_prevention_id cannot be changed"),
+        (an_order(exec_inst=ExecInst.HIDDEN), {"qty": 9, "hidden": False}, "a hidden order is shown by display_qty"),
+        (an_order(ord_type=OrdType.PEGGED, offset=-3), {"peg_offset": 0}, "peg_offset cannot be replaced by 0"),
+        (an_order(ord_type=OrdType.TRAILING_STOP_LIMIT, price=20), {"limit_offset": 0}, "limit_offset cannot be replaced by 0"),
     ],
 )
 def test_a_replace_that_cannot_be_is_refused_by_name(order: Order, fields: dict[str, Any], message: str) -> None:

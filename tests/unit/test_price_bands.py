@@ -1,4 +1,4 @@
-"""The arithmetic of the Limit Up-Limit Down bands against the numbers of the Plan (Amendment 18) and of matching-rules section 6."""
+"""The arithmetic of the Limit Up-Limit Down bands against the numbers of the Plan (Amendment 18) and of docs/rules.md, section 6."""
 
 import pytest
 

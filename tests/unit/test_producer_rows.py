@@ -184,7 +184,8 @@ def test_a_replace_says_the_new_total_and_what_changes() -> None:
     assert (row["kind"], row["order_id"], row["order_qty"], row["price"]) == (CommandKind.REPLACE, 9, 80, 18_100)
     assert (row["time_in_force"], row["exec_inst"], row["stop_px"]) == (TIME_IN_FORCE_UNCHANGED, ExecInst.HIDDEN, 0)
     for changes, field in (({}, "order_qty"), ({"order_qty": -1}, "order_qty"), ({"order_qty": 5, "side": "buy"}, "side"),
-                           ({"order_qty": 5, "offset": "1", "offset_basis_points": 5}, "offset")):  # fmt: skip
+                           ({"order_qty": 5, "offset": "1", "offset_basis_points": 5}, "offset"),
+                           ({"order_qty": 5, "offset": "0"}, "offset"), ({"order_qty": 5, "min_qty": 2}, "min_qty")):  # fmt: skip
         with pytest.raises(BadOrder) as caught:
             replace_row(load_instruments(None), 7, "AAPL", 9, **changes)
         assert caught.value.field == field

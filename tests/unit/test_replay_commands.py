@@ -145,11 +145,42 @@ def test_what_is_left_out_has_the_documented_default():
     assert columns({"command": "TradingHalt"})["reason"] == Reason.MARKET_WIDE_HALT
 
 
-def test_display_qty_zero_hides_a_new_order_and_is_refused_in_a_replace():
-    """The word of the rules; in the column 0 shows all."""
+def test_display_qty_zero_hides_an_order_at_entry_and_in_a_replace():
+    """The word of FIX; in the column 0 says nothing."""
     assert columns(order("a", display_qty="0"))["exec_inst"] == ExecInst.HIDDEN
-    with pytest.raises(BadCommand, match="display_qty: 0 would hide"):
-        columns({"command": "OrderCancelReplaceRequest", "account": 1, "order_id": 5, "order_qty": 3, "display_qty": 0})
+    replace = columns({"command": "OrderCancelReplaceRequest", "account": 1, "order_id": 5, "order_qty": 3, "display_qty": 0})
+    assert (replace["exec_inst"], replace["display_qty"]) == (ExecInst.HIDDEN, 0)
+
+
+def test_min_qty_belongs_to_the_entry_and_is_no_field_of_a_replace():
+    """The book would refuse it whatever it says."""
+    with pytest.raises(BadCommand, match="min_qty: OrderCancelReplaceRequest has no such field"):
+        columns({"command": "OrderCancelReplaceRequest", "account": 1, "order_id": 5, "order_qty": 3, "min_qty": 1})
+
+
+def test_a_replace_to_nothing_tells_the_old_name_as_any_replace_does():
+    """It is the answer to a replace, though the order ends: under the new name, with the one before it."""
+    found = events(
+        order("a1"),
+        {"command": "OrderCancelReplaceRequest", "account": 1, "orig_cl_ord_id": "a1", "cl_ord_id": "a2", "order_qty": "0"},
+        order("b1", price="179.00"),
+        {"command": "OrderCancelReplaceRequest", "account": 1, "orig_cl_ord_id": "b1", "order_qty": "0"},
+    )
+    named = [(event["reason"], event["cl_ord_id"], event.get("orig_cl_ord_id")) for event in found if event["event"] == "CANCELED"]
+    assert named == [("REPLACED_TO_NOTHING", "a2", "a1"), ("REPLACED_TO_NOTHING", "b1", None)]
+
+
+def test_events_tell_plain_orders_icebergs_and_hidden_ones_apart():
+    """display_qty is what the market sees from then on, whichever event says it."""
+    given = [order("a"), order("b", display_qty="2"), order("c", display_qty="0")]
+    change = {"command": "OrderCancelReplaceRequest", "account": 1}
+    given += [change | {"orig_cl_ord_id": name, "order_qty": "4"} for name in ("a", "b", "c")]
+    found = [
+        (event["event"], event["cl_ord_id"], event["display_qty"]) for event in events(*given) if event["event"] in ("NEW", "REPLACED")
+    ]
+    assert found == [
+        ("NEW", "a", "10"), ("NEW", "b", "2"), ("NEW", "c", "0"), ("REPLACED", "a", "4"), ("REPLACED", "b", "2"), ("REPLACED", "c", "0"),
+    ]  # fmt: skip
 
 
 def test_a_replace_renames_the_order_and_both_names_find_it():

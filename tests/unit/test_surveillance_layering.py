@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from matchers.reference_book_shard import BookShard
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, rows_of
 from schemas.codec import FRAMES, decode_record, encode_record
-from schemas.enums import ExecFlag, ExecKind, OrdType, Side, TimeInForce
+from schemas.enums import BookCommandKind, ExecFlag, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
 from surveillance import LayeringDetector, LayeringParameters, Tracking, TradingWatch, alert_source
@@ -31,8 +33,9 @@ class Tape:
         """A new order; returns its id."""
         order_id = len(self._orders) + 1
         order = {"instrument": 1, "ord_type": OrdType.LIMIT, "time_in_force": TimeInForce.DAY, "side": side, "price": price, **more}
+        display_qty = order.pop("display_qty", qty if order["ord_type"] == OrdType.LIMIT else 0)
         self._orders[order_id] = {**order, "account": account, "leaves_qty": qty}
-        self._add(at, kind=ExecKind.NEW, order_id=order_id, account=account, qty=qty, leaves_qty=qty, **order)
+        self._add(at, kind=ExecKind.NEW, order_id=order_id, account=account, qty=qty, leaves_qty=qty, display_qty=display_qty, **order)
         return order_id
 
     def trade(self, at: float, order_id: int, contra_order_id: int, qty: int) -> None:
@@ -323,6 +326,47 @@ def changed_layers(layer_qty: int = 100, **more: int) -> tuple[Tape, list[int], 
     return tape, ids, tape.new(1.0, SPOOFER, SELL, 18_000, 50), victim
 
 
+def test_a_hidden_order_is_no_layer_from_the_beginning_and_an_iceberg_is_what_it_shows() -> None:
+    """NEW says what the market will see of it; before the first trade with it, nothing else does."""
+    for display_qty, alerts in ((100, 1), (50, 1), (1, 0), (0, 0)):
+        tape, ids, own, victim = changed_layers(display_qty=display_qty)
+        tape.trade(1.0, own, victim, 50)
+        for order_id in ids:
+            tape.end(2.0, order_id)
+        assert len(tape.alerts()) == alerts, display_qty
+
+
+@pytest.mark.parametrize(("layer", "alerts"), [({}, 1), ({"exec_inst": ExecInst.HIDDEN}, 0), ({"display_qty": 1}, 0)])
+def test_the_book_says_itself_what_the_layers_display(layer: dict[str, int], alerts: int) -> None:
+    """The whole pattern through the matching engine: plain layers, hidden ones, icebergs with a tip."""
+    book, watch, found = BookShard(0, INSTRUMENTS, 1, levels=False), TradingWatch(INSTRUMENTS, RULES), []
+    order = {"kind": BookCommandKind.NEW_ORDER, "instrument": 1, "ord_type": OrdType.LIMIT}
+    of_spoofer = order | {"account": SPOOFER, "order_qty": 100}
+    commands = [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": Phase.CONTINUOUS}]
+    commands += [of_spoofer | {"order_id": n, "side": BUY, "price": 18_000 - n} | layer for n in range(1, 6)]
+    commands += [order | {"order_id": 6, "account": VICTIM, "side": BUY, "order_qty": 1_000, "price": 18_000}]
+    commands += [of_spoofer | {"order_id": 7, "side": SELL, "price": 18_000}]
+    commands += [{"kind": BookCommandKind.CANCEL, "instrument": 1, "account": SPOOFER, "order_id": n} for n in range(1, 6)]
+    for at, command in enumerate(commands):
+        rows = rows_of(BOOK_COMMAND_DTYPE, [command | {"transact_time": START + at * SECOND // 4}])
+        found += watch.apply(book.apply(rows).executions, "executions/0@1")
+    assert len(found) == alerts
+
+
+def test_an_order_that_is_hidden_or_shown_by_a_replace_counts_as_it_is_then() -> None:
+    """REPLACED says it, at the old price and at another one."""
+    for price_change in (0, -10):
+        for display_qty, alerts in ((100, 1), (0, 0)):
+            tape, ids, own, victim = changed_layers(display_qty=100 - display_qty)
+            for order_id in ids:
+                price = 18_000 - order_id + price_change
+                tape.change(0.8, order_id, ExecKind.REPLACED, price=price, qty=100, leaves_qty=100, display_qty=display_qty)
+            tape.trade(1.0, own, victim, 50)
+            for order_id in ids:
+                tape.end(2.0, order_id)
+            assert len(tape.alerts()) == alerts, (price_change, display_qty)
+
+
 def test_what_nobody_sees_is_no_layer() -> None:
     """Orders that the book says to display nothing: told by a trade with each of them."""
     for display_qty, alerts in ((99, 1), (0, 0)):
@@ -365,7 +409,7 @@ def test_stops_are_layers_once_they_are_triggered() -> None:
     for triggered, alerts in ((True, 1), (False, 0)):
         tape, ids, own, victim = changed_layers(ord_type=OrdType.STOP_LIMIT)
         for order_id in ids if triggered else ():
-            tape.change(0.8, order_id, ExecKind.TRIGGERED, ord_type=OrdType.LIMIT, qty=100)
+            tape.change(0.8, order_id, ExecKind.TRIGGERED, ord_type=OrdType.LIMIT, qty=100, display_qty=100)
         tape.trade(1.0, own, victim, 50)
         for order_id in ids:
             tape.end(2.0, order_id)
@@ -377,7 +421,7 @@ def test_parked_pegs_are_no_layers() -> None:
     for reason, alerts in ((Reason.PEG_REPRICED, 1), (Reason.PEG_PARKED, 0)):
         tape, ids, own, victim = changed_layers(ord_type=OrdType.PEGGED)
         for order_id in ids:
-            tape.change(0.8, order_id, ExecKind.RESTATED, reason=reason)
+            tape.change(0.8, order_id, ExecKind.RESTATED, reason=reason, display_qty=100 * (reason == Reason.PEG_REPRICED))
         tape.trade(1.0, own, victim, 50)
         for order_id in ids:
             tape.end(2.0, order_id)
