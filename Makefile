@@ -52,6 +52,9 @@ format: $(VENV)/.dev ## write every file in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+tables: $(VENV)/.dev ## write the generated tables of docs/wire.md
+	$(BIN)/python tests/tidy/document_tables.py
+
 bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (JSON lines); the others below, each by itself
 	$(BIN)/python tests/bench/bench_accounts.py
 	$(BIN)/python tests/bench/bench_sinks.py
@@ -78,4 +81,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test simulate chaos check format bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test simulate chaos check format tables bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
