@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from click.testing import CliRunner
 from document_tables import PAGE, with_tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tree import ROOT, of_packages
 
 from schemas.codec import FRAME_NAMES, FRAMES, HEADER_FIELDS, Header, decode_frame, encode_frame, encode_record, raw_schema
 from schemas.instruments import load_instruments
@@ -20,7 +20,6 @@ from schemas.units import minor_to_text, to_decimal
 from streams.topics_admin import topics
 from topics.description import ENUMS, describe
 
-ROOT = Path(__file__).parents[2]
 TEXT = PAGE.read_text()
 DTYPES = {"u1", "<u2", "<u4", "<u8", "<i8"}
 
@@ -186,14 +185,13 @@ def test_the_page_names_every_dtype_and_header_field():
 def test_the_page_names_every_reason_of_a_dead_letter():
     """As the packages have them: the first argument of BadBytes, wherever it is made."""
     words = set()
-    for package in ("schemas", "streams", "sinks", "edge", "surveillance", "topics", "matchers"):
-        for path in (ROOT / package).rglob("*.py"):
-            names = [
+    for path in of_packages():
+        if path.endswith(".py"):
+            words |= {
                 node.args[0].id
-                for node in ast.walk(ast.parse(path.read_text()))
+                for node in ast.walk(ast.parse((ROOT / path).read_text()))
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "BadBytes" and isinstance(node.args[0], ast.Name)
-            ]
-            words |= set(names)
+            }
     table = TEXT.partition("## Dead letters")[2].partition("## Enumerations")[0]
     assert words == set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) - {"reason"}
 
