@@ -58,15 +58,19 @@ def test_every_folder_of_modules_is_a_package():
 def test_every_list_of_the_packages_is_the_same():
     """Discovery, types, architecture, image and what git has."""
     with_modules = {path.partition("/")[0] for path in tracked() if path.endswith(".py") and "/" in path}
-    assert with_modules - {"tests"} == set(PACKAGES)
+    assert with_modules - {"tests", "docs"} == set(PACKAGES)
     assert {f"{package}*" for package in PACKAGES} == set(TOOLS["setuptools"]["packages"]["find"]["include"])
     assert set(TOOLS["mypy"]["packages"]) == set(PACKAGES)
     layers = TOOLS["importlinter"]["contracts"][0]["layers"]
     assert {package for layer in layers for package in layer.split(" | ")} == set(PACKAGES)
+    assert set(TOOLS["coverage"]["run"]["source_pkgs"]) == set(PACKAGES)
+    in_site = re.findall(r'^    "(\w+)": "', (ROOT / "docs" / "site_pages.py").read_text(), re.MULTILINE)
+    assert set(in_site) == set(PACKAGES)
+    assert {f"api/{package}.md" for package in PACKAGES} <= set(
+        re.findall(r"^      - (api/\w+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    )
     copied = re.findall(r"^COPY (\w+) \1$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
     assert set(copied) == set(PACKAGES)
-    sent = re.findall(r"^!(\w+)$", (ROOT / "docker" / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
-    assert set(PACKAGES) <= set(sent)
 
 
 def test_every_rule_for_some_files_is_for_some_files():

@@ -140,5 +140,5 @@ console.log(JSON.stringify({
   cost: `${bought.reduce((sum, row) => sum - row.last_px * row.last_qty * BigInt(aapl.lot_minor_per_tick), 0n)}`,
   trades: executions.filter((row) => wire.word("ExecKind", row.kind) === "TRADE" && matches.has(row.trd_match_id)).length,
   letter: [letter().reason, letter().value.toString()],
-  keys, repeats, sources: [...new Set([...marks.keys()])],
+  keys, repeats,
 }));
