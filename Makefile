@@ -20,6 +20,10 @@ $(VENV)/.dev: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 $(VENV)/.bench: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
@@ -36,21 +40,38 @@ down: $(VENV)/.run ## stop what `make up` started
 test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for some)
 	$(BIN)/pytest $(ARGS)
 
+test-quick: $(VENV)/.dev ## the tests that need no service and no minutes: what to run between two edits (ARGS as for `make test`)
+	$(BIN)/pytest -m "not integration and not slow" -q $(ARGS)
+
+coverage: $(VENV)/.dev ## lines and branches that the tests without services reach (ARGS as for `make test`); pages in build/coverage
+	$(BIN)/pytest -m "not integration and not slow" -q --cov --cov-report=term --cov-report=html:build/coverage $(ARGS)
+
+docs: $(VENV)/.docs ## the documents and the API as a site in build/site; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+
+hooks: $(VENV)/.dev ## check the files of each commit before it is made (pre-commit)
+	$(BIN)/pre-commit install
+
 simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without services (ARGS="--seeds 10000", "--minutes 60", "--seed 71")
 	$(BIN)/python tests/simulation/long_simulation.py $(ARGS)
 
 chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then every proof that nothing was lost or doubled (ARGS="--seed 7 --faults 27", "--help")
 	$(BIN)/python tests/chaos/run_chaos.py $(ARGS)
 
-check: $(VENV)/.dev ## lint, format, types, architecture: what CI runs before the tests
+check: $(VENV)/.dev ## lint, format, types, architecture, declared imports, JavaScript: what CI runs before the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/oxlint --deny-warnings
 
 format: $(VENV)/.dev ## write every file in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+tables: $(VENV)/.dev ## write the generated tables of docs/wire.md
+	$(BIN)/python tests/tidy/document_tables.py
 
 bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (JSON lines); the others below, each by itself
 	$(BIN)/python tests/bench/bench_accounts.py
@@ -78,4 +99,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test simulate chaos check format bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos check format tables bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean

@@ -20,32 +20,75 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _PACKAGES: Final = ("matchers", "schemas")
 
 
+class UnknownSource(AssertionError):
+    """A source that the stamp would have to cover cannot be found. A stamp without it would let old rules run, so nothing is compiled."""
+
+
 @cache
 def source_digest(module: str) -> str:
-    """A digest of every source that can be compiled into the kernels of a module: its own, what it imports from our packages, and the frames' schemas."""
+    """A digest of every source that can be compiled into the kernels of a module: its own, what it imports from our packages, and the frames' schemas.
+
+    Raises UnknownSource.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    for source in [*sorted(_imported(module)), *sorted(files("schemas").glob("*.avsc"))]:  # type: ignore[attr-defined]  # a directory
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    schemas = {path.relative_to(_root("schemas").parent).as_posix(): path for path in _root("schemas").rglob("*.avsc")}
+    if not schemas:
+        raise UnknownSource(f"{_root('schemas')} has no schemas of frames")
+    for place, path in sorted((imported_sources(module) | schemas).items()):
+        source = path.read_bytes()
+        digest.update(f"{place}\0{len(source)}\0".encode() + source)
     return digest.hexdigest()
 
 
-def _imported(module: str) -> set[Path]:
-    """The sources of a module and of all that it imports from our packages, directly or not."""
+def imported_sources(module: str) -> dict[str, Path]:
+    """The sources of a module and of all that it imports from our packages, directly or not, by their path below the packages.
+
+    Packages count too: those that are imported, and those that imported modules are in. Raises UnknownSource.
+    """
+    if module.partition(".")[0] not in _PACKAGES:
+        raise UnknownSource(f"{module} has kernels, and is in none of {', '.join(_PACKAGES)}")
     found: dict[str, Path] = {}
-    waiting = [module]
+    waiting = [(module, "its own kernels")]
     while waiting:
-        name = waiting.pop()
-        package, _, leaf = name.partition(".")
-        path = Path(str(files(package).joinpath(f"{leaf or '__init__'}.py"))) if package in _PACKAGES else None
-        if path is None or name in found or not path.is_file():  # a name within a module, or not ours
+        name, wanted_by = waiting.pop()
+        if name in found or name.partition(".")[0] not in _PACKAGES:
             continue
+        path = _source(name)
+        if path is None:
+            raise UnknownSource(f"no source of {name} for {wanted_by}")
         found[name] = path
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                waiting += [node.module, *(f"{node.module}.{one.name}" for one in node.names)]
-            elif isinstance(node, ast.Import):
-                waiting += [one.name for one in node.names]
-    return set(found.values())
+        parent = name.rpartition(".")[0]
+        waiting += [(one, name) for one in (*_imports(name, path), *([parent] if parent else []))]
+    return {path.relative_to(_root(name.partition(".")[0]).parent).as_posix(): path for name, path in found.items()}
+
+
+def _imports(name: str, path: Path) -> list[str]:
+    """Absolute names of the modules that a module imports. In `from a import b`, b is one if there is such a module, else a name in a."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    names = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [one.name for one in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            names += [origin, *(one for one in (f"{origin}.{part.name}" for part in node.names) if _source(one) is not None)]
+    return names
+
+
+def _source(name: str) -> Path | None:
+    """The file of a module or package of ours; None if there is no such module."""
+    top, *rest = name.split(".")
+    if top not in _PACKAGES:
+        return None
+    place = _root(top).joinpath(*rest)
+    candidates = (place / "__init__.py", *([place.with_name(f"{place.name}.py")] if rest else []))
+    return next((path for path in candidates if path.is_file()), None)
+
+
+@cache
+def _root(package: str) -> Path:
+    return Path(str(files(package)))
 
 
 def helper(function: Function) -> Function:

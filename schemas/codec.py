@@ -111,7 +111,8 @@ def raw_schema(name: str) -> Any:
 
 
 @cache
-def _prefix(name: str) -> bytes:
+def prefix_of(name: str) -> bytes:
+    """The ten bytes with which every record of the schema begins: marker and fingerprint."""
     digest = fingerprint(to_parsing_canonical_form(_parsed(name)), "CRC-64-AVRO")
     return MARKER + bytes.fromhex(digest)
 
@@ -127,7 +128,7 @@ def _frame_schema(name: str) -> FrameSchema:
 
 
 FRAMES: Final[dict[str, FrameSchema]] = {name: _frame_schema(name) for name in FRAME_NAMES}
-_NAME_OF_PREFIX: Final[dict[bytes, str]] = {_prefix(name): name for name in FRAME_NAMES + RECORD_NAMES}
+_NAME_OF_PREFIX: Final[dict[bytes, str]] = {prefix_of(name): name for name in FRAME_NAMES + RECORD_NAMES}
 
 
 def schema_of(data: bytes | None) -> str:
@@ -145,7 +146,7 @@ def schema_of(data: bytes | None) -> str:
 def encode_record(name: str, record: dict[str, Any]) -> bytes:
     """One Avro record in single-object encoding."""
     out = io.BytesIO()
-    out.write(_prefix(name))
+    out.write(prefix_of(name))
     fastavro.schemaless_writer(out, _parsed(name), record)
     return out.getvalue()
 

@@ -1,4 +1,6 @@
-"""`outcry topics`: create the topics of the catalogue, list what the broker has against it."""
+"""`outcry topics`: create the topics of the catalogue, list what the broker has against it, describe the wire format."""
+
+import json
 
 import click
 from confluent_kafka import KafkaError, KafkaException
@@ -8,10 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.errors import OutcryError
+from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.__main__ import settings_of
 from streams.cluster import metadata
 from topics.catalogue import TOPICS
+from topics.description import describe
 
 
 class TopicCreationFailed(OutcryError):
@@ -49,7 +53,7 @@ def create_topics(settings: Settings) -> list[str]:
 
 @click.group()
 def topics() -> None:
-    """The log's topics: create them, or compare the broker with the catalogue."""
+    """The log's topics: create them, compare the broker with the catalogue, or describe what is in them."""
 
 
 @topics.command()
@@ -75,3 +79,17 @@ def list_(ctx: click.Context) -> None:
         count = str(len(found[topic.name].partitions)) if topic.name in found else "missing"
         table.add_row(topic.name, count, topic.partition_of, topic.written_by, ", ".join(topic.schemas), topic.purpose)
     Console().print(table)
+
+
+@topics.command(name="describe")
+@click.pass_context
+def describe_(ctx: click.Context) -> None:
+    """Print the wire format as JSON: topics, schemas, numbers of enumerations and instruments.
+
+    All that a client in another language needs, without our sources; docs/wire.md explains it. No broker is asked.
+
+    \b
+    Example:
+      outcry topics describe > wire.json
+    """
+    click.echo(json.dumps(describe(load_instruments(settings_of(ctx).instruments_file)), indent=1))

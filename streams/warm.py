@@ -11,7 +11,7 @@ from matchers.warm import warm as compile_kernels
 def warm() -> None:
     """Compile the matching and account kernels into numba's cache.
 
-    The first time takes half a minute; after that, and until the kernels change, a second.
+    The first time takes 1 to 2.5 minutes of one core; after that, and until the kernels change, a second or two.
 
     \b
     Example:

@@ -23,6 +23,13 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever is in tests/integration, or asks for the services, needs them: nobody has to say so."""
+    for item in items:
+        if "tests/integration/" in item.nodeid or "services" in getattr(item, "fixturenames", ()):
+            item.add_marker("integration")
+
+
 _TOLD = pytest.StashKey[list[str]]()
 
 

@@ -95,7 +95,10 @@ const handlers = {
     if (!chosen || chosen.symbol !== message.S) return;
     if (message.r) { chosen.bids.clear(); chosen.asks.clear(); }
     for (const [side, levels] of [[chosen.bids, message.b], [chosen.asks, message.a]])
-      for (const level of levels) level.s ? side.set(level.p, level.s) : side.delete(level.p);
+      for (const level of levels) {
+        if (level.s) side.set(level.p, level.s);
+        else side.delete(level.p);
+      }
   },
   error(message) { state("lost", `server says: ${message.msg}`); },
 };

@@ -32,6 +32,7 @@ def reference(limits: ShardLimits = ROOMY) -> reference_book_shard.BookShard:
     return reference_book_shard.BookShard(0, TABLE, 1, limits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", LONG_SEEDS)
 def test_engines_agree_over_long_sessions(seed: int) -> None:
     """Every frame: the same rows and the same state hash; now and then the kernel is restored from its own snapshot."""
@@ -101,6 +102,7 @@ def test_a_command_that_makes_too_many_rows_is_a_fault(monkeypatch: pytest.Monke
         machine.apply(rows)
 
 
+@pytest.mark.slow
 def test_long_tapes_reach_the_rules() -> None:
     """The tapes are worth something: every kind of row, every phase and nearly every reason of the books comes up in them."""
     tape, machine = Tape(7), reference(TIGHT)
@@ -115,6 +117,7 @@ def test_long_tapes_reach_the_rules() -> None:
     assert len(reasons & set(Reason)) >= 55
 
 
+@pytest.mark.slow
 def test_outputs_do_not_depend_on_the_process() -> None:
     """Two processes with other hash seeds, one of them restored half-way, say the same bytes."""
     script = Path(__file__).parent / "say_digest.py"

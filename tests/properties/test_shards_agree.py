@@ -511,6 +511,7 @@ def all_rows(steps: list[Step], engine: Engine) -> list[bytes]:
     return [repr(name).encode() + b"".join(rows) for name, rows in sorted(streams.items())]
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_reference_and_kernel_say_the_same_in_every_short_story(data: st.DataObject) -> None:
@@ -523,6 +524,7 @@ def test_reference_and_kernel_say_the_same_in_every_short_story(data: st.DataObj
     exchange.come_to_rest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     """At least 40,000 rows in all, with little room in the shards, extreme values, session changes; then replay, restore and other frame sizes."""
@@ -565,6 +567,7 @@ def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest
     assert trades > 200
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_a_refused_command_changes_nothing_but_its_own_numbers(data: st.DataObject) -> None:

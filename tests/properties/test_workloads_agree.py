@@ -20,6 +20,7 @@ SMALL = 800
 FRAME_ROWS = 512
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_engines_agree_on_a_workload(workload: str) -> None:
     """The same rows frame by frame, the same state at the end, also when the kernel was restored in the middle."""

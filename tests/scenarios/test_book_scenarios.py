@@ -67,6 +67,7 @@ def read(path: Path) -> Iterator[Scenario]:
 
 
 SCENARIOS: Final = [scenario for path in sorted(BOOKS.glob("*.md")) for scenario in read(path)]
+assert SCENARIOS, "pytest would skip a test of no scenarios"
 
 
 def market_of(scenario: Scenario) -> tuple[InstrumentTable, ShardLimits, bool, enums.Phase]:

@@ -40,6 +40,7 @@ def tally(workers: Workers, told: list[str]) -> tuple[Tally, list[Run]]:
     return found, broken
 
 
+@pytest.mark.slow
 def test_whatever_fails_nothing_is_lost_or_doubled(tally: tuple[Tally, list[Run]]) -> None:
     """Faults until the customers are done, then rest: log, replay, states, sinks, money and edges agree."""
     found, broken = tally
@@ -47,10 +48,18 @@ def test_whatever_fails_nothing_is_lost_or_doubled(tally: tuple[Tally, list[Run]
     assert not broken, "\n".join(str(run) for run in broken[:3])
 
 
+@pytest.mark.slow
 def test_every_kind_of_fault_happens(tally: tuple[Tally, list[Run]]) -> None:
     """A fault that is never injected would prove nothing."""
     found, _ = tally
     assert {kind for kind in (*KINDS, "torn snapshots", "replicas", "asked again") if not found.counts[kind]} == set()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_few_seeds_lose_and_double_nothing(seed: int) -> None:
+    """As the test of all seeds, which is slow: enough to see between two edits that the exchange still stands."""
+    run = simulate(seed)
+    assert not run.broken, str(run)
 
 
 def test_a_seed_runs_the_same_way_again() -> None:
@@ -61,6 +70,7 @@ def test_a_seed_runs_the_same_way_again() -> None:
     assert first.counts == second.counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protection", PROTECTIONS)
 def test_without_a_protection_some_seed_finds_what_it_is_for(workers: Workers, protection: str) -> None:
     """Take one away at a time."""

@@ -110,7 +110,7 @@ def test_the_broker_has_the_limits_that_the_exchange_relies_on() -> None:
 def test_the_image_holds_every_package_and_runs_as_a_user_without_rights() -> None:
     """Each top-level package of pyproject.toml is copied; Python is one that the project allows; `outcry` is the entry point."""
     copied = {source for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE) for source in line.split()[:-1]}
-    packages = {name.partition(".")[0] for name in PROJECT["tool"]["setuptools"]["packages"]}
+    packages = set(PROJECT["tool"]["importlinter"]["root_packages"])
     assert packages <= copied
     assert {"pyproject.toml", PROJECT["project"]["readme"]} <= copied
     not_ignored = {line[1:] for line in (ROOT / "docker" / "Dockerfile.dockerignore").read_text().splitlines() if line.startswith("!")}
