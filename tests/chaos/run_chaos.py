@@ -93,9 +93,7 @@ def main(
         _fetch_packages()  # there is no way out from inside
         enter([*sys.argv, f"--seed={seed}"])
     run = Run(home, seed, faults, OwnMachine(inside=inside))
-    options = Options(
-        TRADED_S, traders, seed, rate, chaos=True, delivery_timeout_s=DELIVERY_S, quiet_timeout_s=REST_S, line_every_s=LINE_EVERY_S
-    )
+    options = Options(TRADED_S, traders, seed, rate, chaos=True, delivery_timeout_s=DELIVERY_S, stalled_s=REST_S, line_every_s=LINE_EVERY_S)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = run.play(brokers, options, lanes, minutes)
     run.finish()
