@@ -63,7 +63,7 @@ class Summary:
 
     def write(self, path: Path) -> None:
         """As JSON."""
-        write_atomically(path, json.dumps(asdict(self), indent=1) + "\n")
+        write_atomically(path, json.dumps(asdict(self), indent=1, default=sorted) + "\n")
 
 
 def show(console: Console, summary: Summary) -> None:

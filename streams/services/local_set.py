@@ -18,11 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-import psutil
-
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
 from streams.services import platform_check, probes
+from streams.services.descendants import descendants, kill_all
 from streams.services.recipe import tail
 from streams.services.state import (
     SERVICES,
@@ -40,7 +39,6 @@ URL_SETTINGS = {"kafka": "kafka_url", "mariadb": "mysql_url", "valkey": "redis_u
 START_TIMEOUT_S = 600.0  # a first start fetches 300 MB
 STOP_TIMEOUT_S = 200.0  # a first stop writes class caches, see java_runtime
 HURRIED_STOP_S = 10.0  # when a person or the system has asked for an end: then everything is killed, and every service recovers from that
-KILLED_TIMEOUT_S = 10.0  # the kernel's work after a kill
 POLL_S = 0.05
 RESTARTS_MAX = 4  # a child that ends so often before it was ever well will not get well by itself
 
@@ -117,26 +115,26 @@ class LocalSet:
         pid = self._supervisor()
         if not pid:
             return False
-        os.kill(pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
         deadline_s = time.monotonic() + timeout_s
-        children: dict[int | None, psutil.Process | None] = {}
         while self._supervisor() is not None:
-            if (status := read_status(self.settings.run_dir)) is not None:
-                children |= {child.pid: _process(child.pid) for child in status.children if child.pid not in children}
-                with suppress(OSError):  # a terminal that is gone
-                    watch(status)
             if time.monotonic() > deadline_s:
                 self.kill()
                 deadline_s += timeout_s
+            if (status := read_status(self.settings.run_dir)) is not None:
+                with suppress(OSError):  # a terminal that is gone
+                    watch(status)
             time.sleep(POLL_S)
-        psutil.wait_procs([child for child in children.values() if child is not None], KILLED_TIMEOUT_S)
         return True
 
     def kill(self) -> None:
-        """Kill the supervisor, and with it everything that it has started (see launch.py). Safe at any time, also while `stop` waits."""
+        """Kill the supervisor and everything that it has started; returns when it is gone. Safe at any time, also while `stop` waits."""
         if pid := self._supervisor():
+            children = descendants(pid)
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+            kill_all(children)
 
     def _supervisor(self) -> int | None:
         """Pid of the supervisor; also of one that was started just now and has not told it yet."""
@@ -225,13 +223,6 @@ class LocalSet:
                 waiting = [child for child in status.children if child.state is not State.READY] if status else []
                 raise StartFailed(f"not ready after {timeout_s:g} s:\n" + "\n".join(map(describe_failure, waiting)))
             time.sleep(POLL_S)
-
-
-def _process(pid: int | None) -> psutil.Process | None:
-    """That process, not a later one that gets its pid."""
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid) if pid is not None else None
-    return None
 
 
 def external_urls(services: tuple[str, ...]) -> dict[str, str]:

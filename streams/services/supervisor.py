@@ -25,6 +25,7 @@ from schemas.settings import PREFIX, Settings, load_settings
 from streams.services import probes
 from streams.services.child import Child
 from streams.services.cluster_admin import release_broker
+from streams.services.descendants import descendants, kill_all
 from streams.services.elasticsearch import Elasticsearch
 from streams.services.group_admin import release_member
 from streams.services.kafka import Kafka, copies_of
@@ -379,7 +380,8 @@ def main() -> int:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         await running
-        os._exit(0)  # all children have ended; a thread may still fetch or lay out a package, which is done again if it was torn
+        kill_all(descendants(os.getpid()))  # a thread may still fetch, lay out or initialise something, which is done again if it was torn
+        os._exit(0)
 
     asyncio.run(supervise())
     return 0

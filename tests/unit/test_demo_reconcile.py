@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ from streams.demo.reconcile import (
     reconcile,
     verdict_of,
 )
-from streams.demo.summary import percentile_ms
+from streams.demo.summary import Summary, percentile_ms
 from streams.demo.topic_gateway import texts_of
 from streams.demo.traders import NewOrder
 from streams.operate import ApiKey
@@ -257,3 +258,12 @@ def test_patience_lasts_for_as_long_as_something_moves_and_counts_down(monkeypat
     now[0] += 2
     assert patience.over({"sink": 1}, "1 record")
     assert len(told) == 102 and told[-2] == "  909 s  waiting for 1 record; given up if nothing moves for 1 s more"
+
+
+def test_a_summary_is_json_whatever_was_found(tmp_path: Path) -> None:
+    """With facts of every verdict."""
+    summary = Summary(checks=checks_of(late=frozenset({"mysql"}), mysql=LESS, elastic=LESS))
+    summary.write(tmp_path / "summary.json")
+    written = json.loads((tmp_path / "summary.json").read_text())["checks"]
+    assert {check["verdict"] for check in written} == {"agree", "not caught up", "DISAGREE"}
+    assert next(check for check in written if check["name"] == "orders rejected")["lacking"] == ["elasticsearch", "mysql"]
