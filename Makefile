@@ -39,7 +39,7 @@ test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for
 simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without services (ARGS="--seeds 10000", "--minutes 60", "--seed 71")
 	$(BIN)/python tests/simulation/long_simulation.py $(ARGS)
 
-chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then every proof that nothing was lost or doubled (ARGS="--seed 7 --faults 27", "--help")
+chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then every proof that nothing was lost or doubled (ARGS="--seed 7 --faults 32", "--help")
 	$(BIN)/python tests/chaos/run_chaos.py $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, architecture: what CI runs before the tests
