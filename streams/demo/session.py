@@ -98,7 +98,7 @@ class Session:
                 except TimeoutError as error:
                     raise ServiceUnavailable(f"the edge confirmed no subscription of market data within {CONNECT_TIMEOUT_S:g} s") from error
             with self._step("open session"):
-                await asyncio.to_thread(change_session, self.settings, Phase.CONTINUOUS)
+                await asyncio.to_thread(change_session, self.settings, Phase.CONTINUOUS, timeout_s=CONNECT_TIMEOUT_S)
             with self._step("trade"):
                 await self._trade(http, topic, watchers)
             with self._step("come to rest"):
@@ -125,7 +125,7 @@ class Session:
                 )
             positions = [one.number for one in self.instruments]
             openings = [Opening(trader.account, trader.cash, dict.fromkeys(positions, trader.lots)) for trader in self.traders]
-            await asyncio.to_thread(open_accounts, self.settings, openings)
+            await asyncio.to_thread(open_accounts, self.settings, openings, timeout_s=CONNECT_TIMEOUT_S)
             keys = make_api_keys([trader.account for trader in self.traders])
             await asyncio.to_thread(store_api_keys, self.settings, keys)
             write_keys_file(self.keys_file, keys)

@@ -34,7 +34,7 @@ from topics.catalogue import EXECUTIONS
 
 RECOVERY_TIMEOUT_S: Final = 600.0
 """Far more than it takes on a quiet machine: two cores may be starting three programs and a broker, and the stores yield to everything else."""
-NOTICED_TIMEOUT_S: Final = 60.0
+NOTICED_TIMEOUT_S: Final = 600.0
 POLL_S: Final = 0.25
 SILENT_S: Final = 6.0
 """A store or the edge is stopped for so long: longer than a probe waits (3 s) and than an order waits for its decision (5 s)."""
@@ -42,7 +42,7 @@ FULL_S: Final = 15.0
 """The home is full for so long: longer than the supervisor needs to write about the worker that has just died."""
 CUT_S: Final = 6.0
 SLOW_S: Final = 12.0
-ASK_TIMEOUT_S: Final = 5.0
+ASK_TIMEOUT_S: Final = 30.0
 MEMBER_SUFFIX: Final = 37
 """The broker makes a static member's id of its membership id, a dash and a UUID."""
 DECIDING: Final = ("hold-funds", "match-orders")

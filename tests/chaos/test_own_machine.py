@@ -23,9 +23,9 @@ def write():
         return "written"
     except OSError as error:
         return errno.errorcode[error.errno]
-def connect(port):
+def connect(port, timeout=60):
     try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
+        socket.create_connection(("127.0.0.1", port), timeout).close()
         return "connected"
     except TimeoutError:
         return "timed out"
@@ -42,7 +42,7 @@ if not machine.no_network:
     listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     victim, other = (one.getsockname()[1] for one in listening)
     with machine.cut([victim]):
-        told["cut"], told["other"] = connect(victim), connect(other)
+        told["cut"], told["other"] = connect(victim, 0.5), connect(other)
     told["not cut"] = connect(victim)
     with machine.slow([victim]):
         told["slow"] = connect(victim)
@@ -56,7 +56,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     scratch = tmp_path_factory.mktemp("machine")
     (scratch / "program.py").write_text(f"import sys\nsys.path.insert(0, {str(HERE)!r})\n{PROGRAM}")
     done = subprocess.run(
-        [sys.executable, str(scratch / "program.py"), str(scratch)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(scratch / "program.py"), str(scratch)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = json.loads(done.stdout)

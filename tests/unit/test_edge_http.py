@@ -25,7 +25,7 @@ from schemas.enums import MarketDataKind
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 
-WAIT_S = 10.0
+WAIT_S = 120.0
 KEY = "clef-d'analyste"
 
 

@@ -19,7 +19,7 @@ from streams.services.state import ChildStatus, SetStatus, State, Wanted, read_s
 from streams.services.supervisor import Supervisor, role_address
 from streams.services.topics_step import check_cluster
 
-WAIT_S = 30.0
+WAIT_S = 300.0
 # A role as the worker writes it: an HTTP server that says ready, and its address in run_dir.
 ROLE = """
 import http.server, json, os, pathlib, sys
