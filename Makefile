@@ -55,7 +55,7 @@ hooks: $(VENV)/.dev ## check the files of each commit before it is made (pre-com
 simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without services (ARGS="--seeds 10000", "--minutes 60", "--seed 71")
 	$(BIN)/python tests/simulation/long_simulation.py $(ARGS)
 
-chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then every proof that nothing was lost or doubled (ARGS="--seed 7 --faults 27", "--help")
+chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then every proof that nothing was lost or doubled (ARGS="--seed 7 --faults 32", "--help")
 	$(BIN)/python tests/chaos/run_chaos.py $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, architecture, declared imports, JavaScript: what CI runs before the tests

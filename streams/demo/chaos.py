@@ -15,7 +15,8 @@ from schemas.errors import ServiceUnavailable
 from streams.services.local_set import LocalSet
 from streams.services.state import ChildStatus, State
 
-RECOVERY_TIMEOUT_S: Final = 60.0
+RECOVERY_TIMEOUT_S: Final = 600.0
+"""Only of use where something hangs: a busy machine takes a minute to start a program."""
 PAUSE_S: Final = 1.0
 POLL_S: Final = 0.05
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
@@ -30,7 +30,10 @@ from streams.demo.log_facts import Traded
 from streams.demo.reconcile import AlertSeen, StoreFacts
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
 
-READ_TIMEOUT_S: Final = 60.0
+ASK_TIMEOUT_S: Final = 60.0
+"""For one answer of a server on a busy machine."""
+STALLED_S: Final = 120.0
+"""A topic that gives nothing for so long will not be read to its end."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +87,17 @@ def read_frames(settings: Settings, topic: Topic) -> list[Frame]:
 
 
 def end_offsets(settings: Settings, *topics: Topic) -> dict[tuple[str, int], int]:
-    """The next offset of every partition."""
+    """The next offset of every partition. Raises ServiceUnavailable."""
     consumer = _consumer(settings)
     counts = partition_counts(settings, *topics)
     try:
         return {
-            (topic.name, partition): consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=10)[1]
+            (topic.name, partition): consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=ASK_TIMEOUT_S)[1]
             for topic in topics
             for partition in range(counts[topic.name])
         }
+    except KafkaException as error:
+        raise ServiceUnavailable(f"Kafka does not say where its topics end: {error.args[0].str()}") from error
     finally:
         consumer.close()
 
@@ -103,14 +108,15 @@ def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes], No
     consumer = _consumer(settings)
     try:
         consumer.assign([TopicPartition(topic.name, partition, 0) for partition in ends])
-        open_partitions, deadline = set(ends), time.monotonic() + READ_TIMEOUT_S
+        open_partitions, heard_s = set(ends), time.monotonic()
         while open_partitions:
-            if time.monotonic() > deadline:
-                raise ServiceUnavailable(f"Kafka did not give all of {topic.name} within {READ_TIMEOUT_S:g} s")
+            if time.monotonic() - heard_s > STALLED_S:
+                raise ServiceUnavailable(f"Kafka gave no more of {topic.name} for {STALLED_S:g} s, and that was not all")
             for message in consumer.consume(500, timeout=0.05):  # returns early only when 500 are there
                 partition, offset, value = message.partition(), message.offset(), message.value()
                 if message.error() is not None or partition is None or offset is None:
                     raise ServiceUnavailable(f"Kafka, topic {topic.name}: {message.error()}")
+                heard_s = time.monotonic()
                 if offset < ends[partition]:
                     take(partition, value or b"")
                 if offset >= ends[partition] - 1:
@@ -210,6 +216,6 @@ async def _documents(client: AsyncElasticsearch, stream: str, query: dict[str, A
         return [
             tuple(hit["_source"][field] for field in fields)
             async for hit in async_scan(
-                client, query=body, index=f"{stream}-*", size=5_000, scroll="1m", allow_no_indices=True, ignore_unavailable=True
+                client, query=body, index=f"{stream}-*", size=5_000, scroll="10m", allow_no_indices=True, ignore_unavailable=True
             )
         ]

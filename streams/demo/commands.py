@@ -1,10 +1,11 @@
 """The command `outcry demo`."""
 
-import asyncio
 import shutil
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import click
 from rich.console import Console
@@ -12,16 +13,22 @@ from rich.console import Console
 from schemas.errors import OutcryError
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.demo.interruption import Interrupted, interruptible, leave, run
+from streams.demo.reconcile import Verdict
 from streams.demo.session import Options, Session
 from streams.demo.summary import show
 from streams.services.commands import role_names
-from streams.services.local_set import LocalSet
+from streams.services.local_set import HURRIED_STOP_S, STOP_TIMEOUT_S, LocalSet
 from streams.services.ports import choose, is_free
 from streams.services.progress import Progress
 from streams.services.state import SERVICES
 
 OWN_DIRECTORIES = ("data", "run", "log")
-DISAGREEMENT, INTERRUPTED = 1, 130
+SUMMARY_FILE: Final = "summary.json"
+KEYS_FILE: Final = "api-keys.json"
+EXIT_CODES: Final = {Verdict.AGREES: 0, Verdict.DISAGREES: 1, Verdict.NOT_CAUGHT_UP: 3}
+INTERRUPTED: Final = 128
+"""And the number of the signal."""
 
 
 @click.command()
@@ -55,7 +62,14 @@ def demo(ctx: click.Context, seconds: float, traders: int, seed: int, rate: floa
     """Run a simulated trading session on the real exchange, then prove that every part of it agrees.
 
     Starts Kafka, MariaDB, Valkey, Elasticsearch and every role in a home of its own, lets traders trade, and compares the log with the
-    databases and with what the clients saw. Exit code 0 only if all agree; the figures are in HOME/summary.json.
+    databases and with what the clients saw. It waits for everything to catch up for as long as that goes on. The figures are in HOME/summary.json.
+
+    \b
+    Exit codes:
+      0    all agree
+      1    something disagrees, or the exchange failed
+      3    nothing disagrees, but something had not caught up and came no further
+      129, 130, 143    interrupted by HUP, INT or TERM; everything that was started is stopped
 
     \b
     Examples:
@@ -64,48 +78,69 @@ def demo(ctx: click.Context, seconds: float, traders: int, seed: int, rate: floa
       outcry demo --chaos
       outcry demo --keep
     """
-    sys.exit(run_demo(settings_of(ctx), home, Options(seconds, traders, seed, rate, chaos), keep=keep))
+    code = run_demo(settings_of(ctx), home, Options(seconds, traders, seed, rate, chaos), keep=keep)
+    if code > INTERRUPTED:
+        leave(code)
+    sys.exit(code)
 
 
 def run_demo(settings: Settings, home: Path, options: Options, *, keep: bool) -> int:
-    """The whole demo; returns the exit code. Raises OutcryError when the exchange cannot be started or stops doing its part."""
+    """The whole demo; returns the exit code, of an interrupted one after everything that it had started is gone.
+
+    Raises OutcryError when the exchange cannot be started or stops doing its part.
+    """
     console = Console() if sys.stdout.isatty() else Console(width=160)
-    local = LocalSet(demo_settings(settings, home))
+    local = LocalSet(demo_settings(settings, home), bound=not keep)
     home = local.settings.home
     if local.running_pid() is not None:
         raise OutcryError(f"something runs in {home}: stop it with `OUTCRY_HOME={home} outcry down`, or choose another --home")
     empty(home)
-    began = time.monotonic()
-    with Progress("starting") as progress:
-        local.start(SERVICES, role_names(), watch=progress)
-    session = Session(local.connected_settings(), local, role_names(), options, console, home / "api-keys.json")
-    session.summary.steps_s["start"] = round(time.monotonic() - began, 1)
-    try:
-        code = _play(session, home)
-    finally:
-        if not keep:
-            with Progress("stopping") as progress:
-                local.stop(watch=progress)
-    if keep:
-        _say_what_runs(console, session, home)
-    console.print(f"summary: {home / 'summary.json'}", highlight=False, soft_wrap=True)
+    with interruptible(local) as signals:
+        stays, timeout_s = False, STOP_TIMEOUT_S
+        try:
+            code = _start_and_play(local, options, console)
+            signals.hold()
+            stays = keep
+        except Interrupted as why:
+            code, timeout_s = why.exit_code, HURRIED_STOP_S
+        finally:
+            signals.hold()
+            if not stays:
+                with Progress("stopping") as progress:
+                    local.stop(watch=progress, timeout_s=timeout_s)
+    if code > INTERRUPTED:
+        _say(console, "everything is stopped")
+    elif keep:
+        _say_what_runs(console, local, home)
+    if (home / SUMMARY_FILE).exists():
+        _say(console, f"summary: {home / SUMMARY_FILE}")
     return code
 
 
-def _play(session: Session, home: Path) -> int:
-    """The session; its summary is written whatever happens."""
+def _start_and_play(local: LocalSet, options: Options, console: Console) -> int:
+    """Start the set, play the session; its summary is written whatever happens."""
+    home, began = local.settings.home, time.monotonic()
+    with Progress("starting") as progress:
+        local.start(SERVICES, role_names(), watch=progress)
+    session = Session(local.connected_settings(), local, role_names(), options, console, home / KEYS_FILE)
+    session.summary.steps_s["start"] = round(time.monotonic() - began, 1)
     url = session.settings.edge_url
-    session.console.print(f"web page: {url}/   alerts: {url}/surveillance", highlight=False, soft_wrap=True)
+    console.print(f"web page: {url}/   alerts: {url}/surveillance", highlight=False, soft_wrap=True)
     try:
-        asyncio.run(session.play())
+        run(session.play())
     except KeyboardInterrupt:
         session.summary.interrupted = True
-        session.console.print("interrupted: stopping without a reconciliation", highlight=False)
-        return INTERRUPTED
+        raise
     finally:
-        session.summary.write(home / "summary.json")
-    show(session.console, session.summary)
-    return 0 if session.summary.reconciled else DISAGREEMENT
+        session.summary.write(home / SUMMARY_FILE)
+    show(console, session.summary)
+    return EXIT_CODES[session.summary.verdict]
+
+
+def _say(console: Console, text: str) -> None:
+    """A line for whoever still listens."""
+    with suppress(OSError):
+        console.print(text, highlight=False, soft_wrap=True)
 
 
 def demo_settings(settings: Settings, home: Path) -> Settings:
@@ -119,18 +154,19 @@ def empty(home: Path) -> None:
     """Remove what an earlier demo left: only the directories and files that a demo makes."""
     for name in OWN_DIRECTORIES:
         shutil.rmtree(home / name, ignore_errors=True)
-    for name in ("summary.json", "api-keys.json"):
+    for name in (SUMMARY_FILE, KEYS_FILE):
         (home / name).unlink(missing_ok=True)
 
 
-def _say_what_runs(console: Console, session: Session, home: Path) -> None:
-    url = session.settings.edge_url
+def _say_what_runs(console: Console, local: LocalSet, home: Path) -> None:
+    settings = local.connected_settings()
+    url = settings.edge_url
     lines = [
         "left running:",
         f"  prices        {url}/",
         f"  surveillance  {url}/surveillance",
-        f"  API keys      {session.keys_file}",
-        f"  log           Kafka at {session.settings.kafka_url}",
+        f"  API keys      {home / KEYS_FILE}",
+        f"  log           Kafka at {settings.kafka_url}",
         f"  stop it with  OUTCRY_HOME={home} outcry down",
     ]
     console.print("\n".join(lines), highlight=False, soft_wrap=True)

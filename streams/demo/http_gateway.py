@@ -16,15 +16,17 @@ from typing import Any, Final
 import aiohttp
 
 from schemas.enums import OrdType, Side, TimeInForce
+from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
 from streams.demo.bad_orders import EXPECTED, BadKind
 from streams.demo.topic_gateway import texts_of
 from streams.demo.traders import Action, CancelOrder, NewOrder
 from streams.operate import ApiKey
 
+CONNECT_TIMEOUT_S: Final = 300.0
 REQUEST_TIMEOUT_S: Final = 10.0
 RETRY_PAUSE_S: Final = 0.2
-ANSWER_DEADLINE_S: Final = 120.0
+ANSWER_DEADLINE_S: Final = 300.0
 """An order without any answer for so long is reported as unknown."""
 QUEUE_MAX: Final = 200
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -64,18 +66,27 @@ class HttpGateway:
         self._tasks: list[asyncio.Task[None]] = []
         self._not_listening = set(self._queues)
         self._all_listen = asyncio.Event()
+        self._asked = 0
         self._session: aiohttp.ClientSession | None = None
         self.results = HttpResults()
 
-    async def start(self, timeout_s: float = 30.0) -> None:
-        """Connect every account's socket; returns when all listen."""
+    @property
+    def waiting(self) -> int:
+        """Actions that have no answer yet."""
+        return sum(queue.qsize() for queue in self._queues.values()) + self._asked
+
+    async def start(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
+        """Connect every account's socket; returns when all listen. Raises ServiceUnavailable."""
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
         for account in self._queues:
             self._tasks.append(asyncio.create_task(self._work(account)))
             self._tasks.append(asyncio.create_task(self._listen(account)))
-        async with asyncio.timeout(timeout_s):
-            await self._all_listen.wait()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._all_listen.wait()
+        except TimeoutError as error:
+            raise ServiceUnavailable(f"{len(self._not_listening)} clients could not listen to /stream within {timeout_s:g} s") from error
 
     def send(self, action: Action) -> None:
         """Queue one action of its account; a trader whose queue is full is held back."""
@@ -102,9 +113,11 @@ class HttpGateway:
         queue = self._queues[account]
         while True:
             action = await queue.get()
+            self._asked += 1
             try:
                 await (self._cancel(action) if isinstance(action, CancelOrder) else self._post(action))
             finally:
+                self._asked -= 1
                 queue.task_done()
 
     async def _post(self, order: NewOrder) -> None:

@@ -9,14 +9,18 @@ more (a shard commits behind its snapshots, and makes none while nothing comes).
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
-from confluent_kafka import ConsumerGroupTopicPartitions
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
-from streams.demo.collect import end_offsets
+from streams.demo.collect import ASK_TIMEOUT_S, end_offsets
+from streams.demo.reconcile import ALERTS as ALERTS_PLACE
+from streams.demo.reconcile import LOG, Check, Verdict
 from streams.services.local_set import LocalSet
 from streams.worker_identity import SINGLE_ROLES
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
@@ -29,47 +33,122 @@ SHARD_INPUTS: Final[dict[str, Topic]] = {
 }
 WATCHED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA, ALERTS)
 POLL_S: Final = 0.2
-
+TELL_EVERY_S: Final = 2.0
+SHOWN: Final = 4
+LONGEST_S: Final = 3_600.0
+PLACE_OF: Final = {
+    "persist-mysql": "mysql", "persist-elasticsearch": "elasticsearch", "persist-redis": "redis", "publish-market-data": "websocket",
+    "watch-trading": ALERTS_PLACE,
+}  # fmt: skip
+"""Where a role's work is seen. All others write what the log has: while they are late, it is not complete."""
 Offsets = dict[tuple[str, int], int]
+Late = dict[str, Offsets]
+"""By group: how many records are missing, by partition; only what is missing."""
 
 
-async def wait_until_quiet(settings: Settings, local: LocalSet, timeout_s: float) -> str:
-    """Empty when the pipeline is at rest; else who is behind and where, after `timeout_s`. Every replica of every role counts."""
-    deadline = time.monotonic() + timeout_s
-    admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
-    behind = "nothing was asked"
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as http:
-        while time.monotonic() < deadline:
-            ends = await asyncio.to_thread(end_offsets, settings, *WATCHED)
-            while True:
-                behind = _late(await _positions(admin, http, local), ends)
-                if not behind or time.monotonic() > deadline:
-                    break
-                await asyncio.sleep(POLL_S)
-            after = await asyncio.to_thread(end_offsets, settings, ACCOUNT_COMMANDS, ACCOUNT_EVENTS)
-            if not behind and all(ends[key] == end for key, end in after.items()):
-                return ""
-    return behind or "orders were still being decided"
+class Patience:
+    """Waits for as long as something goes on: `over` once nothing has moved for `stalled_s`, or after LONGEST_S.
+
+    `tell` gets a line now and then, with the time that is left.
+    """
+
+    def __init__(self, stalled_s: float, tell: Callable[[str], None]) -> None:
+        self._stalled_s, self._tell = stalled_s, tell
+        self._seen: object = None
+        self._moved_s = self._began_s = time.monotonic()
+        self._told_s = self._began_s
+
+    def over(self, seen: object, waiting_for: str) -> bool:
+        """Whether it is over, when `seen` is what there is now; a change is a step forward."""
+        now_s = time.monotonic()
+        if seen != self._seen:
+            self._seen, self._moved_s = seen, now_s
+        left_s = min(self._stalled_s - (now_s - self._moved_s), LONGEST_S - (now_s - self._began_s))
+        if now_s - self._told_s >= TELL_EVERY_S:
+            self._told_s = now_s
+            self._tell(
+                f"{now_s - self._began_s:5.0f} s  waiting for {waiting_for}; given up if nothing moves for {max(0, left_s):.0f} s more"
+            )
+        return left_s < 0
 
 
-def _late(positions: dict[str, Offsets], ends: Offsets) -> str:
-    """Which group has not reached the end of which partition of the topics it reads; empty when all have."""
-    late = []
+class Pipeline:
+    """Asks how far everybody is. Every replica of every role counts."""
+
+    def __init__(self, settings: Settings, local: LocalSet) -> None:
+        self._settings, self._local = settings, local
+        self._admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
+
+    async def late(self, ends: Offsets) -> Late:
+        """Who has not reached these ends. Raises ServiceUnavailable."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_TIMEOUT_S)) as http:
+            return late_of(await _positions(self._admin, http, self._local), ends)
+
+    async def come_to_rest(self, patience: Patience) -> Late:
+        """Empty when everything is at rest; else who is late, once `patience` is over. {LOG: {}}: orders were still being decided."""
+        late: Late = {LOG: {}}
+        while True:
+            try:
+                late = await self._round(patience)
+            except ServiceUnavailable as error:  # a broker that comes back, a machine that is busy
+                if patience.over(late, str(error)):
+                    raise
+            else:
+                if not late or patience.over(late, described(late)):
+                    return late
+            await asyncio.sleep(POLL_S)
+
+    async def _round(self, patience: Patience) -> Late:
+        ends = await asyncio.to_thread(end_offsets, self._settings, *WATCHED)
+        while late := await self.late(ends):
+            if patience.over(late, described(late)):
+                return late
+            await asyncio.sleep(POLL_S)
+        after = await asyncio.to_thread(end_offsets, self._settings, ACCOUNT_COMMANDS, ACCOUNT_EVENTS)
+        return {} if all(ends[key] == end for key, end in after.items()) else {LOG: {key: end - ends[key] for key, end in after.items()}}
+
+
+def described(late: Late) -> str:
+    """Who is how far behind, in words; the worst first."""
+    worst = sorted(((sum(missing.values()), group) for group, missing in late.items()), reverse=True)
+    texts = [_in_words(group, count) for count, group in worst]
+    return ", ".join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
+
+
+def _in_words(group: str, count: int) -> str:
+    if group == LOG:
+        return "orders to be decided"
+    return f"{group} ({count} records)" if count else f"{group} (nothing read yet)"
+
+
+def places_of(late: Late) -> frozenset[str]:
+    """Where facts may still be missing."""
+    return frozenset(PLACE_OF.get(next((role for role in PLACE_OF if group.startswith(role)), ""), LOG) for group in late)
+
+
+def caught_up(late: Late) -> Check:
+    """The fact that everybody has read the whole log."""
+    if not late:
+        return Check("every consumer has caught up", {LOG: "yes"})
+    return Check("every consumer has caught up", {LOG: "no"}, described(late), verdict=Verdict.NOT_CAUGHT_UP)
+
+
+def late_of(positions: dict[str, Offsets], ends: Offsets) -> Late:
+    """Which group has not reached the end of which partition of the topics it reads; a group that has read nothing misses everything."""
+    late: Late = {}
     for group, offsets in positions.items():
         topics = {topic for topic, _ in offsets}
-        late += [f"{group} has read nothing"] if not offsets else []
-        late += [
-            f"{group} {topic}/{partition}: {offsets.get((topic, partition), 0)} of {end}"
-            for (topic, partition), end in ends.items()
-            if topic in topics and offsets.get((topic, partition), 0) < end
-        ]
-    return "; ".join(late)
+        missing = {key: end - offsets.get(key, 0) for key, end in ends.items() if key[0] in topics and offsets.get(key, 0) < end}
+        if missing or not offsets:
+            late[group] = missing
+    return late
 
 
 async def _positions(admin: AdminClient, http: aiohttp.ClientSession, local: LocalSet) -> dict[str, Offsets]:
     """By group: what it has committed, and what its workers tell of their shards."""
     status = await asyncio.to_thread(local.status)
-    assert status is not None, "the set was stopped while it was to come to rest"
+    if status is None:
+        raise ServiceUnavailable("the set was stopped while it was to come to rest")
     workers = [worker for worker in status.wanted.processes() if worker.role not in SINGLE_ROLES]
     addresses = {child.name: child.address for child in status.children}
     found = await asyncio.to_thread(_committed, admin, {worker.group for worker in workers})
@@ -98,7 +177,12 @@ def _committed(admin: AdminClient, groups: set[str]) -> dict[str, Offsets]:
     names = {topic.name for topic in WATCHED}
     found: dict[str, Offsets] = {}
     for group in groups:
-        asked: dict[str, Any] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(f"outcry-{group}")])
-        partitions = asked[f"outcry-{group}"].result(timeout=10).topic_partitions
+        asked: dict[str, Any] = admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(f"outcry-{group}")], request_timeout=ASK_TIMEOUT_S
+        )
+        try:
+            partitions = asked[f"outcry-{group}"].result().topic_partitions
+        except KafkaException as error:
+            raise ServiceUnavailable(f"Kafka does not say what outcry-{group} has committed: {error.args[0].str()}") from error
         found[group] = {(one.topic, one.partition): max(0, one.offset) for one in partitions if one.topic in names}
     return found

@@ -1,7 +1,12 @@
-"""Compare what the log says with every store and every client: one line a fact, and a name for each disagreement. Pure."""
+"""Compare what the log says with every store and every client: one line a fact, and a name for each disagreement. Pure.
+
+A place that has not read the whole log yet (`late`) may lack things: that is "not caught up", and nothing is known of it yet. What it has and the log
+has not is wrong all the same. While the log itself is not complete (LOG is late), nothing is known of anything.
+"""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
 from schemas.instruments import InstrumentTable
 from schemas.reject_reasons import Reason
@@ -9,6 +14,10 @@ from streams.demo.log_facts import LogFacts, OrderKey, Traded
 
 PLACES = ("log", "mysql", "elasticsearch", "redis", "websocket", "clients")
 """Where a fact can be seen; `clients`: the traders' own books."""
+
+LOG = "log"
+ALERTS = "alerts"
+"""Places that may be late besides those where facts are seen: who writes the alerts is late."""
 
 _NOTHING = Traded(0, 0, 0, 0, frozenset())
 
@@ -59,18 +68,42 @@ class ClientFacts:
     manipulators: frozenset[int]
 
 
+class Verdict(StrEnum):
+    """What became of a fact, or of all of them."""
+
+    AGREES = "agree"
+    NOT_CAUGHT_UP = "not caught up"
+    DISAGREES = "DISAGREE"
+
+
 @dataclass(frozen=True)
 class Check:
-    """One fact as seen from several places; `problem` is empty when they agree."""
+    """One fact as seen from several places; `problem` is empty when they agree. `lacking`: the places that only lack something, when that is all that is wrong."""
 
     name: str
     seen: dict[str, str] = field(default_factory=dict)
     problem: str = ""
+    lacking: frozenset[str] = frozenset()
+    verdict: Verdict = Verdict.AGREES
 
     @property
     def agrees(self) -> bool:
         """Whether all places say the same."""
-        return not self.problem
+        return self.verdict is Verdict.AGREES
+
+
+def judged(check: Check, late: frozenset[str]) -> Check:
+    """With its verdict, when these places are late."""
+    if not check.problem:
+        return check
+    excused = LOG in late or (bool(check.lacking) and check.lacking <= late)
+    return replace(check, verdict=Verdict.NOT_CAUGHT_UP if excused else Verdict.DISAGREES)
+
+
+def verdict_of(checks: Iterable[Check]) -> Verdict:
+    """Of all of them: the worst."""
+    found = {check.verdict for check in checks}
+    return next((one for one in (Verdict.DISAGREES, Verdict.NOT_CAUGHT_UP) if one in found), Verdict.AGREES)
 
 
 def reconcile(
@@ -82,6 +115,7 @@ def reconcile(
     watchers: list[WatcherFacts],
     clients: ClientFacts,
     instruments: InstrumentTable,
+    late: frozenset[str] = frozenset(),
 ) -> list[Check]:
     """Every check of the session, in the order in which they are shown."""
     checks = []
@@ -97,7 +131,7 @@ def reconcile(
     checks.append(
         _no_items("trades that a WebSocket client missed", "websocket", [f"{w.name} missed {w.missing}" for w in watchers if w.missing])
     )
-    return checks
+    return [judged(check, late) for check in checks]
 
 
 def last_price_mismatches(checks: Iterable[Check]) -> int:
@@ -118,7 +152,7 @@ def _instrument_checks(
         _same_sets(f"{symbol} each trade", truth.trade_ids, mysql=rows.trade_ids, elasticsearch=documents.trade_ids, **ids),
         _same(f"{symbol} shares", log=truth.qty, mysql=rows.qty, elasticsearch=documents.qty, **heard_qty),
         _same(f"{symbol} notional", log=truth.notional, mysql=rows.notional, elasticsearch=documents.notional),
-        _same(f"{symbol} last price", log=truth.last_px, mysql=rows.last_px, redis=redis.get(number, 0), **heard_px),
+        _same_last(f"{symbol} last price", log=truth.last_px, mysql=rows.last_px, redis=redis.get(number, 0), **heard_px),
     ]
 
 
@@ -138,8 +172,8 @@ def _invariant_checks(log: LogFacts, mysql: StoreFacts) -> list[Check]:
         Check(
             "shares are conserved", {"log": "yes" if log.shares_conserved else "no"}, "" if log.shares_conserved else "shares came or went"
         ),
-        _no_items("ledger postings sum to zero", "mysql", unbalanced),
-        _no_items("contradictions between tables", "mysql", list(mysql.imbalances)),
+        _no_items("ledger postings sum to zero", "mysql", unbalanced, lacking="mysql"),  # each side of a trade is in another shard's log
+        _no_items("contradictions between tables", "mysql", list(mysql.imbalances), lacking="mysql"),
         Check("holds are what open orders require", {"log": f"{log.open_orders} open orders"}, "" if log.holds_agree else "holds differ"),
         _no_items("contradictions inside the log", "log", list(log.problems)),
     ]
@@ -159,7 +193,7 @@ def _client_checks(log: LogFacts, mysql: StoreFacts, clients: ClientFacts) -> li
     problem = "acknowledged orders are missing" if lost_in_log or lost_in_mysql else ""
     posted = {"clients": str(len(clients.topic_posted)), "log": str(len(clients.topic_posted) - len(unseen))}
     return [
-        Check("orders acknowledged over HTTP", counts, problem),
+        Check("orders acknowledged over HTTP", counts, problem, frozenset() if lost_in_log else frozenset({"mysql"})),
         Check("orders posted to the topic", posted, f"{len(unseen)} were never decided" if unseen else ""),
         _no_items("orders without any answer", "clients", [str(key) for key in (*clients.http_unknown, *clients.topic_undelivered)]),
         _no_items("bad orders with a wrong answer", "clients", [*clients.surprises, *wrong]),
@@ -171,29 +205,41 @@ def _alerted_check(alerts: frozenset[AlertSeen], manipulators: frozenset[int]) -
     missed, innocent = manipulators - accounts, accounts - manipulators
     problems = [f"account {one} manipulated and was not caught" for one in sorted(missed)]
     problems += [f"account {one} is innocent and was accused" for one in sorted(innocent)]
-    return Check("the manipulator is caught, nobody else", {"log": ", ".join(map(str, sorted(accounts))) or "nobody"}, "; ".join(problems))
+    caught = {"log": ", ".join(map(str, sorted(accounts))) or "nobody"}
+    return Check("the manipulator is caught, nobody else", caught, "; ".join(problems), frozenset() if innocent else frozenset({ALERTS}))
 
 
 def _same(name: str, **values: int) -> Check:
+    """Counts and sums, which only grow: what has less than the log lacks something."""
+    truth = values[LOG]
+    less, more = (frozenset(place for place, value in values.items() if test(value)) for test in (truth.__gt__, truth.__lt__))
+    return replace(_same_last(name, **values), lacking=frozenset() if more else less)
+
+
+def _same_last(name: str, **values: int) -> Check:
+    """A value that is replaced by the next one: what has another than the log may have an older one."""
     problem = "" if len(set(values.values())) <= 1 else ", ".join(f"{place} {value}" for place, value in values.items())
-    return Check(name, {place: str(value) for place, value in values.items()}, problem)
+    other = frozenset(place for place, value in values.items() if value != values[LOG])
+    return Check(name, {place: str(value) for place, value in values.items()}, problem, other)
 
 
 def _same_sets(name: str, truth: frozenset[object], **others: frozenset[object]) -> Check:
-    problems = []
+    problems, lacking, wrong = [], set(), False
     for place, found in others.items():
         missing, extra = truth - found, found - truth
         if missing or extra:
             example = next(iter(missing or extra))
             problems.append(f"{place} misses {len(missing)} and has {len(extra)} more, e.g. {example}")
+            lacking.add(place.split(" ")[0])
+            wrong |= bool(extra)
     seen = {"log": str(len(truth))}
     for place, found in others.items():
         column = place.split(" ")[0]
         if column not in seen or len(found) != len(truth):
             seen[column] = str(len(found))
-    return Check(name, seen, "; ".join(problems))
+    return Check(name, seen, "; ".join(problems), frozenset() if wrong else frozenset(lacking))
 
 
-def _no_items(name: str, place: str, items: list[str]) -> Check:
+def _no_items(name: str, place: str, items: list[str], lacking: str = "") -> Check:
     shown = "; ".join(items[:3]) + (f" and {len(items) - 3} more" if len(items) > 3 else "")
-    return Check(name, {place: str(len(items)) if items else "none"}, shown)
+    return Check(name, {place: str(len(items)) if items else "none"}, shown, frozenset({lacking} if lacking else ()))

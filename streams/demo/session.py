@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +12,17 @@ import aiohttp
 from rich.console import Console
 
 from schemas.enums import Phase
-from schemas.errors import OutcryError
+from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from streams.command_books import change_session
 from streams.demo import collect
 from streams.demo.chaos import Kill, kill_each
-from streams.demo.http_gateway import HttpGateway
+from streams.demo.http_gateway import CONNECT_TIMEOUT_S, HttpGateway
 from streams.demo.log_facts import LogFacts, facts_of
 from streams.demo.market_watch import MarketWatcher
-from streams.demo.quiet import wait_until_quiet
-from streams.demo.reconcile import Check, ClientFacts, WatcherFacts, last_price_mismatches, reconcile
+from streams.demo.quiet import TELL_EVERY_S, Patience, Pipeline, caught_up, places_of
+from streams.demo.reconcile import Check, ClientFacts, StoreFacts, Verdict, WatcherFacts, last_price_mismatches, reconcile, verdict_of
 from streams.demo.summary import Summary, percentile_ms, percentiles
 from streams.demo.topic_gateway import TopicGateway
 from streams.demo.traders import Channel, Crowd, Role, Trader, recruit
@@ -36,7 +36,8 @@ WATCHERS: Final = 3
 PUMP_S: Final = 0.02
 PULSE_S: Final = 0.5
 ALERTS_EVERY_S: Final = 2.0
-AGREE_TIMEOUT_S: Final = 20.0
+AGREE_STALLED_S: Final = 60.0
+RETRY_S: Final = 0.5
 INTERRUPTED_FLUSH_S: Final = 2.0
 BOOK_DEPTH: Final = 8
 
@@ -52,8 +53,8 @@ class Options:
     chaos: bool = False
     delivery_timeout_s: float = DELIVERY_TIMEOUT_S
     """How long the traders' producer keeps asking Kafka to take an order."""
-    quiet_timeout_s: float = 45
-    """How long everything has to come to rest at the end."""
+    stalled_s: float = 120
+    """At the end everything has all the time that it needs; it is given up when nothing has moved for so long."""
     line_every_s: float = LINE_EVERY_S
     """How often progress is told where there is no terminal."""
 
@@ -92,18 +93,22 @@ class Session:
                 for watcher in watchers:
                     watcher.start()
                 await http.start()
-                await asyncio.gather(*(asyncio.wait_for(watcher.subscribed.wait(), 30) for watcher in watchers))
+                try:
+                    await asyncio.gather(*(asyncio.wait_for(watcher.subscribed.wait(), CONNECT_TIMEOUT_S) for watcher in watchers))
+                except TimeoutError as error:
+                    raise ServiceUnavailable(f"the edge confirmed no subscription of market data within {CONNECT_TIMEOUT_S:g} s") from error
             with self._step("open session"):
-                await asyncio.to_thread(change_session, self.settings, Phase.CONTINUOUS)
+                await asyncio.to_thread(change_session, self.settings, Phase.CONTINUOUS, timeout_s=CONNECT_TIMEOUT_S)
             with self._step("trade"):
                 await self._trade(http, topic, watchers)
             with self._step("come to rest"):
-                await http.finish()
+                await self._while_waiting(http.finish(), lambda: f"answers to {http.waiting} requests")
                 undelivered = await topic.finish()
-                behind = await wait_until_quiet(self.settings, self.local, self.options.quiet_timeout_s)
+                pipeline, patience = Pipeline(self.settings, self.local), Patience(self.options.stalled_s, self._say)
+                await pipeline.come_to_rest(patience)
             clients = self._client_facts(http, topic, tuple((one.account, one.cl_ord_id) for one in undelivered))
             with self._step("reconcile"):
-                await self._reconcile(watchers, clients, behind)
+                await self._reconcile(watchers, clients, pipeline, patience)
         finally:
             self._note_clients(http, watchers)
             await topic.finish(INTERRUPTED_FLUSH_S)
@@ -120,7 +125,7 @@ class Session:
                 )
             positions = [one.number for one in self.instruments]
             openings = [Opening(trader.account, trader.cash, dict.fromkeys(positions, trader.lots)) for trader in self.traders]
-            await asyncio.to_thread(open_accounts, self.settings, openings)
+            await asyncio.to_thread(open_accounts, self.settings, openings, timeout_s=CONNECT_TIMEOUT_S)
             keys = make_api_keys([trader.account for trader in self.traders])
             await asyncio.to_thread(store_api_keys, self.settings, keys)
             write_keys_file(self.keys_file, keys)
@@ -185,25 +190,50 @@ class Session:
                 except (aiohttp.ClientError, TimeoutError):
                     continue  # for the eyes only; the reconciliation reads the stores
 
-    async def _reconcile(self, watchers: list[MarketWatcher], clients: ClientFacts, behind: str) -> None:
-        """Read everything and compare, again while a store may still be catching up."""
-        deadline = time.monotonic() + AGREE_TIMEOUT_S
+    async def _reconcile(self, watchers: list[MarketWatcher], clients: ClientFacts, pipeline: Pipeline, patience: Patience) -> None:
+        """Wait until everybody has read the whole log, for as long as that goes on; read everything and compare.
+
+        What disagrees then is looked at again for as long as it changes: the last prices may still be on their way to a client.
+        """
+        settled = Patience(AGREE_STALLED_S, self._say)
         while True:
-            log = await asyncio.to_thread(collect.read_log, self.settings)
+            try:
+                late = await pipeline.come_to_rest(patience)
+                log, mysql, elastic, redis = await self._read_all()
+            except ServiceUnavailable as error:
+                if settled.over(type(error), str(error)):
+                    raise
+                await asyncio.sleep(RETRY_S)
+                continue
             facts = facts_of(log.executions, log.events, log.cl_ord_ids, self.instruments)
-            mysql, elastic = await collect.read_mysql(self.settings), await collect.read_elasticsearch(self.settings)
-            redis = await collect.read_redis(self.settings, self.instruments)
             seen = [self._watcher_facts(watcher) for watcher in watchers]
-            checks = reconcile(facts, log.alerts, mysql, elastic, redis, seen, clients, self.instruments)
-            checks.append(Check("every consumer has caught up", {"log": "yes" if not behind else "no"}, behind))
-            if all(check.agrees for check in checks) or time.monotonic() > deadline:
+            checks = reconcile(facts, log.alerts, mysql, elastic, redis, seen, clients, self.instruments, places_of(late))
+            checks.append(caught_up(late))
+            problems = [(check.name, check.problem) for check in checks if not check.agrees]
+            if not problems or late or settled.over(problems, f"{len(problems)} facts to agree, e.g. {problems[0][0]}"):
                 break
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(RETRY_S)
         self._note_facts(facts, checks)
         summary = self.summary
         summary.trades_mysql = sum(one.trades for one in mysql.traded.values())
         summary.trades_elasticsearch = sum(one.trades for one in elastic.traded.values())
         summary.alerts = len(log.alerts)
+
+    async def _read_all(self) -> tuple[collect.Log, StoreFacts, StoreFacts, dict[int, int]]:
+        """The log first: the stores have at least what it has when everybody has caught up."""
+        log = await asyncio.to_thread(collect.read_log, self.settings)
+        mysql, elastic = await collect.read_mysql(self.settings), await collect.read_elasticsearch(self.settings)
+        return log, mysql, elastic, await collect.read_redis(self.settings, self.instruments)
+
+    async def _while_waiting(self, work: Awaitable[None], what: Callable[[], str]) -> None:
+        """Wait for it, and say now and then for what."""
+        began, task = time.monotonic(), asyncio.ensure_future(work)
+        while not (await asyncio.wait([task], timeout=TELL_EVERY_S))[0]:
+            self._say(f"{time.monotonic() - began:5.0f} s  waiting for {what()}")
+        task.result()
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     # ---- figures
 
@@ -216,8 +246,12 @@ class Session:
             facts.holds_agree,
         )
         summary.last_price_mismatches = last_price_mismatches(checks)
-        summary.disagreements = [f"{check.name}: {check.problem}" for check in checks if not check.agrees]
-        summary.reconciled = not summary.disagreements
+        summary.disagreements, summary.not_caught_up = (
+            [f"{check.name}: {check.problem}" for check in checks if check.verdict is verdict]
+            for verdict in (Verdict.DISAGREES, Verdict.NOT_CAUGHT_UP)
+        )
+        summary.verdict = verdict_of(checks)
+        summary.reconciled = summary.verdict is Verdict.AGREES
         summary.checks = checks
         summary.session["open_orders_at_end"] = facts.open_orders
         summary.session["rejected_by"] = {why.name: count for why, count in sorted(facts.rejected_by().items())}

@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.demo.chaos import Kill
-from streams.demo.reconcile import PLACES, Check
+from streams.demo.reconcile import PLACES, Check, Verdict
 from streams.services.recipe import write_atomically
 
 DETAILS = (" each trade", " shares", " notional")
 """Ends of the names of checks that are shown only when they fail."""
+STYLES = {Verdict.AGREES: "green", Verdict.NOT_CAUGHT_UP: "yellow", Verdict.DISAGREES: "bold red"}
 
 
 def percentile_ms(values_ns: Sequence[int], percent: float) -> float | None:
@@ -36,6 +37,7 @@ class Summary:
     """The figures of a session; fields appear in summary.json under their names. Filled as the demo goes on."""
 
     reconciled: bool = False
+    verdict: Verdict = Verdict.NOT_CAUGHT_UP
     interrupted: bool = False
     orders_accepted: int = 0
     orders_rejected: int = 0
@@ -55,11 +57,13 @@ class Summary:
     kills: list[Kill] = field(default_factory=list)
     steps_s: dict[str, float] = field(default_factory=dict)
     disagreements: list[str] = field(default_factory=list)
+    not_caught_up: list[str] = field(default_factory=list)
+    """Facts of which nothing is known, because somebody has not read the whole log."""
     checks: list[Check] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
         """As JSON."""
-        write_atomically(path, json.dumps(asdict(self), indent=1) + "\n")
+        write_atomically(path, json.dumps(asdict(self), indent=1, default=sorted) + "\n")
 
 
 def show(console: Console, summary: Summary) -> None:
@@ -69,8 +73,7 @@ def show(console: Console, summary: Summary) -> None:
         table.add_column(heading, justify="left" if heading in ("fact", "") else "right", overflow="fold")
     shown = [check for check in summary.checks if not check.agrees or not check.name.endswith(DETAILS)]
     for check in shown:
-        verdict = Text("agree", style="green") if check.agrees else Text("DISAGREE", style="bold red")
-        table.add_row(check.name, *(check.seen.get(place, "") for place in PLACES), verdict)
+        table.add_row(check.name, *(check.seen.get(place, "") for place in PLACES), Text(check.verdict, style=STYLES[check.verdict]))
     console.print(table)
     if len(shown) < len(summary.checks):
         console.print(
@@ -92,6 +95,10 @@ def show(console: Console, summary: Summary) -> None:
         console.print(f"{name:<44} {figure}", highlight=False)
     for problem in summary.disagreements:
         console.print(f"DISAGREE {problem}", style="red", highlight=False)
+    for problem in summary.not_caught_up:
+        console.print(f"not caught up: {problem}", style="yellow", highlight=False)
+    if summary.verdict is Verdict.NOT_CAUGHT_UP:
+        console.print("nothing disagrees, but not everything had caught up, and it came no further", style="yellow", highlight=False)
     if summary.reconciled:
         console.print("everything agrees: the log, MySQL, Elasticsearch, Redis, and the clients", style="green", highlight=False)
 

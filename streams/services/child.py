@@ -93,6 +93,10 @@ class Child:
         finally:
             self._ended.set()
 
+    def start_no_more(self) -> None:
+        """Once this is called nothing is started, or started again; what runs goes on until `stop`."""
+        self._stopping.set()
+
     async def stop(self) -> None:
         """Ask with TERM, insist with KILL after the deadline; returns when the program is gone."""
         self._stopping.set()
@@ -123,12 +127,23 @@ class Child:
             return True
         self.set(State.PREPARING)
         try:
-            await self._prepare()
+            await self._unless_stopped(self._prepare())
         except (OutcryError, OSError) as error:
             log.error("child.cannot_start", name=self.status.name, reason=str(error))  # noqa: TRY400 - the reason is the news, not our stack
             self.set(State.FAILED, message=str(error))
             return False
         return not self._stopping.is_set()
+
+    async def _unless_stopped(self, work: Awaitable[None]) -> None:
+        """Wait for the work, or for `stop`, which nobody may keep waiting: what it waits for may never come now. A thread goes on by itself."""
+        working, stopping = asyncio.ensure_future(work), asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+        finally:
+            working.cancel()
+            stopping.cancel()
 
     async def _keep_running(self) -> None:
         back_off_s = BACK_OFF_FIRST_S
@@ -155,6 +170,8 @@ class Child:
         except OSError as error:
             return f"cannot be started: {error}"
         self._process = process
+        if self._stopping.is_set():  # meanwhile: whoever stops it has seen no process
+            _signal_group(process.pid, signal.SIGKILL)
         log.info("child.started", name=self.status.name, pid=process.pid)
         self.set(State.STARTING, pid=process.pid, message="")
         yields = self._caught_up is not None and self.status.restarts > 0

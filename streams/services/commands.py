@@ -66,7 +66,9 @@ def up(
     if unknown:
         raise click.BadParameter(f"no such role: {', '.join(sorted(unknown))}; there are {', '.join(role_names())}", param_hint="--role")
     local, wanted_roles = LocalSet(settings), role_names() if all_roles else roles
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, _interrupt)
     try:
         with Progress("starting") as progress:
             started = local.start(services or SERVICES, wanted_roles, brokers, workers=workers_of, replicas=replicas_of, watch=progress)
@@ -170,7 +172,7 @@ async def _answer(probe: probes.Probe, url: str) -> str:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """TERM to a starting `up` is a Ctrl-C: what it has started is stopped."""
+    """TERM and HUP to a starting `up` are a Ctrl-C: what it has started is stopped."""
     raise KeyboardInterrupt
 
 

@@ -22,11 +22,16 @@ def main() -> None:
         os.nice(niceness)
         with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:  # noqa: PTH123 - the standard library's least
             group.write(str(niceness))  # each of our children is a session, and Linux may weigh sessions rather than processes
+    end_with(parent_pid, signal.SIGKILL)
+    os.execvp(program[0], program)  # noqa: S606 - to become the program, with no shell between, is what this file is for
+
+
+def end_with(parent_pid: int, number: signal.Signals) -> None:
+    """Have the kernel send us a signal when our parent dies; if it is dead already, end. Linux only: elsewhere nothing is sent."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent_pid:
         sys.exit("launch: the parent died before the program started")
-    os.execvp(program[0], program)  # noqa: S606 - to become the program, with no shell between, is what this file is for
 
 
 if __name__ == "__main__":

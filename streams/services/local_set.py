@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from types import MappingProxyType
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
 from streams.services import platform_check, probes
+from streams.services.descendants import descendants, kill_all
 from streams.services.recipe import tail
 from streams.services.state import (
     SERVICES,
@@ -37,6 +38,7 @@ from streams.services.state import (
 URL_SETTINGS = {"kafka": "kafka_url", "mariadb": "mysql_url", "valkey": "redis_url", "elasticsearch": "elasticsearch_url"}
 START_TIMEOUT_S = 600.0  # a first start fetches 300 MB
 STOP_TIMEOUT_S = 200.0  # a first stop writes class caches, see java_runtime
+HURRIED_STOP_S = 10.0  # when a person or the system has asked for an end: then everything is killed, and every service recovers from that
 POLL_S = 0.05
 RESTARTS_MAX = 4  # a child that ends so often before it was ever well will not get well by itself
 
@@ -50,9 +52,11 @@ class StartFailed(ServiceUnavailable):
 class LocalSet:
     """The set of one OUTCRY_HOME, whoever started it."""
 
-    def __init__(self, settings: Settings) -> None:
-        """settings: of which home; the addresses in it are not used."""
+    def __init__(self, settings: Settings, *, bound: bool = False) -> None:
+        """settings: of which home; the addresses in it are not used. bound: what is started here ends with this process, even by kill -9 (Linux)."""
         self.settings = settings.model_copy(update={"home": settings.home.resolve(), "cache": settings.cache_dir.resolve()})
+        self._bound = bound
+        self._spawned: subprocess.Popen[bytes] | None = None
 
     def running_pid(self) -> int | None:
         """Pid of the supervisor, None if nothing runs."""
@@ -101,26 +105,42 @@ class LocalSet:
             write_wanted(self.settings.run_dir, wanted)
             self._spawn() if before is None else self._tell()
             self._wait_ready(wanted, watch, timeout_s)
-        except BaseException:
-            self._undo(before)
+        except BaseException as why:
+            self._undo(before, HURRIED_STOP_S if isinstance(why, KeyboardInterrupt) else STOP_TIMEOUT_S)
             raise
         return True
 
-    def stop(self, *, watch: Watch = lambda status: None) -> bool:
-        """Stop everything; returns when nothing is left. False if nothing ran."""
-        pid = self.running_pid()
+    def stop(self, *, watch: Watch = lambda status: None, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """Stop everything, by force after `timeout_s`; returns when nothing is left. False if nothing ran."""
+        pid = self._supervisor()
         if not pid:
             return False
-        os.kill(pid, signal.SIGTERM)
-        deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        while supervisor_pid(self.settings.run_dir) is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        deadline_s = time.monotonic() + timeout_s
+        while self._supervisor() is not None:
             if time.monotonic() > deadline_s:
-                os.kill(pid, signal.SIGKILL)  # takes all children along
-                deadline_s += STOP_TIMEOUT_S
+                self.kill()
+                deadline_s += timeout_s
             if (status := read_status(self.settings.run_dir)) is not None:
-                watch(status)
+                with suppress(OSError):  # a terminal that is gone
+                    watch(status)
             time.sleep(POLL_S)
         return True
+
+    def kill(self) -> None:
+        """Kill the supervisor and everything that it has started; returns when it is gone. Safe at any time, also while `stop` waits."""
+        if pid := self._supervisor():
+            children = descendants(pid)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            kill_all(children)
+
+    def _supervisor(self) -> int | None:
+        """Pid of the supervisor; also of one that was started just now and has not told it yet."""
+        if self._spawned is not None and self._spawned.poll() is None:
+            return self._spawned.pid
+        return self.running_pid()
 
     @contextmanager
     def running(
@@ -153,8 +173,8 @@ class LocalSet:
         for stale in ("services.json", "status.json"):
             (run_dir / stale).unlink(missing_ok=True)
         with (log_dir / "supervisor.log").open("ab") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "streams.services.supervisor"],
+            process = self._spawned = subprocess.Popen(  # noqa: S603 - our own argument vector, no shell
+                [sys.executable, "-m", "streams.services.supervisor", *([str(os.getpid())] if self._bound else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -180,9 +200,9 @@ class LocalSet:
         if pid:
             os.kill(pid, signal.SIGHUP)
 
-    def _undo(self, before: Wanted | None) -> None:
+    def _undo(self, before: Wanted | None, timeout_s: float) -> None:
         if before is None:
-            self.stop()
+            self.stop(timeout_s=timeout_s)
             return
         write_wanted(self.settings.run_dir, before)
         self._tell()

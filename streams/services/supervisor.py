@@ -1,5 +1,7 @@
 """The one background process of a home: parent of every service and role, started by `outcry up` (python -m streams.services.supervisor).
 
+`... supervisor PID`: it stops everything in order when that process, which has started it, ends in whatever way.
+
 In:     run_dir/wanted.json (read at the start and on SIGHUP), the environment
 Out:    run_dir/status.json, run_dir/services.json, log_dir/supervisor.log, a pid file per child
 On failure: a child's exit is restarted with back-off; the supervisor's own death takes every child along (see launch.py).
@@ -23,9 +25,11 @@ from schemas.settings import PREFIX, Settings, load_settings
 from streams.services import probes
 from streams.services.child import Child
 from streams.services.cluster_admin import release_broker
+from streams.services.descendants import descendants, kill_all
 from streams.services.elasticsearch import Elasticsearch
 from streams.services.group_admin import release_member
 from streams.services.kafka import Kafka, copies_of
+from streams.services.launch import end_with
 from streams.services.mariadb import MariaDB
 from streams.services.ports import choose
 from streams.services.recipe import STORE_NICENESS, Command, Place, Recipe, dying_with_parent, service_place, write_atomically
@@ -112,7 +116,9 @@ class Supervisor:
             await self._stop_all()
 
     def reconcile(self) -> None:
-        """Start what is wanted and not there; stop roles and services that are no longer wanted."""
+        """Start what is wanted and not there; stop roles and services that are no longer wanted. Who is stopping starts nothing."""
+        if self._stop.is_set():
+            return
         self._wanted = read_wanted(self._settings.run_dir)
         log.info("supervisor.wanted", services=self._wanted.services, roles=self._wanted.roles, brokers=self._wanted.brokers)
         self._urls.update(self._wanted.external)
@@ -302,8 +308,10 @@ class Supervisor:
         self._status_changed()
 
     async def _stop_all(self) -> None:
-        """Roles first, so that they can still commit; Kafka last, so that whatever else writes to it has ended."""
+        """Roles first, so that they can still commit; Kafka last, so that whatever else writes to it has ended. What has not begun yet does not."""
         log.info("supervisor.stopping")
+        for child in self._children.values():
+            child.start_no_more()
         groups: list[list[Child]] = [[], [], []]
         for name, child in self._children.items():
             groups[0 if child.status.kind != "service" else 2 if name.startswith("kafka") else 1].append(child)
@@ -367,9 +375,13 @@ def main() -> int:
         supervisor = Supervisor(settings, warm_command=outcry_command("warm"))
         running = asyncio.create_task(supervisor.run())
         await asyncio.sleep(0)  # its signal handlers are in place: only now may others learn the pid
+        if len(sys.argv) > 1:
+            end_with(int(sys.argv[1]), signal.SIGTERM)
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         await running
+        kill_all(descendants(os.getpid()))  # a thread may still fetch, lay out or initialise something, which is done again if it was torn
+        os._exit(0)
 
     asyncio.run(supervise())
     return 0

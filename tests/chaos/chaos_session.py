@@ -17,7 +17,9 @@ from streams.demo.session import Session
 
 CLUSTER = "cluster"
 """What all faults of brokers and of their network share: with two of three copies away, nobody has promised anything."""
-OF_THE_CLUSTER = {Kind.KILL_BROKER, Kind.KILL_ROLE_AND_BROKER, Kind.STOP_BROKER, Kind.FULL_DISK_BROKER, Kind.NETWORK_CUT, Kind.NETWORK_SLOW}
+OF_THE_CLUSTER = {
+    Kind.KILL_BROKER, Kind.KILL_ROLE_AND_BROKER, Kind.STOP_BROKER, Kind.FULL_DISK_BROKER, Kind.FROZEN_BROKER, Kind.NETWORK_CUT, Kind.NETWORK_SLOW,
+}  # fmt: skip
 
 
 class Outcome(StrEnum):
@@ -74,7 +76,7 @@ class ChaosSession(Session):
         if reason := self.strikes.impossible(fault.kind):
             return Record(fault, Outcome.SKIPPED, reason=reason)
         async with AsyncExitStack() as stack:
-            for name in sorted(_places(fault)):  # in one order for all: no two lanes wait for each other
+            for name in sorted(self._places(fault)):  # in one order for all: no two lanes wait for each other
                 await stack.enter_async_context(held[name])
             self.tell(str(fault))
             try:
@@ -87,7 +89,8 @@ class ChaosSession(Session):
         how = f", serves again after {record.recovery_s} s" if record.outcome is Outcome.DONE else f" {record.reason}"
         self.tell(f"{record.fault}: {record.outcome}{how}")
 
-
-def _places(fault: Fault) -> Iterable[str]:
-    """What nobody else may hurt meanwhile."""
-    return {*fault.victims, *((CLUSTER,) if fault.kind in OF_THE_CLUSTER else ())}
+    def _places(self, fault: Fault) -> Iterable[str]:
+        """What nobody else may hurt meanwhile."""
+        assert self.strikes is not None
+        everybody = self.strikes.everybody() if fault.kind is Kind.FULL_HOME else ()
+        return {*fault.victims, *everybody, *((CLUSTER,) if fault.kind in OF_THE_CLUSTER or everybody else ())}

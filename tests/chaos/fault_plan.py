@@ -25,6 +25,10 @@ class Kind(StrEnum):
     STOP_EDGE = "stop edge"
     FULL_DISK_ROLE = "full disk, role"
     FULL_DISK_BROKER = "full disk, broker"
+    FULL_HOME = "full home"
+    FROZEN_ROLE = "frozen role"
+    FROZEN_STORE = "frozen store"
+    FROZEN_BROKER = "frozen broker"
     NETWORK_CUT = "network cut"
     NETWORK_SLOW = "network slow"
 
@@ -41,6 +45,10 @@ WEIGHTS: Final = {
     Kind.STOP_EDGE: 1,
     Kind.FULL_DISK_ROLE: 1,
     Kind.FULL_DISK_BROKER: 1,
+    Kind.FULL_HOME: 1,
+    Kind.FROZEN_ROLE: 2,
+    Kind.FROZEN_STORE: 1,
+    Kind.FROZEN_BROKER: 1,
     Kind.NETWORK_CUT: 1,
     Kind.NETWORK_SLOW: 1,
 }
@@ -86,11 +94,13 @@ def plan(seed: int, count: int, cast: Cast, only: Sequence[Kind] = ()) -> list[F
 def _candidates(kind: Kind, cast: Cast) -> list[tuple[str, ...]]:
     """Everybody who can be the victim of a kind of fault."""
     match kind:
-        case Kind.KILL_ROLE | Kind.ZOMBIE_ROLE:
+        case Kind.KILL_ROLE | Kind.ZOMBIE_ROLE | Kind.FULL_HOME:
             names = cast.workers
+        case Kind.FROZEN_ROLE:
+            names = (*cast.workers, EDGE)
         case Kind.KILL_EDGE | Kind.STOP_EDGE:
             names = (EDGE,)
-        case Kind.KILL_STORE | Kind.STOP_STORE:
+        case Kind.KILL_STORE | Kind.STOP_STORE | Kind.FROZEN_STORE:
             names = STORES
         case Kind.KILL_ROLE_AND_BROKER:
             return [(worker, broker) for worker in cast.workers for broker in cast.brokers]

@@ -86,10 +86,18 @@ class OwnMachine:
         finally:
             _run(_NO_QUEUE)
 
-    def leave(self) -> None:
-        """Take the small disks away, with what is on them, so that the directory around them can be removed."""
-        for path in self._sizes:
+    def leave(self, keep: Path | None = None) -> None:
+        """Take the small disks away, with what is on them, so that the directory around them can be removed.
+
+        `keep`: of the small disk that is mounted there, what it has itself is copied to the directory below it.
+        """
+        kept = os.open(keep, os.O_RDONLY | os.O_DIRECTORY) if keep in self._sizes and keep is not None else None
+        for path in sorted(self._sizes, reverse=True):  # what is mounted within another one first
             _run(["umount", "--lazy", str(path)])
+        self._sizes.clear()
+        if kept is not None and keep is not None:
+            shutil.copytree(f"/proc/self/fd/{kept}", keep, symlinks=True, dirs_exist_ok=True, ignore=_no_files)
+            os.close(kept)
 
 
 _NO_QUEUE: Final = ["tc", "qdisc", "del", "dev", "lo", "root"]
@@ -105,6 +113,12 @@ def _queue(how: Limits, ports: Sequence[int]) -> list[list[str]]:
         *(["tc", "filter", "add", "dev", "lo", "parent", "1:", "protocol", "ip", "u32", "match", "ip", "protocol", "6", "0xff",
            "match", "ip", end, str(port), "0xffff", "flowid", "1:10"] for port in ports for end in ("sport", "dport")),
     ]  # fmt: skip
+
+
+def _no_files(directory: str, names: list[str]) -> list[str]:
+    """Sockets and the like cannot be copied."""
+    paths = [Path(directory) / name for name in names]
+    return [path.name for path in paths if not (path.is_symlink() or path.is_file() or path.is_dir())]
 
 
 def _resize(path: Path, size: int) -> None:

@@ -1,14 +1,14 @@
 """Break the real exchange while it trades, then prove that nothing was lost, doubled or changed: `make chaos`.
 
     python tests/chaos/run_chaos.py                                   # 100 faults
-    python tests/chaos/run_chaos.py --faults 27                       # every kind once
+    python tests/chaos/run_chaos.py --faults 32                       # every kind once
     python tests/chaos/run_chaos.py --seed 7 --plan                   # what a run of this seed would do
     python tests/chaos/run_chaos.py --only "zombie role" --faults 10
     python tests/chaos/run_chaos.py --home /tmp/chaos --json chaos.json
 
 Three brokers, two shards of each kind, two workers of hold-funds, two active-active replicas of match-orders, every sink and the edge; traders send orders over
 HTTP and to the topic all the while. The faults are made from the seed: the same ones in the same order, a few at a time; what they meet is the moment's affair.
-Exit status: 0 only if every fault was waited out and everything reconciles; 1 otherwise; 130 interrupted. Ctrl-C undoes everything and stops the set. A run that was
+Exit status: 0 only if every fault was waited out and everything reconciles, and the exchange has come back from a lost tail of its log; 1 otherwise; 130 interrupted. Ctrl-C undoes everything and stops the set. A run that was
 itself killed leaves the set to `OUTCRY_HOME=HOME outcry down`; its rules and disks are gone with its last process.
 """
 
@@ -29,6 +29,7 @@ from typing import Any, Final, TextIO
 import click
 from chaos_session import ChaosSession, Outcome, Record
 from fault_plan import EDGE, Cast, Fault, Kind, plan
+from lost_tail import LostTail
 from own_machine import INSIDE, OwnMachine, enter
 from proofs import Proofs, own_ends, prove
 from rich.console import Console
@@ -49,6 +50,8 @@ WORKERS: Final = {"hold-funds": 2}
 REPLICAS: Final = {"match-orders": 2}
 SMALL_DISKS_MIB: Final = {"hold-funds": 512, "match-orders": 512, "kafka-3": 8_192}
 """Children that get a small disk of their own. Memory is used for what is written only."""
+HOME_MIB: Final = 24_576
+"""Of the disk that the home itself lies on, where it is to be full too."""
 SETTINGS: Final = {"account_shards": 2, "book_shards": 2}
 TRADED_S: Final = 30.0
 """At least; the script of the manipulator is played in this time."""
@@ -76,11 +79,12 @@ INTERRUPTED: Final = 130
 @click.option(
     "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write what is printed at the end as JSON here too."
 )
+@click.option("--lost-tail/--no-lost-tail", default=True, show_default=True, help="Afterwards a log loses its end, and is recovered.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the plan and stop.")
 @click.option(INSIDE, "inside", is_flag=True, hidden=True)
 def main(
     count: int, seed: int | None, brokers: int, lanes: int, minutes: float, only: tuple[str, ...], rate: float, traders: int,
-    home: Path | None, json_file: Path | None, plan_only: bool, inside: bool,
+    home: Path | None, json_file: Path | None, lost_tail: bool, plan_only: bool, inside: bool,
 ) -> None:  # fmt: skip
     """See the module."""
     seed = int.from_bytes(os.urandom(3)) if seed is None else seed
@@ -92,10 +96,8 @@ def main(
     if not inside:
         _fetch_packages()  # there is no way out from inside
         enter([*sys.argv, f"--seed={seed}"])
-    run = Run(home, seed, faults, OwnMachine(inside=inside))
-    options = Options(
-        TRADED_S, traders, seed, rate, chaos=True, delivery_timeout_s=DELIVERY_S, quiet_timeout_s=REST_S, line_every_s=LINE_EVERY_S
-    )
+    run = Run(home, seed, faults, OwnMachine(inside=inside), lost_tail=lost_tail)
+    options = Options(TRADED_S, traders, seed, rate, chaos=True, delivery_timeout_s=DELIVERY_S, stalled_s=REST_S, line_every_s=LINE_EVERY_S)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     status = run.play(brokers, options, lanes, minutes)
     run.finish()
@@ -135,7 +137,7 @@ class Comments(io.TextIOBase):
 class Run:
     """One run, from an empty home to the verdict."""
 
-    def __init__(self, home: Path | None, seed: int, faults: list[Fault], machine: OwnMachine) -> None:
+    def __init__(self, home: Path | None, seed: int, faults: list[Fault], machine: OwnMachine, *, lost_tail: bool) -> None:
         self._keep = home is not None
         self._home = (home or Path(tempfile.mkdtemp(prefix="outcry-chaos-"))).resolve()
         self._seed, self._faults, self._machine = seed, faults, machine
@@ -144,6 +146,7 @@ class Run:
         self._proofs = Proofs()
         self._ends: Counter[tuple[str, str]] = Counter()
         self._seconds = 0.0
+        self._lost_tail = lost_tail
 
     def play(self, brokers: int, options: Options, lanes: int, minutes: float) -> int:
         """Everything; the exit status."""
@@ -153,6 +156,8 @@ class Run:
         for fault in self._faults:
             self._say(str(fault))
         local = LocalSet(demo_settings(Settings(home=self._home, **SETTINGS), self._home))
+        if any(fault.kind is Kind.FULL_HOME for fault in self._faults):
+            self._machine.small_disk(self._home, HOME_MIB)
         for name, size_mib in SMALL_DISKS_MIB.items():
             self._machine.small_disk(local.settings.data_dir / (name if name.startswith("kafka") else f"tables/{name}"), size_mib)
         for reason in {self._machine.no_disk, self._machine.no_network} - {""}:
@@ -161,18 +166,27 @@ class Run:
         try:
             with local.running(SERVICES, role_names(), brokers, workers=WORKERS, replicas=REPLICAS) as settings:
                 self._say(f"the exchange runs after {time.monotonic() - began:.0f} s")
-                return self._trade(ChaosSession(
+                self._trade(ChaosSession(
                     settings, local, role_names(), options, self._console, self._home / "api-keys.json",
                     faults=self._faults, strikes=Strikes(local, settings, self._machine), lanes=lanes, minutes=minutes,
                 ))  # fmt: skip
+                if self._lost_tail and not self.problems():
+                    tail = LostTail(local, role_names(), brokers, {"workers": WORKERS, "replicas": REPLICAS}, self._say)
+                    try:
+                        self._proofs.problems += tail.play()
+                    except OutcryError as error:
+                        self._proofs.problems.append(f"lost tail: {error}")
+            for problem in self.problems():
+                self._say(f"WRONG {problem}")
+            return 1 if self.problems() else 0
         except KeyboardInterrupt:
             self._say("interrupted: everything is undone, nothing is proven")
             return INTERRUPTED
         finally:
             self._seconds = round(time.monotonic() - began, 1)
-            self._machine.leave()
+            self._machine.leave(keep=self._home if self._keep or self.problems() else None)
 
-    def _trade(self, session: ChaosSession) -> int:
+    def _trade(self, session: ChaosSession) -> None:
         self._session = session
         try:
             asyncio.run(session.play())
@@ -185,7 +199,6 @@ class Run:
             self._ends = own_ends(session.settings.log_dir)
         show(self._console, session.summary)
         self._show()
-        return 1 if self.problems() else 0
 
     def problems(self) -> list[str]:
         """Everything that is not as it must be."""
@@ -226,8 +239,6 @@ class Run:
             )
         for (name, why), times in self._ends.most_common():
             self._say(f"ended by itself {times}x: {name}: {why}")
-        for problem in self.problems():
-            self._say(f"WRONG {problem}")
 
     def finish(self) -> None:
         """Remove the home, if nobody wants it and nothing is wrong."""

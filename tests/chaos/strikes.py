@@ -1,7 +1,8 @@
 """Break one thing of the running set, see that it is broken, mend it, and wait until it serves again. Everything is undone on the way out, whatever happens.
 
 Each wait is for a condition: a zombie sleeps until its group has dealt its partitions to others, a stopped broker until the cluster has fenced it, a full disk
-lasts until the process has died of it. Only what nobody notices by itself (a store that is silent, a slow network) lasts for a fixed time.
+lasts until the process has died of it, a frozen child until the supervisor has replaced it. Only what nobody notices by itself (a store that is silent, a slow
+network), or what nobody could write down (a full home), lasts for a fixed time.
 """
 
 import asyncio
@@ -33,13 +34,15 @@ from topics.catalogue import EXECUTIONS
 
 RECOVERY_TIMEOUT_S: Final = 600.0
 """Far more than it takes on a quiet machine: two cores may be starting three programs and a broker, and the stores yield to everything else."""
-NOTICED_TIMEOUT_S: Final = 60.0
+NOTICED_TIMEOUT_S: Final = 600.0
 POLL_S: Final = 0.25
 SILENT_S: Final = 6.0
 """A store or the edge is stopped for so long: longer than a probe waits (3 s) and than an order waits for its decision (5 s)."""
+FULL_S: Final = 15.0
+"""The home is full for so long: longer than the supervisor needs to write about the worker that has just died."""
 CUT_S: Final = 6.0
 SLOW_S: Final = 12.0
-ASK_TIMEOUT_S: Final = 5.0
+ASK_TIMEOUT_S: Final = 30.0
 MEMBER_SUFFIX: Final = 37
 """The broker makes a static member's id of its membership id, a dash and a UUID."""
 DECIDING: Final = ("hold-funds", "match-orders")
@@ -59,13 +62,14 @@ class Strikes:
         self._kinds: dict[Kind, Callable[..., Awaitable[float]]] = {
             Kind.KILL_ROLE: kill, Kind.KILL_EDGE: kill, Kind.KILL_BROKER: kill, Kind.KILL_STORE: kill, Kind.KILL_ROLE_AND_BROKER: kill,
             Kind.ZOMBIE_ROLE: self._zombie, Kind.STOP_BROKER: self._stop_broker, Kind.STOP_STORE: stop, Kind.STOP_EDGE: stop,
-            Kind.FULL_DISK_ROLE: self._full_disk, Kind.FULL_DISK_BROKER: self._full_disk,
+            Kind.FULL_DISK_ROLE: self._full_disk, Kind.FULL_DISK_BROKER: self._full_disk, Kind.FULL_HOME: self._full_home,
+            Kind.FROZEN_ROLE: self._frozen, Kind.FROZEN_STORE: self._frozen, Kind.FROZEN_BROKER: self._frozen,
             Kind.NETWORK_CUT: self._cut, Kind.NETWORK_SLOW: self._slow,
         }  # fmt: skip
 
     def impossible(self, kind: Kind) -> str:
         """Why this machine cannot do it; "" when it can."""
-        if kind in (Kind.FULL_DISK_ROLE, Kind.FULL_DISK_BROKER):
+        if kind in (Kind.FULL_DISK_ROLE, Kind.FULL_DISK_BROKER, Kind.FULL_HOME):
             return self._machine.no_disk
         return self._machine.no_network if kind in (Kind.NETWORK_CUT, Kind.NETWORK_SLOW) else ""
 
@@ -75,9 +79,11 @@ class Strikes:
 
     async def all_well(self) -> float:
         """Seconds until every child serves, every partition has all its copies, and every role is in its group."""
-        status = self._local.status()
-        names = [child.name for child in status.children if child.name != "topics"] if status is not None else []
-        return max(await asyncio.gather(*(self._until_served(name) for name in names)))
+        return max(await asyncio.gather(*(self._until_served(name) for name in self.everybody())))
+
+    def everybody(self) -> list[str]:
+        """Names of all children."""
+        return [name for name in self._wanted().names() if name != "topics"]
 
     # ---- kinds
 
@@ -122,6 +128,29 @@ class Strikes:
             otherwise = f"the disk of {name} is full, and it has not stopped"
             await self._until(lambda: self._child(name).restarts >= before.restarts + deaths, otherwise, RECOVERY_TIMEOUT_S)
         return await self._until_served(name, before)
+
+    async def _full_home(self, name: str) -> float:
+        """Nothing more can be written anywhere, by the supervisor neither, while it has a dead worker to replace; then there is space, and nobody helps."""
+        supervisor = self._local.running_pid()
+        victim = await self._strike(name, signal.SIGKILL)
+        with self._machine.full(self._settings.home):
+            await asyncio.sleep(FULL_S)
+        if self._local.running_pid() != supervisor:
+            raise ServiceUnavailable(
+                "the home was full, and the supervisor has ended; log: " + str(self._settings.log_dir / "supervisor.log")
+            )
+        await self._until_served(name, victim)
+        return await self.all_well()
+
+    async def _frozen(self, name: str) -> float:
+        """Asleep for good: the supervisor has to find out, and to start another one."""
+        victim = await self._strike(name, signal.SIGSTOP)
+        try:
+            otherwise = f"{name} is frozen, and nobody has started another one"
+            await self._until(lambda: self._child(name).pid not in (None, victim.pid), otherwise, RECOVERY_TIMEOUT_S)
+        finally:
+            _wake(victim)
+        return await self._until_served(name, victim)
 
     async def _cut(self, name: str) -> float:
         return await self._network(self._machine.cut(self._ports[name]), name, CUT_S)

@@ -3,8 +3,9 @@
 from collections import Counter
 
 import pytest
+import test_chaos
 from chaos_session import Outcome, Record
-from fault_plan import DECK, WEIGHTS, Cast, Kind, plan
+from fault_plan import DECK, EDGE, STORES, WEIGHTS, Cast, Kind, plan
 from run_chaos import cast_of, figures
 
 CAST = Cast(("hold-funds", "match-orders", "persist-mysql"), ("kafka", "kafka-2", "kafka-3"), ("hold-funds", "kafka-3"))
@@ -46,3 +47,16 @@ def test_what_was_skipped_is_not_counted_as_done():
         [Record(fault, Outcome.SKIPPED, reason="no tc"), Record(fault, Outcome.DONE, 2.0), Record(fault, Outcome.DONE, 4.0)],
     )
     assert (row["done"], row["skipped"], row["recovery_s_p50"], row["recovery_s_max"]) == (2, 1, 3.0, 4.0)
+
+
+def test_the_short_run_of_the_tests_has_each_of_its_kinds():
+    """A new kind or role changes what a seed gives."""
+    faults = plan(test_chaos.SEED, test_chaos.FAULTS, cast_of(3), [Kind(kind) for kind in test_chaos.KINDS])
+    assert {str(fault.kind) for fault in faults} == set(test_chaos.KINDS)
+
+
+def test_what_is_frozen_may_be_any_child():
+    """Roles, the edge, stores and brokers."""
+    frozen = [Kind.FROZEN_ROLE, Kind.FROZEN_STORE, Kind.FROZEN_BROKER]
+    victims = {fault.victims[0] for kind in frozen for fault in plan(1, 12, CAST, [kind])}
+    assert victims == {*CAST.workers, *CAST.brokers, EDGE, *STORES}

@@ -23,9 +23,9 @@ def write():
         return "written"
     except OSError as error:
         return errno.errorcode[error.errno]
-def connect(port):
+def connect(port, timeout=60):
     try:
-        socket.create_connection(("127.0.0.1", port), 0.5).close()
+        socket.create_connection(("127.0.0.1", port), timeout).close()
         return "connected"
     except TimeoutError:
         return "timed out"
@@ -33,12 +33,16 @@ if not machine.no_disk:
     with machine.full(disk):
         told["full"] = write()
     told["not full"] = write()
-    machine.leave()
+    machine.small_disk(disk / "inner", 4)
+    (disk / "inner" / "file").write_text("inner")
+    (disk / "log").write_text("log")
+    machine.leave(keep=disk)
+    told["kept"] = sorted(str(path.relative_to(disk)) for path in disk.rglob("*"))
 if not machine.no_network:
     listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     victim, other = (one.getsockname()[1] for one in listening)
     with machine.cut([victim]):
-        told["cut"], told["other"] = connect(victim), connect(other)
+        told["cut"], told["other"] = connect(victim, 0.5), connect(other)
     told["not cut"] = connect(victim)
     with machine.slow([victim]):
         told["slow"] = connect(victim)
@@ -52,19 +56,26 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     scratch = tmp_path_factory.mktemp("machine")
     (scratch / "program.py").write_text(f"import sys\nsys.path.insert(0, {str(HERE)!r})\n{PROGRAM}")
     done = subprocess.run(
-        [sys.executable, str(scratch / "program.py"), str(scratch)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, str(scratch / "program.py"), str(scratch)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = json.loads(done.stdout)
-    assert not (scratch / "disk" / "file").exists(), "the small disk was not ours alone"
+    assert not (scratch / "disk" / "inner" / "file").exists(), "the small disk was not ours alone"
     return found
 
 
 def test_a_full_disk_takes_nothing_until_it_is_full_no_more(told):
-    """And the directory outside of the namespace never had anything."""
+    """It is the filesystem that says so, not a mock."""
     if told["no_disk"]:
         pytest.skip(told["no_disk"])
     assert (told["full"], told["not full"]) == ("ENOSPC", "written")
+
+
+def test_what_is_on_a_small_disk_is_kept_where_somebody_wants_to_look_at_it(told):
+    """But for what lies on another small disk within it."""
+    if told["no_disk"]:
+        pytest.skip(told["no_disk"])
+    assert told["kept"] == ["file", "inner", "log"]
 
 
 def test_a_cut_port_is_not_reached_and_all_others_are(told):

@@ -31,7 +31,7 @@ from alpaca.trading.requests import (
 )
 from alpaca.trading.stream import TradingStream
 
-WAIT_S = 20.0
+WAIT_S = 300.0
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> Any:

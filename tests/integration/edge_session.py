@@ -31,7 +31,7 @@ from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA
 from topics.partitioning import account_shard, split_by
 
 SHARDS = 2
-WAIT_S = 20.0
+WAIT_S = 300.0
 
 
 class ThinExchange:
@@ -115,7 +115,7 @@ class Edge:
     def __init__(self, settings: Settings, **environment: str) -> None:
         values = {
             "OUTCRY_HOME": str(settings.home), "OUTCRY_KAFKA_URL": settings.kafka_url, "OUTCRY_MYSQL_URL": settings.mysql_url,
-            "OUTCRY_REDIS_URL": settings.redis_url, "OUTCRY_EDGE_PORT": "0", "OUTCRY_EDGE_DECISION_TIMEOUT_MS": "2000",
+            "OUTCRY_REDIS_URL": settings.redis_url, "OUTCRY_EDGE_PORT": "0", "OUTCRY_EDGE_DECISION_TIMEOUT_MS": "15000",
         }  # fmt: skip
         own = {name: value for name, value in os.environ.items() if not name.startswith("OUTCRY_")}
         self.ready_file = settings.run_dir / "edge.json"

@@ -19,7 +19,7 @@ def read_partition(settings: Settings, topic: Topic, partition: int) -> Iterator
         {"bootstrap.servers": settings.kafka_url, "group.id": "tests", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
     )
     try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=10)
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=60)
         consumer.assign([TopicPartition(topic.name, partition, low)])
         offset = low - 1
         while offset < high - 1:
@@ -32,7 +32,7 @@ def read_partition(settings: Settings, topic: Topic, partition: int) -> Iterator
         consumer.close()
 
 
-def eventually(ask: Callable[[], T], good: Callable[[T], bool], timeout_s: float = 60.0) -> T:
+def eventually(ask: Callable[[], T], good: Callable[[T], bool], timeout_s: float = 300.0) -> T:
     """Ask until the answer is good; fails with the last answer after the time-out."""
     deadline = time.monotonic() + timeout_s
     while not good(answer := ask()):

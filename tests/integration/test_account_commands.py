@@ -14,7 +14,7 @@ from streams.operate import accounts
 
 pytestmark = pytest.mark.integration
 
-WAIT_S = 20.0
+WAIT_S = 300.0
 ACCOUNT = "7"
 
 

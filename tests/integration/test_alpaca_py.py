@@ -40,7 +40,7 @@ def seen(exchange: Any, alpaca_python: Path) -> dict[str, Any]:
         [alpaca_python, HERE / "alpaca_session.py", exchange.edge_url, json.dumps(keys)],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=1_800,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -37,8 +37,8 @@ from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EX
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
 BOOKS = 2
-TAKEN_OVER_S = 60.0
-BACK_S = 180.0
+TAKEN_OVER_S = 600.0
+BACK_S = 600.0
 """Far more than it takes (see tests/bench/bench_failover.py): a test machine may be busy with something else."""
 SETTLED = [AccountEventKind.ACCEPTED, AccountEventKind.CANCELED]
 
@@ -75,7 +75,7 @@ class Orders:
     def _send(self) -> None:
         run, symbols = secrets.token_hex(3), [INSTRUMENTS.by_number[number] for number in (1, 2)]
         try:
-            with OrderProducer(self._settings.kafka_url, INSTRUMENTS, delivery_timeout_s=60) as producer:
+            with OrderProducer(self._settings.kafka_url, INSTRUMENTS, delivery_timeout_s=600) as producer:
                 while not self._stop.wait(0.02):
                     one = symbols[len(self.ids) % 2]
                     cl_ord_id = f"{run}-{len(self.ids)}"
@@ -177,7 +177,7 @@ def test_any_broker_of_three_may_die_under_load(tmp_path: Path) -> None:
     with running(tmp_path, brokers=3) as local:
         settings = local.connected_settings()
         admin = AdminClient({"bootstrap.servers": settings.kafka_url})
-        topics = admin.list_topics(timeout=10).topics
+        topics = admin.list_topics(timeout=60).topics
         ours = [topic.name for topic in TOPICS] + [changelog_topic("match-orders", "books"), changelog_topic("hold-funds", "accounts")]
         for name in ours:
             assert {len(partition.replicas) for partition in topics[name].partitions.values()} == {3}, name

@@ -24,6 +24,7 @@ from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DE
 
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
+WAIT_S = 600.0
 
 
 def headers(exchange, who):
@@ -35,7 +36,7 @@ def headers(exchange, who):
 async def post(exchange, who, **order):
     """Status and JSON of a POST /v2/orders; a time-out (503) is asked again with the same id, as a client should."""
     body = {"symbol": "AAPL", "type": "limit", "time_in_force": "day", "client_order_id": f"t-{uuid.uuid4()}", **order}
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + WAIT_S
     async with aiohttp.ClientSession(headers=headers(exchange, who)) as client:
         while True:
             try:
@@ -54,7 +55,7 @@ async def get(exchange, who, path):
 
 async def filled(exchange, who, order_id):
     """The order once it is filled."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + WAIT_S
     while True:
         order = await get(exchange, who, f"/v2/orders/{order_id}")
         if order.get("status") == "filled":
@@ -249,12 +250,12 @@ async def test_a_role_that_is_killed_comes_back_and_nothing_is_lost_or_doubled(e
         children = {child.name: child for child in status.children}
         return children[role].pid not in (old, None) and all(child.state.value == "ready" for child in children.values())
 
-    eventually(exchange.local_set.status, restarted, timeout_s=90)
+    eventually(exchange.local_set.status, restarted, timeout_s=WAIT_S)
 
 
 async def get_when_up(exchange, who, path):
     """GET that waits for an edge that was killed."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + WAIT_S
     while True:
         try:
             answer = await get(exchange, who, path)
@@ -267,7 +268,7 @@ async def get_when_up(exchange, who, path):
 
 async def filled_when_up(exchange, who, order_id):
     """The order once it is filled, whoever was killed."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + WAIT_S
     while (order := await get_when_up(exchange, who, f"/v2/orders/{order_id}"))["status"] != "filled":
         assert time.monotonic() < deadline, f"not filled: {order}"
 

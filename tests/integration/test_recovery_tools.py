@@ -85,7 +85,7 @@ def outcry(exchange, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a user does."""
     environment = {**os.environ, "OUTCRY_HOME": str(exchange.settings.home)}
     return subprocess.run(
-        [sys.executable, "-m", "streams", *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "streams", *arguments], env=environment, capture_output=True, text=True, timeout=1_800, check=False
     )
 
 
@@ -303,7 +303,7 @@ def test_an_interrupt_leaves_everything_as_it_was(trading):
     try:
         in_mysql(trading, _tables_beside, lambda names: bool(names) or process.poll() is not None)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=600)
     finally:
         process.kill()
     assert process.returncode in (0, 130), err  # it may have been done already

@@ -25,7 +25,7 @@ from streams.services.local_set import LocalSet, StartFailed
 from streams.services.state import ChildStatus, State
 
 pytestmark = pytest.mark.integration
-WAIT_S = 90.0
+WAIT_S = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def outcry(home: Path, *arguments: str, **environment: str) -> subprocess.Comple
         env={**env, "OUTCRY_HOME": str(home), **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1_800,
         check=False,
     )
 

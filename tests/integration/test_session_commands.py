@@ -11,7 +11,7 @@ from streams.operate_session import session
 
 pytestmark = pytest.mark.integration
 SYMBOL = "MSFT"  # other tests trade AAPL
-TIMEOUT_S = 60
+TIMEOUT_S = 600
 
 
 class Customer:

@@ -22,7 +22,7 @@ LAG_MAX = 30
 CASH_MINOR = 1_000_000 * 10_000
 SERVICES = ("kafka", "mariadb", "valkey")
 ROLES = ("hold-funds", "match-orders", "persist-mysql", "edge")
-WAIT_S = 120
+WAIT_S = 600
 
 
 @dataclass(frozen=True)

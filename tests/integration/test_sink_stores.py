@@ -372,7 +372,7 @@ async def test_a_store_that_dies_is_named_and_the_same_batch_is_taken_when_it_is
         if number == 20:
             os.kill(pid, signal.SIGKILL)
         taken = False
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(600):
             while not taken:
                 try:
                     await sink.write_batch([one])

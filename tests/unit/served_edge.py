@@ -18,7 +18,7 @@ from edge.state import EdgeState
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 class FakeStores:

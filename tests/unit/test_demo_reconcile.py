@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,25 @@ import pytest
 from schemas.enums import OrdType, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
+from streams.demo import quiet
 from streams.demo.bad_orders import BadKind
+from streams.demo.commands import EXIT_CODES
 from streams.demo.http_gateway import order_body
 from streams.demo.log_facts import LogFacts, Traded
 from streams.demo.market_watch import MarketWatcher, nanos_of
-from streams.demo.reconcile import AlertSeen, Check, ClientFacts, StoreFacts, WatcherFacts, last_price_mismatches, reconcile
-from streams.demo.summary import percentile_ms
+from streams.demo.quiet import Patience, caught_up, described, late_of, places_of
+from streams.demo.reconcile import (
+    AlertSeen,
+    Check,
+    ClientFacts,
+    StoreFacts,
+    Verdict,
+    WatcherFacts,
+    last_price_mismatches,
+    reconcile,
+    verdict_of,
+)
+from streams.demo.summary import Summary, percentile_ms
 from streams.demo.topic_gateway import texts_of
 from streams.demo.traders import NewOrder
 from streams.operate import ApiKey
@@ -35,7 +49,7 @@ CLIENTS = ClientFacts(
 )
 
 
-def checks_of(**changes: Any) -> list[Check]:
+def checks_of(late: frozenset[str] = frozenset(), **changes: Any) -> list[Check]:
     """All checks, with some of the facts replaced."""
     facts: dict[str, Any] = {
         "log": LOG,
@@ -48,7 +62,7 @@ def checks_of(**changes: Any) -> list[Check]:
     }
     facts |= changes
     return reconcile(
-        facts["log"], facts["alerts"], facts["mysql"], facts["elastic"], facts["redis"], facts["watchers"], facts["clients"], INSTRUMENTS
+        facts["log"], facts["alerts"], facts["mysql"], facts["elastic"], facts["redis"], facts["watchers"], facts["clients"], INSTRUMENTS, late
     )  # fmt: skip
 
 
@@ -163,3 +177,93 @@ def test_times_and_percentiles_are_exact() -> None:
     assert nanos_of("2026-01-02T03:04:05.000000006Z") % 1_000_000_000 == 6
     values = list(range(1_000_000, 101_000_000, 1_000_000))
     assert (percentile_ms(values, 50), percentile_ms(values, 99), percentile_ms([], 50)) == (51.0, 100.0, None)
+
+
+def verdicts(late: frozenset[str], **changes: Any) -> dict[str, Verdict]:
+    """The verdicts of what does not agree, when these places are late."""
+    return {check.name: check.verdict for check in checks_of(late=late, **changes) if not check.agrees}
+
+
+LESS = replace(
+    STORE, traded={1: Traded(1, 10, 180_000, 18_000, frozenset({11}))}, accepted=frozenset({(1, "a")}), rejected=0, alerts=frozenset()
+)
+MORE = replace(LESS, traded={1: Traded(1, 10, 180_000, 18_000, frozenset({13}))}, rejected=2)
+
+
+def test_what_a_late_store_lacks_is_not_caught_up_and_no_disagreement() -> None:
+    """Nothing is known of it yet; the same of a store that has read everything is wrong."""
+    assert set(verdicts(frozenset({"elasticsearch"}), elastic=LESS).values()) == {Verdict.NOT_CAUGHT_UP}
+    assert set(verdicts(frozenset({"mysql"}), mysql=replace(LESS, imbalances=("x: 1",), trade_postings={0: 5})).values()) == {
+        Verdict.NOT_CAUGHT_UP
+    }
+    assert set(verdicts(frozenset({"redis"}), redis={}).values()) == {Verdict.NOT_CAUGHT_UP}
+    assert set(verdicts(frozenset(), elastic=LESS).values()) == {Verdict.DISAGREES}
+    assert set(verdicts(frozenset({"mysql"}), elastic=LESS).values()) == {Verdict.DISAGREES}, "who is late excuses nobody else"
+
+
+def test_what_a_late_store_has_and_the_log_has_not_is_wrong() -> None:
+    """Being late explains what is missing, not what was never there."""
+    found = verdicts(frozenset({"elasticsearch"}), elastic=MORE)
+    assert found["AAPL each trade"] is found["orders rejected"] is Verdict.DISAGREES
+    assert found["AAPL trades"] is found["each accepted order"] is Verdict.NOT_CAUGHT_UP
+    both = verdicts(frozenset({"elasticsearch"}), elastic=LESS, mysql=LESS)
+    assert both["AAPL trades"] is Verdict.DISAGREES, "one of the two is not late"
+
+
+def test_while_the_log_is_not_complete_nothing_is_known() -> None:
+    """Orders are still being decided: clients know more than the log."""
+    lost = replace(CLIENTS, http_accepted=frozenset({(5, "lost")}), topic_posted=frozenset({(5, "lost")}))
+    assert set(verdicts(frozenset({"log"}), clients=lost).values()) == {Verdict.NOT_CAUGHT_UP}
+    assert set(verdicts(frozenset({"mysql"}), clients=lost).values()) == {Verdict.DISAGREES}
+    silent = {"alerts": frozenset(), "mysql": replace(STORE, alerts=frozenset()), "elastic": replace(STORE, alerts=frozenset())}
+    assert verdicts(frozenset({"alerts"}), **silent) == {"the manipulator is caught, nobody else": Verdict.NOT_CAUGHT_UP}
+
+
+def test_the_verdict_of_a_session_is_that_of_its_worst_fact() -> None:
+    """And each of the three has an exit code of its own."""
+    good, late, bad = Check("a"), Check("b", problem="x", verdict=Verdict.NOT_CAUGHT_UP), Check("c", problem="x", verdict=Verdict.DISAGREES)
+    assert [verdict_of(checks) for checks in ([good], [good, late], [good, late, bad], [bad, late])] == [
+        Verdict.AGREES, Verdict.NOT_CAUGHT_UP, Verdict.DISAGREES, Verdict.DISAGREES,
+    ]  # fmt: skip
+    assert len(set(EXIT_CODES.values())) == len(EXIT_CODES) == len(Verdict) and EXIT_CODES[Verdict.AGREES] == 0
+
+
+def test_who_is_late_is_told_by_place_and_by_how_much() -> None:
+    """A group that has read nothing is late too; a role that writes the log makes the log late."""
+    ends = {("executions", 0): 10, ("executions", 1): 5, ("account.commands", 0): 7}
+    positions = {
+        "persist-mysql": {("executions", 0): 10, ("executions", 1): 5},
+        "persist-elasticsearch": {("executions", 0): 4, ("executions", 1): 5},
+        "persist-redis": {},
+        "match-orders-b": {("account.commands", 0): 9},
+    }
+    late = late_of(positions, ends)
+    assert late == {"persist-elasticsearch": {("executions", 0): 6}, "persist-redis": {}}
+    assert places_of(late) == {"elasticsearch", "redis"}
+    assert described(late) == "persist-elasticsearch (6 records), persist-redis (nothing read yet)"
+    assert places_of({"hold-funds": {}, "watch-trading-b": {}}) == {"log", "alerts"}
+    assert caught_up(late).verdict is Verdict.NOT_CAUGHT_UP and caught_up({}).agrees
+
+
+def test_patience_lasts_for_as_long_as_something_moves_and_counts_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow: only what has stood still for the whole time is given up, and each line says how long that is."""
+    now, told = [0.0], list[str]()
+    monkeypatch.setattr(quiet.time, "monotonic", lambda: now[0])
+    patience = Patience(10, told.append)
+    for records in range(100, 0, -1):
+        now[0] += 9
+        assert not patience.over({"sink": records}, f"{records} records")
+    now[0] += 9
+    assert not patience.over({"sink": 1}, "1 record")
+    now[0] += 2
+    assert patience.over({"sink": 1}, "1 record")
+    assert len(told) == 102 and told[-2] == "  909 s  waiting for 1 record; given up if nothing moves for 1 s more"
+
+
+def test_a_summary_is_json_whatever_was_found(tmp_path: Path) -> None:
+    """With facts of every verdict."""
+    summary = Summary(checks=checks_of(late=frozenset({"mysql"}), mysql=LESS, elastic=LESS))
+    summary.write(tmp_path / "summary.json")
+    written = json.loads((tmp_path / "summary.json").read_text())["checks"]
+    assert {check["verdict"] for check in written} == {"agree", "not caught up", "DISAGREE"}
+    assert next(check for check in written if check["name"] == "orders rejected")["lacking"] == ["elasticsearch", "mysql"]

@@ -42,7 +42,7 @@ def command(number, account=0):
 
 async def sent(log, count):
     """Return when so many commands are in the log."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while sum(len(frame.rows) for _, frame in log.frames) < count:  # noqa: ASYNC110  the producer's own task makes it true
             await asyncio.sleep(0.001)
 

@@ -16,7 +16,7 @@ from streams.snapshots import SnapshotStore, is_manifest, unpack_manifest
 from topics.catalogue import BOOK_COMMANDS
 
 INSTRUMENTS = load_instruments(None)
-WAIT_S = 60.0
+WAIT_S = 300.0
 
 
 class World:

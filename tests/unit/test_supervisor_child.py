@@ -19,7 +19,7 @@ from streams.services.recipe import Command
 from streams.services.state import ChildStatus, State
 from streams.services.weight import YIELDING
 
-WAIT_S = 20.0
+WAIT_S = 300.0
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"
 IGNORES_TERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
 

@@ -13,7 +13,7 @@ import pytest
 from schemas.errors import OutcryError, StaleData
 from streams.services import packages, platform_check, ports
 from streams.services.local_set import RESTARTS_MAX, StartFailed, _raise_if_hopeless, _united
-from streams.services.recipe import LAUNCH, check_made_by, mark_made_by, tail, write_atomically
+from streams.services.recipe import LAUNCH, STORE_NICENESS, check_made_by, mark_made_by, tail, write_atomically
 from streams.services.state import (
     ChildStatus,
     SetStatus,
@@ -26,6 +26,7 @@ from streams.services.state import (
     write_status,
     write_wanted,
 )
+from streams.services.supervisor import ROLE_NICENESS
 
 
 def test_a_port_is_remembered_while_it_is_free(tmp_path: Path) -> None:
@@ -177,3 +178,8 @@ def test_other_platforms_are_told_of_the_containers(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(OutcryError, match=r"docker/compose\.yaml"):
         platform_check.require()
+
+
+def test_what_yields_keeps_half_of_the_weight_of_a_strangers_program() -> None:
+    """Niceness counts against the whole machine: with a ninth a sink stood still beside a few busy programs, and lost its place in its group."""
+    assert all(niceness > 0 and 1.25**-niceness >= 0.5 for niceness in (STORE_NICENESS, *ROLE_NICENESS.values()))

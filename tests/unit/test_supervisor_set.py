@@ -19,7 +19,7 @@ from streams.services.state import ChildStatus, SetStatus, State, Wanted, read_s
 from streams.services.supervisor import Supervisor, role_address
 from streams.services.topics_step import check_cluster
 
-WAIT_S = 30.0
+WAIT_S = 300.0
 # A role as the worker writes it: an HTTP server that says ready, and its address in run_dir.
 ROLE = """
 import http.server, json, os, pathlib, sys
@@ -48,7 +48,8 @@ async def supervised(
         yield lambda: read_status(settings.run_dir) or SetStatus(0, "", (), Wanted())
     finally:
         os.kill(os.getpid(), signal.SIGTERM)  # as `outcry down` does; the supervisor of this process catches it
-        await task
+        async with asyncio.timeout(WAIT_S):
+            await task
 
 
 async def when(condition: Callable[[], bool]) -> None:
@@ -147,3 +148,16 @@ def test_the_address_of_a_role_is_only_believed_from_its_own_process(tmp_path: P
     assert role_address(path, 1) == "http://127.0.0.1:8080"
     path.write_text('{"pid": 1, "port": 8080, "host": "10.0.0.7"}')
     assert role_address(path, 1) == "http://10.0.0.7:8080"
+
+
+async def test_a_set_that_is_stopped_while_it_starts_waits_for_nothing_and_starts_nothing_more(tmp_path: Path) -> None:
+    """Topics that never come keep nobody from stopping; a wish that comes afterwards starts nothing."""
+
+    async def never(kafka_url: str) -> None:
+        await asyncio.Event().wait()
+
+    async with supervised(tmp_path, ("left",), never) as status:
+        await when(lambda: states(status()).get("left") is State.PREPARING)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGHUP)
+    assert child(status(), "left").state is State.STOPPED and not (tmp_path / "log" / "left.log").exists()
