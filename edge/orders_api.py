@@ -3,8 +3,8 @@
 Status of a fresh order is "new", not "accepted": the shard hands an accepted order to its book in the same step, and the same word
 then stands in the answer, in later reads and in the stream's first event. What waits for the first order of its list is "held".
 
-A replaced order keeps its id and client_order_id (at Alpaca a new order takes its place: `replaces`, `replaced_by`). So that a client which goes on with
-the answer's id sees what it asked for, PATCH answers when the book has decided: the order as it is then, or 422 with the book's reason. If the book takes
+A replaced order keeps its id (at Alpaca a new order takes its place: `replaces`, `replaced_by`), and its client_order_id unless PATCH gives it another. So
+that a client which goes on with the answer's ids sees what it asked for, PATCH answers when the book has decided: the order as it is then, or 422 with the book's reason. If the book takes
 longer than a decision may, the answer is the order in "pending_replace", and the stream tells the rest.
 """
 

@@ -302,9 +302,9 @@ def triggered(s: Any, report: Any, order_row: Any) -> Any:
     if order.leaves_qty == 0 or report.leaves_qty != order.leaves_qty or order.leaves_qty > order.hold_max:
         return TRIGGERED_FAULT
     elected = is_stop(order.ord_type) and not is_stop(report.ord_type) and order.is_active == 0
-    if elected and (order.ord_type == TYPE_STOP_LIMIT or order.ord_type == TYPE_TRAILING_STOP_LIMIT):
-        if _limit_fault(s, order, report.last_px, np.int64(order.hold_per_lot)) != 0:
-            return PRICE_FAULT
+    limited = elected and (order.ord_type == TYPE_STOP_LIMIT or order.ord_type == TYPE_TRAILING_STOP_LIMIT)
+    if limited and _limit_fault(s, order, report.last_px, np.int64(order.hold_per_lot)) != 0:
+        return PRICE_FAULT
     advance(s, report.transact_time)
     release(s, order_row)
     order.hold_max = HOLD_ALL

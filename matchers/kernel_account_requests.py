@@ -132,10 +132,7 @@ def send_cancel(s: Any, order_row: Any, reason: Any, asking: Any, request_id: An
 def replace(s: Any, command: Any, text: Any, orig: Any, row: Any, words: Any) -> None:
     """A REPLACE command."""
     has_orig = has_text(orig, row)
-    if has_orig:
-        order_row = _named_order(s, command, orig, row, text_words(orig, row))
-    else:
-        order_row = _named_order(s, command, text, row, words)
+    order_row = _named_order(s, command, orig, row, text_words(orig, row)) if has_orig else _named_order(s, command, text, row, words)
     if order_row == 0:
         return
     order = s.orders[order_row]

@@ -1,4 +1,4 @@
-"""The books' reports: holds become postings, are released, or follow what the book made of the order. 
+"""The books' reports: holds become postings, are released, or follow what the book made of the order.
 
 A report that cannot be true is left out and told: `report_fault` looks at everything before anything is changed.
 """

@@ -158,9 +158,7 @@ class ShardRunner:
             return []
         emit = Emitter(record)
         try:
-            if record.offset in self._set_aside:
-                raise BadBytes(SET_ASIDE, self._set_aside[record.offset])
-            frame = self.processor.decode(record)
+            frame = self._decode(record)
             if self._is_new(frame.header):
                 self.processor.apply(frame, emit)
                 self._records += 1
@@ -172,6 +170,11 @@ class ShardRunner:
         self._dead_letters += emit.letters
         self.next_offset = record.offset + 1
         return emit.outputs
+
+    def _decode(self, record: Record) -> Frame:
+        if record.offset in self._set_aside:
+            raise BadBytes(SET_ASIDE, self._set_aside[record.offset])
+        return self.processor.decode(record)
 
     def _is_new(self, header: Header) -> bool:
         """Whether a frame of an upstream shard was not applied yet. Customers' frames are told apart by cl_ord_id instead."""

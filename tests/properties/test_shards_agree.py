@@ -363,6 +363,8 @@ class Customers:
             made["request_id"] = self.exchange.updates if pick(12) else pick(self.exchange.updates + 3)
         if pick(12) == 0:
             made = hostile(pick, made, COMMAND_DTYPE)
+            if made["kind"] in UPDATES and made["request_id"] < 1 << 53:  # a high one that is taken would be the account's last
+                made["request_id"] = min(made["request_id"], self.exchange.updates)
         if pick(25) == 0:
             text = TEXTS[pick(len(TEXTS))]
         if made["account"] % SHARDS != shard and made["kind"] != CommandKind.ACCOUNT_UPDATE:
@@ -375,7 +377,7 @@ class Customers:
         pick, machine = self.pick, self.exchange.reference.accounts[shard]
         if command["kind"] not in (CommandKind.CANCEL, CommandKind.REPLACE) or pick(3):
             return b""
-        command["order_id"] = command["order_id"] if pick(8) == 0 else 0
+        command["order_id"] = command.get("order_id", 0) if pick(8) == 0 else 0
         account = machine.accounts.get(command["account"])
         if account is None or not account.open_orders or pick(6) == 0:
             return (b"c%d" % pick(500), TEXTS[pick(len(TEXTS))])[pick(2)]

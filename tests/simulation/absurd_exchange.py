@@ -76,6 +76,7 @@ class AbsurdExchange:
         self.counts = Counter[str]()
         self.trades: list[dict[str, int]] = []
         self.now_ns = START_NS
+        self.updates = 0
         table = simulated_instruments()
         self.accounts, self.books = [], []
         for shard in range(SHARDS):
@@ -94,6 +95,7 @@ class AbsurdExchange:
         rows = [{"kind": CommandKind.ACCOUNT_UPDATE, "account": one, "instrument": n, "cash": 10_000_000, "order_qty": 500}
                 for one in accounts for n in NUMBERS]  # fmt: skip
         rows += [{"kind": CommandKind.ACCOUNT_LIMITS, "account": one, "account_word": 1} for one in accounts]
+        rows = [row | {"request_id": self.next_update()} for row in rows]
         self.feed(self.accounts[shard], encode_frame("order_command_frame", Header("operator"), rows_of(COMMAND_DTYPE, rows)))
         self._open_market(shard)
 
@@ -184,11 +186,17 @@ class AbsurdExchange:
         if rng.random() < 0.15:
             update = {"kind": CommandKind.ACCOUNT_UPDATE, "account": account, "instrument": rng.choice((0, *NUMBERS))}
             amounts = (0, 1000, -1000, 1 << 53, 1 << 60, -(1 << 60), -(1 << 63), (1 << 63) - 1)
+            update["request_id"] = self.next_update() if rng.random() < 0.9 else rng.randint(0, self.updates)
             return update | {"cash": rng.choice((10_000_000, *amounts)), "order_qty": rng.choice((200, *amounts))}, b""
         if rng.random() < 0.08:
             word = {"kind": rng.choice((CommandKind.ACCOUNT_LIMITS, CommandKind.REGISTER_SESSION)), "account": account, "account_word": 1}
-            return word, b""
+            return word | {"request_id": self.next_update()}, b""
         return self._commands.command(account)
+
+    def next_update(self) -> int:
+        """A request_id above all before."""
+        self.updates += 1
+        return self.updates
 
     def _text(self) -> bytes:
         return self.rng.choice((b"", b"\x80", b"a\0b", b"\x7f", b"x" * 128, b" ", b"o1"))

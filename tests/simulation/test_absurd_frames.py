@@ -67,7 +67,7 @@ def test_any_order_in_an_account_shards_name_is_taken_or_refused_by_both_makes_o
 def ask(exchange: AbsurdExchange, **values: int) -> list[dict[str, Any]]:
     """One command of an account; the events of its shard."""
     shard = exchange.accounts[values["account"] % 2]
-    rows = rows_of(COMMAND_DTYPE, [{"transact_time": exchange.now_ns} | values])
+    rows = rows_of(COMMAND_DTYPE, [{"transact_time": exchange.now_ns, "request_id": exchange.next_update()} | values])
     outputs = exchange.feed(shard, encode_frame("order_command_frame", Header("test"), rows, np.array([b"t%d" % shard.offset])))
     exchange.deliver(outputs)
     exchange.settle()

@@ -185,7 +185,7 @@ EXECUTIONS_OF_TWO_INPUTS = [
 SHARDS = {
     "hold-funds": Shard(
         ACCOUNT_COMMANDS.name, lambda: HoldFunds(0, instruments(), 2, 2),
-        commands({"kind": CommandKind.ACCOUNT_UPDATE, "account": 2, "cash": 10**9, "transact_time": NOW}), GOOD, TO_ACCOUNTS,
+        commands({"kind": CommandKind.ACCOUNT_UPDATE, "account": 2, "cash": 10**9, "request_id": 1, "transact_time": NOW}), GOOD, TO_ACCOUNTS,
     ),
     "match-orders": Shard(
         BOOK_COMMANDS.name, lambda: MatchOrders(0, instruments(), 2, 2),
