@@ -77,7 +77,9 @@ def body_digest(command: Mapping[str, Any]) -> int:
 
 def update_digest(command: Mapping[str, Any]) -> int:
     """64 bits over all that makes two updates of an account with one request_id the same; words as in body_digest."""
-    words = [command["kind"] | command["account_word"] << 8 | command["instrument"] << 32] + [command[name] & _MASK64 for name in UPDATE_FIELDS]
+    words = [command["kind"] | command["account_word"] << 8 | command["instrument"] << 32] + [
+        command[name] & _MASK64 for name in UPDATE_FIELDS
+    ]
     digest = 0
     for place, word in enumerate(words, 1):
         if word:

@@ -209,9 +209,7 @@ def _header_schema() -> Any:
     return fastavro.parse_schema({"type": "record", "name": "FrameHeader", "fields": fields})
 
 
-def encode_frame(
-    name: str, header: Header, rows: Rows, cl_ord_id: Rows | None = None, orig_cl_ord_id: Rows | None = None
-) -> bytes:
+def encode_frame(name: str, header: Header, rows: Rows, cl_ord_id: Rows | None = None, orig_cl_ord_id: Rows | None = None) -> bytes:
     """A frame of `rows` (FRAMES[name].dtype, at most FRAME_ROWS_MAX); columns that are zero throughout are left empty."""
     schema = FRAMES[name]
     assert rows.dtype == schema.dtype, f"rows are not of {name}"

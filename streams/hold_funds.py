@@ -77,9 +77,7 @@ class HoldFunds:
                 emit.dead_letter(untrue_reports(frame.rows, out.refused))
         else:
             assert frame.cl_ord_id is not None
-            out = self._accounts.apply_commands(
-                frame.rows, frame.cl_ord_id, frame.header.reply_partition, frame.orig_cl_ord_id, copy=False
-            )
+            out = self._accounts.apply_commands(frame.rows, frame.cl_ord_id, frame.header.reply_partition, frame.orig_cl_ord_id, copy=False)
         # Orders first: whoever waits for the answer waits for the book next.
         for book, rows in split_by(out.book_commands["instrument"], self._book_shards):
             emit.frame(BOOK_COMMANDS, book, "book_command_frame", out.book_commands[rows], log_time=self.log_time)

@@ -163,7 +163,10 @@ def accounts() -> None:
 @click.option("--cash", default="100000", show_default=True, metavar="AMOUNT", help="Deposit to each, decimal.")
 @click.option("--position", "positions", multiple=True, metavar="SYMBOL=QTY", help="Shares for each; may be repeated.")
 @click.option(
-    "--update-id", type=click.IntRange(1, 1 << 63), default=None, metavar="NUMBER",
+    "--update-id",
+    type=click.IntRange(1, 1 << 63),
+    default=None,
+    metavar="NUMBER",
     help="Of this deposit; the same command with the same number pays once (default: the time now in ns). At most that, and above the one before.",
 )
 @click.option("--keys-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the API keys there instead of printing them.")

@@ -86,7 +86,6 @@ class Emitter:
         """Emit one record that is not a frame; it carries its own identity."""
         self.outputs.append(Output(topic.name, partition, encode_record(schema, value)))
 
-
     def dead_letter(self, error: BadBytes) -> None:
         """Emit the input, or what of it could not be taken, as a dead letter."""
         self.letters += 1

@@ -70,7 +70,9 @@ def create(ctx: click.Context) -> None:
 @click.argument("partition", type=click.IntRange(0))
 @click.argument("offset", type=click.IntRange(0))
 @click.option("--reason", required=True, help="Why; it goes into the dead letter.")
-@click.option("--role", type=click.Choice(["publish-market-data", "watch-trading"]), help="Of executions: which of its readers stops there.")
+@click.option(
+    "--role", type=click.Choice(["publish-market-data", "watch-trading"]), help="Of executions: which of its readers stops there."
+)
 @click.pass_context
 def set_aside(ctx: click.Context, topic: str, partition: int, offset: int, reason: str, role: str | None) -> None:
     """Let a shard leave out the one input at which it stops, now and in every replay, and go on behind it.

@@ -349,6 +349,7 @@ class Customers:
             made = common | named | {"kind": CommandKind.CANCEL}
         elif what < 78:
             made = common | named | self.replacement()
+            text = b"r%d" % pick(5_000) if pick(4) else text
         elif what < 82 and self.earlier[shard]:
             made, text = self.earlier[shard][pick(len(self.earlier[shard]))]
         elif what < 84:
@@ -549,7 +550,9 @@ def all_rows(steps: list[Step], engine: Engine) -> list[bytes]:
 @given(st.data())
 def test_reference_and_kernel_say_the_same_in_every_short_story(data: st.DataObject) -> None:
     """Small enough to be shrunk: hypothesis chooses every number."""
-    exchange = Exchange(ShardLimits(accounts_max=4, orders_max=6, open_orders_per_account_max=3, done_orders_max=2, updates_max=3, replaced_ids_max=2))
+    exchange = Exchange(
+        ShardLimits(accounts_max=4, orders_max=6, open_orders_per_account_max=3, done_orders_max=2, updates_max=3, replaced_ids_max=2)
+    )
     customers = Customers(lambda n: data.draw(st.integers(0, n - 1)), exchange)
     customers.opening()
     for _ in range(data.draw(st.integers(1, 12))):
@@ -636,7 +639,9 @@ def test_no_report_stops_an_account_shard_or_makes_money_that_is_not_there(data:
         for row, report in enumerate(forged):
             before = exchange.kernel.accounts[shard].state_hash()
             out = exchange.apply("report", shard, rows_of(REPORT_DTYPE, [report]))
-            assert not out.refused or exchange.kernel.accounts[shard].state_hash() == before, f"report {row} was left out and changed something"
+            assert not out.refused or exchange.kernel.accounts[shard].state_hash() == before, (
+                f"report {row} was left out and changed something"
+            )
     assert exchange.reference.hashes() == exchange.kernel.hashes()
     for shard in range(SHARDS):
         for account in exchange.reference.accounts[shard].accounts.values():
@@ -653,8 +658,21 @@ def forged_report(pick: Callable[[int], int], order: Any, now: int) -> Values:
         ReportKind.RESTATED: {"last_px": 90 + pick(25), "last_qty": lots, "leaves_qty": order.leaves_qty - lots},
         ReportKind.TRIGGERED: {"last_px": 90 + pick(25), "leaves_qty": order.leaves_qty, "ord_type": 1 + pick(2)},
     }
-    reasons = (Reason.NONE, Reason.REQUESTED_BY_CUSTOMER, Reason.REPLACED_TO_NOTHING, Reason.MARKET_TO_LIMIT, Reason.PRICE_BAND, Reason.MARKET_CLOSED)
-    report = {"kind": kind, "order_id": order.order_id, "account": order.account.account, "instrument": order.instrument, "transact_time": now}
+    reasons = (
+        Reason.NONE,
+        Reason.REQUESTED_BY_CUSTOMER,
+        Reason.REPLACED_TO_NOTHING,
+        Reason.MARKET_TO_LIMIT,
+        Reason.PRICE_BAND,
+        Reason.MARKET_CLOSED,
+    )
+    report = {
+        "kind": kind,
+        "order_id": order.order_id,
+        "account": order.account.account,
+        "instrument": order.instrument,
+        "transact_time": now,
+    }
     report |= {"reason": reasons[pick(len(reasons))]} | fitting.get(kind, {"last_qty": order.leaves_qty})
     if kind == ReportKind.TRADE_BUSTED:
         report["last_qty"] = 0  # a good one would be an operator's word, and leave the account owing
