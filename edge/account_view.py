@@ -305,6 +305,10 @@ class AccountView:
             self._file(order)
             return order
         self._follow(order, row)
+        if cl_ord_id and cl_ord_id != order.cl_ord_id:  # the replace gave it another; it is read by that one from now on
+            if self._ids.get(order.cl_ord_id) == order.order_id:
+                del self._ids[order.cl_ord_id]
+            order.cl_ord_id = cl_ord_id
         if row.kind != Kind.DUPLICATE:
             order.updated_at, order.reason = row.transact_time, 0 if row.kind == Kind.CANCEL_REJECTED else row.reason
         _stamp(order, row.transact_time)

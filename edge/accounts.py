@@ -16,6 +16,7 @@ from edge.errors import refusal, unavailable
 from edge.limits import ACCOUNT_VIEWS_MAX
 from edge.pending_requests import Answer, PendingRequests
 from schemas.enums import AccountEventKind, CommandKind
+from schemas.reject_reasons import Reason
 
 
 class UpdateListener(Protocol):
@@ -62,7 +63,7 @@ class Accounts:
             commands[0].legs = tuple(commands[1:])
         return await self._ask(commands)
 
-    async def replace(self, account: int, wait_s: float, **fields: int) -> tuple[Answer, ReplyRow | None]:
+    async def replace(self, account: int, wait_s: float, **fields: int | bytes) -> tuple[Answer, ReplyRow | None]:
         """Send a replace; the shard's answer and, if the shard passes it on, the book's word: None if that takes longer than `wait_s`. Raises as `decide`."""
         command = self._command(CommandKind.REPLACE, account, fields)
         decided: asyncio.Future[ReplyRow] = asyncio.get_running_loop().create_future()
@@ -179,6 +180,8 @@ class Accounts:
             raise unavailable("the account's shard does not answer; nothing was done") from None
         finally:
             self._arriving.pop(account, None)
+        if answer.row.kind == AccountEventKind.SESSION_REJECTED and answer.row.reason == Reason.RATE_LIMIT:
+            raise unavailable("the account was registered too often just now; nothing was done, ask again in a second")
         if answer.row.kind == AccountEventKind.SESSION_REJECTED:
             raise refusal(answer.row.reason)
         return self._views.get(account, fresh)

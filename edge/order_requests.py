@@ -320,15 +320,14 @@ def _check_sides(orders: list[NewOrder]) -> None:
 # ---- replaces
 
 
-def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> dict[str, int]:
-    """The columns of a REPLACE of this order; raises ApiError naming the first field that cannot be taken."""
+def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> dict[str, int | bytes]:
+    """The columns of a REPLACE of this order, and the cl_ord_id that it is to have; raises ApiError naming the first field that cannot be taken."""
     given = Fields(decode_object(body))
     instrument = instruments.by_number[order.instrument]
     if "notional" in given:
         raise bad_parameter(_REFUSED["notional"])
     cl_ord_id = given.client_order_id()
-    if cl_ord_id is not None and cl_ord_id != order.cl_ord_id.encode():
-        raise bad_parameter("client_order_id cannot be changed: a replaced order keeps it, and its id")
+    renamed = {"cl_ord_id": cl_ord_id} if cl_ord_id is not None and cl_ord_id != order.cl_ord_id.encode() else {}
     trailing = order.ord_type in _TRAILING
     price = given.price("limit_price", instrument)
     if trailing and price is not None:
@@ -351,9 +350,11 @@ def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> di
         "time_in_force": given.word("time_in_force", TIMES_IN_FORCE) if given.text("time_in_force") else None,
     }  # fmt: skip
     changes = {name: int(value) for name, value in asked.items() if value is not None}
-    if not changes:
-        raise bad_parameter("nothing to replace: qty, time_in_force, limit_price, stop_price, trail, display_qty, hidden or expire_time")
-    return {"order_qty": order.order_qty, "time_in_force": TIME_IN_FORCE_UNCHANGED} | changes
+    if not changes and not renamed:
+        raise bad_parameter(
+            "nothing to replace: qty, time_in_force, limit_price, stop_price, trail, client_order_id, display_qty, hidden or expire_time"
+        )
+    return {"order_qty": order.order_qty, "time_in_force": TIME_IN_FORCE_UNCHANGED} | changes | renamed
 
 
 def _new_offset(given: Fields, order: Order, instrument: Instrument) -> int | None:

@@ -7,8 +7,8 @@ Not so for an order that the book does not take in its phase (the market is clos
 to refuse it, so POST waits for that and refuses it with the book's reason. If the book's word does not come (PHASE_REFUSAL_S), the phase has
 changed: the answer is "accepted", Alpaca's word for an order that is taken and of which the book has said nothing.
 
-A replaced order keeps its id and client_order_id (at Alpaca a new order takes its place: `replaces`, `replaced_by`). So that a client which goes on with
-the answer's id sees what it asked for, PATCH answers when the book has decided: the order as it is then, or 422 with the book's reason. If the book takes
+A replaced order keeps its id (at Alpaca a new order takes its place: `replaces`, `replaced_by`), and its client_order_id unless PATCH gives it another. So
+that a client which goes on with the answer's ids sees what it asked for, PATCH answers when the book has decided: the order as it is then, or 422 with the book's reason. If the book takes
 longer than a decision may, the answer is the order in "pending_replace", and the stream tells the rest.
 """
 

@@ -10,6 +10,7 @@ ACCOUNT_STATE: Final = np.dtype(
     [
         ("account", "<u8"), ("cash", "<i8"), ("cash_held", "<i8"), ("edges", "<u8"), ("status", "u1"), ("permissions", "u1"),
         ("order_minor_max", "<i8"), ("rate_interval_ns", "<i8"), ("rate_burst_ns", "<i8"), ("rate_until", "<i8"),
+        ("last_update", "<u8"), ("sessions_until", "<i8"),
     ]
 )  # fmt: skip
 """In the order in which the accounts were opened. edges: bit e = edge instance e is registered."""
@@ -35,6 +36,17 @@ ORDER_STATE: Final = np.dtype(
     ]
 )  # fmt: skip
 """Open and done orders by order_id. next_*: what a replace that is under way asks for, else 0."""
+
+UPDATE_STATE: Final = np.dtype([("account", "<u8"), ("request_id", "<u8"), ("body", "<u8")])
+"""The account updates whose content is known, the one that is forgotten next first."""
+
+REPLACED_ID_STATE: Final = np.dtype(
+    [
+        ("account", "<u8"), ("order_id", "<u8"), ("digest_low", "<u8"), ("digest_high", "<u8"), ("is_pending", "u1"),
+        ("cl_ord_id", f"S{CL_ORD_ID_MAX_BYTES}"),
+    ]
+)  # fmt: skip
+"""The ids that orders had before a replace, or (pending, with its text) would have after one; the one that is forgotten next first. Zeros: was refused."""
 
 FACT_STATE: Final = np.dtype([("last_px", "<i8"), ("price_test_end", "<i8")])
 """By instrument number, 0 included: the last price of a trade of this shard's accounts; the first UTC day without the short sale price test."""

@@ -28,6 +28,25 @@ PRICE_TEST_TENTHS: Final = 9
 WITHOUT_LIMIT: Final = frozenset({OrdType.MARKET, OrdType.MARKET_TO_LIMIT, OrdType.STOP, OrdType.TRAILING_STOP})
 """Orders whose price must be 0: the shard sends their protection price to the book, having held funds for exactly that."""
 
+REPORT_FAULTS: Final = (
+    "", "there is no such order", "the order is of another account", "the order is of another instrument", "there is no such report",
+    "there is no such reason", "the trade does not fit the order", "the trade is beyond the worst price of the order",
+    "the account's cash would be out of bounds", "another quantity is taken out than the order has left", "nobody asked to cancel the order",
+    "nobody asked to replace the order", "the replace does not fit the order", "the restatement does not fit the order",
+    "the trigger does not fit the order", "the order cannot have that price",
+)  # fmt: skip
+"""Why a book's report cannot be true. It is left out: a shard that stopped for it would stop at it for ever."""
+(
+    _, UNKNOWN_ORDER_FAULT, ACCOUNT_FAULT, INSTRUMENT_FAULT, KIND_FAULT, REASON_FAULT, TRADE_FAULT, WORST_PRICE_FAULT, CASH_FAULT, QUANTITY_FAULT,
+    CANCEL_FAULT, REPLACE_FAULT, REPLACED_FAULT, RESTATED_FAULT, TRIGGERED_FAULT, PRICE_FAULT,
+) = range(16)  # fmt: skip
+
+SETTLED_CASH_MAX: Final = 1 << 62
+"""No trades bring an account so much while deposits keep CASH_MINOR_MAX, and no bust may; beyond it 64 bits would overflow."""
+
+UPDATE_FIELDS: Final = ("cash", "order_qty", "min_qty")
+"""With kind, account_word and instrument what makes two updates of an account the same."""
+
 SMALL_FIELDS: Final = (
     "side", "ord_type", "time_in_force", "exec_inst", "self_match_prevention_instruction", "contingency_type", "peg_price_type", "offset_type",
 )  # fmt: skip
@@ -49,6 +68,18 @@ def body_digest(command: Mapping[str, Any]) -> int:
     """
     small = sum(command[name] << (8 * place) for place, name in enumerate(SMALL_FIELDS))
     words = [small, command["instrument"] | command["locate"] << 32] + [command[name] & _MASK64 for name in LARGE_FIELDS]
+    digest = 0
+    for place, word in enumerate(words, 1):
+        if word:
+            digest ^= mix((word ^ (_SEED * place)) & _MASK64)
+    return digest
+
+
+def update_digest(command: Mapping[str, Any]) -> int:
+    """64 bits over all that makes two updates of an account with one request_id the same; words as in body_digest."""
+    words = [command["kind"] | command["account_word"] << 8 | command["instrument"] << 32] + [
+        command[name] & _MASK64 for name in UPDATE_FIELDS
+    ]
     digest = 0
     for place, word in enumerate(words, 1):
         if word:

@@ -10,12 +10,13 @@ from typing import Any, Final, Self
 import numpy as np
 
 from matchers import kernel_account_layout as layout
-from matchers.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POSITION_STATE
+from matchers.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POSITION_STATE, REPLACED_ID_STATE, UPDATE_STATE
+from matchers.account_rules import REPORT_FAULTS
 from matchers.kernel_account_pools import done_order_ids, refill_index, refill_indexes
 from matchers.kernel_accounts import apply_commands, apply_reports
 from matchers.order_tables import ORDER_TABLE
 from matchers.output_pools import OutputPools
-from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, put_rows, text_of_words, text_words_of
+from matchers.pools import ROWS_AT_FIRST, capacity_for, grown, kernel_rows, new_index, new_pool, put_rows, text_of_words, text_words_of
 from matchers.reserved_memory import reserved
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import COMMAND_DTYPE, REPORT_DTYPE, TEXT_WORDS_MAX, AccountOutput
@@ -40,7 +41,10 @@ _GROWING: Final = {
     layout.NEED_ORDERS: (layout.ORDERS_USED, ("_orders", "_order_text"), ("_order_index", "_cl_ord_id_index")),
 }
 """What may be full: where its rows are counted, its pools, its indexes."""
-_POOLS = {"accounts": layout.ACCOUNT_ROW, "positions": layout.POSITION_ROW, "orders": layout.ORDER_ROW}
+_POOLS = {
+    "accounts": layout.ACCOUNT_ROW, "positions": layout.POSITION_ROW, "orders": layout.ORDER_ROW, "updates": layout.UPDATE_ROW,
+    "replaced_ids": layout.REPLACED_ID_ROW,
+}  # fmt: skip
 
 
 class AccountShard:
@@ -55,9 +59,10 @@ class AccountShard:
         self._order_table = ORDER_TABLE.copy()
         self._facts = np.zeros(len(instruments.rules), layout.FACT_ROW)
         head = self._head = np.zeros(layout.HEAD_LENGTH, np.int64)
-        head[[layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED]] = 1
+        head[[layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED, layout.UPDATES_USED, layout.REPLACED_IDS_USED]] = 1
         head[layout.SHARD], head[layout.SHARDS] = shard, shards
         head[layout.ACCOUNTS_MAX : layout.DONE_MAX + 1] = limits.as_row()[:4]
+        head[[layout.UPDATES_MAX, layout.REPLACED_IDS_MAX]] = limits.updates_max, limits.replaced_ids_max
         self._call = np.zeros(layout.CALL_LENGTH, np.int64)
         self._outputs = OutputPools()
         self._reserve()
@@ -73,25 +78,28 @@ class AccountShard:
         """The seq of the latest event."""
         return int(self._head[layout.LAST_SEQ])
 
-    def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int, *, copy: bool = True) -> AccountOutput:
-        """Apply order_command_frame rows; `cl_ord_id` is an S-array of the same length. A reply_partition outside 0..63 wants no answers.
+    def apply_commands(
+        self, rows: Rows, cl_ord_id: Rows, reply_partition: int, orig_cl_ord_id: Rows | None = None, *, copy: bool = True
+    ) -> AccountOutput:
+        """Apply order_command_frame rows; the ids are S-arrays of the same length. A reply_partition outside 0..63 wants no answers.
 
         Without `copy` what is given back is overwritten by the next call.
         """
         assert len(rows) == len(cl_ord_id), "one cl_ord_id a row"
         assert cl_ord_id.dtype.itemsize <= 8 * TEXT_WORDS_MAX, "text wider than a frame can have"
+        orig = _NO_TEXT if orig_cl_ord_id is None else text_words_of(orig_cl_ord_id)
         asking = reply_partition if 0 <= reply_partition < EDGE_INSTANCES_MAX else -1
         rows = kernel_rows(rows, COMMAND_DTYPE)
-        return self._apply(apply_commands, rows, text_words_of(cl_ord_id), asking, 2 * len(rows) + 8, len(rows), copy)
+        return self._apply(apply_commands, rows, text_words_of(cl_ord_id), orig, asking, 2 * len(rows) + 8, len(rows), copy)
 
     def apply_reports(self, rows: Rows, *, copy: bool = True) -> AccountOutput:
-        """Apply book_report_frame rows. Without `copy` what is given back is overwritten by the next call."""
-        return self._apply(apply_reports, kernel_rows(rows, REPORT_DTYPE), _NO_TEXT, -1, len(rows), 0, copy)
+        """Apply book_report_frame rows. One that cannot be true is left out, changes nothing, and is named in `refused`. Without `copy` what is given back is overwritten by the next call."""
+        return self._apply(apply_reports, kernel_rows(rows, REPORT_DTYPE), np.zeros(len(rows), np.uint8), _NO_TEXT, -1, len(rows), 0, copy)
 
     def _apply(
-        self, kernel: Any, rows: Rows, text: Rows, asking: int, replies_room: int, book_commands_room: int, copy: bool
+        self, kernel: Any, rows: Rows, beside: Rows, orig: Rows, asking: int, replies_room: int, book_commands_room: int, copy: bool
     ) -> AccountOutput:
-        """A row makes one event, one book command, two replies at most, but for sessions and the kill switch: then the kernel stops and is given room."""
+        """`beside`: the commands' texts, or room for the faults of reports. A row makes one event, one book command, two replies at most, but for sessions and the kill switch: then the kernel stops and is given room."""
         call, first_seq = self._call, self.last_seq + 1
         outputs = self._outputs
         outputs.begin(len(rows), replies_room, book_commands_room)
@@ -99,13 +107,12 @@ class AccountShard:
         call[layout.ASKING] = asking
         while True:
             kernel(
-                rows, text, self._head, call, self._accounts, self._positions, self._orders, self._order_text, self._account_index,
+                rows, beside, orig, self._head, call, self._accounts, self._positions, self._orders, self._order_text, self._account_index,
                 self._position_index, self._order_index, self._cl_ord_id_index, self._rules, self._facts, self._order_table,
-                outputs.events, outputs.event_text, outputs.replies, outputs.reply_text, outputs.reply_mask, outputs.book_commands,
+                outputs.events, outputs.event_text, outputs.event_orig, outputs.replies, outputs.reply_text, outputs.reply_orig,
+                outputs.reply_mask, outputs.book_commands, self._updates, self._update_index, self._replaced_ids, self._replaced_id_text,
+                self._replaced_id_index,
             )  # fmt: skip
-            assert call[layout.FAULT] == 0, (
-                f"{layout.FAULTS[call[layout.FAULT]]} (row {call[layout.NEXT_ROW]}: {rows[call[layout.NEXT_ROW]]})"
-            )
             if call[layout.NEXT_ROW] == len(rows):
                 break
             if call[layout.NEED] == layout.NEED_OUTPUTS:
@@ -113,7 +120,8 @@ class AccountShard:
             else:
                 self._grow(int(call[layout.NEED]))
             call[layout.NEED] = 0
-        return outputs.end(call.tolist(), first_seq, copy)
+        refused = [(int(row), REPORT_FAULTS[beside[row]]) for row in np.flatnonzero(beside)] if call[layout.REFUSED] else []
+        return outputs.end(call.tolist(), first_seq, copy, tuple(refused))
 
     # -- memory
 
@@ -124,6 +132,9 @@ class AccountShard:
         self._positions = reserved(layout.POSITION_ROW, POSITIONS_PER_ACCOUNT * self.limits.accounts_max + ROWS_AT_FIRST)
         self._orders = reserved(layout.ORDER_ROW, orders)
         self._order_text = reserved(np.dtype(np.uint64), orders, TEXT_WORDS_MAX)
+        self._updates = new_pool(layout.UPDATE_ROW, self.limits.updates_max + 1)
+        self._replaced_ids = new_pool(layout.REPLACED_ID_ROW, self.limits.replaced_ids_max + 1)
+        self._replaced_id_text = new_pool(np.dtype(np.uint64), self.limits.replaced_ids_max + 1, TEXT_WORDS_MAX)
 
     def _new_indexes(self) -> None:
         accounts, positions, orders = (int(self._head[at]) for at in (layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED))
@@ -131,9 +142,11 @@ class AccountShard:
         self._position_index = new_index(capacity_for(positions))
         self._order_index = new_index(capacity_for(orders))
         self._cl_ord_id_index = new_index(capacity_for(orders))
+        self._update_index = new_index(capacity_for(self.limits.updates_max))
+        self._replaced_id_index = new_index(capacity_for(self.limits.replaced_ids_max))
         refill_indexes(
-            self._head, self._accounts, self._positions, self._orders, self._account_index, self._position_index, self._order_index,
-            self._cl_ord_id_index,
+            self._head, self._accounts, self._positions, self._orders, self._updates, self._replaced_ids, self._account_index,
+            self._position_index, self._order_index, self._cl_ord_id_index, self._update_index, self._replaced_id_index,
         )  # fmt: skip
 
     def _grow(self, need: int) -> None:
@@ -156,10 +169,12 @@ class AccountShard:
 
     def _used(self) -> dict[str, Rows]:
         """The rows of the pools that were ever used."""
+        ids = int(self._head[layout.REPLACED_IDS_USED])
         accounts, positions, orders = (int(self._head[at]) for at in (layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED))
         return {
             "accounts": self._accounts[:accounts], "positions": self._positions[:positions], "orders": self._orders[:orders],
-            "order_text": self._order_text[:orders], "facts": self._facts,
+            "order_text": self._order_text[:orders], "facts": self._facts, "updates": self._updates[: self._head[layout.UPDATES_USED]],
+            "replaced_ids": self._replaced_ids[:ids], "replaced_id_text": self._replaced_id_text[:ids],
         }  # fmt: skip
 
     def state_hash(self) -> bytes:
@@ -185,8 +200,26 @@ class AccountShard:
             facts[column] = self._facts[column]
         counters = self._head[[layout.LAST_ORDER_NUMBER, layout.DONE_BEFORE_TODAY, layout.FEES_MINOR]]
         return hash_arrays(
-            {"accounts": accounts, "positions": positions, "orders": orders, "done": done, "facts": facts, "counters": counters}
-        )
+            {
+                "accounts": accounts, "positions": positions, "orders": orders, "done": done, "facts": facts, "updates": self._update_state(),
+                "replaced_ids": self._replaced_id_state(), "counters": counters,
+            }
+        )  # fmt: skip
+
+    def _update_state(self) -> Rows:
+        """The canonical rows of the updates whose content is known."""
+        rows = self._updates[_ring(self._head[layout.UPDATES_USED], self._head[layout.UPDATES_AT], self.limits.updates_max)]
+        return rows.astype(UPDATE_STATE)
+
+    def _replaced_id_state(self) -> Rows:
+        """The canonical rows of replaced ids."""
+        ring = _ring(self._head[layout.REPLACED_IDS_USED], self._head[layout.REPLACED_IDS_AT], self.limits.replaced_ids_max)
+        rows, out = self._replaced_ids[ring], np.zeros(len(ring), REPLACED_ID_STATE)
+        for column in ("order_id", "digest_low", "digest_high", "is_pending"):
+            out[column] = rows[column]
+        out["account"] = self._accounts["account"][rows["account_row"]]
+        out["cl_ord_id"] = text_of_words(self._replaced_id_text[ring], len(ring), TEXT_WORDS_MAX)
+        return out
 
     def _fill_order_state(self, orders: Rows, live: Rows) -> None:
         """The canonical rows of some order rows; by portions that stay in the processor's cache, as every column is a walk over all of them."""
@@ -210,7 +243,7 @@ class AccountShard:
         check_layout(arrays, _POOLS | {"kernel_head": np.dtype(np.int64), "facts": layout.FACT_ROW})
         machine = cls(shard, instruments, shards, limits)
         machine._head[:] = arrays["kernel_head"]
-        for name in (*_POOLS, "order_text"):
+        for name in (*_POOLS, "order_text", "replaced_id_text"):
             saved, pool = arrays[name], getattr(machine, f"_{name}")
             if len(saved) > len(pool):
                 setattr(machine, f"_{name}", pool := grown(pool, capacity_for(len(saved))))
@@ -218,3 +251,8 @@ class AccountShard:
         machine._facts[:] = arrays["facts"]
         machine._new_indexes()
         return machine
+
+
+def _ring(used: int, at: int, most: int) -> Rows:
+    """Rows of a ring, the oldest first."""
+    return np.arange(1, used) if used <= most else np.arange(at, at + most) % most + 1

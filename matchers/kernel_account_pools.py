@@ -19,8 +19,10 @@ from matchers.kernel_account_layout import (
     OPEN_ORDERS,
     ORDERS_USED,
     POSITIONS_USED,
+    REPLACED_IDS_USED,
+    UPDATES_USED,
 )
-from matchers.kernel_compile import helper, kernel
+from matchers.kernel_compile import helper, kernel, routine
 from matchers.kernel_hash_index import U, hash_of, hash_of_pair, index_insert, index_next, index_refill, index_remove
 from schemas.limits import FORGET_PER_ROW_MAX
 
@@ -49,7 +51,7 @@ def find_order(s: Any, order_id: Any) -> Any:
 
 @helper
 def find_cl_ord_id(s: Any, account_row: Any, low: Any, high: Any) -> Any:
-    """Row of the account's order with this digest, 0 if there is none."""
+    """Row of the account's order with this digest, also of one that had it before a replace or waits for it; 0 if there is none."""
     hashed = hash_of_pair(low, U(account_row))
     row, at = index_next(s.cl_ord_id_index, hashed, hashed)
     while row != 0:
@@ -57,7 +59,21 @@ def find_cl_ord_id(s: Any, account_row: Any, low: Any, high: Any) -> Any:
         if order.digest_low == low and order.digest_high == high and order.account_row == account_row:
             return row
         row, at = index_next(s.cl_ord_id_index, hashed, at)
-    return row
+    return _find_replaced_id(s, account_row, low, high) if s.head[REPLACED_IDS_USED] > 1 else row
+
+
+@routine
+def _find_replaced_id(s: Any, account_row: Any, low: Any, high: Any) -> Any:
+    hashed = hash_of_pair(low, U(account_row))
+    row, at = index_next(s.replaced_id_index, hashed, hashed)
+    while row != 0:
+        one = s.replaced_ids[row]
+        if one.digest_low == low and one.digest_high == high and one.account_row == account_row:
+            order_row = find_order(s, one.order_id)
+            if order_row != 0:  # else it was forgotten
+                return order_row
+        row, at = index_next(s.replaced_id_index, hashed, at)
+    return np.int64(0)
 
 
 @helper
@@ -225,8 +241,9 @@ def advance(s: Any, transact_time: Any) -> None:
 
 @kernel
 def refill_indexes(
-    head: Any, accounts: Any, positions: Any, orders: Any, account_index: Any, position_index: Any, order_index: Any, cl_ord_id_index: Any
-) -> None:
+    head: Any, accounts: Any, positions: Any, orders: Any, updates: Any, replaced_ids: Any, account_index: Any, position_index: Any,
+    order_index: Any, cl_ord_id_index: Any, update_index: Any, replaced_id_index: Any,
+) -> None:  # fmt: skip
     """Fill empty index tables from the pools."""
     for row in range(1, head[ACCOUNTS_USED]):
         index_insert(account_index, hash_of(accounts[row].account), row)
@@ -237,6 +254,12 @@ def refill_indexes(
         if order.order_id != _ZERO:
             index_insert(order_index, hash_of(order.order_id), row)
             index_insert(cl_ord_id_index, hash_of_pair(order.digest_low, U(order.account_row)), row)
+    for row in range(1, head[UPDATES_USED]):
+        index_insert(update_index, hash_of_pair(updates[row].request_id, updates[row].account), row)
+    for row in range(1, head[REPLACED_IDS_USED]):
+        one = replaced_ids[row]
+        if one.order_id != _ZERO:
+            index_insert(replaced_id_index, hash_of_pair(one.digest_low, U(one.account_row)), row)
 
 
 @kernel

@@ -1,26 +1,34 @@
-"""The books' reports in the account kernel: holds become postings, are released, or follow what the book made of the order."""
+"""The books' reports in the account kernel: holds become postings, are released, or follow what the book made of the order.
+
+Each looks at everything before it changes anything: a report that cannot be true has a fault of REPORT_FAULTS and leaves all as it is, log time too.
+"""
 
 from typing import Any, Final
 
 import numpy as np
 
-from matchers.account_rules import DAY_NS, HOLD_ALL, HOLD_NOTHING, PRICE_TEST_TENTHS
-from matchers.kernel_account_checks import is_stop
-from matchers.kernel_account_holds import hold, move_shares, release
-from matchers.kernel_account_layout import (
+from matchers.account_rules import (
     CANCEL_FAULT,
     CASH_FAULT,
-    FEES_MINOR,
-    LOG_TIME,
+    DAY_NS,
+    HOLD_ALL,
+    HOLD_NOTHING,
+    PRICE_FAULT,
+    PRICE_TEST_TENTHS,
     QUANTITY_FAULT,
     REPLACE_FAULT,
     REPLACED_FAULT,
     RESTATED_FAULT,
+    SETTLED_CASH_MAX,
     TRADE_FAULT,
     TRIGGERED_FAULT,
     WORST_PRICE_FAULT,
 )
-from matchers.kernel_account_pools import find_account, finish, is_known, position_made, queue_done
+from matchers.kernel_account_checks import is_stop
+from matchers.kernel_account_holds import hold, move_shares, release
+from matchers.kernel_account_layout import FEES_MINOR, LOG_TIME
+from matchers.kernel_account_pools import advance, find_account, finish, is_known, position_made, queue_done
+from matchers.kernel_account_replaced_ids import drop_next_id, take_next_id
 from matchers.kernel_account_requests import clear_terms, open_status
 from matchers.kernel_account_rows import event_row, fill_order, find_position, order_event, publish, put_order_text
 from matchers.kernel_account_words import (
@@ -60,7 +68,6 @@ from matchers.kernel_words import (
 from schemas.limits import ORDER_QTY_LOTS_MAX, PRICE_TICKS_MAX
 
 _ZERO: Final = U(0)
-_SETTLED_CASH_MAX: Final = 1 << 62
 
 
 @helper
@@ -78,6 +85,8 @@ def trade(s: Any, report: Any, order_row: Any) -> Any:
     left = np.int64(order.leaves_qty)
     if lots <= 0 or lots > left or report.leaves_qty != left - lots or report.last_px <= 0 or report.last_px > PRICE_TICKS_MAX:
         return TRADE_FAULT
+    if order.hold_max != HOLD_ALL:  # what waits for its primary, or has lost its pair, cannot trade
+        return TRADE_FAULT
     rules = s.rules[order.instrument]
     minor_per_lot = report.last_px * rules.lot_minor_per_tick
     amount = minor_per_lot * lots
@@ -85,7 +94,9 @@ def trade(s: Any, report: Any, order_row: Any) -> Any:
     if order.side == SIDE_BUY and amount + fee > lots * order.hold_per_lot:
         return WORST_PRICE_FAULT
     account = s.accounts[order.account_row]
-    available = account.cash - account.cash_held
+    if order.side != SIDE_BUY and account.cash + amount - fee > SETTLED_CASH_MAX:
+        return CASH_FAULT
+    advance(s, report.transact_time)
     sign = 1 if order.side == SIDE_BUY else -1
     release(s, order_row)
     account.cash -= sign * amount + fee
@@ -101,8 +112,6 @@ def trade(s: Any, report: Any, order_row: Any) -> Any:
     hold(s, order_row)
     if order.secondary_1 != 0 or order.secondary_2 != 0:
         _pass_on(s, order_row, lots)
-    if account.cash - account.cash_held < min(available, 0) or account.cash > _SETTLED_CASH_MAX:
-        return CASH_FAULT
     _note_price(s, order.instrument, report.last_px)
     if order.leaves_qty == 0:
         finish(s, order_row, STATUS_FILLED)
@@ -159,6 +168,7 @@ def taken_out(s: Any, report: Any, order_row: Any) -> Any:
         return CANCEL_FAULT
     if report.reason == REASON_REPLACED_TO_NOTHING and order.replace_pending == 0:
         return REPLACE_FAULT
+    advance(s, report.transact_time)
     release(s, order_row)
     order.leaves_qty = 0
     hold(s, order_row)
@@ -166,6 +176,7 @@ def taken_out(s: Any, report: Any, order_row: Any) -> Any:
         order.cancel_pending = 0
     elif report.reason == REASON_REPLACED_TO_NOTHING:
         clear_terms(order)
+        take_next_id(s, order_row)
     if report.kind == REPORT_CANCELED:
         finish(s, order_row, STATUS_CANCELED)
         kind = EVENT_CANCELED
@@ -185,9 +196,11 @@ def cancel_rejected(s: Any, report: Any, order_row: Any) -> Any:
     order = s.orders[order_row]
     if order.cancel_pending == 0 and order.replace_pending == 0:
         return CANCEL_FAULT
+    advance(s, report.transact_time)
     if order.replace_pending != 0:
         release(s, order_row)
         clear_terms(order)
+        drop_next_id(s, order_row)
         hold(s, order_row)
     else:
         order.cancel_pending = 0
@@ -200,10 +213,25 @@ def cancel_rejected(s: Any, report: Any, order_row: Any) -> Any:
 
 
 @helper
+def _has_limit(order: Any) -> Any:
+    """Whether the price in its book is the order's limit."""
+    limited = order.ord_type == TYPE_LIMIT or order.ord_type == TYPE_STOP_LIMIT
+    return limited or (order.is_active != 0 and order.ord_type == TYPE_TRAILING_STOP_LIMIT)
+
+
+@helper
+def _limit_fault(s: Any, order: Any, price: Any, most_per_lot: Any) -> Any:
+    """A limit is a price, and a buy's needs no more than is held for it; a fault, or 0."""
+    if price <= 0 or price > PRICE_TICKS_MAX:
+        return PRICE_FAULT
+    rules = s.rules[order.instrument]
+    return PRICE_FAULT if order.side == SIDE_BUY and price * rules.lot_minor_per_tick + rules.taker_fee_minor > most_per_lot else 0
+
+
+@helper
 def _take_limit(s: Any, order: Any, price: Any) -> None:
     """The limit that the order has in its book now."""
-    limited = order.ord_type == TYPE_LIMIT or order.ord_type == TYPE_STOP_LIMIT
-    if limited or (order.is_active != 0 and order.ord_type == TYPE_TRAILING_STOP_LIMIT):
+    if _has_limit(order):
         order.price = price
         if order.side == SIDE_BUY:
             rules = s.rules[order.instrument]
@@ -219,6 +247,9 @@ def replaced(s: Any, report: Any, order_row: Any) -> Any:
         return REPLACED_FAULT
     if order.leaves_qty == 0:
         return REPLACED_FAULT
+    if _has_limit(order) and _limit_fault(s, order, report.last_px, np.int64(order.next_hold_per_lot)) != 0:
+        return PRICE_FAULT
+    advance(s, report.transact_time)
     release(s, order_row)
     order.order_qty = order.next_qty
     order.leaves_qty = leaves_qty
@@ -233,6 +264,7 @@ def replaced(s: Any, report: Any, order_row: Any) -> Any:
     clear_terms(order)
     _take_limit(s, order, report.last_px)
     hold(s, order_row)
+    take_next_id(s, order_row)
     order.ord_status = open_status(order)
     order_event(s, EVENT_REPLACED, order_row, 0, -1, _ZERO)
     return 0
@@ -246,10 +278,14 @@ def restated(s: Any, report: Any, order_row: Any) -> Any:
     left = np.int64(order.leaves_qty)
     if taken < 0 or taken >= left or report.leaves_qty != left - taken:
         return RESTATED_FAULT
+    reason = report.reason
+    limited = reason == REASON_MARKET_TO_LIMIT or (reason in (REASON_PRICE_BAND, REASON_POST_ONLY_SLIDE) and _has_limit(order))
+    if limited and _limit_fault(s, order, report.last_px, np.int64(order.hold_per_lot)) != 0:
+        return PRICE_FAULT
+    advance(s, report.transact_time)
     release(s, order_row)
     order.order_qty -= taken
     order.leaves_qty -= taken
-    reason = report.reason
     if reason == REASON_MARKET_TO_LIMIT:
         order.ord_type = TYPE_LIMIT
     if reason in (REASON_MARKET_TO_LIMIT, REASON_PRICE_BAND, REASON_POST_ONLY_SLIDE):
@@ -265,9 +301,14 @@ def triggered(s: Any, report: Any, order_row: Any) -> Any:
     order = s.orders[order_row]
     if order.leaves_qty == 0 or report.leaves_qty != order.leaves_qty or order.leaves_qty > order.hold_max:
         return TRIGGERED_FAULT
+    elected = is_stop(order.ord_type) and not is_stop(report.ord_type) and order.is_active == 0
+    limited = elected and (order.ord_type == TYPE_STOP_LIMIT or order.ord_type == TYPE_TRAILING_STOP_LIMIT)
+    if limited and _limit_fault(s, order, report.last_px, np.int64(order.hold_per_lot)) != 0:
+        return PRICE_FAULT
+    advance(s, report.transact_time)
     release(s, order_row)
     order.hold_max = HOLD_ALL
-    if is_stop(order.ord_type) and not is_stop(report.ord_type) and order.is_active == 0:
+    if elected:
         order.is_active = 1
         _take_limit(s, order, report.last_px)
     hold(s, order_row)
@@ -278,6 +319,7 @@ def triggered(s: Any, report: Any, order_row: Any) -> Any:
 @routine
 def trade_busted(s: Any, report: Any) -> None:
     """The trade's postings, negated; or why they cannot be."""
+    advance(s, report.transact_time)
     account_row = find_account(s, report.account)
     lots = report.last_qty
     reason = 0
@@ -296,7 +338,7 @@ def trade_busted(s: Any, report: Any) -> None:
         minor_per_lot = report.last_px * rules.lot_minor_per_tick
         amount = minor_per_lot * lots
         fee = _fee(rules, report.side, lots, amount, report.aggressor)
-        if abs(s.accounts[account_row].cash + sign * amount + fee) > _SETTLED_CASH_MAX:
+        if abs(s.accounts[account_row].cash + sign * amount + fee) > SETTLED_CASH_MAX:
             reason = REASON_AMOUNT_OUT_OF_RANGE
     position_row = find_position(s, account_row, report.instrument) if account_row != 0 else np.int64(0)
     event = event_row(s, EVENT_TRADE_BUSTED if reason == 0 else EVENT_ACCOUNT_UPDATE_REJECTED)

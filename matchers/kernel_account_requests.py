@@ -18,6 +18,7 @@ from matchers.kernel_account_funds import (
 from matchers.kernel_account_holds import hold, pair_need, release
 from matchers.kernel_account_layout import ASKING
 from matchers.kernel_account_pools import find_account, find_cl_ord_id, find_order
+from matchers.kernel_account_replaced_ids import is_own_id, keep_next_id, new_id_refusal
 from matchers.kernel_account_rows import book_command, event_row, order_event, publish, put_text
 from matchers.kernel_account_words import (
     ACCOUNT_ACTIVE,
@@ -29,7 +30,7 @@ from matchers.kernel_account_words import (
     STATUS_PENDING_REPLACE,
 )
 from matchers.kernel_compile import helper, routine
-from matchers.kernel_digest import text_digest
+from matchers.kernel_digest import text_digest, text_words
 from matchers.kernel_hash_index import U
 from matchers.kernel_words import (
     BOOK_CANCEL,
@@ -70,7 +71,7 @@ def open_status(order: Any) -> Any:
 
 @helper
 def _named_order(s: Any, command: Any, text: Any, row: Any, words: Any) -> Any:
-    """Row of the order that the command names, if it is the account's own; 0: it has been refused."""
+    """Row of the order that the command names (text: the one of its ids that does), if it is the account's own; 0: it has been refused."""
     account_row = find_account(s, command.account)
     order_row = np.int64(0)
     reason = REASON_UNKNOWN_ACCOUNT if account_row == 0 else REASON_UNKNOWN_ORDER
@@ -94,8 +95,18 @@ def _named_order(s: Any, command: Any, text: Any, row: Any, words: Any) -> Any:
 
 
 @helper
+def has_text(text: Any, row: Any) -> Any:
+    """Whether the row has a text at all, valid or not; an array without rows says that none has."""
+    if text.shape[0] != 0:
+        for at in range(text.shape[1]):
+            if text[row, at] != _ZERO:
+                return True
+    return False
+
+
+@helper
 def cancel(s: Any, command: Any, text: Any, row: Any, words: Any) -> None:
-    """A CANCEL command."""
+    """A CANCEL command; text: the one of its ids that names the order where order_id does not."""
     order_row = _named_order(s, command, text, row, words)
     if order_row == 0:
         return
@@ -118,13 +129,15 @@ def send_cancel(s: Any, order_row: Any, reason: Any, asking: Any, request_id: An
 
 
 @routine
-def replace(s: Any, command: Any, text: Any, row: Any, words: Any) -> None:
+def replace(s: Any, command: Any, text: Any, orig: Any, row: Any, words: Any) -> None:
     """A REPLACE command."""
-    order_row = _named_order(s, command, text, row, words)
+    has_orig = has_text(orig, row)
+    order_row = _named_order(s, command, orig, row, text_words(orig, row)) if has_orig else _named_order(s, command, text, row, words)
     if order_row == 0:
         return
     order = s.orders[order_row]
     reason = 0
+    renames = (command.order_id != _ZERO or has_orig) and has_text(text, row) and not is_own_id(s, order_row, text, row)
     if order.leaves_qty == 0:
         reason = REASON_TOO_LATE_TO_CANCEL
     elif s.accounts[order.account_row].status != ACCOUNT_ACTIVE:
@@ -133,7 +146,9 @@ def replace(s: Any, command: Any, text: Any, row: Any, words: Any) -> None:
         reason = REASON_CANCEL_ALREADY_PENDING
     elif order.replace_pending != 0:
         reason = REASON_REPLACE_ALREADY_PENDING
-    else:
+    elif renames:
+        reason = new_id_refusal(s, np.int64(order.account_row), text, row, words)
+    if reason == 0:
         reason = _replace_refusal(s, order_row, command)
     if reason != 0:
         order_event(s, EVENT_CANCEL_REJECTED, order_row, reason, s.call[ASKING], command.request_id)
@@ -141,6 +156,8 @@ def replace(s: Any, command: Any, text: Any, row: Any, words: Any) -> None:
     release(s, order_row)
     _write_terms(s, order, command)
     hold(s, order_row)
+    if renames:
+        keep_next_id(s, order_row, text, row, words)
     count_order(s, s.accounts[order.account_row])
     order.ord_status = open_status(order)
     order_event(s, EVENT_REPLACE_PENDING, order_row, 0, s.call[ASKING], command.request_id)

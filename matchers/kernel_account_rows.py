@@ -4,7 +4,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from matchers.kernel_account_layout import ASKING, BOOK_COMMANDS, EVENT_WORDS, EVENTS, LAST_SEQ, LOG_TIME, REPLIES, REPLY_WORDS
+from matchers.kernel_account_layout import (
+    ASKING,
+    BOOK_COMMANDS,
+    EVENT_ORIG_WORDS,
+    EVENT_WORDS,
+    EVENTS,
+    LAST_SEQ,
+    LOG_TIME,
+    REPLIES,
+    REPLY_ORIG_WORDS,
+    REPLY_WORDS,
+)
 from matchers.kernel_compile import helper
 from matchers.kernel_hash_index import U, hash_of_pair, index_next
 
@@ -105,6 +116,10 @@ def _copy_event(s: Any, at: Any, request_id: Any, mask: Any) -> None:
         s.reply_text[reply, word] = s.event_text[at, word]
     words = _words_of(s.event_text, at)
     s.call[REPLY_WORDS] = max(s.call[REPLY_WORDS], words)
+    for word in range(s.call[EVENT_ORIG_WORDS]):
+        if s.event_orig[at, word] != _ZERO:
+            s.reply_orig[reply, word] = s.event_orig[at, word]
+            s.call[REPLY_ORIG_WORDS] = max(s.call[REPLY_ORIG_WORDS], word + 1)
     s.call[REPLIES] += 1
 
 

@@ -1,11 +1,22 @@
-"""Sessions and postings from outside in the account kernel."""
+"""Sessions and updates of accounts in the account kernel; see reference_account_updates."""
 
 from typing import Any, Final
 
 import numpy as np
 
 from matchers.kernel_account_holds import move_shares
-from matchers.kernel_account_layout import ACCOUNTS_MAX, ACCOUNTS_USED, ASKING, LAST_SEQ, SHARD, SHARDS
+from matchers.kernel_account_layout import (
+    ACCOUNTS_MAX,
+    ACCOUNTS_USED,
+    ASKING,
+    LAST_SEQ,
+    LOG_TIME,
+    SHARD,
+    SHARDS,
+    UPDATES_AT,
+    UPDATES_MAX,
+    UPDATES_USED,
+)
 from matchers.kernel_account_pools import find_account, is_known, position_made
 from matchers.kernel_account_requests import send_cancel
 from matchers.kernel_account_rows import answer, event_row, find_position, publish
@@ -15,9 +26,15 @@ from matchers.kernel_account_words import (
     EVENT_ACCOUNT_STATUS_CHANGED,
     PERMISSION_SHORT_SALE,
     REASON_ACCOUNT_SUSPENDED,
+    REASON_RATE_LIMIT,
+    REASON_UPDATE_APPLIED_BEFORE,
+    REASON_UPDATE_ID_MISSING,
+    REASON_UPDATE_ID_REUSED,
+    REASON_UPDATE_ID_TOO_HIGH,
+    REASON_UPDATE_ID_TOO_LOW,
 )
 from matchers.kernel_compile import helper, routine
-from matchers.kernel_hash_index import U, hash_of, index_insert
+from matchers.kernel_hash_index import U, hash_of, hash_of_pair, index_insert, index_next, index_remove, mix
 from matchers.kernel_words import (
     EVENT_ACCOUNT_UPDATE_REJECTED,
     EVENT_ACCOUNT_UPDATED,
@@ -32,25 +49,81 @@ from matchers.kernel_words import (
     REASON_UNKNOWN_ACCOUNT,
     REASON_UNKNOWN_SYMBOL,
 )
-from schemas.limits import CASH_MINOR_MAX, ORDERS_AT_ONCE_MAX, POSITION_LOTS_MAX
+from schemas.limits import (
+    CASH_MINOR_MAX,
+    ORDERS_AT_ONCE_MAX,
+    POSITION_LOTS_MAX,
+    SESSION_INTERVAL_NS,
+    SESSIONS_AT_ONCE_MAX,
+    UPDATE_ID_AHEAD_NS_MAX,
+)
 from schemas.units import NANOS_PER_SECOND
 
 _ZERO: Final = U(0)
+_SESSION_BURST_NS: Final = (SESSIONS_AT_ONCE_MAX - 1) * SESSION_INTERVAL_NS
+_SEED: Final = U(0x9E3779B97F4A7C15)
+
+
+@helper
+def _update_digest(command: Any) -> Any:
+    """account_rules.update_digest."""
+    words = (
+        U(command.kind) | U(command.account_word) << U(8) | U(command.instrument) << U(32), U(command.cash), U(command.order_qty), U(command.min_qty),
+    )  # fmt: skip
+    digest = _ZERO
+    for place in range(4):
+        if words[place] != _ZERO:
+            digest ^= mix(words[place] ^ (_SEED * U(place + 1)))
+    return digest
+
+
+@routine
+def _id_refusal(s: Any, command: Any, account_row: Any) -> Any:
+    """Whether the update is one that was applied already, or is older than one that was; or 0."""
+    if command.request_id == _ZERO:
+        return REASON_UPDATE_ID_MISSING
+    if command.request_id > s.accounts[account_row].last_update:
+        return REASON_UPDATE_ID_TOO_HIGH if command.request_id > U(s.head[LOG_TIME] + UPDATE_ID_AHEAD_NS_MAX) else 0
+    hashed = hash_of_pair(command.request_id, command.account)
+    row, at = index_next(s.update_index, hashed, hashed)
+    while row != 0:
+        known = s.updates[row]
+        if known.request_id == command.request_id and known.account == command.account:
+            return REASON_UPDATE_APPLIED_BEFORE if known.body == _update_digest(command) else REASON_UPDATE_ID_REUSED
+        row, at = index_next(s.update_index, hashed, at)
+    return REASON_UPDATE_ID_TOO_LOW
+
+
+@routine
+def _note_update(s: Any, command: Any, account_row: Any) -> None:
+    """It is being applied: never again."""
+    s.accounts[account_row].last_update = command.request_id
+    at = s.head[UPDATES_USED]
+    if at > s.head[UPDATES_MAX]:
+        at = s.head[UPDATES_AT] % s.head[UPDATES_MAX] + 1
+        index_remove(s.update_index, hash_of_pair(s.updates[at].request_id, s.updates[at].account), at)
+    else:
+        s.head[UPDATES_USED] += 1
+    s.head[UPDATES_AT] = at
+    s.updates[at].account = command.account
+    s.updates[at].request_id = command.request_id
+    s.updates[at].body = _update_digest(command)
+    index_insert(s.update_index, hash_of_pair(command.request_id, command.account), at)
 
 
 @helper
 def register_session(s: Any, command: Any) -> None:
     """A REGISTER_SESSION command."""
-    account_row = find_account(s, command.account)
-    if account_row == 0:
-        reply = answer(s, EVENT_SESSION_REJECTED, 0, 0, 0, command.request_id)
-        if reply >= 0:
-            s.replies[reply].account = command.account
-            s.replies[reply].reason = REASON_UNKNOWN_ACCOUNT
-        return
     if s.call[ASKING] < 0:
         return
+    account_row = find_account(s, command.account)
     account = s.accounts[account_row]
+    if account_row == 0 or account.sessions_until - s.head[LOG_TIME] > _SESSION_BURST_NS:
+        reply = answer(s, EVENT_SESSION_REJECTED, 0, 0, 0, command.request_id)
+        s.replies[reply].account = command.account
+        s.replies[reply].reason = REASON_UNKNOWN_ACCOUNT if account_row == 0 else REASON_RATE_LIMIT
+        return
+    account.sessions_until = max(account.sessions_until, s.head[LOG_TIME]) + SESSION_INTERVAL_NS
     account.edges |= U(1) << U(s.call[ASKING])
     position_row = np.int64(account.first_position)
     while position_row != 0:
@@ -76,6 +149,9 @@ def _update_refusal(s: Any, command: Any, account_row: Any, position_row: Any) -
         return REASON_UNKNOWN_ACCOUNT
     if s.head[SHARDS] != 0 and command.account % U(s.head[SHARDS]) != U(s.head[SHARD]):
         return REASON_UNKNOWN_ACCOUNT
+    reason = _id_refusal(s, command, account_row)
+    if reason != 0:
+        return reason
     if (command.instrument != 0 or command.order_qty != 0) and not is_known(s, command.instrument):
         return REASON_UNKNOWN_SYMBOL
     # compared, not added: what is available may be below zero, and the sum beyond 64 bits
@@ -117,6 +193,7 @@ def account_update(s: Any, command: Any) -> None:
         s.head[ACCOUNTS_USED] += 1
         s.accounts[account_row].account = command.account
         index_insert(s.account_index, hash_of(command.account), account_row)
+    _note_update(s, command, account_row)
     s.accounts[account_row].cash += command.cash
     if command.order_qty != 0:
         rules = s.rules[command.instrument]
@@ -134,9 +211,13 @@ def account_update(s: Any, command: Any) -> None:
 def account_status(s: Any, command: Any) -> None:
     """An ACCOUNT_STATUS command; the kill switch cancels every open order."""
     account_row = find_account(s, command.account)
-    if account_row == 0 or command.account_word > ACCOUNT_KILLED:
-        _refuse_update(s, command, account_row, REASON_UNKNOWN_ACCOUNT if account_row == 0 else REASON_INVALID_COMMAND)
+    reason = REASON_UNKNOWN_ACCOUNT if account_row == 0 else _id_refusal(s, command, account_row)
+    if reason == 0 and command.account_word > ACCOUNT_KILLED:
+        reason = REASON_INVALID_COMMAND
+    if reason != 0:
+        _refuse_update(s, command, account_row, reason)
         return
+    _note_update(s, command, account_row)
     account = s.accounts[account_row]
     account.status = command.account_word
     event = event_row(s, EVENT_ACCOUNT_STATUS_CHANGED)
@@ -153,6 +234,9 @@ def account_status(s: Any, command: Any) -> None:
 def _limits_refusal(s: Any, command: Any, account_row: Any) -> Any:
     if account_row == 0:
         return REASON_UNKNOWN_ACCOUNT
+    reason = _id_refusal(s, command, account_row)
+    if reason != 0:
+        return reason
     if command.instrument != 0 and not is_known(s, command.instrument):
         return REASON_UNKNOWN_SYMBOL
     if command.account_word > PERMISSION_SHORT_SALE:
@@ -170,6 +254,7 @@ def account_limits(s: Any, command: Any) -> None:
     if reason != 0:
         _refuse_update(s, command, account_row, reason)
         return
+    _note_update(s, command, account_row)
     position_row = np.int64(0)
     if command.instrument != 0:
         position_row = find_position(s, account_row, command.instrument)

@@ -6,16 +6,15 @@ u64 columns (ids, masks) and i64 numbers are never mixed in one expression: numb
 
 from typing import Any
 
+import numpy as np
+
+from matchers.account_rules import ACCOUNT_FAULT, INSTRUMENT_FAULT, KIND_FAULT, REASON_FAULT, UNKNOWN_ORDER_FAULT
 from matchers.kernel_account_ahead import CHUNK, look_ahead_at_commands, look_ahead_at_reports
 from matchers.kernel_account_layout import (
-    ACCOUNT_FAULT,
     ACCOUNTS_USED,
     BOOK_COMMANDS,
     EVENTS,
-    FAULT,
     FREE_ORDER,
-    INSTRUMENT_FAULT,
-    KIND_FAULT,
     NEED,
     NEED_ACCOUNTS,
     NEED_ORDERS,
@@ -25,14 +24,14 @@ from matchers.kernel_account_layout import (
     NEXT_ROW,
     ORDERS_USED,
     POSITIONS_USED,
+    REFUSED,
     REPLIES,
-    UNKNOWN_ORDER_FAULT,
     State,
 )
 from matchers.kernel_account_orders import list_length, new_list, new_order, refuse_order
 from matchers.kernel_account_pools import advance, find_account, find_order, forget
 from matchers.kernel_account_reports import cancel_rejected, replaced, restated, taken_out, trade, trade_busted, triggered
-from matchers.kernel_account_requests import cancel, replace
+from matchers.kernel_account_requests import cancel, has_text, replace
 from matchers.kernel_account_updates import account_limits, account_status, account_update, register_session
 from matchers.kernel_account_words import (
     COMMAND_ACCOUNT_LIMITS,
@@ -57,6 +56,7 @@ from matchers.kernel_words import (
     REPORT_REJECTED,
     REPORT_TRADE,
 )
+from schemas.reject_reasons import Reason
 
 _LEGS_MAX = 3
 
@@ -99,18 +99,20 @@ def _needs_room(s: Any, command: Any) -> Any:
 
 @kernel
 def apply_commands(
-    rows: Any, text: Any, head: Any, call: Any, accounts: Any, positions: Any, orders: Any, order_text: Any, account_index: Any, position_index: Any,
-    order_index: Any, cl_ord_id_index: Any, rules: Any, facts: Any, order_table: Any, events: Any, event_text: Any, replies: Any, reply_text: Any,
-    reply_mask: Any, book_commands: Any,
+    rows: Any, text: Any, orig: Any, head: Any, call: Any, accounts: Any, positions: Any, orders: Any, order_text: Any, account_index: Any, position_index: Any,
+    order_index: Any, cl_ord_id_index: Any, rules: Any, facts: Any, order_table: Any, events: Any, event_text: Any, event_orig: Any, replies: Any,
+    reply_text: Any, reply_orig: Any, reply_mask: Any, book_commands: Any, updates: Any, update_index: Any, replaced_ids: Any, replaced_id_text: Any,
+    replaced_id_index: Any,
 ) -> None:  # fmt: skip
-    """Apply order_command_frame rows from call[NEXT_ROW] on; text: u64[rows, words]. Stops early with call[NEED] set."""
+    """Apply order_command_frame rows from call[NEXT_ROW] on; text, orig: u64[rows, words], orig maybe of no rows. Stops early with call[NEED] set."""
     s = State(
         borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text),
         borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules), borrowed(facts),
-        borrowed(order_table), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask),
-        borrowed(book_commands),
+        borrowed(order_table), borrowed(events), borrowed(event_text), borrowed(event_orig), borrowed(replies), borrowed(reply_text),
+        borrowed(reply_orig), borrowed(reply_mask), borrowed(book_commands), borrowed(updates), borrowed(update_index),
+        borrowed(replaced_ids), borrowed(replaced_id_text), borrowed(replaced_id_index),
     )  # fmt: skip
-    call, rows, text = s.call, borrowed(rows), borrowed(text)
+    call, rows, text, orig = s.call, borrowed(rows), borrowed(text), borrowed(orig)
     row = call[NEXT_ROW]
     seen = row
     while row < rows.shape[0]:
@@ -134,9 +136,12 @@ def apply_commands(
             else:
                 new_order(s, command, text, row, words)
         elif command.kind == COMMAND_CANCEL:
-            cancel(s, command, text, row, words)
+            if has_text(orig, row):
+                cancel(s, command, orig, row, text_words(orig, row))
+            else:
+                cancel(s, command, text, row, words)
         elif command.kind == COMMAND_REPLACE:
-            replace(s, command, text, row, words)
+            replace(s, command, text, orig, row, words)
         elif command.kind == COMMAND_REGISTER_SESSION:
             register_session(s, command)
         elif command.kind == COMMAND_ACCOUNT_UPDATE:
@@ -152,6 +157,15 @@ def apply_commands(
     call[NEXT_ROW] = rows.shape[0]
 
 
+_IS_REASON = np.array([number in set(Reason) for number in range(max(Reason) + 1)])
+
+
+@helper
+def is_reason(number: Any) -> Any:
+    """Whether there is such a Reason."""
+    return number < len(_IS_REASON) and _IS_REASON[number]
+
+
 @helper
 def _report_fault(s: Any, report: Any, order_row: Any) -> Any:
     """Why the report is about no order of this shard, or 0."""
@@ -164,18 +178,20 @@ def _report_fault(s: Any, report: Any, order_row: Any) -> Any:
 
 @kernel
 def apply_reports(
-    rows: Any, text: Any, head: Any, call: Any, accounts: Any, positions: Any, orders: Any, order_text: Any, account_index: Any, position_index: Any,
-    order_index: Any, cl_ord_id_index: Any, rules: Any, facts: Any, order_table: Any, events: Any, event_text: Any, replies: Any, reply_text: Any,
-    reply_mask: Any, book_commands: Any,
+    rows: Any, faults: Any, orig: Any, head: Any, call: Any, accounts: Any, positions: Any, orders: Any, order_text: Any, account_index: Any, position_index: Any,
+    order_index: Any, cl_ord_id_index: Any, rules: Any, facts: Any, order_table: Any, events: Any, event_text: Any, event_orig: Any, replies: Any,
+    reply_text: Any, reply_orig: Any, reply_mask: Any, book_commands: Any, updates: Any, update_index: Any, replaced_ids: Any, replaced_id_text: Any,
+    replaced_id_index: Any,
 ) -> None:  # fmt: skip
-    """Apply book_report_frame rows from call[NEXT_ROW] on. Stops early with call[NEED] or call[FAULT] set."""
+    """Apply book_report_frame rows from call[NEXT_ROW] on. Stops early with call[NEED] set. Rows that cannot be true are left out: their faults[row] is set."""
     s = State(
         borrowed(head), borrowed(call), borrowed(accounts), borrowed(positions), borrowed(orders), borrowed(order_text),
         borrowed(account_index), borrowed(position_index), borrowed(order_index), borrowed(cl_ord_id_index), borrowed(rules), borrowed(facts),
-        borrowed(order_table), borrowed(events), borrowed(event_text), borrowed(replies), borrowed(reply_text), borrowed(reply_mask),
-        borrowed(book_commands),
+        borrowed(order_table), borrowed(events), borrowed(event_text), borrowed(event_orig), borrowed(replies), borrowed(reply_text),
+        borrowed(reply_orig), borrowed(reply_mask), borrowed(book_commands), borrowed(updates), borrowed(update_index),
+        borrowed(replaced_ids), borrowed(replaced_id_text), borrowed(replaced_id_index),
     )  # fmt: skip
-    head, call, rows = s.head, s.call, borrowed(rows)
+    head, call, rows, faults = s.head, s.call, borrowed(rows), borrowed(faults)
     seen = call[NEXT_ROW]
     for row in range(call[NEXT_ROW], rows.shape[0]):
         if row >= seen:
@@ -186,9 +202,10 @@ def apply_reports(
         if is_full(head[POSITIONS_USED], s.positions, s.position_index):
             call[NEED] = NEED_POSITIONS
             return
-        advance(s, report.transact_time)
-        if report.kind == REPORT_TRADE_BUSTED:
-            fault = 0
+        fault = REASON_FAULT if report.reason != 0 and not is_reason(report.reason) else 0
+        if fault != 0:
+            pass
+        elif report.kind == REPORT_TRADE_BUSTED:
             trade_busted(s, report)
         else:
             order_row = find_order(s, report.order_id)
@@ -210,7 +227,8 @@ def apply_reports(
             else:
                 fault = KIND_FAULT
         if fault != 0:
-            call[FAULT] = fault
-            return
-        forget(s)
+            faults[row] = fault
+            call[REFUSED] += 1
+        else:
+            forget(s)
     call[NEXT_ROW] = rows.shape[0]

@@ -5,7 +5,7 @@ from matchers.order_rules import order_refusal, quantity_refusal
 from matchers.order_tables import STOP_TYPES
 from matchers.reference_account_holds import AccountHolds, Need
 from matchers.reference_account_journal import Values
-from matchers.reference_account_state import Account, Order, Position, Terms
+from matchers.reference_account_state import Account, Order, Position, ReplacedId, Terms
 from matchers.shard_limits import ShardLimits
 from schemas.enums import (
     TIME_IN_FORCE_UNCHANGED,
@@ -32,14 +32,22 @@ class AccountChecks(AccountHolds):
 
     limits: ShardLimits
     accounts: dict[int, Account]
+    orders: dict[int, Order]
     by_cl_ord_id: dict[tuple[int, tuple[int, int]], Order]
+    by_replaced_id: dict[tuple[int, tuple[int, int]], ReplacedId]
     open_orders: int
     last_px: dict[int, int]
     price_test_end: dict[int, int]
 
     def earlier(self, command: Values, text: bytes) -> Order | None:
-        """The account's order that has this cl_ord_id."""
-        return self.by_cl_ord_id.get((command["account"], cl_ord_id_digest(text))) if text else None
+        """The account's order that has this cl_ord_id, had it before a replace, or waits for it."""
+        if not text:
+            return None
+        key = command["account"], cl_ord_id_digest(text)
+        if order := self.by_cl_ord_id.get(key):
+            return order
+        other = self.by_replaced_id.get(key)
+        return self.orders.get(other.order_id) if other else None
 
     def is_repeated(self, command: Values, text: bytes) -> bool:
         """Whether this is an accepted order once more."""

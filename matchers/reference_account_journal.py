@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from matchers.reference_account_state import Account, Position
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, EVENT_DTYPE, AccountOutput, rows_of, text_rows
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, EVENT_DTYPE, AccountOutput, orig_rows, rows_of, text_rows
 from schemas.enums import AccountEventKind, OrdStatus
 from schemas.limits import EDGE_INSTANCES_MAX
 from schemas.reject_reasons import Reason
@@ -25,19 +25,23 @@ class AccountJournal:
     def _begin(self, reply_partition: int) -> None:
         self.asking = 1 << reply_partition if 0 <= reply_partition < EDGE_INSTANCES_MAX else 0
         self.first_seq = self.last_seq + 1
-        self.events: list[tuple[Values, bytes]] = []
-        self.replies: list[tuple[Values, bytes, int]] = []
+        self.events: list[tuple[Values, bytes, bytes]] = []
+        self.replies: list[tuple[Values, bytes, bytes, int]] = []
+        self.refused: list[tuple[int, str]] = []
         self.book_commands: list[Values] = []
 
     def _end(self) -> AccountOutput:
         return AccountOutput(
-            events=rows_of(EVENT_DTYPE, [values for values, _ in self.events]),
-            event_cl_ord_id=text_rows([text for _, text in self.events]),
-            replies=rows_of(EVENT_DTYPE, [values for values, _, _ in self.replies]),
-            reply_cl_ord_id=text_rows([text for _, text, _ in self.replies]),
-            reply_mask=np.array([mask for _, _, mask in self.replies], np.uint64),
+            events=rows_of(EVENT_DTYPE, [values for values, *_ in self.events]),
+            event_cl_ord_id=text_rows([text for _, text, _ in self.events]),
+            replies=rows_of(EVENT_DTYPE, [values for values, *_ in self.replies]),
+            reply_cl_ord_id=text_rows([text for _, text, _, _ in self.replies]),
+            reply_mask=np.array([mask for *_, mask in self.replies], np.uint64),
             book_commands=rows_of(BOOK_COMMAND_DTYPE, self.book_commands),
             first_seq=self.first_seq,
+            event_orig_cl_ord_id=orig_rows([orig for _, _, orig in self.events]),
+            reply_orig_cl_ord_id=orig_rows([orig for _, _, orig, _ in self.replies]),
+            refused=tuple(self.refused),
         )
 
     def _row(self, kind: AccountEventKind, account: Account | None, values: Values) -> Values:
@@ -49,22 +53,24 @@ class AccountJournal:
         position = self.positions.get((account.account, row.get("instrument", 0)))
         return row | (position.values() if position else {})
 
-    def _event(self, kind: AccountEventKind, account: Account | None, values: Values, text: bytes, command: Values | None = None) -> None:
+    def _event(
+        self, kind: AccountEventKind, account: Account | None, values: Values, text: bytes, command: Values | None = None, orig: bytes = b""
+    ) -> None:
         """A row for account.events, its answer for the asking edge, and copies for the other edges that registered the account."""
         self.last_seq += 1
         row = self._row(kind, account, values) | {"seq": self.last_seq}
         asking, request_id = (self.asking, command["request_id"]) if command else (0, 0)
         others = (account.edges if account else 0) & ~asking
-        self.events.append((row | {"request_id": request_id}, text))
+        self.events.append((row | {"request_id": request_id}, text, orig))
         if asking:
-            self.replies.append((row | {"request_id": request_id}, text, asking))
+            self.replies.append((row | {"request_id": request_id}, text, orig, asking))
         if others:
-            self.replies.append((row, text, others))
+            self.replies.append((row, text, orig, others))
 
     def _answer(self, kind: AccountEventKind, account: Account | None, command: Values, values: Values, text: bytes) -> None:
         """A row for the asking edge only."""
         if self.asking:
-            self.replies.append((self._row(kind, account, values) | {"request_id": command["request_id"]}, text, self.asking))
+            self.replies.append((self._row(kind, account, values) | {"request_id": command["request_id"]}, text, b"", self.asking))
 
     def _refuse(self, kind: AccountEventKind, account: Account | None, command: Values, reason: Reason, given: Values, text: bytes) -> None:
         """Say no; of the command's columns those that an event row has are repeated."""

@@ -1,5 +1,7 @@
 """Orders, lists of orders, cancels and replaces of customers: what the reference account shard does with each."""
 
+from collections import deque
+from dataclasses import dataclass
 from typing import Any, Final
 
 from matchers.account_rules import book_px
@@ -7,7 +9,7 @@ from matchers.order_tables import AUCTION_ONLY, LEGS, STOP_TYPES, WORKING
 from matchers.reference_account_checks import AccountChecks
 from matchers.reference_account_holds import Need
 from matchers.reference_account_journal import Values
-from matchers.reference_account_state import Account, Order
+from matchers.reference_account_state import Account, Order, ReplacedId
 from schemas.enums import AccountEventKind, AccountStatus, BookCommandKind, CommandKind, ContingencyType, OrdType, Side
 from schemas.ids import cl_ord_id_digest
 from schemas.limits import ORDER_ID_SHARD_SHIFT
@@ -22,6 +24,16 @@ _PASSED_ON: Final = (
 )  # fmt: skip
 _REPLACED: Final = ("time_in_force", "exec_inst", "order_qty", "price", "stop_px", "display_qty", "offset", "expire_time")
 Legs = list[tuple[Values, bytes]]
+
+
+@dataclass(frozen=True)
+class Ids:
+    """The cl_ord_id and orig_cl_ord_id of a command, empty where they are no valid text; and whether anything was given."""
+
+    text: bytes
+    orig: bytes
+    has_text: bool
+    has_orig: bool
 
 
 def list_at(rows: list[Values], at: int) -> list[Values]:
@@ -56,7 +68,7 @@ class AccountOrders(AccountChecks):
 
     shard: int
     last_order_number: int
-    orders: dict[int, Order]
+    replaced_ids: deque[ReplacedId]
 
     def new_orders(self, legs: Legs) -> None:
         """One order or a list: all are accepted or none is."""
@@ -138,9 +150,9 @@ class AccountOrders(AccountChecks):
 
     # -- cancels and replaces
 
-    def cancel(self, command: Values, text: bytes) -> None:
+    def cancel(self, command: Values, ids: Ids) -> None:
         """A CANCEL command."""
-        if (order := self._named_order(command, text)) is None:
+        if (order := self._named_order(command, ids)) is None:
             return
         if not order.leaves_qty or order.cancel_pending:
             self._cancel_refused(command, order, Reason.CANCEL_ALREADY_PENDING if order.leaves_qty else Reason.TOO_LATE_TO_CANCEL)
@@ -154,10 +166,11 @@ class AccountOrders(AccountChecks):
         self._event(AccountEventKind.CANCEL_PENDING, order.account, order.values() | {"reason": reason}, order.cl_ord_id, command)
         self._book_command(BookCommandKind.CANCEL, order)
 
-    def replace(self, command: Values, text: bytes) -> None:
+    def replace(self, command: Values, ids: Ids) -> None:
         """A REPLACE command."""
-        if (order := self._named_order(command, text)) is None:
+        if (order := self._named_order(command, ids)) is None:
             return
+        renames = ids.has_text and (command["order_id"] or ids.has_orig) and ids.text != order.cl_ord_id
         if not order.leaves_qty:
             reason = Reason.TOO_LATE_TO_CANCEL
         elif order.account.status != AccountStatus.ACTIVE:
@@ -165,19 +178,41 @@ class AccountOrders(AccountChecks):
         elif order.cancel_pending or order.replace_pending:
             reason = Reason.CANCEL_ALREADY_PENDING if order.cancel_pending else Reason.REPLACE_ALREADY_PENDING
         else:
-            reason = self.replace_refusal(order, command)
+            reason = (self._new_id_refusal(command, ids.text) if renames else Reason.NONE) or self.replace_refusal(order, command)
         if reason:
             self._cancel_refused(command, order, reason)
             return
         with self.held_anew(order):
             order.terms, order.replace_pending = self.terms_asked(order, command), True
+        if renames:
+            self._keep_next_id(order, ids.text)
         self.count_order(order.account)
         order.ord_status = order.open_status
         self._event(AccountEventKind.REPLACE_PENDING, order.account, order.values(), order.cl_ord_id, command)
         self._book_command(BookCommandKind.REPLACE, order, **{name: command[name] for name in _REPLACED})
 
-    def _named_order(self, command: Values, text: bytes) -> Order | None:
+    def _new_id_refusal(self, command: Values, text: bytes) -> Reason:
+        """Whether a replace can give its order this id, which it does not have now."""
+        if not text:
+            return Reason.INVALID_CL_ORD_ID
+        if self.earlier(command, text) is not None:
+            return Reason.DUPLICATE_CL_ORD_ID
+        is_full = len(self.replaced_ids) >= self.limits.replaced_ids_max and self.replaced_ids[0].is_pending
+        return Reason.REPLACED_ID_LIMIT if is_full else Reason.NONE
+
+    def _keep_next_id(self, order: Order, text: bytes) -> None:
+        """Nobody else gets the id while the replace is under way. The oldest id of all is forgotten for it, if there are too many."""
+        if len(self.replaced_ids) >= self.limits.replaced_ids_max:
+            oldest = self.replaced_ids.popleft()
+            if self.by_replaced_id.get((oldest.account, oldest.digest)) is oldest:
+                del self.by_replaced_id[oldest.account, oldest.digest]
+        order.next_id = ReplacedId(order.account.account, order.order_id, cl_ord_id_digest(text), text)
+        self.replaced_ids.append(order.next_id)
+        self.by_replaced_id[order.next_id.account, order.next_id.digest] = order.next_id
+
+    def _named_order(self, command: Values, ids: Ids) -> Order | None:
         """The order that a cancel or replace names, if it is the account's own: nobody learns of others' orders. None: it has been refused."""
+        text = ids.orig if ids.has_orig else ids.text
         account = self.accounts.get(command["account"])
         found: Order | None = None
         if account is None:

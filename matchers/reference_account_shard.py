@@ -11,15 +11,23 @@ Short sales: of an account that may, with located shares, and that has none of i
  The price test needs the national best bid: for that stands the last price of a trade that this shard has heard of, which is of its own accounts.
 Rate limit: a token bucket in log time. Accepted orders and replaces take a token, refused ones change nothing; cancels are always taken.
 Holds: reference_account_holds. available = cash - cash_held >= 0 but for what a busted trade leaves owing, so a book's trade can always be settled.
-Cancels and replaces. By order_id, or by cl_ord_id if order_id is 0; an order keeps its cl_ord_id. Granted: PENDING_CANCEL or PENDING_REPLACE until the book has
+Cancels and replaces. By order_id, or by cl_ord_id if order_id is 0; REPLACE and CANCEL take an orig_cl_ord_id before that. Granted: PENDING_CANCEL or PENDING_REPLACE until the book has
  decided; a trade meanwhile counts. One replace at a time, none behind a cancel; a cancel may follow a replace. The book answers each exactly once, in their
  order: REPLACED, CANCELED (REQUESTED_BY_CUSTOMER, REPLACED_TO_NOTHING) or CANCEL_REJECTED; until then the order is not forgotten.
  What waits for its primary to sell what it buys cannot be replaced to more than was bought so far: the book would not cut it down any more.
 Reports: reference_account_reports. Fees are posted beside the trade; what the shard's accounts have paid in all is part of the state.
 Done orders stay known until `done_orders_max` others have been done after them, or the UTC day of log time is over; then their cl_ord_id is free again.
+New ids. A replace may give its order another cl_ord_id, which no order of the account has, had or waits for; both belong to it from then on. The order
+ answers to the new one once its book has replaced it (also to nothing), and the events have it; an id that the book refuses is free again. The old one still
+ finds the order, for cancels, replaces and repeated new orders, until the order is forgotten or `replaced_ids_max` others have come after it.
 Sessions. Once registered, an edge gets a copy of all events of the account. A request's answer goes to the asking edge with its request_id;
  other registered edges get the event with request_id 0. DUPLICATE, SESSION_* and state rows are answers only and have no seq.
-Account updates. Refused: account 0 or one of another shard (UNKNOWN_ACCOUNT), unknown instrument, or lots without instrument (UNKNOWN_SYMBOL), more than is
+ A registration is answered with all of the account, so they have a token bucket in log time too (SESSIONS_AT_ONCE_MAX): SESSION_REJECTED, RATE_LIMIT.
+Updates of accounts (ACCOUNT_UPDATE, ACCOUNT_STATUS, ACCOUNT_LIMITS) are applied once. Each needs a request_id above that of every one of the account before
+ (UPDATE_ID_MISSING); one at or below the highest is old for ever. Of the last `updates_max` of the shard the content is known too: the same again is
+ UPDATE_APPLIED_BEFORE, another content UPDATE_ID_REUSED; what is older is UPDATE_ID_TOO_LOW. None may be far ahead of log time in ns
+ (UPDATE_ID_TOO_HIGH), so that one at the end of the range is not the account's last update for ever. Refused ones use up no id.
+Postings. Refused: account 0 or one of another shard (UNKNOWN_ACCOUNT), unknown instrument, or lots without instrument (UNKNOWN_SYMBOL), more than is
  available (BELOW_ZERO), beyond CASH_MINOR_MAX or POSITION_LOTS_MAX (AMOUNT_OUT_OF_RANGE), no room (ACCOUNT_LIMIT). Shares posted cost the reference price.
 Rows that are no command are refused with INVALID_COMMAND. Columns of refused rows are repeated as they came, a cl_ord_id only if it is valid text.
 Reference prices are the instrument list's: what a book is told by INSTRUMENT_UPDATE does not come here. That is safe, as the book gets every protection price
@@ -31,11 +39,11 @@ from collections import deque
 from typing import Self
 
 from matchers import reference_account_state as state
-from matchers.account_rules import DAY_NS, is_valid_cl_ord_id
+from matchers.account_rules import DAY_NS, REPORT_FAULTS, is_valid_cl_ord_id
 from matchers.reference_account_journal import Values
-from matchers.reference_account_orders import list_at
+from matchers.reference_account_orders import Ids, list_at
 from matchers.reference_account_reports import AccountReports
-from matchers.reference_account_state import Account, Order, Position
+from matchers.reference_account_state import Account, Order, Position, ReplacedId
 from matchers.reference_account_updates import AccountUpdates
 from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
 from matchers.shard_outputs import AccountOutput, python_rows
@@ -69,17 +77,23 @@ class AccountShard(AccountUpdates, AccountReports):
         self.done: deque[Order] = deque()
         self.done_before_today = 0
         """The first so many of `done` were done before the day of log time."""
+        self.updates: dict[tuple[int, int], int] = {}
+        """Digest by account and request_id, in the order of their coming."""
+        self.replaced_ids: deque[ReplacedId] = deque()
+        self.by_replaced_id: dict[tuple[int, tuple[int, int]], ReplacedId] = {}
         self.last_px: dict[int, int] = {}
         self.price_test_end: dict[int, int] = {}
         """First UTC day without the short sale price test, by instrument."""
         self._begin(-1)
 
-    def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int) -> AccountOutput:
-        """Apply order_command_frame rows; `cl_ord_id` is an S-array of the same length. A reply_partition outside 0..63 wants no answers."""
+    def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int, orig_cl_ord_id: Rows | None = None) -> AccountOutput:
+        """Apply order_command_frame rows; the ids are S-arrays of the same length. A reply_partition outside 0..63 wants no answers."""
         assert len(rows) == len(cl_ord_id), "one cl_ord_id a row"
         self._begin(reply_partition)
         commands = python_rows(rows)
-        texts = [text if is_valid_cl_ord_id(text) else b"" for text in cl_ord_id.tolist()]
+        given: list[bytes] = cl_ord_id.tolist()
+        texts = [text if is_valid_cl_ord_id(text) else b"" for text in given]
+        origs: list[bytes] = [b""] * len(rows) if orig_cl_ord_id is None else orig_cl_ord_id.tolist()
         at = 0
         while at < len(commands):
             legs = 1
@@ -87,7 +101,8 @@ class AccountShard(AccountUpdates, AccountReports):
                 legs = self._orders_at(commands, texts, at)
             else:
                 self._advance(commands[at])
-                self._apply_one(commands[at], texts[at])
+                ids = Ids(texts[at], origs[at] if is_valid_cl_ord_id(origs[at]) else b"", bool(given[at]), bool(origs[at]))
+                self._apply_one(commands[at], ids)
             self.forget()
             at += legs
         return self._end()
@@ -105,12 +120,12 @@ class AccountShard(AccountUpdates, AccountReports):
             self.refuse_order(first, texts[at], Reason.INVALID_LIST)
         return len(legs) or 1
 
-    def _apply_one(self, command: Values, text: bytes) -> None:
+    def _apply_one(self, command: Values, ids: Ids) -> None:
         match command["kind"]:
             case CommandKind.CANCEL:
-                self.cancel(command, text)
+                self.cancel(command, ids)
             case CommandKind.REPLACE:
-                self.replace(command, text)
+                self.replace(command, ids)
             case CommandKind.REGISTER_SESSION:
                 self.register_session(command)
             case CommandKind.ACCOUNT_UPDATE:
@@ -120,10 +135,10 @@ class AccountShard(AccountUpdates, AccountReports):
             case CommandKind.ACCOUNT_LIMITS:
                 self.account_limits(command)
             case _:
-                self.refuse_order(command, text, Reason.INVALID_COMMAND)
+                self.refuse_order(command, ids.text, Reason.INVALID_COMMAND)
 
     def apply_reports(self, rows: Rows) -> AccountOutput:
-        """Apply book_report_frame rows."""
+        """Apply book_report_frame rows. One that cannot be true is left out, changes nothing, and is named in `refused`."""
         self._begin(-1)
         handlers = {
             ReportKind.TRADE: self.trade,
@@ -135,17 +150,15 @@ class AccountShard(AccountUpdates, AccountReports):
             ReportKind.RESTATED: self.restated,
             ReportKind.TRIGGERED: self.triggered,
         }
-        for report in python_rows(rows):
+        for row, report in enumerate(python_rows(rows)):
+            if fault := self.report_fault(report):
+                self.refused.append((row, REPORT_FAULTS[fault]))
+                continue
             self._advance(report)
             if report["kind"] == ReportKind.TRADE_BUSTED:
                 self.trade_busted(report)
             else:
-                order = self.orders.get(report["order_id"])
-                assert order is not None, f"report for an unknown order {report['order_id']}"
-                assert order.account.account == report["account"], f"report names another account than order {order.order_id} has"
-                assert order.instrument == report["instrument"], f"report names another instrument than order {order.order_id} has"
-                assert report["kind"] in handlers, f"no such report kind {report['kind']}"
-                handlers[ReportKind(report["kind"])](report, order)
+                handlers[ReportKind(report["kind"])](report, self.orders[report["order_id"]])
             self.forget()
         return self._end()
 

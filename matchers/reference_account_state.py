@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from matchers.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POSITION_STATE
+from matchers.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POSITION_STATE, REPLACED_ID_STATE, UPDATE_STATE
 from matchers.account_rules import HOLD_ALL
 from matchers.shard_limits import ShardLimits
 from matchers.snapshot_head import check_head, head_array, head_values
@@ -62,6 +62,10 @@ class Account:
     """How far rate_until may be ahead of log time."""
     rate_until: int = 0
     """The token bucket as one time: when it will be full again (generic cell rate algorithm)."""
+    last_update: int = 0
+    """Highest request_id of an update that was applied."""
+    sessions_until: int = 0
+    """The token bucket of registrations, as rate_until."""
     positions: list[Position] = field(default_factory=list)
     open_orders: dict[int, Order] = field(default_factory=dict)
 
@@ -84,6 +88,26 @@ class Terms:
     expire_time: int
     time_in_force: int
     exec_inst: int
+
+
+@dataclass(eq=False)
+class ReplacedId:
+    """A cl_ord_id that an order had before a replace, or (pending) will have if its book grants one. Without order: it was not granted."""
+
+    account: int
+    order_id: int
+    digest: tuple[int, int]
+    text: bytes
+    """Empty once it is not pending."""
+    is_pending: bool = True
+
+    def row(self) -> tuple[Any, ...]:
+        """Its canonical row."""
+        return (self.account, self.order_id, *self.digest, self.is_pending, self.text)
+
+    def clear(self) -> None:
+        """It was not granted."""
+        self.account, self.order_id, self.digest, self.text, self.is_pending = 0, 0, (0, 0), b"", False
 
 
 NO_TERMS: Final = Terms(*[0] * 9)
@@ -128,6 +152,8 @@ class Order:
     """The same of a replace. One that is under way together with a cancel was asked first."""
     terms: Terms = NO_TERMS
     """What the replace under way asks for."""
+    next_id: ReplacedId | None = None
+    """The cl_ord_id that it asks for."""
     cum_qty: int = 0
     cum_cost: int = 0
     oco: Order | None = None
@@ -177,6 +203,8 @@ def _canonical(machine: AccountShard) -> dict[str, Rows]:
         "orders": np.array([_order_row(order) for _, order in sorted(machine.orders.items())], ORDER_STATE),
         "done": np.array([order.order_id for order in machine.done], np.uint64),
         "facts": np.array([(machine.last_px.get(n, 0), machine.price_test_end.get(n, 0)) for n in range(len(machine.instruments.rules))], FACT_STATE),
+        "updates": np.array([(*key, body) for key, body in machine.updates.items()], UPDATE_STATE),
+        "replaced_ids": np.array([one.row() for one in machine.replaced_ids], REPLACED_ID_STATE),
         "counters": np.array([machine.last_order_number, machine.done_before_today, machine.fees_minor], np.int64),
     }  # fmt: skip
 
@@ -217,6 +245,14 @@ def restore_into(machine: AccountShard, arrays: dict[str, Rows]) -> None:
         if row["primary_id"]:
             order.primary = machine.orders[row["primary_id"]]
             order.primary.secondaries.append(order)
+    machine.updates = {(account, request_id): body for account, request_id, body in arrays["updates"].tolist()}
+    for account, order_id, low, high, is_pending, text in arrays["replaced_ids"].tolist():
+        one = ReplacedId(account, order_id, (low, high), text, bool(is_pending))
+        machine.replaced_ids.append(one)
+        if order_id:
+            machine.by_replaced_id[account, one.digest] = one
+        if one.is_pending:
+            machine.orders[order_id].next_id = one
     machine.done = deque(machine.orders[order_id] for order_id in arrays["done"].tolist())
 
 

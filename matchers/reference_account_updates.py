@@ -2,15 +2,24 @@
 
 from typing import Final
 
+from matchers.account_rules import update_digest
 from matchers.reference_account_journal import Values
 from matchers.reference_account_orders import AccountOrders
 from matchers.reference_account_state import Account, Position
 from schemas.enums import AccountEventKind, AccountPermission, AccountStatus
-from schemas.limits import CASH_MINOR_MAX, ORDERS_AT_ONCE_MAX, POSITION_LOTS_MAX
+from schemas.limits import (
+    CASH_MINOR_MAX,
+    ORDERS_AT_ONCE_MAX,
+    POSITION_LOTS_MAX,
+    SESSION_INTERVAL_NS,
+    SESSIONS_AT_ONCE_MAX,
+    UPDATE_ID_AHEAD_NS_MAX,
+)
 from schemas.reject_reasons import Reason
 from schemas.units import NANOS_PER_SECOND
 
 ORDERS_PER_SECOND_MAX: Final = NANOS_PER_SECOND
+_SESSION_BURST_NS: Final = (SESSIONS_AT_ONCE_MAX - 1) * SESSION_INTERVAL_NS
 PERMISSIONS_MAX: Final = int(AccountPermission.SHORT_SALE)
 
 
@@ -18,15 +27,18 @@ class AccountUpdates(AccountOrders):
     """Commands that are about accounts, not about orders."""
 
     shards: int
+    updates: dict[tuple[int, int], int]
 
     def register_session(self, command: Values) -> None:
         """Send the account's state, and its later events, to the asking edge."""
         account = self.accounts.get(command["account"])
-        if account is None:
-            self._answer(
-                AccountEventKind.SESSION_REJECTED, None, command, {"account": command["account"], "reason": Reason.UNKNOWN_ACCOUNT}, b""
-            )
+        if not self.asking:
             return
+        if account is None or account.sessions_until - self.log_time > _SESSION_BURST_NS:
+            reason = Reason.RATE_LIMIT if account else Reason.UNKNOWN_ACCOUNT
+            self._answer(AccountEventKind.SESSION_REJECTED, None, command, {"account": command["account"], "reason": reason}, b"")
+            return
+        account.sessions_until = max(account.sessions_until, self.log_time) + SESSION_INTERVAL_NS
         account.edges |= self.asking
         for position in account.positions:
             if position.position:
@@ -45,6 +57,7 @@ class AccountUpdates(AccountOrders):
             return
         if account is None:
             account = self.accounts[command["account"]] = Account(command["account"])
+        self._note_update(account, command)
         account.cash += cash
         if lots:
             self.move_shares(
@@ -59,6 +72,8 @@ class AccountUpdates(AccountOrders):
         before = account or Account(0)
         if command["account"] == 0 or (self.shards and command["account"] % self.shards != self.shard):
             return Reason.UNKNOWN_ACCOUNT
+        if reason := self._id_refusal(before, command):
+            return reason
         if (instrument or lots) and instrument not in self.rules:
             return Reason.UNKNOWN_SYMBOL
         if (cash < 0 and before.available + cash < 0) or (lots < 0 and position.position - position.position_held + lots < 0):
@@ -71,12 +86,35 @@ class AccountUpdates(AccountOrders):
             return Reason.ACCOUNT_LIMIT
         return Reason.NONE
 
+    def _id_refusal(self, account: Account, command: Values) -> Reason:
+        """Whether the update is one that was applied already, or is older than one that was."""
+        if not command["request_id"]:
+            return Reason.UPDATE_ID_MISSING
+        if command["request_id"] > account.last_update:
+            is_ahead = command["request_id"] > self.log_time + UPDATE_ID_AHEAD_NS_MAX
+            return Reason.UPDATE_ID_TOO_HIGH if is_ahead else Reason.NONE
+        known = self.updates.get((command["account"], command["request_id"]))
+        if known is None:
+            return Reason.UPDATE_ID_TOO_LOW
+        return Reason.UPDATE_APPLIED_BEFORE if known == update_digest(command) else Reason.UPDATE_ID_REUSED
+
+    def _note_update(self, account: Account, command: Values) -> None:
+        """It is being applied: never again."""
+        account.last_update = command["request_id"]
+        self.updates[command["account"], command["request_id"]] = update_digest(command)
+        if len(self.updates) > self.limits.updates_max:
+            del self.updates[next(iter(self.updates))]
+
     def account_status(self, command: Values) -> None:
         """Suspend an account, let it trade again, or pull its kill switch."""
         account = self.accounts.get(command["account"])
-        if account is None or command["account_word"] not in set(AccountStatus):
-            self._refuse_update(account, command, Reason.INVALID_COMMAND if account else Reason.UNKNOWN_ACCOUNT)
+        reason = self._id_refusal(account, command) if account else Reason.UNKNOWN_ACCOUNT
+        if not reason and command["account_word"] not in set(AccountStatus):
+            reason = Reason.INVALID_COMMAND
+        if reason or account is None:
+            self._refuse_update(account, command, reason)
             return
+        self._note_update(account, command)
         account.status = command["account_word"]
         self._event(AccountEventKind.ACCOUNT_STATUS_CHANGED, account, {"account_word": account.status}, b"", command)
         if account.status == AccountStatus.KILLED:
@@ -90,6 +128,7 @@ class AccountUpdates(AccountOrders):
         if reason or account is None:
             self._refuse_update(account, command, reason)
             return
+        self._note_update(account, command)
         if instrument:
             position = self.position_of(account, instrument)
             position.restricted, position.lots_max = command["account_word"], command["order_qty"]
@@ -105,6 +144,8 @@ class AccountUpdates(AccountOrders):
     def _limits_refusal(self, account: Account | None, command: Values) -> Reason:
         if account is None:
             return Reason.UNKNOWN_ACCOUNT
+        if reason := self._id_refusal(account, command):
+            return reason
         if command["instrument"] and command["instrument"] not in self.rules:
             return Reason.UNKNOWN_SYMBOL
         if command["account_word"] > PERMISSIONS_MAX:

@@ -9,7 +9,9 @@ from schemas.limits import (
     OPEN_ORDERS_PER_ACCOUNT_MAX,
     ORDERS_PER_SHARD_MAX,
     PEGS_PER_BOOK_MAX,
+    REPLACED_IDS_MAX,
     STOPS_PER_BOOK_MAX,
+    UPDATES_REMEMBERED_MAX,
 )
 
 
@@ -28,6 +30,11 @@ class ShardLimits:
     """Stops of an instrument that are not elected yet."""
     pegs_per_book_max: int = PEGS_PER_BOOK_MAX
     busts_max: int = BUSTS_PER_SHARD_MAX
+
+    updates_max: int = UPDATES_REMEMBERED_MAX
+    """Account shard: updates of accounts whose content is known; the first is forgotten first."""
+    replaced_ids_max: int = REPLACED_IDS_MAX
+    """Account shard: cl_ord_ids that orders had before a replace or wait for; the first is forgotten first. At most 65,535."""
 
     def as_row(self) -> tuple[int, ...]:
         """The numbers in the order of the fields, for snapshots."""

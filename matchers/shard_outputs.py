@@ -35,6 +35,11 @@ class AccountOutput:
     """book_command_frame rows, of several book shards."""
     first_seq: int
     """seq of events[0]; of the next event if there is none."""
+    event_orig_cl_ord_id: Rows | None = None
+    """As event_cl_ord_id; None where no row has one."""
+    reply_orig_cl_ord_id: Rows | None = None
+    refused: tuple[tuple[int, str], ...] = ()
+    """Reports that cannot be true, by row, and why: they were left out."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ def text_rows(values: Sequence[bytes]) -> Rows:
     """An S-array as wide as the longest text, rounded up to whole 8-byte words, at least one."""
     words = max((len(text) + 7) // 8 for text in values) if values else 0
     return np.array(values, f"S{8 * max(words, 1)}")
+
+
+def orig_rows(values: Sequence[bytes]) -> Rows | None:
+    """The same of orig_cl_ord_id; None where all are empty."""
+    return text_rows(values) if any(values) else None
 
 
 def python_rows(rows: Rows) -> list[dict[str, Any]]:

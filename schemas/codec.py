@@ -31,7 +31,7 @@ HEADER_FIELDS: Final = ("source", "source_offset", "source_index", "first_seq", 
 FRAME_NAMES: Final = (
     "order_command_frame", "book_command_frame", "book_report_frame", "execution_frame", "account_event_frame", "market_data_frame",
 )  # fmt: skip
-RECORD_NAMES: Final = ("new_order_single", "order_cancel_request", "alert", "dead_letter")
+RECORD_NAMES: Final = ("new_order_single", "order_cancel_request", "alert", "dead_letter", "set_aside")
 
 FEW_ROWS: Final = 8
 """Up to so many rows are handled without numpy and have plain columns only, see _columns_of_few; the same as in schemas/columns.py."""
@@ -85,12 +85,16 @@ class Header:
 
 @dataclass(frozen=True)
 class Frame:
-    """A decoded frame: `rows` of FRAMES[schema].dtype, `cl_ord_id` an S-array of the same length (None where the schema has no text)."""
+    """A decoded frame: `rows` of FRAMES[schema].dtype, `cl_ord_id` an S-array of the same length (None where the schema has no text).
+
+    `orig_cl_ord_id` is another one, None where no row has any.
+    """
 
     schema: str
     header: Header
     rows: Rows
     cl_ord_id: Rows | None = None
+    orig_cl_ord_id: Rows | None = None
 
 
 @cache
@@ -111,10 +115,20 @@ def raw_schema(name: str) -> Any:
 
 
 @cache
+def _parsed_before(name: str) -> Any:
+    """The first layout of a frame: without the columns that have a default, which came later."""
+    schema = raw_schema(name)
+    return fastavro.parse_schema(schema | {"fields": [field for field in schema["fields"] if "default" not in field]})
+
+
+@cache
 def prefix_of(name: str) -> bytes:
     """The ten bytes with which every record of the schema begins: marker and fingerprint."""
-    digest = fingerprint(to_parsing_canonical_form(_parsed(name)), "CRC-64-AVRO")
-    return MARKER + bytes.fromhex(digest)
+    return _prefix_of(_parsed(name))
+
+
+def _prefix_of(parsed: Any) -> bytes:
+    return MARKER + bytes.fromhex(fingerprint(to_parsing_canonical_form(parsed), "CRC-64-AVRO"))
 
 
 def _frame_schema(name: str) -> FrameSchema:
@@ -128,7 +142,8 @@ def _frame_schema(name: str) -> FrameSchema:
 
 
 FRAMES: Final[dict[str, FrameSchema]] = {name: _frame_schema(name) for name in FRAME_NAMES}
-_NAME_OF_PREFIX: Final[dict[bytes, str]] = {prefix_of(name): name for name in FRAME_NAMES + RECORD_NAMES}
+_FIRST_LAYOUTS: Final[dict[bytes, str]] = {_prefix_of(_parsed_before(name)): name for name in FRAME_NAMES}
+_NAME_OF_PREFIX: Final[dict[bytes, str]] = _FIRST_LAYOUTS | {prefix_of(name): name for name in FRAME_NAMES + RECORD_NAMES}
 
 
 def schema_of(data: bytes | None) -> str:
@@ -159,7 +174,10 @@ def decode_record(data: bytes) -> tuple[str, dict[str, Any]]:
     body = io.BytesIO(data)
     body.seek(10)
     try:
-        record = fastavro.schemaless_reader(body, _parsed(name), None)
+        if data[:10] == prefix_of(name):
+            record = fastavro.schemaless_reader(body, _parsed(name), None)
+        else:
+            record = fastavro.schemaless_reader(body, _parsed_before(name), _parsed(name))
     except Exception as error:
         raise BadBytes(TRUNCATED, f"not a whole {name}: {type(error).__name__} {error}") from error
     if body.tell() != len(data):
@@ -192,7 +210,7 @@ def _header_schema() -> Any:
     return fastavro.parse_schema({"type": "record", "name": "FrameHeader", "fields": fields})
 
 
-def encode_frame(name: str, header: Header, rows: Rows, cl_ord_id: Rows | None = None) -> bytes:
+def encode_frame(name: str, header: Header, rows: Rows, cl_ord_id: Rows | None = None, orig_cl_ord_id: Rows | None = None) -> bytes:
     """A frame of `rows` (FRAMES[name].dtype, at most FRAME_ROWS_MAX); columns that are zero throughout are left empty."""
     schema = FRAMES[name]
     assert rows.dtype == schema.dtype, f"rows are not of {name}"
@@ -202,8 +220,8 @@ def encode_frame(name: str, header: Header, rows: Rows, cl_ord_id: Rows | None =
         "created_at": header.created_at, "reply_partition": header.reply_partition, "count": len(rows),
     }  # fmt: skip
     record |= _columns_of_few(schema, rows) if len(rows) <= FEW_ROWS else _columns_of_many(schema, rows)
-    for column in schema.text_columns:
-        record[column] = b"" if cl_ord_id is None else _pack_text(cl_ord_id)
+    for column, text in zip(schema.text_columns, (cl_ord_id, orig_cl_ord_id), strict=False):
+        record[column] = b"" if text is None else _pack_text(text)
     return encode_record(name, record)
 
 
@@ -221,9 +239,10 @@ def frame_of(name: str, record: dict[str, Any]) -> Frame:
     if count < 0 or count > FRAME_ROWS_MAX or (count and not record["kind"]):
         raise BadBytes(BAD_COLUMN, f"{name} says {count} rows, and its column kind has {len(record['kind'])} bytes")
     rows = _rows_of_few(schema, record, count) if count <= FEW_ROWS else _rows_of_many(schema, record, count)
-    text = _unpack_text(name, record["cl_ord_id"], count) if schema.text_columns else None
+    text = _unpack_text(name, "cl_ord_id", record, count) if schema.text_columns else None
+    orig = _unpack_text(name, "orig_cl_ord_id", record, count) if record.get("orig_cl_ord_id") else None
     header = Header(*(record[field] for field in HEADER_FIELDS[:-1]))
-    return Frame(name, header, rows, text)
+    return Frame(name, header, rows, text, orig)
 
 
 # A frame of few rows is put together from slices of plain bytes: numpy's calls would cost more than all the rest of its way. An idle
@@ -281,10 +300,11 @@ def _pack_text(values: Rows) -> bytes:
     return b"".join(text.ljust(width, b"\0") for text in texts)
 
 
-def _unpack_text(name: str, data: bytes, count: int) -> Rows:
+def _unpack_text(name: str, column: str, record: dict[str, Any], count: int) -> Rows:
+    data: bytes = record[column]
     if not data:
         return np.zeros(count, "S1")
     width, left_over = divmod(len(data), count) if count else (0, 1)
     if left_over or width > CL_ORD_ID_MAX_BYTES:
-        raise BadBytes(BAD_COLUMN, f"{name}.cl_ord_id has {len(data)} bytes for {count} rows of at most {CL_ORD_ID_MAX_BYTES}")
+        raise BadBytes(BAD_COLUMN, f"{name}.{column} has {len(data)} bytes for {count} rows of at most {CL_ORD_ID_MAX_BYTES}")
     return np.frombuffer(data, f"S{width}")

@@ -137,7 +137,8 @@ class CommandKind(IntEnum):
     ACCOUNT_UPDATE = 4
     """Open the account if it is new, and post `cash` and/or `order_qty` lots of `instrument` from outside (negative: withdraw)."""
     REPLACE = 5
-    """By order_id, or by cl_ord_id if that is 0. As the book's REPLACE; the difference is held first. The order keeps its cl_ord_id."""
+    """By order_id; or, if that is 0, by orig_cl_ord_id or else cl_ord_id. As the book's REPLACE; the difference is held first. A cl_ord_id that does not
+    name the order is the one that it answers to once it is replaced."""
     ACCOUNT_STATUS = 6
     """Of an operator: account_word = AccountStatus."""
     ACCOUNT_LIMITS = 7

@@ -41,6 +41,21 @@ DONE_ORDERS_PER_SHARD_MAX = 1 << 20
 """Orders that are done and still known to their account shard, so that a repeated cl_ord_id gets its first answer:
 1M x 256 B = 268 MB; 10 s of repeats at 100,000 orders/s a shard, hours at a demo's rate. The one done first is forgotten first."""
 
+UPDATES_REMEMBERED_MAX = 65_536
+"""Account updates whose content their shard still knows, so that one that is sent again is told from another one with its id:
+65,536 x (24 B + 32 B of index) = 3.7 MB. Whether an id is old is known for ever, from the highest one of each account."""
+
+REPLACED_IDS_MAX = 65_535
+"""cl_ord_ids that orders had before a replace, or would have after one, and still answer to: 65,535 x (160 B + 32 B of index) = 12.6 MB.
+A u2 of the order's row names the one that is under way."""
+
+UPDATE_ID_AHEAD_NS_MAX = 60_000_000_000
+"""How far an update's request_id may be ahead of log time (ns): a number at the end of its range would be an account's last update for ever."""
+
+SESSIONS_AT_ONCE_MAX = 8
+SESSION_INTERVAL_NS = 250_000_000
+"""Registrations of an account that are answered with all of it: so many at once, four a second in the long run. 8 x 10,000 open orders x 400 B = 32 MB."""
+
 FRAME_ROWS_MAX = 16_384
 """Commands in a frame: at ~200 B a row of outputs, 3.3 MB, within FRAME_BYTES_MAX with room for sweeps."""
 

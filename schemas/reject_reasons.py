@@ -35,6 +35,7 @@ class Reason(IntEnum):
     TOO_LATE_TO_CANCEL = 31
     CANCEL_ALREADY_PENDING = 32
     REPLACE_ALREADY_PENDING = 33
+    REPLACED_ID_LIMIT = 34
     # the book
     MARKET_CLOSED = 50
     REQUESTED_BY_CUSTOMER = 51
@@ -61,6 +62,11 @@ class Reason(IntEnum):
     AMOUNT_OUT_OF_RANGE = 71
     ACCOUNT_LIMIT = 72
     INVALID_COMMAND = 73
+    UPDATE_ID_MISSING = 74
+    UPDATE_APPLIED_BEFORE = 75
+    UPDATE_ID_REUSED = 76
+    UPDATE_ID_TOO_LOW = 77
+    UPDATE_ID_TOO_HIGH = 78
     # the book again
     INVALID_PEG = 80
     TOO_MANY_STOPS = 81
@@ -127,6 +133,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.SHORT_SALE_NOT_ALLOWED: "the account may not sell short",
     Reason.SHORT_SALE_PRICE_TEST: "short sales are only allowed with a limit above the last price now (Regulation SHO rule 201)",
     Reason.REPLACE_ALREADY_PENDING: "replace is already pending",
+    Reason.REPLACED_ID_LIMIT: "too many orders wait for a new client_order_id",
     Reason.UNKNOWN_ORDER: "order is not known",
     Reason.TOO_LATE_TO_CANCEL: "order is no longer cancelable",
     Reason.CANCEL_ALREADY_PENDING: "cancel is already pending",
@@ -189,4 +196,9 @@ SENTENCES: dict[Reason, str] = {
     Reason.AMOUNT_OUT_OF_RANGE: "amount is out of range",
     Reason.ACCOUNT_LIMIT: "the shard has no room for more accounts",
     Reason.INVALID_COMMAND: "command is not known",
+    Reason.UPDATE_ID_MISSING: "an update of an account needs a request_id above those of its updates before",
+    Reason.UPDATE_APPLIED_BEFORE: "this very update was applied before: nothing has changed",
+    Reason.UPDATE_ID_REUSED: "another update of the account had this request_id",
+    Reason.UPDATE_ID_TOO_LOW: "an update of the account with a higher request_id was applied before: this one is old",
+    Reason.UPDATE_ID_TOO_HIGH: "request_id is more than a minute beyond the present time in ns: no later update could have a higher one",
 }

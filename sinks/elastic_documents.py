@@ -49,18 +49,18 @@ _ACCOUNT_FIELDS: Final[dict[int, tuple[str, ...]]] = {
     AccountEventKind.CANCEL_PENDING: (*_STATE, "submitted_at"),
     AccountEventKind.CANCEL_REJECTED: _REFUSED,
     AccountEventKind.TRADE: (*_STATE, "submitted_at", "aggressor", "last_px", "last_qty", "trd_match_id", "cash_delta", "shares_delta"),
-    AccountEventKind.CANCELED: (*_REFUSED, "submitted_at"),
+    AccountEventKind.CANCELED: (*_REFUSED, "submitted_at", "orig_cl_ord_id"),
     AccountEventKind.EXPIRED: (*_REFUSED, "submitted_at"),
     AccountEventKind.BOOK_REJECTED: (*_REFUSED, "submitted_at"),
     AccountEventKind.REPLACE_PENDING: (*_STATE, "submitted_at"),
-    AccountEventKind.REPLACED: (*_STATE, "submitted_at"),
+    AccountEventKind.REPLACED: (*_STATE, "submitted_at", "orig_cl_ord_id"),
     AccountEventKind.RESTATED: (*_REFUSED, "submitted_at"),
     AccountEventKind.TRIGGERED: (*_STATE, "submitted_at"),
     AccountEventKind.TRADE_BUSTED: (*_UPDATE, "order_id", "side", "last_px", "last_qty", "trd_match_id", "reason"),
-    AccountEventKind.ACCOUNT_STATUS_CHANGED: _UPDATE,
-    AccountEventKind.ACCOUNT_LIMITS_CHANGED: _UPDATE,
-    AccountEventKind.ACCOUNT_UPDATED: _UPDATE,
-    AccountEventKind.ACCOUNT_UPDATE_REJECTED: (*_UPDATE, "order_qty", "reason"),
+    AccountEventKind.ACCOUNT_STATUS_CHANGED: (*_UPDATE, "request_id"),
+    AccountEventKind.ACCOUNT_LIMITS_CHANGED: (*_UPDATE, "request_id"),
+    AccountEventKind.ACCOUNT_UPDATED: (*_UPDATE, "request_id"),
+    AccountEventKind.ACCOUNT_UPDATE_REJECTED: (*_UPDATE, "request_id", "order_qty", "reason"),
 }
 _STREAMS: Final = {
     "execution_frame": (EXECUTIONS, ExecKind, _EXECUTION_FIELDS),
@@ -115,8 +115,8 @@ def documents(one: Input, instruments: InstrumentTable, generation: str = "") ->
 
 def _column(frame: Frame, name: str, index: Rows) -> list[Any]:
     """One column of the rows `index`, as the document has it: enumerations and flags as words, times as ISO 8601 with nanoseconds."""
-    if name == "cl_ord_id":
-        text = frame.cl_ord_id
+    if name in ("cl_ord_id", "orig_cl_ord_id"):
+        text = frame.cl_ord_id if name == "cl_ord_id" else frame.orig_cl_ord_id
         return [""] * len(index) if text is None else [one.decode("ascii", "replace") for one in text[index].tolist()]
     values = frame.rows[name][index]
     if name in _TIMES:

@@ -35,7 +35,7 @@ _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     ACCOUNT_EVENTS: {
         **_ORIGIN, **_WORDS, "ord_status": _KEYWORD, "aggressor": {"type": "boolean"}, "instrument": _LONG, "rpt_seq": _LONG,
         "price": _LONG, "price_display": _DISPLAY, "last_px": _LONG, "last_px_display": _DISPLAY, "submitted_at": _TIME,
-        **dict.fromkeys(("cl_ord_id", "order_id", "account", "trd_match_id"), _KEYWORD),
+        **dict.fromkeys(("cl_ord_id", "orig_cl_ord_id", "order_id", "account", "trd_match_id", "request_id"), _KEYWORD),
         **dict.fromkeys(("order_qty", "last_qty", "cash_delta", "shares_delta"), _AMOUNT),
         **dict.fromkeys(("leaves_qty", "cum_qty", "cum_cost", "cash", "cash_held", "position", "position_held", "position_cost"), _STATE),
     },

@@ -70,7 +70,7 @@ ORDER_TERMS: Final = (
     "stop_px", "display_qty", "price_offset", "offset_type", "peg_price_type", "exec_inst", "expire_time", "contingency_type", "list_id",
 )  # fmt: skip
 _NEWER: Final = (
-    "ord_type", "time_in_force", "order_qty", "price", "ord_status", "leaves_qty", "cum_qty", "cum_cost", "updated_at", *ORDER_TERMS,
+    "ord_type", "time_in_force", "order_qty", "price", "ord_status", "leaves_qty", "cum_qty", "cum_cost", "updated_at", "cl_ord_id", *ORDER_TERMS,
 )  # fmt: skip
 ORDERS: Final = Table(
     "orders",

@@ -7,6 +7,7 @@ On failure: the process stops; skipping a command would fork the accounts from t
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from topics.partitioning import split_by
 
 WRONG_PARTITION = "WRONG_PARTITION"
 WRONG_SOURCE = "WRONG_SOURCE"
+UNTRUE_REPORT = "UNTRUE_REPORT"
+REFUSED_NAMED_MAX = 10
+"""Reports that a dead letter names one by one."""
 
 
 class HoldFunds:
@@ -69,9 +73,11 @@ class HoldFunds:
         """Commands are decided, reports settled; each event goes to the log, to the edges that asked, orders on to their books."""
         if frame.schema == "book_report_frame":
             out = self._accounts.apply_reports(frame.rows, copy=False)
+            if out.refused:
+                emit.dead_letter(untrue_reports(frame.rows, out.refused))
         else:
             assert frame.cl_ord_id is not None
-            out = self._accounts.apply_commands(frame.rows, frame.cl_ord_id, frame.header.reply_partition, copy=False)
+            out = self._accounts.apply_commands(frame.rows, frame.cl_ord_id, frame.header.reply_partition, frame.orig_cl_ord_id, copy=False)
         # Orders first: whoever waits for the answer waits for the book next.
         for book, rows in split_by(out.book_commands["instrument"], self._book_shards):
             emit.frame(BOOK_COMMANDS, book, "book_command_frame", out.book_commands[rows], log_time=self.log_time)
@@ -84,6 +90,7 @@ class HoldFunds:
             log_time=self.log_time,
             first_seq=out.first_seq,
             text=out.event_cl_ord_id,
+            orig=out.event_orig_cl_ord_id,
         )
 
     def _emit_replies(self, out: AccountOutput, emit: Emitter) -> None:
@@ -94,7 +101,11 @@ class HoldFunds:
             if edge >= self._edge_instances:
                 continue  # a sender may name an edge that this cluster does not have: nobody is there to be told
             rows = np.flatnonzero(out.reply_mask & np.uint64(1 << edge))
-            emit.frame(EDGE_REPLIES, edge, "account_event_frame", out.replies[rows], log_time=self.log_time, text=out.reply_cl_ord_id[rows])
+            orig = None if out.reply_orig_cl_ord_id is None else out.reply_orig_cl_ord_id[rows]
+            emit.frame(
+                EDGE_REPLIES, edge, "account_event_frame", out.replies[rows], log_time=self.log_time, text=out.reply_cl_ord_id[rows],
+                orig=orig,
+            )  # fmt: skip
 
     def snapshot(self) -> Arrays:
         """Named arrays of the account shard."""
@@ -112,6 +123,13 @@ class HoldFunds:
         """Instruments and numbers of shards: outputs depend on them."""
         text = f"{self._shard}/{self._account_shards}/{self._book_shards}/".encode() + self._instruments.digest
         return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def untrue_reports(rows: Rows, refused: Sequence[tuple[int, str]]) -> BadBytes:
+    """Why reports of a frame were left out; its other rows are applied, as holds wait for them."""
+    named = [f"row {row} (order {rows['order_id'][row]}): {why}" for row, why in refused[:REFUSED_NAMED_MAX]]
+    more = f"; and {len(refused) - len(named)} more" if len(refused) > len(named) else ""
+    return BadBytes(UNTRUE_REPORT, f"{len(refused)} of {len(rows)} reports cannot be true and were left out: {'; '.join(named)}{more}")
 
 
 def require_partition(owners: Rows, shard: int, shards: int, what: str) -> None:

@@ -34,6 +34,7 @@ from streams.cluster import partition_counts
 from streams.command_files import BadLine, decode_line, read_lines
 from streams.match_orders import MatchOrders
 from streams.replay import reader_has_gone
+from streams.set_aside import set_aside_of
 from streams.shard_runner import Emitter, Record, ShardRunner
 from streams.snapshots import Arrays
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
@@ -161,7 +162,8 @@ def book_of_log(settings: Settings, at: int | None, instruments: InstrumentTable
     partition = book_shard(instrument.number, shards)
     entries = EntryTimes(instrument.number)
     engine = WatchedShard(BookShard(partition, instruments, shards), entries)
-    runner = ShardRunner(_Books(engine, MatchOrders(partition, instruments, counts[ACCOUNT_COMMANDS.name], shards)))
+    decoder = MatchOrders(partition, instruments, counts[ACCOUNT_COMMANDS.name], shards)
+    runner = ShardRunner(_Books(engine, decoder), set_aside=set_aside_of(settings).of("match-orders", partition))
     last = -1
     for record in records_to(settings, partition, at):
         runner.feed(record)

@@ -14,14 +14,16 @@ import numpy as np
 from matchers.book_shard import BookShard
 from matchers.settlement_reports import reports_of
 from matchers.warm import warm_books
-from schemas.codec import FRAMES, Frame, Header, decode_frame, encode_frame
+from schemas.codec import FRAMES, BadBytes, Frame, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from streams.cluster import partition_counts
 from streams.hold_funds import require_partition, require_sender, require_source
 from streams.shard_host import Role, Tick, run_role
 from streams.shard_runner import Emitter, Output, Record, clamp_time
+from streams.single_commands import BAD_FIELD
 from streams.snapshots import Arrays
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS
 from topics.partitioning import split_by
@@ -30,6 +32,7 @@ TIMER_SECONDS = 1.0
 """How often log time is told to the books; bars close and orders expire no later than this after their time."""
 CLOCK = "clock"
 """Source of the frames that carry it."""
+_REASONS = np.array(list(Reason), np.uint16)
 _IS_ORDER = np.zeros(256, np.bool_)
 _IS_ORDER[[BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, BookCommandKind.REPLACE]] = True
 
@@ -58,6 +61,9 @@ class MatchOrders:
             require_partition(frame.rows["instrument"][orders], self._shard, self._book_shards, "instrument")
         else:
             require_sender(frame)
+        unknown = np.flatnonzero(~np.isin(frame.rows["reason"], _REASONS))
+        if len(unknown):  # it would be in the reports, the executions and what customers are told
+            raise BadBytes(BAD_FIELD, f"row {unknown[0]}: there is no reason {frame.rows['reason'][unknown[0]]}")
         clamp_time(frame.rows, record)
         return frame
 

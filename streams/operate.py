@@ -54,12 +54,15 @@ class ApiKey:
         return hashlib.sha256(self.secret.encode()).hexdigest()
 
 
-def open_accounts(settings: Settings, openings: Sequence[Opening], *, timeout_s: float = ANSWER_TIMEOUT_S) -> int:
+def open_accounts(
+    settings: Settings, openings: Sequence[Opening], *, timeout_s: float = ANSWER_TIMEOUT_S, update_id: int | None = None
+) -> int:
     """Open the accounts (those that exist get the amounts on top); returns how many postings were confirmed.
 
+    `update_id`: of the first posting, the others count up from it; the same call with the same id pays once. None: the time now in ns.
     Raises ServiceUnavailable, NotConfirmed, or OutcryError naming the postings that were refused.
     """
-    return len(_command_accounts(settings, _update_rows(openings), timeout_s))
+    return len(_command_accounts(settings, _update_rows(openings), timeout_s, update_id))
 
 
 def set_status(settings: Settings, accounts: Sequence[int], status: AccountStatus, *, timeout_s: float = ANSWER_TIMEOUT_S) -> int:
@@ -90,8 +93,12 @@ def _account_rows(kind: CommandKind, accounts: Sequence[int]) -> Rows:
     return rows
 
 
-def _command_accounts(settings: Settings, rows: Rows, timeout_s: float) -> Rows:
-    """Post the commands and return the events that they made. Raises ServiceUnavailable, NotConfirmed, or OutcryError for those refused."""
+def _command_accounts(settings: Settings, rows: Rows, timeout_s: float, update_id: int | None = None) -> Rows:
+    """Post the commands and return the events that they made; one that was applied before counts as confirmed.
+
+    Raises ServiceUnavailable, NotConfirmed, or OutcryError for those refused.
+    """
+    rows["request_id"] = (time.time_ns() if update_id is None else update_id) + np.arange(len(rows))
     partitions = partition_counts(settings, ACCOUNT_COMMANDS)[ACCOUNT_COMMANDS.name]
     source = operator_id()
     frames: list[tuple[int, bytes]] = []
@@ -102,7 +109,8 @@ def _command_accounts(settings: Settings, rows: Rows, timeout_s: float) -> Rows:
             frames.append((shard, encode_frame("order_command_frame", header, of_shard[start : start + ROWS_PER_FRAME])))
     answers = ask(settings, ACCOUNT_COMMANDS, frames, ACCOUNT_EVENTS, "hold-funds", timeout_s, rows_wanted=len(rows))
     events = np.concatenate([answer.rows for answer in answers])
-    refused = events[events["kind"] == AccountEventKind.ACCOUNT_UPDATE_REJECTED]
+    is_refused = events["kind"] == AccountEventKind.ACCOUNT_UPDATE_REJECTED
+    refused = events[is_refused & (events["reason"] != Reason.UPDATE_APPLIED_BEFORE)]
     if len(refused):
         first = refused[0]
         why = SENTENCES[Reason(int(first["reason"]))]
@@ -154,14 +162,22 @@ def accounts() -> None:
 @click.option("--first", type=click.IntRange(1, 1 << 48), default=1, show_default=True, help="Number of the first account.")
 @click.option("--cash", default="100000", show_default=True, metavar="AMOUNT", help="Deposit to each, decimal.")
 @click.option("--position", "positions", multiple=True, metavar="SYMBOL=QTY", help="Shares for each; may be repeated.")
+@click.option(
+    "--update-id",
+    type=click.IntRange(1, 1 << 63),
+    default=None,
+    metavar="NUMBER",
+    help="Of this deposit; the same command with the same number pays once (default: the time now in ns). At most that, and above the one before.",
+)
 @click.option("--keys-file", type=click.Path(dir_okay=False, path_type=Path), help="Write the API keys there instead of printing them.")
 @click.pass_context
 def open_accounts_command(
-    ctx: click.Context, count: int, first: int, cash: str, positions: tuple[str, ...], keys_file: Path | None
+    ctx: click.Context, count: int, first: int, cash: str, positions: tuple[str, ...], update_id: int | None, keys_file: Path | None
 ) -> None:
     """Open accounts with cash, shares and an API key each; returns when the account shards have confirmed the deposits.
 
-    An account that exists gets the deposit on top, and one more key. Secrets are shown only here: keep them.
+    An account that exists gets the deposit on top, and one more key. Secrets are shown only here: keep them. If the command is cut off, give it
+    again with the --update-id that it had: what was paid is not paid again.
 
     \b
     Examples:
@@ -172,7 +188,11 @@ def open_accounts_command(
     table = load_instruments(settings.instruments_file)
     amount, shares = _cash(cash), dict(_position(table, text) for text in positions)
     numbers = range(first, first + count)
-    open_accounts(settings, [Opening(number, amount, shares) for number in numbers])
+    update_id = update_id or time.time_ns()
+    try:
+        open_accounts(settings, [Opening(number, amount, shares) for number in numbers], update_id=update_id)
+    except OutcryError as error:
+        raise OutcryError(f"{error}; the same command with --update-id {update_id} pays nothing twice") from error
     keys = make_api_keys(numbers)
     store_api_keys(settings, keys)
     if keys_file is not None:

@@ -32,6 +32,7 @@ from streams.persist_log import BATCH_RECORDS_MAX, input_of
 from streams.persist_mysql import sink_role as mysql_role
 from streams.publish_market_data import PublishMarketData
 from streams.read_log import Log, Meter, place
+from streams.set_aside import NOTHING, SetAside, read_set_aside
 from streams.shard_runner import Record, ShardRunner
 from topics.catalogue import EXECUTIONS, MARKET_DATA, Topic
 
@@ -129,15 +130,17 @@ def as_it_is(record: Record) -> list[Input]:
 class MarketDataAgain:
     """Executions as the market data that follows from them: market.data itself is kept for a week only, executions for ever."""
 
-    def __init__(self, instruments: InstrumentTable) -> None:
-        self._instruments = instruments
+    def __init__(self, instruments: InstrumentTable, set_aside: SetAside = NOTHING) -> None:
+        self._instruments, self._set_aside = instruments, set_aside
         self._runners: dict[int, ShardRunner] = {}
 
     def read(self, record: Record) -> list[Input]:
         """The frames that publish-market-data makes of a record; records of a partition in order."""
         runner = self._runners.get(record.partition)
         if runner is None:
-            runner = self._runners[record.partition] = ShardRunner(PublishMarketData(record.partition, self._instruments))
+            aside = self._set_aside.of("publish-market-data", record.partition)
+            runner = ShardRunner(PublishMarketData(record.partition, self._instruments), set_aside=aside)
+            self._runners[record.partition] = runner
         made = [output for output in runner.feed(record) if output.topic == MARKET_DATA.name]
         return [Input(output.topic, output.partition, record.offset, decode_frame(output.value)) for output in made]
 
@@ -186,7 +189,7 @@ def _require_same_log(live: Mapping[Place, int], ends: Mapping[Place, int]) -> N
 async def rebuild_redis(settings: Settings, log: Log, report: RebuildReport, options: "Options") -> None:
     """New keys, renamed in one transaction, then what came meanwhile."""
     instruments = load_instruments(settings.instruments_file)
-    work, again = Rebuild(log, report, (EXECUTIONS,), quiet=options.quiet), MarketDataAgain(instruments)
+    work, again = Rebuild(log, report, (EXECUTIONS,), quiet=options.quiet), MarketDataAgain(instruments, read_set_aside(log))
     ends = work.ends()
     made = await RedisGeneration.connect(settings.redis_url, instruments)
     try:

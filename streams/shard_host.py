@@ -30,6 +30,7 @@ from streams.faust_consumer import FastConsumer
 from streams.health import HealthServer
 from streams.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.logging import configure_logging
+from streams.set_aside import NOTHING, SetAside, set_aside_of
 from streams.shard_runner import Output, Processor, Record, RunnerStats, ShardRunner
 from streams.snapshot_pace import SnapshotPace
 from streams.snapshots import SnapshotStore
@@ -109,9 +110,10 @@ class ShardHost:
 
     def __init__(
         self, app: faust.App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
-        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread,
+        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING,
     ) -> None:  # fmt: skip
         """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop."""
+        self._set_aside = set_aside
         self._app, self._settings, self._role, self._table = app, settings, role, table
         self._shards: dict[int, Shard] = {}
         self._interval_s = settings.snapshot_interval_ms / 1000
@@ -167,7 +169,8 @@ class ShardHost:
         snapshot = store.load(self._table.get)
         loaded = self._stopwatch()
         pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
-        shard = Shard(ShardRunner(self._role.make_processor(partition), snapshot), store, pace)
+        runner = ShardRunner(self._role.make_processor(partition), snapshot, self._set_aside.of(self._role.name, partition))
+        shard = Shard(runner, store, pace)
         self._shards[partition] = shard
         log.info(
             "partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None,
@@ -333,7 +336,7 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     partitions = partition_counts(settings, role.source)[role.source.name]
     app = make_app(settings, role.name, role.consumer)
     table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
-    host = ShardHost(app, settings, role, table)
+    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings))
     health = HealthServer(settings, role.name, host.not_ready, host.status)
     if prepare is not None:
         started = time.monotonic()

@@ -6,7 +6,9 @@ effect exactly once: the next input offset and the highest frame applied of each
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -16,14 +18,18 @@ from schemas.errors import StaleData
 from streams.snapshots import Arrays, Snapshot
 from topics.catalogue import DEAD_LETTERS, TOPICS, Topic
 
-ROWS_PER_RECORD: Final = 16_384
-"""An output frame is cut at this many rows: 16,384 x (272 + 128) bytes of the widest row is 6.6 MB, within FRAME_BYTES_MAX."""
+ROWS_PER_RECORD: Final = 15_360
+"""An output frame is cut at this many rows: 15,360 x (272 + 2 x 128) bytes of the widest row is 8.1 MB, within FRAME_BYTES_MAX."""
 LETTER_BYTES_MAX: Final = 2 << 20
 """Of an input's key, and of its value, that a dead letter repeats: the broker takes inputs of 16 MiB, which no letter of FRAME_BYTES_MAX has room for."""
 DETAIL_CHARACTERS_MAX: Final = 2_000
 """An error may quote what it found: a symbol of a MiB, say."""
 ENGINE_VERSION: Final = 5
 """Raised with any change after which the same log would give other outputs; a snapshot of another version is refused."""
+
+SET_ASIDE: Final = "SET_ASIDE"
+"""Reason of the dead letter of an input that operators have set aside."""
+NOTHING_SET_ASIDE: Final[Mapping[int, str]] = MappingProxyType({})
 
 _SHARD_SOURCE: Final = re.compile(rf"(?:{'|'.join(re.escape(topic.name) for topic in TOPICS)})/\d{{1,4}}")
 
@@ -56,11 +62,16 @@ class Emitter:
         self._record = record
         self._indices: Counter[tuple[str, int]] = Counter()
         self.outputs: list[Output] = []
+        self.letters = 0
 
     def frame(
-        self, topic: Topic, partition: int, schema: str, rows: Rows, *, log_time: int, first_seq: int = 0, text: Rows | None = None
-    ) -> None:
-        """Emit rows as one frame, or as several where they are too many for one. `first_seq`: of rows[0]; 0 where rows have none."""
+        self, topic: Topic, partition: int, schema: str, rows: Rows, *, log_time: int, first_seq: int = 0, text: Rows | None = None,
+        orig: Rows | None = None,
+    ) -> None:  # fmt: skip
+        """Emit rows as one frame, or as several where they are too many for one. `first_seq`: of rows[0]; 0 where rows have none.
+
+        `text`, `orig`: their cl_ord_id and orig_cl_ord_id.
+        """
         assert schema in topic.schemas, f"{schema} does not belong in {topic.name}"
         source = f"{self._record.topic}/{self._record.partition}"
         for start in range(0, len(rows), ROWS_PER_RECORD):
@@ -68,12 +79,17 @@ class Emitter:
             index = self._indices[topic.name, partition]
             self._indices[topic.name, partition] += 1
             header = Header(source, self._record.offset, index, first_seq + start if first_seq else 0, log_time)
-            value = encode_frame(schema, header, rows[part], None if text is None else text[part])
+            value = encode_frame(schema, header, rows[part], None if text is None else text[part], None if orig is None else orig[part])
             self.outputs.append(Output(topic.name, partition, value))
 
     def record(self, topic: Topic, partition: int, schema: str, value: dict[str, Any]) -> None:
         """Emit one record that is not a frame; it carries its own identity."""
         self.outputs.append(Output(topic.name, partition, encode_record(schema, value)))
+
+    def dead_letter(self, error: BadBytes) -> None:
+        """Emit the input, or what of it could not be taken, as a dead letter."""
+        self.letters += 1
+        self.record(DEAD_LETTERS, 0, "dead_letter", dead_letter(self._record, error))
 
 
 class Processor(Protocol):
@@ -124,8 +140,10 @@ class RunnerStats:
 class ShardRunner:
     """Runs one processor over one partition, in offset order."""
 
-    def __init__(self, processor: Processor, snapshot: Snapshot | None = None) -> None:
+    def __init__(self, processor: Processor, snapshot: Snapshot | None = None, set_aside: Mapping[int, str] = NOTHING_SET_ASIDE) -> None:
+        """`set_aside`: inputs that operators have set aside, see streams.set_aside. Raises StaleData for a snapshot that knows of others."""
         self.processor = processor
+        self._set_aside = set_aside
         self.next_offset = 0
         self._marks: dict[str, tuple[int, int]] = {}
         self._records = self._rows = self._duplicates = self._dead_letters = 0
@@ -139,7 +157,7 @@ class ShardRunner:
             return []
         emit = Emitter(record)
         try:
-            frame = self.processor.decode(record)
+            frame = self._decode(record)
             if self._is_new(frame.header):
                 self.processor.apply(frame, emit)
                 self._records += 1
@@ -147,10 +165,15 @@ class ShardRunner:
             else:
                 self._duplicates += 1
         except BadBytes as error:
-            self._dead_letters += 1
-            emit.record(DEAD_LETTERS, 0, "dead_letter", dead_letter(record, error))
+            emit.dead_letter(error)
+        self._dead_letters += emit.letters
         self.next_offset = record.offset + 1
         return emit.outputs
+
+    def _decode(self, record: Record) -> Frame:
+        if record.offset in self._set_aside:
+            raise BadBytes(SET_ASIDE, self._set_aside[record.offset])
+        return self.processor.decode(record)
 
     def _is_new(self, header: Header) -> bool:
         """Whether a frame of an upstream shard was not applied yet. Customers' frames are told apart by cl_ord_id instead."""
@@ -165,7 +188,7 @@ class ShardRunner:
     def meta(self, *, hashed: bool = True) -> dict[str, Any]:
         """What a snapshot notes beside the state; `hashed`: the state's hash too, which looks at all of it."""
         return {
-            "engine_version": ENGINE_VERSION, "configuration": self.processor.configuration(), "next_offset": self.next_offset,
+            "set_aside": self._set_aside_so_far(), "engine_version": ENGINE_VERSION, "configuration": self.processor.configuration(), "next_offset": self.next_offset,
             "marks": {source: list(mark) for source, mark in self._marks.items()}, "state_hash": self.processor.state_hash() if hashed else None,
         }  # fmt: skip
 
@@ -179,7 +202,15 @@ class ShardRunner:
         if meta["state_hash"] is not None:
             assert self.processor.state_hash() == meta["state_hash"], "restored state differs from the snapshot's own hash"
         self.next_offset = meta["next_offset"]
+        if meta.get("set_aside", []) != self._set_aside_so_far():
+            raise StaleData(
+                f"the snapshot, which ends at {self.next_offset:,}, was made with other inputs set aside ({meta.get('set_aside', [])}) than the list "
+                f"has ({self._set_aside_so_far()}): one was set aside after it had been applied; start from a snapshot before it, or from the log"
+            )
         self._marks = {source: (mark[0], mark[1]) for source, mark in meta["marks"].items()}
+
+    def _set_aside_so_far(self) -> list[int]:
+        return sorted(offset for offset in self._set_aside if offset < self.next_offset)
 
     def stats(self) -> RunnerStats:
         """Counts since start, for metrics."""

@@ -69,6 +69,33 @@ def create(ctx: click.Context) -> None:
     click.echo(f"created {', '.join(made)}" if made else "every topic is there already")
 
 
+@topics.command("set-aside")
+@click.argument("topic", type=click.Choice(["account.commands", "book.commands", "executions"]))
+@click.argument("partition", type=click.IntRange(0))
+@click.argument("offset", type=click.IntRange(0))
+@click.option("--reason", required=True, help="Why; it goes into the dead letter.")
+@click.option(
+    "--role", type=click.Choice(["publish-market-data", "watch-trading"]), help="Of executions: which of its readers stops there."
+)
+@click.pass_context
+def set_aside(ctx: click.Context, topic: str, partition: int, offset: int, reason: str, role: str | None) -> None:
+    """Let a shard leave out the one input at which it stops, now and in every replay, and go on behind it.
+
+    The shard is replayed first: an input that the engine takes, or that the shard has got past, is refused. Workers of the role that
+    stop at the input find the entry when they start again; the input goes to dead.letters. `outcry verify` follows the same list.
+
+    \b
+    Example:
+      outcry topics set-aside account.commands 0 123456 --reason "a report that no book has made, see ticket 7"
+    """
+    from streams.set_aside_input import set_aside_input
+
+    if (topic == "executions") != (role is not None):
+        raise click.UsageError("executions need --role, as two roles read them; other topics have one reader")
+    why = set_aside_input(settings_of(ctx), topic, role, partition, offset, reason)
+    click.echo(f"{topic}/{partition} offset {offset} is set aside; the engine says of it: {why}")
+
+
 @topics.command(name="list")
 @click.pass_context
 def list_(ctx: click.Context) -> None:

@@ -26,6 +26,7 @@ from streams.match_orders import MatchOrders
 from streams.publish_market_data import PublishMarketData
 from streams.read_log import Bounds, Log, Meter, place
 from streams.recorded_snapshots import RecordedSnapshots, changelog_topic, read_snapshots
+from streams.set_aside import read_set_aside
 from streams.shard_runner import Processor, ShardRunner
 from streams.snapshots import Snapshot
 from streams.worker_identity import REPLICAS, WorkerId
@@ -143,6 +144,7 @@ class ShardVerifier:
         self._log, self._role, self._shard, self._counts = log, ROLES[name], shard, counts
         self._instruments, self._wanted, self._quiet = instruments, wanted, quiet
         self._source = place(self._role.source.name, shard)
+        self._aside = read_set_aside(log).of(self._role.role, shard)
         self.report = ShardReport(name, self._source)
         self._outputs: dict[tuple[str, int], RecordedOutputs] = {}
 
@@ -175,7 +177,7 @@ class ShardVerifier:
         if snapshots.newest is None:
             return
         try:
-            runner = ShardRunner(self._processor(), snapshots.newest)
+            runner = ShardRunner(self._processor(), snapshots.newest, self._aside)
         except StaleData as error:
             raise StaleData(f"{snapshots.where}: {error} ({self._configured()})") from error
         except AssertionError as error:
@@ -212,7 +214,7 @@ class ShardVerifier:
         return Bounds(low, end)
 
     def _replay(self, bounds: Bounds, newest: Snapshot | None, snapshots: list[RecordedSnapshots], stack: ExitStack) -> None:
-        runner = ShardRunner(self._processor(), newest if self._wanted.start is None else None)
+        runner = ShardRunner(self._processor(), newest if self._wanted.start is None else None, self._aside)
         hashes = [chosen(one.hashes, bounds, self._wanted.hashes) for one in snapshots]
         durable = self.report.snapshot_offset or 0
         report = self.report

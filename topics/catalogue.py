@@ -69,5 +69,8 @@ ALERTS: Final = Topic("alerts", ("alert",), "book shard", _book_shards, FOREVER,
 DEAD_LETTERS: Final = Topic(
     "dead.letters", ("dead_letter",), "always 0", _one, 30 * _DAY_MS, "every role", "records that could not be taken, with reason and bytes",
 )  # fmt: skip
+SET_ASIDE: Final = Topic(
+    "set.aside", ("set_aside",), "always 0", _one, FOREVER, "operators", "inputs that every shard leaves out: it would stop at them",
+)  # fmt: skip
 
-TOPICS: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, EDGE_REPLIES, MARKET_DATA, ALERTS, DEAD_LETTERS)
+TOPICS: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, EDGE_REPLIES, MARKET_DATA, ALERTS, DEAD_LETTERS, SET_ASIDE)

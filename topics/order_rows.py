@@ -109,6 +109,8 @@ class ReplaceFields(TypedDict, total=False):
     expire_time: NotRequired[int]
     hidden: NotRequired[bool]
     """True hides the order; False says nothing."""
+    new_cl_ord_id: NotRequired[str]
+    """The cl_ord_id that the order has once it is replaced; it keeps its own unless said."""
 
 
 def order_row(
@@ -194,6 +196,7 @@ def list_rows(
 def replace_row(instruments: InstrumentTable, account: int, symbol: str, order_id: int, **changes: Any) -> Row:
     """A REPLACE; `changes`: see ReplaceFields. Raises BadOrder naming the field."""
     instrument = _instrument(instruments, symbol)
+    changes.pop("new_cl_ord_id", None)  # text, which goes beside the row
     if unknown := changes.keys() - ReplaceFields.__annotations__.keys():
         raise BadOrder(min(unknown), "a replace has no such field")
     if changes.get("order_qty") is None:
@@ -227,6 +230,14 @@ def cancel_row(account: int, order_id: int) -> Row:
     )
 
 
+def replace_ids(cl_ord_id: str, order_id: int, new_cl_ord_id: str) -> tuple[bytes, bytes]:
+    """(cl_ord_id, orig_cl_ord_id) of a REPLACE that names its order by either, and maybe gives it a new id. Raises BadOrder."""
+    named = named_order(cl_ord_id, order_id)
+    if not new_cl_ord_id:
+        return named, b""
+    return checked_cl_ord_id(new_cl_ord_id, "new_cl_ord_id"), named
+
+
 def named_order(cl_ord_id: str, order_id: int) -> bytes:
     """The cl_ord_id's bytes, empty where order_id names the order; raises BadOrder unless exactly one of them does."""
     if bool(cl_ord_id) == bool(order_id):
@@ -234,10 +245,10 @@ def named_order(cl_ord_id: str, order_id: int) -> bytes:
     return checked_cl_ord_id(cl_ord_id) if cl_ord_id else b""
 
 
-def checked_cl_ord_id(text: str) -> bytes:
+def checked_cl_ord_id(text: str, field: str = "cl_ord_id") -> bytes:
     """Its bytes; raises BadOrder."""
     if not (1 <= len(text) <= CL_ORD_ID_MAX_BYTES and text.isascii() and text.isprintable()):
-        raise BadOrder("cl_ord_id", f"must be 1 to {CL_ORD_ID_MAX_BYTES} printable ASCII characters")
+        raise BadOrder(field, f"must be 1 to {CL_ORD_ID_MAX_BYTES} printable ASCII characters")
     return text.encode()
 
 

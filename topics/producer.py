@@ -48,6 +48,7 @@ from topics.order_rows import (
     list_rows,
     named_order,
     order_row,
+    replace_ids,
     replace_row,
 )
 from topics.partitioning import account_shard, split_by
@@ -154,6 +155,7 @@ class OrderProducer:
         self._changed = threading.Condition()
         self._pending: list[list[Row]] = [[] for _ in range(self.account_shards)]
         self._pending_ids: list[list[bytes]] = [[] for _ in range(self.account_shards)]
+        self._pending_origs: list[list[bytes]] = [[] for _ in range(self.account_shards)]
         self._pending_since = 0.0
         self._counts = _Counts()
         self._in_flight: dict[int, _Flight] = {}
@@ -182,13 +184,14 @@ class OrderProducer:
         self._take(account, rows, texts)
 
     def replace(self, *, account: int, symbol: str, cl_ord_id: str = "", order_id: int = 0, **changes: Unpack[ReplaceFields]) -> None:
-        """Buffer a replace of one order, named by its cl_ord_id or its order_id; what is not said stays. The order keeps its cl_ord_id and order_id.
+        """Buffer a replace of one order, named by its cl_ord_id or its order_id; what is not said stays.
 
+        The order keeps its order_id, and its cl_ord_id unless `new_cl_ord_id` gives it another, to which it answers once the book has replaced it.
         `order_qty` is the new total and must be said. Raises BadOrder and BufferFull.
         """
-        text = named_order(cl_ord_id, order_id)
+        text, orig = replace_ids(cl_ord_id, order_id, changes.get("new_cl_ord_id", ""))
         row = replace_row(self._instruments, account, symbol, order_id, **changes)
-        self._take(account, [row], [text])
+        self._take(account, [row], [text], [orig])
 
     def cancel(self, *, account: int, cl_ord_id: str = "", order_id: int = 0) -> None:
         """Buffer the cancel of one order, named by its cl_ord_id or its order_id. Raises BadOrder and BufferFull."""
@@ -262,7 +265,7 @@ class OrderProducer:
 
     # ---- inside; all below run with the lock held, unless they say otherwise
 
-    def _take(self, account: int, rows: list[Row], cl_ord_ids: list[bytes]) -> None:
+    def _take(self, account: int, rows: list[Row], cl_ord_ids: list[bytes], orig_cl_ord_ids: list[bytes] | None = None) -> None:
         """Rows of one account that go into one frame. Takes the lock itself."""
         with self._changed:
             self._wait_for_room(len(rows))
@@ -275,6 +278,7 @@ class OrderProducer:
                 self._send_pending(shard)
             self._pending[shard] += rows
             self._pending_ids[shard] += cl_ord_ids
+            self._pending_origs[shard] += orig_cl_ord_ids or [b""] * len(rows)
             if len(self._pending[shard]) >= self._frame_rows:
                 self._send_pending(shard)
 
@@ -300,14 +304,15 @@ class OrderProducer:
             return
         rows = np.array(self._pending[shard], ROW_DTYPE)
         cl_ord_ids = np.array(self._pending_ids[shard], "S")
-        self._pending[shard], self._pending_ids[shard] = [], []
-        self._send(shard, rows, cl_ord_ids)
+        origs = np.array(self._pending_origs[shard], "S") if any(self._pending_origs[shard]) else None
+        self._pending[shard], self._pending_ids[shard], self._pending_origs[shard] = [], [], []
+        self._send(shard, rows, cl_ord_ids, origs)
 
-    def _send(self, shard: int, rows: Rows, cl_ord_ids: Rows) -> None:
+    def _send(self, shard: int, rows: Rows, cl_ord_ids: Rows, orig_cl_ord_ids: Rows | None = None) -> None:
         self._counts.frames += 1
         number = self._counts.frames
         header = Header(self.producer_id, source_offset=number, created_at=time.time_ns())
-        frame = encode_frame("order_command_frame", header, rows, cl_ord_ids)
+        frame = encode_frame("order_command_frame", header, rows, cl_ord_ids, orig_cl_ord_ids)
         self._in_flight[number] = _Flight(rows, cl_ord_ids)
         try:
             self._kafka.produce(ACCOUNT_COMMANDS.name, frame, partition=shard, on_delivery=partial(self._on_delivery, number))

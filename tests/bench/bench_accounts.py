@@ -72,7 +72,7 @@ def funded(module: Any) -> Any:
     for number in range(1, INSTRUMENTS + 1):
         rows = np.zeros(ACCOUNTS, COMMAND_DTYPE)
         rows["kind"], rows["account"], rows["instrument"] = CommandKind.ACCOUNT_UPDATE, np.arange(1, ACCOUNTS + 1), number
-        rows["order_qty"], rows["cash"] = 1_000_000, 10**14
+        rows["order_qty"], rows["cash"], rows["request_id"] = 1_000_000, 10**14, number
         machine.apply_commands(rows, np.zeros(ACCOUNTS, "S1"), -1)
     return machine
 
@@ -144,7 +144,7 @@ def grown(accounts: int, count: int) -> None:
         numbers = np.arange(start, min(start + 16_000, accounts + 1))
         rows = np.zeros(len(numbers), COMMAND_DTYPE)
         rows["kind"], rows["account"], rows["instrument"] = CommandKind.ACCOUNT_UPDATE, numbers, 1
-        rows["order_qty"], rows["cash"] = 1_000_000, 10**13
+        rows["order_qty"], rows["cash"], rows["request_id"] = 1_000_000, 10**13, 1
         opening(machine.apply_commands, rows, np.zeros(len(rows), "S1"), -1)
     opened = psutil.Process().memory_info().rss
     line: dict[str, Any] = {

@@ -74,7 +74,7 @@ class Market:
         with OrderProducer(self.settings.kafka_url, self.instruments, buffer_rows_max=200_000, delivery_timeout_s=TIMEOUT_S) as producer:
             for first in range(0, self.accounts, ROWS):
                 rows = self.rows(CommandKind.ACCOUNT_UPDATE, first, min(ROWS, self.accounts - first))
-                rows["cash"], rows["order_qty"] = 10**12, 1_000
+                rows["cash"], rows["order_qty"], rows["request_id"] = 10**12, 1_000, 1
                 _post(producer, rows, np.zeros(len(rows), "S1"))
             for first in range(0, orders, ROWS):
                 _post(producer, *self.resting(first, min(ROWS, orders - first)))

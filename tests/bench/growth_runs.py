@@ -77,7 +77,7 @@ class TwoShards:
             at = np.arange(first, min(first + FRAME_ROWS, self.accounts))
             rows = np.zeros(len(at), _COMMAND)
             rows["kind"], rows["account"], rows["instrument"] = CommandKind.ACCOUNT_UPDATE, 1 + at, 1 + at % self.symbols
-            rows["cash"], rows["order_qty"] = 10**13, 1_000_000
+            rows["cash"], rows["order_qty"], rows["request_id"] = 10**13, 1_000_000, 1
             yield self._frame(rows, np.zeros(len(at), "S1"))
 
     def orders(self, count: int, *, resting: bool) -> Iterator[Output]:

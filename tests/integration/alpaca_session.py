@@ -109,11 +109,15 @@ def every_kind(client: TradingClient) -> dict[str, Any]:
     before = client.submit_order(LimitOrderRequest(**common, side=buy, limit_price=351))
     after = client.replace_order_by_id(before.id, ReplaceOrderRequest(qty=3, limit_price=352.5))
     seen["replaced"] = [after.id == before.id, after.qty, after.limit_price, after.status.value, after.replaced_at is not None]
+    named = f"named-{uuid.uuid4()}"
+    again = client.replace_order_by_id(before.id, ReplaceOrderRequest(qty=4, client_order_id=named))
+    found = client.get_order_by_client_id(named)
+    seen["renamed"] = [again.id == before.id, again.client_order_id == named, again.qty, found.id == before.id]
     seen["replace_refused"] = error_of(lambda: client.replace_order_by_id(before.id, ReplaceOrderRequest(qty=99_000)))
     seen["replace_late"] = error_of(lambda: client.replace_order_by_id(killed.id, ReplaceOrderRequest(qty=1)))
     nested = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.OPEN, limit=500, nested=True, symbols=["MSFT"]))
     seen["legs"] = sorted(len(order.legs or ()) for order in nested)
-    seen["names"] = {"fok": killed.client_order_id, "replaced": before.client_order_id}
+    seen["names"] = {"fok": killed.client_order_id, "replaced": before.client_order_id, "renamed": named}
     client.cancel_orders()
     wait_for(
         lambda: not client.get_orders(GetOrdersRequest(status=QueryOrderStatus.OPEN, symbols=["MSFT"])), "every MSFT order is canceled"
@@ -184,7 +188,7 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     seen["position"] = client.get_open_position("AAPL").qty == after["AAPL"]
     seen["kinds"] = every_kind(client)
     wait_for(
-        lambda: ["canceled", seen["kinds"]["names"]["replaced"]] in [update[:2] for update in seen["updates"]], "the last cancel is told"
+        lambda: ["canceled", seen["kinds"]["names"]["renamed"]] in [update[:2] for update in seen["updates"]], "the last cancel is told"
     )
     client.submit_order(limit(OrderSide.BUY, 1, 90.00))
     seen["cancel_all"] = [response.status for response in client.cancel_orders()]

@@ -63,7 +63,7 @@ class ThinExchange:
                         self.frames += 1
                         frame = decode_frame(record.value, "order_command_frame")
                         await self._after(partition.partition, self.accounts[partition.partition].apply_commands(
-                            frame.rows, frame.cl_ord_id, frame.header.reply_partition))  # fmt: skip
+                            frame.rows, frame.cl_ord_id, frame.header.reply_partition, frame.orig_cl_ord_id))  # fmt: skip
         finally:
             await self._consumer.stop()
             await self.producer.stop()
@@ -72,6 +72,7 @@ class ThinExchange:
         """Before the exchange runs."""
         rows = np.zeros(1 + len(shares), FRAMES["order_command_frame"].dtype)
         rows["kind"], rows["account"], rows["cash"][0] = CommandKind.ACCOUNT_UPDATE, account, cash
+        rows["request_id"] = np.arange(1, len(rows) + 1)
         for row, (instrument, lots) in zip(rows[1:], shares.items(), strict=True):
             row["instrument"], row["order_qty"] = instrument, lots
         self.accounts[account_shard(account, SHARDS)].apply_commands(rows, np.zeros(len(rows), "S1"), -1)

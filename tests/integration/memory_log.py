@@ -16,7 +16,7 @@ from streams.read_log import Bounds, Log
 from streams.recorded_snapshots import changelog_topic
 from streams.shard_runner import Record, ShardRunner
 from streams.snapshots import SnapshotStore
-from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, Topic
+from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, SET_ASIDE, Topic
 
 INSTRUMENTS = load_instruments(None)
 SHARDS = 2
@@ -31,7 +31,7 @@ class MemoryLog(Log):
     def __init__(self) -> None:
         self.parts: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.low: dict[tuple[str, int], int] = defaultdict(int)
-        self.one_partition = {DEAD_LETTERS.name, EDGE_REPLIES.name}
+        self.one_partition = {DEAD_LETTERS.name, EDGE_REPLIES.name, SET_ASIDE.name}
 
     def partitions(self, topic: Topic) -> int:
         return 1 if topic.name in self.one_partition else SHARDS
@@ -79,6 +79,7 @@ class Exchange:
         self.clock = START
         self._read: dict[tuple[str, int], int] = defaultdict(int)
         self._stores: dict[tuple[str, int], SnapshotStore] = defaultdict(SnapshotStore)
+        self.updates = 1
         self.runners = {}
         for shard in range(SHARDS):
             self.runners["hold-funds", "accounts", ACCOUNT_COMMANDS.name, shard] = ShardRunner(
@@ -120,6 +121,8 @@ class Exchange:
         for account in accounts:
             rows = np.zeros(3, COMMAND)
             rows["kind"], rows["account"], rows["transact_time"] = CommandKind.ACCOUNT_UPDATE, account, self.clock
+            self.updates += 3
+            rows["request_id"] = self.updates + np.arange(3)
             rows["cash"], rows["instrument"], rows["order_qty"] = [cash, 0, 0], [0, 1, 2], [0, lots, lots]
             self._send(account, rows, [""] * 3)
         self.settle()

@@ -86,6 +86,7 @@ def play(seed: int, turns: int = 60) -> Session:
 def _openings() -> tuple[Rows, Rows]:
     rows = np.zeros(2 * len(ACCOUNTS), FRAMES["order_command_frame"].dtype)
     rows["kind"], rows["transact_time"], rows["account"] = CommandKind.ACCOUNT_UPDATE, START, [*ACCOUNTS, *ACCOUNTS]
+    rows["request_id"] = np.arange(1, len(rows) + 1)
     rows["cash"][: len(ACCOUNTS)] = 10_000_000_000
     rows["instrument"][len(ACCOUNTS) :], rows["order_qty"][len(ACCOUNTS) :] = 1, 500
     return rows, np.zeros(len(rows), "S1")

@@ -5,6 +5,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +104,18 @@ def test_an_account_that_is_none_is_named(exchange: Any) -> None:
     done = CliRunner().invoke(accounts, ["suspend", "987654"], obj=exchange.settings)
     assert done.exit_code == 1
     assert "account 987654: account is not known" in str(done.exception)
+
+
+def test_a_deposit_that_is_sent_again_pays_once(exchange: Any, tmp_path: Path) -> None:
+    """The same command with the same --update-id; without one each is another deposit."""
+    cash = Decimal(call(exchange, "GET", "/v2/account")[1]["cash"])
+    deposit = ["open", "--first", ACCOUNT, "--cash", "100", "--keys-file", str(tmp_path / "keys.json")]
+    number = str(time.time_ns())
+    for _ in range(3):
+        operate(exchange, *deposit, "--update-id", number)
+    wait_for(lambda: Decimal(call(exchange, "GET", "/v2/account")[1]["cash"]) == cash + 100, "the deposit is paid once")
+    operate(exchange, *deposit)
+    wait_for(lambda: Decimal(call(exchange, "GET", "/v2/account")[1]["cash"]) == cash + 200, "another deposit is paid")
+    refused = CliRunner().invoke(accounts, [*deposit, "--cash", "101", "--update-id", number], obj=exchange.settings)
+    assert refused.exit_code != 0
+    assert "another update of the account had this request_id" in str(refused.exception)

@@ -102,10 +102,15 @@ def test_an_order_is_replaced_in_place_and_a_killed_one_says_so(seen: dict[str, 
     """The SDK's replace answers the order as the book has it, under its own id."""
     kinds = seen["kinds"]
     assert kinds["replaced"] == [True, "3", "352.5", "new", True]
+    assert kinds["renamed"] == [True, True, "4", True], "client_order_id of a replace, as Alpaca's clients send it"
     assert (kinds["replace_refused"]["status"], kinds["replace_refused"]["code"]) == (403, 40310000)
     assert (kinds["replace_late"]["status"], kinds["replace_late"]["code"], kinds["fok"]) == (422, 42210000, "canceled")
     told = {name: [update[0] for update in seen["updates"] if update[1] == text] for name, text in kinds["names"].items()}
-    assert told == {"fok": ["new", "canceled"], "replaced": ["new", "pending_replace", "replaced", "pending_cancel", "canceled"]}
+    assert told == {
+        "fok": ["new", "canceled"],
+        "replaced": ["new", "pending_replace", "replaced", "pending_replace"],
+        "renamed": ["replaced", "pending_cancel", "canceled"],
+    }  # fmt: skip
 
 
 def test_trade_updates_tell_the_life_of_every_order(seen: dict[str, Any]) -> None:

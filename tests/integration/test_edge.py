@@ -398,6 +398,7 @@ async def test_a_replaced_order_keeps_its_id_and_is_answered_as_the_book_has_it(
     """New terms in the answer and in the stream; the hold follows; what is refused names its reason and changes nothing."""
     _, order, _ = await call(edge, 30, "POST", "/v2/orders", an_order(qty="5", limit_price="100", client_order_id="rep"))
     path = f"/v2/orders/{order['id']}"
+    await call(edge, 30, "POST", "/v2/orders", an_order(symbol="MSFT", side="sell", qty="1", limit_price="499", client_order_id="other"))
     async with updates_of(edge, 30) as updates:
         status, changed, _ = await call(edge, 30, "PATCH", path, {"qty": "7", "limit_price": 101.5})
         assert (status, changed["id"], changed["client_order_id"]) == (200, order["id"], "rep"), changed
@@ -410,10 +411,20 @@ async def test_a_replaced_order_keeps_its_id_and_is_answered_as_the_book_has_it(
             ({"limit_price": "100", "qty": "90000"}, (403, 40310000, "INSUFFICIENT_BUYING_POWER")),
             ({"stop_price": "100"}, (422, 42210000, "CANNOT_CHANGE")),
             ({}, (422, 40010001, None)),
-            ({"client_order_id": "new"}, (422, 40010001, None)),
+            ({"client_order_id": "x" * 129}, (422, 40010001, None)),
+            ({"client_order_id": "other"}, (422, 40010001, "DUPLICATE_CL_ORD_ID")),
         ):
             status, error, _ = await call(edge, 30, "PATCH", path, body)
             assert (status, error["code"], error.get("reject_reason")) == wanted, error
+        status, named, _ = await call(edge, 30, "PATCH", path, {"client_order_id": "rep-2", "qty": "6"})
+        assert (status, named["id"], named["client_order_id"], named["qty"]) == (200, order["id"], "rep-2", "6"), named
+        told = await updates(2)
+        assert [(one["event"], one["order"]["client_order_id"]) for one in told] == [("pending_replace", "rep"), ("replaced", "rep-2")]
+        assert (await call(edge, 30, "GET", "/v2/orders:by_client_order_id?client_order_id=rep-2"))[1]["id"] == order["id"]
+        again = await call(edge, 30, "POST", "/v2/orders", an_order(qty="5", limit_price="100", client_order_id="rep"))
+        assert (again[0], again[1]["id"], again[1]["client_order_id"]) == (200, order["id"], "rep-2"), (
+            "the first order again, not a second one"
+        )
         assert (await call(edge, 31, "PATCH", path, {"qty": "1"}))[0] == 404, "nobody replaces another account's order"
         assert (await call(edge, 30, "DELETE", path))[0] == 204
 

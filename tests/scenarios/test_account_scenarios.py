@@ -19,7 +19,7 @@ from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason
 
 HERE = Path(__file__).parent
-LIMITS = ShardLimits(accounts_max=4, orders_max=4, open_orders_per_account_max=3, done_orders_max=2)
+LIMITS = ShardLimits(accounts_max=4, orders_max=4, open_orders_per_account_max=3, done_orders_max=2, updates_max=3, replaced_ids_max=2)
 WORDS: dict[str, type[IntEnum]] = {
     "side": enums.Side, "ord_type": enums.OrdType, "time_in_force": enums.TimeInForce, "ord_status": enums.OrdStatus, "reason": Reason,
     "phase": enums.Phase, "contingency_type": enums.ContingencyType, "peg_price_type": enums.PegPriceType, "offset_type": enums.OffsetType,
@@ -28,6 +28,7 @@ WORDS: dict[str, type[IntEnum]] = {
 DEFAULTS = {
     "account": "1", "instrument": "1", "side": "BUY", "ord_type": "LIMIT", "time_in_force": "DAY", "order_qty": "10", "price": "100",
 }  # fmt: skip
+UPDATES = ("ACCOUNT_UPDATE", "ACCOUNT_STATUS", "ACCOUNT_LIMITS")
 ENGINES: dict[str, Any] = {"reference": reference_account_shard.AccountShard, "kernel": account_shard.AccountShard}
 
 
@@ -76,7 +77,7 @@ def mismatch(kinds: type[IntEnum], expected: str, row: dict[str, Any]) -> str:
     """What of the row is not as expected; empty if all is."""
     kind, *rest = expected.split()
     wanted = {"kind": int(kinds[kind])} | {
-        column: number(column, text) if column != "cl_ord_id" else text.encode() for column, text in values(rest).items()
+        column: number(column, text) if not column.endswith("cl_ord_id") else text.encode() for column, text in values(rest).items()
     }
     return ", ".join(f"{column} is {row[column]!r}, not {value!r}" for column, value in wanted.items() if row[column] != value)
 
@@ -89,14 +90,22 @@ def check(step: str, kinds: type[IntEnum], expected: list[str], rows: list[dict[
         assert not (wrong := mismatch(kinds, one, row)), f"{step}\nexpected {one}\n{wrong}\ngot {kept}"
 
 
-def with_text(rows: Any, text: Any) -> list[dict[str, Any]]:
-    """Rows as dictionaries, with their cl_ord_id."""
-    return [row | {"cl_ord_id": one} for row, one in zip(python_rows(rows), text.tolist(), strict=True)]
+def with_text(rows: Any, text: Any, orig: Any) -> list[dict[str, Any]]:
+    """Rows as dictionaries, with their cl_ord_id and orig_cl_ord_id."""
+    origs = [b""] * len(rows) if orig is None else orig.tolist()
+    return [
+        row | {"cl_ord_id": one, "orig_cl_ord_id": before} for row, one, before in zip(python_rows(rows), text.tolist(), origs, strict=True)
+    ]
+
+
+def text_of(given: dict[str, str], column: str) -> bytes:
+    """Taken out of what is given; empty if it is not there."""
+    return given.pop(column, "").encode().decode("unicode_escape").encode("latin1")
 
 
 def apply_to_account(machine: Any, commands: str, now: int) -> Any:
     """Apply the left side of an account row: one frame of the commands that it names."""
-    asking, rows, texts = -1, [], []
+    asking, rows, texts, origs = -1, [], [], []
     for command in commands.split("<br>"):
         kind, *words = command.split()
         given = values(words)
@@ -105,11 +114,12 @@ def apply_to_account(machine: Any, commands: str, now: int) -> Any:
             given = {"account": "1", "instrument": "1"} | given
             row = {column: number(column, text) for column, text in given.items()}
             return machine.apply_reports(rows_of(REPORT_DTYPE, [{"kind": enums.ReportKind[kind[7:]], "transact_time": now} | row]))
-        text = given.pop("cl_ord_id", "").encode().decode("unicode_escape").encode("latin1")
+        texts.append(text_of(given, "cl_ord_id"))
+        origs.append(text_of(given, "orig_cl_ord_id"))
         row = {column: number(column, value) for column, value in (DEFAULTS | given).items()}
-        rows.append({"kind": int(kind) if kind.isdigit() else enums.CommandKind[kind], "transact_time": now} | row)
-        texts.append(text)
-    return machine.apply_commands(rows_of(COMMAND_DTYPE, rows), np.array(texts, "S128"), asking)
+        number_of_update = {"request_id": now + len(rows)} if kind in UPDATES else {}
+        rows.append({"kind": int(kind) if kind.isdigit() else enums.CommandKind[kind], "transact_time": now} | number_of_update | row)
+    return machine.apply_commands(rows_of(COMMAND_DTYPE, rows), np.array(texts, "S128"), asking, np.array(origs, "S128"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -122,13 +132,17 @@ def test_an_account_scenario_happens_as_written(engine: str, scenario: Scenario)
         out = apply_to_account(machine, command, 10 * (at + 1))
         replies = [one[2:] for one in expected if one.startswith("> ")]
         to_books = [one[7:] for one in expected if one.startswith("books: ")]
-        events = [one for one in expected if not one.startswith(("> ", "books: "))]
-        check(command, enums.AccountEventKind, events, with_text(out.events, out.event_cl_ord_id))
+        left_out = [one[10:] for one in expected if one.startswith("left out: ")]
+        events = [one for one in expected if not one.startswith(("> ", "books: ", "left out: "))]
+        check(command, enums.AccountEventKind, events, with_text(out.events, out.event_cl_ord_id, out.event_orig_cl_ord_id))
+        assert [why for _, why in out.refused] == left_out, command
+        assert not left_out or machine.state_hash() == before, f"{command} was left out and changed the state"
         check(command, enums.BookCommandKind, to_books, python_rows(out.book_commands))
         if "asking=" in command:
             masks = [",".join(str(bit) for bit in range(64) if mask >> bit & 1) for mask in out.reply_mask.tolist()]
             assert masks == [one.split()[0][3:] for one in replies], command
-            check(command, enums.AccountEventKind, [one.split(" ", 1)[1] for one in replies], with_text(out.replies, out.reply_cl_ord_id))
+            told = with_text(out.replies, out.reply_cl_ord_id, out.reply_orig_cl_ord_id)
+            check(command, enums.AccountEventKind, [one.split(" ", 1)[1] for one in replies], told)
         if events and {one.split()[0] for one in events} <= {"REJECTED", "ACCOUNT_UPDATE_REJECTED"} and not command.startswith("REPORT_"):
             assert machine.state_hash() == before, f"{command} was refused and changed the state"
 

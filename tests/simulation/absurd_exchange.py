@@ -16,10 +16,11 @@ from simulated_log import SimulatedLog
 from virtual_time import VirtualLoop
 
 from matchers import reference_account_shard, reference_book_shard
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, AccountOutput, BookOutput, rows_of
+from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE, AccountOutput, BookOutput, rows_of
 from schemas import limits
 from schemas.codec import Header, Rows, decode_frame, decode_record, encode_frame
-from schemas.enums import BookCommandKind, CommandKind, ExecKind, Phase
+from schemas.enums import BookCommandKind, CommandKind, ExecKind, Phase, ReportKind
+from schemas.reject_reasons import Reason
 from streams.hold_funds import HoldFunds
 from streams.match_orders import MatchOrders
 from streams.shard_runner import Output, Record, ShardRunner
@@ -40,8 +41,10 @@ _FROM_ACCOUNTS: Final = (BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, Book
 class _ReadableAccounts(reference_account_shard.AccountShard):
     """With the signatures of the compiled shard."""
 
-    def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int, *, copy: bool = True) -> AccountOutput:
-        return super().apply_commands(rows, cl_ord_id, reply_partition)
+    def apply_commands(
+        self, rows: Rows, cl_ord_id: Rows, reply_partition: int, orig_cl_ord_id: Rows | None = None, *, copy: bool = True
+    ) -> AccountOutput:
+        return super().apply_commands(rows, cl_ord_id, reply_partition, orig_cl_ord_id)
 
     def apply_reports(self, rows: Rows, *, copy: bool = True) -> AccountOutput:
         return super().apply_reports(rows)
@@ -76,6 +79,7 @@ class AbsurdExchange:
         self.counts = Counter[str]()
         self.trades: list[dict[str, int]] = []
         self.now_ns = START_NS
+        self.updates = 0
         table = simulated_instruments()
         self.accounts, self.books = [], []
         for shard in range(SHARDS):
@@ -94,6 +98,7 @@ class AbsurdExchange:
         rows = [{"kind": CommandKind.ACCOUNT_UPDATE, "account": one, "instrument": n, "cash": 10_000_000, "order_qty": 500}
                 for one in accounts for n in NUMBERS]  # fmt: skip
         rows += [{"kind": CommandKind.ACCOUNT_LIMITS, "account": one, "account_word": 1} for one in accounts]
+        rows = [row | {"request_id": self.next_update()} for row in rows]
         self.feed(self.accounts[shard], encode_frame("order_command_frame", Header("operator"), rows_of(COMMAND_DTYPE, rows)))
         self._open_market(shard)
 
@@ -121,7 +126,7 @@ class AbsurdExchange:
         before = shard.compiled.processor.state_hash()
         outputs = shard.compiled.feed(record)
         assert outputs == shard.readable.feed(record), f"{shard.topic}/{shard.partition} offset {record.offset}: the makes differ"
-        refused = bool(outputs) and outputs[0].topic == DEAD_LETTERS.name
+        refused = bool(outputs) and all(output.topic == DEAD_LETTERS.name for output in outputs)
         self.counts["dead letters" if refused else "frames applied"] += 1
         if refused:
             self.counts[decode_record(outputs[0].value)[1]["reason"]] += 1
@@ -177,18 +182,53 @@ class AbsurdExchange:
         if rng.random() < 0.9:  # mostly of this partition, else it is a dead letter
             rows["account"][stray] = rows["account"][stray] & ~np.uint64(1) | np.uint64(shard)
         text = np.array([text if rng.random() < 0.9 else self._text() for _, text in drawn], "S128")
-        return encode_frame("order_command_frame", self._header("producer"), rows, text)
+        orig = np.array([self._orig(values) for values, _ in drawn], "S128")
+        return encode_frame("order_command_frame", self._header("producer"), rows, text, orig if orig.any() else None)
+
+    def _orig(self, command: dict[str, int]) -> bytes:
+        """Cancels and replaces name their orders by it now and then."""
+        if command["kind"] not in (CommandKind.CANCEL, CommandKind.REPLACE) or self.rng.random() < 0.5:
+            return b""
+        known = self._commands.texts[command["account"]]
+        return self.rng.choice(known[-12:]) if known and self.rng.random() < 0.8 else self._text()
+
+    def forged_reports(self, shard: int) -> bytes:
+        """Reports in a book shard's name, of orders that are there or not, some of which could be true."""
+        rng, accounts = self.rng, cast("Any", self.accounts[shard].readable.processor)._accounts
+        orders = list(accounts.orders.values())
+        drawn = []
+        for _ in range(rng.randint(1, 4)):
+            values = {
+                "kind": rng.choice(list(ReportKind)),
+                "reason": rng.choice(list(Reason)),
+                "last_px": rng.choice((100, 95, 120, 0, -1)),
+            }
+            if orders:
+                order = rng.choice(orders)
+                lots = rng.randint(0, max(order.leaves_qty, 1))
+                values |= {"order_id": order.order_id, "account": order.account.account, "instrument": order.instrument}
+                values |= {"last_qty": rng.choice((lots, order.leaves_qty, order.terms.order_qty)), "leaves_qty": order.leaves_qty - lots}
+            drawn.append(values)
+        rows = self._bent(rows_of(REPORT_DTYPE, [values | {"transact_time": self.now_ns} for values in drawn]))
+        rows["account"] = rows["account"] & ~np.uint64(1) | np.uint64(shard)
+        return encode_frame("book_report_frame", Header("book.commands/0", self.accounts[shard].offset), rows)
 
     def _customers_command(self, account: int) -> tuple[dict[str, int], bytes]:
         rng = self.rng
         if rng.random() < 0.15:
             update = {"kind": CommandKind.ACCOUNT_UPDATE, "account": account, "instrument": rng.choice((0, *NUMBERS))}
             amounts = (0, 1000, -1000, 1 << 53, 1 << 60, -(1 << 60), -(1 << 63), (1 << 63) - 1)
+            update["request_id"] = self.next_update() if rng.random() < 0.9 else rng.randint(0, self.updates)
             return update | {"cash": rng.choice((10_000_000, *amounts)), "order_qty": rng.choice((200, *amounts))}, b""
         if rng.random() < 0.08:
             word = {"kind": rng.choice((CommandKind.ACCOUNT_LIMITS, CommandKind.REGISTER_SESSION)), "account": account, "account_word": 1}
-            return word, b""
+            return word | {"request_id": self.next_update()}, b""
         return self._commands.command(account)
+
+    def next_update(self) -> int:
+        """A request_id above all before."""
+        self.updates += 1
+        return self.updates
 
     def _text(self) -> bytes:
         return self.rng.choice((b"", b"\x80", b"a\0b", b"\x7f", b"x" * 128, b" ", b"o1"))

@@ -11,7 +11,7 @@ from processes import Process
 from simulated_roles import SHARDS
 
 from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, rows_of
-from schemas.codec import BadBytes, Header, decode_frame, encode_frame, encode_record
+from schemas.codec import Header, decode_frame, encode_frame, encode_record
 from schemas.enums import (
     BookCommandKind,
     CommandKind,
@@ -127,8 +127,8 @@ class Commands:
             return common | self.replacement(), rng.choice(known[-12:])
         if what < 0.94:
             word = rng.choice((0, 0, 0, 1, 2))
-            return common | {"kind": CommandKind.ACCOUNT_STATUS, "account_word": word}, b""
-        return common | {"kind": CommandKind.ACCOUNT_UPDATE, "cash": rng.randint(-50, 100) * 1_000}, b""
+            return common | {"kind": CommandKind.ACCOUNT_STATUS, "account_word": word, "request_id": self.now()}, b""
+        return common | {"kind": CommandKind.ACCOUNT_UPDATE, "request_id": self.now(), "cash": rng.randint(-50, 100) * 1_000}, b""
 
     def replacement(self) -> Values:
         """A replace, mostly of price and quantity."""
@@ -188,8 +188,7 @@ class ThirdParty(Process):
             if rng.random() < 0.1:
                 value = self._single(account)
             world.log.append(ACCOUNT_COMMANDS.name, account % SHARDS, value)
-            if _may_repeat(value):
-                sent.append((account % SHARDS, value))
+            sent.append((account % SHARDS, value))
             if sent and world.faults.chance("repeated command", 0.1):
                 shard, again = rng.choice(sent)
                 world.tell("repeated command", f"{self.name} sends a frame again to account shard {shard}")
@@ -217,14 +216,6 @@ class ThirdParty(Process):
         self.world.tell("bad bytes", f"account.commands/{shard} offset {offset}")
 
 
-def _may_repeat(value: bytes) -> bool:
-    """Orders, cancels and replaces may come twice: their cl_ord_id tells. A deposit may not, so whoever makes one waits for its answer."""
-    try:
-        return not bool((decode_frame(value, "order_command_frame").rows["kind"] == CommandKind.ACCOUNT_UPDATE).any())
-    except BadBytes:
-        return True
-
-
 class Operator(Process):
     """Opens accounts and the market; then halts, resumes, cancels and undoes trades now and then."""
 
@@ -235,7 +226,7 @@ class Operator(Process):
         self.start(self._run())
 
     def _open(self) -> None:
-        """Deposits: nobody doubts these, so they are sent once. Then the market."""
+        """Deposits, then the market."""
         rng, now = self.world.rng, self.world.loop.now_ns()
         for shard in range(SHARDS):
             rows: list[tuple[Values, bytes]] = []
@@ -248,6 +239,7 @@ class Operator(Process):
                 ]
                 if rng.random() < 0.5:
                     rows.append((common | {"kind": CommandKind.ACCOUNT_LIMITS, "account_word": 1}, b""))
+            rows = [(row | {"request_id": 1 + number}, text) for number, (row, text) in enumerate(rows)]
             self.world.log.append(ACCOUNT_COMMANDS.name, shard, command_frame(self.name, shard, rows))
             phase = Phase.PRE_OPEN if rng.random() < 0.3 else Phase.CONTINUOUS
             self._book(shard, {"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": phase})

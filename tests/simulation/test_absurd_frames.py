@@ -64,10 +64,22 @@ def test_any_order_in_an_account_shards_name_is_taken_or_refused_by_both_makes_o
         run(seed, forge)
 
 
+def test_any_report_in_a_book_shards_name_is_settled_or_left_out_by_both_makes_of_the_accounts() -> None:
+    """A forger's, who may write to account.commands, among what customers really do; the true reports that then no longer fit are left out too."""
+
+    def forge(exchange: AbsurdExchange) -> None:
+        exchange.step()
+        accounts = exchange.rng.choice(exchange.accounts)
+        exchange.deliver(exchange.feed(accounts, exchange.forged_reports(accounts.partition)))
+
+    for seed in range(SEEDS_PER_TEST):
+        run(seed, forge)
+
+
 def ask(exchange: AbsurdExchange, **values: int) -> list[dict[str, Any]]:
     """One command of an account; the events of its shard."""
     shard = exchange.accounts[values["account"] % 2]
-    rows = rows_of(COMMAND_DTYPE, [{"transact_time": exchange.now_ns} | values])
+    rows = rows_of(COMMAND_DTYPE, [{"transact_time": exchange.now_ns, "request_id": exchange.next_update()} | values])
     outputs = exchange.feed(shard, encode_frame("order_command_frame", Header("test"), rows, np.array([b"t%d" % shard.offset])))
     exchange.deliver(outputs)
     exchange.settle()

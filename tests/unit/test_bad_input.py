@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from schemas.codec import FRAMES, Header, decode_frame, decode_record, encode_frame, encode_record
-from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, OrdType, Phase, Side
+from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, OrdType, Phase, ReportKind, Side
 from schemas.errors import StaleData
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import FRAME_BYTES_MAX
@@ -156,6 +156,7 @@ TO_BOOKS: list[tuple[str, bytes | None, str, str]] = [
     ("an order of no shard", book_commands(FROM_ACCOUNTS, source="account.commands/2"), "WRONG_SOURCE", "account.commands/2"),
     ("another book's order", book_commands(FROM_ACCOUNTS | {"instrument": 1}, source="account.commands/0"), "WRONG_PARTITION", "instrument 1"),
     ("a timer in a shard's name", book_commands({"kind": BookCommandKind.TIMER}, source="account.commands/0"), "WRONG_SOURCE", "commands/0"),
+    ("a halt for no reason there is", book_commands({"kind": BookCommandKind.TRADING_HALT, "phase": 6, "reason": 999}), "BAD_FIELD", "reason 999"),
     ("a customer's command", GOOD, "WRONG_SCHEMA", "order_command_frame"),
     ("a single order", single(), "WRONG_SCHEMA", "new_order_single"),
 ]  # fmt: skip
@@ -185,7 +186,7 @@ EXECUTIONS_OF_TWO_INPUTS = [
 SHARDS = {
     "hold-funds": Shard(
         ACCOUNT_COMMANDS.name, lambda: HoldFunds(0, instruments(), 2, 2),
-        commands({"kind": CommandKind.ACCOUNT_UPDATE, "account": 2, "cash": 10**9, "transact_time": NOW}), GOOD, TO_ACCOUNTS,
+        commands({"kind": CommandKind.ACCOUNT_UPDATE, "account": 2, "cash": 10**9, "request_id": 1, "transact_time": NOW}), GOOD, TO_ACCOUNTS,
     ),
     "match-orders": Shard(
         BOOK_COMMANDS.name, lambda: MatchOrders(0, instruments(), 2, 2),
@@ -256,6 +257,76 @@ def test_a_command_of_no_known_kind_is_refused_by_name(kind: int) -> None:
         (AccountEventKind.ACCEPTED, Reason.NONE),
     ]
     COUNTS["unknown kinds"] += 1
+
+
+def test_frames_of_deposits_that_come_again_pay_once() -> None:
+    """226 old frames once paid half a million again. Each says so, and an old one that the shard no longer knows is refused all the same."""
+    runner = ShardRunner(SHARDS["hold-funds"].make())
+    update = {"kind": CommandKind.ACCOUNT_UPDATE, "account": 2, "cash": 1_000, "transact_time": NOW}
+    frames = [commands(update | {"request_id": 1 + number}) for number in range(226)]
+    for again in range(3):
+        events = [
+            row
+            for frame in frames
+            for output in feed(runner, "hold-funds", frame)
+            if output.topic == ACCOUNT_EVENTS.name
+            for row in decode_frame(output.value).rows
+        ]
+        assert events[-1]["cash"] == 226_000
+        assert {row["reason"] for row in events} == {Reason.UPDATE_APPLIED_BEFORE if again else Reason.NONE}
+    (event,) = events_of(feed(runner, "hold-funds", commands(update)))
+    assert (event["kind"], event["reason"], event["cash"]) == (AccountEventKind.ACCOUNT_UPDATE_REJECTED, Reason.UPDATE_ID_MISSING, 226_000)
+    COUNTS["replays"] += 1
+
+
+def events_of(outputs: list[Output]) -> list[Any]:
+    """Rows of account.events."""
+    return [row for output in outputs if output.topic == ACCOUNT_EVENTS.name for row in decode_frame(output.value).rows]
+
+
+def test_reports_that_cannot_be_true_are_left_out_with_a_dead_letter_and_those_beside_them_are_settled() -> None:
+    """A partly filled order, and a report of more than is left of it: the shard used to stop at it for ever."""
+    runner = opened("hold-funds")
+    feed(runner, "hold-funds", commands(ORDER | {"order_qty": 5}))
+    trade = {"kind": ReportKind.TRADE, "account": 2, "instrument": 1, "order_id": 1, "last_px": 100, "last_qty": 2, "leaves_qty": 3}
+
+    def report(number: int, *values: dict[str, Any]) -> list[Output]:
+        return feed(
+            runner, "hold-funds", encode_frame("book_report_frame", Header("book.commands/1", number), rows("book_report_frame", *values))
+        )
+
+    assert [row["leaves_qty"] for row in events_of(report(1, trade))] == [3]
+    before = runner.processor.state_hash()
+    (output,) = report(2, trade | {"last_qty": 4, "leaves_qty": -1})
+    letter = decode_record(output.value)[1]
+    assert (output.topic, letter["reason"]) == (DEAD_LETTERS.name, "UNTRUE_REPORT")
+    assert "1 of 1 reports" in letter["detail"] and "row 0 (order 1): the trade does not fit the order" in letter["detail"]
+    assert runner.processor.state_hash() == before
+    outputs = report(3, trade | {"account": 4}, trade | {"leaves_qty": 1}, trade | {"reason": 999})
+    assert [row["leaves_qty"] for row in events_of(outputs)] == [1]
+    letter = next(decode_record(output.value)[1] for output in outputs if output.topic == DEAD_LETTERS.name)
+    assert "2 of 3 reports" in letter["detail"] and "row 2 (order 1): there is no such reason" in letter["detail"]
+    assert runner.stats().dead_letters == 2
+    COUNTS["untrue reports"] += 1
+
+
+def test_a_flood_of_registrations_is_answered_with_all_of_the_account_a_few_times_only() -> None:
+    """10,000 frames of it kept a shard busy for seconds, each answered with every order; one frame of 16,384 would have asked for gigabytes."""
+    runner = opened("hold-funds")
+    for number in range(20):
+        feed(runner, "hold-funds", commands(ORDER | {"order_qty": 1}, text=b"o%d" % number))
+    ask = {"kind": CommandKind.REGISTER_SESSION, "account": 2, "transact_time": NOW, "request_id": 7}
+    outputs = feed(runner, "hold-funds", commands(*[ask] * 5_000, header=Header("customer", reply_partition=0)))
+    for _ in range(500):
+        outputs += feed(runner, "hold-funds", commands(ask, header=Header("customer", reply_partition=0)))
+    kinds = Counter(kind for output in outputs for kind in decode_frame(output.value).rows["kind"].tolist())
+    registered, refused = kinds[AccountEventKind.SESSION_REGISTERED], kinds[AccountEventKind.SESSION_REJECTED]
+    assert (registered, kinds[AccountEventKind.ORDER_STATE]) == (8, 8 * 20)
+    assert refused == 5_500 - 8
+    later = ask | {"transact_time": NOW + SECOND // 2}
+    outputs = feed(runner, "hold-funds", commands(later, header=Header("customer", reply_partition=0)), time_ns=NOW + SECOND // 2)
+    assert AccountEventKind.SESSION_REGISTERED in decode_frame(outputs[0].value).rows["kind"]
+    COUNTS["floods"] += 1
 
 
 CLOCKS = {

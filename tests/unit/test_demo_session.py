@@ -82,6 +82,7 @@ def deposits(traders: list[Trader], numbers: list[int]) -> Rows:
     """ACCOUNT_UPDATE rows that open every account."""
     rows = np.zeros(len(traders) * len(numbers), ROW)
     rows["kind"], rows["transact_time"] = CommandKind.ACCOUNT_UPDATE, START_NS
+    rows["request_id"] = np.arange(1, len(rows) + 1)
     rows["account"] = np.repeat([trader.account for trader in traders], len(numbers))
     rows["instrument"] = np.tile(numbers, len(traders))
     rows["order_qty"] = np.repeat([trader.lots for trader in traders], len(numbers))

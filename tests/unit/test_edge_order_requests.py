@@ -233,6 +233,8 @@ def test_a_replace_names_what_changes_and_leaves_the_rest() -> None:
     assert replaced(an_order(ord_type=OrdType.TRAILING_STOP_LIMIT), limit_offset="0.2") == same | {"price": 20}
     assert replaced(an_order(ord_type=OrdType.PEGGED), peg_offset="-0.03") == same | {"offset": -3}
     assert replaced(an_order(), display_qty=2) == same | {"display_qty": 2}
+    assert replaced(an_order(), client_order_id="b") == same | {"cl_ord_id": b"b"}
+    assert replaced(an_order(), qty=8, client_order_id="b") == {**same, "order_qty": 8, "cl_ord_id": b"b"}
     assert replaced(an_order(), hidden=True) == same | {"exec_inst": ExecInst.HIDDEN}
     assert replaced(an_order(exec_inst=ExecInst.HIDDEN), hidden=False, display_qty=2) == same | {"display_qty": 2}
     assert replaced(an_order(), qty=5, hidden=False, post_only=False) == same
@@ -243,7 +245,6 @@ def test_a_replace_names_what_changes_and_leaves_the_rest() -> None:
     [
         (an_order(), {}, "nothing to replace"),
         (an_order(), {"qty": 0}, "qty must be > 0"),
-        (an_order(), {"client_order_id": "other"}, "client_order_id cannot be changed"),
         (an_order(), {"trail": "1"}, "trail does not go with limit orders"),
         (an_order(), {"peg_offset": "1"}, "peg_offset does not go with limit orders"),
         (an_order(), {"limit_offset": "1"}, "limit_offset does not go with limit orders"),

@@ -181,6 +181,20 @@ def test_a_registration_knows_which_orders_of_a_list_wait() -> None:
     assert {number: order.is_held for number, order in view.open_orders.items()} == {5: False, 6: True, 9: False}
 
 
+def test_an_order_answers_to_the_client_order_id_that_its_replace_gave_it() -> None:
+    """From the book's word on, not before; the former id is no order's."""
+    view = AccountView(1)
+    view.apply(reply(Kind.ACCEPTED), "a")
+    view.apply(reply(Kind.REPLACE_PENDING, ord_status=OrdStatus.PENDING_REPLACE, request_id=3), "a")
+    assert view.find_by_cl_ord_id("b") is None
+    update = view.apply(reply(Kind.REPLACED, transact_time=400), "b")
+    assert update is not None and (update.event, update.order.cl_ord_id) == ("replaced", "b")
+    assert view.find_by_cl_ord_id("b") is view.open_orders[5]
+    assert view.find_by_cl_ord_id("a") is None
+    view.apply(reply(Kind.CANCELED, ord_status=OrdStatus.CANCELED, leaves_qty=0), "b")
+    assert view.find_by_cl_ord_id("b") is view.done_orders[5]
+
+
 def test_a_replace_changes_the_order_and_a_refused_one_is_told_as_such() -> None:
     """pending_replace keeps the old columns; the book's no is no refused cancel."""
     view = AccountView(1)

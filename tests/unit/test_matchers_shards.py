@@ -1,5 +1,6 @@
 """What shells rely on beyond the rules: snapshots, room, faults of ours, settlement reports."""
 
+import itertools
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,7 @@ from schemas.errors import StaleData
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason
 
+_REQUEST_IDS = itertools.count(1)
 ACCOUNT_MODULES: list[Any] = [reference_account_shard, account_shard]
 BOOK_MODULES: list[Any] = [reference_book_shard, book_shard]
 
@@ -51,6 +53,7 @@ def commands(**columns: Any) -> Any:
     }
     count = max(np.size(value) for value in columns.values())
     rows = np.zeros(count, COMMAND_DTYPE)
+    rows["request_id"] = [next(_REQUEST_IDS) for _ in range(count)]
     for column, value in (base | columns).items():
         rows[column] = value
     return rows
@@ -62,8 +65,8 @@ def texts(count: int, prefix: str = "c") -> Any:
 
 
 @pytest.mark.parametrize("module", ACCOUNT_MODULES)
-def test_a_report_that_does_not_fit_the_state_stops_the_process(module: Any) -> None:
-    """Each fault is an assertion: going on would fork the accounts from the log."""
+def test_a_report_that_does_not_fit_the_state_is_left_out_and_told_and_the_others_of_its_frame_are_applied(module: Any) -> None:
+    """A shard that stopped for it would stop at it for ever. Nothing of it is applied, not even its time."""
     trade: dict[str, int] = {
         "kind": ReportKind.TRADE,
         "order_id": 1,
@@ -83,8 +86,14 @@ def test_a_report_that_does_not_fit_the_state_stops_the_process(module: Any) -> 
         machine = module.AccountShard(0, instruments())
         machine.apply_commands(commands(kind=CommandKind.ACCOUNT_UPDATE, cash=10**6, order_qty=0), texts(1), -1)
         machine.apply_commands(commands(order_qty=[1]), texts(1), -1)
-        with pytest.raises(AssertionError):
-            machine.apply_reports(rows_of(REPORT_DTYPE, [trade | fault]))
+        before, log_time = machine.state_hash(), machine.log_time
+        false = trade | fault | {"transact_time": 10**18}
+        out = machine.apply_reports(rows_of(REPORT_DTYPE, [false]))
+        assert (len(out.events), machine.state_hash(), machine.log_time) == (0, before, log_time)
+        ((row, why),) = out.refused
+        assert (row, bool(why)) == (0, True)
+        out = machine.apply_reports(rows_of(REPORT_DTYPE, [false, trade]))
+        assert ([row for row, _ in out.refused], out.events["kind"].tolist()) == ([0], [AccountEventKind.TRADE])
 
 
 @pytest.mark.parametrize("module", [*ACCOUNT_MODULES, *BOOK_MODULES])

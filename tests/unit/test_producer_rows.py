@@ -23,7 +23,7 @@ from schemas.enums import (
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import load_instruments
 from topics import DeliveryFailed, OrderProducer
-from topics.order_rows import frame_bounds, list_rows, order_row, replace_row
+from topics.order_rows import frame_bounds, list_rows, order_row, replace_ids, replace_row
 from topics.producer import ROW_DTYPE, BadOrder, Undelivered
 
 GOOD: dict[str, Any] = {
@@ -176,6 +176,18 @@ def test_a_list_that_cannot_be_is_refused_by_name(kind: str, orders: list[Any], 
     with pytest.raises(BadOrder) as caught:
         listed(kind, *orders)
     assert caught.value.field == field
+
+
+def test_a_replace_may_give_its_order_another_id_whichever_way_it_names_it() -> None:
+    """(cl_ord_id, orig_cl_ord_id), as FIX has them; without a new id the old one goes where it always went."""
+    assert replace_ids("a", 0, "b") == (b"b", b"a")
+    assert replace_ids("", 9, "b") == (b"b", b"")
+    assert replace_ids("a", 0, "") == (b"a", b"")
+    assert replace_ids("", 9, "") == (b"", b"")
+    with pytest.raises(BadOrder, match="new_cl_ord_id"):
+        replace_ids("a", 0, "x" * 129)
+    row = np.array([replace_row(load_instruments(None), 7, "AAPL", 9, order_qty="80", new_cl_ord_id="b")], ROW_DTYPE)[0]
+    assert (row["order_id"], row["order_qty"]) == (9, 80)
 
 
 def test_a_replace_says_the_new_total_and_what_changes() -> None:

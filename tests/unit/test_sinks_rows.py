@@ -86,6 +86,9 @@ def test_an_order_keeps_what_it_was_ordered_with() -> None:
     assert values_of(text).endswith("2, 90, 5, -3, 1, 5, 4, 77, 7, 6, x'61')")
     assert all(f"{name} = IF(VALUES(version) > version, VALUES({name}), {name})" in text for name in ORDER_TERMS)
     assert tuple(ADDED_COLUMNS) == ORDER_TERMS
+    renamed = statement(account_statements([(0, frame("account_event_frame", events, [b"a", b"b"]))]), "orders")
+    assert values_of(renamed).endswith("x'62')"), "a replace may give it another cl_ord_id"
+    assert "cl_ord_id = IF(VALUES(version) > version, VALUES(cl_ord_id), cl_ord_id)" in renamed
     script = (files("sinks") / "mysql_schema.sql").read_text()
     assert all(f"    {name} {kind} NOT NULL DEFAULT 0" in script for name, kind in ADDED_COLUMNS.items())
 

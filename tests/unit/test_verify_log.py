@@ -14,6 +14,7 @@ from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
 from streams import verify_log
+from streams.hold_funds import HoldFunds
 from streams.read_log import Bounds
 from streams.recorded_snapshots import changelog_topic
 from streams.shard_runner import ENGINE_VERSION
@@ -246,15 +247,33 @@ def test_a_topic_that_has_lost_its_beginning_is_compared_from_where_it_begins(ex
     log.low[EDGE_REPLIES.name, 0] = 0
 
 
+def a_report(log: MemoryLog) -> int:
+    """Offset of a book's report in account.commands/0."""
+    return next(
+        place for place, record in enumerate(log.parts[ACCOUNT_COMMANDS.name, 0]) if record.value and b"book.commands" in record.value
+    )
+
+
+def test_a_report_that_was_changed_is_left_out_by_the_replay_which_then_differs(exchange, monkeypatch):
+    """Written behind the exchange's back: the replay makes a dead letter of it that the log does not have."""
+    at = a_report(exchange.log)
+    exchange.log.change(ACCOUNT_COMMANDS.name, 0, at, order_id=(0, 999_999))
+    (report,) = reports(exchange.log, monkeypatch, "account", shard=0)
+    assert (report.difference.topic, report.difference.source_offset) == (DEAD_LETTERS.name, at)
+
+
 def test_an_input_that_the_engine_does_not_take_is_named(exchange, monkeypatch):
-    """A forged report in the accounts' log, written behind the exchange's back."""
-    log = exchange.log
-    part = log.parts[ACCOUNT_COMMANDS.name, 0]
-    at = next(place for place, record in enumerate(part) if record.value and b"book.commands" in record.value)
-    log.change(ACCOUNT_COMMANDS.name, 0, at, order_id=(0, 999_999))
-    (report,) = reports(log, monkeypatch, "account", shard=0)
+    """A fault of ours: the replay ends there."""
+    at, apply = a_report(exchange.log), HoldFunds.apply
+
+    def stop(self, frame, emit):
+        assert emit._record.offset != at, "a fault of ours"
+        apply(self, frame, emit)
+
+    monkeypatch.setattr(HoldFunds, "apply", stop)
+    (report,) = reports(exchange.log, monkeypatch, "account", shard=0)
     assert (report.difference.topic, report.difference.offset) == (ACCOUNT_COMMANDS.name, at)
-    assert "does not take this input" in report.difference.what
+    assert "does not take this input: a fault of ours" in report.difference.what
 
 
 def test_records_that_cannot_be_read_are_told_where_something_is_missing(exchange, monkeypatch):
