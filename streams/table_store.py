@@ -1,8 +1,9 @@
 """A table's files on the disk, with a sentence for the day on which they cannot be read: RocksDB's own words do not say what to do."""
 
 from pathlib import Path
+from typing import Any
 
-from faust.stores.rocksdb import DB, Store
+from faust.stores.rocksdb import Store
 
 from schemas.errors import StaleData
 
@@ -12,7 +13,7 @@ _DAMAGED = ("Corruption", "IO error: No such file")
 class TableStore(Store):
     """Faust's store on RocksDB. Raises StaleData where the files are damaged: the log has all that they had, so a person may take them away."""
 
-    def _open_for_partition(self, partition: int) -> DB:
+    def _open_for_partition(self, partition: int) -> Any:
         try:
             return super()._open_for_partition(partition)
         except Exception as error:  # RocksDB's binding has one class for everything
