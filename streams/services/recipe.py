@@ -6,6 +6,7 @@ first start; `command` is pure; `probe` makes a real request. Nothing here knows
 
 import json
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -162,6 +163,14 @@ def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def password(place: Place) -> str:
+    """The password of a service's one user, made up once, for its owner's eyes."""
+    path = place.data / "password"
+    if not path.exists():
+        write_atomically(path, secrets.token_urlsafe(18), mode=0o600)
+    return path.read_text()
 
 
 def limit_log(path: Path, bytes_max: int) -> None:

@@ -126,7 +126,7 @@ def read_status(run_dir: Path) -> SetStatus | None:
         found: dict[str, Any] = read_json(run_dir / "status.json")
         children = tuple(ChildStatus(**{**child, "state": State(child["state"])}) for child in found["children"])
         return SetStatus(found["pid"], found["since"], children, _wanted(found["wanted"]), found["error"], found.get("settings", {}))
-    except (FileNotFoundError, StaleData, KeyError, TypeError, ValueError, AttributeError):
+    except (FileNotFoundError, NotADirectoryError, StaleData, KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
