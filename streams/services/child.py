@@ -29,6 +29,7 @@ BACK_OFF_MAX_S = 5.0
 BACK_OFF_FAILED_MAX_S = 30.0  # of a program that says that a person has to mend something first
 WELL_AFTER_S = 30.0  # up for so long: the next exit begins again with the shortest back-off
 PROBE_EVERY_S = 0.1
+NICENESS_MAX = 19
 YIELDS_MAX_S = 30.0  # on a machine that is always busy: to be without a spare for longer is worse than to be slow for a while
 WORDS_MAX = 600  # of the last words in the status
 LAST_LINES = 200  # in which the traceback of a deep call still fits
@@ -113,11 +114,12 @@ class Child:
         process = self._process
         command = self._running
         if process is not None and process.returncode is None and command is not None:
-            self.set(State.STOPPING, message=command.stop_note)
+            self.set(State.STOPPING, message="")
             _signal_group(process.pid, signal.SIGTERM)
             try:
                 await asyncio.wait_for(self._ended.wait(), command.stop_timeout_s)
-                await asyncio.to_thread(_move_what_it_leaves, command)
+                if command.leaves is not None:
+                    await asyncio.to_thread(_move, *command.leaves)
             except TimeoutError:
                 log.warning("child.killed", name=self.status.name, reason=f"did not stop within {command.stop_timeout_s:g} s of TERM")
                 _signal_group(process.pid, signal.SIGKILL)
@@ -195,11 +197,11 @@ class Child:
             with contextlib.suppress(OSError):  # it is for people; a full disk takes none
                 self._pid_file.write_text(f"{process.pid}\n")
         probing = asyncio.create_task(self._get_ready(process, yields))
-        watching = asyncio.create_task(self._watch(process))
+        watching, making = asyncio.create_task(self._watch(process)), asyncio.create_task(self._make())
         code = await process.wait()
-        for task in (probing, watching):
+        for task in (probing, watching, making):
             task.cancel()
-        await asyncio.gather(probing, watching, return_exceptions=True)
+        await asyncio.gather(probing, watching, making, return_exceptions=True)
         self.ready.clear()
         _signal_group(process.pid, signal.SIGKILL)  # what the program itself had started and left behind
         for path in (self._pid_file, self._announced):
@@ -225,6 +227,30 @@ class Child:
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle, in order
             )
+
+    async def _make(self) -> None:
+        """What the command makes while it runs; see `recipe.Made`."""
+        made = self._running.makes if self._running is not None else None
+        if made is None:
+            return
+        await self.ready.wait()
+        with self._log_path.open("ab") as output:
+            maker = await asyncio.create_subprocess_exec(
+                *dying_with_parent(made.argv, NICENESS_MAX),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            code = await maker.wait()
+        except asyncio.CancelledError:
+            _signal_group(maker.pid, signal.SIGKILL)
+            await maker.wait()
+            raise
+        log.info("child.made", name=self.status.name, file=str(made.place), exit_code=code)
+        await asyncio.to_thread(_move, made.written, made.place)
+        made.of.unlink(missing_ok=True)
 
     async def _get_ready(self, process: asyncio.subprocess.Process, yields: bool) -> None:
         await self._wait_ready(process)
@@ -302,15 +328,13 @@ class Child:
         self.ready.set()
 
 
-def _move_what_it_leaves(command: Command) -> None:
-    """Into place in one step; a program that did not write the file (it was killed before) leaves nothing."""
-    if command.leaves is None or not command.leaves[0].exists():
-        return
-    written, place = command.leaves
+def _move(written: Path, place: Path) -> None:
+    """Into place in one step; a program that did not write the file (it was killed before) leaves nothing. So does one whose file has no room there."""
     draft = place.with_name(f"{place.name}.{os.getpid()}")
     try:
-        shutil.move(written, draft)
-        draft.replace(place)
+        if written.exists():
+            shutil.move(written, draft)
+            draft.replace(place)
     except OSError as error:  # a cache less is no reason to stop stopping
         log.warning("child.leaves_nothing", file=str(place), reason=str(error))
         with contextlib.suppress(OSError):

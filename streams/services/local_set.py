@@ -37,7 +37,7 @@ from streams.services.state import (
 
 URL_SETTINGS = {"kafka": "kafka_url", "mariadb": "mysql_url", "valkey": "redis_url", "elasticsearch": "elasticsearch_url"}
 START_TIMEOUT_S = 600.0  # a first start fetches 300 MB
-STOP_TIMEOUT_S = 200.0  # a first stop writes class caches, see java_runtime
+STOP_TIMEOUT_S = 120.0  # roles, stores and brokers stop one after the other, each within its own time
 SPAWN_TIMEOUT_S = 60.0  # of the supervisor alone
 POLL_S = 0.05
 RESTARTS_MAX = 4  # a child that ends so often before it was ever well will not get well by itself

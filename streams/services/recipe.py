@@ -28,13 +28,26 @@ STORE_NICENESS = 10
 
 
 @dataclass(frozen=True)
+class Made:
+    """A file that a tool makes of another one while the program runs, at the lowest priority, and where it is then moved to.
+
+    A tool that fails has `of` removed: something is wrong with it. One that is interrupted is begun anew at the next start.
+    """
+
+    argv: list[str]
+    written: Path
+    place: Path
+    of: Path
+
+
+@dataclass(frozen=True)
 class Command:
     """A program to run. leaves: a file that it writes at a regular stop, and where that file is then moved to. niceness: see os.nice."""
 
     argv: list[str]
     stop_timeout_s: float = 10.0
-    stop_note: str = ""
     leaves: tuple[Path, Path] | None = None
+    makes: Made | None = None
     niceness: int = 0
 
 
