@@ -165,7 +165,7 @@ def test_a_supervisor_goes_on_through_a_full_home_and_what_was_lost_comes_back_b
     script = f"mount -t tmpfs -o size=4m tmpfs {tmp_path} && exec {sys.executable} {__file__} {tmp_path}"
     ended = subprocess.run([*alone, "sh", "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == "back\n"
+    assert ended.stdout.splitlines()[-1] == "back", ended.stdout
 
 
 async def _keep_full(ballast: Path) -> None:
