@@ -150,18 +150,17 @@ def spinning(count: int) -> Iterator[list[int]]:
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not tell how long a thread waited")
 def test_time_in_which_a_child_waits_for_a_processor_is_not_held_against_it() -> None:
-    """Four busy loops on one processor have a quarter of it each: two seconds by the clock are half a second of their own. One that is stopped has them all."""
+    """Busy loops on one processor have a part of it each: two seconds by the clock are less than one of their own. One that is stopped has them all."""
     with spinning(4) as pids:
         os.kill(pids[0], signal.SIGSTOP)
         stopped, waits = Silence(pids[0]), Silence(pids[1])
         stopped.questions = waits.questions = liveness.QUESTIONS_MIN
         deadline_s = time.monotonic() + WAIT_S
-        while stopped.seconds < 2 and time.monotonic() < deadline_s:
-            os.kill(pids[1], 0)
+        while not stopped.is_hopeless(1.5):  # our own waiting does not count either, so that may take a while
+            assert time.monotonic() < deadline_s
             time.sleep(0.01)
-        assert stopped.is_hopeless(1.5)
         assert not waits.is_hopeless(1.5)
-        assert waits.is_hopeless(0.1), "it had that much"
+        assert waits.is_hopeless(waits.seconds / liveness.WAITS_TIMES_MAX), "for ever is too long for anybody"
 
 
 async def test_a_question_whether_a_server_lives_is_answered_by_a_refusal_and_not_by_silence() -> None:
