@@ -67,8 +67,9 @@ def up(
     if unknown:
         raise click.BadParameter(f"no such role: {', '.join(sorted(unknown))}; there are {', '.join(role_names())}", param_hint="--role")
     local, wanted_roles = LocalSet(settings), role_names() if all_roles else roles
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup: who has asked for that wants the start to go on
+        signal.signal(signal.SIGHUP, _interrupt)  # the terminal is gone
     failure, started = None, True
     try:
         with Progress("starting") as progress:
@@ -208,7 +209,7 @@ async def _answer(probe: probes.Probe, url: str) -> str:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """TERM to a starting `up` is a Ctrl-C: what it has started is stopped."""
+    """TERM to a starting `up`, or the end of its terminal, is a Ctrl-C: what it has started is stopped."""
     raise KeyboardInterrupt
 
 
