@@ -136,7 +136,7 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
 
 
 def configure_logging(level: str) -> None:
-    """Events with fields, one key=value line each, to standard error."""
+    """Events with fields, one key=value line each, to standard error, by the standard library's handler: what a full disk does not take is no fault of a request."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -145,11 +145,13 @@ def configure_logging(level: str) -> None:
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "role", "event"], drop_missing=True, bool_as_flag=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(role="edge")
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING)  # libraries tell only what is wrong
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")  # libraries tell only what is wrong
+    for ours in ("edge", "sinks"):
+        logging.getLogger(ours).setLevel(level)
 
 
 async def _main(settings: Settings) -> None:

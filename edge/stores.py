@@ -141,7 +141,7 @@ class EdgeStores:
         if self._redis is None:
             async with self._connecting_redis:
                 if self._redis is None:
-                    self._redis = await SessionCache.connect(self._settings.redis_url)
+                    self._redis = await SessionCache.connect(self._settings.redis_url, self._settings.mysql_url)
         return self._redis
 
     async def _db(self) -> MySql:

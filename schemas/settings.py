@@ -5,10 +5,15 @@ A setting is an environment variable `OUTCRY_<NAME>`. Where a service address is
 must not silently fall back to its default. All errors are reported at once.
 """
 
+import json
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.limits import SHARDS_MAX
@@ -18,6 +23,35 @@ PREFIX = "OUTCRY_"
 
 class SettingsError(ValueError):
     """The environment does not make valid settings; the message names every offending variable and why."""
+
+
+def _port_of(address: str) -> bool:
+    """Whether host:port has both."""
+    host, _, port = address.rpartition(":")
+    return bool(host) and "/" not in host and port.isascii() and port.isdigit() and 0 < int(port) <= 65_535
+
+
+def _url_of(*schemes: str, path: bool = False) -> Callable[[str], bool]:
+    """Whether a URL has one of the schemes, a host, a port that can be, and a path, where it must have one."""
+
+    def fits(url: str) -> bool:
+        try:
+            parts = urlsplit(url)
+            return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and (not path or len(parts.path) > 1)
+        except ValueError:  # of the port, or of a bracket
+            return False
+
+    return fits
+
+
+_ADDRESSES: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
+    "kafka_url": ("host:port[,host:port]", lambda text: all(map(_port_of, text.split(",")))),
+    "mysql_url": ("mysql://user:password@host:port/database", _url_of("mysql", path=True)),
+    "redis_url": ("redis://[user:password@]host:port/0", _url_of("redis", "rediss")),
+    "elasticsearch_url": ("http://host:port", _url_of("http", "https")),
+    "edge_url": ("http://host:port", _url_of("http", "https")),
+}
+"""What each address looks like, and whether a text looks so. Every client would find out by itself, late and in words of its own."""
 
 
 class Settings(BaseSettings):
@@ -30,7 +64,7 @@ class Settings(BaseSettings):
 
     kafka_url: str = Field(default="", description="bootstrap servers, host:port[,host:port]")
     mysql_url: str = Field(default="", description="mysql://user:password@host:port/database")
-    redis_url: str = Field(default="", description="redis://host:port/0")
+    redis_url: str = Field(default="", description="redis://[user:password@]host:port/0")
     elasticsearch_url: str = Field(default="", description="http://host:port")
     edge_url: str = Field(default="", description="where clients of this set reach the edge, http://host:port")
 
@@ -64,6 +98,14 @@ class Settings(BaseSettings):
     snapshot_interval_ms: int = Field(default=1_000, ge=10, le=600_000, description="least time between snapshots of a shard")
     session_timeout_ms: int = Field(default=6_000, ge=1_000, le=60_000, description="Kafka drops a silent worker after this long")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line that is written")
+
+    @field_validator(*_ADDRESSES)
+    @classmethod
+    def _looks_like_an_address(cls, text: str, info: ValidationInfo) -> str:
+        form, fits = _ADDRESSES[str(info.field_name)]
+        if text and not fits(text):
+            raise ValueError(f"is not {form}")
+        return text
 
     @classmethod
     def settings_customise_sources(
@@ -110,7 +152,7 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """Read the settings from the environment.
 
-    Raises SettingsError naming every unknown or invalid variable.
+    Raises SettingsError naming every unknown or invalid variable, or the file of the running set if it cannot be read.
     """
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     problems = [f"{name}: unknown setting" for name in sorted(os.environ) if name.startswith(PREFIX) and name not in known]
@@ -118,7 +160,18 @@ def load_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        problems += [f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
+        problems += [
+            f"{PREFIX}{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')} (got {_shown(str(item['loc'][0]), item['input'])!r})"
+            for item in error.errors()
+        ]
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        running = Path(os.environ.get(PREFIX + "HOME") or "var") / "run" / "services.json"
+        problems.append(f"{running}, which the running set wrote, cannot be read ({error}): remove it, then `outcry down` and `outcry up`")
     if problems or settings is None:
         raise SettingsError("invalid settings:\n  " + "\n  ".join(problems))
     return settings
+
+
+def _shown(name: str, value: object) -> object:
+    """A value without the password that may be in it."""
+    return re.sub(r"(?<=:)[^:@/]*(?=@)", "***", value) if name in _ADDRESSES and isinstance(value, str) else value

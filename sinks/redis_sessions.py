@@ -1,9 +1,15 @@
 """Cache of API keys in Redis, shared by all edges: so that a new edge, or a new day, does not ask MySQL for every client.
 
 Only digests are stored: the key's id appears as its SHA-256 in the name, the secret as the SHA-256 that MySQL has.
+
+An entry decides who somebody is, and more programs than the edges may write to Redis. So each carries a code (keyed BLAKE2b) over the key's id, its end
+and all of it, made with a secret that Redis does not know: an entry that was made up, changed, moved to another key or kept beyond its time is none.
+The secret comes from MySQL's address and password: who has these may say who somebody is anyway, and all edges have them.
 """
 
 import hashlib
+import hmac
+import time
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -12,6 +18,9 @@ from redis.asyncio import Redis
 from sinks.redis_client import PREFIX, open_redis, translated
 
 _SECRET_BYTES: Final = 32
+_CODE_BYTES: Final = 32
+_ENDS_BYTES: Final = 8
+"""When the entry is over, s since 1970."""
 
 
 @dataclass(frozen=True)
@@ -25,27 +34,37 @@ class CachedKey:
 class SessionCache:
     """API keys with a time to live. Every method raises ServiceUnavailable."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis, mysql_url: str) -> None:
         self._client = client
+        self._key = hashlib.blake2b(mysql_url.encode(), digest_size=hashlib.blake2b.MAX_KEY_SIZE, person=b"outcry-session").digest()
 
     @classmethod
-    async def connect(cls, url: str) -> Self:
-        """Connect."""
-        return cls(await open_redis(url))
+    async def connect(cls, url: str, mysql_url: str) -> Self:
+        """Connect. mysql_url: where keys are looked up that are not cached."""
+        return cls(await open_redis(url), mysql_url)
 
     async def get(self, key_id: str) -> CachedKey | None:
-        """The key, or None if it is not (or no longer) cached."""
+        """The key, or None if it is not (or no longer) cached, or what is there was not put by an edge."""
         with translated(self._client):
             value = await self._client.get(_name(key_id))
-        if not isinstance(value, bytes) or len(value) <= _SECRET_BYTES:
+        if not isinstance(value, bytes) or len(value) <= _CODE_BYTES + _ENDS_BYTES + _SECRET_BYTES:
             return None
-        return CachedKey(value[:_SECRET_BYTES], int(value[_SECRET_BYTES:]))
+        code, entry = value[:_CODE_BYTES], value[_CODE_BYTES:]
+        if not hmac.compare_digest(code, self._code(key_id, entry)) or int.from_bytes(entry[:_ENDS_BYTES]) <= time.time():
+            return None
+        known = entry[_ENDS_BYTES:]
+        return CachedKey(known[:_SECRET_BYTES], int(known[_SECRET_BYTES:]))
 
     async def put(self, key_id: str, key: CachedKey, ttl_s: int) -> None:
         """Remember the key for `ttl_s` seconds from now."""
         assert len(key.secret_sha256) == _SECRET_BYTES, "a SHA-256 has 32 bytes"
+        entry = (int(time.time()) + ttl_s).to_bytes(_ENDS_BYTES) + key.secret_sha256 + str(key.account).encode()
         with translated(self._client):
-            await self._client.set(_name(key_id), key.secret_sha256 + str(key.account).encode(), ex=ttl_s)
+            await self._client.set(_name(key_id), self._code(key_id, entry) + entry, ex=ttl_s)
+
+    def _code(self, key_id: str, entry: bytes) -> bytes:
+        identity = hashlib.sha256(key_id.encode()).digest()  # of a fixed length: no id and entry make the bytes of another pair
+        return hashlib.blake2b(identity + entry, digest_size=_CODE_BYTES, key=self._key).digest()
 
     async def delete(self, key_id: str) -> None:
         """Forget the key."""

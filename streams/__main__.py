@@ -61,6 +61,11 @@ def main() -> Any:
     except OutcryError as error:
         click.echo(f"outcry: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"outcry: {error.filename}: {error.strerror}", err=True)  # a file of the world's; where in our code is no news
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ from schemas.settings import Settings
 from streams.changelog_recovery import ChangelogTables
 from streams.cluster import cluster_id
 from streams.faust_consumer import FastConsumer, InOrderStream
+from streams.last_words import NEEDS_A_PERSON, say
 from streams.native_producer import NativeProducer
 from streams.services.recipe import write_atomically
+from streams.table_store import TableStore
 from streams.worker_identity import worker_of
 
 log = structlog.get_logger("outcry.streams")
@@ -45,6 +47,13 @@ class SnapshotTable(faust.Table[bytes, bytes]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sent: list[Any] = []
+
+    def _new_store_by_url(self, url: Any) -> TableStore:
+        """As faust.Table, but for the class of the store."""
+        return TableStore(
+            url, self.app, self, table_name=self.name, key_type=self.key_type, key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer, value_type=self.value_type, loop=self.loop, options=self.options,
+        )  # fmt: skip
 
     def on_key_set(self, key: bytes, value: bytes) -> None:
         """As faust.Table, but the future is kept: the original drops it, and a failed send would only be logged."""
@@ -179,7 +188,7 @@ def claim_for_cluster(data_dir: Path, cluster: str) -> None:
 
 
 def run_app(app: faust.App, settings: Settings) -> None:
-    """Run until TERM or INT; returns after a clean stop."""
+    """Run until TERM or INT; ends the process. After a crash of a service of Faust's the last line of the log says why, see `last_words`."""
     sys.setswitchinterval(0.0005)  # aiokafka's consumer thread waits for the GIL; the default 5 ms is the whole latency budget of a hop
     gc.collect()
     gc.freeze()  # modules and compiled kernels live for ever: a full collection need not look at them
@@ -192,11 +201,20 @@ def run_app(app: faust.App, settings: Settings) -> None:
         workdir=Path.cwd(),
     )
     worker.spinner = None  # it draws on standard output even where that is a log file
-    worker.execute_from_commandline()
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        if ended.code and worker.crash_reason is not None:
+            sys.exit(say(worker.crash_reason))
+        raise
 
 
 def fail_fast(message: str, **fields: object) -> None:
     """Say why and end the process at once, without committing anything: the supervisor restarts it, replay restores the state."""
-    log.critical(message, **fields, exc_info=True)
-    sys.stderr.flush()
-    os._exit(70)
+    code = 70
+    try:
+        log.critical(message, **fields, exc_info=True)
+        if (error := sys.exception()) is not None and say(error) == NEEDS_A_PERSON:
+            code = NEEDS_A_PERSON
+    finally:  # whatever the log's disk is like: a role must not go on behind a fault
+        os._exit(code)

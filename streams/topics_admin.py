@@ -1,13 +1,14 @@
 """`outcry topics`: create the topics of the catalogue, list what the broker has against it, describe the wire format."""
 
 import json
+from collections.abc import Mapping
 
 import click
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic  # admin re-exports it, but does not say so to type checkers
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from schemas.errors import OutcryError
 from schemas.instruments import load_instruments
@@ -16,6 +17,8 @@ from streams.__main__ import settings_of
 from streams.cluster import metadata
 from topics.catalogue import TOPICS
 from topics.description import describe
+
+WIDE = 160  # columns from which on a row of the catalogue has room
 
 
 class TopicCreationFailed(OutcryError):
@@ -101,11 +104,27 @@ def set_aside(ctx: click.Context, topic: str, partition: int, offset: int, reaso
 def list_(ctx: click.Context) -> None:
     """List the catalogue beside what the broker has."""
     found = metadata(settings_of(ctx)).topics
-    table = Table("topic", "partitions", "partition is", "written by", "carries", "purpose")
+    counts = {name: str(len(topic.partitions)) for name, topic in found.items()}
+    console = Console()
+    console.print(topics_table(counts, console.width))
+
+
+def topics_table(counts: Mapping[str, str], width: int) -> Table:
+    """The catalogue. counts: number of partitions on the broker by name; width: columns of the terminal, few of which leave room for two columns."""
+    if width >= WIDE:
+        table = Table("topic", "partitions", "partition is", "written by", "carries", "purpose")
+        for topic in TOPICS:
+            count = counts.get(topic.name, "missing")
+            table.add_row(topic.name, count, topic.partition_of, topic.written_by, ", ".join(topic.schemas), topic.purpose)
+        return table
+    table = Table(Column("topic", no_wrap=True), Column("what it is", overflow="fold"), box=None, pad_edge=False)
     for topic in TOPICS:
-        count = str(len(found[topic.name].partitions)) if topic.name in found else "missing"
-        table.add_row(topic.name, count, topic.partition_of, topic.written_by, ", ".join(topic.schemas), topic.purpose)
-    Console().print(table)
+        facts = [
+            topic.purpose, f"partitions: {counts.get(topic.name, 'missing')}, one is {topic.partition_of}", f"written by: {topic.written_by}",
+            f"carries: {', '.join(topic.schemas)}",
+        ]  # fmt: skip
+        table.add_row(topic.name, "\n".join(facts))
+    return table
 
 
 @topics.command(name="describe")

@@ -1,10 +1,13 @@
 """`outcry worker ROLE`: run one role of the exchange in this process."""
 
+import sys
 from importlib.metadata import entry_points
 
 import click
 
+from schemas.errors import OutcryError
 from streams.__main__ import settings_of
+from streams.last_words import say
 from streams.worker_identity import REPLICAS, SHARD_ROLES, SINGLE_ROLES, worker_of
 
 
@@ -40,4 +43,7 @@ def worker(ctx: click.Context, role: str, instance: int | None, replica: str | N
     if who.instance != 1 and role in SINGLE_ROLES:
         raise click.BadParameter(f"{role} has no group to share; see OUTCRY_EDGE_INSTANCE", param_hint="--instance")
     (point,) = entry_points(group="outcry.roles", name=role)
-    point.load()(settings)
+    try:
+        point.load()(settings)
+    except OutcryError as error:
+        sys.exit(say(error))

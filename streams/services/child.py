@@ -1,7 +1,11 @@
-"""One supervised program: started, asked until it answers, restarted with back-off when it exits, stopped with a deadline."""
+"""One supervised program: started, asked until it answers and for as long as it runs, restarted with back-off when it exits or falls silent, stopped with a deadline.
+
+A full disk is no reason to end: what cannot be written is left out, and a program that cannot be started is tried again.
+"""
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -13,6 +17,8 @@ from pathlib import Path
 import structlog
 
 from schemas.errors import OutcryError, ServiceUnavailable
+from streams import last_words
+from streams.services import liveness
 from streams.services.probes import ask
 from streams.services.recipe import Command, dying_with_parent, tail
 from streams.services.state import ChildStatus, State, now
@@ -20,11 +26,14 @@ from streams.services.weight import YIELDING, set_niceness
 
 BACK_OFF_FIRST_S = 0.2
 BACK_OFF_MAX_S = 5.0
+BACK_OFF_FAILED_MAX_S = 30.0  # of a program that says that a person has to mend something first
 WELL_AFTER_S = 30.0  # up for so long: the next exit begins again with the shortest back-off
 PROBE_EVERY_S = 0.1
+NICENESS_MAX = 19
 YIELDS_MAX_S = 30.0  # on a machine that is always busy: to be without a spare for longer is worse than to be slow for a while
+WORDS_MAX = 600  # of the last words in the status
 LAST_LINES = 200  # in which the traceback of a deep call still fits
-LOG_BYTES_MAX = 64 * 1024 * 1024
+FULL_BYTES = 1 << 20  # less than any program here needs to start
 
 log = structlog.get_logger()
 
@@ -39,11 +48,11 @@ def describe_exit(code: int) -> str:
         return f"killed by signal {-code}"
 
 
-def last_words(lines: list[str]) -> str:
-    """The line of a log that says why its program ended: the exception under the last traceback, else the last line."""
-    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    after = lines[starts[-1] + 1 :] if starts else []
-    return next((line for line in after if not line[0].isspace()), lines[-1] if lines else "")
+def disk_is_full(path: Path) -> bool:
+    """Whether nothing more can be written where `path` is."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(path.parent).free < FULL_BYTES
+    return False
 
 
 class Child:
@@ -53,6 +62,8 @@ class Child:
     probe: asked until it answers; gets the pid, returns the address. changed: called after every change of `status`.
     after_exit: awaited after an end that nobody asked for, before the program is started again.
     caught_up: where others do the work meanwhile, a program that is started again leaves them the processor until this is true; gets the address.
+    alive: asked for as long as the program is ready; raises ServiceUnavailable if nothing comes back. See `liveness` for when that is too long.
+    announced: a file by which the program tells where it is; removed when it has ended.
     """
 
     def __init__(
@@ -66,13 +77,17 @@ class Child:
         pid_file: Path | None = None,
         after_exit: Callable[[], Awaitable[None]] | None = None,
         caught_up: Callable[[str], Awaitable[bool]] | None = None,
+        alive: Callable[[], Awaitable[None]] | None = None,
+        announced: Path | None = None,
     ) -> None:
         """Nothing runs before `run`."""
         self.status = status
         self.ready = asyncio.Event()
         self._command, self._probe, self._prepare, self._changed = command, probe, prepare, changed
-        self._after_exit, self._caught_up = after_exit, caught_up
-        self._pid_file = pid_file
+        self._after_exit, self._caught_up, self._alive = after_exit, caught_up, alive
+        self._pid_file, self._announced = pid_file, announced
+        self._patience_s = liveness.PATIENCE_S
+        self._killed_because = ""
         self._log_path = Path(status.log)
         self._process: asyncio.subprocess.Process | None = None
         self._running: Command | None = None
@@ -103,11 +118,12 @@ class Child:
         process = self._process
         command = self._running
         if process is not None and process.returncode is None and command is not None:
-            self.set(State.STOPPING, message=command.stop_note)
+            self.set(State.STOPPING, message="")
             _signal_group(process.pid, signal.SIGTERM)
             try:
                 await asyncio.wait_for(self._ended.wait(), command.stop_timeout_s)
-                await asyncio.to_thread(_move_what_it_leaves, command)
+                if command.leaves is not None:
+                    await asyncio.to_thread(_move, *command.leaves)
             except TimeoutError:
                 log.warning("child.killed", name=self.status.name, reason=f"did not stop within {command.stop_timeout_s:g} s of TERM")
                 _signal_group(process.pid, signal.SIGKILL)
@@ -115,24 +131,25 @@ class Child:
         if self.status.state is not State.FAILED:
             self.set(State.STOPPED, pid=None, message="")
 
-    def limit_log(self) -> None:
-        """Keep the log and one older copy below the limit; programs append, so truncating under them is safe."""
-        with contextlib.suppress(FileNotFoundError):
-            if self._log_path.stat().st_size > LOG_BYTES_MAX:
-                self._log_path.with_suffix(".log.1").write_bytes(self._log_path.read_bytes())
-                os.truncate(self._log_path, 0)
-
     async def _prepared(self) -> bool:
         if self._prepare is None:
             return True
-        self.set(State.PREPARING)
-        try:
-            await self._unless_stopped(self._prepare())
-        except (OutcryError, OSError) as error:
-            log.error("child.cannot_start", name=self.status.name, reason=str(error))  # noqa: TRY400 - the reason is the news, not our stack
-            self.set(State.FAILED, message=str(error))
-            return False
-        return not self._stopping.is_set()
+        back_off_s = BACK_OFF_FIRST_S
+        while not self._stopping.is_set():
+            self.set(State.PREPARING)
+            try:
+                await self._unless_stopped(self._prepare())
+            except (OutcryError, OSError) as error:
+                log.error("child.cannot_start", name=self.status.name, reason=str(error))  # noqa: TRY400 - the reason is the news, not our stack
+                if not (disk_is_full(self._log_path) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))):
+                    self.set(State.FAILED, message=str(error))
+                    return False
+                self._ended_because(f"the disk is full: {error}", State.BACKING_OFF)
+                await self._pause(back_off_s)
+                back_off_s = min(BACK_OFF_MAX_S, back_off_s * 2)
+            else:
+                return not self._stopping.is_set()
+        return False
 
     async def _unless_stopped(self, work: Awaitable[None]) -> None:
         """Wait for the work, or for `stop`, which nobody may keep waiting: what it waits for may never come now. A thread goes on by itself."""
@@ -149,48 +166,73 @@ class Child:
         back_off_s = BACK_OFF_FIRST_S
         while not self._stopping.is_set():
             started_s = time.monotonic()
-            reason = await self._run_once()
+            code, reason = await self._run_once()
             if self._stopping.is_set():
                 return
             if time.monotonic() - started_s > WELL_AFTER_S:
                 back_off_s = BACK_OFF_FIRST_S
+            failed = code == last_words.NEEDS_A_PERSON
             log.warning("child.exited", name=self.status.name, reason=reason, restart_in_s=back_off_s, log=self.status.log)
-            self.set(State.BACKING_OFF, pid=None, restarts=self.status.restarts + 1, last_exit=reason, message=reason)
+            self._ended_because(reason, State.FAILED if failed else State.BACKING_OFF)
             if self._after_exit is not None:
                 await self._after_exit()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), back_off_s)
-            back_off_s = min(BACK_OFF_MAX_S, back_off_s * 2)
+            await self._pause(back_off_s)
+            back_off_s = min(BACK_OFF_FAILED_MAX_S if failed else BACK_OFF_MAX_S, back_off_s * 2)
 
-    async def _run_once(self) -> str:
-        """Start the program and wait for its end; returns why it ended, with the last line it wrote."""
+    def _ended_because(self, reason: str, state: State) -> None:
+        self.set(state, pid=None, restarts=self.status.restarts + 1, last_exit=reason, message=reason)
+
+    async def _pause(self, pause_s: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), pause_s)
+
+    def _starting(self, message: str, **changes: object) -> None:
+        """On its way; one that failed for a person to mend stays FAILED, with its sentence, until it is ready."""
+        if self.status.state is State.FAILED:
+            self.set(State.FAILED, **changes)
+        else:
+            self.set(State.STARTING, message=message, **changes)
+
+    async def _run_once(self) -> tuple[int | None, str]:
+        """Start the program and wait for its end; returns its exit code, and why it ended, with the last line it wrote."""
         log_offset = self._log_path.stat().st_size if self._log_path.exists() else 0
+        self._killed_because = ""
         try:
             process = await self._spawn()
         except OSError as error:
-            return f"cannot be started: {error}"
+            return None, f"cannot be started: {error}"
         self._process = process
         if self._stopping.is_set():  # meanwhile: whoever stops it has seen no process
             _signal_group(process.pid, signal.SIGKILL)
         log.info("child.started", name=self.status.name, pid=process.pid)
-        self.set(State.STARTING, pid=process.pid, message="")
+        self._starting("", pid=process.pid)
         yields = self._caught_up is not None and self.status.restarts > 0
         if yields:
             set_niceness(process.pid, YIELDING)
             asyncio.get_running_loop().call_later(YIELDS_MAX_S, self._take_its_share, process)
         if self._pid_file is not None:
-            self._pid_file.write_text(f"{process.pid}\n")
+            with contextlib.suppress(OSError):  # it is for people; a full disk takes none
+                self._pid_file.write_text(f"{process.pid}\n")
         probing = asyncio.create_task(self._get_ready(process, yields))
+        watching, making = asyncio.create_task(self._watch(process)), asyncio.create_task(self._make())
         code = await process.wait()
-        probing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await probing
+        for task in (probing, watching, making):
+            task.cancel()
+        await asyncio.gather(probing, watching, making, return_exceptions=True)
         self.ready.clear()
         _signal_group(process.pid, signal.SIGKILL)  # what the program itself had started and left behind
-        if self._pid_file is not None:
-            self._pid_file.unlink(missing_ok=True)
-        words = last_words(tail(self._log_path, LAST_LINES, since=log_offset))
-        return f"{describe_exit(code)}{': ' + words[:300] if words else ''}"
+        for path in (self._pid_file, self._announced):
+            if path is not None:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+        return code, self._reason(code, log_offset)
+
+    def _reason(self, code: int, log_offset: int) -> str:
+        words = last_words.found_in(tail(self._log_path, LAST_LINES, since=log_offset))
+        if code == last_words.NEEDS_A_PERSON and words:
+            return words  # a sentence that says what to do
+        full = "; the disk is full" if disk_is_full(self._log_path) else ""
+        return f"{self._killed_because or describe_exit(code)}{': ' + words[:WORDS_MAX] if words else ''}{full}"
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         command = self._running = self._command()
@@ -202,6 +244,30 @@ class Child:
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle, in order
             )
+
+    async def _make(self) -> None:
+        """What the command makes while it runs; see `recipe.Made`."""
+        made = self._running.makes if self._running is not None else None
+        if made is None:
+            return
+        await self.ready.wait()
+        with self._log_path.open("ab") as output:
+            maker = await asyncio.create_subprocess_exec(
+                *dying_with_parent(made.argv, NICENESS_MAX),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        try:
+            code = await maker.wait()
+        except asyncio.CancelledError:
+            _signal_group(maker.pid, signal.SIGKILL)
+            await maker.wait()
+            raise
+        log.info("child.made", name=self.status.name, file=str(made.place), exit_code=code)
+        await asyncio.to_thread(_move, made.written, made.place)
+        made.of.unlink(missing_ok=True)
 
     async def _get_ready(self, process: asyncio.subprocess.Process, yields: bool) -> None:
         await self._wait_ready(process)
@@ -225,11 +291,53 @@ class Child:
                 address = await ask(lambda _: self._probe(pid), "")
             except ServiceUnavailable as error:
                 if time.monotonic() - started_s > 1.0:  # the first second of refused connections is no news
-                    self.set(State.STARTING, message=str(error))
+                    self._starting(str(error))
             else:
                 self._answered(pid, address, started_s)
                 return
             await asyncio.sleep(PROBE_EVERY_S)
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Ask for as long as it runs, and kill it once it has not answered for too long: a hung program does not end by itself."""
+        alive = self._alive
+        if alive is None:
+            return
+        await self.ready.wait()
+        silence, answering_since_s = None, time.monotonic()
+        while process.returncode is None and not self._stopping.is_set():
+            await asyncio.sleep(liveness.ASK_EVERY_S if silence is None else liveness.ASK_AGAIN_S)
+            before = silence or liveness.Silence(process.pid)
+            try:
+                await ask(lambda _: alive(), "", liveness.ASK_EVERY_S)
+            except ServiceUnavailable as error:
+                silence = before
+                silence.questions += 1
+                self._fell_silent(process, silence, str(error))
+                continue
+            if silence is not None:
+                log.info("child.answers_again", name=self.status.name, after_s=round(silence.seconds, 1))
+                if self.status.state is State.SILENT:
+                    self.set(State.READY, message="")
+                silence, answering_since_s = None, time.monotonic()
+            elif time.monotonic() - answering_since_s > self._patience_s:
+                self._patience_s = liveness.PATIENCE_S
+
+    def _fell_silent(self, process: asyncio.subprocess.Process, silence: liveness.Silence, error: str) -> None:
+        """After a question without an answer. One that is left open is no news on a busy machine."""
+        if process.returncode is not None or self._stopping.is_set():
+            return
+        told = f"does not answer for {silence.seconds:.0f} s ({silence.questions} questions, the last: {error})"
+        if silence.is_hopeless(self._patience_s):
+            log.error(
+                "child.silent", name=self.status.name, pid=process.pid, silent_s=round(silence.seconds, 1), patience_s=self._patience_s
+            )
+            self._killed_because = f"did not answer for {silence.seconds:.0f} s, killed"
+            # Whatever kept it so long may do so again: then it gets more time, rather than being killed for ever.
+            self._patience_s = min(liveness.PATIENCE_MAX_S, 2 * self._patience_s)
+            self.set(State.SILENT, message=self._killed_because)
+            _signal_group(process.pid, signal.SIGKILL)
+        elif silence.questions > 1:
+            self.set(State.SILENT, message=told)
 
     def _answered(self, pid: int, address: str, started_s: float) -> None:
         log.info("child.ready", name=self.status.name, pid=pid, address=address, after_ms=int((time.monotonic() - started_s) * 1000))
@@ -237,14 +345,17 @@ class Child:
         self.ready.set()
 
 
-def _move_what_it_leaves(command: Command) -> None:
-    """Into place in one step; a program that did not write the file (it was killed before) leaves nothing."""
-    if command.leaves is None or not command.leaves[0].exists():
-        return
-    written, place = command.leaves
+def _move(written: Path, place: Path) -> None:
+    """Into place in one step; a program that did not write the file (it was killed before) leaves nothing. So does one whose file has no room there."""
     draft = place.with_name(f"{place.name}.{os.getpid()}")
-    shutil.move(written, draft)
-    draft.replace(place)
+    try:
+        if written.exists():
+            shutil.move(written, draft)
+            draft.replace(place)
+    except OSError as error:  # a cache less is no reason to stop stopping
+        log.warning("child.leaves_nothing", file=str(place), reason=str(error))
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
 
 
 def _signal_group(pid: int, number: signal.Signals) -> None:

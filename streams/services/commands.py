@@ -15,8 +15,9 @@ from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from streams.__main__ import settings_of
 from streams.services import probes
+from streams.services.child import disk_is_full
 from streams.services.doctor import examine
-from streams.services.local_set import URL_SETTINGS, LocalSet, external_urls
+from streams.services.local_set import URL_SETTINGS, LocalSet, RolesFailed, external_urls
 from streams.services.progress import Progress, status_table
 from streams.services.state import SERVICES, ChildStatus, SetStatus, State
 from streams.worker_identity import REPLICAS, SHARD_ROLES, SINGLE_ROLES
@@ -69,21 +70,30 @@ def up(
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)
+    failure, started = None, True
     try:
         with Progress("starting") as progress:
             started = local.start(services or SERVICES, wanted_roles, brokers, workers=workers_of, replicas=replicas_of, watch=progress)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
+    except RolesFailed as error:
+        failure = error
     for setting, url in external_urls(services or SERVICES).items():
         click.echo(f"{setting.removesuffix('_url')} answers at {probes.without_password(url)}; it is not ours to start or stop")
     running = local.status()
     if running is None:
         return
-    click.echo(f"the set in {local.settings.home} {'is up' if started else 'was up already'}:")
+    state = "is up, but for some roles" if failure else "is up" if started else "was up already"
+    click.echo(f"the set in {local.settings.home} {state}:")
     _show(running)
+    _tell_changed_settings(local)
+    if failure is not None:
+        click.echo(f"outcry: {failure}", err=True)
     click.echo("`outcry status` shows it, `outcry down` stops it" if not foreground else "Ctrl-C stops it")
     if foreground:
         _stay(local)
+    elif failure is not None:
+        sys.exit(1)
 
 
 def _counts(texts: tuple[str, ...], option: str, count_max: int) -> dict[str, int]:
@@ -118,15 +128,42 @@ def status(ctx: click.Context, as_json: bool) -> None:
     local = LocalSet(settings_of(ctx))
     found = local.status()
     answers = asyncio.run(probe_all(found, settings_of(ctx)))
-    well = bool(answers) and not any(answer.startswith("no") for answer in answers.values())
+    problems = _problems(local, found)
+    well = bool(answers) and not problems and not any(answer.startswith("no") for answer in answers.values())
     if as_json:
         document = asdict(found) if found is not None else {"pid": None, "children": []}
-        click.echo(json.dumps({**document, "answers": answers, "well": well}, indent=1))
-    elif found is None and not answers:
-        click.echo(f"nothing runs in {local.settings.home}; `outcry up` starts the services")
+        click.echo(json.dumps({**document, "answers": answers, "problems": problems, "well": well}, indent=1))
     else:
-        _show(found, answers)
+        if found is None and not answers and not problems:
+            click.echo(f"nothing runs in {local.settings.home}; `outcry up` starts the services")
+        elif found is not None or answers:
+            _show(found, answers)
+        for problem in problems:
+            click.echo(f"outcry: {problem}")
+        _tell_changed_settings(local)
     sys.exit(0 if well else 1)
+
+
+def _problems(local: LocalSet, found: SetStatus | None) -> list[str]:
+    """What is wrong with the set as a whole."""
+    problems = [found.error] if found is not None and found.error else []
+    pid, status_file = local.running_pid(), local.settings.run_dir / "status.json"
+    if pid is not None and disk_is_full(status_file):
+        since = f"{time.strftime('%H:%M:%S', time.gmtime(status_file.stat().st_mtime))} UTC" if status_file.exists() else "never"
+        problems.append(
+            f"the disk of {local.settings.home} is full: what cannot be written is told late (last: {since}); free some room, the rest goes by itself"
+        )
+    elif pid is not None and found is None:
+        problems.append(f"the supervisor (pid {pid}) runs, but {status_file} cannot be read; it is written again within some seconds")
+    return problems
+
+
+def _tell_changed_settings(local: LocalSet) -> None:
+    if changed := local.changed_settings():
+        lines = "".join(f"\n  {sentence}" for sentence in changed)
+        click.echo(
+            f"outcry: the running set does not know of these settings; `outcry down` and `outcry up` to have them so:{lines}", err=True
+        )
 
 
 @click.command()
@@ -172,7 +209,7 @@ async def _answer(probe: probes.Probe, url: str) -> str:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """TERM and HUP to a starting `up` are a Ctrl-C: what it has started is stopped."""
+    """TERM and HUP (the end of the terminal) to a starting `up` are a Ctrl-C: what it has started is stopped."""
     raise KeyboardInterrupt
 
 
@@ -182,7 +219,7 @@ def _show(found: SetStatus | None, answers: dict[str, str] | None = None) -> Non
     elsewhere = tuple(ChildStatus(name, "elsewhere", State.READY) for name in answers or {} if name not in names)
     # Not a terminal: wide enough that no cell is cut, so that the output can be searched.
     console = Console() if sys.stdout.isatty() else Console(width=320)
-    console.print(status_table((*children, *elsewhere), answers=answers))
+    console.print(status_table((*children, *elsewhere), answers=answers, width=console.width))
 
 
 def _stay(local: LocalSet) -> None:

@@ -1,12 +1,10 @@
 """Examine the machine and the set: each finding says a fact, and if it is bad, how to mend it."""
 
 import asyncio
-import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,9 +13,10 @@ import psutil
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import Settings
-from streams.services import packages, platform_check, probes
+from streams.services import packages, platform_check, preflight, probes
 from streams.services.local_set import URL_SETTINGS, LocalSet
-from streams.services.recipe import check_made_by
+from streams.services.preflight import Finding
+from streams.services.recipe import check_made_by, read_json
 from streams.services.state import SERVICES, SetStatus, State, Wanted
 from streams.services.supervisor import recipes_for
 from streams.services.topics_step import check_cluster
@@ -27,19 +26,10 @@ MEMORY_MIN_BYTES = 3 * 1024**3  # Kafka 0.4 + Elasticsearch 0.6 + MariaDB 0.2 GB
 PYTHON = ((3, 11), (3, 14))
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing examined. mend: what to do; None when all is well."""
-
-    subject: str
-    fact: str
-    mend: str | None = None
-
-
 def examine(settings: Settings) -> Iterator[Finding]:
     """All findings, from the machine up to the roles."""
     local = LocalSet(settings)
-    for check in (_platform, _python, _disk, _memory, _packages, _pid_files, _data):
+    for check in (_platform, _python, _disk, _memory, _packages, _start, _pid_files, _data):
         yield from check(local)
     yield from _running(local, settings)
 
@@ -83,6 +73,17 @@ def _packages(local: LocalSet) -> Iterator[Finding]:
         yield Finding(f"package {name}", f"{jars.version} {'in the cache' if there else 'not fetched yet (`outcry up` fetches it)'}")
 
 
+def _start(local: LocalSet) -> Iterator[Finding]:
+    """What the next `outcry up` would stumble over, and what the running set does not know of."""
+    yield from preflight.privacy(local.settings)
+    yield from preflight.instruments(local.settings)
+    status = local.status()
+    if status is None or not any(child.name == preflight.EDGE and child.pid for child in status.children):
+        yield from preflight.edge_port(local.settings)
+    for sentence in local.changed_settings():
+        yield Finding("settings", sentence, "`outcry down` and `outcry up` to have it so, or unset it")
+
+
 def _pid_files(local: LocalSet) -> Iterator[Finding]:
     """A pid file that no supervisor stands behind, and a process of ours that outlived it (which should be impossible)."""
     if local.running_pid() is not None:
@@ -114,7 +115,7 @@ def _data(local: LocalSet) -> Iterator[Finding]:
             yield _verdict(f"data of {recipe.name}", partial(_made_by, data_dir / recipe.name, recipe.name, recipe.version))
     cluster = data_dir / "kafka-cluster.json"
     if cluster.exists():
-        yield Finding("Kafka cluster here", json.loads(cluster.read_text())["id"][0])
+        yield _verdict("Kafka cluster here", lambda: str(read_json(cluster)["id"][0]))
     state_of = data_dir / "kafka-cluster-id"
     if state_of.exists() and local.settings.kafka_url:
         yield _verdict("state of the shards", partial(_same_cluster, data_dir, local.settings.kafka_url))
@@ -150,7 +151,9 @@ def _running(local: LocalSet, settings: Settings) -> Iterator[Finding]:
 def _service(name: str, url: str, found: SetStatus | None) -> Finding:
     subject = f"{URL_SETTINGS[name].removesuffix('_url')} answers"
     if not url:
-        return Finding(subject, "no address is known", "`outcry up` starts it, or set OUTCRY_" + URL_SETTINGS[name].upper())
+        wanted = found is not None and name in found.wanted.services
+        mend = "`outcry down` and `outcry up` start it anew" if wanted else None
+        return Finding(subject, "no address is known yet" if wanted else "not running: `outcry up` starts it", mend)
     try:
         return Finding(subject, f"{probes.without_password(url)}: {asyncio.run(probes.ask(probes.PROBES[URL_SETTINGS[name]], url))}")
     except ServiceUnavailable as error:

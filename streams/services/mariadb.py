@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.services import packages
-from streams.services.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
+from streams.services.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, password, run_tool, write_atomically
 
 DATABASE = USER = "outcry"
 SOCKET = "mariadb.sock"  # relative to the data directory: an absolute path may exceed the 107 bytes of a socket address
@@ -87,7 +87,7 @@ class MariaDB:
 
     def url(self, place: Place) -> str:
         """Address with the password, which is only in files that the owner alone may read."""
-        return f"mysql://{USER}:{_password(place)}@127.0.0.1:{place.ports['client']}/{DATABASE}"
+        return f"mysql://{USER}:{password(place)}@127.0.0.1:{place.ports['client']}/{DATABASE}"
 
     def _base(self, place: Place, report: Callable[[str], None] = lambda text: None) -> Path:
         def unpack(directory: Path) -> None:
@@ -99,8 +99,8 @@ class MariaDB:
 
     def _start_up_statements(self, place: Place) -> str:
         grants = "".join(
-            f"CREATE USER IF NOT EXISTS '{USER}'@'{host}' IDENTIFIED BY '{_password(place)}';\n"
-            f"ALTER USER '{USER}'@'{host}' IDENTIFIED BY '{_password(place)}';\n"
+            f"CREATE USER IF NOT EXISTS '{USER}'@'{host}' IDENTIFIED BY '{password(place)}';\n"
+            f"ALTER USER '{USER}'@'{host}' IDENTIFIED BY '{password(place)}';\n"
             f"GRANT ALL PRIVILEGES ON {DATABASE}.* TO '{USER}'@'{host}';\n"
             for host in ("127.0.0.1", "localhost")
         )
@@ -123,11 +123,3 @@ def _unpack(jar: Path, directory: Path) -> None:
 
 def _as_root() -> list[str]:
     return ["--user=root"] if os.geteuid() == 0 else []
-
-
-def _password(place: Place) -> str:
-    """The password of the application's user, made up once."""
-    path = place.data / "password"
-    if not path.exists():
-        write_atomically(path, secrets.token_urlsafe(18), mode=0o600)
-    return path.read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schemas.errors import ServiceUnavailable
 from streams.services.packages import exclusive
-from streams.services.recipe import write_atomically
+from streams.services.recipe import read_json, write_atomically
 
 # Below the range from which Linux takes the near end of outgoing connections (32768 up): a port that is free now must not be
 # taken by somebody's connection before the service binds it.
@@ -30,7 +30,7 @@ def choose(data_dir: Path, names: list[str]) -> dict[str, int]:
     """A free port for each name; the remembered one if it is still free. Raises ServiceUnavailable if there is none."""
     path = data_dir / "ports.json"
     with exclusive(data_dir / "ports.lock"):
-        remembered: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+        remembered: dict[str, int] = read_json(path) if path.exists() else {}
         chosen: dict[str, int] = {}
         for name in names:
             others = {port for other, port in {**remembered, **chosen}.items() if other != name}

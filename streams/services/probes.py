@@ -1,6 +1,7 @@
 """Ask a service or a role a real question; the same questions for `up`, `status` and `doctor`, whoever runs the server.
 
-Each probe takes an address as in the settings and returns a word about what answered, or raises ServiceUnavailable.
+Each probe takes an address as in the settings and returns a word about what answered, or raises ServiceUnavailable. A question of ALIVE is
+answered by whatever comes back, a refusal too: it asks whether anybody is there, not whether all is well.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import aiohttp
 from schemas.errors import ServiceUnavailable
 
 PROBE_TIMEOUT_S = 3.0
+MYSQL_CLIENT_ERRORS = 2_000  # from here on an error is of the client: nothing came, or the connection broke
 CAUGHT_UP_RECORDS = 20  # of what comes all the time some are always on their way
 
 Probe = Callable[[str], Awaitable[str]]
@@ -87,6 +89,43 @@ async def elasticsearch(url: str) -> str:
     return f"health {body['status']}"
 
 
+async def kafka_lives(url: str) -> None:
+    """This very broker, not its cluster, tells which requests it knows."""
+    from aiokafka.conn import create_conn
+
+    host, _, port = url.rpartition(":")
+    (await create_conn(host, int(port))).close()
+
+
+async def mysql_lives(url: str) -> None:
+    """A server that is full, or refuses, has answered; its own numbers of errors are below those of the client."""
+    from pymysql.err import MySQLError
+
+    try:
+        await mysql(url)
+    except MySQLError as error:
+        if not (error.args and isinstance(error.args[0], int) and error.args[0] < MYSQL_CLIENT_ERRORS):
+            raise
+
+
+async def redis_lives(url: str) -> None:
+    """Any byte: that it wants a password, loads its data, or is full, is an answer too, and clients take some of these for a lost connection."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        writer.write(b"PING\r\n")
+        if not await reader.read(1):
+            raise ServiceUnavailable("it closes the connection")
+    finally:
+        writer.close()
+
+
+async def http_lives(url: str) -> None:
+    """Any status of any answer to /healthz, which is the event loop's own; Elasticsearch has no such page and says so."""
+    async with aiohttp.ClientSession() as session, session.get(url.rstrip("/") + "/healthz"):
+        pass
+
+
 async def role(url: str) -> str:
     """The role's own word that it is ready; url is its base address."""
     lag = (await _readiness(url)).get("lag_records")
@@ -113,18 +152,24 @@ PROBES: dict[str, Probe] = {
     "redis_url": redis,
     "elasticsearch_url": elasticsearch,
 }
+ALIVE: dict[str, Callable[[str], Awaitable[None]]] = {
+    "kafka_url": kafka_lives,
+    "mysql_url": mysql_lives,
+    "redis_url": redis_lives,
+    "elasticsearch_url": http_lives,
+}
 
 
-async def ask(probe: Callable[[str], Awaitable[Answer]], url: str) -> Answer:
+async def ask(probe: Callable[[str], Awaitable[Answer]], url: str, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
     """Run a probe with a time limit; whatever a client library raises becomes ServiceUnavailable."""
     try:
         # Not wait_for: before Python 3.12 it loses a cancellation that comes as the probe ends.
-        async with asyncio.timeout(PROBE_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             return await probe(url)
     except ServiceUnavailable:
         raise
     except TimeoutError as error:
-        raise ServiceUnavailable(f"no answer within {PROBE_TIMEOUT_S:g} s") from error
+        raise ServiceUnavailable(f"no answer within {timeout_s:g} s") from error
     except Exception as error:  # the clients share no base class of errors
         raise ServiceUnavailable(f"{type(error).__name__}: {error}") from error
 

@@ -17,6 +17,7 @@ COLOURS = {
     State.PREPARING: "cyan",
     State.STARTING: "cyan",
     State.READY: "green",
+    State.SILENT: "bold yellow",
     State.BACKING_OFF: "yellow",
     State.FAILED: "bold red",
     State.STOPPING: "cyan",
@@ -24,7 +25,10 @@ COLOURS = {
 }
 TABLE_EVERY_S = 0.1
 LINE_AGAIN_S = 10.0  # without a terminal: say again what a child is doing that has not changed for so long
-NOTE_CHARACTERS_MAX = 160
+NOTE_CHARACTERS_MAX = 400
+WIDE = 160  # columns from which on every fact has a column of its own
+SETTLED = (State.READY, State.STOPPED, State.FAILED, State.WAITING)
+"""Nothing goes on there that could be said again."""
 
 
 class Progress:
@@ -56,7 +60,10 @@ class Progress:
             self._lines(status)
         elif time.monotonic() - self._drawn_s > TABLE_EVERY_S:
             self._drawn_s = time.monotonic()
-            self._live.update(status_table(status.children, title=f"{self._title} ({self._elapsed():.0f} s)"), refresh=True)
+            self._live.update(self._table(status), refresh=True)
+
+    def _table(self, status: SetStatus) -> Table:
+        return status_table(status.children, title=f"{self._title} ({self._elapsed():.0f} s)", width=self._console.width)
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._started_s
@@ -64,33 +71,62 @@ class Progress:
     def _lines(self, status: SetStatus) -> None:
         for child in status.children:
             state, shown_s = self._shown.get(child.name, (None, 0.0))
-            lingers = self._elapsed() - shown_s > LINE_AGAIN_S and child.state is not State.READY
+            lingers = self._elapsed() - shown_s > LINE_AGAIN_S and child.state not in SETTLED
             if child.state != state or lingers:
                 self._shown[child.name] = (child.state, self._elapsed())
                 why = child.last_exit if child.state is State.BACKING_OFF else child.message
                 click.echo(f"{self._elapsed():6.1f} s  {child.name:<22} {child.state:<12} {why or child.address}".rstrip(), err=True)
 
 
-def status_table(children: tuple[ChildStatus, ...], title: str | None = None, answers: dict[str, str] | None = None) -> Table:
-    """One row per child. answers: what a live probe said, by name; an answer that begins with "no" is shown as a fault."""
+def status_table(
+    children: tuple[ChildStatus, ...], title: str | None = None, answers: dict[str, str] | None = None, width: int = WIDE
+) -> Table:
+    """One row per child. answers: what a live probe said, by name; an answer that begins with "no" is shown as a fault.
+
+    width: columns of the terminal. Where they are few, pid and restarts go to the state, and address, answer and note share one column; nothing is cut.
+    """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    if width < WIDE:
+        for heading in ("name", "state"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("address, answer, note", overflow="fold")
+        for child in children:
+            table.add_row(child.name, _state(child, narrow=True), _what(child, answers))
+        return table
     for heading in ("name", "kind", "state", "pid", "restarts", "since", "address", *(("answers",) if answers is not None else ())):
         table.add_column(heading, justify="right" if heading in ("pid", "restarts") else "left", no_wrap=True)
-    table.add_column("note", overflow="fold")  # the one column that gives way when the terminal is narrow
+    table.add_column("note", overflow="fold")  # the one column that gives way
     for child in children:
         said = [] if answers is None else [_answer(answers.get(child.name, ""))]
         table.add_row(
             child.name,
             child.kind,
-            Text(child.state, style=COLOURS[child.state]),
+            _state(child, narrow=False),
             str(child.pid or ""),
             str(child.restarts or ""),
             child.since[11:19],
             child.address,
             *said,
-            (child.message or (f"last exit: {child.last_exit}" if child.last_exit else ""))[:NOTE_CHARACTERS_MAX],
+            _note(child),
         )
     return table
+
+
+def _state(child: ChildStatus, *, narrow: bool) -> Text:
+    text = Text(child.state, style=COLOURS[child.state])
+    if narrow:
+        text.append(f" {child.pid}" if child.pid else "", style="dim")
+        text.append(f"\n{child.restarts} restart{'s' if child.restarts > 1 else ''}" if child.restarts else "", style="dim")
+    return text
+
+
+def _what(child: ChildStatus, answers: dict[str, str] | None) -> Text:
+    parts = [Text(child.address), _answer((answers or {}).get(child.name, "")), Text(_note(child))]
+    return Text("\n").join(part for part in parts if part)
+
+
+def _note(child: ChildStatus) -> str:
+    return (child.message or (f"last exit: {child.last_exit}" if child.last_exit else ""))[:NOTE_CHARACTERS_MAX]
 
 
 def _answer(text: str) -> Text:

@@ -6,19 +6,22 @@ first start; `command` is pure; `probe` makes a real request. Nothing here knows
 
 import json
 import os
+import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.settings import Settings
 
 LAUNCH = str(Path(__file__).with_name("launch.py"))
 PREPARE_TIMEOUT_S = 120
-
+PRIVATE = 0o700
 
 STORE_NICENESS = 3
 """On a small machine the stores behind the log yield to what an order waits for: they then get fewer and larger batches, at less cost a row.
@@ -29,13 +32,26 @@ a stranger a sink with a ninth stood still. It lost its place in its group befor
 
 
 @dataclass(frozen=True)
+class Made:
+    """A file that a tool makes of another one while the program runs, at the lowest priority, and where it is then moved to.
+
+    A tool that fails has `of` removed: something is wrong with it. One that is interrupted is begun anew at the next start.
+    """
+
+    argv: list[str]
+    written: Path
+    place: Path
+    of: Path
+
+
+@dataclass(frozen=True)
 class Command:
     """A program to run. leaves: a file that it writes at a regular stop, and where that file is then moved to. niceness: see os.nice."""
 
     argv: list[str]
     stop_timeout_s: float = 10.0
-    stop_note: str = ""
     leaves: tuple[Path, Path] | None = None
+    makes: Made | None = None
     niceness: int = 0
 
 
@@ -123,7 +139,7 @@ def check_made_by(data: Path, name: str, version: str) -> bool:
     mark = data / "made-by.json"
     if not mark.exists():
         return False
-    made_by = json.loads(mark.read_text())
+    made_by = read_json(mark)
     if made_by != {"service": name, "version": version}:
         raise StaleData(
             f"{data} was made by {made_by['service']} {made_by['version']}, this is {name} {version}: "
@@ -137,13 +153,54 @@ def mark_made_by(data: Path, name: str, version: str) -> None:
     write_atomically(data / "made-by.json", json.dumps({"service": name, "version": version}))
 
 
+def private_directory(path: Path) -> None:
+    """Make it, or close one that is there, so that only its owner may enter. Raises OSError where it is another user's."""
+    path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    if path.stat().st_mode & 0o077:
+        path.chmod(PRIVATE)
+
+
+def read_json(path: Path) -> Any:
+    """The content of a small JSON file of ours. Raises StaleData if it is torn, FileNotFoundError if it is not there."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:  # not JSON, not text
+        raise StaleData(f"{path} is damaged ({error}): put it back, or move it away and start anew") from error
+
+
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file in one step; a reader sees the old or the new text, never a part."""
+    """Replace a file in one step; a reader sees the old or the new text, never a part. Raises OSError, and then leaves nothing behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as handle:
-        handle.write(text)
-    draft.replace(path)
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as handle:
+            handle.write(text)
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def password(place: Place) -> str:
+    """The password of a service's one user, made up once, for its owner's eyes."""
+    path = place.data / "password"
+    if not path.exists():
+        write_atomically(path, secrets.token_urlsafe(18), mode=0o600)
+    return path.read_text()
+
+
+def limit_log(path: Path, bytes_max: int) -> None:
+    """Keep a log and one older copy below the limit; programs append, so truncating under them is safe. Without room there is no copy."""
+    older = path.with_suffix(".log.1")
+    with suppress(OSError):
+        if path.stat().st_size <= bytes_max:
+            return
+        try:
+            shutil.copyfile(path, older)
+        except OSError:
+            older.unlink(missing_ok=True)
+        os.truncate(path, 0)
 
 
 def service_place(settings: Settings, name: str, ports: dict[str, int]) -> Place:
@@ -155,6 +212,7 @@ def service_place(settings: Settings, name: str, ports: dict[str, int]) -> Place
         log=settings.log_dir.resolve() / f"{name}.log",
         ports=ports,
     )
-    for directory in (place.cache, place.data, place.run, place.log.parent):
-        directory.mkdir(parents=True, exist_ok=True)
+    place.cache.mkdir(parents=True, exist_ok=True)
+    for directory in (place.data, place.run, place.log.parent):
+        private_directory(directory)
     return place

@@ -15,19 +15,25 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from streams.services.recipe import write_atomically
+from schemas.errors import StaleData
+from streams.services.recipe import private_directory, read_json, write_atomically
 from streams.worker_identity import WorkerId, workers_of
 
 SERVICES = ("kafka", "mariadb", "valkey", "elasticsearch")
 
 
 class State(StrEnum):
-    """What a child is doing. FAILED is final: starting it again would fail the same way until a person mends the cause."""
+    """What a child is doing.
+
+    SILENT: it was ready, and does not answer any more; it is killed if that lasts. FAILED: the next start will fail the same way until a
+    person mends the cause. A role is started again all the same, ever more seldom, so that it comes up by itself once that is done.
+    """
 
     WAITING = "waiting"
     PREPARING = "preparing"
     STARTING = "starting"
     READY = "ready"
+    SILENT = "silent"
     BACKING_OFF = "backing off"
     FAILED = "failed"
     STOPPING = "stopping"
@@ -83,6 +89,8 @@ class SetStatus:
     children: tuple[ChildStatus, ...]
     wanted: Wanted
     error: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    """With which it was started, see `changed_settings.described`."""
 
 
 def now() -> str:
@@ -96,23 +104,30 @@ def write_wanted(run_dir: Path, wanted: Wanted) -> None:
 
 
 def read_wanted(run_dir: Path) -> Wanted:
-    """What shall run."""
-    return _wanted(json.loads((run_dir / "wanted.json").read_text()))
+    """What shall run. Raises StaleData if the file is damaged."""
+    path = run_dir / "wanted.json"
+    try:
+        return _wanted(read_json(path))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StaleData(f"{path} is not what `outcry up` writes ({error!r}): `outcry down`, remove it, and `outcry up`") from error
 
 
-def write_status(run_dir: Path, status: SetStatus) -> None:
-    """Publish what is."""
-    write_atomically(run_dir / "status.json", json.dumps(asdict(status), indent=1))
+def status_text(status: SetStatus) -> str:
+    """What is, as status.json has it."""
+    return json.dumps(asdict(status), indent=1)
 
 
 def read_status(run_dir: Path) -> SetStatus | None:
-    """What is, if there is a status file; whether its supervisor still lives is another question (`supervisor_pid`)."""
+    """What is, if there is a status file that can be read; whether its supervisor still lives is another question (`supervisor_pid`).
+
+    A torn one is as good as none: the supervisor writes it again every few seconds.
+    """
     try:
-        found: dict[str, Any] = json.loads((run_dir / "status.json").read_text())
-    except FileNotFoundError:
+        found: dict[str, Any] = read_json(run_dir / "status.json")
+        children = tuple(ChildStatus(**{**child, "state": State(child["state"])}) for child in found["children"])
+        return SetStatus(found["pid"], found["since"], children, _wanted(found["wanted"]), found["error"], found.get("settings", {}))
+    except (FileNotFoundError, NotADirectoryError, StaleData, KeyError, TypeError, ValueError, AttributeError):
         return None
-    children = tuple(ChildStatus(**{**child, "state": State(child["state"])}) for child in found["children"])
-    return SetStatus(found["pid"], found["since"], children, _wanted(found["wanted"]), found["error"])
 
 
 def _wanted(found: dict[str, Any]) -> Wanted:
@@ -129,7 +144,7 @@ def _wanted(found: dict[str, Any]) -> Wanted:
 
 def take_supervisor_lock(run_dir: Path) -> int | None:
     """Become the one supervisor of this home: an open file that must stay open, or None if there is one already."""
-    run_dir.mkdir(parents=True, exist_ok=True)
+    private_directory(run_dir)
     handle = os.open(run_dir / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

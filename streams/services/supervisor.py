@@ -4,18 +4,17 @@
 
 In:     run_dir/wanted.json (read at the start and on SIGHUP), the environment
 Out:    run_dir/status.json, run_dir/services.json, log_dir/supervisor.log, a pid file per child
-On failure: a child's exit is restarted with back-off; the supervisor's own death takes every child along (see launch.py).
+On failure: a child that exits, or does not answer any more, is restarted with back-off; what a full disk does not take is written later; the
+        supervisor's own death takes every child along (see launch.py).
 """
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -23,6 +22,7 @@ import structlog
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings, load_settings
 from streams.services import probes
+from streams.services.changed_settings import described
 from streams.services.child import Child
 from streams.services.cluster_admin import release_broker
 from streams.services.descendants import descendants, kill_all
@@ -32,8 +32,20 @@ from streams.services.kafka import Kafka, copies_of
 from streams.services.launch import end_with
 from streams.services.mariadb import MariaDB
 from streams.services.ports import choose
-from streams.services.recipe import STORE_NICENESS, Command, Place, Recipe, dying_with_parent, service_place, write_atomically
-from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, take_supervisor_lock, write_status
+from streams.services.published import PublishedFiles
+from streams.services.recipe import (
+    STORE_NICENESS,
+    Command,
+    Place,
+    Recipe,
+    dying_with_parent,
+    limit_log,
+    private_directory,
+    service_place,
+)
+from streams.services.role_files import remove_leavings, role_address
+from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, status_text, take_supervisor_lock
+from streams.services.supervisor_log import configure_logging
 from streams.services.topics_step import TopicsStep, create_topics
 from streams.services.valkey import Valkey
 from streams.worker_identity import WorkerId
@@ -47,7 +59,7 @@ ROLE_NICENESS = {
     "watch-trading": STORE_NICENESS,
 }
 HOUSEKEEPING_EVERY_S = 10.0
-EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - a role that listens on all is asked on loopback
+LOG_BYTES_MAX = 64 * 1024 * 1024
 STATUS_DELAY_S = 0.02  # changes within this time are written together
 
 log = structlog.get_logger()
@@ -91,6 +103,8 @@ class Supervisor:
         self._urls: dict[str, str] = {}
         self._since = now()
         self._error = ""
+        self._described = described(settings)
+        self._published = PublishedFiles(settings.run_dir)
         self._write_pending = False
         self._stop = asyncio.Event()
         self._topics: TopicsStep | None = None
@@ -110,27 +124,42 @@ class Supervisor:
                 try:
                     await asyncio.wait_for(self._stop.wait(), HOUSEKEEPING_EVERY_S)
                 except TimeoutError:
-                    for child in self._children.values():
-                        child.limit_log()
+                    self._keep_house()
         finally:
             await self._stop_all()
 
+    def _keep_house(self) -> None:
+        """Logs stay below their limit; a status file that was torn or removed is there again."""
+        for path in self._settings.log_dir.glob("*.log"):
+            limit_log(path, LOG_BYTES_MAX)
+        self._write_status()
+
     def reconcile(self) -> None:
-        """Start what is wanted and not there; stop roles and services that are no longer wanted. Who is stopping starts nothing."""
+        """Start what is wanted and not there; stop roles and services that are no longer wanted. What cannot be done is the set's error.
+
+        Who is stopping starts nothing.
+        """
         if self._stop.is_set():
             return
+        self._error = ""
+        try:
+            self._reconcile()
+        except (OutcryError, OSError) as error:
+            log.error("supervisor.cannot_reconcile", reason=str(error))  # noqa: TRY400 - the reason is the news, not our stack
+            self._error = str(error)
+        self._status_changed()
+
+    def _reconcile(self) -> None:
+        for directory in (self._settings.run_dir, self._settings.log_dir, self._settings.data_dir):
+            private_directory(directory)
         self._wanted = read_wanted(self._settings.run_dir)
         log.info("supervisor.wanted", services=self._wanted.services, roles=self._wanted.roles, brokers=self._wanted.brokers)
         self._urls.update(self._wanted.external)
         self._publish_urls()
-        try:
-            self._start_services()
-        except OutcryError as error:
-            self._error = str(error)
-        self._start_roles()
         for name in set(self._children) - set(self._wanted.names()):
             self._spawn_task(self._drop(name))
-        self._status_changed()
+        self._start_services()
+        self._start_roles()
 
     # -- services
 
@@ -163,6 +192,7 @@ class Supervisor:
                 changed=self._status_changed,
                 pid_file=place.run / f"{recipe.name}.pid",
                 after_exit=lambda: self._release_broker(recipe, place),
+                alive=lambda: probes.ALIVE[recipe.url_setting](url),
             )
         )
 
@@ -187,7 +217,7 @@ class Supervisor:
         found: dict[str, str | int] = {**self._urls}
         if "kafka" in self._wanted.services and self._wanted.brokers > 1:
             found["replication_factor"] = copies_of(self._wanted.brokers)  # of the topics that are made from now on
-        write_atomically(self._settings.run_dir / "services.json", json.dumps(found, indent=1), mode=0o600)
+        self._published.write("services.json", json.dumps(found, indent=1))
 
     # -- roles
 
@@ -203,11 +233,14 @@ class Supervisor:
 
     async def _compile_kernels(self, argv: list[str]) -> None:
         """Compile while packages are fetched and services start; a role whose kernels are missing all the same compiles them itself."""
-        self._settings.log_dir.mkdir(parents=True, exist_ok=True)
-        with (self._settings.log_dir / "warm.log").open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *dying_with_parent(argv), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
-            )
+        try:
+            with (self._settings.log_dir / "warm.log").open("ab") as output:
+                process = await asyncio.create_subprocess_exec(
+                    *dying_with_parent(argv), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
+                )
+        except OSError as error:
+            log.warning("kernels.not_compiled", reason=str(error))
+            return
         try:
             log.info("kernels.compiled", exit_code=await process.wait())
         except asyncio.CancelledError:
@@ -217,7 +250,6 @@ class Supervisor:
 
     def _start_role(self, worker: WorkerId) -> None:
         role, run, log_path = worker.role, self._settings.run_dir, self._settings.log_dir / f"{worker.name}.log"
-        log_path.parent.mkdir(parents=True, exist_ok=True)
         self._workers[worker.name] = worker
         topics = self._topics
         assert topics is not None, "roles start after the topics"
@@ -239,7 +271,7 @@ class Supervisor:
                 self._add_url("edge_url", address)
             return address
 
-        self._add(
+        child = self._add(
             Child(
                 ChildStatus(worker.name, "role", since=now(), log=str(log_path)),
                 command=lambda: Command(self._role_command(worker), ROLE_STOP_TIMEOUT_S, niceness=ROLE_NICENESS.get(role, 0)),
@@ -249,6 +281,8 @@ class Supervisor:
                 pid_file=run / f"{worker.name}.pid",
                 after_exit=lambda: self._release_member(worker),
                 caught_up=probes.caught_up if self._is_spare(role) else None,
+                alive=lambda: probes.http_lives(child.status.address),
+                announced=run / f"{worker.name}.json",
             )
         )
 
@@ -317,7 +351,7 @@ class Supervisor:
             groups[0 if child.status.kind != "service" else 2 if name.startswith("kafka") else 1].append(child)
         for group in groups:
             await asyncio.gather(*(child.stop() for child in group))
-        (self._settings.run_dir / "services.json").unlink(missing_ok=True)
+        self._published.remove("services.json")
         self._write_status()
         log.info("supervisor.stopped")
 
@@ -333,20 +367,8 @@ class Supervisor:
         if self._topics is not None:
             found["topics"] = self._topics.status
         children = sorted(found.values(), key=lambda status: order.index(status.name) if status.name in order else len(order))
-        status = SetStatus(os.getpid(), self._since, tuple(children), self._wanted, self._error)
-        write_status(self._settings.run_dir, status)
-
-
-def role_address(path: Path, pid: int) -> str:
-    """Base address of a role from the file it writes, {"pid": ..., "port": ...[, "host": ...]}. Raises ServiceUnavailable until it has."""
-    try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, json.JSONDecodeError) as error:
-        raise ServiceUnavailable(f"has not written {path} yet") from error
-    if found.get("pid") != pid:
-        raise ServiceUnavailable(f"{path} is of pid {found.get('pid')}, not yet of this process")
-    host = str(found.get("host", ""))
-    return f"http://{host if host not in EVERY_ADDRESS else '127.0.0.1'}:{found['port']}"
+        status = SetStatus(os.getpid(), self._since, tuple(children), self._wanted, self._error, self._described)
+        self._published.write("status.json", status_text(status))
 
 
 def absolute(settings: Settings) -> Settings:
@@ -361,15 +383,8 @@ def main() -> int:
     lock = take_supervisor_lock(settings.run_dir)
     if lock is None:
         return 3
-    structlog.configure(
-        processors=[
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.add_log_level,
-            structlog.processors.format_exc_info,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-    )
+    configure_logging()
+    remove_leavings(settings.run_dir)
 
     async def supervise() -> None:
         supervisor = Supervisor(settings, warm_command=outcry_command("warm"))

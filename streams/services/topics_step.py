@@ -31,7 +31,7 @@ class TopicsStep:
         self._set(State.STARTING, "")
         try:
             await self._work(kafka_url())
-        except OutcryError as error:
+        except (OutcryError, OSError) as error:
             log.error("topics.failed", reason=str(error))  # noqa: TRY400 - the reason is the news, not our stack
             self._set(State.FAILED, str(error))
         else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import getpass
 import json
 import os
 import signal
@@ -19,9 +20,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError
 
+from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
-from streams.services.local_set import LocalSet, StartFailed
+from streams.services import probes
+from streams.services.local_set import URL_SETTINGS, LocalSet, StartFailed
 from streams.services.state import ChildStatus, State
 
 pytestmark = pytest.mark.integration
@@ -137,6 +141,44 @@ async def test_a_value_is_kept_in_redis(local: LocalSet) -> None:
         await client.aclose()
 
 
+async def test_other_users_of_the_machine_get_no_further_than_the_ports(local: LocalSet) -> None:
+    """Loopback only; Redis and MySQL want a password, and no account is without one; nobody else may enter the directories."""
+    settings = local.connected_settings()
+    redis, mysql = urlsplit(settings.redis_url), urlsplit(settings.mysql_url)
+    stranger = Redis(host=str(redis.hostname), port=redis.port or 0)
+    try:
+        with pytest.raises(AuthenticationError):
+            await stranger.set("outcry:session:x", "me")
+    finally:
+        await stranger.aclose()
+    for user in ("root", "outcry", "", "mariadb.sys"):
+        with pytest.raises(aiomysql.OperationalError):
+            await aiomysql.connect(host=mysql.hostname, port=mysql.port, user=user, password="")
+    root = await aiomysql.connect(unix_socket=str(settings.data_dir / "mariadb" / "rows" / "mariadb.sock"), user=getpass.getuser())
+    async with root.cursor() as cursor:
+        await cursor.execute(
+            "SELECT user, host, plugin, authentication_string, account_locked FROM mysql.user LEFT JOIN (SELECT User u, Host h, "
+            "JSON_VALUE(Priv, '$.account_locked') account_locked FROM mysql.global_priv) p ON u = user AND h = host"
+        )
+        for name, host, plugin, secret, locked in await cursor.fetchall():
+            assert plugin == "unix_socket" or locked or len(secret) > 20 or secret == "invalid", (name, host, plugin)
+    root.close()
+    for pid in pids_of(local):
+        for connection in psutil.Process(pid).net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                assert connection.laddr.ip in ("127.0.0.1", "::ffff:127.0.0.1"), connection
+    for directory in (
+        settings.home,
+        settings.data_dir,
+        *(path for path in settings.data_dir.iterdir() if path.is_dir()),
+        settings.run_dir,
+        settings.log_dir,
+    ):
+        assert directory.stat().st_mode & 0o077 == 0, directory
+    for name in ("services.json", "status.json"):
+        assert (settings.run_dir / name).stat().st_mode & 0o077 == 0
+
+
 async def test_a_document_is_found_in_elasticsearch(local: LocalSet) -> None:
     """Created once, refused the second time, found by search; GET / tells the version as clients want it."""
     url = local.connected_settings().elasticsearch_url
@@ -195,6 +237,91 @@ def test_a_killed_service_is_restarted_at_its_address_and_the_status_says_so(loc
     line = [line for line in supervisor_log.splitlines() if "child.exited" in line and f"name='{name}'" in line][-1]
     assert "killed by SIGKILL" in line
     assert "restart_in_s=" in line
+
+
+@pytest.mark.parametrize("name", ["valkey", "mariadb", "kafka", "elasticsearch"])
+def test_each_service_answers_whether_it_lives(local: LocalSet, name: str) -> None:
+    """While it does; stopped, it does not, though its port still takes connections."""
+    settings = local.connected_settings()
+    setting = URL_SETTINGS[name]
+    asyncio.run(probes.ask(probes.ALIVE[setting], getattr(settings, setting), WAIT_S))
+    pid = child(local, name).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(ServiceUnavailable, match="no answer within"):
+            asyncio.run(probes.ask(probes.ALIVE[setting], getattr(settings, setting), 1.0))
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    asyncio.run(probes.ask(probes.ALIVE[setting], getattr(settings, setting), WAIT_S))
+
+
+def test_a_service_that_hangs_is_said_to_be_silent_and_restarted(local: LocalSet) -> None:
+    """SIGSTOP: it does not exit, and would answer nobody any more."""
+    before = child(local, "valkey")
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGSTOP)
+    when(lambda: child(local, "valkey").state is State.SILENT, "valkey is said to be silent")
+    assert outcry(local.settings.home, "status").returncode == 1
+    when(lambda: child(local, "valkey").restarts == before.restarts + 1, "valkey is restarted")
+    when(lambda: child(local, "valkey").state is State.READY, "valkey is ready again")
+    assert child(local, "valkey").last_exit.startswith("did not answer for ")
+
+
+def test_settings_that_a_running_set_does_not_know_of_are_told(local: LocalSet) -> None:
+    """By every command that shows the set; one that has them as they were says nothing."""
+    same = outcry(local.settings.home, "status", OUTCRY_BOOK_SHARDS="1")
+    assert "does not know of" not in same.stdout + same.stderr
+    for command in (("status",), ("up",)):
+        told = outcry(local.settings.home, *command, OUTCRY_BOOK_SHARDS="4")
+        assert told.returncode == 0
+        assert "OUTCRY_BOOK_SHARDS is 4 here, the running set was started with 1" in told.stderr
+    assert "OUTCRY_BOOK_SHARDS is 4 here" in outcry(local.settings.home, "doctor", OUTCRY_BOOK_SHARDS="4").stdout
+
+
+def test_a_role_with_a_damaged_table_takes_nothing_along_and_comes_up_once_it_is_moved_away(tmp_path: Path) -> None:
+    """`up` says which directory, and exits with 1; the broker and the other role run. Then nobody has to start anything."""
+    local = LocalSet(Settings(home=tmp_path))
+    with local.running(("kafka",), ("publish-market-data",)):
+        pass
+    (manifest,) = (tmp_path / "data" / "tables" / "publish-market-data").glob("**/*.db/MANIFEST*")
+    manifest.write_bytes(b"garbage")
+    try:
+        up = outcry(tmp_path, "up", "--service", "kafka", "--role", "publish-market-data", "--role", "match-orders")
+        assert up.returncode == 1
+        assert f"publish-market-data does not start: the table {manifest.parent} is damaged" in up.stderr
+        assert "match-orders does not start" not in up.stderr
+        assert "is up, but for some roles" in up.stdout
+        assert child(local, "publish-market-data").state is State.FAILED
+        assert (child(local, "kafka").state, child(local, "match-orders").state) == (State.READY, State.READY)
+        manifest.parent.rename(tmp_path / "damaged")
+        when(lambda: child(local, "publish-market-data").state is State.READY, "the role is ready")
+        running = local.running_pid()
+        assert running is not None
+        assert (tmp_path / "run" / "match-orders.json").exists()
+        pid = child(local, "match-orders").pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        when(lambda: child(local, "match-orders").restarts == 1, "its end was seen")
+    finally:
+        local.stop()
+    assert not (tmp_path / "run" / "match-orders.json").exists(), "an address of a role that is gone"
+
+
+def test_a_supervisor_whose_command_was_killed_goes_on_and_can_be_stopped(tmp_path: Path) -> None:
+    """`outcry up` dies while it waits: what it has started comes up all the same, is found, and goes down."""
+    env = {**os.environ, "OUTCRY_HOME": str(tmp_path)}
+    command = subprocess.Popen(
+        [sys.executable, "-m", "streams", "up", "--service", "kafka"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    local = LocalSet(Settings(home=tmp_path))
+    when((tmp_path / "run" / "kafka.pid").exists, "Kafka has been started")
+    command.kill()
+    command.wait()
+    when(lambda: child(local, "kafka").state is State.READY, "Kafka is ready")
+    pids = pids_of(local)
+    assert local.stop()
+    assert all(gone(pid) for pid in pids)
 
 
 def test_a_kill_of_the_supervisor_leaves_nothing_running_and_its_data_is_used_again(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The three sinks on real stores: what a session of the exchange leaves in them, whatever is delivered twice, torn or refused on the way."""
 
 import asyncio
+import hashlib
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -338,7 +340,7 @@ async def test_redis_ends_with_the_newest_values_in_any_order_of_arrival(stores:
 
 async def test_a_session_is_cached_until_it_is_deleted_or_over(stores: Any, redis: Any) -> None:
     """Neither key id nor anything of the secret but its digest is in Redis."""
-    cache = await SessionCache.connect(stores[1].redis_url)
+    cache = await SessionCache.connect(stores[1].redis_url, stores[1].mysql_url)
     key = CachedKey(bytes(range(32)), 12_345)
     await cache.put("PKEXAMPLE", key, ttl_s=60)
     assert await cache.get("PKEXAMPLE") == key
@@ -349,6 +351,44 @@ async def test_a_session_is_cached_until_it_is_deleted_or_over(stores: Any, redi
     await cache.delete("PKEXAMPLE")
     assert await cache.get("PKEXAMPLE") is None
     await cache.close()
+
+
+async def test_a_cached_session_that_no_edge_has_put_there_is_none(stores: Any, redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made up as it once was stored, changed by a bit, taken from another key, of another log-in to MySQL, or kept beyond its time."""
+    settings = stores[1]
+    cache, stranger = (
+        await SessionCache.connect(settings.redis_url, settings.mysql_url),
+        await SessionCache.connect(settings.redis_url, "mysql://guessed@h/d"),
+    )
+    key = CachedKey(bytes(range(32)), 1)
+    await cache.put("PKMINE", key, ttl_s=60)
+    (mine,) = await redis.keys("*session*")
+    whole = await redis.get(mine)
+    await cache.put("PKVICTIM", CachedKey(bytes(32), 2), ttl_s=60)
+    (victim,) = {*await redis.keys("*session*")} - {mine}
+    for forged in (
+        hashlib.sha256(b"secret").digest() + b"2",
+        whole,
+        b"",
+        bytes(32) + whole[32:],
+        *(_flipped(whole, at) for at in range(len(whole))),
+    ):
+        await redis.set(victim, forged)
+        assert await cache.get("PKVICTIM") is None
+    await stranger.put("PKVICTIM", key, ttl_s=60)
+    assert await cache.get("PKVICTIM") is None
+    assert await cache.get("PKMINE") == key
+    await redis.persist(mine)
+    later = time.time() + 61
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert await cache.get("PKMINE") is None
+    await redis.delete(mine, victim)
+    for one in (cache, stranger):
+        await one.close()
+
+
+def _flipped(value: bytes, at: int) -> bytes:
+    return value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
 
 
 @pytest.mark.parametrize("service", ["mariadb", "valkey", "elasticsearch"])

@@ -27,6 +27,9 @@ SETTINGS = {
     "OUTCRY_WORKER_REPLICA": ("z", "match pattern"), "OUTCRY_WORKER_INSTANCE": ("0", "greater than or equal to 1"),
     "OUTCRY_STANDBY_REPLICAS": ("4", "less than or equal to 3"), "OUTCRY_SNAPSHOT_INTERVAL_MS": ("", "valid integer"),
     "OUTCRY_SESSION_TIMEOUT_MS": ("999", "greater than or equal to 1000"), "OUTCRY_LOG_LEVEL": ("LOUD", "match pattern"),
+    "OUTCRY_KAFKA_URL": ("kafka://x:9092", "is not host:port[,host:port]"), "OUTCRY_MYSQL_URL": ("http://x", "is not mysql://"),
+    "OUTCRY_REDIS_URL": ("127.0.0.1:6379", "is not redis://"), "OUTCRY_ELASTICSEARCH_URL": ("https://", "is not http://host:port"),
+    "OUTCRY_EDGE_URL": ("ws://127.0.0.1:8080", "is not http://host:port"),
 }  # fmt: skip
 
 
@@ -45,6 +48,49 @@ def test_every_wrong_setting_is_named_with_what_is_wrong_all_at_once(monkeypatch
         monkeypatch.delenv(name)
     assert isinstance(load_settings(), Settings)
     COUNTS["settings"] += len(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("KAFKA_URL", ["a:1", "a:1,b:65535", "[::1]:9092"], ["a", "a:", "a:0", "a:65536", "a:1,", "http://a:1", ":9092"]),
+        (
+            "MYSQL_URL",
+            ["mysql://u:p@h:3306/d", "mysql://u@h/d"],
+            ["mysql://h:3306", "mysql://h:3306/", "http://h/d", "mysql:///d", "mysql://h:x/d"],
+        ),
+        ("REDIS_URL", ["redis://h:1/0", "rediss://u:p@h:1"], ["http://h:1", "redis://", "redis://h:99999"]),
+        ("ELASTICSEARCH_URL", ["http://h:9200", "https://h"], ["h:9200", "http://[::1", "ftp://h"]),
+    ],
+)
+def test_an_address_is_refused_when_it_cannot_be_one(monkeypatch: pytest.MonkeyPatch, name: str, good: list[str], bad: list[str]) -> None:
+    """Before anything is asked at it, with the form that it should have."""
+    for address in good:
+        monkeypatch.setenv(f"OUTCRY_{name}", address)
+        assert getattr(load_settings(), name.lower()) == address
+    for address in bad:
+        monkeypatch.setenv(f"OUTCRY_{name}", address)
+        with pytest.raises(SettingsError, match=f"OUTCRY_{name}: is not "):
+            load_settings()
+    COUNTS["settings"] += len(bad)
+
+
+def test_a_refused_address_does_not_show_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told goes to terminals and logs."""
+    monkeypatch.setenv("OUTCRY_MYSQL_URL", "postgres://outcry:hunter2@db:5432/outcry")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert "hunter2" not in str(refused.value)
+    assert "postgres://outcry:***@db:5432/outcry" in str(refused.value)
+
+
+def test_a_torn_file_of_the_running_set_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not a traceback: the file, and what writes it anew."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "services.json").write_text('{"kafka_url": "127.0')
+    monkeypatch.setenv("OUTCRY_HOME", str(tmp_path))
+    with pytest.raises(SettingsError, match=r"run/services\.json, which the running set wrote, cannot be read .*: remove it"):
+        load_settings()
 
 
 ONE = """[[instrument]]

@@ -14,7 +14,7 @@ import pytest
 
 from schemas.errors import ServiceUnavailable
 from streams.services import child as child_module
-from streams.services.child import Child, describe_exit, last_words
+from streams.services.child import Child, describe_exit
 from streams.services.recipe import Command
 from streams.services.state import ChildStatus, State
 from streams.services.weight import YIELDING
@@ -235,24 +235,6 @@ async def test_a_file_that_a_program_writes_at_its_end_is_moved_into_place(tmp_p
         await when(lambda: child.status.state is State.READY)
     assert place.read_text() == "cache"
     assert not written.exists()
-
-
-def test_a_log_beyond_its_limit_is_moved_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One older copy is kept; a program that appends goes on in the emptied file."""
-    monkeypatch.setattr(child_module, "LOG_BYTES_MAX", 10)
-    child = make(tmp_path, SLEEPS)
-    (tmp_path / "tiny.log").write_text("eleven bytes and more")
-    child.limit_log()
-    assert (tmp_path / "tiny.log").read_text() == ""
-    assert (tmp_path / "tiny.log.1").read_text() == "eleven bytes and more"
-
-
-def test_the_reason_of_a_python_program_is_its_exception_not_the_last_line_of_its_message() -> None:
-    """Some exceptions have many lines; without a traceback the last line is all there is."""
-    traceback = ["before", "Traceback (most recent call last):", '  File "x.py", line 1', "ValueError: first", "second line", "third"]
-    assert last_words(traceback) == "ValueError: first"
-    assert last_words(["one", "two"]) == "two"
-    assert last_words([]) == ""
 
 
 @pytest.mark.parametrize(

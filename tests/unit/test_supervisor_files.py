@@ -21,9 +21,9 @@ from streams.services.state import (
     Wanted,
     read_status,
     read_wanted,
+    status_text,
     supervisor_pid,
     take_supervisor_lock,
-    write_status,
     write_wanted,
 )
 from streams.services.supervisor import ROLE_NICENESS
@@ -104,7 +104,7 @@ def test_what_is_wanted_and_what_is_survive_their_files(tmp_path: Path) -> None:
     assert read_wanted(tmp_path) == wanted
     assert wanted.names() == ["kafka", "kafka-2", "kafka-3", "topics", "edge"]
     status = SetStatus(7, "now", (ChildStatus("kafka", "service", State.BACKING_OFF, 8, 2, "now", "m", "exit code 1"),), wanted, "e")
-    write_status(tmp_path, status)
+    (tmp_path / "status.json").write_text(status_text(status))
     assert read_status(tmp_path) == status
 
 

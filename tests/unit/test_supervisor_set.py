@@ -15,8 +15,9 @@ import pytest
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.settings import Settings
 from streams.services.recipe import run_tool
+from streams.services.role_files import role_address
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, read_status, write_wanted
-from streams.services.supervisor import Supervisor, role_address
+from streams.services.supervisor import Supervisor
 from streams.services.topics_step import check_cluster
 
 WAIT_S = 300.0

@@ -1,0 +1,123 @@
+"""The disk of OUTCRY_HOME is full for a while: parts of the set die of it, the supervisor does not, and all comes back by itself. A real small disk, in a mount namespace."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+
+from schemas.settings import Settings
+from streams.services.commands import probe_all
+from streams.services.local_set import LocalSet
+from streams.services.ports import choose
+from streams.services.state import SERVICES, ChildStatus, State
+
+pytestmark = pytest.mark.integration
+WAIT_S = 150.0
+SIZE_MIB = 1_500
+ROLES = ("match-orders", "persist-mysql", "persist-elasticsearch", "edge")
+
+
+def test_a_set_whose_home_was_full_comes_back_by_itself(tmp_path: Path) -> None:
+    """Every service and role is ready, and answers, once there is room."""
+    tool = shutil.which("unshare")
+    for user in ([], ["--user", "--map-root-user"]) if tool else []:
+        alone = [str(tool), "--mount", *user]
+        if subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], capture_output=True, check=False).returncode == 0:
+            break
+    else:
+        pytest.skip("no mount namespaces here")
+    script = f"mount -t tmpfs -o size={SIZE_MIB}m tmpfs {tmp_path} && exec {sys.executable} {__file__} {tmp_path}"
+    ended = subprocess.run([*alone, "sh", "-c", script], capture_output=True, text=True, timeout=900, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.endswith("back\n")
+
+
+def _when(condition: Callable[[], bool], what: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, f"not within {WAIT_S:g} s: {what()}"
+        time.sleep(0.2)
+
+
+def _keep_full(ballast: Path, enough: threading.Event) -> None:
+    """Also of what the dead leave behind."""
+    with ballast.open("wb", buffering=0) as handle:
+        for size in (1 << 20, 4_096):
+            with suppress(OSError):
+                while True:
+                    handle.write(bytes(size))
+        while not enough.is_set():
+            with suppress(OSError):
+                handle.write(bytes(4_096))
+            time.sleep(0.001)
+    ballast.unlink()
+
+
+def _status(home: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "OUTCRY_HOME": str(home)}
+    return subprocess.run([sys.executable, "-m", "streams", "status"], env=env, capture_output=True, text=True, check=False)
+
+
+def _through_it(home: Path) -> None:
+    local = LocalSet(Settings(home=home, edge_port=choose(home / "data", ["edge"])["edge"]))
+
+    def children() -> dict[str, ChildStatus]:
+        status = local.status()
+        return {child.name: child for child in status.children} if status else {}
+
+    def all_ready() -> bool:
+        there = children()
+        return there.keys() >= {*SERVICES, *ROLES} and all(child.state is State.READY for child in there.values())
+
+    with local.running(roles=ROLES) as settings:
+        supervisor, before = local.running_pid(), children()
+        enough = threading.Event()
+        filling = threading.Thread(target=_keep_full, args=(home / "ballast", enough))
+        filling.start()
+        try:
+            _when(lambda: shutil.disk_usage(home).free < 1 << 20, lambda: shutil.disk_usage(home))
+            producer = Producer({"bootstrap.servers": settings.kafka_url, "log_level": 0, "message.timeout.ms": 5_000})
+            broker = before["kafka"].pid
+            assert broker is not None
+
+            def broker_died() -> bool:
+                with suppress(BufferError):
+                    producer.produce("book.commands", os.urandom(500_000), partition=0)  # no record of ours: a dead letter
+                producer.poll(0)
+                return not Path(f"/proc/{broker}").exists()
+
+            _when(broker_died, lambda: "the broker has died of it")
+            for name in ("valkey", "mariadb", "match-orders"):
+                pid = before[name].pid
+                assert pid is not None
+                os.kill(pid, signal.SIGKILL)
+            told = _status(home)
+            assert told.returncode == 1
+            assert f"the disk of {home} is full" in told.stdout, told.stdout + told.stderr
+            time.sleep(10)  # how long it is full is the fault, not a wait for something
+        finally:
+            enough.set()
+            filling.join()
+        _when(all_ready, lambda: {name: (child.state, child.message) for name, child in children().items()})
+        assert local.running_pid() == supervisor
+        assert children()["kafka"].restarts >= 1
+
+        def all_answer() -> bool:
+            return not any(said.startswith("no") for said in asyncio.run(probe_all(local.status(), settings)).values())
+
+        _when(all_answer, lambda: asyncio.run(probe_all(local.status(), settings)))
+    sys.stdout.write("back\n")
+
+
+if __name__ == "__main__":
+    _through_it(Path(sys.argv[1]))
