@@ -184,6 +184,14 @@ def test_a_market_order_that_is_good_till_canceled_is_for_the_day() -> None:
     assert parsed(limit_price="12", time_in_force="gtc").time_in_force == TimeInForce.GTC
 
 
+def test_a_market_order_that_is_good_till_canceled_is_one_for_the_day() -> None:
+    """Alpaca takes it, and ccxt sends it: it never rests, so nothing is carried over. The answer says what it is."""
+    order = parsed(type="market", time_in_force="gtc")
+    assert (order, order.time_in_force) == (parsed(type="market", time_in_force="day"), TimeInForce.DAY)
+    assert parsed(type="stop", stop_price="1", time_in_force="gtc").time_in_force == TimeInForce.GTC, "that one waits"
+    assert parsed(type="market_to_limit", time_in_force="gtc").time_in_force == TimeInForce.GTC, "that one may rest"
+
+
 def test_an_oco_is_a_limit_order_and_a_stop_of_one_side_and_its_limit_may_stand_in_take_profit() -> None:
     """alpaca-py's LimitOrderRequest leaves limit_price out."""
     order = parsed(side="sell", order_class="oco", take_profit={"limit_price": "12"}, stop_loss={"stop_price": "9"})
