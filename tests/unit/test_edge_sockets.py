@@ -94,7 +94,7 @@ async def test_a_flood_on_a_public_socket_is_read_at_its_pace_and_others_are_ans
         began = loop.time()
         text = b'{"action":"subscribe"}'
         frame = bytes([0x81, 0x80 | len(text)]) + bytes(4) + text  # one text frame, masked with zeros
-        transport: Any = ws._response.connection.transport  # type: ignore[union-attr]
+        transport: Any = ws._response.connection.transport
         transport.write(frame * 100_000)
         reading = asyncio.create_task(counted_answers(ws))
         await others_are_answered(edge)
