@@ -149,6 +149,8 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     data = StockDataStream(key, secret, feed=DataFeed.IEX, url_override=at_socket + "/v2/iex")
     data.subscribe_trades(on_trade, "AAPL")
     data.subscribe_quotes(on_quote, "AAPL")
+    data.subscribe_daily_bars(on_quote, "AAPL")  # not to be had here, and sent in the same message as the others
+    data.subscribe_updated_bars(on_quote, "*")
     threads = [in_background(trading), in_background(data)]
     wait_for(lambda: trading._running and data._running, "both streams connect")
     account = client.get_account()
@@ -177,8 +179,9 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     other.submit_order(limit(OrderSide.SELL, 3, 180.10))
     wait_for(lambda: seen["quotes"], "a quote")
     order = client.submit_order(
-        MarketOrderRequest(symbol="AAPL", qty=3, side=OrderSide.BUY, time_in_force=TimeInForce.DAY, client_order_id=bought)
+        MarketOrderRequest(symbol="AAPL", qty=3, side=OrderSide.BUY, time_in_force=TimeInForce.GTC, client_order_id=bought)
     )
+    seen["market_gtc"] = order.time_in_force.value
     filled = wait_for(lambda: (o := client.get_order_by_id(order.id)).status.value == "filled" and o, "the market order is filled")
     seen["filled"] = {"qty": filled.filled_qty, "price": filled.filled_avg_price}
     wait_for(lambda: ["fill", bought] in [update[:2] for update in seen["updates"]], "the fill arrives")

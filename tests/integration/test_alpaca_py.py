@@ -122,9 +122,10 @@ def test_trade_updates_tell_the_life_of_every_order(seen: dict[str, Any]) -> Non
     assert fill[2:] == [3.0, 180.1]
     assert seen["filled"] == {"qty": "3", "price": "180.1"}
     assert (seen["bought_shares"], seen["position"]) == (3, True)
+    assert seen["market_gtc"] == "day", "a market order never rests"
 
 
 def test_live_trades_and_quotes_arrive(seen: dict[str, Any]) -> None:
-    """Decoded from msgpack by the SDK's own models."""
+    """Decoded from msgpack by the SDK's own models, although the same message also asked for channels that are not here."""
     assert ["AAPL", 180.1, 3.0] in [trade[:3] for trade in seen["trades"]]
     assert any(quote[2] == 180.1 for quote in seen["quotes"])

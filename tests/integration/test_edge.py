@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import msgpack
 import pytest
-from edge_session import SHARDS, WAIT_S, Edge, Gate, ThinExchange, an_order, call, wait_for
+from edge_session import SHARDS, WAIT_S, Edge, Gate, ThinExchange, an_order, call, key_of, wait_for
 
 from schemas.enums import Phase
 from schemas.ids import order_uuid
@@ -480,6 +480,32 @@ async def test_what_the_book_does_not_take_in_its_phase_is_refused_by_post(edge:
     status, order, _ = await call(edge, 34, "POST", "/v2/orders", an_order(symbol="MSFT"))
     assert (status, order["status"]) == (200, "new")
     await withdraw_all(edge, 34)
+
+
+async def test_a_market_order_as_alpacas_clients_send_it_trades(edge: Edge) -> None:
+    """Good till canceled, by Basic authentication, with the price that the book has."""
+    await call(edge, 36, "POST", "/v2/orders", an_order(symbol="MSFT", side="sell", qty="2", limit_price="409"))
+    auth = aiohttp.encode_basic_auth("KEY35", "secret-35")
+    body = an_order(symbol="MSFT", qty="2", type="market", limit_price=None)
+    async with updates_of(edge, 35) as updates, aiohttp.ClientSession(headers={"Authorization": auth}) as http:
+        async with http.post(edge.url + "/v2/orders", json=body) as response:
+            order = await response.json()
+            assert (response.status, order["type"], order["time_in_force"]) == (200, "market", "day"), order
+        assert [one["event"] for one in await updates(2)] == ["new", "fill"]
+
+
+async def test_wrong_secrets_are_429_after_a_while_and_the_customer_goes_on(edge: Edge) -> None:
+    """Hundreds of guesses at a key that is at work, from the customer's own address."""
+    assert (await call(edge, 36, "GET", "/v2/account"))[0] == 200
+    async with aiohttp.ClientSession(headers=key_of(36) | {"APCA-API-SECRET-KEY": "wrong"}) as http:
+        answers = []
+        for _ in range(200):
+            async with http.get(edge.url + "/v2/account") as response:
+                answers.append((response.status, response.headers.get("Retry-After")))
+    assert {status for status, _ in answers} == {401, 429}
+    assert sum(status == 401 for status, _ in answers) < 100
+    assert all(after is not None for status, after in answers if status == 429)
+    assert (await call(edge, 36, "GET", "/v2/account"))[0] == 200
 
 
 async def test_a_decision_that_does_not_come_is_503_and_the_same_id_finds_the_order_later(edge: Edge, thin: ThinExchange) -> None:

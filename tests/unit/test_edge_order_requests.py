@@ -177,11 +177,12 @@ def test_a_market_bracket_that_is_good_till_canceled_enters_for_the_day() -> Non
     assert (order.time_in_force, order.legs[0].time_in_force) == (TimeInForce.DAY, TimeInForce.GTC)
 
 
-def test_a_market_order_that_is_good_till_canceled_is_for_the_day() -> None:
-    """Clients of Alpaca send it so; it never rests."""
-    assert parsed(type="market", time_in_force="gtc").time_in_force == TimeInForce.DAY
-    assert parsed(type="market", time_in_force="ioc").time_in_force == TimeInForce.IOC
-    assert parsed(limit_price="12", time_in_force="gtc").time_in_force == TimeInForce.GTC
+def test_a_market_order_that_is_good_till_canceled_is_one_for_the_day() -> None:
+    """Alpaca takes it, and ccxt sends it: it never rests, so nothing is carried over. The answer says what it is."""
+    order = parsed(type="market", time_in_force="gtc")
+    assert (order, order.time_in_force) == (parsed(type="market", time_in_force="day"), TimeInForce.DAY)
+    assert parsed(type="stop", stop_price="1", time_in_force="gtc").time_in_force == TimeInForce.GTC, "that one waits"
+    assert parsed(type="market_to_limit", time_in_force="gtc").time_in_force == TimeInForce.GTC, "that one may rest"
 
 
 def test_an_oco_is_a_limit_order_and_a_stop_of_one_side_and_its_limit_may_stand_in_take_profit() -> None:
