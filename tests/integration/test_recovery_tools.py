@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 
 import pytest
+from click.testing import CliRunner
 from log_reader import eventually
 
 from schemas.enums import AccountEventKind, ExecKind
@@ -28,6 +29,8 @@ from streams.demo.collect import read_log
 from streams.persist_mysql import sink_role
 from streams.read_log import Log
 from streams.rebuild_sink import Options, Rebuild, RebuildReport, as_it_is, rebuild_store
+from streams.set_aside import append, read_set_aside, set_aside_of
+from streams.topics_admin import topics
 from streams.verify_log import Range, ShardReport, verify_shards
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
@@ -130,6 +133,32 @@ def test_what_the_log_does_not_have_is_refused_in_a_sentence(trading, arguments,
     assert done.returncode in (1, 2)
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["account.commands", "0", "0"], "the shard has got past 0"),
+        (["book.commands", "1", "0"], "the shard has got past 0"),
+        (["executions", "0", "0", "--role", "watch-trading"], "the shard has got past 0"),
+        (["account.commands", "0", "1000000000"], "has no offset 1,000,000,000"),
+        (["account.commands", "9", "0"], "no such partition"),
+    ],
+)
+def test_an_input_that_stops_nobody_is_not_set_aside(trading, arguments, words):
+    """The exchange goes on, and the list stays as it was."""
+    with Log(trading.settings) as log:
+        before = read_set_aside(log)
+        done = CliRunner().invoke(topics, ["set-aside", *arguments, "--reason", "a test"], obj=trading.settings)
+        assert done.exit_code == 1
+        assert words in str(done.exception)
+        assert read_set_aside(log) == before
+
+
+def test_an_entry_of_the_list_is_read_back_from_the_log(trading):
+    """Of an offset that no test reaches."""
+    append(trading.settings, "watch-trading", EXECUTIONS.name, 0, 1 << 40, "a test")
+    assert set_aside_of(trading.settings).of("watch-trading", 0) == {1 << 40: "a test"}
 
 
 def test_other_instruments_are_refused_by_verify_and_audit(trading, tmp_path, monkeypatch):
