@@ -204,7 +204,9 @@ class Child:
         self._process = process
         if self._stopping.is_set():  # meanwhile: whoever stops it has seen no process
             _signal_group(process.pid, signal.SIGKILL)
-        log.info("child.started", name=self.status.name, pid=process.pid)
+            log.info("child.came_too_late", name=self.status.name, pid=process.pid)
+        else:
+            log.info("child.started", name=self.status.name, pid=process.pid)
         self._starting("", pid=process.pid)
         yields = self._caught_up is not None and self.status.restarts > 0
         if yields:

@@ -243,3 +243,18 @@ async def test_a_file_that_a_program_writes_at_its_end_is_moved_into_place(tmp_p
 def test_an_exit_is_described_in_words(code: int, words: str) -> None:
     """As asyncio reports it: negative for a signal."""
     assert describe_exit(code) == words
+
+
+async def test_a_program_that_is_just_being_started_when_it_is_stopped_does_not_go_on(tmp_path: Path) -> None:
+    """Whoever stopped it has seen no process: nobody else would ever end this one."""
+    child = make(tmp_path, SLEEPS)
+    command = child._command
+
+    def stopped_meanwhile() -> Command:
+        child._stopping.set()
+        return command()
+
+    child._command = stopped_meanwhile
+    async with asyncio.timeout(WAIT_S):
+        await child.run()
+    assert not (tmp_path / "tiny.pid").exists() and not (tmp_path / "tiny.log").read_text()
