@@ -17,9 +17,10 @@ import structlog
 from faust.types import TP
 from prometheus_client import Counter
 
-from schemas.codec import FRAMES, BadBytes, decode_record, encode_record, frame_of
+from schemas.codec import FRAMES, BadBytes, Frame, decode_record, encode_record, frame_of
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks import Input, Sink
 from streams.cluster import partition_counts
@@ -29,7 +30,9 @@ from streams.health import HealthServer
 from streams.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.logging import configure_logging
 from streams.shard_runner import Record, dead_letter
+from streams.suspicious_frames import SuspiciousFrames
 from topics.catalogue import DEAD_LETTERS, Topic
+from topics.sources import sources_of, topic_named
 
 log = structlog.get_logger("outcry.streams")
 
@@ -66,6 +69,8 @@ class SinkFeeder:
         self._waiting: asyncio.Queue[tuple[Any, Input | None]] = asyncio.Queue(WAITING_RECORDS_MAX)
         self._sink: Sink | None = None
         self._trouble = "starting"
+        self._marks: dict[TP, Marks] = {}
+        self.suspicious = SuspiciousFrames(role.name, lambda: [(tp.topic, tp.partition, marks) for tp, marks in self._marks.items()])
         self._stored: dict[TP, int] = {}
         self._lag: dict[TP, int] = {}
 
@@ -85,16 +90,25 @@ class SinkFeeder:
             writer.cancel()
 
     async def _input_of(self, message: Any) -> Input | None:
-        """The record as the sink takes it; None for one that went to the dead letters."""
+        """The record as the sink takes it; None for one that went to the dead letters.
+
+        The marks here only refuse: a record that is delivered again is a repeat for them, but perhaps not for the store.
+        """
+        time_ns = round(message.timestamp * 1000) * 1_000_000
         try:
-            return input_of(message.topic, message.partition, message.offset, message.value)
+            one = input_of(message.topic, message.partition, message.offset, message.value, time_ns)
+            if isinstance(one.body, Frame):
+                self._marks_of(message).take(one.body.header, time_ns)
         except BadBytes as error:
-            record = Record(
-                message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
-            )
+            record = Record(message.topic, message.partition, message.offset, time_ns, message.key, message.value)
             letter = encode_record("dead_letter", dead_letter(record, error))
             await (await self._app.producer.send(DEAD_LETTERS.name, None, letter, 0, None, None))
             return None
+        else:
+            return one
+
+    def _marks_of(self, message: Any) -> Marks:
+        return self._marks.setdefault(TP(message.topic, message.partition), Marks())
 
     async def _write(self, stream: Any) -> None:
         """Take what waits, store it, acknowledge it; for ever."""
@@ -154,14 +168,19 @@ class SinkFeeder:
         return {
             "lag_records": sum(self._lag.values()),
             "waiting": self._waiting.qsize(),
+            "suspicious_frames": self.suspicious.total(),
             **({} if self._sink is None else vars(self._sink.stats())),
         }
 
 
-def input_of(topic: str, partition: int, offset: int, value: bytes | None) -> Input:
-    """A record of the log as sinks take it; raises BadBytes."""
+def input_of(topic: str, partition: int, offset: int, value: bytes | None, time_ns: int) -> Input:
+    """A record of the log as sinks take it; raises BadBytes, also for a frame of somebody who does not write to the partition."""
     name, record = decode_record(value or b"")
-    return Input(topic, partition, offset, frame_of(name, record) if name in FRAMES else record)
+    if name not in FRAMES:
+        return Input(topic, partition, offset, record, time_ns)
+    frame = frame_of(name, record)
+    sources_of(topic_named(topic), partition).is_shard(frame.header)
+    return Input(topic, partition, offset, frame, time_ns)
 
 
 def run_sink(settings: Settings, role: SinkRole) -> None:
@@ -175,6 +194,7 @@ def run_sink(settings: Settings, role: SinkRole) -> None:
     health = HealthServer(settings, role.name, feeder.not_ready, feeder.status)
     source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)
     app.agent(source, name=role.name)(feeder.consume)
+    feeder.suspicious.register()
     app.task(health.start)
     app.timer(LAG_EVERY_S)(feeder.measure_lag)
     run_app(app, settings)

@@ -18,9 +18,10 @@ from typing import Final
 import click
 import msgspec
 
-from schemas.codec import UNKNOWN_FINGERPRINT, BadBytes, decode_frame
+from schemas.codec import UNKNOWN_FINGERPRINT, BadBytes, Frame, decode_frame
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks import Input, Sink
 from sinks.elastic_generation import ElasticGeneration
@@ -121,9 +122,18 @@ class Rebuild:
         return batch, len(taken)
 
 
-def as_it_is(record: Record) -> list[Input]:
-    """A record as the live sink gets it; raises BadBytes."""
-    return [input_of(record.topic, record.partition, record.offset, record.value)]
+class AsItIs:
+    """Records as the live sink gets them."""
+
+    def __init__(self) -> None:
+        self._marks: dict[Place, Marks] = {}
+
+    def read(self, record: Record) -> list[Input]:
+        """A record; raises BadBytes for one that no reader takes."""
+        one = input_of(record.topic, record.partition, record.offset, record.value, record.time_ns)
+        if isinstance(one.body, Frame):
+            self._marks.setdefault((record.topic, record.partition), Marks()).take(one.body.header, record.time_ns)
+        return [one]
 
 
 class MarketDataAgain:
@@ -139,7 +149,7 @@ class MarketDataAgain:
         if runner is None:
             runner = self._runners[record.partition] = ShardRunner(PublishMarketData(record.partition, self._instruments))
         made = [output for output in runner.feed(record) if output.topic == MARKET_DATA.name]
-        return [Input(output.topic, output.partition, record.offset, decode_frame(output.value)) for output in made]
+        return [Input(output.topic, output.partition, record.offset, decode_frame(output.value), record.time_ns) for output in made]
 
 
 # ---- the stores
@@ -160,7 +170,7 @@ async def rebuild_mysql(settings: Settings, log: Log, report: RebuildReport, opt
             ends = work.ends()
             if not options.force:
                 _require_same_log(live, ends)
-            await work.feed(made.sink, await made.offsets(), ends, as_it_is)
+            await work.feed(made.sink, await made.offsets(), ends, AsItIs().read)
             if await made.switch(whatever=options.force):
                 break
         else:
@@ -200,13 +210,13 @@ async def rebuild_redis(settings: Settings, log: Log, report: RebuildReport, opt
 
 async def rebuild_elasticsearch(settings: Settings, log: Log, report: RebuildReport, options: "Options") -> None:
     """New indices, put in the place of the former ones by aliases, then what came meanwhile."""
-    work = Rebuild(log, report, mysql_role(settings).sources, quiet=options.quiet)
+    work, as_it_is = Rebuild(log, report, mysql_role(settings).sources, quiet=options.quiet), AsItIs()
     ends = work.ends()
     made = await ElasticGeneration.connect(settings.elasticsearch_url, load_instruments(settings.instruments_file))
     try:
-        await work.feed(made.sink, {}, ends, as_it_is)
+        await work.feed(made.sink, {}, ends, as_it_is.read)
         await made.switch()
-        await work.feed(made.live_sink, ends, work.ends(), as_it_is)
+        await work.feed(made.live_sink, ends, work.ends(), as_it_is.read)
         await made.live_sink.flush()
         report.rows, report.switch_tries = made.sink.stats().rows + made.live_sink.stats().rows, 1
     finally:

@@ -32,6 +32,7 @@ from streams.logging import configure_logging
 from streams.shard_runner import Output, Processor, Record, RunnerStats, ShardRunner
 from streams.snapshot_pace import SnapshotPace
 from streams.snapshots import SnapshotStore
+from streams.suspicious_frames import SuspiciousFrames
 from topics.catalogue import Topic
 
 log = structlog.get_logger("outcry.streams")
@@ -96,7 +97,7 @@ class Shard:
     applying: asyncio.Lock = field(default_factory=asyncio.Lock)
     snapshot_task: asyncio.Task[None] | None = None
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
-    told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0))  # what the metrics have heard
+    told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0, 0))  # what the metrics have heard
     ticks: int = 0
     ticked: float = float("-inf")  # when a tick was last applied, whoever sent it; see _now
 
@@ -113,6 +114,9 @@ class ShardHost:
         self._interval_s = settings.snapshot_interval_ms / 1000
         self._stopwatch = stopwatch
         self._lag: dict[int, int] = {}
+        self.suspicious = SuspiciousFrames(
+            role.name, lambda: [(role.source.name, p, shard.runner.marks) for p, shard in self._shards.items()]
+        )
         self._lag_known = False  # not before something was heard of every partition
 
     async def consume(self, stream: Any) -> None:
@@ -307,6 +311,7 @@ class ShardHost:
         """What the role has done, by partition."""
         return {
             "lag_records": sum(self._lag.values()) if self._lag_known else None,
+            "suspicious_frames": self.suspicious.total(),
             "partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()},
         }
 
@@ -330,6 +335,7 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
         log.info("prepared", seconds=round(time.monotonic() - started, 3))
     app.agent(app.topic(role.source.name, key_type=bytes, value_type=bytes), name=role.name)(host.consume)
     app.on_partitions_revoked.connect(_revoked_handler(host), weak=False)
+    host.suspicious.register()
     app.task(health.start)
     app.timer(LAG_EVERY_S)(host.measure_lag)
     if role.tick is not None:

@@ -11,7 +11,7 @@ from simulated_faust import Consumer, Table
 
 from edge.source_filter import SourceFilter
 from schemas.errors import ServiceUnavailable
-from sinks.mysql_sink import Marks
+from sinks.mysql_sink import PartitionMarks
 from streams.persist_log import SinkFeeder
 from streams.shard_host import Shard, ShardHost
 from streams.shard_runner import Output, Record, ShardRunner
@@ -86,7 +86,7 @@ async def _keep(_self: ShardHost, _revoked: set[Any]) -> None:
 
 
 _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
-    "shards tell repeated frames by their marks": (ShardRunner, "_is_new", lambda _self, _header: True),
+    "shards tell repeated frames by their marks": (ShardRunner, "_is_new", lambda _self, _header, _time_ns: True),
     "shards skip inputs that they have applied": (ShardRunner, "feed", _feed_again),
     "inputs are acknowledged behind their snapshot": (ShardHost, "_one", _one_and_acknowledge),
     "snapshots wait for the outputs before them": (ShardHost, "_send", _send_and_forget),
@@ -103,9 +103,9 @@ _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     ),
     "each owner has pages of its own": ("streams.snapshots", "_page_key", lambda _, array, page, slot: _PAGE_KEY("", array, page, slot)),
     "a disk is up to date only without gaps": ("simulated_faust", "persisted_after", lambda _known, sent: sent),
-    "stores keep marks with their rows": (Marks, "take", lambda _self, _one: True),
+    "stores keep marks with their rows": (PartitionMarks, "takes", lambda _self, _one: True),
     "a store that did not answer is asked again": (SinkFeeder, "_until_available", _ask_once),
-    "an edge tells repeated frames by their marks": (SourceFilter, "is_new", lambda _self, _header: True),
+    "an edge tells repeated frames by their marks": (SourceFilter, "is_new", lambda _self, _header, _time_ns: True),
 }
 PROTECTIONS: Final = tuple(_WITHOUT)
 
