@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Final, Self
 
 from schemas.codec import BadBytes, Frame
-from schemas.errors import ServiceUnavailable
+from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.marks import Marks
 from sinks.contract import Input, Reached, SinkStats
@@ -31,8 +31,16 @@ class PartitionMarks:
         self.marks = Marks() if marks is None else marks
 
     def take(self, one: Input) -> bool:
-        """True if the record is not stored yet; then it counts as stored. Raises BadBytes for a frame that no reader takes; it is behind us then."""
+        """True if the record is not stored yet; then it counts as stored. Raises BadBytes for a frame that no reader takes; it is behind us then.
+
+        Raises StaleData where another record stands in the place of the last one that was stored.
+        """
         if one.offset < self.next_offset:
+            if one.offset == self.next_offset - 1 and self.last_ns and one.time_ns != self.last_ns:
+                raise StaleData(
+                    f"{one.topic}/{one.partition} has another record at {one.offset:,} than the one that MySQL has stored: the log has lost its end "
+                    "and gone on, or is another log; `outcry recover` says what is lost"
+                )
             return False
         self.next_offset, self.last_ns = one.offset + 1, one.time_ns
         return not isinstance(one.body, Frame) or self.marks.take(one.body.header, one.time_ns)

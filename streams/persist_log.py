@@ -17,7 +17,7 @@ import structlog
 from faust.types import TP
 from prometheus_client import Counter
 
-from schemas.codec import FRAMES, BadBytes, Frame, decode_record, encode_record, frame_of
+from schemas.codec import FRAMES, WRONG_SCHEMA, BadBytes, Frame, decode_record, encode_record, frame_of
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.marks import Marks
@@ -28,7 +28,9 @@ from streams.faust_app import fail_fast, make_app, run_app
 from streams.faust_consumer import consumer_class
 from streams.health import HealthServer
 from streams.lag import INPUT_LAG, LAG_EVERY_S, lag_of
+from streams.log_ends import LogEnds, end_for
 from streams.logging import configure_logging
+from streams.lost_records import lost_state_of
 from streams.shard_runner import Record, dead_letter
 from streams.suspicious_frames import SuspiciousFrames
 from topics.catalogue import DEAD_LETTERS, Topic
@@ -72,6 +74,7 @@ class SinkFeeder:
         self._marks: dict[TP, Marks] = {}
         self.suspicious = SuspiciousFrames(role.name, lambda: [(tp.topic, tp.partition, marks) for tp, marks in self._marks.items()])
         self._stored: dict[TP, int] = {}
+        self._ends = LogEnds(app, role.name, self._stored.get)
         self._lag: dict[TP, int] = {}
 
     async def consume(self, stream: Any) -> None:
@@ -100,6 +103,8 @@ class SinkFeeder:
             if isinstance(one.body, Frame):
                 self._marks_of(message).take(one.body.header, time_ns)
         except BadBytes as error:
+            if lost_state_of(message.value) is not None:
+                return None
             record = Record(message.topic, message.partition, message.offset, time_ns, message.key, message.value)
             letter = encode_record("dead_letter", dead_letter(record, error))
             await (await self._app.producer.send(DEAD_LETTERS.name, None, letter, 0, None, None))
@@ -116,6 +121,8 @@ class SinkFeeder:
             self._sink = await self._until_available(
                 lambda: self._role.connect(self._role.url, load_instruments(self._settings.instruments_file))
             )
+            for place, reached in (await self._until_available(self._sink.reached)).items():
+                self._stored.setdefault(TP(*place), reached.next_offset)
             while True:
                 taken = [await self._waiting.get()]
                 while len(taken) < BATCH_RECORDS_MAX and not self._waiting.empty():
@@ -152,16 +159,24 @@ class SinkFeeder:
 
     async def measure_lag(self) -> None:
         """Tell the metrics how far what is stored is behind the ends of the inputs: what was read and not stored yet counts as lag."""
-        assigned = [tp for tp in self._app.consumer.assignment() if tp.topic in {topic.name for topic in self._role.sources}]
+        assigned = self._mine()
         self._lag = lag_of(self._app, assigned, self._stored.get)
         for tp, records in self._lag.items():
             INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
+
+    async def check_ends(self) -> None:
+        """End the process where an input has lost its end: what was stored of it is known nowhere else."""
+        for sentence in (await self._ends.lost(self._mine())).values():
+            end_for(sentence)
+
+    def _mine(self) -> list[TP]:
+        return [tp for tp in self._app.consumer.assignment() if tp.topic in {topic.name for topic in self._role.sources}]
 
     def not_ready(self) -> str:
         """Why the role does not work now; "" when it does."""
         if self._app.rebalancing:
             return "rebalancing"
-        return self._trouble
+        return self._trouble or self._ends.trouble(self._mine())
 
     def status(self) -> dict[str, object]:
         """What the sink has done."""
@@ -176,6 +191,8 @@ class SinkFeeder:
 def input_of(topic: str, partition: int, offset: int, value: bytes | None, time_ns: int) -> Input:
     """A record of the log as sinks take it; raises BadBytes, also for a frame of somebody who does not write to the partition."""
     name, record = decode_record(value or b"")
+    if name not in topic_named(topic).schemas:
+        raise BadBytes(WRONG_SCHEMA, f"{name} does not belong in {topic}")
     if name not in FRAMES:
         return Input(topic, partition, offset, record, time_ns)
     frame = frame_of(name, record)
@@ -197,4 +214,5 @@ def run_sink(settings: Settings, role: SinkRole) -> None:
     feeder.suspicious.register()
     app.task(health.start)
     app.timer(LAG_EVERY_S)(feeder.measure_lag)
+    app.timer(LAG_EVERY_S)(feeder.check_ends)
     run_app(app, settings)

@@ -29,12 +29,14 @@ from sinks.mysql_generation import FORMER, MySqlGeneration
 from sinks.redis_generation import RedisGeneration
 from streams.__main__ import settings_of
 from streams.cluster import cluster_id
+from streams.lost_records import lost_state_of
 from streams.persist_log import BATCH_RECORDS_MAX, input_of
 from streams.persist_mysql import sink_role as mysql_role
 from streams.publish_market_data import PublishMarketData
 from streams.read_log import Log, Meter, place
 from streams.shard_runner import Record, ShardRunner
 from topics.catalogue import EXECUTIONS, MARKET_DATA, Topic
+from topics.log_ends import lost_end
 
 EXIT_INTERRUPTED: Final = 130
 SWITCH_TRIES: Final = 50
@@ -113,6 +115,8 @@ class Rebuild:
             try:
                 batch += read(record)
             except BadBytes as error:
+                if lost_state_of(record.value) is not None:
+                    continue
                 if error.reason == UNKNOWN_FINGERPRINT:
                     where = f"{place(record.topic, record.partition)} offset {record.offset:,}"
                     raise StaleData(
@@ -188,8 +192,8 @@ def _require_same_log(live: Mapping[Place, int], ends: Mapping[Place, int]) -> N
     for where, offset in live.items():
         if offset > ends.get(where, 0):
             raise StaleData(
-                f"MySQL has stored {place(*where)} up to offset {offset:,}, but that ends at {ends.get(where, 0):,}: its tables are of another log. "
-                "Check OUTCRY_MYSQL_URL and OUTCRY_KAFKA_URL; --force replaces the tables all the same"
+                f"{lost_end(place(*where), ends.get(where, 0), 'MySQL', offset)}. If its tables are of another log instead: "
+                "check OUTCRY_MYSQL_URL and OUTCRY_KAFKA_URL; --force replaces the tables all the same"
             )
 
 

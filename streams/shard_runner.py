@@ -13,6 +13,7 @@ import numpy as np
 from schemas.codec import BadBytes, Frame, Header, Rows, encode_frame, encode_record
 from schemas.errors import StaleData
 from schemas.marks import Marks
+from streams.lost_records import lost_state_of, replay_is_not_whole
 from streams.snapshots import Arrays, Snapshot
 from topics.catalogue import DEAD_LETTERS, Topic
 from topics.log_ends import another_end
@@ -145,10 +146,10 @@ class ShardRunner:
     def feed(self, record: Record) -> list[Output]:
         """Apply one input; the records that must be sent because of it. An input below next_offset is skipped: it was applied.
 
-        Raises StaleData where another record stands in the place of the last one that was applied.
+        Raises StaleData where another record stands in the place of the last one that was applied, or of one that is lost but was never applied here.
         """
         if record.offset < self.next_offset:
-            if record.offset == self.next_offset - 1 and record.time_ns != self.last_ns:
+            if record.offset == self.next_offset - 1 and record.time_ns != self.last_ns and lost_state_of(record.value) is None:
                 raise StaleData(another_end(f"{record.topic}/{record.partition}", self.next_offset, self.last_ns, record.time_ns))
             self._duplicates += 1
             return []
@@ -162,6 +163,10 @@ class ShardRunner:
             else:
                 self._duplicates += 1
         except BadBytes as error:
+            state_next = lost_state_of(record.value)
+            if state_next is not None and record.offset < state_next:
+                where = f"{record.topic}/{record.partition}"
+                raise StaleData(replay_is_not_whole(where, record.offset, state_next)) from error
             self._dead_letters += 1
             emit.record(DEAD_LETTERS, 0, "dead_letter", dead_letter(record, error))
         self.next_offset, self.last_ns = record.offset + 1, record.time_ns

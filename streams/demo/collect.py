@@ -29,6 +29,7 @@ from sinks.redis_prices import last_prices
 from streams.cluster import partition_counts
 from streams.demo.log_facts import Traded
 from streams.demo.reconcile import AlertSeen, StoreFacts
+from streams.lost_records import lost_state_of
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
 from topics.sources import FORGED, sources_of
 
@@ -81,7 +82,7 @@ def read_frames(settings: Settings, topic: Topic) -> list[Frame]:
             if marks.setdefault(partition, Marks()).take(frame.header, time_ns):
                 frames.setdefault(partition, []).append(frame)
         except BadBytes as error:
-            if error.reason not in FORGED:
+            if error.reason not in FORGED and lost_state_of(value) is None:
                 raise
 
     read_topic(settings, topic, take)

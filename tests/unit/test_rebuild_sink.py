@@ -61,7 +61,7 @@ def test_a_partition_of_which_more_is_in_use_than_is_made_is_behind():
 def test_tables_that_are_ahead_of_the_log_are_of_another_one():
     """Named with both offsets."""
     _require_same_log({("executions", 0): 10}, {("executions", 0): 10})
-    with pytest.raises(StaleData, match=r"executions/0 up to offset 11, but that ends at 10"):
+    with pytest.raises(StaleData, match=r"executions/0 ends at 10, but MySQL has come to 11"):
         _require_same_log({("executions", 0): 11}, {("executions", 0): 10})
 
 
