@@ -164,11 +164,12 @@ class ShardRunner:
                 self._duplicates += 1
         except BadBytes as error:
             state_next = lost_state_of(record.value)
-            if state_next is not None and record.offset < state_next:
+            if state_next is None:
+                self._dead_letters += 1
+                emit.record(DEAD_LETTERS, 0, "dead_letter", dead_letter(record, error))
+            elif record.offset < state_next:
                 where = f"{record.topic}/{record.partition}"
                 raise StaleData(replay_is_not_whole(where, record.offset, state_next)) from error
-            self._dead_letters += 1
-            emit.record(DEAD_LETTERS, 0, "dead_letter", dead_letter(record, error))
         self.next_offset, self.last_ns = record.offset + 1, record.time_ns
         return emit.outputs
 
