@@ -86,7 +86,7 @@ class KafkaLinks:
             raise NotThere(f"{EDGE_REPLIES.name} has no partition {settings.edge_instance} for this instance; see OUTCRY_EDGE_INSTANCES")
         market_partitions = sorted(await self._partitions(MARKET_DATA))
         replies = ReplyConsumer(
-            self._consumer(), settings.edge_instance, state.accounts, state.metrics.replies.inc, state.metrics.update_delay.observe
+            self._consumer(), settings.edge_instance, state.accounts, shards, state.metrics.replies.inc, state.metrics.update_delay.observe
         )
         fuller = self._consumer(fetch_min_bytes=MARKET_DATA_FETCH_BYTES_MIN, fetch_max_wait_ms=MARKET_DATA_FETCH_WAIT_MS_MAX)
         market = MarketConsumer(fuller, market_partitions, state.market, state.hub.publish)
@@ -105,6 +105,7 @@ class KafkaLinks:
             asyncio.create_task(self._sweep(), name="sweep"),
             asyncio.create_task(sink_lag.run(), name="sink-lag"),
         ]
+        state.metrics.watch_sources([replies.sources, *market.sources.values()])
         log.info("kafka_connected", account_shards=shards, market_partitions=len(market_partitions))
 
     def _consumer(self, *, fetch_min_bytes: int = 1, fetch_max_wait_ms: int = 500, group_id: str | None = None) -> AIOKafkaConsumer:

@@ -14,9 +14,11 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from edge.limits import LAG_READY_MAX, MARKET_DATA_REPLAY_MS
 from edge.market_view import MarketRow, MarketView, Message
+from edge.reply_consumer import source_ends
 from edge.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
-from topics.catalogue import MARKET_DATA
+from topics.catalogue import EXECUTIONS, MARKET_DATA
+from topics.sources import sources_of
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +33,7 @@ class MarketConsumer:
         self._partitions = [TopicPartition(MARKET_DATA.name, number) for number in partitions]
         self._view = view
         self._publish = publish
-        self._sources = SourceFilter()
+        self.sources = {partition: SourceFilter(sources_of(MARKET_DATA, partition.partition)) for partition in self._partitions}
         self._positions: dict[TopicPartition, int] = {}
         self._replay_until: dict[TopicPartition, int] = {}
         self.running = False
@@ -68,6 +70,9 @@ class MarketConsumer:
             self._positions[partition] = start
             if start < ends[partition]:
                 self._replay_until[partition] = ends[partition]
+        known = await source_ends(self._consumer, [TopicPartition(EXECUTIONS.name, tp.partition) for tp in self._partitions])
+        for sources in self.sources.values():
+            sources.begin(known, time.time_ns())
         self.running = True
 
     async def run(self) -> None:
@@ -91,21 +96,21 @@ class MarketConsumer:
             return
         for partition, records in batches.items():
             for record in records:
-                self._take(record.value, record.offset, live=partition not in self._replay_until)
+                self._take(partition, record.value, record.offset, record.timestamp * 1_000_000, live=partition not in self._replay_until)
                 self._positions[partition] = record.offset + 1
             if self._replay_until.get(partition, 1 << 62) <= self._positions[partition]:
                 del self._replay_until[partition]
         if self._replay_until:
             await asyncio.sleep(0)  # a long replay must not keep requests waiting
 
-    def _take(self, data: bytes, offset: int, live: bool) -> None:
+    def _take(self, partition: TopicPartition, data: bytes, offset: int, time_ns: int, *, live: bool) -> None:
         try:
             frame = decode_frame(data, "market_data_frame")
         except BadBytes as error:
             self.bad_frames += 1
             log.warning("market_data_not_readable", offset=offset, reason=error.reason, detail=error.detail)
             return
-        if not self._sources.is_new(frame.header):
+        if not self.sources[partition].is_new(frame.header, time_ns):
             return
         messages = self._view.apply(map(MarketRow._make, frame.rows.tolist()))
         if live and messages:

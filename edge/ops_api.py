@@ -37,6 +37,7 @@ async def readyz(request: web.Request) -> web.Response:
         "role": "edge",
         "instance": state.settings.edge_instance,
         "market_data_lag": state.market_consumer.lag() if state.market_consumer else None,
+        "suspicious_frames": state.metrics.suspicious_frames,
         "accounts": len(state.accounts),
         "websockets": len(state.sockets),
     }

@@ -2,12 +2,12 @@
 
 In:     edge.replies (partition = edge instance), from its end: older replies are for a process that is gone
 On failure: a frame that cannot be read is counted and skipped after every view has been dropped, as it may have held anything;
-        if the log has been cut behind our back, likewise. Views come back by registering again.
+        if the log has been cut behind our back, likewise. Views come back by registering again. A forged frame is counted and ignored.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,6 +18,7 @@ from edge.reply_rows import reply_rows
 from edge.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
 from topics.catalogue import EDGE_REPLIES
+from topics.sources import FORGED, sources_of
 
 log = structlog.get_logger(__name__)
 
@@ -30,15 +31,19 @@ class ReplyConsumer:
         consumer: AIOKafkaConsumer,
         instance: int,
         accounts: Accounts,
+        shards: int,
         count_rows: Callable[[float], None],
         observe_delay_s: Callable[[float], None],
     ) -> None:
+        """shards: how many account shards there are."""
         self._consumer = consumer
         self._partition = TopicPartition(EDGE_REPLIES.name, instance)
         self._accounts = accounts
         self._count_rows = count_rows
         self._observe_delay_s = observe_delay_s
-        self._sources = SourceFilter()
+        senders = sources_of(EDGE_REPLIES, instance, shards)
+        self._ends_of = [TopicPartition(*_place(source)) for source in sorted(senders.shards)]
+        self.sources = SourceFilter(senders)
         self.running = False
         self.bad_frames = 0
 
@@ -47,6 +52,7 @@ class ReplyConsumer:
         self._consumer.assign([self._partition])
         await self._consumer.seek_to_end(self._partition)
         await self._consumer.position(self._partition)
+        self.sources.begin(await source_ends(self._consumer, self._ends_of), time.time_ns())
         self.running = True
 
     async def run(self) -> None:
@@ -71,17 +77,28 @@ class ReplyConsumer:
             return
         for records in batches.values():
             for record in records:
-                self._take(record.value, record.offset)
+                self._take(record.value, record.offset, record.timestamp * 1_000_000)
 
-    def _take(self, data: bytes, offset: int) -> None:
+    def _take(self, data: bytes, offset: int, time_ns: int) -> None:
         try:
             frame = decode_frame(data, "account_event_frame")
         except BadBytes as error:
             self.bad_frames += 1
             log.warning("reply_not_readable", offset=offset, reason=error.reason, detail=error.detail)
-            self._accounts.forget_all()
+            if error.reason not in FORGED:
+                self._accounts.forget_all()
             return
-        if self._sources.is_new(frame.header):
+        if self.sources.is_new(frame.header, time_ns):
             self._count_rows(len(frame.rows))
             self._observe_delay_s((time.time_ns() - frame.header.created_at) / 1e9)
             self._accounts.take_rows(reply_rows(frame))
+
+
+async def source_ends(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[str, int]:
+    """Where the logs of sources end now, by the names by which frames call them."""
+    return {f"{tp.topic}/{tp.partition}": end for tp, end in (await consumer.end_offsets(list(partitions))).items()}
+
+
+def _place(source: str) -> tuple[str, int]:
+    topic, _, number = source.rpartition("/")
+    return topic, int(number)

@@ -43,6 +43,7 @@ TRUNCATED = "TRUNCATED"
 BAD_COLUMN = "BAD_COLUMN"
 TOO_LARGE = "TOO_LARGE"
 WRONG_SCHEMA = "WRONG_SCHEMA"
+NO_ROWS = "NO_ROWS"
 
 
 class BadBytes(BadRecord):
@@ -234,8 +235,13 @@ def decode_frame(data: bytes, *expected: str) -> Frame:
 
 
 def frame_of(name: str, record: dict[str, Any]) -> Frame:
-    """A decoded record of a frame schema as numpy rows; raises BadBytes where a column does not fit `count`."""
+    """A decoded record of a frame schema as numpy rows; raises BadBytes where a column does not fit `count`, and for a frame without rows.
+
+    Nobody sends such a frame, and it would do nothing but move the mark of its source.
+    """
     schema, count = FRAMES[name], record["count"]
+    if count == 0:
+        raise BadBytes(NO_ROWS, f"{name} of {record['source'][:80]!r} has no rows")
     if count < 0 or count > FRAME_ROWS_MAX or (count and not record["kind"]):
         raise BadBytes(BAD_COLUMN, f"{name} says {count} rows, and its column kind has {len(record['kind'])} bytes")
     rows = _rows_of_few(schema, record, count) if count <= FEW_ROWS else _rows_of_many(schema, record, count)

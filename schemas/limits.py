@@ -62,6 +62,19 @@ FRAME_ROWS_MAX = 16_384
 FRAME_BYTES_MAX = 8 << 20
 """A Kafka record; the broker's message.max.bytes is twice that."""
 
+RECORDS_PER_S_MAX = 20_000
+"""Of its input that a shard can read: a worker takes 1,000 to 4,000 records a second (0.25 to 1 ms a record), however small they are."""
+
+JUMP_SLACK_S = 60
+"""Outputs may be so late one behind the other: a producer that does not get one acknowledged within 30 s stops (OUTPUT_ACK_TIMEOUT_S); twice that."""
+
+FIRST_OFFSET_MAX = 1 << 32
+"""Of the first frame of a source in a partition, before which nothing says how old the source's log is: 136 years of one tick of the clock
+a second, 12 days at 4,000 records/s."""
+
+FRAMES_PER_INPUT_MAX = 1 << 16
+"""Output frames of one input in one partition: a mass cancel of ORDERS_PER_SHARD_MAX orders, 4 rows each, is 4,096 frames of 16,384 rows."""
+
 EDGE_INSTANCES_MAX = 64
 """An account's registered edges are the bits of one u64."""
 

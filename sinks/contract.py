@@ -22,6 +22,15 @@ class Input(NamedTuple):
     partition: int
     offset: int
     body: Frame | dict[str, Any]
+    time_ns: int = 0
+    """Append time of the record, ns."""
+
+
+class Reached(NamedTuple):
+    """How far a store has come in a partition: the next offset that it needs, and the append time of the record before it (0: not known)."""
+
+    next_offset: int
+    last_ns: int
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,9 @@ class Sink(Protocol):
 
     async def write_batch(self, batch: Sequence[Input]) -> None:
         """Store the batch; per partition in order of offsets. Inputs of other topics than the sink's are a fault of the caller."""
+
+    async def reached(self) -> dict[tuple[str, int], Reached]:
+        """By (topic, partition), how far the store has come; nothing of a store that keeps no offsets."""
 
     async def flush(self) -> None:
         """Return when everything that write_batch took can be read (no sink holds anything back, so this may be nothing)."""

@@ -14,7 +14,7 @@ from elasticsearch import AsyncElasticsearch
 
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
-from sinks.contract import Input, SinkStats
+from sinks.contract import Input, Reached, SinkStats
 from sinks.elastic_client import open_elasticsearch, translated
 from sinks.elastic_documents import Document, documents
 from sinks.elastic_indices import templates
@@ -82,6 +82,10 @@ class ElasticSink:
             repeated=stats.repeated + repeated,
             rows=stats.rows + created,
         )
+
+    async def reached(self) -> dict[tuple[str, int], Reached]:
+        """Nothing: a repeat is told by what is stored."""
+        return {}
 
     async def flush(self) -> None:
         """Make what was created visible to searches (it is durable already)."""

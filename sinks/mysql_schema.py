@@ -7,12 +7,13 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.mysql_pool import MySql, Transaction
 
-SCHEMA_VERSION: Final = 3
-ADDED_COLUMNS: Final = {
+SCHEMA_VERSION: Final = 4
+_ADDED_TO_ORDERS: Final = {
     "stop_px": "BIGINT", "display_qty": "BIGINT", "price_offset": "BIGINT", "offset_type": "TINYINT UNSIGNED", "peg_price_type": "TINYINT UNSIGNED",
     "exec_inst": "TINYINT UNSIGNED", "expire_time": "BIGINT", "contingency_type": "TINYINT UNSIGNED", "list_id": "BIGINT UNSIGNED",
 }  # fmt: skip
-"""Columns of `orders` since version 3, NOT NULL DEFAULT 0. Orders stored before it keep 0 there until a rebuild."""
+ADDED_COLUMNS: Final = {"orders": _ADDED_TO_ORDERS, "sink_marks": {"mark_ns": "BIGINT"}}
+"""By table, columns since version 3 (orders) and 4, NOT NULL DEFAULT 0. Orders stored before keep 0 there until a rebuild."""
 _LOCK: Final = "outcry.schema"
 _LOCK_TIMEOUT_S: Final = 20
 _VERSION_TABLE: Final = "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
@@ -59,13 +60,14 @@ async def _bring_up(transaction: Transaction) -> None:
 
 async def _add_columns(transaction: Transaction) -> None:
     """Give tables of an earlier version what they lack. DDL commits by itself, so whatever an interrupted run has added is left out."""
-    present = await transaction.fetch(
-        "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'orders'"
-    )
-    known = {name for (name,) in present}
-    missing = [f"ADD COLUMN {name} {kind} NOT NULL DEFAULT 0" for name, kind in ADDED_COLUMNS.items() if known and name not in known]
-    if missing:
-        await transaction.execute(f"ALTER TABLE orders {', '.join(missing)}")
+    for table, added in ADDED_COLUMNS.items():
+        present = await transaction.fetch(
+            "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s", (table,)
+        )
+        known = {name for (name,) in present}
+        missing = [f"ADD COLUMN {name} {kind} NOT NULL DEFAULT 0" for name, kind in added.items() if known and name not in known]
+        if missing:
+            await transaction.execute(f"ALTER TABLE {table} {', '.join(missing)}")
 
 
 def statements(script: str) -> list[str]:

@@ -148,7 +148,7 @@ CREATE TABLE IF NOT EXISTS api_keys (
 ) ENGINE = InnoDB;
 
 -- How far a sink has come, written in the transaction of the rows: the next offset of the partition (source ''), and of each source
--- the newest frame. Whoever writes a batch locks the partition's rows first, so two workers cannot both believe to own it.
+-- the newest frame. mark_ns: of source '' the append time of the record before next_offset, of another its even_ns (schemas/marks.py). Whoever writes a batch locks the partition's rows first, so two workers cannot both believe to own it.
 CREATE TABLE IF NOT EXISTS sink_marks (
     sink VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     topic VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -157,5 +157,6 @@ CREATE TABLE IF NOT EXISTS sink_marks (
     next_offset BIGINT NOT NULL,
     source_offset BIGINT NOT NULL,
     source_index INT NOT NULL,
+    mark_ns BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (sink, topic, part, source)
 ) ENGINE = InnoDB;

@@ -6,13 +6,14 @@ Repeats: a record below the partition's next offset, and a frame not above its s
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, Self
 
-from schemas.codec import Frame
-from schemas.errors import ServiceUnavailable
+from schemas.codec import BadBytes, Frame
+from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
-from sinks.contract import Input, SinkStats
+from schemas.marks import Marks
+from sinks.contract import Input, Reached, SinkStats
 from sinks.mysql_pool import MySql, Transaction
 from sinks.mysql_rows import INSERT_ALERT, account_statements, alert_values, execution_statements
 from sinks.mysql_schema import apply_schema
@@ -20,30 +21,36 @@ from sinks.mysql_schema import apply_schema
 SINK: Final = "mysql"
 TRANSACTION_ROWS_MAX: Final = 20_000
 """Rows of frames in one transaction: some seconds on a slow server, far below STATEMENT_TIMEOUT_S, however large a backlog's batch is."""
-Place = tuple[int, int]
-"""(source_offset, source_index) of a frame."""
 
 
-@dataclass
-class Marks:
-    """How far one partition has been stored: its next offset, and of each source the place of its newest frame."""
+class PartitionMarks:
+    """How far one partition has been stored: its next offset, the append time of the record before it, and the marks of the sources."""
 
-    next_offset: int
-    newest: dict[str, Place]
+    def __init__(self, next_offset: int = 0, last_ns: int = 0, marks: Marks | None = None) -> None:
+        self.next_offset, self.last_ns = next_offset, last_ns
+        self.marks = Marks() if marks is None else marks
 
     def take(self, one: Input) -> bool:
-        """True if the record is not stored yet; then it counts as stored."""
+        """True if the record is not stored yet; then it counts as stored. Raises BadBytes for a frame that no reader takes; it is behind us then.
+
+        Raises StaleData where another record stands in the place of the last one that was stored.
+        """
         if one.offset < self.next_offset:
+            if one.offset == self.next_offset - 1 and self.last_ns and one.time_ns != self.last_ns:
+                raise StaleData(
+                    f"{one.topic}/{one.partition} has another record at {one.offset:,} than the one that MySQL has stored: the log has lost its end "
+                    "and gone on, or is another log; `outcry recover` says what is lost"
+                )
             return False
-        self.next_offset = one.offset + 1
-        if not isinstance(one.body, Frame):
-            return True
-        header = one.body.header
-        place = (header.source_offset, header.source_index)
-        if place <= self.newest.get(header.source, (-1, -1)):
+        self.next_offset, self.last_ns = one.offset + 1, one.time_ns
+        return not isinstance(one.body, Frame) or self.marks.take(one.body.header, one.time_ns)
+
+    def takes(self, one: Input) -> bool:
+        """As take, but False for a frame that no reader takes."""
+        try:
+            return self.take(one)
+        except BadBytes:
             return False
-        self.newest[header.source] = place
-        return True
 
 
 class MySqlSink:
@@ -76,6 +83,14 @@ class MySqlSink:
             self._count(part, taken, rows)
         self._stats = replace(self._stats, batches=self._stats.batches + 1)
 
+    async def reached(self) -> dict[tuple[str, int], Reached]:
+        """By (topic, partition). Raises ServiceUnavailable."""
+        found = await self._db.fetch(
+            f"SELECT topic, part, next_offset, mark_ns FROM {self._prefix}sink_marks WHERE sink = %s AND source = ''",  # noqa: S608  own names
+            (SINK,),
+        )
+        return {(topic, part): Reached(next_offset, last_ns) for topic, part, next_offset, last_ns in found}
+
     async def flush(self) -> None:
         """Nothing: what write_batch took is committed."""
 
@@ -94,7 +109,7 @@ class MySqlSink:
     async def _write(self, transaction: Transaction, batch: Sequence[Input]) -> tuple[int, int]:
         """Returns how many inputs were new, and how many rows the server says it wrote (an order that changed counts as two)."""
         marks = await _lock_marks(transaction, sorted({(one.topic, one.partition) for one in batch}), self._prefix)
-        taken = [one for one in batch if marks[one.topic, one.partition].take(one)]
+        taken = [one for one in batch if marks[one.topic, one.partition].takes(one)]
         rows = 0
         for statement in _statements(taken):
             rows += await transaction.execute(prefixed(statement, self._prefix))
@@ -146,7 +161,9 @@ def _statements(taken: Sequence[Input]) -> list[str]:
     return statements
 
 
-async def _lock_marks(transaction: Transaction, partitions: Sequence[tuple[str, int]], prefix: str) -> dict[tuple[str, int], Marks]:
+async def _lock_marks(
+    transaction: Transaction, partitions: Sequence[tuple[str, int]], prefix: str
+) -> dict[tuple[str, int], PartitionMarks]:
     """The marks of the partitions, locked until the transaction ends; always in the same order, so that nobody waits in a circle."""
     marks = {}
     for topic, part in partitions:
@@ -157,23 +174,24 @@ async def _lock_marks(transaction: Transaction, partitions: Sequence[tuple[str, 
             (SINK, topic, part),
         )
         found = await transaction.fetch(
-            f"SELECT source, next_offset, source_offset, source_index FROM {prefix}sink_marks "  # noqa: S608  own names
+            f"SELECT source, next_offset, source_offset, source_index, mark_ns FROM {prefix}sink_marks "  # noqa: S608  own names
             "WHERE sink = %s AND topic = %s AND part = %s FOR UPDATE",
             (SINK, topic, part),
         )
-        newest = {source: (offset, index) for source, _, offset, index in found if source}
-        marks[topic, part] = Marks(max(next_offset for _, next_offset, _, _ in found), newest)
+        newest = {source: (offset, index, even_ns) for source, _, offset, index, even_ns in found if source}
+        ((next_offset, last_ns),) = [(next_offset, last_ns) for source, next_offset, _, _, last_ns in found if not source]
+        marks[topic, part] = PartitionMarks(next_offset, last_ns, Marks(newest))
     return marks
 
 
-async def _save_marks(transaction: Transaction, marks: dict[tuple[str, int], Marks], prefix: str) -> None:
+async def _save_marks(transaction: Transaction, marks: dict[tuple[str, int], PartitionMarks], prefix: str) -> None:
     rows: list[tuple[Any, ...]] = []
     for (topic, part), mark in marks.items():
-        rows.append((SINK, topic, part, "", mark.next_offset, 0, 0))
-        rows += [(SINK, topic, part, source, 0, *place) for source, place in mark.newest.items()]
+        rows.append((SINK, topic, part, "", mark.next_offset, 0, 0, mark.last_ns))
+        rows += [(SINK, topic, part, source, 0, *place) for source, place in mark.marks.state.items()]
     await transaction.execute(
-        f"INSERT INTO {prefix}sink_marks (sink, topic, part, source, next_offset, source_offset, source_index) "  # noqa: S608  placeholders only
-        f"VALUES {', '.join(['(%s, %s, %s, %s, %s, %s, %s)'] * len(rows))} ON DUPLICATE KEY UPDATE next_offset = VALUES(next_offset), "
-        f"source_offset = VALUES(source_offset), source_index = VALUES(source_index)",
+        f"INSERT INTO {prefix}sink_marks (sink, topic, part, source, next_offset, source_offset, source_index, mark_ns) "  # noqa: S608
+        f"VALUES {', '.join(['(%s, %s, %s, %s, %s, %s, %s, %s)'] * len(rows))} ON DUPLICATE KEY UPDATE next_offset = VALUES(next_offset), "
+        f"source_offset = VALUES(source_offset), source_index = VALUES(source_index), mark_ns = VALUES(mark_ns)",
         [value for row in rows for value in row],
     )

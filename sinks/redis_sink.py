@@ -17,7 +17,7 @@ from schemas.codec import Frame, Rows
 from schemas.enums import MarketDataKind
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import Instrument, InstrumentTable
-from sinks.contract import Input, SinkStats
+from sinks.contract import Input, Reached, SinkStats
 from sinks.redis_client import PREFIX, open_redis, translated
 
 # Numbers of Lua are doubles, exact to 2^53: 9e15 rows of one instrument.
@@ -96,6 +96,10 @@ class RedisSink:
             repeated=stats.repeated + len(newest) - written,
             rows=stats.rows + written,
         )
+
+    async def reached(self) -> dict[tuple[str, int], Reached]:
+        """Nothing: a repeat is told by what is stored."""
+        return {}
 
     async def flush(self) -> None:
         """Nothing: what write_batch took can be read."""

@@ -25,13 +25,16 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
 from sinks.mysql_ledger import StoredMoney, read_money
-from sinks.mysql_sink import Marks
+from sinks.mysql_sink import PartitionMarks
 from streams.__main__ import settings_of
+from streams.lost_records import lost_state_of
 from streams.money_ledger import CASH, Amount, MoneyLedger, Problem, Problems
 from streams.money_trades import BookTrades, Settlement, by_trade, check_settlement, expected_sides
 from streams.persist_log import input_of
 from streams.read_log import Log, Meter, place
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS, Topic
+from topics.log_ends import lost_end
+from topics.sources import FORGED
 
 EXIT_DIFFERS: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -57,6 +60,10 @@ class MoneyReport:
     mysql: str = "not asked"
     offsets: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    forged: list[str] = field(default_factory=list)
+    """Records that every reader leaves out, because no program of the exchange has written them; no problem of the money."""
+    lost: int = 0
+    """Records that the log has lost, by the fillers that `outcry recover` has left in their places; what is missing for it is told as a problem."""
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -72,7 +79,10 @@ class MoneyAudit:
         self._log, self._instruments, self._quiet = log, instruments, quiet
         self.ledger, self.books = MoneyLedger(instruments), BookTrades()
         self.problems: Problems = self.ledger.problems
-        self._marks: dict[tuple[str, int], Marks] = {}
+        self._marks: dict[tuple[str, int], PartitionMarks] = {}
+        self.forged: list[str] = []
+        """What no reader takes, where."""
+        self.lost = 0
 
     def ends(self, topic: Topic) -> Ends:
         """Where the partitions of a topic end now. Raises StaleData for one that has lost its beginning."""
@@ -87,12 +97,18 @@ class MoneyAudit:
                 for record in self._log.records(topic, partition, marks.next_offset, end):
                     meter.add()
                     try:
-                        one = input_of(topic, partition, record.offset, record.value)
+                        one = input_of(topic, partition, record.offset, record.value, record.time_ns)
+                        is_new = marks.take(one)
                     except BadBytes as error:
                         where = f"{place(topic, partition)} offset {record.offset:,}"
-                        self.problems.add(Problem(f"the record cannot be read, so nothing is proven: {error}", where))
+                        if lost_state_of(record.value) is not None:
+                            self.lost += 1
+                        elif error.reason in FORGED:
+                            self.forged.append(f"{where}: {error}")
+                        else:
+                            self.problems.add(Problem(f"the record cannot be read, so nothing is proven: {error}", where))
                         continue
-                    if marks.take(one) and isinstance(one.body, Frame):
+                    if is_new and isinstance(one.body, Frame):
                         self._take(topic, partition, record.offset, one.body)
                 marks.next_offset = max(marks.next_offset, end)
         self.ledger.follow()
@@ -103,8 +119,8 @@ class MoneyAudit:
         else:
             self.ledger.take(partition, offset, frame)
 
-    def _mark(self, where: tuple[str, int]) -> Marks:
-        return self._marks.setdefault(where, Marks(0, {}))
+    def _mark(self, where: tuple[str, int]) -> PartitionMarks:
+        return self._marks.setdefault(where, PartitionMarks())
 
     def offsets(self) -> dict[str, int]:
         """How far was read."""
@@ -164,8 +180,8 @@ def _require_same_log(cut: Ends, ends: Ends) -> None:
     for where, offset in cut.items():
         if offset > ends[where]:
             raise StaleData(
-                f"MySQL has stored {place(*where)} up to offset {offset:,}, but that ends at {ends[where]:,}: its tables are of another log; "
-                "check OUTCRY_MYSQL_URL and OUTCRY_KAFKA_URL, or make them anew with `outcry rebuild mysql --force`"
+                f"{lost_end(place(*where), ends[where], 'MySQL', offset)}. If its tables are of another log instead: check OUTCRY_MYSQL_URL and "
+                "OUTCRY_KAFKA_URL, or make them anew with `outcry rebuild mysql --force`"
             )
 
 
@@ -190,6 +206,7 @@ def _fill(report: MoneyReport, audit: MoneyAudit, settlement: Settlement, instru
     report.open_orders = sum(1 for _ in audit.ledger.open_orders())
     report.trades, report.busts, report.busts_not_posted = settlement.trades, settlement.busts, settlement.busts_not_posted
     report.trades_in_flight, report.offsets = len(settlement.unsettled), audit.offsets()
+    report.forged, report.lost = audit.forged, audit.lost
     report.problems, report.problem_count = audit.problems.first, audit.problems.count
 
 
@@ -286,6 +303,10 @@ def _show(report: MoneyReport) -> Iterable[Table | str]:
         f"{report.trades_in_flight:,} in flight; {report.events:,} events in {report.seconds:.1f} s"
     )
     yield f"MySQL: {report.mysql}"
+    if report.lost:
+        yield f"{report.lost:,} records were lost and filled in by outcry recover"
+    if report.forged:
+        yield f"{len(report.forged):,} forged records, which nobody takes; the first: {report.forged[0]}"
     for problem in report.problems:
         yield f"DIFFERS {problem}"
     if report.problem_count > len(report.problems):

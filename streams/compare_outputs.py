@@ -1,7 +1,7 @@
 """Compare what a replay says a shard must have written with what a partition of the log has of it. No I/O.
 
-A consumer takes a frame only if its identity (source offset, index) is above all of that source before it; so does this. What is compared is
-therefore the log as its readers see it: a frame that stands behind a later one is as good as lost, and a second copy must be byte-identical.
+A consumer takes a frame by the rule of schemas.marks; so does this. What is compared is therefore the log as its readers see it: a frame that
+stands behind a later one is as good as lost, a second copy must be byte-identical, and a forged frame that nobody takes is passed over and counted.
 """
 
 import hashlib
@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from schemas.codec import BadBytes, Frame, decode_frame, decode_header, decode_record, schema_of
+from schemas.codec import BadBytes, Frame, Header, decode_frame, decode_header, decode_record, schema_of
 from schemas.enums import AccountEventKind, ExecKind, MarketDataKind, ReportKind
+from schemas.marks import Marks
 from schemas.reject_reasons import Reason
 from streams.shard_runner import Output, Record
 from topics.catalogue import DEAD_LETTERS
@@ -71,6 +72,8 @@ class Compared:
     """Frames that the log no longer has: its topic keeps records for a limited time."""
     unreadable: int = 0
     """Records of the output partitions that no reader of this version can take, whoever wrote them."""
+    forged: int = 0
+    """Frames in the shard's name that no reader takes: without rows, or of a place in its log that it cannot have reached."""
     by_topic: dict[str, int] = field(default_factory=dict)
     """Rows."""
 
@@ -82,13 +85,13 @@ class RecordedOutputs:
         """cut: the partition has lost its beginning to its retention time."""
         self._topic, self._partition, self._source = topic, partition, source
         self._records, self._compared, self._cut = records, compared, cut
-        self._mark: Identity = (-1, -1)
+        self._marks, self._floor = Marks(), (-1, -1)
         self._digests: dict[Identity, bytes] = {}
         self._next: tuple[Identity, Record] | None = None
 
     def skip_below(self, source_offset: int) -> None:
         """Leave out what inputs below this offset made."""
-        self._mark = (source_offset, -1)
+        self._floor = (source_offset, -1)
 
     def expect(self, output: Output, durable: int) -> None:
         """The replay made this. `durable`: outputs of inputs below it must be in the log. Raises Differs."""
@@ -122,7 +125,7 @@ class RecordedOutputs:
         self._compared.frames += 1
         self._compared.rows += rows
         self._compared.by_topic[self._topic] = self._compared.by_topic.get(self._topic, 0) + rows
-        self._mark, self._next = identity, None
+        self._next = None
         self._digests[identity] = _digest(value)
         if len(self._digests) > REPEATS_MAX:
             del self._digests[next(iter(self._digests))]
@@ -130,10 +133,16 @@ class RecordedOutputs:
     def _peek(self) -> tuple[Identity, Record] | None:
         """The next frame of the source that a reader would take, None at the end of the partition."""
         while self._next is None and (record := next(self._records, None)) is not None:
-            identity = self._own(record)
-            if identity is None:
+            header = self._own(record)
+            if header is None:
                 continue
-            if identity > self._mark:
+            identity = header.source_offset, header.source_index
+            try:
+                is_new = self._marks.take(header, record.time_ns)
+            except BadBytes:
+                self._compared.forged += 1
+                continue
+            if is_new and identity > self._floor:
                 self._next = identity, record
             elif (digest := self._digests.get(identity)) is not None:
                 self._compared.repeats += 1
@@ -141,19 +150,23 @@ class RecordedOutputs:
                     raise self._differs(record, identity, "a second copy of a frame has other bytes than the first")
         return self._next
 
-    def _own(self, record: Record) -> Identity | None:
-        """The identity of a record that our source made; None for others, and for what no reader can take."""
+    def _own(self, record: Record) -> Header | None:
+        """Whose record it is, if our source made it; None for others, and for what no reader can take."""
         try:
             if self._topic == DEAD_LETTERS.name:
                 _, letter = decode_record(record.value or b"")
-                return (letter["offset"], 0) if f"{letter['topic']}/{letter['partition']}" == self._source else None
+                source = f"{letter['topic']}/{letter['partition']}"
+                return Header(source, letter["offset"]) if source == self._source else None
             found = decode_header(record.value)
         except BadBytes:
             self._compared.unreadable += 1
             return None
         if found is None or found[1].source != self._source:
             return None
-        return found[1].source_offset, found[1].source_index
+        if found[2] < 1:
+            self._compared.forged += 1
+            return None
+        return found[1]
 
     def _extra(self, found: tuple[Identity, Record]) -> Differs:
         return self._differs(found[1], found[0], "the log has it, the replay does not make it")

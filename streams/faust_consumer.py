@@ -85,9 +85,17 @@ class FastConsumer(Consumer):
         self._read_offset = _Unknown()
 
     async def perform_seek(self) -> None:
-        """As Faust's: to what is committed; from there on every record must follow on the one before."""
+        """As Faust's: to what is committed; from there on every record must follow on the one before.
+
+        Then one record back: the last one that was done with comes again, as a witness. By it a role knows its log, or that the log has lost its end and gone
+        on (ShardRunner.feed); and it opens its shards although nothing new has come.
+        """
         await super().perform_seek()
-        self._order = {tp: InputOrder(self._committed_offset[tp] or 0) for tp in self.assignment() if not self._is_changelog_tp(tp)}
+        committed = {tp: self._committed_offset[tp] or 0 for tp in self.assignment() if not self._is_changelog_tp(tp)}
+        self._order = {tp: InputOrder(offset) for tp, offset in committed.items()}
+        for tp, offset in committed.items():
+            if offset:
+                await self.seek(tp, offset - 1)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """As Faust's; what was read before counts for nothing until the consumer has gone to what is committed."""

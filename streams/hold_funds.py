@@ -15,18 +15,18 @@ from matchers.account_shard import AccountOutput, AccountShard
 from matchers.warm import warm_accounts
 from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, frame_of
 from schemas.instruments import InstrumentTable, load_instruments
-from schemas.limits import EDGE_INSTANCES_MAX, SHARDS_MAX
+from schemas.limits import EDGE_INSTANCES_MAX
 from schemas.settings import Settings
 from streams.cluster import partition_counts
 from streams.shard_host import Role, run_role
-from streams.shard_runner import Emitter, Record, clamp_time, is_shard
+from streams.shard_runner import Emitter, Record, clamp_time
 from streams.single_commands import BAD_FIELD, frame_of_cancel, frame_of_order
 from streams.snapshots import Arrays
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES
 from topics.partitioning import split_by
+from topics.sources import WRONG_SOURCE, Sources, names_shard, sources_of
 
 WRONG_PARTITION = "WRONG_PARTITION"
-WRONG_SOURCE = "WRONG_SOURCE"
 UNTRUE_REPORT = "UNTRUE_REPORT"
 REFUSED_NAMED_MAX = 10
 """Reports that a dead letter names one by one."""
@@ -47,6 +47,11 @@ class HoldFunds:
         """Log time of the shard, ns."""
         return self._accounts.log_time
 
+    @property
+    def sources(self) -> Sources:
+        """Customers, and the books."""
+        return sources_of(ACCOUNT_COMMANDS, self._shard, self._book_shards)
+
     def decode(self, record: Record) -> Frame:
         """A frame of commands or of a book's reports, or a producer's single command as a frame of one row."""
         name, value = decode_record(record.value or b"")
@@ -60,7 +65,7 @@ class HoldFunds:
             case _:
                 raise BadBytes(WRONG_SCHEMA, f"{name} does not belong in {ACCOUNT_COMMANDS.name}")
         if name == "book_report_frame":
-            require_source(frame, BOOK_COMMANDS.name, self._book_shards)
+            require_shard(frame, BOOK_COMMANDS.name)
         else:
             require_sender(frame)
         require_partition(frame.rows["account"], self._shard, self._account_shards, "account")
@@ -142,18 +147,18 @@ def require_partition(owners: Rows, shard: int, shards: int, what: str) -> None:
         raise BadBytes(WRONG_PARTITION, f"row {row}: {what} {owners[row]} belongs to partition {owners[row] % shards}, not {shard}")
 
 
-def require_source(frame: Frame, topic: str, shards: int = SHARDS_MAX) -> None:
-    """Refuse a frame that only a shard of `topic` may send, when its header names something else."""
+def require_shard(frame: Frame, topic: str) -> None:
+    """Refuse a frame that only a shard of `topic` may send, when its header names something else. Which of them there are: topics.sources."""
     source = frame.header.source
-    if not source.startswith(topic + "/") or (is_shard(source) and int(source.rpartition("/")[2]) >= shards):
-        raise BadBytes(WRONG_SOURCE, f"{frame.schema} comes from {topic}/0 to {shards - 1}, not from {source[:80]!r}")
+    if not source.startswith(topic + "/"):
+        raise BadBytes(WRONG_SOURCE, f"{frame.schema} comes from a shard of {topic}, not from {source[:80]!r}")
 
 
 def require_sender(frame: Frame) -> None:
     """Refuse a frame that no shard sends, when its header names one: its numbers would hide the true frames of that shard behind a mark."""
-    if is_shard(frame.header.source):
+    if names_shard(frame.header.source):
         raise BadBytes(
-            WRONG_SOURCE, f"{frame.schema} with these rows comes from a customer or an operator, not from {frame.header.source!r}"
+            WRONG_SOURCE, f"{frame.schema} with these rows comes from a customer or an operator, not from {frame.header.source[:80]!r}"
         )
 
 

@@ -39,6 +39,7 @@ from streams.shard_runner import Emitter, Record, ShardRunner
 from streams.snapshots import Arrays
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 from topics.partitioning import book_shard
+from topics.sources import Sources
 
 FETCH_TIMEOUT_S: Final = 10.0
 _ENDED: Final = (ExecKind.CANCELED, ExecKind.EXPIRED, ExecKind.REJECTED)
@@ -132,6 +133,10 @@ class _Books:
     @property
     def log_time(self) -> int:
         return self.engine.log_time
+
+    @property
+    def sources(self) -> Sources:
+        return self.decoder.sources
 
     def decode(self, record: Record) -> Frame:
         return self.decoder.decode(record)

@@ -20,13 +20,14 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from streams.cluster import partition_counts
-from streams.hold_funds import require_partition, require_sender, require_source
+from streams.hold_funds import require_partition, require_sender, require_shard
 from streams.shard_host import Role, Tick, run_role
 from streams.shard_runner import Emitter, Output, Record, clamp_time
 from streams.single_commands import BAD_FIELD
 from streams.snapshots import Arrays
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS
 from topics.partitioning import split_by
+from topics.sources import Sources, sources_of
 
 TIMER_SECONDS = 1.0
 """How often log time is told to the books; bars close and orders expire no later than this after their time."""
@@ -52,12 +53,17 @@ class MatchOrders:
         """Log time of the shard, ns."""
         return self._books.log_time
 
+    @property
+    def sources(self) -> Sources:
+        """Account shards, operators, the clock."""
+        return sources_of(BOOK_COMMANDS, self._shard, self._account_shards)
+
     def decode(self, record: Record) -> Frame:
         """A frame of book commands. Orders, cancels and replaces come from account shards only: their funds are held there."""
         frame = decode_frame(record.value or b"", "book_command_frame")
         orders = _IS_ORDER[frame.rows["kind"]]
         if orders.any():
-            require_source(frame, ACCOUNT_COMMANDS.name, self._account_shards)
+            require_shard(frame, ACCOUNT_COMMANDS.name)
             require_partition(frame.rows["instrument"][orders], self._shard, self._book_shards, "instrument")
         else:
             require_sender(frame)

@@ -17,9 +17,10 @@ import structlog
 from faust.types import TP
 from prometheus_client import Counter
 
-from schemas.codec import FRAMES, BadBytes, decode_record, encode_record, frame_of
+from schemas.codec import FRAMES, WRONG_SCHEMA, BadBytes, Frame, decode_record, encode_record, frame_of
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks import Input, Sink
 from streams.cluster import partition_counts
@@ -27,9 +28,13 @@ from streams.faust_app import fail_fast, make_app, run_app
 from streams.faust_consumer import consumer_class
 from streams.health import HealthServer
 from streams.lag import INPUT_LAG, LAG_EVERY_S, lag_of
+from streams.log_ends import LogEnds, end_for
 from streams.logging import configure_logging
+from streams.lost_records import lost_state_of
 from streams.shard_runner import Record, dead_letter
+from streams.suspicious_frames import SuspiciousFrames
 from topics.catalogue import DEAD_LETTERS, Topic
+from topics.sources import sources_of, topic_named
 
 log = structlog.get_logger("outcry.streams")
 
@@ -66,7 +71,10 @@ class SinkFeeder:
         self._waiting: asyncio.Queue[tuple[Any, Input | None]] = asyncio.Queue(WAITING_RECORDS_MAX)
         self._sink: Sink | None = None
         self._trouble = "starting"
+        self._marks: dict[TP, Marks] = {}
+        self.suspicious = SuspiciousFrames(role.name, lambda: [(tp.topic, tp.partition, marks) for tp, marks in self._marks.items()])
         self._stored: dict[TP, int] = {}
+        self._ends = LogEnds(app, role.name, self._stored.get)
         self._lag: dict[TP, int] = {}
 
     async def consume(self, stream: Any) -> None:
@@ -85,16 +93,27 @@ class SinkFeeder:
             writer.cancel()
 
     async def _input_of(self, message: Any) -> Input | None:
-        """The record as the sink takes it; None for one that went to the dead letters."""
+        """The record as the sink takes it; None for one that went to the dead letters.
+
+        The marks here only refuse: a record that is delivered again is a repeat for them, but perhaps not for the store.
+        """
+        time_ns = round(message.timestamp * 1000) * 1_000_000
         try:
-            return input_of(message.topic, message.partition, message.offset, message.value)
+            one = input_of(message.topic, message.partition, message.offset, message.value, time_ns)
+            if isinstance(one.body, Frame):
+                self._marks_of(message).take(one.body.header, time_ns)
         except BadBytes as error:
-            record = Record(
-                message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
-            )
+            if lost_state_of(message.value) is not None:
+                return None
+            record = Record(message.topic, message.partition, message.offset, time_ns, message.key, message.value)
             letter = encode_record("dead_letter", dead_letter(record, error))
             await (await self._app.producer.send(DEAD_LETTERS.name, None, letter, 0, None, None))
             return None
+        else:
+            return one
+
+    def _marks_of(self, message: Any) -> Marks:
+        return self._marks.setdefault(TP(message.topic, message.partition), Marks())
 
     async def _write(self, stream: Any) -> None:
         """Take what waits, store it, acknowledge it; for ever."""
@@ -102,6 +121,8 @@ class SinkFeeder:
             self._sink = await self._until_available(
                 lambda: self._role.connect(self._role.url, load_instruments(self._settings.instruments_file))
             )
+            for place, reached in (await self._until_available(self._sink.reached)).items():
+                self._stored.setdefault(TP(*place), reached.next_offset)
             while True:
                 taken = [await self._waiting.get()]
                 while len(taken) < BATCH_RECORDS_MAX and not self._waiting.empty():
@@ -138,30 +159,45 @@ class SinkFeeder:
 
     async def measure_lag(self) -> None:
         """Tell the metrics how far what is stored is behind the ends of the inputs: what was read and not stored yet counts as lag."""
-        assigned = [tp for tp in self._app.consumer.assignment() if tp.topic in {topic.name for topic in self._role.sources}]
+        assigned = self._mine()
         self._lag = lag_of(self._app, assigned, self._stored.get)
         for tp, records in self._lag.items():
             INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
+
+    async def check_ends(self) -> None:
+        """End the process where an input has lost its end: what was stored of it is known nowhere else."""
+        for sentence in (await self._ends.lost(self._mine())).values():
+            end_for(sentence)
+
+    def _mine(self) -> list[TP]:
+        return [tp for tp in self._app.consumer.assignment() if tp.topic in {topic.name for topic in self._role.sources}]
 
     def not_ready(self) -> str:
         """Why the role does not work now; "" when it does."""
         if self._app.rebalancing:
             return "rebalancing"
-        return self._trouble
+        return self._trouble or self._ends.trouble(self._mine())
 
     def status(self) -> dict[str, object]:
         """What the sink has done."""
         return {
             "lag_records": sum(self._lag.values()),
             "waiting": self._waiting.qsize(),
+            "suspicious_frames": self.suspicious.total(),
             **({} if self._sink is None else vars(self._sink.stats())),
         }
 
 
-def input_of(topic: str, partition: int, offset: int, value: bytes | None) -> Input:
-    """A record of the log as sinks take it; raises BadBytes."""
+def input_of(topic: str, partition: int, offset: int, value: bytes | None, time_ns: int) -> Input:
+    """A record of the log as sinks take it; raises BadBytes, also for a frame of somebody who does not write to the partition."""
     name, record = decode_record(value or b"")
-    return Input(topic, partition, offset, frame_of(name, record) if name in FRAMES else record)
+    if name not in topic_named(topic).schemas:
+        raise BadBytes(WRONG_SCHEMA, f"{name} does not belong in {topic}")
+    if name not in FRAMES:
+        return Input(topic, partition, offset, record, time_ns)
+    frame = frame_of(name, record)
+    sources_of(topic_named(topic), partition).is_shard(frame.header)
+    return Input(topic, partition, offset, frame, time_ns)
 
 
 def run_sink(settings: Settings, role: SinkRole) -> None:
@@ -175,6 +211,8 @@ def run_sink(settings: Settings, role: SinkRole) -> None:
     health = HealthServer(settings, role.name, feeder.not_ready, feeder.status)
     source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)
     app.agent(source, name=role.name)(feeder.consume)
+    feeder.suspicious.register()
     app.task(health.start)
     app.timer(LAG_EVERY_S)(feeder.measure_lag)
+    app.timer(LAG_EVERY_S)(feeder.check_ends)
     run_app(app, settings)

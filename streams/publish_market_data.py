@@ -12,11 +12,11 @@ from matchers.market_data import MarketData
 from schemas.codec import Frame, decode_frame
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
-from streams.hold_funds import require_source
 from streams.shard_host import Role, run_role
 from streams.shard_runner import Emitter, Record
 from streams.snapshots import Arrays
-from topics.catalogue import BOOK_COMMANDS, EXECUTIONS, MARKET_DATA
+from topics.catalogue import EXECUTIONS, MARKET_DATA
+from topics.sources import Sources, sources_of
 
 
 class PublishMarketData:
@@ -31,11 +31,14 @@ class PublishMarketData:
         """Log time of the shard, ns."""
         return self._view.log_time
 
+    @property
+    def sources(self) -> Sources:
+        """The book shard of the same number."""
+        return sources_of(EXECUTIONS, self._shard)
+
     def decode(self, record: Record) -> Frame:
         """A frame of executions."""
-        frame = decode_frame(record.value or b"", "execution_frame")
-        require_source(frame, BOOK_COMMANDS.name)
-        return frame
+        return decode_frame(record.value or b"", "execution_frame")
 
     def apply(self, frame: Frame, emit: Emitter) -> None:
         """Tell the public what changed."""

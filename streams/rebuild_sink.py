@@ -18,9 +18,10 @@ from typing import Final
 import click
 import msgspec
 
-from schemas.codec import UNKNOWN_FINGERPRINT, BadBytes, decode_frame
+from schemas.codec import UNKNOWN_FINGERPRINT, BadBytes, Frame, decode_frame
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks import Input, Sink
 from sinks.elastic_generation import ElasticGeneration
@@ -28,6 +29,7 @@ from sinks.mysql_generation import FORMER, MySqlGeneration
 from sinks.redis_generation import RedisGeneration
 from streams.__main__ import settings_of
 from streams.cluster import cluster_id
+from streams.lost_records import lost_state_of
 from streams.persist_log import BATCH_RECORDS_MAX, input_of
 from streams.persist_mysql import sink_role as mysql_role
 from streams.publish_market_data import PublishMarketData
@@ -35,6 +37,7 @@ from streams.read_log import Log, Meter, place
 from streams.set_aside import NOTHING, SetAside, read_set_aside
 from streams.shard_runner import Record, ShardRunner
 from topics.catalogue import EXECUTIONS, MARKET_DATA, Topic
+from topics.log_ends import lost_end
 
 EXIT_INTERRUPTED: Final = 130
 SWITCH_TRIES: Final = 50
@@ -113,6 +116,8 @@ class Rebuild:
             try:
                 batch += read(record)
             except BadBytes as error:
+                if lost_state_of(record.value) is not None:
+                    continue
                 if error.reason == UNKNOWN_FINGERPRINT:
                     where = f"{place(record.topic, record.partition)} offset {record.offset:,}"
                     raise StaleData(
@@ -122,9 +127,18 @@ class Rebuild:
         return batch, len(taken)
 
 
-def as_it_is(record: Record) -> list[Input]:
-    """A record as the live sink gets it; raises BadBytes."""
-    return [input_of(record.topic, record.partition, record.offset, record.value)]
+class AsItIs:
+    """Records as the live sink gets them."""
+
+    def __init__(self) -> None:
+        self._marks: dict[Place, Marks] = {}
+
+    def read(self, record: Record) -> list[Input]:
+        """A record; raises BadBytes for one that no reader takes."""
+        one = input_of(record.topic, record.partition, record.offset, record.value, record.time_ns)
+        if isinstance(one.body, Frame):
+            self._marks.setdefault((record.topic, record.partition), Marks()).take(one.body.header, record.time_ns)
+        return [one]
 
 
 class MarketDataAgain:
@@ -142,7 +156,7 @@ class MarketDataAgain:
             runner = ShardRunner(PublishMarketData(record.partition, self._instruments), set_aside=aside)
             self._runners[record.partition] = runner
         made = [output for output in runner.feed(record) if output.topic == MARKET_DATA.name]
-        return [Input(output.topic, output.partition, record.offset, decode_frame(output.value)) for output in made]
+        return [Input(output.topic, output.partition, record.offset, decode_frame(output.value), record.time_ns) for output in made]
 
 
 # ---- the stores
@@ -163,7 +177,7 @@ async def rebuild_mysql(settings: Settings, log: Log, report: RebuildReport, opt
             ends = work.ends()
             if not options.force:
                 _require_same_log(live, ends)
-            await work.feed(made.sink, await made.offsets(), ends, as_it_is)
+            await work.feed(made.sink, await made.offsets(), ends, AsItIs().read)
             if await made.switch(whatever=options.force):
                 break
         else:
@@ -181,8 +195,8 @@ def _require_same_log(live: Mapping[Place, int], ends: Mapping[Place, int]) -> N
     for where, offset in live.items():
         if offset > ends.get(where, 0):
             raise StaleData(
-                f"MySQL has stored {place(*where)} up to offset {offset:,}, but that ends at {ends.get(where, 0):,}: its tables are of another log. "
-                "Check OUTCRY_MYSQL_URL and OUTCRY_KAFKA_URL; --force replaces the tables all the same"
+                f"{lost_end(place(*where), ends.get(where, 0), 'MySQL', offset)}. If its tables are of another log instead: "
+                "check OUTCRY_MYSQL_URL and OUTCRY_KAFKA_URL; --force replaces the tables all the same"
             )
 
 
@@ -203,13 +217,13 @@ async def rebuild_redis(settings: Settings, log: Log, report: RebuildReport, opt
 
 async def rebuild_elasticsearch(settings: Settings, log: Log, report: RebuildReport, options: "Options") -> None:
     """New indices, put in the place of the former ones by aliases, then what came meanwhile."""
-    work = Rebuild(log, report, mysql_role(settings).sources, quiet=options.quiet)
+    work, as_it_is = Rebuild(log, report, mysql_role(settings).sources, quiet=options.quiet), AsItIs()
     ends = work.ends()
     made = await ElasticGeneration.connect(settings.elasticsearch_url, load_instruments(settings.instruments_file))
     try:
-        await work.feed(made.sink, {}, ends, as_it_is)
+        await work.feed(made.sink, {}, ends, as_it_is.read)
         await made.switch()
-        await work.feed(made.live_sink, ends, work.ends(), as_it_is)
+        await work.feed(made.live_sink, ends, work.ends(), as_it_is.read)
         await made.live_sink.flush()
         report.rows, report.switch_tries = made.sink.stats().rows + made.live_sink.stats().rows, 1
     finally:

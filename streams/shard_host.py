@@ -29,11 +29,13 @@ from streams.faust_app import SnapshotTable, fail_fast, make_app, run_app, snaps
 from streams.faust_consumer import FastConsumer
 from streams.health import HealthServer
 from streams.lag import INPUT_LAG, LAG_EVERY_S, lag_of
+from streams.log_ends import LogEnds, end_for
 from streams.logging import configure_logging
 from streams.set_aside import NOTHING, SetAside, set_aside_of
 from streams.shard_runner import Output, Processor, Record, RunnerStats, ShardRunner
 from streams.snapshot_pace import SnapshotPace
 from streams.snapshots import SnapshotStore
+from streams.suspicious_frames import SuspiciousFrames
 from topics.catalogue import Topic
 
 log = structlog.get_logger("outcry.streams")
@@ -100,7 +102,7 @@ class Shard:
     hash_owed_at: float | None = None  # when the state of the newest snapshot, which has no hash, may be hashed; see _now
     arrived: asyncio.Event = field(default_factory=asyncio.Event)  # an input since the newest snapshot was taken, or the partition goes
     revoked: asyncio.Event = field(default_factory=asyncio.Event)
-    told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0))  # what the metrics have heard
+    told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0, 0))  # what the metrics have heard
     ticks: int = 0
     ticked: float = float("-inf")  # when a tick was last applied, whoever sent it; see _now
 
@@ -119,6 +121,10 @@ class ShardHost:
         self._interval_s = settings.snapshot_interval_ms / 1000
         self._stopwatch, self._apart = stopwatch, apart
         self._lag: dict[int, int] = {}
+        self.suspicious = SuspiciousFrames(
+            role.name, lambda: [(role.source.name, p, shard.runner.marks) for p, shard in self._shards.items()]
+        )
+        self._ends = LogEnds(app, role.name, self._position)
         self._lag_known = False  # not before something was heard of every partition
 
     async def consume(self, stream: Any) -> None:
@@ -299,11 +305,25 @@ class ShardHost:
 
     async def measure_lag(self) -> None:
         """Tell the metrics how far the shards are behind the ends of their inputs."""
-        mine = [tp for tp in self._app.consumer.assignment() if tp.topic == self._role.source.name]
+        mine = self._mine()
         for tp, records in lag_of(self._app, mine, self._position).items():
             self._lag[tp.partition] = records
             INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
         self._lag_known = all(tp.partition in self._lag for tp in mine)
+
+    async def check_ends(self) -> None:
+        """End the process where an input has lost its end, after a last snapshot: what the lost inputs did is in this state and nowhere else."""
+        lost = await self._ends.lost(self._mine())
+        for tp, sentence in lost.items():
+            shard = self._shards.get(tp.partition)
+            if shard is not None and shard.snapshot_task is not None:
+                shard.full.set()  # it does not wait until it is due
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(shard.snapshot_task), OUTPUT_ACK_TIMEOUT_S)
+            end_for(sentence)
+
+    def _mine(self) -> list[TP]:
+        return [tp for tp in self._app.consumer.assignment() if tp.topic == self._role.source.name]
 
     def _position(self, tp: TP) -> int | None:
         shard = self._shards.get(tp.partition)
@@ -315,12 +335,13 @@ class ShardHost:
             return "rebalancing"
         if not self._app.flow_control.is_active():
             return "recovering"
-        return ""
+        return self._ends.trouble(self._mine())
 
     def status(self) -> dict[str, object]:
         """What the role has done, by partition."""
         return {
             "lag_records": sum(self._lag.values()) if self._lag_known else None,
+            "suspicious_frames": self.suspicious.total(),
             "partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()},
         }
 
@@ -344,8 +365,10 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
         log.info("prepared", seconds=round(time.monotonic() - started, 3))
     app.agent(app.topic(role.source.name, key_type=bytes, value_type=bytes), name=role.name)(host.consume)
     app.on_partitions_revoked.connect(_revoked_handler(host), weak=False)
+    host.suspicious.register()
     app.task(health.start)
     app.timer(LAG_EVERY_S)(host.measure_lag)
+    app.timer(LAG_EVERY_S)(host.check_ends)
     if role.tick is not None:
         app.timer(role.tick.seconds)(host.tick)
     run_app(app, settings)

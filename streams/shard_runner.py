@@ -4,7 +4,6 @@ A role gives a `Processor` (its state machine and how records become calls); the
 effect exactly once: the next input offset and the highest frame applied of each upstream shard, both part of the snapshot.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +14,12 @@ import numpy as np
 
 from schemas.codec import BadBytes, Frame, Header, Rows, encode_frame, encode_record
 from schemas.errors import StaleData
+from schemas.marks import Marks
+from streams.lost_records import lost_state_of, replay_is_not_whole
 from streams.snapshots import Arrays, Snapshot
-from topics.catalogue import DEAD_LETTERS, TOPICS, Topic
+from topics.catalogue import DEAD_LETTERS, Topic
+from topics.log_ends import another_end
+from topics.sources import Sources
 
 ROWS_PER_RECORD: Final = 15_360
 """An output frame is cut at this many rows: 15,360 x (272 + 2 x 128) bytes of the widest row is 8.1 MB, within FRAME_BYTES_MAX."""
@@ -30,8 +33,6 @@ ENGINE_VERSION: Final = 5
 SET_ASIDE: Final = "SET_ASIDE"
 """Reason of the dead letter of an input that operators have set aside."""
 NOTHING_SET_ASIDE: Final[Mapping[int, str]] = MappingProxyType({})
-
-_SHARD_SOURCE: Final = re.compile(rf"(?:{'|'.join(re.escape(topic.name) for topic in TOPICS)})/\d{{1,4}}")
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,11 @@ class Processor(Protocol):
         """Log time of the shard, ns."""
         ...
 
+    @property
+    def sources(self) -> Sources:
+        """Who writes to the partition."""
+        ...
+
     def decode(self, record: Record) -> Frame:
         """The frame in a record; raises BadBytes for anything that this role does not take."""
         ...
@@ -133,6 +139,8 @@ class RunnerStats:
     rows: int
     duplicates: int
     dead_letters: int
+    suspicious: int
+    """Frames that were refused for their place in their source's log, or taken with an alarm, see schemas.marks."""
     next_offset: int
     log_time: int
 
@@ -145,29 +153,42 @@ class ShardRunner:
         self.processor = processor
         self._set_aside = set_aside
         self.next_offset = 0
-        self._marks: dict[str, tuple[int, int]] = {}
+        self.last_ns = 0
+        """Append time of the record before next_offset, by which a log is known again that has lost its end and grown a new one; 0: none was read."""
+        self.marks = Marks()
+        self._sources = processor.sources
         self._records = self._rows = self._duplicates = self._dead_letters = 0
         if snapshot is not None:
             self._restore(snapshot)
 
     def feed(self, record: Record) -> list[Output]:
-        """Apply one input; the records that must be sent because of it. An input below next_offset is skipped: it was applied."""
+        """Apply one input; the records that must be sent because of it. An input below next_offset is skipped: it was applied.
+
+        Raises StaleData where another record stands in the place of the last one that was applied, or of one that is lost but was never applied here.
+        """
         if record.offset < self.next_offset:
+            if record.offset == self.next_offset - 1 and record.time_ns != self.last_ns and lost_state_of(record.value) is None:
+                raise StaleData(another_end(f"{record.topic}/{record.partition}", self.next_offset, self.last_ns, record.time_ns))
             self._duplicates += 1
             return []
         emit = Emitter(record)
         try:
             frame = self._decode(record)
-            if self._is_new(frame.header):
+            if self._is_new(frame.header, record.time_ns):
                 self.processor.apply(frame, emit)
                 self._records += 1
                 self._rows += len(frame.rows)
             else:
                 self._duplicates += 1
         except BadBytes as error:
-            emit.dead_letter(error)
+            state_next = lost_state_of(record.value)
+            if state_next is None:
+                emit.dead_letter(error)
+            elif record.offset < state_next:
+                where = f"{record.topic}/{record.partition}"
+                raise StaleData(replay_is_not_whole(where, record.offset, state_next)) from error
         self._dead_letters += emit.letters
-        self.next_offset = record.offset + 1
+        self.next_offset, self.last_ns = record.offset + 1, record.time_ns
         return emit.outputs
 
     def _decode(self, record: Record) -> Frame:
@@ -175,21 +196,16 @@ class ShardRunner:
             raise BadBytes(SET_ASIDE, self._set_aside[record.offset])
         return self.processor.decode(record)
 
-    def _is_new(self, header: Header) -> bool:
-        """Whether a frame of an upstream shard was not applied yet. Customers' frames are told apart by cl_ord_id instead."""
-        if not is_shard(header.source):
-            return True
-        mark = (header.source_offset, header.source_index)
-        if mark <= self._marks.get(header.source, (-1, -1)):
-            return False
-        self._marks[header.source] = mark
-        return True
+    def _is_new(self, header: Header, time_ns: int) -> bool:
+        """Whether a frame was not applied yet. Customers' frames have no marks: their orders are told apart by cl_ord_id. Raises BadBytes."""
+        return not self._sources.is_shard(header) or self.marks.take(header, time_ns)
 
     def meta(self, *, hashed: bool = True) -> dict[str, Any]:
         """What a snapshot notes beside the state; `hashed`: the state's hash too, which looks at all of it."""
         return {
-            "set_aside": self._set_aside_so_far(), "engine_version": ENGINE_VERSION, "configuration": self.processor.configuration(), "next_offset": self.next_offset,
-            "marks": {source: list(mark) for source, mark in self._marks.items()}, "state_hash": self.processor.state_hash() if hashed else None,
+            "set_aside": self._set_aside_so_far(),
+            "engine_version": ENGINE_VERSION, "configuration": self.processor.configuration(), "next_offset": self.next_offset,
+            "last_ns": self.last_ns, "marks": {source: list(mark) for source, mark in self.marks.state.items()}, "state_hash": self.processor.state_hash() if hashed else None,
         }  # fmt: skip
 
     def _restore(self, snapshot: Snapshot) -> None:
@@ -201,25 +217,28 @@ class ShardRunner:
         self.processor.restore(snapshot.arrays)
         if meta["state_hash"] is not None:
             assert self.processor.state_hash() == meta["state_hash"], "restored state differs from the snapshot's own hash"
-        self.next_offset = meta["next_offset"]
+        self.next_offset, self.last_ns = meta["next_offset"], meta["last_ns"]
         if meta.get("set_aside", []) != self._set_aside_so_far():
             raise StaleData(
                 f"the snapshot, which ends at {self.next_offset:,}, was made with other inputs set aside ({meta.get('set_aside', [])}) than the list "
                 f"has ({self._set_aside_so_far()}): one was set aside after it had been applied; start from a snapshot before it, or from the log"
             )
-        self._marks = {source: (mark[0], mark[1]) for source, mark in meta["marks"].items()}
+        self.marks = Marks({source: (offset, index, even_ns) for source, (offset, index, even_ns) in meta["marks"].items()})
 
     def _set_aside_so_far(self) -> list[int]:
         return sorted(offset for offset in self._set_aside if offset < self.next_offset)
 
     def stats(self) -> RunnerStats:
         """Counts since start, for metrics."""
-        return RunnerStats(self._records, self._rows, self._duplicates, self._dead_letters, self.next_offset, self.processor.log_time)
-
-
-def is_shard(source: str) -> bool:
-    """Whether a frame's source names a shard, whose frames are told apart by marks."""
-    return _SHARD_SOURCE.fullmatch(source) is not None
+        return RunnerStats(
+            self._records,
+            self._rows,
+            self._duplicates,
+            self._dead_letters,
+            self.marks.suspicious,
+            self.next_offset,
+            self.processor.log_time,
+        )
 
 
 def dead_letter(record: Record, error: BadBytes) -> dict[str, Any]:

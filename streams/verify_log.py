@@ -31,6 +31,7 @@ from streams.shard_runner import Processor, ShardRunner
 from streams.snapshots import Snapshot
 from streams.worker_identity import REPLICAS, WorkerId
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, Topic
+from topics.log_ends import lost_end
 
 EXIT_DIFFERS: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -121,6 +122,7 @@ class ShardReport:
             *([f"{done.repeats:,} identical repeats"] if done.repeats else []),
             *([f"{done.in_flight:,} frames not there yet"] if done.in_flight else []),
             *([f"{done.expired:,} frames expired"] if done.expired else []),
+            *([f"{done.forged:,} forged frames, which nobody takes"] if done.forged else []),
             f"state {self.state_hash[:16]}",
             f"{self.seconds:.1f} s",
         ]
@@ -199,13 +201,11 @@ class ShardVerifier:
         if wanted.start is None:
             if snapshots.newest is None:
                 raise StaleData(f"{snapshots.where} has no snapshot of {self._source}: verify from the beginning (--from 0)")
-            known, low = self._log.bounds(source.name, self._shard), self.report.snapshot_offset or 0
-            if known is None or known.high < low:
-                raise StaleData(
-                    f"{snapshots.where} has a snapshot at offset {low:,}, behind the end of {self._source}: it is of another log"
-                )
+            known, low = self._log.bounds(source.name, self._shard) or Bounds(0, 0), self.report.snapshot_offset or 0
         else:
             known, low = self._log.whole(source, self._shard), 0
+        if known.high < (self.report.snapshot_offset or 0):
+            raise StaleData(lost_end(self._source, known.high, f"the snapshot in {snapshots.where}", self.report.snapshot_offset or 0))
         end = known.high if wanted.end is None else wanted.end
         start = low if wanted.start is None else wanted.start
         if not start <= end <= known.high:

@@ -12,12 +12,12 @@ from schemas.codec import Frame, decode_frame
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from streams.faust_consumer import consumer_class
-from streams.hold_funds import require_source
 from streams.shard_host import Role, run_role
 from streams.shard_runner import Emitter, Record
 from streams.snapshots import Arrays
 from surveillance.watch import TradingWatch
-from topics.catalogue import ALERTS, BOOK_COMMANDS, EXECUTIONS
+from topics.catalogue import ALERTS, EXECUTIONS
+from topics.sources import Sources, sources_of
 
 GULP_BYTES = 1 << 20
 GULP_WAIT_MS = 100
@@ -37,10 +37,14 @@ class WatchTrading:
         """Log time of the shard, ns."""
         return self._watch.log_time
 
+    @property
+    def sources(self) -> Sources:
+        """The book shard of the same number."""
+        return sources_of(EXECUTIONS, self._shard)
+
     def decode(self, record: Record) -> Frame:
         """A frame of executions."""
         frame = decode_frame(record.value or b"", "execution_frame")
-        require_source(frame, BOOK_COMMANDS.name)
         self._where = f"{record.topic}/{record.partition}@{record.offset}"
         return frame
 

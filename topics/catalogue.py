@@ -11,6 +11,18 @@ FOREVER: Final = -1
 
 
 @dataclass(frozen=True)
+class Feed:
+    """Whose shards write frames to a topic."""
+
+    topic: str
+    """What these shards read; they name it as the source of their frames."""
+    crosses: bool
+    """A shard writes to any partition, not only to that of its own number."""
+    alone: bool
+    """Nobody else writes frames there: no customer, operator or clock."""
+
+
+@dataclass(frozen=True)
 class Topic:
     """One topic. `partition_of` says in words what decides the partition, which is always explicit, never the hash of a key."""
 
@@ -21,6 +33,7 @@ class Topic:
     retention_ms: int
     written_by: str
     purpose: str
+    feed: Feed | None = None
 
     def config(self) -> dict[str, str]:
         """Kafka's topic settings. Inputs are never compacted: offset gaps would break Faust's run of acknowledged offsets."""
@@ -49,21 +62,27 @@ def _one(settings: Settings) -> int:
 ACCOUNT_COMMANDS: Final = Topic(
     "account.commands", ("order_command_frame", "new_order_single", "order_cancel_request", "book_report_frame"),
     "account shard", _account_shards, FOREVER, "edge, producers, match-orders", "what customers ask, and what the books decided",
+    Feed("book.commands", crosses=True, alone=False),
 )  # fmt: skip
 BOOK_COMMANDS: Final = Topic(
     "book.commands", ("book_command_frame",), "book shard", _book_shards, FOREVER, "hold-funds, operators", "orders whose funds are held",
+    Feed("account.commands", crosses=True, alone=False),
 )  # fmt: skip
 EXECUTIONS: Final = Topic(
     "executions", ("execution_frame",), "book shard", _book_shards, FOREVER, "match-orders", "the books' decisions: the trade is here or nowhere",
+    Feed("book.commands", crosses=False, alone=True),
 )  # fmt: skip
 ACCOUNT_EVENTS: Final = Topic(
     "account.events", ("account_event_frame",), "account shard", _account_shards, FOREVER, "hold-funds", "orders accepted and refused, postings",
+    Feed("account.commands", crosses=False, alone=True),
 )  # fmt: skip
 EDGE_REPLIES: Final = Topic(
     "edge.replies", ("account_event_frame",), "edge instance", _edge_instances, _DAY_MS, "hold-funds", "answers and private updates for one edge",
+    Feed("account.commands", crosses=True, alone=True),
 )  # fmt: skip
 MARKET_DATA: Final = Topic(
     "market.data", ("market_data_frame",), "book shard", _book_shards, 7 * _DAY_MS, "publish-market-data", "public trades, quotes, bars, levels",
+    Feed("executions", crosses=False, alone=True),
 )  # fmt: skip
 ALERTS: Final = Topic("alerts", ("alert",), "book shard", _book_shards, FOREVER, "watch-trading", "suspicious patterns with their evidence")
 DEAD_LETTERS: Final = Topic(

@@ -10,11 +10,12 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from elasticsearch import AsyncElasticsearch
 from elasticsearch.helpers import async_scan
 
-from schemas.codec import FRAMES, Frame, Rows, decode_frame, decode_record
+from schemas.codec import FRAMES, BadBytes, Frame, Rows, decode_frame, decode_record
 from schemas.enums import AccountEventKind
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
 from schemas.limits import FRAME_BYTES_MAX
+from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks.elastic_client import open_elasticsearch, translated
 from sinks.elastic_indices import ACCOUNT_EVENTS as EVENT_DOCUMENTS
@@ -28,7 +29,9 @@ from sinks.redis_prices import last_prices
 from streams.cluster import partition_counts
 from streams.demo.log_facts import Traded
 from streams.demo.reconcile import AlertSeen, StoreFacts
+from streams.lost_records import lost_state_of
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
+from topics.sources import FORGED, sources_of
 
 ASK_TIMEOUT_S: Final = 60.0
 """For one answer of a server on a busy machine."""
@@ -52,7 +55,7 @@ def read_log(settings: Settings) -> Log:
     events = read_frames(settings, ACCOUNT_EVENTS)
     alerts: set[AlertSeen] = set()
 
-    def take(partition: int, value: bytes) -> None:
+    def take(partition: int, value: bytes, _time_ns: int) -> None:
         _, alert = decode_record(value)
         alerts.add(AlertSeen(alert["alert_id"], alert["account"]))
 
@@ -71,16 +74,19 @@ def _rows(schema: str, frames: list[Frame]) -> Rows:
 
 
 def read_frames(settings: Settings, topic: Topic) -> list[Frame]:
-    """The frames of a shard's output topic, each once: a frame not above its source's mark is a repeat after a restart."""
+    """The frames of a shard's output topic, each once, and none that no shard has sent."""
     frames: dict[int, list[Frame]] = {}
-    marks: dict[tuple[int, str], tuple[int, int]] = {}
+    marks: dict[int, Marks] = {}
 
-    def take(partition: int, value: bytes) -> None:
-        frame = decode_frame(value, *topic.schemas)
-        key, mark = (partition, frame.header.source), (frame.header.source_offset, frame.header.source_index)
-        if mark > marks.get(key, (-1, -1)):
-            marks[key] = mark
-            frames.setdefault(partition, []).append(frame)
+    def take(partition: int, value: bytes, time_ns: int) -> None:
+        try:
+            frame = decode_frame(value, *topic.schemas)
+            sources_of(topic, partition).is_shard(frame.header)
+            if marks.setdefault(partition, Marks()).take(frame.header, time_ns):
+                frames.setdefault(partition, []).append(frame)
+        except BadBytes as error:
+            if error.reason not in FORGED and lost_state_of(value) is None:
+                raise
 
     read_topic(settings, topic, take)
     return [frame for partition in sorted(frames) for frame in frames[partition]]
@@ -102,8 +108,8 @@ def end_offsets(settings: Settings, *topics: Topic) -> dict[tuple[str, int], int
         consumer.close()
 
 
-def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes], None]) -> None:
-    """Call `take(partition, value)` for each record up to the end of now, in the order of each partition."""
+def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes, int], None]) -> None:
+    """Call `take(partition, value, append time in ns)` for each record up to the end of now, in the order of each partition."""
     ends = {partition: end for (_, partition), end in end_offsets(settings, topic).items() if end}
     consumer = _consumer(settings)
     try:
@@ -118,7 +124,7 @@ def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes], No
                     raise ServiceUnavailable(f"Kafka, topic {topic.name}: {message.error()}")
                 heard_s = time.monotonic()
                 if offset < ends[partition]:
-                    take(partition, value or b"")
+                    take(partition, value or b"", message.timestamp()[1] * 1_000_000)
                 if offset >= ends[partition] - 1:
                     open_partitions.discard(partition)
     finally:

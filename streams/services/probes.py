@@ -128,8 +128,10 @@ async def http_lives(url: str) -> None:
 
 async def role(url: str) -> str:
     """The role's own word that it is ready; url is its base address."""
-    lag = (await _readiness(url)).get("lag_records")
-    return "ready" if lag is None else f"ready, {lag:,} records behind"
+    body = await _readiness(url)
+    lag, suspicious = body.get("lag_records"), body.get("suspicious_frames")
+    alarm = f", {suspicious:,} SUSPICIOUS FRAMES" if suspicious else ""
+    return f"ready{alarm}" if lag is None else f"ready, {lag:,} records behind{alarm}"
 
 
 async def caught_up(url: str) -> bool:

@@ -42,7 +42,7 @@ def prove(settings: Settings) -> Proofs:
     audited, money = _outcry(settings.home, "audit", "money")
     proofs.money = money[0] if money else {}
 
-    def take(partition: int, value: bytes) -> None:
+    def take(partition: int, value: bytes, _time_ns: int) -> None:
         letter = decode_record(value)[1]
         proofs.dead_letters.append(f"{letter['topic']}/{letter['partition']} offset {letter['offset']}: {letter['reason']}")
 

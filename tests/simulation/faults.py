@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = (
     "crash", "lost disk", "rebalance", "zombie", "repeated batch", "repeated command", "slow broker", "slow reader", "store down", "store unsure",
-    "bad bytes", "wrong clock",
+    "bad bytes", "wrong clock", "forged frame",
 )  # fmt: skip
 STEPS: Final = ("send", "append", "table set", "append to the changelog", "acknowledge", "commit", "store")
 """Where a crash is aimed at; half of them are aimed at no kind of step and hit whichever comes."""

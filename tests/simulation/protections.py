@@ -7,17 +7,22 @@ from types import TracebackType
 from typing import Any, Final
 from unittest.mock import patch
 
+import numpy as np
 from simulated_faust import Consumer, Table
 
 from edge.source_filter import SourceFilter
+from schemas.codec import FRAMES, HEADER_FIELDS, BadBytes, Frame, Header, frame_of
 from schemas.errors import ServiceUnavailable
-from sinks.mysql_sink import Marks
+from schemas.marks import Marks
+from sinks.mysql_sink import PartitionMarks
 from streams.persist_log import SinkFeeder
 from streams.shard_host import Shard, ShardHost
 from streams.shard_runner import Output, Record, ShardRunner
 from streams.snapshots import SnapshotStore
+from topics.sources import Sources, names_shard
 
 _FEED, _ONE, _SEND, _OPEN = ShardRunner.feed, ShardHost._one, ShardHost._send, ShardHost._open
+_FRAME_OF: Final = frame_of
 _PAGE_KEY: Final = SnapshotStore.changes.__globals__["_page_key"]
 
 
@@ -81,12 +86,30 @@ async def _ask_once(_self: SinkFeeder, attempt: Callable[[], Any]) -> Any:
         return None
 
 
+def _take_anything(self: Marks, header: Header, _time_ns: int) -> bool:
+    place = (header.source_offset, header.source_index)
+    if place <= self.state.get(header.source, (-1, -1, 0))[:2]:
+        return False
+    self.state[header.source] = (*place, 0)
+    return True
+
+
+def _frame_without_rows(name: str, record: dict[str, Any]) -> Any:
+    try:
+        return _FRAME_OF(name, record)
+    except BadBytes:
+        if record["count"]:
+            raise
+        header = Header(*(record[one] for one in HEADER_FIELDS[:-1]))
+        return Frame(name, header, np.zeros(0, FRAMES[name].dtype), np.zeros(0, "S1") if FRAMES[name].text_columns else None)
+
+
 async def _keep(_self: ShardHost, _revoked: set[Any]) -> None:
     return
 
 
 _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
-    "shards tell repeated frames by their marks": (ShardRunner, "_is_new", lambda _self, _header: True),
+    "shards tell repeated frames by their marks": (ShardRunner, "_is_new", lambda _self, _header, _time_ns: True),
     "shards skip inputs that they have applied": (ShardRunner, "feed", _feed_again),
     "inputs are acknowledged behind their snapshot": (ShardHost, "_one", _one_and_acknowledge),
     "snapshots wait for the outputs before them": (ShardHost, "_send", _send_and_forget),
@@ -103,9 +126,12 @@ _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     ),
     "each owner has pages of its own": ("streams.snapshots", "_page_key", lambda _, array, page, slot: _PAGE_KEY("", array, page, slot)),
     "a disk is up to date only without gaps": ("simulated_faust", "persisted_after", lambda _known, sent: sent),
-    "stores keep marks with their rows": (Marks, "take", lambda _self, _one: True),
+    "stores keep marks with their rows": (PartitionMarks, "takes", lambda _self, _one: True),
     "a store that did not answer is asked again": (SinkFeeder, "_until_available", _ask_once),
-    "an edge tells repeated frames by their marks": (SourceFilter, "is_new", lambda _self, _header: True),
+    "no mark moves further than its source can be": (Marks, "take", _take_anything),
+    "only shards that write there may be named": (Sources, "is_shard", lambda _self, header: names_shard(header.source)),
+    "a frame without rows is refused": ("schemas.codec", "frame_of", _frame_without_rows),
+    "an edge tells repeated frames by their marks": (SourceFilter, "is_new", lambda _self, _header, _time_ns: True),
 }
 PROTECTIONS: Final = tuple(_WITHOUT)
 

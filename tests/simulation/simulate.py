@@ -19,6 +19,7 @@ from unittest.mock import patch
 import structlog
 from customers import Commands, Operator, ThirdParty, simulated_instruments
 from faults import World
+from intruder import Intruder
 from invariants import check
 from processes import CURRENT, Process
 from simulated_edge import EdgeProcess
@@ -121,6 +122,8 @@ async def _exchange(world: World) -> None:
     (size,) = rng.choices(tuple(SIZES), tuple(SIZES.values()))
     asking: list[Any] = [Operator(world, commands, rng.randint(0, size.acts))]
     asking += [ThirdParty(world, f"producer-{number}", commands, rng.randint(1, size.frames)) for number in range(size.producers)]
+    if "forged frame" in world.faults.kinds:
+        Intruder(world)
     edges = [EdgeProcess(world, f"edge-{instance}.0", instance, commands, size.orders) for instance in range(EDGES)]
     while not all(one.done or not one.alive for one in (*asking, *edges)):
         await asyncio.sleep(0.01)

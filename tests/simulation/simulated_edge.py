@@ -15,10 +15,18 @@ from edge.errors import ApiError
 from edge.pending_requests import PendingRequests
 from edge.reply_consumer import ReplyConsumer
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
-from streams.shard_runner import Record
 from topics.catalogue import EDGE_REPLIES
 
 TIMEOUT_MS: Final = 150
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The parts of an aiokafka record that ReplyConsumer uses; timestamp in ms."""
+
+    value: bytes | None
+    offset: int
+    timestamp: int
 
 
 @dataclass
@@ -42,14 +50,18 @@ class Replies:
         """Where it reads."""
         return self.position_
 
-    async def getmany(self, timeout_ms: int) -> dict[Any, list[Record]]:  # the name is aiokafka's
+    async def end_offsets(self, partitions: list[Any]) -> dict[Any, int]:
+        """As it says."""
+        return {one: self.process.world.log.end((one.topic, one.partition)) for one in partitions}
+
+    async def getmany(self, timeout_ms: int) -> dict[Any, list[Reply]]:  # the name is aiokafka's
         """What there is, once there is something."""
         log = self.process.world.log
         while log.end(self.tp) == self.position_:
             self.woken.clear()
             await self.woken.wait()
         await asyncio.sleep(self.process.world.faults.fetch_s(self.process))
-        records = log.parts[self.tp][self.position_ :]
+        records = [Reply(one.value, one.offset, one.time_ns // 1_000_000) for one in log.parts[self.tp][self.position_ :]]
         self.position_ += len(records)
         return {self.tp: records}
 
@@ -69,7 +81,7 @@ class EdgeProcess(Process):
 
     async def _run(self) -> None:
         world = self.world
-        reader = ReplyConsumer(cast("Any", self.replies), self.instance, self.accounts, lambda _rows: None, lambda _delay_s: None)
+        reader = ReplyConsumer(cast("Any", self.replies), self.instance, self.accounts, SHARDS, lambda _rows: None, lambda _delay_s: None)
         await reader.start()
         self.start(reader.run())
         self.accounts.producer = CommandProducer(

@@ -167,7 +167,8 @@ class Consumer:
         for _, partition in positions:
             if self.table is not None:
                 self.table.recover(partition)
-        self._positions, self.generation = dict(positions), generation
+        # one record back, the witness: as streams.faust_consumer
+        self._positions, self.generation = {tp: max(0, position - 1) for tp, position in positions.items()}, generation
         self._acked = {tp: set() for tp in positions}
         self._to_commit = dict(positions)
         self._woken.set()

@@ -16,9 +16,9 @@ from simulated_log import TopicPartition
 from schemas.codec import Frame, Rows
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
-from sinks.contract import Input, SinkStats
+from sinks.contract import Input, Reached, SinkStats
 from sinks.elastic_documents import documents
-from sinks.mysql_sink import Marks, transactions
+from sinks.mysql_sink import PartitionMarks, transactions
 from sinks.redis_sink import newest_rows
 
 
@@ -32,6 +32,10 @@ class Store(ABC):
     def connection(self, process: Process) -> "Connection":
         """What a sink process holds of it."""
         return Connection(self, process)
+
+    def reached(self) -> dict[tuple[str, int], Reached]:
+        """By (topic, partition); nothing where no offsets are kept."""
+        return {}
 
     @abstractmethod
     def parts(self, batch: Sequence[Input]) -> list[Sequence[Input]]:
@@ -65,6 +69,10 @@ class Connection:
                 raise ServiceUnavailable(f"{store.name} does not answer")
             self._process.step("store")
 
+    async def reached(self) -> dict[tuple[str, int], Reached]:
+        """As the store says."""
+        return self._store.reached()
+
     async def flush(self) -> None:
         """Nothing is held back."""
 
@@ -84,7 +92,11 @@ class MarkedStore(Store):
         self.kept: dict[TopicPartition, list[Frame]] = {}
         self.alerts: dict[int, dict[str, Any]] = {}
         """By alert_id, their primary key: alerts have no source to mark."""
-        self.marks: dict[TopicPartition, Marks] = {}
+        self.marks: dict[TopicPartition, PartitionMarks] = {}
+
+    def reached(self) -> dict[tuple[str, int], Reached]:
+        """As MySQL's table of marks says."""
+        return {tp: Reached(one.next_offset, one.last_ns) for tp, one in self.marks.items()}
 
     def parts(self, batch: Sequence[Input]) -> list[Sequence[Input]]:
         """Transactions."""
@@ -94,7 +106,7 @@ class MarkedStore(Store):
         """What Marks lets through, and the marks."""
         for one in part:
             tp = (one.topic, one.partition)
-            if self.marks.setdefault(tp, Marks(0, {})).take(one):
+            if self.marks.setdefault(tp, PartitionMarks()).takes(one):
                 if isinstance(one.body, Frame):
                     self.kept.setdefault(tp, []).append(one.body)
                 else:

@@ -119,7 +119,7 @@ WITHOUT_A_FRAME: list[tuple[str, bytes | None, str, str]] = [
 ]
 TO_ACCOUNTS: list[tuple[str, bytes | None, str, str]] = [
     ("says more rows than it has", bent(GOOD, count=2), "BAD_COLUMN", "2 rows"),
-    ("says fewer rows than it has", bent(GOOD, count=0), "BAD_COLUMN", "0 rows"),
+    ("says fewer rows than it has", bent(GOOD, count=0), "NO_ROWS", "no rows"),
     ("says two billion rows", bent(GOOD, count=2_000_000_000), "BAD_COLUMN", "2000000000 rows"),
     ("says less than no rows", bent(GOOD, count=-1), "BAD_COLUMN", "-1 rows"),
     ("a column that is too short", bent(GOOD, price=lambda data: data[:-1]), "BAD_COLUMN", "price"),
@@ -236,13 +236,14 @@ def test_a_bad_record_is_a_dead_letter_that_says_why_and_the_next_good_one_is_ap
 
 
 @pytest.mark.parametrize("role", SHARDS)
-def test_an_empty_frame_is_applied_and_says_nothing(role: str) -> None:
-    """It is well made; only in a shard's name, where no row tells who may send it, it would be a forgery: shards send none."""
+def test_an_empty_frame_is_a_dead_letter_and_changes_nothing(role: str) -> None:
+    """It is well made, but nobody sends one: in a shard's name it would only hide that shard's true frames."""
     runner = opened(role)
     good = decode_frame(SHARDS[role].good)
     header = CUSTOMER if SHARDS[role].bad is not TO_READERS else good.header
     before = runner.processor.state_hash()
-    assert feed(runner, role, encode_frame(good.schema, header, good.rows[:0])) == []
+    (letter,) = feed(runner, role, encode_frame(good.schema, header, good.rows[:0]))
+    assert decode_record(letter.value)[1]["reason"] == "NO_ROWS"
     assert runner.processor.state_hash() == before
     COUNTS["empty frames"] += 1
 

@@ -30,6 +30,8 @@ from schemas.enums import AccountStatus, CommandKind, ContingencyType, MarketDat
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import SENTENCES, Reason
+from topics.catalogue import EDGE_REPLIES
+from topics.sources import sources_of
 
 INSTRUMENTS = load_instruments(None)
 NOTHING = dict.fromkeys(ReplyRow._fields, 0)
@@ -333,10 +335,12 @@ def test_commands_become_one_frame() -> None:
 
 def test_a_source_is_heard_once_per_offset_and_index() -> None:
     """A shard that replays says the same again."""
-    sources = SourceFilter()
-    heard = [sources.is_new(Header("a", offset, index)) for offset, index in ((1, 0), (1, 1), (1, 0), (0, 5), (2, 0), (2, 0))]
+    sources = SourceFilter(sources_of(EDGE_REPLIES, 0, 2))
+    heard = [
+        sources.is_new(Header("account.commands/0", offset, index), 0) for offset, index in ((1, 0), (1, 1), (1, 0), (0, 5), (2, 0), (2, 0))
+    ]
     assert heard == [True, True, False, False, True, False]
-    assert sources.is_new(Header("b", 0, 0))
+    assert sources.is_new(Header("account.commands/1", 0, 0), 0)
     assert sources.dropped == 3
 
 

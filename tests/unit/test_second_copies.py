@@ -10,12 +10,13 @@ from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from sinks.elastic_documents import documents
-from sinks.mysql_sink import Marks
+from sinks.mysql_sink import PartitionMarks
 from streams.match_orders import MatchOrders
 from streams.persist_log import input_of
 from streams.publish_market_data import PublishMarketData
 from streams.shard_runner import Record, ShardRunner
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS
+from topics.sources import sources_of
 
 INSTRUMENTS = load_instruments(None)
 START_NS = 1_700_000_000_000_000_000
@@ -88,11 +89,11 @@ def test_every_reader_takes_each_frame_once_and_in_order(seed, replicas):
     mixed = interleaved(rng, alone, replicas)
     assert len(mixed) >= replicas * len(alone) > 100
 
-    edge = SourceFilter()
-    assert [value for value in mixed if edge.is_new(decode_frame(value).header)] == alone
+    edge = SourceFilter(sources_of(EXECUTIONS, 0))
+    assert [value for value in mixed if edge.is_new(decode_frame(value).header, START_NS)] == alone
 
-    inputs = [input_of(EXECUTIONS.name, 0, offset, value) for offset, value in enumerate(mixed)]
-    mysql = Marks(0, {})
+    inputs = [input_of(EXECUTIONS.name, 0, offset, value, START_NS) for offset, value in enumerate(mixed)]
+    mysql = PartitionMarks()
     assert [mixed[one.offset] for one in inputs if mysql.take(one)] == alone
 
     assert market_view(mixed) == market_view(alone)
@@ -100,7 +101,7 @@ def test_every_reader_takes_each_frame_once_and_in_order(seed, replicas):
     def stored(partition):
         audit = {}
         for offset, value in enumerate(partition):
-            for document in documents(input_of(EXECUTIONS.name, 0, offset, value), INSTRUMENTS):
+            for document in documents(input_of(EXECUTIONS.name, 0, offset, value, START_NS), INSTRUMENTS):
                 audit.setdefault(document.action, document.source.replace(b'"offset":%d,' % offset, b""))  # create: the first one stays
         return audit
 

@@ -8,7 +8,8 @@ from schemas.errors import StaleData
 from schemas.limits import FRAME_ROWS_MAX
 from streams.shard_runner import ROWS_PER_RECORD, Emitter, Record, ShardRunner, clamp_time
 from streams.snapshots import SnapshotStore
-from topics.catalogue import DEAD_LETTERS, EXECUTIONS
+from topics.catalogue import BOOK_COMMANDS, DEAD_LETTERS, EXECUTIONS
+from topics.sources import sources_of
 
 
 class Adder:
@@ -18,6 +19,8 @@ class Adder:
         self.total = 0
         self.log_time = 0
         self._configuration = configuration
+
+    sources = sources_of(BOOK_COMMANDS, 1, 2)
 
     def decode(self, record: Record) -> Frame:
         return decode_frame(record.value or b"", "book_command_frame")

@@ -10,6 +10,7 @@ import pytest
 from schemas.codec import FRAMES, Frame, Header, Rows
 from schemas.enums import AccountEventKind, ExecFlag, ExecKind, MarketDataKind, OrdType
 from schemas.instruments import load_instruments
+from schemas.marks import Marks
 from schemas.reject_reasons import Reason
 from sinks import Input
 from sinks.elastic_documents import Document, documents
@@ -17,7 +18,7 @@ from sinks.elastic_indices import templates
 from sinks.elastic_sink import CHUNK_BYTES_MAX, CHUNK_DOCUMENTS_MAX, chunked
 from sinks.mysql_rows import ORDER_TERMS, STATEMENT_ROWS_MAX, account_statements, execution_statements
 from sinks.mysql_schema import ADDED_COLUMNS, statements
-from sinks.mysql_sink import TRANSACTION_ROWS_MAX, Marks, transactions
+from sinks.mysql_sink import TRANSACTION_ROWS_MAX, PartitionMarks, transactions
 from sinks.redis_sink import newest_rows
 
 INSTRUMENTS = load_instruments(None)
@@ -85,12 +86,12 @@ def test_an_order_keeps_what_it_was_ordered_with() -> None:
     text = statement(account_statements([(0, frame("account_event_frame", events, [b"a"] * 2))]), "orders")
     assert values_of(text).endswith("2, 90, 5, -3, 1, 5, 4, 77, 7, 6, x'61')")
     assert all(f"{name} = IF(VALUES(version) > version, VALUES({name}), {name})" in text for name in ORDER_TERMS)
-    assert tuple(ADDED_COLUMNS) == ORDER_TERMS
+    assert tuple(ADDED_COLUMNS["orders"]) == ORDER_TERMS
     renamed = statement(account_statements([(0, frame("account_event_frame", events, [b"a", b"b"]))]), "orders")
     assert values_of(renamed).endswith("x'62')"), "a replace may give it another cl_ord_id"
     assert "cl_ord_id = IF(VALUES(version) > version, VALUES(cl_ord_id), cl_ord_id)" in renamed
     script = (files("sinks") / "mysql_schema.sql").read_text()
-    assert all(f"    {name} {kind} NOT NULL DEFAULT 0" in script for name, kind in ADDED_COLUMNS.items())
+    assert all(f"    {name} {kind} NOT NULL DEFAULT 0" in script for added in ADDED_COLUMNS.values() for name, kind in added.items())
 
 
 def test_a_refused_cancel_of_an_unknown_order_is_a_reject_and_never_an_order() -> None:
@@ -194,7 +195,7 @@ def test_every_table_of_the_schema_file_is_one_statement() -> None:
 )
 def test_marks_let_each_frame_in_once(offset: int, source: str, place: tuple[int, int], new: bool) -> None:
     """Next offset 5, newest frame of source a: (2, 1)."""
-    marks = Marks(5, {"a": (2, 1)})
+    marks = PartitionMarks(5, 0, Marks({"a": (2, 1, 0)}))
     one = Input("executions", 0, offset, frame("execution_frame", [], source=source, source_offset=place[0], source_index=place[1]))
     assert marks.take(one) is new
     assert marks.take(one) is False
