@@ -11,7 +11,7 @@ from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from schemas.codec import Frame, decode_frame
+from schemas.codec import BadBytes, Frame, decode_frame
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
@@ -102,7 +102,10 @@ def _next_frame(consumer: Consumer) -> tuple[Frame | None, int]:
         return None, -1
     partition = message.partition()
     assert partition is not None
-    return decode_frame(message.value() or b""), partition
+    try:
+        return decode_frame(message.value() or b""), partition
+    except BadBytes:  # somebody's forgery is not our answer
+        return None, -1
 
 
 def _post(settings: Settings, topic: Topic, frames: Sequence[tuple[int, bytes]], timeout_s: float) -> set[tuple[int, int]]:

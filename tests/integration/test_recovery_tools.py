@@ -28,7 +28,7 @@ from streams.cluster import cluster_id
 from streams.demo.collect import read_log
 from streams.persist_mysql import sink_role
 from streams.read_log import Log
-from streams.rebuild_sink import Options, Rebuild, RebuildReport, as_it_is, rebuild_store
+from streams.rebuild_sink import AsItIs, Options, Rebuild, RebuildReport, rebuild_store
 from streams.set_aside import append, read_set_aside, set_aside_of
 from streams.topics_admin import topics
 from streams.verify_log import Range, ShardReport, verify_shards
@@ -246,7 +246,7 @@ def half_made(exchange) -> None:
             with Log(settings) as log:
                 work = Rebuild(log, RebuildReport("mysql"), sink_role(settings).sources, quiet=True)
                 ends = {where: end // 2 for where, end in work.ends().items()}
-                await work.feed(made.sink, {}, ends, as_it_is)
+                await work.feed(made.sink, {}, ends, AsItIs().read)
         finally:
             await made.close()
 
@@ -293,7 +293,7 @@ def test_a_crash_in_the_middle_of_the_switch_makes_the_sink_wait_and_the_next_re
                 async with made._db.transaction() as transaction:
                     fenced = False
                     while not fenced:
-                        await work.feed(made.sink, await made.offsets(), work.ends(), as_it_is)
+                        await work.feed(made.sink, await made.offsets(), work.ends(), AsItIs().read)
                         fenced = await mysql_generation._fence(transaction, whatever=False)
         finally:
             await made.close()

@@ -289,7 +289,10 @@ class Operator(Process):
     def _trade(self, shard: int) -> Values | None:
         """A trade that the log knows of."""
         for record in reversed(self.world.log.parts[EXECUTIONS.name, shard][-20:]):
-            rows = decode_frame(record.value or b"").rows
+            try:
+                rows = decode_frame(record.value or b"").rows
+            except BadBytes:  # an intruder's
+                continue
             trades = rows[rows["kind"] == ExecKind.TRADE]
             if len(trades):
                 return dict(zip(trades.dtype.names or (), trades[0].item(), strict=True))
