@@ -30,7 +30,7 @@ from streams.verify_log import ROLES, Range, ShardVerifier
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 
 SEEDS = (1_000, 1_034, 1_038, 1_055, 1_092, 1_101)
-"""Those of 1,000 to 1,119 with the most records and bytes."""
+"""Some of the larger ones."""
 TAPES = range(3)
 ROWS_PER_FRAME = 400
 FRAMES_PER_TAPE = 6
