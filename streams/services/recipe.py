@@ -27,7 +27,7 @@ STORE_NICENESS = 3
 """On a small machine the stores behind the log yield to what an order waits for: they then get fewer and larger batches, at less cost a row.
 
 Half the weight of others (526 of 1,024), not the ninth that 10 would be (110): niceness counts against every program of the machine, and beside a few busy ones of
-a stranger a sink with a ninth stood still. It lost its place in its group before it had stored anything; see bench_catch_up.
+a stranger a sink with a ninth all but stood still; see bench_catch_up.
 """
 
 

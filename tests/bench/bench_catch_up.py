@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import psutil
@@ -64,9 +65,13 @@ def busy(loops: int) -> Iterator[None]:
 
 
 def told(address: str) -> dict[str, Any]:
-    """What the role says on /readyz."""
-    with urlopen(f"{address}/readyz", timeout=60) as answer:
-        found: dict[str, Any] = json.load(answer)
+    """What the role says on /readyz, also while it is not ready, and then its reason on standard error."""
+    try:
+        with urlopen(f"{address}/readyz", timeout=600) as answer:
+            found: dict[str, Any] = json.load(answer)
+    except HTTPError as error:
+        found = json.load(error)
+        print(f"not ready: {found['status']}; {found.get('inputs', 0)} records stored", file=sys.stderr)
     return found
 
 

@@ -181,5 +181,5 @@ def test_other_platforms_are_told_of_the_containers(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_yields_keeps_half_of_the_weight_of_a_strangers_program() -> None:
-    """Niceness counts against the whole machine: with a ninth a sink stood still beside a few busy programs, and lost its place in its group."""
+    """Niceness counts against the whole machine: with a ninth a sink all but stood still beside a few busy programs."""
     assert all(niceness > 0 and 1.25**-niceness >= 0.5 for niceness in (STORE_NICENESS, *ROLE_NICENESS.values()))
