@@ -19,13 +19,16 @@ from streams.shard_runner import Emitter, Record, ShardRunner
 from streams.snapshots import SnapshotStore
 from streams.topics_admin import topics
 from streams.verify_log import Range, verify_shards
-from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, DEAD_LETTERS, SET_ASIDE
+from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, SET_ASIDE
+from topics.sources import sources_of
 
 FATAL = 13
 
 
 class Adder:
     """A state of one number, which stops at a quantity of 13 as an engine with a fault of ours would."""
+
+    sources = sources_of(BOOK_COMMANDS, 1, 2)
 
     def __init__(self) -> None:
         self.total = self.log_time = 0

@@ -339,7 +339,7 @@ def test_a_hidden_order_is_no_layer_from_the_beginning_and_an_iceberg_is_what_it
 @pytest.mark.parametrize(("layer", "alerts"), [({}, 1), ({"exec_inst": ExecInst.HIDDEN}, 0), ({"display_qty": 1}, 0)])
 def test_the_book_says_itself_what_the_layers_display(layer: dict[str, int], alerts: int) -> None:
     """The whole pattern through the matching engine: plain layers, hidden ones, icebergs with a tip."""
-    book, watch, found = BookShard(0, INSTRUMENTS, 1, levels=False), TradingWatch(INSTRUMENTS, RULES), []
+    book, watch, found = BookShard(0, INSTRUMENTS, 1, levels=False), TradingWatch(INSTRUMENTS), []
     order = {"kind": BookCommandKind.NEW_ORDER, "instrument": 1, "ord_type": OrdType.LIMIT}
     of_spoofer = order | {"account": SPOOFER, "order_qty": 100}
     commands = [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": Phase.CONTINUOUS}]
