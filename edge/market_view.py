@@ -26,7 +26,7 @@ from edge.market_words import (
     status_words,
 )
 from edge.timestamps import rfc3339
-from matchers.order_tables import NEW_IN_PHASE
+from matchers.rules.order_tables import NEW_IN_PHASE
 from schemas.codec import FRAMES
 from schemas.enums import MarketDataKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable

@@ -5,10 +5,10 @@ from decimal import Decimal
 
 import numpy as np
 
-from matchers.account_shard import AccountShard
-from matchers.book_shard import BookShard
-from matchers.settlement_reports import reports_of
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE
+from matchers.accounts.shard import AccountShard
+from matchers.books.shard import BookShard
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE
+from matchers.settlement.reports import reports_of
 from schemas import columns
 from schemas.codec import Rows
 from schemas.instruments import Instrument, InstrumentTable

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matchers.book_view import BookView, LevelView, OrderView
-from matchers.state_hash import Place
+from matchers.research.book_view import BookView, LevelView, OrderView
+from matchers.state.canonical_hash import Place
 from schemas.enums import Side
 from schemas.instruments import Instrument
 from schemas.units import NANOS_PER_SECOND

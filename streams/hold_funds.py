@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from matchers.account_shard import AccountOutput, AccountShard
+from matchers.accounts.shard import AccountOutput, AccountShard
 from matchers.warm import warm_accounts
 from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, frame_of
 from schemas.instruments import InstrumentTable, load_instruments

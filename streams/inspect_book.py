@@ -16,12 +16,12 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from rich.console import Console
 from rich.progress import Progress
 
-from matchers.book_view import view_book
-from matchers.command_fields import BadCommand, convert
-from matchers.engines import BookEngine
-from matchers.reference_book_shard import BookShard
-from matchers.replay import Replay
-from matchers.shard_outputs import BookOutput
+from matchers.books.reference.shard import BookShard
+from matchers.research.book_view import view_book
+from matchers.research.command_fields import BadCommand, convert
+from matchers.research.engines import BookEngine
+from matchers.research.replay import Replay
+from matchers.rules.outputs import BookOutput
 from schemas.codec import Frame, Rows
 from schemas.enums import ExecKind
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData

@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from matchers.book_shard import BookShard
-from matchers.settlement_reports import reports_of
+from matchers.books.shard import BookShard
+from matchers.settlement.reports import reports_of
 from matchers.warm import warm_books
 from schemas.codec import FRAMES, BadBytes, Frame, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind

@@ -18,10 +18,10 @@ from typing import BinaryIO, Final, Self, TypeVar
 import click
 import msgspec
 
-from matchers.command_fields import BadCommand
-from matchers.engines import ENGINE_NAMES, BookEngine, make_engine
-from matchers.replay import FRAME_ROWS, Replay, Totals
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, BookOutput, rows_of
+from matchers.research.command_fields import BadCommand
+from matchers.research.engines import ENGINE_NAMES, BookEngine, make_engine
+from matchers.research.replay import FRAME_ROWS, Replay, Totals
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, BookOutput, rows_of
 from schemas.codec import Rows
 from schemas.instruments import InstrumentTable, load_instruments
 from streams.__main__ import settings_of

@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from matchers.command_fields import BadCommand
-from matchers.engines import BookEngine
-from matchers.execution_lines import ExecutionLines
-from matchers.lobster import Agreement, LobsterReplay, instrument_table, parse_levels, parse_message
-from matchers.order_names import Asked, OrderNames
-from matchers.shard_outputs import BookOutput
+from matchers.research.command_fields import BadCommand
+from matchers.research.engines import BookEngine
+from matchers.research.execution_lines import ExecutionLines
+from matchers.research.lobster import Agreement, LobsterReplay, instrument_table, parse_levels, parse_message
+from matchers.research.order_names import Asked, OrderNames
+from matchers.rules.outputs import BookOutput
 from schemas.instruments import InstrumentTable
 from streams.command_files import BadFile, read_lines, writer
 

@@ -26,10 +26,13 @@ from typing import Any
 import numpy as np
 import psutil
 
-from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
-from matchers.settlement_reports import reports_of
-from matchers.shard_limits import ShardLimits
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE
+from matchers.accounts import shard as account_shard
+from matchers.accounts.reference import shard as reference_account_shard
+from matchers.books import shard as book_shard
+from matchers.books.reference import shard as reference_book_shard
+from matchers.rules.limits import ShardLimits
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE
+from matchers.settlement.reports import reports_of
 from matchers.warm import warm_accounts
 from schemas.codec import Rows
 from schemas.enums import BookCommandKind, CommandKind, ExecKind, OrdType, Phase, ReportKind, Side, TimeInForce

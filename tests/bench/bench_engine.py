@@ -32,7 +32,7 @@ from tape import Tape, frames
 from workload_mix import itch_mix
 from workloads import ORDERS, WORKLOADS, make
 
-from matchers import reference_book_shard
+from matchers.books.reference import shard as reference_book_shard
 from schemas.codec import Rows
 from schemas.enums import ExecKind
 from schemas.instruments import InstrumentTable
@@ -74,7 +74,7 @@ def kernel(levels: bool) -> Any:
     """How to make a kernel shard. LEVEL and TOP rows are market data; without them every order still gets its reports."""
 
     def make_shard(instruments: InstrumentTable) -> Any:
-        from matchers.book_shard import BookShard
+        from matchers.books.shard import BookShard
 
         return BookShard(0, instruments, 1, levels=levels)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE
 from schemas.codec import Rows
 from schemas.enums import BookCommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable

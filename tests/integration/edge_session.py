@@ -19,10 +19,10 @@ import aiohttp
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from matchers.accounts.reference.shard import AccountShard
+from matchers.books.reference.shard import BookShard
 from matchers.market_data import MarketData
-from matchers.reference_account_shard import AccountShard
-from matchers.reference_book_shard import BookShard
-from matchers.settlement_reports import reports_of
+from matchers.settlement.reports import reports_of
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, Phase
 from schemas.instruments import load_instruments

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from matchers.reference_account_shard import AccountShard
-from matchers.reference_book_shard import BookShard
-from matchers.settlement_reports import reports_of
+from matchers.accounts.reference.shard import AccountShard
+from matchers.books.reference.shard import BookShard
+from matchers.settlement.reports import reports_of
 from schemas.codec import FRAMES, Frame, Header, Rows
 from schemas.enums import BookCommandKind, CommandKind, ExecKind, MarketDataKind, OrdType, Phase, TimeInForce
 from schemas.instruments import load_instruments

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Producer
 from log_reader import read_partition
 
-from matchers.backtest import commands, open_market
+from matchers.research.backtest import commands, open_market
 from schemas.codec import Header, encode_frame
 from schemas.enums import BookCommandKind, OrdType, Phase, Side
 from schemas.errors import OutcryError

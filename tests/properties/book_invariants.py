@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from matchers.reference_book_shard import BookShard
-from matchers.state_hash import Place
+from matchers.books.reference.shard import BookShard
+from matchers.state.canonical_hash import Place
 from schemas.codec import Rows
 from schemas.enums import ExecFlag, ExecKind, OrdType, Phase, TimeInForce
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from decimal import Decimal
 
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, rows_of
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, rows_of
 from schemas.codec import Rows
 from schemas.enums import BookCommandKind, ContingencyType, ExecInst, MatchingAlgorithm, OrdType, PegPriceType, Phase, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable

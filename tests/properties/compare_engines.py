@@ -5,7 +5,8 @@ from typing import Any
 from book_invariants import Accounting, OrdersSeen, check_books
 from book_tapes import Tape
 
-from matchers import book_shard, reference_book_shard
+from matchers.books import shard as book_shard
+from matchers.books.reference import shard as reference_book_shard
 from schemas.codec import Rows
 from schemas.instruments import InstrumentTable
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from book_tapes import Tape, instruments
 
-from matchers import book_shard, reference_book_shard
+from matchers.books import shard as book_shard
+from matchers.books.reference import shard as reference_book_shard
 
 
 def main(engine: str, restores: bool) -> None:

@@ -14,8 +14,10 @@ from book_invariants import check_books
 from book_tapes import Tape, instruments, plain_instruments
 from compare_engines import assert_same, compare, restored
 
-from matchers import book_shard, kernel_book_state, reference_book_shard
-from matchers.shard_limits import ShardLimits
+from matchers.books import shard as book_shard
+from matchers.books.kernel import layout as kernel_book_state
+from matchers.books.reference import shard as reference_book_shard
+from matchers.rules.limits import ShardLimits
 from schemas.codec import Rows
 from schemas.enums import ExecKind, Phase
 from schemas.reject_reasons import Reason

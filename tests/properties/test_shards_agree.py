@@ -11,11 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from matchers import account_shard, book_shard, reference_account_settlement, reference_account_shard, reference_book_shard
-from matchers.account_rules import DAY_NS
-from matchers.settlement_reports import reports_of
-from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE, python_rows, rows_of
+from matchers.accounts import shard as account_shard
+from matchers.accounts.reference import shard as reference_account_shard
+from matchers.books import shard as book_shard
+from matchers.books.reference import shard as reference_book_shard
+from matchers.rules.account_rules import DAY_NS
+from matchers.rules.limits import DEFAULT_LIMITS, ShardLimits
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE, python_rows, rows_of
+from matchers.settlement import reference as reference_account_settlement
+from matchers.settlement.reports import reports_of
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
 from schemas.enums import (
     AccountEventKind,

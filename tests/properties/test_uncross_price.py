@@ -6,10 +6,10 @@ from decimal import Decimal
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from matchers.reference_auction import find_cross
-from matchers.reference_book import Book, Order
-from matchers.reference_book_shard import BookShard
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, rows_of
+from matchers.books.reference.auction import find_cross
+from matchers.books.reference.book import Book, Order
+from matchers.books.reference.shard import BookShard
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, rows_of
 from schemas.enums import BookCommandKind, ContingencyType, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import PRICE_TICKS_MAX

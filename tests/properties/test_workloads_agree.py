@@ -12,7 +12,8 @@ from compare_engines import assert_same, restored
 from tape import frames
 from workloads import WORKLOADS, make
 
-from matchers import book_shard, reference_book_shard
+from matchers.books import shard as book_shard
+from matchers.books.reference import shard as reference_book_shard
 from schemas.codec import Rows
 
 SMALL = 800

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import pytest
 
-from matchers import book_shard, reference_book_shard
+from matchers.books import shard as book_shard
+from matchers.books.reference import shard as reference_book_shard
 
 BOOK_ENGINES: Final[dict[str, Any]] = {"reference": reference_book_shard.BookShard, "kernel": book_shard.BookShard}
 """Every test with a `book_engine` runs once for each."""

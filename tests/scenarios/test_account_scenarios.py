@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matchers import account_shard, reference_account_shard
-from matchers.shard_limits import ShardLimits
-from matchers.shard_outputs import COMMAND_DTYPE, REPORT_DTYPE, python_rows, rows_of
+from matchers.accounts import shard as account_shard
+from matchers.accounts.reference import shard as reference_account_shard
+from matchers.rules.limits import ShardLimits
+from matchers.rules.outputs import COMMAND_DTYPE, REPORT_DTYPE, python_rows, rows_of
 from schemas import enums
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason

@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from matchers.shard_limits import DEFAULT_LIMITS, ShardLimits
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, python_rows, rows_of
+from matchers.rules.limits import DEFAULT_LIMITS, ShardLimits
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, python_rows, rows_of
 from schemas import enums
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matchers.order_tables import (
+from matchers.rules.order_tables import (
     CALL_PHASES,
     CHANGE_TABLE,
     ENDS_IN,
@@ -25,7 +25,7 @@ from matchers.order_tables import (
     TIMES,
     TRAILING_TYPES,
 )
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, python_rows, rows_of
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, python_rows, rows_of
 from schemas.enums import TIME_IN_FORCE_UNCHANGED, BookCommandKind, ExecKind, OrdType, PegPriceType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason

@@ -15,8 +15,9 @@ from faults import World
 from simulated_log import SimulatedLog
 from virtual_time import VirtualLoop
 
-from matchers import reference_account_shard, reference_book_shard
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE, AccountOutput, BookOutput, rows_of
+from matchers.accounts.reference import shard as reference_account_shard
+from matchers.books.reference import shard as reference_book_shard
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, REPORT_DTYPE, AccountOutput, BookOutput, rows_of
 from schemas import limits
 from schemas.codec import Header, Rows, decode_frame, decode_record, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, ExecKind, Phase, ReportKind

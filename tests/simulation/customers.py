@@ -10,7 +10,7 @@ from faults import World
 from processes import Process
 from simulated_roles import SHARDS
 
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, rows_of
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, rows_of
 from schemas.codec import BadBytes, Header, decode_frame, encode_frame, encode_record
 from schemas.enums import (
     BookCommandKind,

@@ -13,7 +13,7 @@ from simulated_log import SimulatedLog, TopicPartition
 from simulated_roles import SHARDS, Deployment, ShardWorker
 from simulated_stores import CreatedStore, MarkedStore, NewestStore, Store
 
-from matchers.book_shard import BookShard
+from matchers.books.shard import BookShard
 from schemas.codec import BadBytes, Frame, Header, Rows, decode_frame, decode_record
 from schemas.enums import AccountEventKind, ExecKind
 from schemas.errors import StaleData

@@ -9,7 +9,7 @@ import pytest
 from absurd_exchange import AbsurdExchange
 from customers import bust_of
 
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, rows_of
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, rows_of
 from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import AccountEventKind, CommandKind, OrdType, Side
 from schemas.reject_reasons import Reason

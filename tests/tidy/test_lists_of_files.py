@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from tree import PACKAGES, PROJECT, ROOT, of_packages, tracked
 
-from matchers.kernel_compile import imported_sources
+from matchers.compiled.compilation import imported_sources
 from schemas.codec import FRAME_NAMES, RECORD_NAMES
 from streams.services.elasticsearch import JAVA_SOURCES
 

@@ -6,7 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matchers.backtest import COMMAND_DTYPE, ENGINE_NAMES, EXECUTION_DTYPE, Backtest, commands, from_arrow, open_market, replay, to_arrow
+from matchers.research.backtest import (
+    COMMAND_DTYPE,
+    ENGINE_NAMES,
+    EXECUTION_DTYPE,
+    Backtest,
+    commands,
+    from_arrow,
+    open_market,
+    replay,
+    to_arrow,
+)
 from schemas.enums import BookCommandKind, ContingencyType, ExecKind, OrdType, Side, TimeInForce
 from schemas.instruments import load_instruments
 

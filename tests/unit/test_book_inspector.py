@@ -7,11 +7,11 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from matchers.book_view import view_book
-from matchers.engines import make_engine
-from matchers.reference_book_shard import BookShard
-from matchers.replay import Replay
-from matchers.state_hash import Place
+from matchers.books.reference.shard import BookShard
+from matchers.research.book_view import view_book
+from matchers.research.engines import make_engine
+from matchers.research.replay import Replay
+from matchers.state.canonical_hash import Place
 from schemas.enums import Phase, Side
 from schemas.instruments import load_instruments
 from streams.__main__ import outcry

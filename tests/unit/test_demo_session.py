@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from matchers.reference_account_shard import AccountShard
-from matchers.reference_book_shard import BookShard
-from matchers.settlement_reports import reports_of
+from matchers.accounts.reference.shard import AccountShard
+from matchers.books.reference.shard import BookShard
+from matchers.settlement.reports import reports_of
 from schemas.codec import FRAMES, Rows
 from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, Phase
 from schemas.instruments import InstrumentTable, load_instruments

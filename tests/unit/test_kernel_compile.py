@@ -9,7 +9,7 @@ from textwrap import dedent
 
 import pytest
 
-from matchers.kernel_compile import UnknownSource, imported_sources, source_digest
+from matchers.compiled.compilation import UnknownSource, imported_sources, source_digest
 
 ROOT = Path(__file__).parents[2]
 KERNELS = sorted(
@@ -20,7 +20,7 @@ KERNELS = sorted(
 
 NESTED = {
     "matchers/__init__.py": "",
-    "matchers/kernel_compile.py": (ROOT / "matchers" / "kernel_compile.py").read_text(),
+    "matchers/compiled/compilation.py": (ROOT / "matchers" / "kernel_compile.py").read_text(),
     "matchers/books/__init__.py": "from matchers.books.words import SIDES",
     "matchers/books/words.py": "SIDES = 2",
     "matchers/books/kernel/__init__.py": "",
@@ -74,7 +74,7 @@ def test_an_edit_of_any_nested_source_is_another_stamp(tmp_path: Path) -> None:
     edit_each = f"""
         import json
         from pathlib import Path
-        from matchers.kernel_compile import source_digest
+        from matchers.compiled.compilation import source_digest
 
         def stamp():
             source_digest.cache_clear()
@@ -90,13 +90,13 @@ def test_an_edit_of_any_nested_source_is_another_stamp(tmp_path: Path) -> None:
         assert stamp() == first
         print(json.dumps(changed))
     """
-    assert set(json.loads(run(tmp_path, edit_each))) == NESTED.keys() - {"matchers/kernel_compile.py"}
+    assert set(json.loads(run(tmp_path, edit_each))) == NESTED.keys() - {"matchers/compiled/compilation.py"}
 
 
 def test_two_sources_that_change_places_are_another_stamp(tmp_path: Path) -> None:
     """Paths count, not only bare names and what all files together say."""
     lay_out(tmp_path)
-    say = "from matchers.kernel_compile import source_digest; print(source_digest('matchers.books.kernel.entry'))"
+    say = "from matchers.compiled.compilation import source_digest; print(source_digest('matchers.books.kernel.entry'))"
     (tmp_path / "matchers/books/__init__.py").write_text("A = 1")
     (tmp_path / "matchers/books/above/__init__.py").write_text("A = 2")
     first = run(tmp_path, say)
@@ -125,7 +125,7 @@ def test_a_source_that_cannot_be_found_is_refused(tmp_path: Path, module: str, s
     said = run(
         tmp_path,
         f"""
-        from matchers.kernel_compile import UnknownSource, source_digest
+        from matchers.compiled.compilation import UnknownSource, source_digest
         try:
             print(source_digest({module!r}))
         except UnknownSource as error:
@@ -140,7 +140,7 @@ def test_schemas_that_cannot_be_found_are_refused(tmp_path: Path) -> None:
     lay_out(tmp_path)
     (tmp_path / "schemas/avro/frames/one.avsc").unlink()
     with pytest.raises(AssertionError, match="has no schemas of frames"):
-        run(tmp_path, "from matchers.kernel_compile import source_digest; source_digest('matchers.books.kernel.entry')")
+        run(tmp_path, "from matchers.compiled.compilation import source_digest; source_digest('matchers.books.kernel.entry')")
 
 
 def test_every_kernel_is_known_here() -> None:

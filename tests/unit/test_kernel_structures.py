@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from interpreted import interpreted
 
-from matchers import kernel_book_expiry, kernel_book_state, kernel_level_tree, kernel_order_index
-from matchers.kernel_book_memory import ARRAYS
+from matchers.books.kernel import expiry as kernel_book_expiry
+from matchers.books.kernel import layout as kernel_book_state
+from matchers.books.kernel import level_tree as kernel_level_tree
+from matchers.books.kernel import order_index as kernel_order_index
+from matchers.books.kernel.memory import ARRAYS
 from schemas.enums import TimeInForce
 
 ROWS = 400

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 sys.path.insert(0, str(Path(__file__).parent))
 from interpreted import interpreted
 
-from matchers import kernel_compile
-from matchers.account_rules import cost_after, is_valid_cl_ord_id
-from matchers.kernel_account_pools import cost_after as kernel_cost_after
-from matchers.kernel_account_pools import share_of
-from matchers.kernel_digest import check_texts
-from matchers.kernel_hash_index import hash_of, index_insert, index_next, index_remove
-from matchers.pools import text_of_words, text_words_of
+from matchers.accounts.kernel.pools import cost_after as kernel_cost_after
+from matchers.accounts.kernel.pools import share_of
+from matchers.compiled import compilation as kernel_compile
+from matchers.compiled.digest import check_texts
+from matchers.compiled.hash_index import hash_of, index_insert, index_next, index_remove
+from matchers.compiled.pools import text_of_words, text_words_of
+from matchers.rules.account_rules import cost_after, is_valid_cl_ord_id
 from schemas.ids import cl_ord_id_digest
 
 
@@ -100,9 +100,9 @@ def test_a_position_may_change_its_side_and_its_cost_follows(position: int, cost
 def test_compiled_code_is_stamped_with_every_source_it_is_made_of() -> None:
     """What a kernel's module imports, directly or not, is in its stamp; numba itself would only look at the kernel's own file."""
     stamp = check_texts._cache._cache_file._source_stamp  # type: ignore[attr-defined]
-    assert stamp == kernel_compile.source_digest("matchers.kernel_digest")
-    names = {path.name for path in kernel_compile.imported_sources("matchers.kernel_digest").values()}
+    assert stamp == kernel_compile.source_digest("matchers.compiled.digest")
+    names = {path.name for path in kernel_compile.imported_sources("matchers.compiled.digest").values()}
     assert {"kernel_digest.py", "kernel_compile.py"} <= names
-    names = {path.name for path in kernel_compile.imported_sources("matchers.kernel_book_loop").values()}
+    names = {path.name for path in kernel_compile.imported_sources("matchers.books.kernel.loop").values()}
     assert {"kernel_book_stops.py", "kernel_order_index.py", "kernel_words.py", "order_tables.py", "enums.py", "limits.py"} <= names
     assert not any(name.startswith("kernel_account") for name in names)

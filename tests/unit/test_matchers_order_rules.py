@@ -5,11 +5,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matchers.account_rules import WITHOUT_LIMIT, body_digest, book_px, book_stop_px, hold_per_lot, worst_px
-from matchers.order_rules import order_refusal
-from matchers.reference_book_shard import BookShard
-from matchers.reference_order_checks import static_reason
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE
+from matchers.books.reference.checks import static_reason
+from matchers.books.reference.shard import BookShard
+from matchers.rules.account_rules import WITHOUT_LIMIT, body_digest, book_px, book_stop_px, hold_per_lot, worst_px
+from matchers.rules.order_rules import order_refusal
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE
 from schemas.enums import OrdType, Side
 from schemas.instruments import load_instruments
 from schemas.limits import PRICE_TICKS_MAX

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matchers import account_shard, book_shard, reference_account_shard, reference_book_shard
-from matchers.settlement_reports import QUIET_RESTATEMENTS, REPORT_OF, reports_of
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE, python_rows, rows_of
+from matchers.accounts import shard as account_shard
+from matchers.accounts.reference import shard as reference_account_shard
+from matchers.books import shard as book_shard
+from matchers.books.reference import shard as reference_book_shard
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, EXECUTION_DTYPE, REPORT_DTYPE, python_rows, rows_of
+from matchers.settlement.reports import QUIET_RESTATEMENTS, REPORT_OF, reports_of
 from matchers.warm import warm
 from schemas.enums import (
     AccountEventKind,

@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from matchers.reference_book_shard import BookShard
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, rows_of
+from matchers.books.reference.shard import BookShard
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, rows_of
 from schemas.codec import Frame, Header
 from schemas.enums import BookCommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable, load_instruments

@@ -2,7 +2,7 @@
 
 import pytest
 
-from matchers.reference_price_bands import bands_of
+from matchers.books.reference.bands import bands_of
 from schemas.limits import PRICE_TICKS_MAX
 
 CENT = 100

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from matchers.command_fields import BadCommand
-from matchers.command_lines import COMMAND_WORDS, SHAPES, CommandLines
-from matchers.engines import make_engine
-from matchers.execution_lines import COLUMNS
-from matchers.order_names import OrderNames
-from matchers.replay import Replay
+from matchers.research.command_fields import BadCommand
+from matchers.research.command_lines import COMMAND_WORDS, SHAPES, CommandLines
+from matchers.research.engines import make_engine
+from matchers.research.execution_lines import COLUMNS
+from matchers.research.order_names import OrderNames
+from matchers.research.replay import Replay
 from schemas.enums import TIME_IN_FORCE_UNCHANGED, BookCommandKind, ExecInst, ExecKind, Phase
 from schemas.instruments import load_instruments, parse_instruments
 from schemas.reject_reasons import Reason

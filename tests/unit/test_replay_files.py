@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from matchers.engines import ENGINE_NAMES
+from matchers.research.engines import ENGINE_NAMES
 from schemas.errors import OutcryError
 from streams.__main__ import outcry
 from streams.command_files import BadFile

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from matchers.command_fields import BadCommand
-from matchers.engines import ENGINE_NAMES, make_engine
-from matchers.lobster import ARRIVED_UNSEEN, OTHER, LobsterReplay, instrument_table, parse_levels, parse_message, quotes_of
+from matchers.research.command_fields import BadCommand
+from matchers.research.engines import ENGINE_NAMES, make_engine
+from matchers.research.lobster import ARRIVED_UNSEEN, OTHER, LobsterReplay, instrument_table, parse_levels, parse_message, quotes_of
 from schemas.enums import ExecKind, Side
 from streams.__main__ import outcry
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matchers.reference_book_shard import BookShard
-from matchers.shard_outputs import BOOK_COMMAND_DTYPE, rows_of
+from matchers.books.reference.shard import BookShard
+from matchers.rules.outputs import BOOK_COMMAND_DTYPE, rows_of
 from schemas.codec import FRAMES, decode_record, encode_record
 from schemas.enums import BookCommandKind, ExecFlag, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from matchers.book_shard import BookShard
+from matchers.books.shard import BookShard
 from schemas.codec import FRAMES
 from schemas.enums import BookCommandKind, ExecKind
 from schemas.errors import StaleData

@@ -7,7 +7,7 @@ from tape import ORDER_ID_BASE, Tape, cuts, frames
 from workload_survey import FIRST_PX, SWINGS, mid_prices, survey
 from workloads import WORKLOADS
 
-from matchers.reference_book_shard import BookShard
+from matchers.books.reference.shard import BookShard
 from schemas.enums import BookCommandKind, ContingencyType, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.reject_reasons import Reason
 

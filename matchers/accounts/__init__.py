@@ -1,0 +1,1 @@
+"""The account shard: who may send which order, holds, postings."""

@@ -1,0 +1,1 @@
+"""The rules of accounts in plain Python, one concern per module."""

@@ -1,0 +1,1 @@
+"""The book shard: every trade, cancel and expiry of its instruments."""

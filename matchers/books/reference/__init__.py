@@ -1,0 +1,1 @@
+"""The rules of books in plain Python, one concern per module."""

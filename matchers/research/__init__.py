@@ -1,0 +1,1 @@
+"""The engine without an exchange: replay of files, backtests, views of a book."""

@@ -1,0 +1,1 @@
+"""What every shard agrees on: which orders exist, what they need, limits, and what comes out."""
