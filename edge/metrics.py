@@ -60,7 +60,7 @@ class Metrics:
 
 
 class _SuspiciousFrames(Collector):
-    """The workers' counter of the same name (streams.suspicious_frames), as the edge's readers see it."""
+    """The workers' counter of the same name (streams.process.suspicious_frames), as the edge's readers see it."""
 
     def __init__(self, sources: Callable[[], Sequence[SourceFilter]]) -> None:
         self._sources = sources

@@ -6,7 +6,7 @@ import pytest
 
 from schemas.settings import Settings
 from streams.services.local_set import LocalSet
-from streams.services.ports import choose
+from streams.services.recipes.ports import choose
 
 
 @pytest.fixture(scope="session")

@@ -51,30 +51,30 @@ class RoleEntry:
 
 
 HOLD_FUNDS: Final = RoleEntry(
-    "hold-funds", "streams.hold_funds:run", "accepts orders and holds their funds; settles", (ACCOUNT_COMMANDS,),
+    "hold-funds", "streams.roles.hold_funds:run", "accepts orders and holds their funds; settles", (ACCOUNT_COMMANDS,),
     (ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, DEAD_LETTERS), table="accounts", replicas=True, compiled=True,
 )  # fmt: skip
 MATCH_ORDERS: Final = RoleEntry(
-    "match-orders", "streams.match_orders:run", "matches orders", (BOOK_COMMANDS,), (EXECUTIONS, ACCOUNT_COMMANDS, DEAD_LETTERS),
+    "match-orders", "streams.roles.match_orders:run", "matches orders", (BOOK_COMMANDS,), (EXECUTIONS, ACCOUNT_COMMANDS, DEAD_LETTERS),
     table="books", replicas=True, compiled=True,
 )  # fmt: skip
 PUBLISH_MARKET_DATA: Final = RoleEntry(
-    "publish-market-data", "streams.publish_market_data:run", "makes public prices of executions", (EXECUTIONS,), (MARKET_DATA, DEAD_LETTERS),
+    "publish-market-data", "streams.roles.publish_market_data:run", "makes public prices of executions", (EXECUTIONS,), (MARKET_DATA, DEAD_LETTERS),
     table="market_data", replicas=True,
 )  # fmt: skip
 WATCH_TRADING: Final = RoleEntry(
-    "watch-trading", "streams.watch_trading:run", "looks for suspicious patterns", (EXECUTIONS,), (ALERTS, DEAD_LETTERS),
+    "watch-trading", "streams.roles.watch_trading:run", "looks for suspicious patterns", (EXECUTIONS,), (ALERTS, DEAD_LETTERS),
     table="surveillance", replicas=True, critical=False,
 )  # fmt: skip
 PERSIST_MYSQL: Final = RoleEntry(
-    "persist-mysql", "streams.persist_mysql:run", "stores orders, trades, postings and alerts in MySQL",
+    "persist-mysql", "streams.roles.persist_mysql:run", "stores orders, trades, postings and alerts in MySQL",
     (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), (DEAD_LETTERS,), critical=False,
 )  # fmt: skip
 PERSIST_REDIS: Final = RoleEntry(
-    "persist-redis", "streams.persist_redis:run", "keeps the newest prices in Redis", (MARKET_DATA,), (DEAD_LETTERS,), critical=False,
+    "persist-redis", "streams.roles.persist_redis:run", "keeps the newest prices in Redis", (MARKET_DATA,), (DEAD_LETTERS,), critical=False,
 )  # fmt: skip
 PERSIST_ELASTICSEARCH: Final = RoleEntry(
-    "persist-elasticsearch", "streams.persist_elasticsearch:run", "stores the audit trail in Elasticsearch",
+    "persist-elasticsearch", "streams.roles.persist_elasticsearch:run", "stores the audit trail in Elasticsearch",
     (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), (DEAD_LETTERS,), critical=False,
 )  # fmt: skip
 EDGE: Final = RoleEntry(

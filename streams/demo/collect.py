@@ -26,10 +26,10 @@ from sinks.mysql_pool import MySql
 from sinks.mysql_queries import imbalances, posting_sums
 from sinks.redis_client import open_redis
 from sinks.redis_prices import last_prices
-from streams.cluster import partition_counts
 from streams.demo.log_facts import Traded
 from streams.demo.reconcile import AlertSeen, StoreFacts
-from streams.lost_records import lost_state_of
+from streams.host.lost_records import lost_state_of
+from streams.transport.cluster import partition_counts
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
 from topics.sources import FORGED, sources_of
 

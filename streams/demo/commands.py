@@ -19,8 +19,8 @@ from streams.demo.session import Options, Session
 from streams.demo.summary import show
 from streams.services.commands import role_names
 from streams.services.local_set import HURRIED_STOP_S, STOP_TIMEOUT_S, LocalSet
-from streams.services.ports import choose, is_free
 from streams.services.progress import Progress
+from streams.services.recipes.ports import choose, is_free
 from streams.services.state import SERVICES
 
 OWN_DIRECTORIES = ("data", "run", "log")

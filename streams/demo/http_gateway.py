@@ -21,7 +21,7 @@ from schemas.instruments import InstrumentTable
 from streams.demo.bad_orders import EXPECTED, BadKind
 from streams.demo.topic_gateway import texts_of
 from streams.demo.traders import Action, CancelOrder, NewOrder
-from streams.operate import ApiKey
+from streams.operate.accounts import ApiKey
 
 CONNECT_TIMEOUT_S: Final = 300.0
 REQUEST_TIMEOUT_S: Final = 10.0

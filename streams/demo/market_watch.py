@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from streams.operate import ApiKey
+from streams.operate.accounts import ApiKey
 
 RETRY_PAUSE_S: Final = 0.2
 CHANNELS: Final = {"trades": ["*"], "quotes": ["*"], "bars": ["*"]}

@@ -21,8 +21,8 @@ from schemas.settings import Settings
 from streams.demo.collect import ASK_TIMEOUT_S, end_offsets
 from streams.demo.reconcile import ALERTS as ALERTS_PLACE
 from streams.demo.reconcile import LOG, Check, Verdict
+from streams.process.worker_identity import SINGLE_ROLES
 from streams.services.local_set import LocalSet
-from streams.worker_identity import SINGLE_ROLES
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
 
 SHARD_INPUTS: Final[dict[str, Topic]] = {

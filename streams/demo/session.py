@@ -15,7 +15,6 @@ from schemas.enums import Phase
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
-from streams.command_books import change_session
 from streams.demo import collect
 from streams.demo.chaos import Kill, kill_each
 from streams.demo.http_gateway import CONNECT_TIMEOUT_S, HttpGateway
@@ -27,7 +26,8 @@ from streams.demo.summary import Summary, percentile_ms, percentiles
 from streams.demo.topic_gateway import TopicGateway
 from streams.demo.traders import Channel, Crowd, Role, Trader, recruit
 from streams.demo.view import LINE_EVERY_S, Pulse, View
-from streams.operate import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys, write_keys_file
+from streams.operate.accounts import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys, write_keys_file
+from streams.operate.command_books import change_session
 from streams.services.local_set import LocalSet
 from topics.catalogue import ACCOUNT_EVENTS
 from topics.producer import DELIVERY_TIMEOUT_S

@@ -14,13 +14,13 @@ from rich.console import Console
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from streams.__main__ import settings_of
-from streams.services import probes
-from streams.services.child import disk_is_full
+from streams.process.worker_identity import REPLICAS, SHARD_ROLES, SINGLE_ROLES
 from streams.services.doctor import examine
 from streams.services.local_set import URL_SETTINGS, LocalSet, RolesFailed, external_urls
 from streams.services.progress import Progress, status_table
 from streams.services.state import SERVICES, ChildStatus, SetStatus, State
-from streams.worker_identity import REPLICAS, SHARD_ROLES, SINGLE_ROLES
+from streams.services.supervision import probes
+from streams.services.supervision.child import disk_is_full
 
 WORKERS_MAX = 16  # of one role on one machine
 

@@ -13,13 +13,15 @@ import psutil
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import Settings
-from streams.services import packages, platform_check, preflight, probes
+from streams.services import preflight
 from streams.services.local_set import URL_SETTINGS, LocalSet
 from streams.services.preflight import Finding
-from streams.services.recipe import check_made_by, read_json
+from streams.services.recipes import packages, platform_check
+from streams.services.recipes.recipe import check_made_by, read_json
 from streams.services.state import SERVICES, SetStatus, State, Wanted
-from streams.services.supervisor import recipes_for
-from streams.services.topics_step import check_cluster
+from streams.services.supervision import probes
+from streams.services.supervision.supervisor import recipes_for
+from streams.services.supervision.topics_step import check_cluster
 
 DISK_MIN_BYTES = 2 * 1024**3  # packages unpacked 1 GB, data of a long demo
 MEMORY_MIN_BYTES = 3 * 1024**3  # Kafka 0.4 + Elasticsearch 0.6 + MariaDB 0.2 GB, and eight roles of about 0.2 GB

@@ -19,11 +19,10 @@ from types import MappingProxyType
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
-from streams.services import platform_check, preflight, probes
+from streams.services import preflight
 from streams.services.changed_settings import changed
-from streams.services.child import disk_is_full
-from streams.services.descendants import descendants, kill_all
-from streams.services.recipe import read_json, tail
+from streams.services.recipes import platform_check
+from streams.services.recipes.recipe import read_json, tail
 from streams.services.state import (
     SERVICES,
     ChildStatus,
@@ -35,6 +34,9 @@ from streams.services.state import (
     supervisor_pid,
     write_wanted,
 )
+from streams.services.supervision import probes
+from streams.services.supervision.child import disk_is_full
+from streams.services.supervision.descendants import descendants, kill_all
 
 URL_SETTINGS = {"kafka": "kafka_url", "mariadb": "mysql_url", "valkey": "redis_url", "elasticsearch": "elasticsearch_url"}
 START_TIMEOUT_S = 600.0  # a first start fetches 300 MB
@@ -94,7 +96,7 @@ class LocalSet:
     ) -> bool:
         """Bring up services and roles, in addition to what runs; returns when everything answers.
 
-        workers, replicas: how many of a role, where it is not one (see streams.worker_identity); what a former call has said stays.
+        workers, replicas: how many of a role, where it is not one (see streams.process.worker_identity); what a former call has said stays.
         A service whose OUTCRY_*_URL is set in the environment is not started, only asked. Returns True if anything was started.
         Raises NotReadyToStart for what can be known before, ServiceUnavailable if that server does not answer, StartFailed if something does
         not start; what this call had started is stopped then, also on KeyboardInterrupt. Roles that do not start (RolesFailed) take nothing along.
@@ -198,7 +200,7 @@ class LocalSet:
             (run_dir / stale).unlink(missing_ok=True)
         with (log_dir / "supervisor.log").open("ab") as output:
             process = self._spawned = subprocess.Popen(  # noqa: S603 - our own argument vector, no shell
-                [sys.executable, "-m", "streams.services.supervisor", *([str(os.getpid())] if self._bound else [])],
+                [sys.executable, "-m", "streams.services.supervision.supervisor", *([str(os.getpid())] if self._bound else [])],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -11,7 +11,7 @@ from pathlib import Path
 from schemas.errors import OutcryError
 from schemas.instruments import BadInstruments, load_instruments
 from schemas.settings import Settings
-from streams.services.recipe import private_directory
+from streams.services.recipes.recipe import private_directory
 
 EDGE = "edge"
 ROOM_MIN_BYTES = 16 << 20

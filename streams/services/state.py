@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import StaleData
-from streams.services.recipe import private_directory, read_json, write_atomically
-from streams.worker_identity import WorkerId, workers_of
+from streams.process.worker_identity import WorkerId, workers_of
+from streams.services.recipes.recipe import private_directory, read_json, write_atomically
 
 SERVICES = ("kafka", "mariadb", "valkey", "elasticsearch")
 

@@ -29,7 +29,7 @@ from schemas.settings import Settings
 from sinks import Input
 from streams.demo.chaos import child_of
 from streams.services.local_set import LocalSet
-from streams.services.recipe import dying_with_parent
+from streams.services.recipes.recipe import dying_with_parent
 
 STORE_OF: Final = {"persist-mysql": "mariadb", "persist-elasticsearch": "elasticsearch"}
 TOPICS: Final = ("executions", "account.events")

@@ -32,8 +32,8 @@ from schemas.enums import Phase
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
-from streams.command_books import change_session
-from streams.operate import Opening, make_api_keys, open_accounts, store_api_keys
+from streams.operate.accounts import Opening, make_api_keys, open_accounts, store_api_keys
+from streams.operate.command_books import change_session
 
 GRACE_S = 5.0
 SERVICES = ("kafka", "mariadb", "valkey")

@@ -43,8 +43,8 @@ from schemas.enums import Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.settings import Settings, load_settings
 from schemas.units import MINOR_PER_UNIT
-from streams.command_books import change_session
-from streams.operate import Opening, open_accounts
+from streams.operate.accounts import Opening, open_accounts
+from streams.operate.command_books import change_session
 from streams.services.local_set import LocalSet
 from streams.services.state import State
 from topics import OrderProducer

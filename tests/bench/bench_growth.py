@@ -7,7 +7,7 @@
 accounts, symbols, resting: both shards in one process, without Kafka, each size in a process of its own; a row for each shard, see growth_runs. `ns_per_order`:
 processor time from a producer's frame to the settlement of its trades, through both shards, frames of 4,000. `memory_mb`: what the process took for the filled
 shards. Of each snapshot, first, of an idle shard, and after the orders: `_held_ms` while inputs wait, `_packed_ms` beside them, `_mb` bytes. `hash_ms`: the
-canonical hash, see streams.snapshot_pace. `load_s`, `restore_s`: reading the snapshot back, and the shard with its indexes. All of it is processor time, which a busy
+canonical hash, see streams.host.snapshot_pace. `load_s`, `restore_s`: reading the snapshot back, and the shard with its indexes. All of it is processor time, which a busy
 machine changes less (nothing here waits for anything).
 
 partitions: through Kafka, one worker a role with all of its partitions; `cpu_us_per_order` of both roles; memory and snapshot bytes of both roles; `recovery_s` as
@@ -32,7 +32,7 @@ from growth_runs import measured
 from schemas.enums import Phase
 from schemas.instruments import load_instruments
 from schemas.settings import load_settings
-from streams.command_books import change_session
+from streams.operate.command_books import change_session
 from streams.services.local_set import LocalSet
 from topics import OrderProducer
 

@@ -36,9 +36,9 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import DONE_ORDERS_PER_SHARD_MAX, FRAME_BYTES_MAX
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
-from streams.command_books import change_session
 from streams.demo.collect import end_offsets
-from streams.operate import Opening, open_accounts
+from streams.operate.accounts import Opening, open_accounts
+from streams.operate.command_books import change_session
 from streams.services.state import read_status
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, Topic

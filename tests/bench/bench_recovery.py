@@ -35,12 +35,12 @@ from schemas.codec import decode_frame
 from schemas.enums import AccountEventKind, CommandKind, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings, load_settings
-from streams.command_books import change_session
 from streams.demo.collect import end_offsets
-from streams.recorded_snapshots import changelog_topic
+from streams.host.snapshots import is_manifest
+from streams.operate.command_books import change_session
+from streams.proofs.recorded_snapshots import changelog_topic
 from streams.services.local_set import LocalSet
 from streams.services.state import State, read_wanted, write_wanted
-from streams.snapshots import is_manifest
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, Topic
 from topics.producer import ROW_DTYPE

@@ -13,10 +13,10 @@ from matchers.warm import warm
 from schemas.codec import FRAMES, Header, Rows, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
-from streams.hold_funds import HoldFunds
-from streams.match_orders import MatchOrders
-from streams.shard_runner import Output, Record, ShardRunner
-from streams.snapshots import SnapshotStore
+from streams.host.shard_runner import Output, Record, ShardRunner
+from streams.host.snapshots import SnapshotStore
+from streams.roles.hold_funds import HoldFunds
+from streams.roles.match_orders import MatchOrders
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 
 FRAME_ROWS: Final = 4_000

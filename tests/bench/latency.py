@@ -30,8 +30,8 @@ from schemas.enums import Phase, Side
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
-from streams.command_books import change_session
-from streams.operate import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys
+from streams.operate.accounts import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys
+from streams.operate.command_books import change_session
 from streams.services.commands import role_names
 from topics import OrderProducer
 

@@ -41,9 +41,9 @@ from schemas.settings import Settings
 from streams.demo.commands import demo_settings
 from streams.demo.session import Options
 from streams.demo.summary import show
-from streams.services import packages
 from streams.services.commands import role_names
 from streams.services.local_set import LocalSet
+from streams.services.recipes import packages
 from streams.services.state import SERVICES, Wanted
 
 WORKERS: Final = {"hold-funds": 2}

@@ -27,9 +27,9 @@ from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from streams.demo.chaos import child_of, is_replaced, strike, wait_for
 from streams.demo.collect import end_offsets
-from streams.services import probes
 from streams.services.local_set import URL_SETTINGS, LocalSet
 from streams.services.state import ChildStatus, State, Wanted
+from streams.services.supervision import probes
 from topics.catalogue import EXECUTIONS
 
 RECOVERY_TIMEOUT_S: Final = 600.0

@@ -7,10 +7,10 @@ import pytest
 
 from schemas.enums import Phase
 from schemas.settings import Settings
-from streams.command_books import change_session
-from streams.operate import Opening, make_api_keys, open_accounts, store_api_keys
+from streams.operate.accounts import Opening, make_api_keys, open_accounts, store_api_keys
+from streams.operate.command_books import change_session
+from streams.operate.worker import role_names
 from streams.services.local_set import LocalSet
-from streams.worker import role_names
 
 ACCOUNTS = tuple(range(1, 9))
 CASH_MINOR = 10_000_000 * 10_000

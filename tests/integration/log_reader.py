@@ -7,7 +7,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.settings import Settings
-from streams.shard_runner import Record
+from streams.host.shard_runner import Record
 from topics.catalogue import Topic
 
 T = TypeVar("T")

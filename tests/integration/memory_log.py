@@ -9,13 +9,13 @@ import numpy as np
 from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
-from streams.hold_funds import HoldFunds
-from streams.match_orders import MatchOrders
-from streams.publish_market_data import PublishMarketData
-from streams.read_log import Bounds, Log
-from streams.recorded_snapshots import changelog_topic
-from streams.shard_runner import Record, ShardRunner
-from streams.snapshots import SnapshotStore
+from streams.host.shard_runner import Record, ShardRunner
+from streams.host.snapshots import SnapshotStore
+from streams.proofs.read_log import Bounds, Log
+from streams.proofs.recorded_snapshots import changelog_topic
+from streams.roles.hold_funds import HoldFunds
+from streams.roles.match_orders import MatchOrders
+from streams.roles.publish_market_data import PublishMarketData
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, SET_ASIDE, Topic
 
 INSTRUMENTS = load_instruments(None)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from streams.operate import accounts
+from streams.operate.accounts import accounts
 
 pytestmark = pytest.mark.integration
 

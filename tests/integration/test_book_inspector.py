@@ -12,10 +12,10 @@ from schemas.enums import BookCommandKind, OrdType, Phase, Side
 from schemas.errors import OutcryError
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
-from streams.cluster import TopicsMissing
-from streams.inspect_book import book_of_log
+from streams.operate.topics import create_topics
+from streams.research.inspect_book import book_of_log
 from streams.services.local_set import LocalSet
-from streams.topics_admin import create_topics
+from streams.transport.cluster import TopicsMissing
 from topics.catalogue import BOOK_COMMANDS
 
 pytestmark = pytest.mark.integration

@@ -24,8 +24,8 @@ from sinks.mysql_pool import MySql
 from sinks.mysql_queries import insert_api_keys
 from sinks.mysql_schema import apply_schema
 from sinks.mysql_sink import MySqlSink
+from streams.operate.topics import create_topics
 from streams.services.local_set import LocalSet
-from streams.topics_admin import create_topics
 
 pytestmark = pytest.mark.integration
 

@@ -23,13 +23,13 @@ from schemas.enums import AccountEventKind, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
-from streams.command_books import change_session
-from streams.operate import Opening, open_accounts
-from streams.read_log import Log
-from streams.recorded_snapshots import changelog_topic
+from streams.operate.accounts import Opening, open_accounts
+from streams.operate.command_books import change_session
+from streams.proofs.read_log import Log
+from streams.proofs.recorded_snapshots import changelog_topic
 from streams.services.commands import probe_all
-from streams.services.kafka import describe_cluster
 from streams.services.local_set import LocalSet, StartFailed
+from streams.services.recipes.kafka import describe_cluster
 from streams.services.state import State
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, TOPICS, Topic

@@ -18,7 +18,7 @@ from confluent_kafka import Producer
 from schemas.settings import Settings
 from streams.services.commands import probe_all
 from streams.services.local_set import LocalSet
-from streams.services.ports import choose
+from streams.services.recipes.ports import choose
 from streams.services.state import SERVICES, ChildStatus, State
 
 pytestmark = pytest.mark.integration

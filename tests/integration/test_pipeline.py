@@ -15,10 +15,10 @@ from schemas.codec import FRAMES, Header, decode_frame, decode_record, encode_fr
 from schemas.enums import AccountEventKind, CommandKind, ExecKind, OrdType, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
-from streams.cluster import partition_counts
-from streams.hold_funds import HoldFunds
-from streams.match_orders import MatchOrders
-from streams.shard_runner import ShardRunner
+from streams.host.shard_runner import ShardRunner
+from streams.roles.hold_funds import HoldFunds
+from streams.roles.match_orders import MatchOrders
+from streams.transport.cluster import partition_counts
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EXECUTIONS
 

@@ -14,8 +14,8 @@ from schemas.codec import Frame, Rows, decode_frame
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
 from schemas.errors import OutcryError
 from schemas.settings import Settings
+from streams.operate.topics import create_topics
 from streams.services.local_set import LocalSet
-from streams.topics_admin import create_topics
 from topics import DeliveryFailed, OrderProducer
 from topics.catalogue import TOPICS
 from topics.producer import ROW_DTYPE, BufferFull, Undelivered

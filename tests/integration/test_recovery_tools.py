@@ -24,14 +24,14 @@ from sinks.mysql_queries import next_offsets, order_by_cl_ord_id
 from sinks.redis_client import open_redis
 from sinks.redis_prices import last_prices
 from sinks.redis_sink import key_of
-from streams.cluster import cluster_id
 from streams.demo.collect import read_log
-from streams.persist_mysql import sink_role
-from streams.read_log import Log
-from streams.rebuild_sink import AsItIs, Options, Rebuild, RebuildReport, rebuild_store
-from streams.set_aside import append, read_set_aside, set_aside_of
-from streams.topics_admin import topics
-from streams.verify_log import Range, ShardReport, verify_shards
+from streams.host.set_aside import append, read_set_aside, set_aside_of
+from streams.operate.topics import topics
+from streams.proofs.read_log import Log
+from streams.proofs.rebuild import AsItIs, Options, Rebuild, RebuildReport, rebuild_store
+from streams.proofs.verify import Range, ShardReport, verify_shards
+from streams.roles.persist_mysql import sink_role
+from streams.transport.cluster import cluster_id
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
 

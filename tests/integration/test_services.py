@@ -24,9 +24,9 @@ from redis.exceptions import AuthenticationError
 
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
-from streams.services import probes
 from streams.services.local_set import URL_SETTINGS, LocalSet, StartFailed
 from streams.services.state import ChildStatus, State
+from streams.services.supervision import probes
 
 pytestmark = pytest.mark.integration
 WAIT_S = 600.0

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 
-from streams.operate_session import session
+from streams.operate.session import session
 
 pytestmark = pytest.mark.integration
 SYMBOL = "MSFT"  # other tests trade AAPL

@@ -12,10 +12,10 @@ import pytest
 
 from schemas.enums import Phase
 from schemas.settings import Settings
-from streams.command_books import change_session
-from streams.operate import Opening, make_api_keys, open_accounts, store_api_keys
+from streams.operate.accounts import Opening, make_api_keys, open_accounts, store_api_keys
+from streams.operate.command_books import change_session
 from streams.services.local_set import LocalSet
-from streams.services.ports import choose
+from streams.services.recipes.ports import choose
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 LAG_MAX = 30

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from log_reader import read_partition
 
 from schemas.codec import HEADER_FIELDS, decode_frame
-from streams.topics_admin import topics
+from streams.operate.topics import topics
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 
 pytestmark = [

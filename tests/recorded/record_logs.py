@@ -24,9 +24,9 @@ from simulate import simulated
 
 from schemas.codec import Header, encode_frame
 from schemas.instruments import Instrument, InstrumentTable
-from streams.read_log import place
-from streams.shard_runner import ENGINE_VERSION, Record, ShardRunner
-from streams.verify_log import ROLES, Range, ShardVerifier
+from streams.host.shard_runner import ENGINE_VERSION, Record, ShardRunner
+from streams.proofs.read_log import place
+from streams.proofs.verify import ROLES, Range, ShardVerifier
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 
 SEEDS = (1_000, 1_034, 1_038, 1_055, 1_092, 1_101)

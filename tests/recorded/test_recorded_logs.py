@@ -10,7 +10,7 @@ import pytest
 from record_logs import RecordedLog, load, state_hashes
 
 from schemas.instruments import load_instruments
-from streams.shard_runner import ENGINE_VERSION
+from streams.host.shard_runner import ENGINE_VERSION
 
 FOLDERS = sorted(path.parent for path in Path(__file__).parent.glob("engine-*/*/log.avro"))
 

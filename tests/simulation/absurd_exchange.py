@@ -22,9 +22,9 @@ from schemas import limits
 from schemas.codec import Header, Rows, decode_frame, decode_record, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, ExecKind, Phase, ReportKind
 from schemas.reject_reasons import Reason
-from streams.hold_funds import HoldFunds
-from streams.match_orders import MatchOrders
-from streams.shard_runner import Output, Record, ShardRunner
+from streams.host.shard_runner import Output, Record, ShardRunner
+from streams.roles.hold_funds import HoldFunds
+from streams.roles.match_orders import MatchOrders
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EXECUTIONS
 
 SHARDS: Final = 2

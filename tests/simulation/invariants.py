@@ -21,14 +21,14 @@ from schemas.marks import Marks
 from sinks.contract import Input
 from sinks.elastic_documents import documents
 from sinks.redis_sink import newest_rows
-from streams.hold_funds import HoldFunds
-from streams.match_orders import MatchOrders
-from streams.money_ledger import CASH, MoneyLedger, Problems
-from streams.money_trades import BookTrades, by_trade, check_settlement, expected_sides
-from streams.recorded_snapshots import changelog_topic
-from streams.shard_host import Role
-from streams.shard_runner import ShardRunner
-from streams.snapshots import SnapshotStore
+from streams.host.shard_host import Role
+from streams.host.shard_runner import ShardRunner
+from streams.host.snapshots import SnapshotStore
+from streams.proofs.money_ledger import CASH, MoneyLedger, Problems
+from streams.proofs.money_trades import BookTrades, by_trade, check_settlement, expected_sides
+from streams.proofs.recorded_snapshots import changelog_topic
+from streams.roles.hold_funds import HoldFunds
+from streams.roles.match_orders import MatchOrders
 from topics.catalogue import (
     ACCOUNT_COMMANDS,
     ACCOUNT_EVENTS,

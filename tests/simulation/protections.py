@@ -15,10 +15,10 @@ from schemas.codec import FRAMES, HEADER_FIELDS, BadBytes, Frame, Header, frame_
 from schemas.errors import ServiceUnavailable
 from schemas.marks import Marks
 from sinks.mysql_sink import PartitionMarks
-from streams.persist_log import SinkFeeder
-from streams.shard_host import Shard, ShardHost
-from streams.shard_runner import Output, Record, ShardRunner
-from streams.snapshots import SnapshotStore
+from streams.host.shard_host import Shard, ShardHost
+from streams.host.shard_runner import Output, Record, ShardRunner
+from streams.host.sink_feeder import SinkFeeder
+from streams.host.snapshots import SnapshotStore
 from topics.sources import Sources, names_shard
 
 _FEED, _ONE, _SEND, _OPEN = ShardRunner.feed, ShardHost._one, ShardHost._send, ShardHost._open
@@ -120,11 +120,15 @@ _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     "the last input is in a snapshot too": (ShardHost, "_snapshots", _no_second_snapshot),
     "state is forgotten with its partition": (ShardHost, "on_revoked", _keep),
     "a page is not overwritten while it is needed": (
-        "streams.snapshots",
+        "streams.host.snapshots",
         "_page_key",
         lambda owner, array, page, _: _PAGE_KEY(owner, array, page, 0),
     ),
-    "each owner has pages of its own": ("streams.snapshots", "_page_key", lambda _, array, page, slot: _PAGE_KEY("", array, page, slot)),
+    "each owner has pages of its own": (
+        "streams.host.snapshots",
+        "_page_key",
+        lambda _, array, page, slot: _PAGE_KEY("", array, page, slot),
+    ),
     "a disk is up to date only without gaps": ("simulated_faust", "persisted_after", lambda _known, sent: sent),
     "stores keep marks with their rows": (PartitionMarks, "takes", lambda _self, _one: True),
     "a store that did not answer is asked again": (SinkFeeder, "_until_available", _ask_once),

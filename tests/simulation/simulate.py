@@ -201,9 +201,9 @@ def _process_boundary(world: World) -> Iterator[None]:
         return world.rng.randbytes(bytes_).hex()
 
     with ExitStack() as replaced:
-        replaced.enter_context(patch("streams.shard_host.fail_fast", fail_fast))
-        replaced.enter_context(patch("streams.persist_log.fail_fast", fail_fast))
-        replaced.enter_context(patch("streams.snapshots.secrets.token_hex", token_hex))
+        replaced.enter_context(patch("streams.host.shard_host.fail_fast", fail_fast))
+        replaced.enter_context(patch("streams.host.sink_feeder.fail_fast", fail_fast))
+        replaced.enter_context(patch("streams.host.snapshots.secrets.token_hex", token_hex))
         yield
 
 

@@ -17,10 +17,10 @@ from faults import World
 from processes import Process
 from simulated_log import Group, TopicPartition
 
-from streams.faust_app import persisted_after
-from streams.recorded_snapshots import changelog_topic
-from streams.shard_runner import Record
-from streams.snapshots import is_manifest
+from streams.host.shard_runner import Record
+from streams.host.snapshots import is_manifest
+from streams.proofs.recorded_snapshots import changelog_topic
+from streams.transport.app import persisted_after
 
 PARTITION: Final[ContextVar[int]] = ContextVar("partition")
 """Partition of the current event; Faust's tables write to and read from it."""
@@ -167,7 +167,7 @@ class Consumer:
         for _, partition in positions:
             if self.table is not None:
                 self.table.recover(partition)
-        # one record back, the witness: as streams.faust_consumer
+        # one record back, the witness: as streams.transport.consumer
         self._positions, self.generation = {tp: max(0, position - 1) for tp, position in positions.items()}, generation
         self._acked = {tp: set() for tp in positions}
         self._to_commit = dict(positions)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from streams.shard_runner import Record
+from streams.host.shard_runner import Record
 
 TopicPartition = tuple[str, int]
 

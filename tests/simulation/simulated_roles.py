@@ -18,13 +18,13 @@ from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
 from sinks import Sink
-from streams.hold_funds import HoldFunds
-from streams.match_orders import MatchOrders
-from streams.persist_log import SinkFeeder, SinkRole
-from streams.publish_market_data import PublishMarketData
-from streams.shard_host import Role, ShardHost, Tick
-from streams.shard_runner import Output, Processor
-from streams.watch_trading import WatchTrading
+from streams.host.shard_host import Role, ShardHost, Tick
+from streams.host.shard_runner import Output, Processor
+from streams.host.sink_feeder import SinkFeeder, SinkRole
+from streams.roles.hold_funds import HoldFunds
+from streams.roles.match_orders import MatchOrders
+from streams.roles.publish_market_data import PublishMarketData
+from streams.roles.watch_trading import WatchTrading
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
 
 SHARDS: Final = 2
@@ -49,7 +49,7 @@ def shard_roles(instruments: InstrumentTable, clock_ns: Callable[[], int]) -> li
 
 
 def timer_command(partition: int, now: int) -> Output:
-    """As streams.match_orders.timer_command, with the simulation's time of day."""
+    """As streams.roles.match_orders.timer_command, with the simulation's time of day."""
     row = np.zeros(1, FRAMES["book_command_frame"].dtype)
     row["kind"], row["transact_time"] = BookCommandKind.TIMER, now
     return Output(BOOK_COMMANDS.name, partition, encode_frame("book_command_frame", Header("clock", created_at=now), row))

@@ -14,7 +14,7 @@ from tree import PACKAGES, PROJECT, ROOT, of_packages, tracked
 
 from matchers.compiled.compilation import imported_sources
 from schemas.codec import FRAME_NAMES, RECORD_NAMES
-from streams.services.elasticsearch import JAVA_SOURCES
+from streams.services.recipes.elasticsearch import JAVA_SOURCES
 
 TOOLS = PROJECT["tool"]
 

@@ -17,7 +17,7 @@ from schemas.codec import FRAME_NAMES, FRAMES, HEADER_FIELDS, Header, decode_fra
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from schemas.units import minor_to_text, to_decimal
-from streams.topics_admin import topics
+from streams.operate.topics import topics
 from topics.description import ENUMS, describe
 
 TEXT = PAGE.read_text()

@@ -17,10 +17,10 @@ from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
 from sinks.mysql_ledger import Contradiction, StoredMoney
-from streams import audit_money
-from streams.audit_money import MoneyAudit, audit_money_of, compare_with_mysql
-from streams.money_ledger import CASH, EXCHANGE_ACCOUNT, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems
-from streams.money_trades import check_settlement
+from streams.proofs import audit as audit_money
+from streams.proofs.audit import MoneyAudit, audit_money_of, compare_with_mysql
+from streams.proofs.money_ledger import CASH, EXCHANGE_ACCOUNT, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems
+from streams.proofs.money_trades import check_settlement
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 
 EVENT = FRAMES["account_event_frame"].dtype

@@ -17,14 +17,14 @@ from schemas.errors import StaleData
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.reject_reasons import Reason
-from streams.faust_app import claim_for_cluster
-from streams.hold_funds import HoldFunds
-from streams.match_orders import MatchOrders
-from streams.publish_market_data import PublishMarketData
-from streams.shard_host import Role, ShardHost
-from streams.shard_runner import Output, Record, ShardRunner
-from streams.snapshots import SnapshotStore, pack_manifest, unpack_manifest
-from streams.watch_trading import WatchTrading
+from streams.host.shard_host import Role, ShardHost
+from streams.host.shard_runner import Output, Record, ShardRunner
+from streams.host.snapshots import SnapshotStore, pack_manifest, unpack_manifest
+from streams.roles.hold_funds import HoldFunds
+from streams.roles.match_orders import MatchOrders
+from streams.roles.publish_market_data import PublishMarketData
+from streams.roles.watch_trading import WatchTrading
+from streams.transport.app import claim_for_cluster
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EXECUTIONS
 
 NOW = 1_800_000_000_000_000_000

@@ -15,7 +15,7 @@ from matchers.state.canonical_hash import Place
 from schemas.enums import Phase, Side
 from schemas.instruments import load_instruments
 from streams.__main__ import outcry
-from streams.book_screen import Shown, age_text, show_book
+from streams.research.book_screen import Shown, age_text, show_book
 
 INSTRUMENTS = load_instruments(None)
 AAPL = INSTRUMENTS.by_symbol["AAPL"]

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from schemas.settings import Settings
-from streams.services.kafka import PROPERTIES
-from streams.services.packages import locked_set
+from streams.services.recipes.kafka import PROPERTIES
+from streams.services.recipes.packages import locked_set
 
 ROOT = Path(__file__).parents[2]
 SPECIFICATION = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())

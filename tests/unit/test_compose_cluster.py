@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from schemas.settings import Settings
-from streams.services.kafka import CLUSTER_PROPERTIES, copies_of, copies_required
-from streams.worker import role_names, worker
+from streams.operate.worker import role_names, worker
+from streams.services.recipes.kafka import CLUSTER_PROPERTIES, copies_of, copies_required
 
 DOCKER = Path(__file__).parents[2] / "docker"
 SPECIFICATION = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())

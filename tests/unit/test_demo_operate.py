@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from schemas.settings import Settings
-from streams.operate import Opening, _update_rows, accounts, make_api_keys, write_keys_file
-from streams.operate_session import session
+from streams.operate.accounts import Opening, _update_rows, accounts, make_api_keys, write_keys_file
+from streams.operate.session import session
 
 
 @pytest.mark.parametrize(

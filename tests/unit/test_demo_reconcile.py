@@ -32,7 +32,7 @@ from streams.demo.reconcile import (
 from streams.demo.summary import Summary, percentile_ms
 from streams.demo.topic_gateway import texts_of
 from streams.demo.traders import NewOrder
-from streams.operate import ApiKey
+from streams.operate.accounts import ApiKey
 
 INSTRUMENTS = load_instruments(None)
 TRADED = {1: Traded(2, 30, 540_300, 18_010, frozenset({11, 12}))}

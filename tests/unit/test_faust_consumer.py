@@ -10,8 +10,8 @@ import pytest_asyncio
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from streams.changelog_recovery import ChangelogRecovery, ChangelogTables
-from streams.faust_consumer import SEEK_AGAIN_S, FastConsumer, InOrderStream, InputOrder, consumer_class
+from streams.transport.consumer import SEEK_AGAIN_S, FastConsumer, InOrderStream, InputOrder, consumer_class
+from streams.transport.recovery import ChangelogRecovery, ChangelogTables
 
 INPUT = TP("book.commands", 0)
 
@@ -25,7 +25,7 @@ async def consumer() -> FastConsumer:
 
 
 def test_faust_and_aiokafka_are_the_versions_whose_internals_we_drive():
-    """A newer version must be read again: streams.faust_consumer, streams.changelog_recovery, streams.faust_app, streams.shard_host."""
+    """A newer version must be read again: streams.transport.consumer, streams.transport.recovery, streams.transport.app, streams.host.shard_host."""
     assert (version("faust-streaming"), version("aiokafka"), version("mode-streaming")) == ("0.15.3", "0.14.0", "0.7.1")
 
 

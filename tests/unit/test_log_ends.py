@@ -8,9 +8,9 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
-from streams import log_ends
-from streams.log_ends import LogEnds
-from streams.services.probes import role as role_probe
+from streams.services.supervision.probes import role as role_probe
+from streams.transport import log_ends
+from streams.transport.log_ends import LogEnds
 
 INPUT = TP("account.commands", 0)
 
@@ -88,5 +88,5 @@ async def test_status_tells_of_suspicious_frames(monkeypatch: pytest.MonkeyPatch
     async def readiness(_url: str) -> dict[str, object]:
         return {"lag_records": 3, "suspicious_frames": 2}
 
-    monkeypatch.setattr("streams.services.probes._readiness", readiness)
+    monkeypatch.setattr("streams.services.supervision.probes._readiness", readiness)
     assert await role_probe("") == "ready, 3 records behind, 2 SUSPICIOUS FRAMES"

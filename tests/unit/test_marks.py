@@ -15,12 +15,12 @@ from schemas.instruments import load_instruments
 from schemas.limits import FIRST_OFFSET_MAX, FRAMES_PER_INPUT_MAX, JUMP_SLACK_S, RECORDS_PER_S_MAX
 from schemas.marks import Marks
 from sinks.mysql_sink import PartitionMarks
-from streams.compare_outputs import Compared, RecordedOutputs
-from streams.persist_log import input_of
-from streams.publish_market_data import PublishMarketData
-from streams.rebuild_sink import AsItIs
-from streams.shard_runner import Output, Record, ShardRunner
-from streams.snapshots import SnapshotStore
+from streams.host.shard_runner import Output, Record, ShardRunner
+from streams.host.sink_feeder import input_of
+from streams.host.snapshots import SnapshotStore
+from streams.proofs.compare_outputs import Compared, RecordedOutputs
+from streams.proofs.rebuild import AsItIs
+from streams.roles.publish_market_data import PublishMarketData
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, TOPICS
 from topics.sources import sources_of
 

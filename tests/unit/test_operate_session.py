@@ -16,10 +16,10 @@ from schemas.enums import BookCommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable, load_instruments
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
-from streams import operate_session
-from streams.ask_shards import NotConfirmed
-from streams.command_books import PhaseAnswer, command_rows, is_receipt, mass_cancel_answer, phase_answers, require_phase
-from streams.operate_session import end_time_ns, session
+from streams.operate import session as operate_session
+from streams.operate.ask_shards import NotConfirmed
+from streams.operate.command_books import PhaseAnswer, command_rows, is_receipt, mass_cancel_answer, phase_answers, require_phase
+from streams.operate.session import end_time_ns, session
 
 NOON_NS = 1_772_470_800_000_000_000  # 2026-03-02 12:00 in New York
 COMMANDS = (

@@ -16,7 +16,7 @@ from sinks.mysql_rows import INSERT_ALERT, execution_statements
 from sinks.mysql_schema import WRITE_INSTRUMENT
 from sinks.mysql_sink import prefixed
 from sinks.redis_sink import key_of
-from streams.rebuild_sink import AsItIs, MarketDataAgain, Rebuild, RebuildReport, _require_same_log
+from streams.proofs.rebuild import AsItIs, MarketDataAgain, Rebuild, RebuildReport, _require_same_log
 from topics.catalogue import EXECUTIONS, MARKET_DATA
 
 

@@ -10,11 +10,11 @@ from schemas.enums import AccountEventKind, Side
 from schemas.errors import OutcryError, StaleData
 from sinks import Input
 from sinks.mysql_sink import PartitionMarks
-from streams.compare_outputs import Difference
-from streams.recorded_snapshots import read_snapshots
-from streams.recover_log import Recovery
-from streams.shard_runner import ShardRunner
-from streams.verify_log import Range, ShardVerifier
+from streams.host.shard_runner import ShardRunner
+from streams.proofs.compare_outputs import Difference
+from streams.proofs.recorded_snapshots import read_snapshots
+from streams.proofs.recover import Recovery
+from streams.proofs.verify import Range, ShardVerifier
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 
 COUNTS = {topic.name: SHARDS for topic in (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA)} | {EDGE_REPLIES.name: 1}

@@ -111,7 +111,7 @@ def test_a_wrong_value_is_told_by_its_field_and_why(changes, field, why):
 
 def test_a_decimal_json_number_is_refused():
     """180.0 and 180 would be a price and a number of ticks."""
-    from streams.command_files import decode_line
+    from streams.research.command_files import decode_line
 
     with pytest.raises(BadCommand, match=r'price: 180.05 is neither decimal text like "180.05" nor a whole number of ticks'):
         columns(order("a") | decode_line(b'{"price":180.05}'))

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from matchers.research.engines import ENGINE_NAMES
 from schemas.errors import OutcryError
 from streams.__main__ import outcry
-from streams.command_files import BadFile
+from streams.research.command_files import BadFile
 
 ROOT = Path(__file__).parents[2]
 FILE = "\n".join(line for line in (ROOT / "docs" / "replay.md").read_text().splitlines() if line.startswith('{"command"')) + "\n"

@@ -11,10 +11,10 @@ from schemas.enums import BookCommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from sinks.elastic_documents import documents
 from sinks.mysql_sink import PartitionMarks
-from streams.match_orders import MatchOrders
-from streams.persist_log import input_of
-from streams.publish_market_data import PublishMarketData
-from streams.shard_runner import Record, ShardRunner
+from streams.host.shard_runner import Record, ShardRunner
+from streams.host.sink_feeder import input_of
+from streams.roles.match_orders import MatchOrders
+from streams.roles.publish_market_data import PublishMarketData
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS
 from topics.sources import sources_of
 

@@ -12,13 +12,13 @@ from schemas.codec import FRAMES, Frame, Header, decode_frame, decode_record, en
 from schemas.enums import AccountEventKind, Side
 from schemas.errors import OutcryError, StaleData
 from schemas.settings import Settings
-from streams import verify_log
-from streams.hold_funds import HoldFunds
-from streams.set_aside import listed, read_set_aside, require_not_passed, require_stuck
-from streams.shard_runner import Emitter, Record, ShardRunner
-from streams.snapshots import SnapshotStore
-from streams.topics_admin import topics
-from streams.verify_log import Range, verify_shards
+from streams.host.set_aside import listed, read_set_aside, require_not_passed, require_stuck
+from streams.host.shard_runner import Emitter, Record, ShardRunner
+from streams.host.snapshots import SnapshotStore
+from streams.operate.topics import topics
+from streams.proofs import verify as verify_log
+from streams.proofs.verify import Range, verify_shards
+from streams.roles.hold_funds import HoldFunds
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, SET_ASIDE
 from topics.sources import sources_of
 

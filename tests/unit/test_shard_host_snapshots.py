@@ -10,9 +10,9 @@ from faust.types import TP
 
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
-from streams.match_orders import MatchOrders, timer_command
-from streams.shard_host import Role, ShardHost
-from streams.snapshots import SnapshotStore, is_manifest, unpack_manifest
+from streams.host.shard_host import Role, ShardHost
+from streams.host.snapshots import SnapshotStore, is_manifest, unpack_manifest
+from streams.roles.match_orders import MatchOrders, timer_command
 from topics.catalogue import BOOK_COMMANDS
 
 INSTRUMENTS = load_instruments(None)
@@ -77,7 +77,7 @@ class World:
 
 async def test_when_as_many_bytes_wait_as_may_the_snapshot_does_not_wait_for_its_time(monkeypatch):
     """Else the memory that holds them, and what is replayed after a crash, would be bounded by a time only."""
-    monkeypatch.setattr("streams.shard_host.REPLAYED_BYTES_MAX", 1 + len(timer_command(0).value))
+    monkeypatch.setattr("streams.host.shard_host.REPLAYED_BYTES_MAX", 1 + len(timer_command(0).value))
     world = World(interval_ms=600_000)
     await world.feed(0)
     await asyncio.sleep(0)
@@ -89,7 +89,7 @@ async def test_when_as_many_bytes_wait_as_may_the_snapshot_does_not_wait_for_its
 
 async def test_inputs_are_applied_while_a_snapshot_is_written_and_are_not_in_it(monkeypatch):
     """Only the comparison keeps them waiting."""
-    monkeypatch.setattr("streams.shard_host.WRITTEN_AT_ONCE", 1)
+    monkeypatch.setattr("streams.host.shard_host.WRITTEN_AT_ONCE", 1)
     world = World(interval_ms=10)
     begun, applied = asyncio.Event(), []
 
@@ -114,7 +114,7 @@ async def test_a_shard_that_falls_idle_gets_the_hash_of_its_last_state(monkeypat
     """Its newest snapshot had none, as it came too soon: `outcry verify` would have nothing to compare the state with."""
     world = World(interval_ms=10)
     due = chain([math.inf], repeat(0.0))  # not for the first snapshot, at once after it
-    monkeypatch.setattr("streams.snapshot_pace.SnapshotPace.hash_due", lambda self, size: next(due))
+    monkeypatch.setattr("streams.host.snapshot_pace.SnapshotPace.hash_due", lambda self, size: next(due))
     await world.feed(0)
     await world.wait_acknowledged(0)
     assert [meta["state_hash"] for meta in world.manifests()] == [None]
@@ -127,7 +127,7 @@ async def test_a_shard_that_falls_idle_gets_the_hash_of_its_last_state(monkeypat
 
 async def test_an_input_does_not_wait_for_the_hash_of_an_idle_shard(monkeypatch):
     """A hash that may be taken in hours keeps no snapshot from being written."""
-    monkeypatch.setattr("streams.snapshot_pace.HASH_SHARE", 1e-9)
+    monkeypatch.setattr("streams.host.snapshot_pace.HASH_SHARE", 1e-9)
     world = World(interval_ms=10)
     for offset in range(2):
         await world.feed(offset)
@@ -142,7 +142,7 @@ async def test_an_input_does_not_wait_for_the_hash_of_an_idle_shard(monkeypatch)
 @pytest.mark.parametrize("portion", [1, 1_000])
 async def test_a_partition_that_goes_while_its_snapshot_is_written_leaves_no_manifest(monkeypatch, portion):
     """And nothing of it is acknowledged: the snapshot before is whole, and another owner's to go on from."""
-    monkeypatch.setattr("streams.shard_host.WRITTEN_AT_ONCE", portion)
+    monkeypatch.setattr("streams.host.shard_host.WRITTEN_AT_ONCE", portion)
     world = World(interval_ms=10)
     await world.feed(0)
     shard = world.host._shards[0]

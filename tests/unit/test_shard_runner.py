@@ -6,8 +6,8 @@ import pytest
 from schemas.codec import FRAMES, BadBytes, Frame, Header, decode_frame, decode_record, encode_frame
 from schemas.errors import StaleData
 from schemas.limits import FRAME_ROWS_MAX
-from streams.shard_runner import ROWS_PER_RECORD, Emitter, Record, ShardRunner, clamp_time
-from streams.snapshots import SnapshotStore
+from streams.host.shard_runner import ROWS_PER_RECORD, Emitter, Record, ShardRunner, clamp_time
+from streams.host.snapshots import SnapshotStore
 from topics.catalogue import BOOK_COMMANDS, DEAD_LETTERS, EXECUTIONS
 from topics.sources import sources_of
 
@@ -111,7 +111,7 @@ def test_outputs_name_the_input_that_made_them():
 def test_many_rows_become_several_records_with_dense_sequence_and_index(monkeypatch):
     """No record is beyond what Kafka takes."""
     assert ROWS_PER_RECORD <= FRAME_ROWS_MAX
-    monkeypatch.setattr("streams.shard_runner.ROWS_PER_RECORD", 100)  # an input of the largest frame could not make this one's rows
+    monkeypatch.setattr("streams.host.shard_runner.ROWS_PER_RECORD", 100)  # an input of the largest frame could not make this one's rows
     outputs = ShardRunner(Adder()).feed(record(0, rows=110))
     frames = [decode_frame(output.value) for output in outputs]
     assert [len(frame.rows) for frame in frames] == [100, 10]

@@ -5,7 +5,7 @@ import pytest
 from schemas.codec import BadBytes, decode_record, encode_record
 from schemas.enums import ExecInst, OffsetType, OrdType, PegPriceType, SelfMatchPrevention, TimeInForce
 from schemas.instruments import load_instruments
-from streams.single_commands import frame_of_order
+from streams.roles.single_commands import frame_of_order
 
 INSTRUMENTS = load_instruments(None)
 PLAIN = {

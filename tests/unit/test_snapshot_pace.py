@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.snapshot_pace import HASH_SHARE, HELD_APART_S, HELD_SHARE, WRITE_SHARE, SnapshotPace
+from streams.host.snapshot_pace import HASH_SHARE, HELD_APART_S, HELD_SHARE, WRITE_SHARE, SnapshotPace
 
 COSTS = st.floats(0.0001, 60)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import StaleData
-from streams.snapshots import PAGE_BYTES, SnapshotStore, is_manifest
+from streams.host.snapshots import PAGE_BYTES, SnapshotStore, is_manifest
 
 
 def state(seed: int, rows: int) -> dict[str, np.ndarray]:

@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from schemas.errors import ServiceUnavailable
-from streams.services import child as child_module
-from streams.services.child import Child, describe_exit
-from streams.services.recipe import Command
+from streams.services.recipes.recipe import Command
 from streams.services.state import ChildStatus, State
-from streams.services.weight import YIELDING
+from streams.services.supervision import child as child_module
+from streams.services.supervision.child import Child, describe_exit
+from streams.services.supervision.weight import YIELDING
 
 WAIT_S = 300.0
 SLEEPS = "import time; print('up', flush=True); time.sleep(600)"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import OutcryError, StaleData
-from streams.services import packages, platform_check, ports
 from streams.services.local_set import RESTARTS_MAX, StartFailed, _raise_if_hopeless, _united
-from streams.services.recipe import LAUNCH, STORE_NICENESS, check_made_by, mark_made_by, tail, write_atomically
+from streams.services.recipes import packages, platform_check, ports
+from streams.services.recipes.recipe import LAUNCH, STORE_NICENESS, check_made_by, mark_made_by, tail, write_atomically
 from streams.services.state import (
     ChildStatus,
     SetStatus,
@@ -26,7 +26,7 @@ from streams.services.state import (
     take_supervisor_lock,
     write_wanted,
 )
-from streams.services.supervisor import ROLE_NICENESS
+from streams.services.supervision.supervisor import ROLE_NICENESS
 
 
 def test_a_port_is_remembered_while_it_is_free(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from schemas.settings import Settings
-from streams.services import supervisor as supervisor_module
-from streams.services.child import Child
-from streams.services.published import PublishedFiles
-from streams.services.recipe import Command, limit_log, write_atomically
+from streams.services.recipes.recipe import Command, limit_log, write_atomically
 from streams.services.state import ChildStatus, State, Wanted, read_status, write_wanted
-from streams.services.supervisor import Supervisor
+from streams.services.supervision import supervisor as supervisor_module
+from streams.services.supervision.child import Child
+from streams.services.supervision.published import PublishedFiles
+from streams.services.supervision.supervisor import Supervisor
 
 WAIT_S = 30.0
 ROLE = """
@@ -116,10 +116,12 @@ async def test_a_preparation_that_finds_the_disk_full_is_tried_again(tmp_path: P
     await task
 
 
-@pytest.mark.parametrize("module", ["streams.logging", "edge.app", "streams.services.supervisor_log"])
+@pytest.mark.parametrize("module", ["streams.process.logging", "edge.app", "streams.services.supervision.supervisor_log"])
 def test_a_log_on_a_full_disk_raises_nothing_where_something_is_logged(module: str) -> None:
     """A request, a batch or a restart must not fail because nobody can read of it."""
-    arguments = {"streams.logging": "'INFO', 'edge'", "edge.app": "'INFO'", "streams.services.supervisor_log": ""}[module]
+    arguments = {"streams.process.logging": "'INFO', 'edge'", "edge.app": "'INFO'", "streams.services.supervision.supervisor_log": ""}[
+        module
+    ]
     program = (
         f"import structlog; from {module} import configure_logging; configure_logging({arguments})\n"
         "for _ in range(3): structlog.get_logger('outcry').error('news')\nprint('went on')"
@@ -131,7 +133,9 @@ def test_a_log_on_a_full_disk_raises_nothing_where_something_is_logged(module: s
 
 def test_a_role_with_a_fault_ends_even_if_its_log_takes_no_word() -> None:
     """It may not go on behind an input that it could not apply."""
-    program = "from streams.faust_app import fail_fast\ntry: raise ValueError('fault')\nexcept ValueError: fail_fast('x')\nprint('went on')"
+    program = (
+        "from streams.transport.app import fail_fast\ntry: raise ValueError('fault')\nexcept ValueError: fail_fast('x')\nprint('went on')"
+    )
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run([sys.executable, "-c", program], stdout=full, stderr=full, check=False)
     assert ended.returncode == 70

@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from schemas.errors import ServiceUnavailable
-from streams.services import child as child_module
-from streams.services import liveness, probes
-from streams.services.child import Child
-from streams.services.liveness import Silence
-from streams.services.recipe import Command
+from streams.services.recipes.recipe import Command
 from streams.services.state import ChildStatus, State
+from streams.services.supervision import child as child_module
+from streams.services.supervision import liveness, probes
+from streams.services.supervision.child import Child
+from streams.services.supervision.liveness import Silence
 
 WAIT_S = 30.0
 # As a role: one event loop that works and answers. SIGUSR1 sends it into work without an end.

@@ -14,11 +14,11 @@ import pytest
 
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.settings import Settings
-from streams.services.recipe import run_tool
-from streams.services.role_files import role_address
+from streams.services.recipes.recipe import run_tool
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, read_status, write_wanted
-from streams.services.supervisor import Supervisor
-from streams.services.topics_step import check_cluster
+from streams.services.supervision.role_files import role_address
+from streams.services.supervision.supervisor import Supervisor
+from streams.services.supervision.topics_step import check_cluster
 
 WAIT_S = 300.0
 # A role as the worker writes it: an HTTP server that says ready, and its address in run_dir.

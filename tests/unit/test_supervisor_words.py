@@ -17,23 +17,23 @@ from rich.table import Table
 
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.settings import Settings
-from streams import last_words
 from streams.__main__ import outcry
+from streams.operate.topics import topics_table
+from streams.process import last_words
 from streams.services import preflight
 from streams.services.changed_settings import changed, described
-from streams.services.child import Child
 from streams.services.doctor import examine
-from streams.services.java_runtime import JavaProgram
 from streams.services.local_set import FAILED_RESTARTS_MAX, RESTARTS_MAX, RolesFailed, StartFailed, _all_there, _raise_if_hopeless
-from streams.services.mariadb import MariaDB
 from streams.services.preflight import NotReadyToStart
 from streams.services.progress import Progress, status_table
-from streams.services.recipe import Command, Made, Place, private_directory, read_json
-from streams.services.role_files import remove_leavings
+from streams.services.recipes.java_runtime import JavaProgram
+from streams.services.recipes.mariadb import MariaDB
+from streams.services.recipes.recipe import Command, Made, Place, private_directory, read_json
+from streams.services.recipes.valkey import Valkey
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, read_status, read_wanted
-from streams.services.valkey import Valkey
-from streams.table_store import TableStore
-from streams.topics_admin import topics_table
+from streams.services.supervision.child import Child
+from streams.services.supervision.role_files import remove_leavings
+from streams.transport.table_store import TableStore
 from topics.catalogue import TOPICS
 
 WAIT_S = 30.0
@@ -192,7 +192,7 @@ async def test_a_program_that_says_that_a_person_is_needed_is_shown_failed_with_
     """Whatever else its log has before and behind."""
     mended = tmp_path / "mended"
     program = (
-        "import pathlib, sys, time\nfrom schemas.errors import StaleData\nfrom streams.last_words import say\n"
+        "import pathlib, sys, time\nfrom schemas.errors import StaleData\nfrom streams.process.last_words import say\n"
         f"if pathlib.Path({str(mended)!r}).exists():\n    print('up', flush=True); time.sleep(600)\n"
         "print('Traceback (most recent call last):\\n  x\\nKeyError: 1', file=sys.stderr)\n"
         "code = say(StaleData('the table is damaged:\\n  move it away'))\nprint('bye')\nsys.exit(code)"
@@ -239,7 +239,7 @@ def test_the_last_words_of_a_log_are_its_sentence_else_its_exception_wherever_th
 def test_a_role_that_stops_on_stale_data_says_the_sentence_last_and_that_a_person_is_needed() -> None:
     """As it does when the instruments have changed under a snapshot."""
     program = (
-        "from streams.logging import configure_logging\nfrom streams.faust_app import fail_fast\nfrom schemas.errors import StaleData\n"
+        "from streams.process.logging import configure_logging\nfrom streams.transport.app import fail_fast\nfrom schemas.errors import StaleData\n"
         "configure_logging('INFO', 'x')\ntry: raise StaleData('instruments are not those of the snapshot; put them back')\n"
         "except StaleData: fail_fast('fault while applying an input', offset=7)"
     )

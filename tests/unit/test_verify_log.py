@@ -13,13 +13,13 @@ from schemas.enums import ExecKind
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
-from streams import verify_log
-from streams.hold_funds import HoldFunds
-from streams.read_log import Bounds
-from streams.recorded_snapshots import changelog_topic
-from streams.shard_runner import ENGINE_VERSION
-from streams.snapshots import is_manifest, manifest_key, pack_manifest, unpack_manifest
-from streams.verify_log import Range, chosen, verify_shards
+from streams.host.shard_runner import ENGINE_VERSION
+from streams.host.snapshots import is_manifest, manifest_key, pack_manifest, unpack_manifest
+from streams.proofs import verify as verify_log
+from streams.proofs.read_log import Bounds
+from streams.proofs.recorded_snapshots import changelog_topic
+from streams.proofs.verify import Range, chosen, verify_shards
+from streams.roles.hold_funds import HoldFunds
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 
 BOOKS = changelog_topic("match-orders", "books")
@@ -184,7 +184,7 @@ def test_other_instruments_or_another_engine_are_refused_before_anything_is_comp
     changed = InstrumentTable([replace(one, reference_price=one.reference_price * 2), *list(INSTRUMENTS)[1:]])
     with pytest.raises(StaleData, match="OUTCRY_INSTRUMENTS_FILE"):
         reports(exchange.log, monkeypatch, "account", shard=0, instruments=changed)
-    monkeypatch.setattr("streams.shard_runner.ENGINE_VERSION", ENGINE_VERSION + 1)
+    monkeypatch.setattr("streams.host.shard_runner.ENGINE_VERSION", ENGINE_VERSION + 1)
     with pytest.raises(StaleData, match=f"engine version {ENGINE_VERSION}, this is {ENGINE_VERSION + 1}"):
         reports(exchange.log, monkeypatch, "book", shard=1)
 

@@ -14,13 +14,13 @@ from schemas.errors import StaleData
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.__main__ import outcry
-from streams.faust_app import claim_for_cluster, claim_for_worker
-from streams.lag import lag_of
-from streams.match_orders import MatchOrders, timer_command
-from streams.services.kafka import copies_of, copies_required, describe_cluster
+from streams.host.shard_host import Role, ShardHost, Tick
+from streams.process.worker_identity import REPLICAS, WorkerId, worker_of, workers_of
+from streams.roles.match_orders import MatchOrders, timer_command
+from streams.services.recipes.kafka import copies_of, copies_required, describe_cluster
 from streams.services.state import Wanted
-from streams.shard_host import Role, ShardHost, Tick
-from streams.worker_identity import REPLICAS, WorkerId, worker_of, workers_of
+from streams.transport.app import claim_for_cluster, claim_for_worker
+from streams.transport.lag import lag_of
 from topics.catalogue import BOOK_COMMANDS
 
 INSTRUMENTS = load_instruments(None)
@@ -134,7 +134,7 @@ class Stream:
 async def test_of_two_replicas_only_one_ticks_and_the_other_takes_over_when_it_falls_silent(monkeypatch):
     """Each hears the ticks of both, as they read one log; a second of silence and a half is the most."""
     now = [100.0]
-    monkeypatch.setattr("streams.shard_host._now", lambda: now[0])
+    monkeypatch.setattr("streams.host.shard_host._now", lambda: now[0])
     tick = Tick(1.0, timer_command, count=lambda books: books.ticks)
     role = Role("match-orders", BOOK_COMMANDS, "books", lambda shard: MatchOrders(shard, INSTRUMENTS, 1, 1), tick)
     table = SimpleNamespace(get=lambda key: None)

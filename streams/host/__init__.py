@@ -1,0 +1,1 @@
+"""What runs a role's state machine on a Kafka partition: order, snapshots, duplicates."""

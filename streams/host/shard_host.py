@@ -1,0 +1,381 @@
+"""Run deterministic processors on Faust: one runner a partition, outputs first, snapshots behind them, inputs acknowledged last.
+
+The order that makes a crash harmless, for each snapshot:
+  1. between two inputs, the changed pages of the state are found and copied;
+  2. every output of the inputs so far is acknowledged by the broker;
+  3. pages and manifest are set in the table, in portions between which inputs are applied, and their changelog records acknowledged;
+  4. the inputs are acknowledged, so that Faust may commit their offsets.
+Whatever step a crash falls into, the newest whole snapshot is at or behind the committed offset's outputs, and replaying from it sends
+byte-identical duplicates that consumers drop by their source marks.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+import faust
+import structlog
+from faust.types import TP
+from prometheus_client import Counter, Gauge
+
+from schemas.errors import StaleData
+from schemas.settings import Settings
+from streams.host.set_aside import NOTHING, SetAside, set_aside_of
+from streams.host.shard_runner import Output, Processor, Record, RunnerStats, ShardRunner
+from streams.host.snapshot_pace import SnapshotPace
+from streams.host.snapshots import SnapshotStore
+from streams.process.health import HealthServer
+from streams.process.logging import configure_logging
+from streams.process.suspicious_frames import SuspiciousFrames
+from streams.transport.app import SnapshotTable, fail_fast, make_app, run_app, snapshot_table
+from streams.transport.cluster import partition_counts
+from streams.transport.consumer import FastConsumer
+from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
+from streams.transport.log_ends import LogEnds, end_for
+from topics.catalogue import Topic
+
+log = structlog.get_logger("outcry.streams")
+
+OUTPUT_ACK_TIMEOUT_S: Final = 30.0
+"""A broker that does not acknowledge for so long is down: the process stops and tries again from its snapshot."""
+WRITTEN_AT_ONCE: Final = 8
+"""Pages; packed beside the loop, then set in the table and given to the producer: 8 x ~0.1 ms."""
+UNACKNOWLEDGED_MAX: Final = 512
+"""Pages of a snapshot on their way to the changelog: 512 x at most 64 KiB = 32 MiB of memory."""
+REPLAYED_BYTES_MAX: Final = 256 << 20
+"""Inputs that are behind no snapshot yet: as much is in memory, and would be replayed after a crash. A snapshot does not wait for its time then."""
+DELETED_AT_ONCE: Final = 16
+"""Records of a table; each is looked up and deleted on the disk: 16 x ~50 us."""
+ROWS = Counter("outcry_rows_total", "rows applied", ["role", "partition"])
+DEAD_LETTERS_TOTAL = Counter("outcry_dead_letters_total", "records sent to the dead-letter topic", ["role", "partition"])
+DUPLICATES_TOTAL = Counter("outcry_duplicates_total", "records dropped because they had been applied", ["role", "partition"])
+SNAPSHOT_BYTES = Counter("outcry_snapshot_bytes_total", "bytes of changed pages, packed", ["role", "partition"])
+SNAPSHOT_HELD = Gauge(
+    "outcry_snapshot_held_seconds", "how long inputs waited for the newest snapshot, its hash included", ["role", "partition"]
+)
+SNAPSHOT_OFFSET = Gauge("outcry_snapshot_offset", "next input offset of the newest durable snapshot", ["role", "partition"])
+LOG_TIME = Gauge("outcry_log_time_seconds", "log time of the shard", ["role", "partition"])
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A record that the role sends to its own input, for each partition it owns, every `seconds`.
+
+    `count`: how many ticks a processor has applied since it was made. With it only one of several replicas ticks: whoever saw a tick arrive
+    less than half a period ago leaves it to the sender of that one, and takes over within a period and a half when it falls silent.
+    """
+
+    seconds: float
+    command: Callable[[int], Output]
+    count: Callable[[Any], int] | None = None
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a role of this shape is: where it reads, where it keeps its state, what it does with a partition."""
+
+    name: str
+    source: Topic
+    table: str
+    make_processor: Callable[[int], Processor]
+    tick: Tick | None = None
+    consumer: type[FastConsumer] = FastConsumer
+
+
+@dataclass
+class Shard:
+    """One assigned partition: its runner, and what waits for the next snapshot."""
+
+    runner: ShardRunner
+    store: SnapshotStore
+    pace: SnapshotPace
+    unacknowledged: list[Any] = field(default_factory=list)  # Faust events
+    unacknowledged_bytes: int = 0
+    full: asyncio.Event = field(default_factory=asyncio.Event)  # REPLAYED_BYTES_MAX of them
+    unsent: list[Awaitable[Any]] = field(default_factory=list)  # futures of outputs
+    applying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    snapshot_task: asyncio.Task[None] | None = None
+    hash_owed_at: float | None = None  # when the state of the newest snapshot, which has no hash, may be hashed; see _now
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)  # an input since the newest snapshot was taken, or the partition goes
+    revoked: asyncio.Event = field(default_factory=asyncio.Event)
+    told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0, 0))  # what the metrics have heard
+    ticks: int = 0
+    ticked: float = float("-inf")  # when a tick was last applied, whoever sent it; see _now
+
+
+class ShardHost:
+    """The Faust side of a role: owns the shards of the partitions that are assigned now."""
+
+    def __init__(
+        self, app: faust.App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
+        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING,
+    ) -> None:  # fmt: skip
+        """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop."""
+        self._set_aside = set_aside
+        self._app, self._settings, self._role, self._table = app, settings, role, table
+        self._shards: dict[int, Shard] = {}
+        self._interval_s = settings.snapshot_interval_ms / 1000
+        self._stopwatch, self._apart = stopwatch, apart
+        self._lag: dict[int, int] = {}
+        self.suspicious = SuspiciousFrames(
+            role.name, lambda: [(role.source.name, p, shard.runner.marks) for p, shard in self._shards.items()]
+        )
+        self._ends = LogEnds(app, role.name, self._position)
+        self._lag_known = False  # not before something was heard of every partition
+
+    async def consume(self, stream: Any) -> None:
+        """The agent: every input of every assigned partition, in offset order. Never raises; a fault ends the process."""
+        stream = stream.noack()
+        async for event in stream.events():
+            try:
+                await self._one(stream, event)
+            except asyncio.CancelledError:
+                raise
+            except BaseException:
+                fail_fast("fault while applying an input", partition=event.message.partition, offset=event.message.offset)
+
+    async def _one(self, stream: Any, event: Any) -> None:
+        message = event.message
+        shard = self._shards.get(message.partition) or self._open(message.partition)
+        self._require_no_gap(message, shard)
+        record = Record(
+            message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
+        )
+        async with shard.applying:  # sending may wait; a snapshot taken meanwhile would cover an input whose outputs are not all on the way
+            for output in shard.runner.feed(record):
+                shard.unsent.append(await self._send(output))
+            shard.unacknowledged.append(event)
+            shard.unacknowledged_bytes += len(message.value or b"")
+            shard.arrived.set()
+            if shard.unacknowledged_bytes >= REPLAYED_BYTES_MAX:
+                shard.full.set()
+        self._note_tick(shard)
+        if shard.snapshot_task is None:
+            # The task inherits the current event, hence writes to this event's partition of the table.
+            shard.snapshot_task = asyncio.create_task(self._snapshots(stream, message.partition, shard, event))
+
+    async def _send(self, output: Output) -> Awaitable[Any]:
+        return await self._app.producer.send(output.topic, None, output.value, output.partition, None, None)
+
+    def _require_no_gap(self, message: Any, shard: Shard) -> None:
+        if message.offset > shard.runner.next_offset:  # going on would leave inputs out, and nobody would notice
+            raise StaleData(
+                f"{message.topic}/{message.partition}: the newest snapshot ends at {shard.runner.next_offset:,}, but the consumer group has "
+                f"committed inputs up to {message.offset:,}; bring its table's changelog back, or set the group's committed offset to that of "
+                f"the snapshot"
+            )
+
+    def _open(self, partition: int) -> Shard:
+        """Restore a partition's state from its table; runs with an event of that partition as the current one."""
+        store, began = SnapshotStore(), self._stopwatch()
+        snapshot = store.load(self._table.get)
+        loaded = self._stopwatch()
+        pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
+        runner = ShardRunner(self._role.make_processor(partition), snapshot, self._set_aside.of(self._role.name, partition))
+        shard = Shard(runner, store, pace)
+        self._shards[partition] = shard
+        log.info(
+            "partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None,
+            load_s=round(loaded - began, 3), restore_s=round(self._stopwatch() - loaded, 3),
+        )  # fmt: skip
+        return shard
+
+    async def _snapshots(self, stream: Any, partition: int, shard: Shard, event: Any) -> None:
+        """Snapshots until every input is behind one: an input that comes while one is written is in the next, also when no other follows.
+
+        If the newest has no hash, another one follows when a hash may be taken: the last state of a shard that falls idle can be verified too.
+        `event` is kept alive: Faust knows the current event by a weak reference only.
+        """
+        try:
+            while (shard.unacknowledged or shard.hash_owed_at is not None) and not shard.revoked.is_set():
+                if not shard.unacknowledged and shard.hash_owed_at is not None:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(shard.arrived.wait(), shard.hash_owed_at - _now())
+                await self._snapshot(stream, partition, shard)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            fail_fast("snapshot failed", partition=partition)
+        finally:
+            shard.snapshot_task = None
+
+    async def _snapshot(self, stream: Any, partition: int, shard: Shard) -> None:
+        """Steps 1 to 4 of the module's head, once it is due, or as much waits as may."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(shard.full.wait(), shard.pace.due - _now())
+        if shard.revoked.is_set():
+            return
+        async with shard.applying:
+            records = self._take(partition, shard)
+            taken, next_offset = self._stopwatch(), shard.runner.next_offset
+            events, shard.unacknowledged, shard.unacknowledged_bytes = shard.unacknowledged, [], 0
+            shard.full.clear()
+            shard.arrived.clear()
+            outputs, shard.unsent = shard.unsent, []
+        self._tell_metrics(partition, shard)
+        await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
+        if shard.revoked.is_set() or not await self._write(partition, shard, records):
+            return
+        for done in events:
+            await stream.ack(done)
+        shard.pace.written(_now(), self._stopwatch() - taken)
+        SNAPSHOT_OFFSET.labels(self._role.name, partition).set(next_offset)
+        await self._delete_outdated(shard)
+
+    def _take(self, partition: int, shard: Shard) -> Iterator[tuple[bytes, bytes]]:
+        """What inputs have to wait for: the hash, when it is due, and a copy of what changed."""
+        began, now, arrays = self._stopwatch(), _now(), shard.runner.processor.snapshot()
+        size = sum(array.nbytes for array in arrays.values())
+        hashed = shard.pace.hash_is_due(now, size)
+        meta = shard.runner.meta(hashed=hashed)
+        noted = self._stopwatch()
+        if hashed:
+            shard.pace.hashed(now, noted - began, size)
+        shard.hash_owed_at = None if hashed else shard.pace.hash_due(size)
+        records = shard.store.changes(arrays, meta)
+        taken = self._stopwatch()
+        shard.pace.taken(now, taken - noted)
+        SNAPSHOT_HELD.labels(self._role.name, partition).set(taken - began)
+        return records
+
+    async def _write(self, partition: int, shard: Shard, records: Iterator[tuple[bytes, bytes]]) -> bool:
+        """Step 3. False where the partition was taken away meanwhile: the snapshot before this one is whole."""
+        sent: list[Any] = []
+        size = 0
+        while part := await self._apart(list, islice(records, WRITTEN_AT_ONCE)):  # checksums and packing need no interpreter
+            for key, value in part:
+                if shard.revoked.is_set():
+                    return False
+                self._table[key] = value
+                sent += self._table.take_sent()
+                size += len(value)
+            if len(sent) >= UNACKNOWLEDGED_MAX:
+                await asyncio.wait_for(asyncio.gather(*sent), OUTPUT_ACK_TIMEOUT_S)
+                sent = []
+        await asyncio.wait_for(asyncio.gather(*sent), OUTPUT_ACK_TIMEOUT_S)
+        SNAPSHOT_BYTES.labels(self._role.name, partition).inc(size)
+        return not shard.revoked.is_set()
+
+    async def _delete_outdated(self, shard: Shard) -> None:
+        """Snapshots of former owners are not needed once this one's first is durable. In portions, so that inputs are not kept waiting."""
+        for number, key in enumerate(shard.store.outdated(self._table.get), 1):
+            del self._table[key]
+            if number % DELETED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+                if shard.revoked.is_set():
+                    return
+
+    def _tell_metrics(self, partition: int, shard: Shard) -> None:
+        """Once a snapshot, not once a record: the counters cost as much as a small frame."""
+        before, after, labels = shard.told, shard.runner.stats(), (self._role.name, partition)
+        shard.told = after
+        ROWS.labels(*labels).inc(after.rows - before.rows)
+        DEAD_LETTERS_TOTAL.labels(*labels).inc(after.dead_letters - before.dead_letters)
+        DUPLICATES_TOTAL.labels(*labels).inc(after.duplicates - before.duplicates)
+        LOG_TIME.labels(*labels).set(after.log_time / 1e9)
+
+    async def on_revoked(self, revoked: set[TP]) -> None:
+        """Forget the state of partitions that leave; if they come back, they are opened from their table again."""
+        for tp in revoked:
+            shard = self._shards.pop(tp.partition, None) if tp.topic == self._role.source.name else None
+            if shard is not None:
+                shard.revoked.set()
+                shard.arrived.set()
+                self._lag.pop(tp.partition, None)
+
+    async def tick(self) -> None:
+        """Send the role's tick to every assigned partition of its input."""
+        assert self._role.tick is not None
+        fresh = _now() - self._role.tick.seconds / 2
+        for tp in self._app.consumer.assignment():
+            shard = self._shards.get(tp.partition)
+            if tp.topic == self._role.source.name and (shard is None or shard.ticked < fresh):
+                await self._send(self._role.tick.command(tp.partition))
+
+    def _note_tick(self, shard: Shard) -> None:
+        if self._role.tick is None or self._role.tick.count is None:
+            return
+        count = self._role.tick.count(shard.runner.processor)
+        if count != shard.ticks:
+            shard.ticks, shard.ticked = count, _now()
+
+    async def measure_lag(self) -> None:
+        """Tell the metrics how far the shards are behind the ends of their inputs."""
+        mine = self._mine()
+        for tp, records in lag_of(self._app, mine, self._position).items():
+            self._lag[tp.partition] = records
+            INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
+        self._lag_known = all(tp.partition in self._lag for tp in mine)
+
+    async def check_ends(self) -> None:
+        """End the process where an input has lost its end, after a last snapshot: what the lost inputs did is in this state and nowhere else."""
+        lost = await self._ends.lost(self._mine())
+        for tp, sentence in lost.items():
+            shard = self._shards.get(tp.partition)
+            if shard is not None and shard.snapshot_task is not None:
+                shard.full.set()  # it does not wait until it is due
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(shard.snapshot_task), OUTPUT_ACK_TIMEOUT_S)
+            end_for(sentence)
+
+    def _mine(self) -> list[TP]:
+        return [tp for tp in self._app.consumer.assignment() if tp.topic == self._role.source.name]
+
+    def _position(self, tp: TP) -> int | None:
+        shard = self._shards.get(tp.partition)
+        return None if shard is None else shard.runner.next_offset
+
+    def not_ready(self) -> str:
+        """Why the role does not work now; "" when it does."""
+        if self._app.rebalancing:
+            return "rebalancing"
+        if not self._app.flow_control.is_active():
+            return "recovering"
+        return self._ends.trouble(self._mine())
+
+    def status(self) -> dict[str, object]:
+        """What the role has done, by partition."""
+        return {
+            "lag_records": sum(self._lag.values()) if self._lag_known else None,
+            "suspicious_frames": self.suspicious.total(),
+            "partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()},
+        }
+
+
+def _now() -> float:
+    """The event loop's own clock, s: the loop that waits for a time decides what time it is."""
+    return asyncio.get_running_loop().time()
+
+
+def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | None = None) -> None:
+    """Run a role until it is told to stop. `prepare` (compiling, say) is done before the consumer group is joined."""
+    configure_logging(settings.log_level, role.name)
+    partitions = partition_counts(settings, role.source)[role.source.name]
+    app = make_app(settings, role.name, role.consumer)
+    table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
+    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings))
+    health = HealthServer(settings, role.name, host.not_ready, host.status)
+    if prepare is not None:
+        started = time.monotonic()
+        prepare()
+        log.info("prepared", seconds=round(time.monotonic() - started, 3))
+    app.agent(app.topic(role.source.name, key_type=bytes, value_type=bytes), name=role.name)(host.consume)
+    app.on_partitions_revoked.connect(_revoked_handler(host), weak=False)
+    host.suspicious.register()
+    app.task(health.start)
+    app.timer(LAG_EVERY_S)(host.measure_lag)
+    app.timer(LAG_EVERY_S)(host.check_ends)
+    if role.tick is not None:
+        app.timer(role.tick.seconds)(host.tick)
+    run_app(app, settings)
+
+
+def _revoked_handler(host: ShardHost) -> Callable[..., Awaitable[None]]:
+    async def on_revoked(_app: faust.App, revoked: set[TP], **_: Any) -> None:
+        await host.on_revoked(revoked)
+
+    return on_revoked

@@ -1,0 +1,218 @@
+"""Feed a sink from the log: gather what has arrived, store it as one batch, then acknowledge it. Shared by the persist roles.
+
+In:     the role's topics
+Out:    dead.letters (records that cannot be read)
+State:  none here; each sink keeps its own marks with its rows
+On failure: a store that is down is asked again until it answers, and nothing is acknowledged meanwhile; any other fault stops the process.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import faust
+import structlog
+from faust.types import TP
+from prometheus_client import Counter
+
+from schemas.codec import FRAMES, WRONG_SCHEMA, BadBytes, Frame, decode_record, encode_record, frame_of
+from schemas.errors import ServiceUnavailable
+from schemas.instruments import InstrumentTable, load_instruments
+from schemas.marks import Marks
+from schemas.settings import Settings
+from sinks import Input, Sink
+from streams.host.lost_records import lost_state_of
+from streams.host.shard_runner import Record, dead_letter
+from streams.process.health import HealthServer
+from streams.process.logging import configure_logging
+from streams.process.suspicious_frames import SuspiciousFrames
+from streams.transport.app import fail_fast, make_app, run_app
+from streams.transport.cluster import partition_counts
+from streams.transport.consumer import consumer_class
+from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
+from streams.transport.log_ends import LogEnds, end_for
+from topics.catalogue import DEAD_LETTERS, Topic
+from topics.sources import sources_of, topic_named
+
+log = structlog.get_logger("outcry.streams")
+
+BATCH_RECORDS_MAX: Final = 256
+"""Records gathered into one batch; frames are a few hundred rows under load, so a batch stays near 100,000 rows at the very most."""
+WAITING_RECORDS_MAX: Final = 4 * BATCH_RECORDS_MAX
+"""Records read ahead of the store; then the consumer waits, which is the back-pressure."""
+GULP_BYTES: Final = 1 << 20
+GULP_WAIT_MS: Final = 100
+"""What is stored is 100 ms behind at the most when little happens, and a tenth of the requests to broker and store are made."""
+RETRY_FIRST_S: Final = 0.2
+RETRY_LAST_S: Final = 5.0
+STORED_ROWS = Counter("outcry_stored_rows_total", "rows handed to the store and stored", ["role"])
+STORE_DOWN = Counter("outcry_store_unavailable_total", "times the store did not take a batch", ["role"])
+
+Connect = Callable[[str, InstrumentTable], Awaitable[Sink]]
+
+
+@dataclass(frozen=True)
+class SinkRole:
+    """What a persist role is: where it reads, what it feeds, and where that store is."""
+
+    name: str
+    sources: tuple[Topic, ...]
+    connect: Connect
+    url: str
+
+
+class SinkFeeder:
+    """Gathers events into batches for one sink."""
+
+    def __init__(self, app: faust.App, settings: Settings, role: SinkRole) -> None:
+        self._app, self._settings, self._role = app, settings, role
+        self._waiting: asyncio.Queue[tuple[Any, Input | None]] = asyncio.Queue(WAITING_RECORDS_MAX)
+        self._sink: Sink | None = None
+        self._trouble = "starting"
+        self._marks: dict[TP, Marks] = {}
+        self.suspicious = SuspiciousFrames(role.name, lambda: [(tp.topic, tp.partition, marks) for tp, marks in self._marks.items()])
+        self._stored: dict[TP, int] = {}
+        self._ends = LogEnds(app, role.name, self._stored.get)
+        self._lag: dict[TP, int] = {}
+
+    async def consume(self, stream: Any) -> None:
+        """The agent: decode, or dead-letter, and queue. Never raises; a fault ends the process."""
+        stream = stream.noack()
+        writer = asyncio.create_task(self._write(stream))
+        try:
+            async for event in stream.events():
+                try:
+                    await self._waiting.put((event, await self._input_of(event.message)))
+                except asyncio.CancelledError:
+                    raise
+                except BaseException:
+                    fail_fast("fault while reading the log", topic=event.message.topic, offset=event.message.offset)
+        finally:
+            writer.cancel()
+
+    async def _input_of(self, message: Any) -> Input | None:
+        """The record as the sink takes it; None for one that went to the dead letters.
+
+        The marks here only refuse: a record that is delivered again is a repeat for them, but perhaps not for the store.
+        """
+        time_ns = round(message.timestamp * 1000) * 1_000_000
+        try:
+            one = input_of(message.topic, message.partition, message.offset, message.value, time_ns)
+            if isinstance(one.body, Frame):
+                self._marks_of(message).take(one.body.header, time_ns)
+        except BadBytes as error:
+            if lost_state_of(message.value) is not None:
+                return None
+            record = Record(message.topic, message.partition, message.offset, time_ns, message.key, message.value)
+            letter = encode_record("dead_letter", dead_letter(record, error))
+            await (await self._app.producer.send(DEAD_LETTERS.name, None, letter, 0, None, None))
+            return None
+        else:
+            return one
+
+    def _marks_of(self, message: Any) -> Marks:
+        return self._marks.setdefault(TP(message.topic, message.partition), Marks())
+
+    async def _write(self, stream: Any) -> None:
+        """Take what waits, store it, acknowledge it; for ever."""
+        try:
+            self._sink = await self._until_available(
+                lambda: self._role.connect(self._role.url, load_instruments(self._settings.instruments_file))
+            )
+            for place, reached in (await self._until_available(self._sink.reached)).items():
+                self._stored.setdefault(TP(*place), reached.next_offset)
+            while True:
+                taken = [await self._waiting.get()]
+                while len(taken) < BATCH_RECORDS_MAX and not self._waiting.empty():
+                    taken.append(self._waiting.get_nowait())
+                batch = [one for _, one in taken if one is not None]
+                if batch:
+                    sink = self._sink
+                    await self._until_available(lambda batch=batch, sink=sink: sink.write_batch(batch))  # type: ignore[misc]
+                for event, _ in taken:
+                    await stream.ack(event)
+                    self._stored[TP(event.message.topic, event.message.partition)] = event.message.offset + 1
+                STORED_ROWS.labels(self._role.name).inc(sum(len(one.body.rows) if not isinstance(one.body, dict) else 1 for one in batch))
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            fail_fast("fault in the sink", role=self._role.name)
+
+    async def _until_available(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        """Try again, ever more slowly, as long as the store is not there."""
+        pause_s = RETRY_FIRST_S
+        while True:
+            started = time.monotonic()
+            try:
+                result = await attempt()
+            except ServiceUnavailable as error:
+                STORE_DOWN.labels(self._role.name).inc()
+                self._trouble = str(error)
+                log.warning("store is not available", detail=str(error), again_in_s=pause_s, after_s=round(time.monotonic() - started, 3))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_LAST_S)
+            else:
+                self._trouble = ""
+                return result
+
+    async def measure_lag(self) -> None:
+        """Tell the metrics how far what is stored is behind the ends of the inputs: what was read and not stored yet counts as lag."""
+        assigned = self._mine()
+        self._lag = lag_of(self._app, assigned, self._stored.get)
+        for tp, records in self._lag.items():
+            INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
+
+    async def check_ends(self) -> None:
+        """End the process where an input has lost its end: what was stored of it is known nowhere else."""
+        for sentence in (await self._ends.lost(self._mine())).values():
+            end_for(sentence)
+
+    def _mine(self) -> list[TP]:
+        return [tp for tp in self._app.consumer.assignment() if tp.topic in {topic.name for topic in self._role.sources}]
+
+    def not_ready(self) -> str:
+        """Why the role does not work now; "" when it does."""
+        if self._app.rebalancing:
+            return "rebalancing"
+        return self._trouble or self._ends.trouble(self._mine())
+
+    def status(self) -> dict[str, object]:
+        """What the sink has done."""
+        return {
+            "lag_records": sum(self._lag.values()),
+            "waiting": self._waiting.qsize(),
+            "suspicious_frames": self.suspicious.total(),
+            **({} if self._sink is None else vars(self._sink.stats())),
+        }
+
+
+def input_of(topic: str, partition: int, offset: int, value: bytes | None, time_ns: int) -> Input:
+    """A record of the log as sinks take it; raises BadBytes, also for a frame of somebody who does not write to the partition."""
+    name, record = decode_record(value or b"")
+    if name not in topic_named(topic).schemas:
+        raise BadBytes(WRONG_SCHEMA, f"{name} does not belong in {topic}")
+    if name not in FRAMES:
+        return Input(topic, partition, offset, record, time_ns)
+    frame = frame_of(name, record)
+    sources_of(topic_named(topic), partition).is_shard(frame.header)
+    return Input(topic, partition, offset, frame, time_ns)
+
+
+def run_sink(settings: Settings, role: SinkRole) -> None:
+    """Run a persist role until it is told to stop."""
+    configure_logging(settings.log_level, role.name)
+    if not role.url:
+        raise ServiceUnavailable(f"{role.name}: its store has no address; start the local set with `outcry up`, or set its OUTCRY_*_URL")
+    partition_counts(settings, *role.sources)
+    app = make_app(settings, role.name, consumer_class(GULP_BYTES, GULP_WAIT_MS))
+    feeder = SinkFeeder(app, settings, role)
+    health = HealthServer(settings, role.name, feeder.not_ready, feeder.status)
+    source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)
+    app.agent(source, name=role.name)(feeder.consume)
+    feeder.suspicious.register()
+    app.task(health.start)
+    app.timer(LAG_EVERY_S)(feeder.measure_lag)
+    app.timer(LAG_EVERY_S)(feeder.check_ends)
+    run_app(app, settings)

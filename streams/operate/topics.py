@@ -1,0 +1,141 @@
+"""`outcry topics`: create the topics of the catalogue, list what the broker has against it, describe the wire format."""
+
+import json
+from collections.abc import Mapping
+
+import click
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic  # admin re-exports it, but does not say so to type checkers
+from rich.console import Console
+from rich.table import Column, Table
+
+from schemas.errors import OutcryError
+from schemas.instruments import load_instruments
+from schemas.settings import Settings
+from streams.__main__ import settings_of
+from streams.transport.cluster import metadata
+from topics.catalogue import TOPICS
+from topics.description import describe
+
+WIDE = 160  # columns from which on a row of the catalogue has room
+
+
+class TopicCreationFailed(OutcryError):
+    """The broker refused to create a topic."""
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Create what is missing and return its names; existing topics are left as they are.
+
+    Raises ServiceUnavailable or TopicCreationFailed (which names the topic and the broker's reason).
+    """
+    existing = metadata(settings).topics
+    wanted = [
+        NewTopic(
+            topic.name,
+            num_partitions=topic.partitions(settings),
+            replication_factor=settings.replication_factor,
+            config={**topic.config(), "min.insync.replicas": str(settings.insync_copies_min)},
+        )
+        for topic in TOPICS
+        if topic.name not in existing
+    ]
+    if not wanted:
+        return []
+    admin = AdminClient({"bootstrap.servers": settings.kafka_url})  # must outlive its futures
+    futures = admin.create_topics(wanted, operation_timeout=30)
+    for name, future in futures.items():
+        try:
+            future.result(timeout=30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker: as good as ours
+                raise TopicCreationFailed(f"topic {name}: {error.args[0].str()}") from error
+    return sorted(futures)
+
+
+@click.group()
+def topics() -> None:
+    """The log's topics: create them, compare the broker with the catalogue, or describe what is in them."""
+
+
+@topics.command()
+@click.pass_context
+def create(ctx: click.Context) -> None:
+    """Create the topics that are missing.
+
+    \b
+    Example:
+      OUTCRY_BOOK_SHARDS=4 outcry topics create
+    """
+    made = create_topics(settings_of(ctx))
+    click.echo(f"created {', '.join(made)}" if made else "every topic is there already")
+
+
+@topics.command("set-aside")
+@click.argument("topic", type=click.Choice(["account.commands", "book.commands", "executions"]))
+@click.argument("partition", type=click.IntRange(0))
+@click.argument("offset", type=click.IntRange(0))
+@click.option("--reason", required=True, help="Why; it goes into the dead letter.")
+@click.option(
+    "--role", type=click.Choice(["publish-market-data", "watch-trading"]), help="Of executions: which of its readers stops there."
+)
+@click.pass_context
+def set_aside(ctx: click.Context, topic: str, partition: int, offset: int, reason: str, role: str | None) -> None:
+    """Let a shard leave out the one input at which it stops, now and in every replay, and go on behind it.
+
+    The shard is replayed first: an input that the engine takes, or that the shard has got past, is refused. Workers of the role that
+    stop at the input find the entry when they start again; the input goes to dead.letters. `outcry verify` follows the same list.
+
+    \b
+    Example:
+      outcry topics set-aside account.commands 0 123456 --reason "a report that no book has made, see ticket 7"
+    """
+    from streams.operate.set_aside_input import set_aside_input
+
+    if (topic == "executions") != (role is not None):
+        raise click.UsageError("executions need --role, as two roles read them; other topics have one reader")
+    why = set_aside_input(settings_of(ctx), topic, role, partition, offset, reason)
+    click.echo(f"{topic}/{partition} offset {offset} is set aside; the engine says of it: {why}")
+
+
+@topics.command(name="list")
+@click.pass_context
+def list_(ctx: click.Context) -> None:
+    """List the catalogue beside what the broker has."""
+    found = metadata(settings_of(ctx)).topics
+    counts = {name: str(len(topic.partitions)) for name, topic in found.items()}
+    console = Console()
+    console.print(topics_table(counts, console.width))
+
+
+def topics_table(counts: Mapping[str, str], width: int) -> Table:
+    """The catalogue. counts: number of partitions on the broker by name; width: columns of the terminal, few of which leave room for two columns."""
+    if width >= WIDE:
+        table = Table("topic", "partitions", "partition is", "written by", "carries", "purpose")
+        for topic in TOPICS:
+            count = counts.get(topic.name, "missing")
+            table.add_row(topic.name, count, topic.partition_of, topic.written_by, ", ".join(topic.schemas), topic.purpose)
+        return table
+    table = Table(Column("topic", no_wrap=True), Column("what it is", overflow="fold"), box=None, pad_edge=False)
+    for topic in TOPICS:
+        facts = [
+            topic.purpose, f"partitions: {counts.get(topic.name, 'missing')}, one is {topic.partition_of}", f"written by: {topic.written_by}",
+            f"carries: {', '.join(topic.schemas)}",
+        ]  # fmt: skip
+        table.add_row(topic.name, "\n".join(facts))
+    return table
+
+
+@topics.command(name="describe")
+@click.pass_context
+def describe_(ctx: click.Context) -> None:
+    """Print the wire format as JSON: topics, schemas, numbers of enumerations and instruments.
+
+    All that a client in another language needs, without our sources; docs/wire.md explains it. No broker is asked.
+
+    \b
+    Example:
+      outcry topics describe > wire.json
+    """
+    click.echo(json.dumps(describe(load_instruments(settings_of(ctx).instruments_file)), indent=1))

@@ -1,0 +1,49 @@
+"""`outcry worker ROLE`: run one role of the exchange in this process."""
+
+import sys
+from importlib.metadata import entry_points
+
+import click
+
+from schemas.errors import OutcryError
+from streams.__main__ import settings_of
+from streams.process.last_words import say
+from streams.process.worker_identity import REPLICAS, SHARD_ROLES, SINGLE_ROLES, worker_of
+
+
+def role_names() -> list[str]:
+    """Every role, from the entry points `outcry.roles`."""
+    return sorted(point.name for point in entry_points(group="outcry.roles"))
+
+
+@click.command()
+@click.argument("role", type=click.Choice(role_names()))
+@click.option("--instance", type=click.IntRange(1, 64), help="Which worker of the role (default: OUTCRY_WORKER_INSTANCE, or 1).")
+@click.option("--replica", type=click.Choice(list(REPLICAS)), help="Which active-active replica (default: OUTCRY_WORKER_REPLICA, or a).")
+@click.pass_context
+def worker(ctx: click.Context, role: str, instance: int | None, replica: str | None) -> None:
+    """Run ROLE until TERM or Ctrl-C.
+
+    The services must run (`outcry up`, or OUTCRY_*_URL) and the topics exist (`outcry topics create`). Workers of one role share its
+    partitions; each needs an instance number of its own on its machine. Replicas of a role each do all of its work, and readers
+    take what comes first.
+
+    \b
+    Examples:
+      outcry worker match-orders
+      outcry worker match-orders --instance 2
+      OUTCRY_EDGE_PORT=8080 outcry worker edge
+    """
+    settings = settings_of(ctx)
+    given = {"worker_instance": instance, "worker_replica": replica}
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    who = worker_of(settings, role)
+    if who.replica != "a" and role not in SHARD_ROLES:
+        raise click.BadParameter(f"{role} cannot have replicas; {', '.join(sorted(SHARD_ROLES))} can", param_hint="--replica")
+    if who.instance != 1 and role in SINGLE_ROLES:
+        raise click.BadParameter(f"{role} has no group to share; see OUTCRY_EDGE_INSTANCE", param_hint="--instance")
+    (point,) = entry_points(group="outcry.roles", name=role)
+    try:
+        point.load()(settings)
+    except OutcryError as error:
+        sys.exit(say(error))

@@ -1,0 +1,1 @@
+"""Commands that prove, from the log, that the exchange is right, or make a store anew."""

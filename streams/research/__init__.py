@@ -1,0 +1,1 @@
+"""Commands for researchers: replay a file, look into a book."""

@@ -1,0 +1,1 @@
+"""One module per role: what it reads, writes and keeps."""

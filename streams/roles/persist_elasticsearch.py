@@ -1,0 +1,16 @@
+"""Persist to Elasticsearch: every event as an audit document. See streams.host.sink_feeder for how."""
+
+from schemas.settings import Settings
+from sinks.elastic_sink import ElasticSink
+from streams.host.sink_feeder import SinkRole, run_sink
+from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
+
+
+def sink_role(settings: Settings) -> SinkRole:
+    """Where it reads, and what it feeds."""
+    return SinkRole("persist-elasticsearch", (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), ElasticSink.connect, settings.elasticsearch_url)
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to stop."""
+    run_sink(settings, sink_role(settings))

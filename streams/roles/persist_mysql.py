@@ -1,0 +1,16 @@
+"""Persist to MySQL: the system of record: orders, executions, trades, postings, alerts. See streams.host.sink_feeder for how."""
+
+from schemas.settings import Settings
+from sinks.mysql_sink import MySqlSink
+from streams.host.sink_feeder import SinkRole, run_sink
+from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
+
+
+def sink_role(settings: Settings) -> SinkRole:
+    """Where it reads, and what it feeds."""
+    return SinkRole("persist-mysql", (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), MySqlSink.connect, settings.mysql_url)
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to stop."""
+    run_sink(settings, sink_role(settings))

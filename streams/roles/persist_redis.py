@@ -1,0 +1,16 @@
+"""Persist to Redis: last price, top of book and last bar of each instrument. See streams.host.sink_feeder for how."""
+
+from schemas.settings import Settings
+from sinks.redis_sink import RedisSink
+from streams.host.sink_feeder import SinkRole, run_sink
+from topics.catalogue import MARKET_DATA
+
+
+def sink_role(settings: Settings) -> SinkRole:
+    """Where it reads, and what it feeds."""
+    return SinkRole("persist-redis", (MARKET_DATA,), RedisSink.connect, settings.redis_url)
+
+
+def run(settings: Settings) -> None:
+    """Run the role until it is told to stop."""
+    run_sink(settings, sink_role(settings))

