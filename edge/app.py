@@ -18,18 +18,20 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from edge import account_api, http, ops_api, order_queries, orders_api, pages, prices_api, surveillance_api
-from edge.accounts import Accounts
-from edge.history import History, Stores
-from edge.kafka_links import KafkaLinks
-from edge.limits import BODY_BYTES_MAX, SHUTDOWN_GRACE_S
-from edge.market_data_ws import MarketHub
-from edge.market_view import MarketView
-from edge.metrics import Metrics
-from edge.pending_requests import PendingRequests
-from edge.sessions import KeyStore, Sessions
-from edge.state import STATE, EdgeState
-from edge.stores import EdgeStores
+from edge.alpaca import account_api, order_queries, orders_api, prices_api
+from edge.alpaca.market_data_ws import MarketHub
+from edge.console import ops_api, pages, surveillance_api
+from edge.gateway.accounts import Accounts
+from edge.gateway.history import History, Stores
+from edge.gateway.kafka_links import KafkaLinks
+from edge.gateway.limits import BODY_BYTES_MAX, SHUTDOWN_GRACE_S
+from edge.gateway.market_view import MarketView
+from edge.gateway.metrics import Metrics
+from edge.gateway.pending_requests import PendingRequests
+from edge.gateway.sessions import KeyStore, Sessions
+from edge.gateway.stores import EdgeStores
+from edge.http import answers as http
+from edge.http.state import STATE, EdgeState
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 

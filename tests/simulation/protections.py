@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 from simulated_faust import Consumer, Table
 
-from edge.source_filter import SourceFilter
+from edge.gateway.source_filter import SourceFilter
 from schemas.codec import FRAMES, HEADER_FIELDS, BadBytes, Frame, Header, frame_of
 from schemas.errors import ServiceUnavailable
 from schemas.marks import Marks

@@ -9,11 +9,11 @@ from faults import World
 from processes import Process
 from simulated_roles import SHARDS
 
-from edge.accounts import Accounts
-from edge.command_producer import CommandProducer
-from edge.errors import ApiError
-from edge.pending_requests import PendingRequests
-from edge.reply_consumer import ReplyConsumer
+from edge.gateway.accounts import Accounts
+from edge.gateway.command_producer import CommandProducer
+from edge.gateway.errors import ApiError
+from edge.gateway.pending_requests import PendingRequests
+from edge.gateway.reply_consumer import ReplyConsumer
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
 from topics.catalogue import EDGE_REPLIES
 

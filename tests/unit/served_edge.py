@@ -11,10 +11,10 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge.app import make_app, make_state
-from edge.history import AlertFilter
-from edge.market_consumer import MarketConsumer
-from edge.sessions import KeyRecord
-from edge.state import EdgeState
+from edge.gateway.history import AlertFilter
+from edge.gateway.market_consumer import MarketConsumer
+from edge.gateway.sessions import KeyRecord
+from edge.http.state import EdgeState
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 

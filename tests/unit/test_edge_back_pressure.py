@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from edge.command_frames import Command
-from edge.command_producer import CommandProducer, QueueFull, ShardLate
-from edge.limits import LATE_PROBE_S, QUEUED_COMMANDS_MAX, SHARD_LATE_S
+from edge.gateway.command_frames import Command
+from edge.gateway.command_producer import CommandProducer, QueueFull, ShardLate
+from edge.gateway.limits import LATE_PROBE_S, QUEUED_COMMANDS_MAX, SHARD_LATE_S
 from schemas.codec import decode_frame
 from schemas.enums import CommandKind
 

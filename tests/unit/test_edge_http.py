@@ -9,15 +9,15 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 from served_edge import WAIT_S, FakeStores, served, until
 
-from edge import sockets
 from edge.app import make_app, make_state
-from edge.errors import ApiError
-from edge.history import AlertFilter
-from edge.limits import SOCKET_QUEUE_MESSAGES_MAX
-from edge.market_view import MarketRow, Message
-from edge.sockets import OutgoingSocket
-from edge.state import EdgeState
-from edge.surveillance_api import check_analyst
+from edge.console.surveillance_api import check_analyst
+from edge.gateway.errors import ApiError
+from edge.gateway.history import AlertFilter
+from edge.gateway.limits import SOCKET_QUEUE_MESSAGES_MAX
+from edge.gateway.market_view import MarketRow, Message
+from edge.http import sockets
+from edge.http.sockets import OutgoingSocket
+from edge.http.state import EdgeState
 from schemas.enums import MarketDataKind
 from schemas.settings import Settings
 
@@ -33,9 +33,9 @@ async def test_a_client_that_comes_while_the_log_is_being_read_waits_and_misses_
         connecting = asyncio.create_task(edge.client.ws_connect("/ws/public-prices"))
         done, _ = await asyncio.wait([connecting], timeout=0.2)
         assert not done, "connected before the log was read"
-        prints(edge.state)  # what the edge reads meanwhile: told to nobody
-        assert edge.state.market_consumer is not None
-        edge.state.market_consumer.running = True
+        prints(edge.http.state)  # what the edge reads meanwhile: told to nobody
+        assert edge.http.state.market_consumer is not None
+        edge.http.state.market_consumer.running = True
         async with await asyncio.wait_for(connecting, WAIT_S) as ws:
             await ws.send_json({"action": "subscribe", "trades": ["AAPL"], "resume": {"AAPL": 400}})
             seqs: list[int] = []

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from edge.account_view import Order
-from edge.errors import ApiError
-from edge.order_json import order_json
-from edge.order_requests import PRICE_USES, NewOrder, parse_new_order, parse_replace
-from edge.order_words import CLASS_TEXT, ORD_TYPE_TEXT, PEG_TEXT, TIME_IN_FORCE_TEXT, TYPE_TEXT
+from edge.alpaca.order_json import order_json
+from edge.alpaca.order_requests import PRICE_USES, NewOrder, parse_new_order, parse_replace
+from edge.alpaca.order_words import CLASS_TEXT, ORD_TYPE_TEXT, PEG_TEXT, TIME_IN_FORCE_TEXT, TYPE_TEXT
+from edge.gateway.account_view import Order
+from edge.gateway.errors import ApiError
 from schemas.codec import FRAMES
 from schemas.enums import (
     TIME_IN_FORCE_UNCHANGED,

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from edge.account_json import account_json, asset_json, position_json
-from edge.account_view import AccountView, Order, Position
-from edge.errors import ANSWERS, ApiError, refusal
-from edge.history import OrderFilter
-from edge.market_view import MarketView
-from edge.order_json import average_price_text, order_json
-from edge.order_queries import parse_order_query
-from edge.order_requests import parse_new_order
-from edge.order_words import STATUS_TEXT
-from edge.timestamps import parse_time_ns, rfc3339
+from edge.alpaca.account_json import account_json, asset_json, position_json
+from edge.alpaca.order_json import average_price_text, order_json
+from edge.alpaca.order_queries import parse_order_query
+from edge.alpaca.order_requests import parse_new_order
+from edge.alpaca.order_words import STATUS_TEXT
+from edge.gateway.account_view import AccountView, Order, Position
+from edge.gateway.errors import ANSWERS, ApiError, refusal
+from edge.gateway.history import OrderFilter
+from edge.gateway.market_view import MarketView
+from edge.gateway.timestamps import parse_time_ns, rfc3339
 from schemas.enums import OrdStatus, OrdType, Side, TimeInForce
 from schemas.ids import order_uuid
 from schemas.instruments import load_instruments

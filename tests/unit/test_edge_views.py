@@ -9,21 +9,21 @@ import msgpack
 import numpy as np
 import pytest
 
-from edge.account_json import account_json
-from edge.account_view import AccountView, ReplyRow, TradeUpdate
-from edge.accounts import Accounts
-from edge.command_frames import Command, encode_commands
-from edge.errors import ApiError
-from edge.limits import DONE_ORDERS_PER_VIEW_MAX, RATE_LIMIT_PER_MINUTE
-from edge.market_calendar import CLOSE, NEW_YORK, OPEN, next_at
-from edge.market_view import MarketRow, MarketView
-from edge.pending_requests import PendingRequests
-from edge.rate_limits import TokenBucket
-from edge.reply_rows import reply_rows
-from edge.sessions import KeyRecord, Sessions
-from edge.source_filter import SourceFilter
-from edge.subscriptions import JSON, MSGPACK, MarketClient, selected
-from edge.trade_updates import trade_update
+from edge.alpaca.account_json import account_json
+from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient, selected
+from edge.alpaca.trade_updates import trade_update
+from edge.gateway.account_view import AccountView, ReplyRow, TradeUpdate
+from edge.gateway.accounts import Accounts
+from edge.gateway.command_frames import Command, encode_commands
+from edge.gateway.errors import ApiError
+from edge.gateway.limits import DONE_ORDERS_PER_VIEW_MAX, RATE_LIMIT_PER_MINUTE
+from edge.gateway.market_calendar import CLOSE, NEW_YORK, OPEN, next_at
+from edge.gateway.market_view import MarketRow, MarketView
+from edge.gateway.pending_requests import PendingRequests
+from edge.gateway.rate_limits import TokenBucket
+from edge.gateway.reply_rows import reply_rows
+from edge.gateway.sessions import KeyRecord, Sessions
+from edge.gateway.source_filter import SourceFilter
 from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import AccountEventKind as Kind
 from schemas.enums import AccountStatus, CommandKind, ContingencyType, MarketDataKind, OrdStatus, Phase, Side

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from prometheus_client import generate_latest
 
-from edge.metrics import Metrics
-from edge.source_filter import SourceFilter
+from edge.gateway.metrics import Metrics
+from edge.gateway.source_filter import SourceFilter
 from schemas.codec import FRAMES, BadBytes, Header, decode_frame, decode_record, encode_frame
 from schemas.enums import ExecKind
 from schemas.instruments import load_instruments

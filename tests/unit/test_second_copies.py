@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from edge.source_filter import SourceFilter
+from edge.gateway.source_filter import SourceFilter
 from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments

@@ -1,0 +1,1 @@
+"""Alpaca's API: its words, its routes, its streams."""

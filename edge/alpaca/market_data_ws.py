@@ -1,0 +1,149 @@
+"""GET /v2/iex (with API key) and /ws/public-prices (for our page): Alpaca's market-data WebSocket.
+
+Each frame of market.data is encoded once per encoding and joined once per distinct subscription, then queued for every client that has it.
+"""
+
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+
+from edge.alpaca import subscriptions as protocol
+from edge.alpaca.subscriptions import Encoding, MarketClient, Reply, Subscription
+from edge.gateway.errors import ApiError
+from edge.gateway.limits import MESSAGES_PER_ARRAY_MAX
+from edge.gateway.market_view import MarketView, Message
+from edge.gateway.metrics import Metrics
+from edge.gateway.sessions import Sessions
+from edge.http.addresses import address_of
+from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket
+
+
+class MarketHub:
+    """Every market-data connection, grouped by what they want."""
+
+    def __init__(self, view: MarketView, metrics: Metrics) -> None:
+        self.view = view
+        self.metrics = metrics
+        self._groups: dict[tuple[str, Subscription], set[OutgoingSocket]] = {}
+        self._places: dict[OutgoingSocket, tuple[str, Subscription]] = {}
+        """The group of each socket: where it is taken out of, whatever its client has become meanwhile."""
+        self._encodings: dict[str, Encoding] = {one.name: one for one in (protocol.JSON, protocol.MSGPACK)}
+
+    def publish(self, messages: list[Message]) -> None:
+        """Send one frame's messages to whoever wants them."""
+        for (encoding_name, wanted), sockets in self._groups.items():
+            encoding = self._encodings[encoding_name]
+            chosen = protocol.selected(messages, wanted)
+            if not chosen:
+                continue
+            payload = encoding.join([encoding.of_message(message) for message in chosen])
+            for socket in sockets:
+                socket.send_nowait(payload)
+            self.metrics.payloads_told += len(sockets)
+
+    def place(self, socket: OutgoingSocket, encoding: Encoding, wanted: Subscription) -> None:
+        """The client wants this from now on, and nothing else; an empty subscription: no more messages to the socket."""
+        self._take_out(socket)
+        if wanted:
+            place = self._places[socket] = encoding.name, wanted
+            self._groups.setdefault(place, set()).add(socket)
+
+    def _take_out(self, socket: OutgoingSocket) -> None:
+        place = self._places.pop(socket, None)
+        if place is not None:
+            group = self._groups[place]
+            group.discard(socket)
+            if not group:
+                del self._groups[place]
+
+    @property
+    def subscribed(self) -> int:
+        """Sockets that want anything."""
+        return len(self._places)
+
+
+class MarketConversation:
+    """One client: its protocol state, its socket, its place in the hub."""
+
+    def __init__(self, hub: MarketHub, sessions: Sessions, client: MarketClient, out: OutgoingSocket, address: str) -> None:
+        self._hub, self._sessions, self._client, self._out, self._address = hub, sessions, client, out, address
+
+    @property
+    def authenticated(self) -> bool:
+        """Always on the public path."""
+        return self._client.authenticated
+
+    def begin(self) -> None:
+        """`connected`."""
+        self._reply(self._client.greeting())
+
+    def too_late(self) -> None:
+        """Error 404 and the end."""
+        self._reply(self._client.error(protocol.AUTH_TIMEOUT, close=True))
+
+    def too_many(self) -> None:
+        """Error 406 and the end."""
+        self._reply(self._client.error(protocol.CONNECTION_LIMIT, close=True))
+
+    def leave(self) -> None:
+        """Out of the hub, whatever the client wanted."""
+        self._hub.place(self._out, self._client.encoding, frozenset())
+
+    def _reply(self, reply: Reply, code: int = WSCloseCode.POLICY_VIOLATION) -> None:
+        for start in range(0, len(reply.parts), MESSAGES_PER_ARRAY_MAX):
+            self._out.send_parts_nowait(reply.parts[start : start + MESSAGES_PER_ARRAY_MAX], self._client.encoding.join)
+        if reply.close:
+            self._out.end_nowait(code)
+
+    async def take(self, data: str | bytes) -> None:
+        """One message of the client; everything behind the authentication happens without waiting, so no live message comes between."""
+        message = self._client.decode(data)
+        if message is None:
+            self._reply(self._client.error(protocol.SYNTAX))
+            return
+        action = message.get("action")
+        if action == "auth":
+            await self._authenticate(message)
+            return
+        if not self._client.authenticated:
+            self._reply(self._client.error(protocol.NOT_AUTHENTICATED))
+            return
+        before = self._client.wanted
+        if action == "subscribe":
+            self._reply(self._client.subscribe(message, self._hub.view))
+        elif action == "unsubscribe":
+            self._reply(self._client.unsubscribe(message))
+        else:
+            self._reply(self._client.error(protocol.SYNTAX))
+        if self._client.wanted != before and not self._out.is_ending:
+            self._hub.place(self._out, self._client.encoding, self._client.wanted)
+
+    async def _authenticate(self, message: dict[str, Any]) -> None:
+        if self._client.authenticated:
+            self._reply(self._client.error(protocol.ALREADY_AUTHENTICATED))
+            return
+        key, secret = message.get("key"), message.get("secret")
+        try:
+            await self._sessions.authenticate(key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address)
+        except ApiError as error:
+            what = protocol.INTERNAL if error.status >= 500 else protocol.AUTH_FAILED
+            if error.status == 429:
+                what = what[0], f"{what[1]}: {error.message}"
+            again = error.status in (429, 503)
+            self._reply(self._client.error(what, close=True), WSCloseCode.TRY_AGAIN_LATER if again else WSCloseCode.POLICY_VIOLATION)
+            return
+        self._reply(self._client.confirm())
+
+
+async def serve_market_data(
+    request: web.Request, hub: MarketHub, sessions: Sessions, sockets: set[OutgoingSocket], *, public: bool
+) -> web.WebSocketResponse:
+    """Run one connection to its end. The handshake's Content-Type chooses msgpack; otherwise JSON."""
+    encoding = protocol.MSGPACK if request.content_type == "application/msgpack" else protocol.JSON
+    client = MarketClient(encoding, authenticated=public)
+    ws = new_websocket()
+    await ws.prepare(request)
+    slow = encoding.join(client.error(protocol.SLOW_CLIENT).parts)
+    out = OutgoingSocket(ws, frames=encoding.frames, farewell=slow, on_slow=hub.metrics.slow.labels("market_data").inc)
+    await serve_socket(MarketConversation(hub, sessions, client, out, address_of(request)), out, sockets)
+    return ws

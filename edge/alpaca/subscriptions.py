@@ -1,0 +1,232 @@
+"""The market-data protocol as a state machine: what a client says, what it is told, what it is subscribed to. No I/O.
+
+Alpaca's words: greet `connected`, `auth`, `subscribe`, `unsubscribe`; errors by code. As at Alpaca each `subscribe` and `unsubscribe` is
+confirmed by the whole list of subscriptions; it is written once for as long as it is the same. A name or a channel that does not exist here
+is told by an error behind the confirmation, and the rest of the message holds: alpaca-py sends all its channels in one message.
+
+Ours: `resume` in a subscribe message ({"AAPL": last_seq}) sends the trades behind that sequence first, {"T": "gap", "missing": n} where they are
+not kept any more, and every bust that is kept ("x"; hearing of one twice does no harm); a new `orderbooks` subscription begins with the
+whole book ("r": true), as on Alpaca's crypto stream, and one to `statuses`, `lulds` or `imbalances` with what holds now.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgpack
+import msgspec
+from aiohttp import WSMsgType
+
+from edge.gateway.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX, UNKNOWN_NAMES_TOLD
+from edge.gateway.market_view import CHANNELS, MarketView, Message, SymbolView
+from edge.http.client_data import decode_json, decode_packed
+
+SYNTAX: Final = (400, "invalid syntax")
+NOT_AUTHENTICATED: Final = (401, "not authenticated")
+AUTH_FAILED: Final = (402, "auth failed")
+ALREADY_AUTHENTICATED: Final = (403, "already authenticated")
+AUTH_TIMEOUT: Final = (404, "auth timeout")
+SYMBOL_LIMIT: Final = (405, "symbol limit exceeded")
+CONNECTION_LIMIT: Final = (406, "connection limit exceeded")
+SLOW_CLIENT: Final = (407, "slow client")
+INVALID_SUBSCRIPTION: Final = (410, "invalid subscribe action for this feed")
+INTERNAL: Final = (500, "internal error")
+
+_ABSENT_CHANNELS: Final = ("updatedBars", "dailyBars")
+"""Channels of Alpaca's stock feed that its confirmation names and that we do not have: always empty there."""
+_WITH_TRADES: Final = ("corrections", "cancelErrors")
+"""Come with a subscription to trades and cannot be had alone. We bust trades ("x") but never correct one."""
+_STANDING: Final[dict[str, Callable[[SymbolView], Message | None]]] = {
+    "statuses": lambda known: known.status,
+    "lulds": lambda known: known.band,
+    "imbalances": lambda known: known.auction,
+}
+"""What holds now in the channels that speak only when something changes."""
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How one client wants its messages: an array of encoded messages, an encoded object."""
+
+    name: str
+    frames: WSMsgType
+    join: Callable[[Sequence[bytes]], bytes]
+    of_message: Callable[[Message], bytes]
+    of_object: Callable[[dict[str, Any]], bytes]
+    decode: Callable[[str | bytes], Any]
+
+
+def _join_json(parts: Sequence[bytes]) -> bytes:
+    return b"[" + b",".join(parts) + b"]"
+
+
+def _join_packed(parts: Sequence[bytes]) -> bytes:
+    return bytes(msgpack.Packer().pack_array_header(len(parts))) + b"".join(parts)
+
+
+def _pack(value: dict[str, Any]) -> bytes:
+    packed: bytes = msgpack.packb(value, default=float)
+    return packed
+
+
+def _unpack(data: str | bytes) -> Any:
+    # some clients speak JSON in text frames although they asked for msgpack
+    return decode_json(data) if isinstance(data, str) else decode_packed(data)
+
+
+JSON: Final = Encoding("json", WSMsgType.TEXT, _join_json, lambda message: message.json, _ENCODER.encode, decode_json)
+MSGPACK: Final = Encoding("msgpack", WSMsgType.BINARY, _join_packed, lambda message: message.packed, _pack, _unpack)
+
+Subscription = frozenset[tuple[str, str]]
+"""(channel, symbol or "*") pairs; clients with equal ones share each payload."""
+
+
+@dataclass
+class Reply:
+    """What to send now: encoded messages for one array; `close` ends the connection after them."""
+
+    parts: list[bytes] = field(default_factory=list)
+    close: bool = False
+
+
+@dataclass
+class MarketClient:
+    """One connection's state. `authenticated` is True from the start on the public path."""
+
+    encoding: Encoding
+    authenticated: bool = False
+    wanted: Subscription = frozenset()
+    _confirmation: bytes | None = None
+    """Encoded; None: to be written anew."""
+
+    def greeting(self) -> Reply:
+        """What a client hears first."""
+        return Reply([self._control("success", msg="connected")])
+
+    def confirm(self) -> Reply:
+        """The key was right."""
+        self.authenticated = True
+        return Reply([self._control("success", msg="authenticated")])
+
+    def error(self, what: tuple[int, str], *, close: bool = False) -> Reply:
+        """Alpaca's error message."""
+        return Reply([self._control("error", code=what[0], msg=what[1])], close)
+
+    def decode(self, data: str | bytes) -> dict[str, Any] | None:
+        """The client's message; None if it is not an object in its encoding."""
+        try:
+            message = self.encoding.decode(data)
+        except ValueError:
+            return None
+        return message if isinstance(message, dict) else None
+
+    def subscribe(self, message: dict[str, Any], view: MarketView) -> Reply:
+        """Take `subscribe`: confirm, say what does not exist, then what the client missed (`resume`), then whole books that are new to it."""
+        asked, resume = _pairs(message), message.get("resume", {})
+        if asked is None or not _is_resume(resume):
+            return self.error(SYNTAX)
+        added = frozenset(pair for pair in asked if pair[1] == "*" or pair[1] in view.symbols)
+        if len(self.wanted | added) > SUBSCRIPTIONS_MAX:
+            return self.error(SYMBOL_LIMIT)
+        new = added - self.wanted
+        self._want(self.wanted | added)
+        reply = self._confirm_subscription()
+        if unknown := {symbol for _, symbol in asked - added}:
+            reply.parts += self.error((SYNTAX[0], f"{SYNTAX[1]}: unknown symbol {_listed(unknown)}")).parts
+        if absent := _absent(message):
+            reply.parts += self.error((INVALID_SUBSCRIPTION[0], f"{INVALID_SUBSCRIPTION[1]}: {_listed(absent)}")).parts
+        reply.parts += self._missed(resume, view)
+        reply.parts += self._books({symbol for channel, symbol in new if channel == "orderbooks"}, view)
+        reply.parts += self._standing(new, view)
+        return reply
+
+    def unsubscribe(self, message: dict[str, Any]) -> Reply:
+        """Take `unsubscribe`; names that were not subscribed are ignored."""
+        removed = _pairs(message)
+        if removed is None:
+            return self.error(SYNTAX)
+        self._want(self.wanted - removed)
+        return self._confirm_subscription()
+
+    def _want(self, wanted: Subscription) -> None:
+        if wanted != self.wanted:
+            self.wanted, self._confirmation = wanted, None
+
+    def _confirm_subscription(self) -> Reply:
+        if self._confirmation is None:
+            lists: dict[str, list[str]] = {channel: [] for channel in (*CHANNELS, *_ABSENT_CHANNELS)}
+            for channel, symbol in sorted(self.wanted):
+                lists[channel].append(symbol)
+            for channel in _WITH_TRADES:
+                lists[channel] = lists["trades"]
+            self._confirmation = self._control("subscription", **lists)
+        return Reply([self._confirmation])
+
+    def _missed(self, resume: dict[str, int], view: MarketView) -> list[bytes]:
+        """What came behind the given sequences, RESUMED_TRADES_MAX trades at most, the newest of each symbol."""
+        parts: list[bytes] = []
+        left = RESUMED_TRADES_MAX
+        for symbol, seq in resume.items():
+            known = view.symbols.get(symbol)
+            if known is None or not ({("trades", symbol), ("trades", "*")} & self.wanted):
+                continue
+            kept, missing = known.trades_after(seq, left)
+            left -= len(kept)
+            if missing:
+                parts.append(self._control("gap", S=symbol, after=seq, missing=missing))
+            parts += [self.encoding.of_message(message) for message in (*kept, *known.busts)]
+        return parts
+
+    def _books(self, symbols: set[str], view: MarketView) -> list[bytes]:
+        names = view.symbols if "*" in symbols else symbols
+        return [self.encoding.of_message(view.symbols[name].book_message()) for name in sorted(names)]
+
+    def _standing(self, new: Subscription, view: MarketView) -> list[bytes]:
+        """What holds now in the channels that speak only when something changes."""
+        parts: list[bytes] = []
+        for channel, now_of in _STANDING.items():
+            symbols = {symbol for of, symbol in new if of == channel}
+            told = (now_of(view.symbols[name]) for name in (view.symbols if "*" in symbols else sorted(symbols)))
+            parts += [self.encoding.of_message(message) for message in told if message is not None]
+        return parts
+
+    def _control(self, kind: str, **fields: Any) -> bytes:
+        return self.encoding.of_object({"T": kind, **fields})
+
+
+def _pairs(message: dict[str, Any]) -> Subscription | None:
+    """The pairs a message names in our channels; None where a channel's value is not a list of names."""
+    pairs: set[tuple[str, str]] = set()
+    for channel in (*CHANNELS, *_ABSENT_CHANNELS, *_WITH_TRADES):
+        symbols = message.get(channel, [])
+        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+            return None
+        if channel in CHANNELS:
+            pairs.update((channel, symbol) for symbol in symbols)
+    return frozenset(pairs)
+
+
+def _absent(message: dict[str, Any]) -> set[str]:
+    """The channels a message names that do not exist here: every other field with a list in it."""
+    lists = {name for name, value in message.items() if isinstance(name, str) and isinstance(value, list) and value}
+    return lists.difference(CHANNELS, _WITH_TRADES)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """The first few, shortened, and how many others."""
+    first = sorted(names)
+    more = len(first) - UNKNOWN_NAMES_TOLD
+    text = ", ".join(name[:20] for name in first[:UNKNOWN_NAMES_TOLD])
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def _is_resume(resume: Any) -> bool:
+    if not isinstance(resume, dict):
+        return False
+    return all(isinstance(name, str) and isinstance(seq, int) and not isinstance(seq, bool) and seq >= 0 for name, seq in resume.items())
+
+
+def selected(messages: list[Message], wanted: Subscription) -> list[Message]:
+    """Those of the messages that the subscription names."""
+    return [m for m in messages if (m.channel, m.symbol) in wanted or (m.channel, "*") in wanted]

@@ -1,0 +1,145 @@
+"""GET /stream: Alpaca's WebSocket of an account's own orders.
+
+A connection belongs to the account that authenticated on it first; another one needs a connection of its own. What it listens to is remembered with the
+account that it was registered for, so that it is taken out there when it ends, whatever happened between.
+"""
+
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from edge.alpaca import trade_updates as wire
+from edge.gateway.account_view import TradeUpdate
+from edge.gateway.accounts import Accounts
+from edge.gateway.errors import ApiError
+from edge.gateway.metrics import Metrics
+from edge.gateway.sessions import Session, Sessions
+from edge.http.addresses import address_of
+from edge.http.client_data import decode_json
+from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket
+from schemas.instruments import InstrumentTable
+
+_SLOW = wire.error("slow client")
+
+
+class StreamConversation:
+    """One connection: authenticate, listen, then updates."""
+
+    def __init__(
+        self, out: OutgoingSocket, accounts: Accounts, sessions: Sessions, instruments: InstrumentTable, metrics: Metrics, address: str
+    ) -> None:
+        self._out = out
+        self._accounts = accounts
+        self._sessions = sessions
+        self._instruments = instruments
+        self._metrics = metrics
+        self._address = address
+        self._session: Session | None = None
+        self._listening_to: int | None = None
+        """The account that this connection was registered for."""
+
+    @property
+    def authenticated(self) -> bool:
+        """Whether it is known whose orders may be told."""
+        return self._session is not None
+
+    def begin(self) -> None:
+        """The client speaks first."""
+
+    def tell_nowait(self, update: TradeUpdate) -> None:
+        """Queue an update."""
+        self._metrics.updates_told += 1
+        self._out.send_nowait(wire.trade_update(update, self._instruments))
+
+    def restart_nowait(self) -> None:
+        """Updates may have been missed."""
+        self._out.end_nowait(WSCloseCode.SERVICE_RESTART)
+
+    def too_late(self) -> None:
+        """No authentication within its time."""
+        self._end("authentication timeout")
+
+    def too_many(self) -> None:
+        """No room."""
+        self._end("connection limit exceeded", WSCloseCode.TRY_AGAIN_LATER)
+
+    def leave(self) -> None:
+        """No more updates."""
+        if self._listening_to is not None:
+            self._accounts.stop_listening(self._listening_to, self)
+            self._listening_to = None
+
+    def _end(self, message: str, code: int = WSCloseCode.POLICY_VIOLATION) -> None:
+        self._out.send_nowait(wire.error(message))
+        self._out.end_nowait(code)
+
+    async def take(self, data: str | bytes) -> None:
+        """One message of the client."""
+        try:
+            message = decode_json(data)
+        except ValueError:
+            self._out.send_nowait(wire.error("invalid syntax: message is not JSON"))
+            return
+        action = message.get("action") if isinstance(message, dict) else None
+        if action in ("authenticate", "auth"):
+            await self._authenticate(message, action)
+        elif self._session is None:
+            self._out.send_nowait(wire.authorization(action[:40] if isinstance(action, str) else "", authorized=False))
+            self._out.end_nowait(WSCloseCode.POLICY_VIOLATION)
+        elif action == "listen":
+            await self._listen(message, self._session)
+        else:
+            self._out.send_nowait(wire.error("unknown action: authenticate, auth or listen"))
+
+    async def _authenticate(self, message: dict[str, Any], action: str) -> None:
+        if self._session is not None:
+            self._out.send_nowait(wire.error("already authenticated: another account needs a connection of its own"))
+            return
+        data = message.get("data")
+        fields = data if isinstance(data, dict) else message
+        key = fields.get("key_id", fields.get("key"))
+        secret = fields.get("secret_key", fields.get("secret"))
+        try:
+            self._session = await self._sessions.authenticate(
+                key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address
+            )
+        except ApiError as error:
+            self._out.send_nowait(wire.authorization(action, authorized=False))
+            again = error.status in (429, 503)
+            self._out.end_nowait(WSCloseCode.TRY_AGAIN_LATER if again else WSCloseCode.POLICY_VIOLATION)
+            return
+        self._out.send_nowait(wire.authorization(action, authorized=True))
+
+    async def _listen(self, message: dict[str, Any], session: Session) -> None:
+        data = message.get("data")
+        wanted = data.get("streams") if isinstance(data, dict) else None
+        if not isinstance(wanted, list):
+            self._out.send_nowait(wire.error('listen needs {"data": {"streams": [...]}}'))
+            return
+        streams = [name for name in wire.STREAMS if name in wanted]
+        try:
+            await self._accounts.view(session.account)
+        except ApiError as error:
+            self._end(error.message, WSCloseCode.TRY_AGAIN_LATER)
+            return
+        self.leave()
+        if streams and not self._out.is_ending:
+            self._listening_to = session.account
+            self._accounts.listen(session.account, self)
+        self._out.send_nowait(wire.listening(streams))
+
+
+async def serve_stream(
+    request: web.Request,
+    accounts: Accounts,
+    sessions: Sessions,
+    instruments: InstrumentTable,
+    metrics: Metrics,
+    sockets: set[OutgoingSocket],
+) -> web.WebSocketResponse:
+    """Run one connection to its end."""
+    ws = new_websocket()
+    await ws.prepare(request)
+    out = OutgoingSocket(ws, frames=WSMsgType.BINARY, farewell=_SLOW, on_slow=metrics.slow.labels("trade_updates").inc)
+    await serve_socket(StreamConversation(out, accounts, sessions, instruments, metrics, address_of(request)), out, sockets)
+    return ws

@@ -1,0 +1,187 @@
+"""The account views of one edge: registering an account with its shard, feeding the views, telling the account's sockets.
+
+An account is registered when it is first asked for; from then on its shard sends every event of it to this edge's partition of
+edge.replies. After a gap (`forget_all`) everything is rebuilt by registering again.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from edge.gateway.account_view import AccountView, ReplyRow, TradeUpdate, ends_replace
+from edge.gateway.command_frames import Command
+from edge.gateway.command_producer import CommandProducer, QueueFull
+from edge.gateway.errors import refusal, unavailable
+from edge.gateway.limits import ACCOUNT_VIEWS_MAX
+from edge.gateway.pending_requests import Answer, PendingRequests
+from schemas.enums import AccountEventKind, CommandKind
+from schemas.reject_reasons import Reason
+
+
+class UpdateListener(Protocol):
+    """A socket that wants an account's trade updates."""
+
+    def tell_nowait(self, update: TradeUpdate) -> None:
+        """Queue the update; never blocks."""
+
+    def restart_nowait(self) -> None:
+        """Updates may have been missed: end the connection so that the client reads its orders again."""
+
+
+class Accounts:
+    """Views by account, and the way to ask a shard for something."""
+
+    def __init__(self, pending: PendingRequests, clock_ns: Callable[[], int]) -> None:
+        self.pending = pending
+        self.producer: CommandProducer | None = None
+        """None until Kafka has been reached."""
+        self._clock_ns = clock_ns
+        self._views: OrderedDict[int, AccountView] = OrderedDict()
+        self._arriving: dict[int, tuple[AccountView, asyncio.Task[AccountView]]] = {}
+        self._listeners: dict[int, set[UpdateListener]] = {}
+        self._replacing: dict[int, asyncio.Future[ReplyRow]] = {}
+        """By request_id: replaces that wait for their shard."""
+        self._replaced: dict[int, asyncio.Future[ReplyRow]] = {}
+        """By order_id: replaces that wait for their book."""
+        self._refusing: dict[int, asyncio.Future[None]] = {}
+        """By order_id: new orders that their book is expected to refuse."""
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    async def decide(self, kind: CommandKind, account: int, **fields: int | bytes) -> Answer:
+        """Send one command and wait for its shard's answer. Raises TimeoutError, or ApiError 503 where it was certainly not sent."""
+        return (await self._ask([self._command(kind, account, fields)]))[0]
+
+    async def decide_list(self, account: int, orders: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Send a new order, or the orders of a list, which stay together; an answer for each. Raises as `decide`."""
+        commands = [self._command(CommandKind.NEW_ORDER, account, fields) for fields in orders]
+        if len(commands) > 1:
+            for command in commands:
+                command.list_id = commands[0].request_id
+            commands[0].legs = tuple(commands[1:])
+        return await self._ask(commands)
+
+    async def replace(self, account: int, wait_s: float, **fields: int | bytes) -> tuple[Answer, ReplyRow | None]:
+        """Send a replace; the shard's answer and, if the shard passes it on, the book's word: None if that takes longer than `wait_s`. Raises as `decide`."""
+        command = self._command(CommandKind.REPLACE, account, fields)
+        decided: asyncio.Future[ReplyRow] = asyncio.get_running_loop().create_future()
+        self._replacing[command.request_id] = decided
+        try:
+            (answer,) = await self._ask([command])
+            if answer.row.kind != AccountEventKind.REPLACE_PENDING:
+                return answer, None
+            done, _ = await asyncio.wait([decided], timeout=wait_s)
+            return answer, decided.result() if done else None
+        finally:
+            self._replacing.pop(command.request_id, None)
+            if self._replaced.get(command.order_id) is decided:
+                del self._replaced[command.order_id]
+
+    async def refusal_of_book(self, order_id: int, wait_s: float) -> None:
+        """Until the book has refused the new order, or `wait_s` has passed; the view has the order as it then is."""
+        refused = self._refusing.setdefault(order_id, asyncio.get_running_loop().create_future())
+        await asyncio.wait([refused], timeout=wait_s)
+        self._refusing.pop(order_id, None)
+
+    def _command(self, kind: CommandKind, account: int, fields: Mapping[str, Any]) -> Command:
+        return Command(kind, account, self.pending.next_request_id(), self._clock_ns(), **fields)
+
+    async def _ask(self, commands: list[Command]) -> list[Answer]:
+        """Send the first, which carries the others, and wait for all answers."""
+        if self.producer is None:
+            raise unavailable("the exchange's log (Kafka) is not reachable; nothing was sent")
+        try:
+            self.producer.enqueue_nowait(commands[0])
+        except QueueFull:
+            raise unavailable("too many requests are waiting for the exchange's log (Kafka); nothing was sent") from None
+        if len(commands) == 1:
+            return [await self.pending.wait_for(commands[0])]
+        return await asyncio.gather(*map(self.pending.wait_for, commands))
+
+    async def view(self, account: int) -> AccountView:
+        """The account's live view; registers the account first if need be. Raises ApiError."""
+        view = self._views.get(account)
+        if view is not None:
+            self._views.move_to_end(account)
+            return view
+        if account not in self._arriving:
+            fresh = AccountView(account)
+            self._arriving[account] = fresh, asyncio.create_task(self._register(fresh), name=f"register-{account}")
+        # shielded: others may wait for the same registration
+        return await asyncio.shield(self._arriving[account][1])
+
+    def listen(self, account: int, listener: UpdateListener) -> None:
+        """Send the account's updates to the listener from now on."""
+        self._listeners.setdefault(account, set()).add(listener)
+
+    def stop_listening(self, account: int, listener: UpdateListener) -> None:
+        """No more updates to the listener."""
+        listeners = self._listeners.get(account, set())
+        listeners.discard(listener)
+        if not listeners:
+            self._listeners.pop(account, None)
+
+    def take_rows(self, rows: Iterator[tuple[ReplyRow, str]]) -> int:
+        """Rows of edge.replies in their order: views first, then who asked, then the account's sockets. Returns answered requests."""
+        answered = 0
+        for row, cl_ord_id in rows:
+            view = self._views.get(row.account)
+            update = None
+            if view is not None:
+                update = view.apply(row, cl_ord_id)
+            elif row.account in self._arriving:
+                update = self._arriving[row.account][0].apply(row, cl_ord_id)
+                if row.kind == AccountEventKind.SESSION_REGISTERED:
+                    # live from this very row on: the next row of the same frame may already be an event
+                    self._keep(self._arriving.pop(row.account)[0])
+            self._note_replace(row)
+            if row.kind == AccountEventKind.BOOK_REJECTED and row.order_id in self._refusing:
+                self._refusing.pop(row.order_id).set_result(None)
+            if row.request_id:
+                if self.producer is not None:
+                    self.producer.answered(row.account)
+                answered += self.pending.answer(row, cl_ord_id)
+            if update is not None:
+                for listener in self._listeners.get(row.account, ()):
+                    listener.tell_nowait(update)
+        return answered
+
+    def _note_replace(self, row: ReplyRow) -> None:
+        """Tell who waits for the book's word on a replace. The shard has one replace of an order under way at a time."""
+        if row.kind == AccountEventKind.REPLACE_PENDING and row.request_id in self._replacing:
+            self._replaced[row.order_id] = self._replacing.pop(row.request_id)
+        elif row.order_id in self._replaced and ends_replace(row):
+            decided = self._replaced.pop(row.order_id)
+            if not decided.done():
+                decided.set_result(row)
+
+    def forget_all(self) -> None:
+        """Rows may have been missed: drop every view (they are registered again on demand) and restart their sockets."""
+        self._views.clear()
+        for listeners in self._listeners.values():
+            for listener in tuple(listeners):
+                listener.restart_nowait()
+
+    def _keep(self, view: AccountView) -> None:
+        self._views[view.account] = view
+        while len(self._views) > ACCOUNT_VIEWS_MAX:
+            idle = next((account for account in self._views if account not in self._listeners), None)
+            if idle is None:
+                return
+            del self._views[idle]
+
+    async def _register(self, fresh: AccountView) -> AccountView:
+        account = fresh.account
+        try:
+            answer = await self.decide(CommandKind.REGISTER_SESSION, account)
+        except TimeoutError:
+            raise unavailable("the account's shard does not answer; nothing was done") from None
+        finally:
+            self._arriving.pop(account, None)
+        if answer.row.kind == AccountEventKind.SESSION_REJECTED and answer.row.reason == Reason.RATE_LIMIT:
+            raise unavailable("the account was registered too often just now; nothing was done, ask again in a second")
+        if answer.row.kind == AccountEventKind.SESSION_REJECTED:
+            raise refusal(answer.row.reason)
+        return self._views.get(account, fresh)

@@ -1,0 +1,69 @@
+"""What the edge reads from the system of record: done orders that it has forgotten, and alerts. The contract; MySQL stands behind it."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from edge.gateway.account_view import Order
+
+
+@dataclass(frozen=True)
+class OrderFilter:
+    """Which orders of an account; times exclusive. None is no bound; `instruments` empty is none of them."""
+
+    limit: int
+    after_ns: int | None = None
+    until_ns: int | None = None
+    ascending: bool = False
+    instruments: frozenset[int] | None = None
+    side: int | None = None
+    status: str = "closed"
+    """"open", "closed" or "all"."""
+
+    def admits(self, order: Order) -> bool:
+        """Whether the order is one of those (the limit aside)."""
+        return not (
+            (self.status != "all" and (self.status == "closed") != order.is_done)
+            or (self.after_ns is not None and order.submitted_at <= self.after_ns)
+            or (self.until_ns is not None and order.submitted_at >= self.until_ns)
+            or (self.instruments is not None and order.instrument not in self.instruments)
+            or (self.side is not None and order.side != self.side)
+        )
+
+
+@dataclass(frozen=True)
+class AlertFilter:
+    """Which alerts, newest first; None is no bound."""
+
+    limit: int
+    pattern: str | None = None
+    instrument: int | None = None
+    account: int | None = None
+
+
+class History(Protocol):
+    """Every method raises ServiceUnavailable while the store cannot be asked."""
+
+    async def orders(self, account: int, wanted: OrderFilter) -> list[Order]:
+        """Orders by submission time, at most `limit`."""
+
+    async def order(self, account: int, order_id: int) -> Order | None:
+        """One order of the account."""
+
+    async def order_by_cl_ord_id(self, account: int, cl_ord_id: str) -> Order | None:
+        """The newest order of the account with this id."""
+
+    async def alerts(self, wanted: AlertFilter) -> list[dict[str, Any]]:
+        """Alerts as records of alert.avsc."""
+
+    async def alert(self, alert_id: str) -> dict[str, Any] | None:
+        """One alert."""
+
+
+class Stores(Protocol):
+    """The stores as a whole, for /readyz and the end of the process."""
+
+    async def ping(self) -> dict[str, bool]:
+        """Whether each store answers within PING_TIMEOUT_S, by its name."""
+
+    async def close(self) -> None:
+        """Let go of all connections."""

@@ -1,0 +1,81 @@
+"""What the edge measures, as Prometheus metrics of one registry."""
+
+from collections import Counter as Counts
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from edge.gateway.source_filter import SourceFilter
+
+_LATENCY_S: Final = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """One instance an edge process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("outcry_edge_requests", "HTTP requests answered", ["method", "route", "status"], registry=self.registry)
+        self.decision = Histogram(
+            "outcry_edge_decision_seconds", "from reading a command to its shard's decision", buckets=_LATENCY_S, registry=self.registry
+        )
+        self.update_delay = Histogram(
+            "outcry_edge_reply_delay_seconds", "from the shard's log time to the reply here", buckets=_LATENCY_S, registry=self.registry
+        )
+        self.timeouts = Counter("outcry_edge_decision_timeouts", "commands without a decision in time", registry=self.registry)
+        self.replies = Counter("outcry_edge_reply_rows", "rows read from edge.replies", registry=self.registry)
+        self.updates_told = 0
+        self.payloads_told = 0
+        # plain numbers, read when asked for: these count far more often than anything else
+        self.watch("trade_update_messages_total", "trade updates queued for WebSockets", lambda: self.updates_told)
+        self.watch("market_data_payloads_total", "market data payloads queued for WebSockets", lambda: self.payloads_told)
+        self.slow = Counter("outcry_edge_slow_sockets", "WebSockets closed because they did not read", ["stream"], registry=self.registry)
+        self._sources: Sequence[SourceFilter] = ()
+        self.registry.register(_SuspiciousFrames(lambda: self._sources))
+        self._requests_by: dict[tuple[str, str, int], Counter] = {}
+
+    def count_request(self, method: str, route: str, status: int) -> None:
+        """Count one answer; `route` is the pattern, never the path."""
+        key = method, route, status
+        counter = self._requests_by.get(key)
+        if counter is None:
+            counter = self._requests_by[key] = self.requests.labels(method, route, str(status))
+        counter.inc()
+
+    def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """A gauge that is read when it is asked for."""
+        Gauge(f"outcry_edge_{name}", text, registry=self.registry).set_function(read)
+
+    def watch_sources(self, sources: Sequence[SourceFilter]) -> None:
+        """Whose alarms are told."""
+        self._sources = sources
+
+    @property
+    def suspicious_frames(self) -> int:
+        """Of all sources."""
+        return sum(one.suspicious for one in self._sources)
+
+
+class _SuspiciousFrames(Collector):
+    """The workers' counter of the same name (streams.process.suspicious_frames), as the edge's readers see it."""
+
+    def __init__(self, sources: Callable[[], Sequence[SourceFilter]]) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterable[CounterMetricFamily]:
+        """When it is asked for."""
+        family = CounterMetricFamily(
+            "outcry_suspicious_frames", "frames refused for their place in their source's log, or taken with an alarm",
+            labels=["role", "source", "what"],
+        )  # fmt: skip
+        counts = Counts[tuple[str, str]]()
+        for sources in self._sources():
+            counts["", "stranger"] += sources.strangers
+            for what, by_source in (("refused", sources.marks.refused), ("jump", sources.marks.jumps)):
+                counts.update({(source, what): count for source, count in by_source.items()})
+        for (source, what), count in counts.items():
+            family.add_metric(["edge", source, what], count)
+        yield family

@@ -1,0 +1,104 @@
+"""Read this edge's partition of edge.replies and hand the rows to the account views.
+
+In:     edge.replies (partition = edge instance), from its end: older replies are for a process that is gone
+On failure: a frame that cannot be read is counted and skipped after every view has been dropped, as it may have held anything;
+        if the log has been cut behind our back, likewise. Views come back by registering again. A forged frame is counted and ignored.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from edge.gateway.accounts import Accounts
+from edge.gateway.reply_rows import reply_rows
+from edge.gateway.source_filter import SourceFilter
+from schemas.codec import BadBytes, decode_frame
+from topics.catalogue import EDGE_REPLIES
+from topics.sources import FORGED, sources_of
+
+log = structlog.get_logger(__name__)
+
+
+class ReplyConsumer:
+    """Owns one partition; `run` ends only by cancellation."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        instance: int,
+        accounts: Accounts,
+        shards: int,
+        count_rows: Callable[[float], None],
+        observe_delay_s: Callable[[float], None],
+    ) -> None:
+        """shards: how many account shards there are."""
+        self._consumer = consumer
+        self._partition = TopicPartition(EDGE_REPLIES.name, instance)
+        self._accounts = accounts
+        self._count_rows = count_rows
+        self._observe_delay_s = observe_delay_s
+        senders = sources_of(EDGE_REPLIES, instance, shards)
+        self._ends_of = [TopicPartition(*_place(source)) for source in sorted(senders.shards)]
+        self.sources = SourceFilter(senders)
+        self.running = False
+        self.bad_frames = 0
+
+    async def start(self) -> None:
+        """Take the place at the log's end; after this no answer can be missed."""
+        self._consumer.assign([self._partition])
+        await self._consumer.seek_to_end(self._partition)
+        await self._consumer.position(self._partition)
+        self.sources.begin(await source_ends(self._consumer, self._ends_of), time.time_ns())
+        self.running = True
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        try:
+            while True:
+                await self._read()
+        finally:
+            self.running = False
+
+    async def _read(self) -> None:
+        try:
+            batches = await self._consumer.getmany(timeout_ms=1_000)
+        except OffsetOutOfRangeError:
+            log.warning("replies_lost", partition=self._partition.partition, remedy="accounts are registered again")
+            await self._consumer.seek_to_end(self._partition)
+            self._accounts.forget_all()
+            return
+        except KafkaError as error:
+            log.warning("replies_not_readable", error=repr(error))
+            await asyncio.sleep(0.5)
+            return
+        for records in batches.values():
+            for record in records:
+                self._take(record.value, record.offset, record.timestamp * 1_000_000)
+
+    def _take(self, data: bytes, offset: int, time_ns: int) -> None:
+        try:
+            frame = decode_frame(data, "account_event_frame")
+        except BadBytes as error:
+            self.bad_frames += 1
+            log.warning("reply_not_readable", offset=offset, reason=error.reason, detail=error.detail)
+            if error.reason not in FORGED:
+                self._accounts.forget_all()
+            return
+        if self.sources.is_new(frame.header, time_ns):
+            self._count_rows(len(frame.rows))
+            self._observe_delay_s((time.time_ns() - frame.header.created_at) / 1e9)
+            self._accounts.take_rows(reply_rows(frame))
+
+
+async def source_ends(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[str, int]:
+    """Where the logs of sources end now, by the names by which frames call them."""
+    return {f"{tp.topic}/{tp.partition}": end for tp, end in (await consumer.end_offsets(list(partitions))).items()}
+
+
+def _place(source: str) -> tuple[str, int]:
+    topic, _, number = source.rpartition("/")
+    return topic, int(number)

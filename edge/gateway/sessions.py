@@ -1,0 +1,152 @@
+"""Who asks: API keys, looked up in memory, then in the session cache, then in the system of record.
+
+A key is remembered for SESSION_TTL_S. While the stores do not answer, a key that was known goes on working, and one that was not gets 503.
+
+Wrong secrets are counted by address and key, and by address (edge.gateway.limits has the numbers). Beyond it the answer is 429 and the secret is not looked at,
+but for one case: a secret that was right before, since this edge was started, goes on working from everywhere. So guesses lock out nobody at
+another address, nobody who is at work, and at the guesser's own address nobody for longer than the guessing.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from edge.gateway.errors import ApiError, not_authorized, too_many_wrong_secrets, unavailable
+from edge.gateway.limits import (
+    RATE_LIMIT_PER_MINUTE,
+    SESSION_TTL_S,
+    SESSIONS_MAX,
+    WRONG_SECRETS_BURST,
+    WRONG_SECRETS_KEPT,
+    WRONG_SECRETS_OF_ADDRESS_BURST,
+    WRONG_SECRETS_OF_ADDRESS_PER_S,
+    WRONG_SECRETS_PER_S,
+)
+from edge.gateway.rate_limits import Buckets, TokenBucket
+from schemas.errors import ServiceUnavailable
+
+log = structlog.get_logger(__name__)
+
+KEY_ID_CHARACTERS_MAX = 128
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """What the stores know of a key: the SHA-256 of its secret and whose it is."""
+
+    secret_sha256: bytes
+    account: int
+
+
+class KeyStore(Protocol):
+    """Where keys are looked up; raises ServiceUnavailable while it cannot be asked."""
+
+    async def find_key(self, key_id: str) -> KeyRecord | None:
+        """The key, or None if there is none."""
+
+
+@dataclass(slots=True)
+class Session:
+    """A key that has shown its secret."""
+
+    key_id: str
+    account: int
+    secret_sha256: bytes
+    bucket: TokenBucket
+    checked_at_s: float
+
+
+class Sessions:
+    """Authentication with a bounded memory, least recently used out first."""
+
+    def __init__(self, store: KeyStore, clock_s: Callable[[], float]) -> None:
+        self._store = store
+        self._clock_s = clock_s
+        self._known: OrderedDict[str, Session] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[KeyRecord | None]] = {}
+        self._guesses = Buckets(WRONG_SECRETS_BURST, WRONG_SECRETS_PER_S, WRONG_SECRETS_KEPT)
+        self._guesses_of_address = Buckets(WRONG_SECRETS_OF_ADDRESS_BURST, WRONG_SECRETS_OF_ADDRESS_PER_S, WRONG_SECRETS_KEPT)
+        self.refused_guesses = 0
+        """Answered with 429."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def recall(self, key_id: str, secret: str) -> Session | None:
+        """The session if the key is in memory, fresh, and the secret is right; the path of nearly every request."""
+        session = self._known.get(key_id)
+        if session is None or self._clock_s() - session.checked_at_s > SESSION_TTL_S:
+            return None
+        return session if _matches(secret, session.secret_sha256) else None
+
+    async def authenticate(self, key_id: str, secret: str, address: str) -> Session:
+        """The session of a key and its secret. Raises ApiError 401, 429 after too many wrong ones from this address, or 503 while a new key cannot be looked up."""
+        session = self.recall(key_id, secret)
+        if session is not None:
+            return session
+        if not key_id or not secret or len(key_id) > KEY_ID_CHARACTERS_MAX or not key_id.isascii() or not key_id.isprintable():
+            raise not_authorized()
+        known = self._known.get(key_id)
+        if known is not None and _matches(secret, known.secret_sha256):
+            return self._remember(key_id, self._confirmed(await self._look_up(key_id), secret))
+        self._refuse_guesses(key_id, address)
+        record = await self._look_up(key_id)
+        self._refuse_guesses(key_id, address)  # once more: others may have guessed while this one waited
+        try:
+            session = self._remember(key_id, self._confirmed(record, secret))
+        except ApiError:
+            self._guesses.take((address, key_id), self._clock_s())
+            self._guesses_of_address.take(address, self._clock_s())
+            raise
+        self._guesses.forget((address, key_id))
+        return session
+
+    @staticmethod
+    def _confirmed(record: KeyRecord | None, secret: str) -> KeyRecord:
+        if record is None or not _matches(secret, record.secret_sha256):
+            raise not_authorized()
+        return record
+
+    def _refuse_guesses(self, key_id: str, address: str) -> None:
+        now = self._clock_s()
+        wait_s = max(self._guesses.seconds_until_one((address, key_id), now), self._guesses_of_address.seconds_until_one(address, now))
+        if wait_s > 0:
+            self.refused_guesses += 1
+            raise too_many_wrong_secrets(wait_s)
+
+    async def _look_up(self, key_id: str) -> KeyRecord | None:
+        """Ask the stores, once for however many wait for the same key."""
+        task = self._asking.get(key_id)
+        if task is None:
+            task = self._asking[key_id] = asyncio.create_task(self._store.find_key(key_id), name="find-key")
+            task.add_done_callback(lambda _: self._asking.pop(key_id, None))
+        try:
+            return await asyncio.shield(task)
+        except ServiceUnavailable as error:
+            known = self._known.get(key_id)
+            if known is None:
+                raise unavailable("API keys cannot be looked up at the moment (MySQL is not reachable)") from None
+            log.warning("key_not_refreshed", error=str(error))
+            return KeyRecord(known.secret_sha256, known.account)
+
+    def _remember(self, key_id: str, record: KeyRecord) -> Session:
+        now = self._clock_s()
+        session = self._known.get(key_id)
+        if session is None:
+            bucket = TokenBucket(RATE_LIMIT_PER_MINUTE, RATE_LIMIT_PER_MINUTE / 60, RATE_LIMIT_PER_MINUTE, now)
+            session = self._known[key_id] = Session(key_id, record.account, record.secret_sha256, bucket, now)
+        session.account, session.secret_sha256, session.checked_at_s = record.account, record.secret_sha256, now
+        self._known.move_to_end(key_id)
+        if len(self._known) > SESSIONS_MAX:
+            self._known.popitem(last=False)
+        return session
+
+
+def _matches(secret: str, secret_sha256: bytes) -> bool:
+    return hmac.compare_digest(hashlib.sha256(secret.encode("utf-8", "replace")).digest(), secret_sha256)

@@ -1,0 +1,69 @@
+"""How far the system of record (MySQL) is behind the log: beyond a limit the edge takes no new orders, so that what waits to be stored stays bounded.
+
+What is stored is what the consumer group of persist-mysql has committed, which it does behind the transaction of the rows. So the broker knows it, and a MySQL that is
+away, or a sink that is dead or stopped, shows as a growing lag like a slow one. A group that has never committed does not exist: nothing is refused for it.
+"""
+
+import asyncio
+from typing import Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from edge.gateway.errors import STORE_BEHIND, ApiError, unavailable
+from edge.gateway.limits import SINK_LAG_EVERY_S, SINK_LAG_TIMEOUT_S
+from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
+
+log = structlog.get_logger(__name__)
+
+GROUP: Final = "outcry-persist-mysql"
+STORED: Final = (EXECUTIONS, ACCOUNT_EVENTS)
+"""What an order makes; the alerts that it stores too are few."""
+RETRY_AFTER_S: Final = 5
+
+
+class SinkLag:
+    """Asks the broker now and then; `refuse_new_orders` costs one comparison. `records_max` 0: measured, and nothing refused."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition], records_max: int) -> None:
+        """`consumer`: of GROUP, which it never joins; started by the caller."""
+        self._consumer, self._partitions, self._records_max = consumer, partitions, records_max
+        self.records = 0
+
+    async def run(self) -> None:
+        """Until cancelled. A broker that does not answer leaves the last number: /readyz and the producer tell of it."""
+        while True:
+            try:
+                async with asyncio.timeout(SINK_LAG_TIMEOUT_S):
+                    records = await self._measure()
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("sink_lag_unknown", error=repr(error))
+            else:
+                if self._is_beyond(records) != self._is_beyond(self.records):
+                    log.warning("new_orders", refused=self._is_beyond(records), records_behind=records, most=self._records_max)
+                self.records = records
+            await asyncio.sleep(SINK_LAG_EVERY_S)
+
+    async def _measure(self) -> int:
+        committed = {tp: await self._consumer.committed(tp) for tp in self._partitions}
+        if all(offset is None for offset in committed.values()):
+            return 0
+        ends = await self._consumer.end_offsets(self._partitions)
+        begins = await self._consumer.beginning_offsets([tp for tp, offset in committed.items() if offset is None])
+        return sum(max(0, ends[tp] - (begins[tp] if offset is None else offset)) for tp, offset in committed.items())
+
+    def _is_beyond(self, records: int) -> bool:
+        return 0 < self._records_max < records
+
+    def refuse_new_orders(self) -> None:
+        """Raises ApiError (503 with Retry-After) where the lag is beyond the limit."""
+        if self._is_beyond(self.records):
+            raise behind(self.records)
+
+
+def behind(records: int) -> ApiError:
+    """503: nothing was sent; cancels are taken all the same."""
+    error = unavailable(f"the exchange's records are {records:,} behind; nothing was sent, cancels are taken", RETRY_AFTER_S)
+    error.reason = STORE_BEHIND
+    return error

@@ -1,0 +1,207 @@
+"""The stores behind the edge: API keys and history from MySQL, keys cached in Redis. Connected when first needed, again after a failure."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+
+import structlog
+
+from edge.gateway.account_view import Order
+from edge.gateway.history import AlertFilter, OrderFilter
+from edge.gateway.limits import CACHE_TIMEOUT_S, PING_TIMEOUT_S, STORE_TIMEOUT_S
+from edge.gateway.sessions import KeyRecord
+from schemas.enums import OrdStatus, Side
+from schemas.errors import ServiceUnavailable
+from schemas.settings import Settings
+from sinks import mysql_queries
+from sinks.mysql_pool import MySql
+from sinks.mysql_queries import StoredAlert, StoredOrder
+from sinks.redis_sessions import CachedKey, SessionCache
+
+log = structlog.get_logger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MYSQL_CONNECTIONS_MAX: Final = 8
+CACHED_KEY_TTL_S: Final = 300
+"""A withdrawn key works for at most this long beyond SESSION_TTL_S, unless whoever withdraws it deletes it from the cache too."""
+
+# the time that an order's last state stands for
+_TIME_OF_STATUS: Final = {
+    int(OrdStatus.FILLED): "filled_at",
+    int(OrdStatus.CANCELED): "canceled_at",
+    int(OrdStatus.EXPIRED): "expired_at",
+    int(OrdStatus.REJECTED): "failed_at",
+}
+
+
+class EdgeStores:
+    """KeyStore, History and Stores over the real servers; each method raises ServiceUnavailable, also for a server that stays silent."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._mysql: MySql | None = None
+        self._redis: SessionCache | None = None
+        # one each: a server that is silent while it is connected to must not keep the other waiting
+        self._connecting_mysql, self._connecting_redis = asyncio.Lock(), asyncio.Lock()
+
+    async def find_key(self, key_id: str) -> KeyRecord | None:
+        """The key from the cache, else from MySQL. A cache that is away only costs the longer way."""
+        cached = await self._cached(key_id)
+        if cached is not None:
+            return KeyRecord(cached.secret_sha256, cached.account)
+        stored = await self._ask(mysql_queries.api_key, key_id)
+        if stored is None:
+            return None
+        await self._put(key_id, CachedKey(stored.secret_sha256, stored.account))
+        return KeyRecord(stored.secret_sha256, stored.account)
+
+    async def orders(self, account: int, wanted: OrderFilter) -> list[Order]:
+        """Orders by submission time, at most `limit`."""
+        query = mysql_queries.OrderFilter(
+            status=wanted.status, after=wanted.after_ns, until=wanted.until_ns, limit=wanted.limit, newest_first=not wanted.ascending,
+            instruments=None if wanted.instruments is None else sorted(wanted.instruments), side=wanted.side,
+        )  # fmt: skip
+        return [_order(one) for one in await self._ask(mysql_queries.orders_of_account, account, query)]
+
+    async def order(self, account: int, order_id: int) -> Order | None:
+        """One order of the account."""
+        stored = await self._ask(mysql_queries.order_by_id, order_id, account)
+        return _order(stored) if stored else None
+
+    async def order_by_cl_ord_id(self, account: int, cl_ord_id: str) -> Order | None:
+        """The newest order of the account with this id."""
+        stored = await self._ask(mysql_queries.order_by_cl_ord_id, account, cl_ord_id)
+        return _order(stored) if stored else None
+
+    async def alerts(self, wanted: AlertFilter) -> list[dict[str, Any]]:
+        """Alerts as records of alert.avsc, newest first."""
+        found = await self._ask(
+            mysql_queries.list_alerts, wanted.limit, account=wanted.account, instrument=wanted.instrument, pattern=wanted.pattern
+        )
+        return [_alert(one) for one in found]
+
+    async def alert(self, alert_id: str) -> dict[str, Any] | None:
+        """One alert."""
+        found = await self._ask(mysql_queries.alert_with_orders, alert_id)
+        return _alert(found[0]) if found else None
+
+    async def ping(self) -> dict[str, bool]:
+        """Whether each store answers within PING_TIMEOUT_S."""
+        mysql, redis = await asyncio.gather(_answers(self._ping_mysql()), _answers(self._ping_redis()))
+        return {"mysql": mysql, "redis": redis}
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        if self._mysql is not None:
+            await self._mysql.close()
+        if self._redis is not None:
+            await self._redis.close()
+
+    async def _ping_mysql(self) -> None:
+        await (await self._db()).fetch("SELECT 1")
+
+    async def _ping_redis(self) -> None:
+        await (await self._cache()).get("")
+
+    async def _ask(self, query: Callable[Concatenate[MySql, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """One of sinks.mysql_queries, within its time. The log has the server's own words; customers are told only that it is away."""
+
+        async def ask() -> T:
+            return await query(await self._db(), *args, **kwargs)
+
+        try:
+            return await _within(STORE_TIMEOUT_S, "MySQL", ask())
+        except ServiceUnavailable as error:
+            log.warning("mysql_away", error=str(error))
+            raise
+
+    async def _cached(self, key_id: str) -> CachedKey | None:
+        async def get() -> CachedKey | None:
+            return await (await self._cache()).get(key_id)
+
+        try:
+            return await _within(CACHE_TIMEOUT_S, "Redis", get())
+        except ServiceUnavailable as error:
+            log.warning("session_cache_away", error=str(error))
+            return None
+
+    async def _put(self, key_id: str, key: CachedKey) -> None:
+        async def put() -> None:
+            await (await self._cache()).put(key_id, key, CACHED_KEY_TTL_S)
+
+        try:
+            await _within(CACHE_TIMEOUT_S, "Redis", put())
+        except ServiceUnavailable as error:
+            log.warning("key_not_cached", error=str(error))
+
+    async def _cache(self) -> SessionCache:
+        """The session cache, connected on first need; raises ServiceUnavailable."""
+        if self._redis is None:
+            async with self._connecting_redis:
+                if self._redis is None:
+                    self._redis = await SessionCache.connect(self._settings.redis_url, self._settings.mysql_url)
+        return self._redis
+
+    async def _db(self) -> MySql:
+        """The pool, made on first need; raises ServiceUnavailable."""
+        if self._mysql is None:
+            async with self._connecting_mysql:
+                if self._mysql is None:
+                    self._mysql = await MySql.connect(self._settings.mysql_url, MYSQL_CONNECTIONS_MAX)
+        return self._mysql
+
+
+async def _within(timeout_s: float, who: str, asking: Awaitable[T]) -> T:
+    """The answer; raises ServiceUnavailable if it takes longer.
+
+    Who asks does not wait for the question to be withdrawn: where a server is silent, aiomysql's pool holds its lock while it connects, and
+    a cancelled waiter of an asyncio.Condition comes back only once it has that lock.
+    """
+    task = asyncio.ensure_future(asking)
+    try:
+        done, _ = await asyncio.wait([task], timeout=timeout_s)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if done:
+        return task.result()
+    task.cancel()
+    _withdrawn.add(task)
+    task.add_done_callback(_forget)
+    raise ServiceUnavailable(f"{who} does not answer within {timeout_s:g} s")
+
+
+_withdrawn: set["asyncio.Future[Any]"] = set()
+"""Questions that nobody waits for any more; kept until they have ended."""
+
+
+def _forget(task: "asyncio.Future[Any]") -> None:
+    _withdrawn.discard(task)
+    if not task.cancelled():
+        task.exception()  # looked at, so that asyncio does not complain of it
+
+
+async def _answers(asking: Awaitable[None]) -> bool:
+    try:
+        await _within(PING_TIMEOUT_S, "the store", asking)
+    except ServiceUnavailable as error:
+        log.debug("store_away", error=str(error))
+        return False
+    return True
+
+
+def _order(stored: StoredOrder) -> Order:
+    values = asdict(stored)
+    values.pop("version")
+    values["offset"] = values.pop("price_offset")
+    order = Order(**values)
+    name = _TIME_OF_STATUS.get(order.ord_status)
+    if name:
+        setattr(order, name, order.updated_at)
+    return order
+
+
+def _alert(stored: StoredAlert) -> dict[str, Any]:
+    return {**asdict(stored), "side": Side(stored.side).name}

@@ -1,0 +1,1 @@
+"""What every handler needs: answers, the application's state, sockets."""
