@@ -14,10 +14,10 @@ from edge.gateway.sessions import KeyRecord
 from schemas.enums import OrdStatus, Side
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
-from sinks import mysql_queries
-from sinks.mysql_pool import MySql
-from sinks.mysql_queries import StoredAlert, StoredOrder
-from sinks.redis_sessions import CachedKey, SessionCache
+from sinks.mysql import queries as mysql_queries
+from sinks.mysql.pool import MySql
+from sinks.mysql.queries import StoredAlert, StoredOrder
+from sinks.redis.sessions import CachedKey, SessionCache
 
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -106,7 +106,7 @@ class EdgeStores:
         await (await self._cache()).get("")
 
     async def _ask(self, query: Callable[Concatenate[MySql, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """One of sinks.mysql_queries, within its time. The log has the server's own words; customers are told only that it is away."""
+        """One of sinks.mysql.queries, within its time. The log has the server's own words; customers are told only that it is away."""
 
         async def ask() -> T:
             return await query(await self._db(), *args, **kwargs)

@@ -17,15 +17,15 @@ from schemas.instruments import InstrumentTable
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.marks import Marks
 from schemas.settings import Settings
-from sinks.elastic_client import open_elasticsearch, translated
-from sinks.elastic_indices import ACCOUNT_EVENTS as EVENT_DOCUMENTS
-from sinks.elastic_indices import ALERTS as ALERT_DOCUMENTS
-from sinks.elastic_indices import EXECUTIONS as EXECUTION_DOCUMENTS
-from sinks.elastic_queries import account_event_counts, refresh
-from sinks.mysql_pool import MySql
-from sinks.mysql_queries import imbalances, posting_sums
-from sinks.redis_client import open_redis
-from sinks.redis_prices import last_prices
+from sinks.elastic.client import open_elasticsearch, translated
+from sinks.elastic.indices import ACCOUNT_EVENTS as EVENT_DOCUMENTS
+from sinks.elastic.indices import ALERTS as ALERT_DOCUMENTS
+from sinks.elastic.indices import EXECUTIONS as EXECUTION_DOCUMENTS
+from sinks.elastic.queries import account_event_counts, refresh
+from sinks.mysql.pool import MySql
+from sinks.mysql.queries import imbalances, posting_sums
+from sinks.redis.client import open_redis
+from sinks.redis.prices import last_prices
 from streams.demo.log_facts import Traded
 from streams.demo.reconcile import AlertSeen, StoreFacts
 from streams.host.lost_records import lost_state_of

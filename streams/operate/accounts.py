@@ -125,7 +125,7 @@ def make_api_keys(accounts: Sequence[int]) -> list[ApiKey]:
 
 def store_api_keys(settings: Settings, keys: Sequence[ApiKey]) -> None:
     """Make the keys known to the edge: MySQL gets their digests. Raises ServiceUnavailable."""
-    from sinks.mysql_queries import open_api_keys
+    from sinks.mysql.queries import open_api_keys
 
     open_api_keys(settings.mysql_url, [(key.key_id, key.secret_sha256, key.account) for key in keys])
 

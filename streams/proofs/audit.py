@@ -24,8 +24,8 @@ from schemas.errors import StaleData
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
-from sinks.mysql_ledger import StoredMoney, read_money
-from sinks.mysql_sink import PartitionMarks
+from sinks.mysql.ledger import StoredMoney, read_money
+from sinks.mysql.sink import PartitionMarks
 from streams.__main__ import settings_of
 from streams.host.lost_records import lost_state_of
 from streams.host.sink_feeder import input_of

@@ -24,9 +24,9 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks import Input, Sink
-from sinks.elastic_generation import ElasticGeneration
-from sinks.mysql_generation import FORMER, MySqlGeneration
-from sinks.redis_generation import RedisGeneration
+from sinks.elastic.generation import ElasticGeneration
+from sinks.mysql.generation import FORMER, MySqlGeneration
+from sinks.redis.generation import RedisGeneration
 from streams.__main__ import settings_of
 from streams.host.lost_records import lost_state_of
 from streams.host.set_aside import NOTHING, SetAside, read_set_aside

@@ -22,8 +22,8 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.marks import Marks
 from schemas.settings import Settings
-from sinks.mysql_pool import MySql
-from sinks.mysql_sink import MySqlSink
+from sinks.mysql.pool import MySql
+from sinks.mysql.sink import MySqlSink
 from streams.__main__ import settings_of
 from streams.host.lost_records import lost_record, lost_state_of
 from streams.host.shard_runner import Output, ShardRunner

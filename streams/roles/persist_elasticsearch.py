@@ -1,7 +1,7 @@
 """Persist to Elasticsearch: every event as an audit document. See streams.host.sink_feeder for how."""
 
 from schemas.settings import Settings
-from sinks.elastic_sink import ElasticSink
+from sinks.elastic.sink import ElasticSink
 from streams.host.sink_feeder import SinkRole, run_sink
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
 

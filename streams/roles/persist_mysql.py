@@ -1,7 +1,7 @@
 """Persist to MySQL: the system of record: orders, executions, trades, postings, alerts. See streams.host.sink_feeder for how."""
 
 from schemas.settings import Settings
-from sinks.mysql_sink import MySqlSink
+from sinks.mysql.sink import MySqlSink
 from streams.host.sink_feeder import SinkRole, run_sink
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
 

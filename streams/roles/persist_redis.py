@@ -1,7 +1,7 @@
 """Persist to Redis: last price, top of book and last bar of each instrument. See streams.host.sink_feeder for how."""
 
 from schemas.settings import Settings
-from sinks.redis_sink import RedisSink
+from sinks.redis.sink import RedisSink
 from streams.host.sink_feeder import SinkRole, run_sink
 from topics.catalogue import MARKET_DATA
 

@@ -23,12 +23,14 @@ from schemas.codec import FRAMES, Frame, Header, Rows
 from schemas.enums import AccountEventKind, ExecKind, MarketDataKind, OrdStatus, OrdType, Side
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
-from sinks import Input, elastic_queries, mysql_queries
-from sinks.elastic_client import open_elasticsearch
-from sinks.elastic_sink import ElasticSink
-from sinks.mysql_pool import MySql
-from sinks.mysql_sink import MySqlSink
-from sinks.redis_sink import RedisSink
+from sinks import Input
+from sinks.elastic import queries as elastic_queries
+from sinks.elastic.client import open_elasticsearch
+from sinks.elastic.sink import ElasticSink
+from sinks.mysql import queries as mysql_queries
+from sinks.mysql.pool import MySql
+from sinks.mysql.sink import MySqlSink
+from sinks.redis.sink import RedisSink
 from streams.services.local_set import LocalSet
 
 INSTRUMENTS = load_instruments(None)

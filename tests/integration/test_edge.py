@@ -20,10 +20,10 @@ from schemas.ids import order_uuid
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from sinks import Input
-from sinks.mysql_pool import MySql
-from sinks.mysql_queries import insert_api_keys
-from sinks.mysql_schema import apply_schema
-from sinks.mysql_sink import MySqlSink
+from sinks.mysql.pool import MySql
+from sinks.mysql.queries import insert_api_keys
+from sinks.mysql.schema import apply_schema
+from sinks.mysql.sink import MySqlSink
 from streams.operate.topics import create_topics
 from streams.services.local_set import LocalSet
 

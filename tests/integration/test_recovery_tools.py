@@ -16,14 +16,15 @@ from log_reader import eventually
 
 from schemas.enums import AccountEventKind, ExecKind
 from schemas.instruments import load_instruments
-from sinks import elastic_queries, mysql_generation
-from sinks.elastic_client import open_elasticsearch
-from sinks.mysql_generation import MySqlGeneration
-from sinks.mysql_pool import MySql
-from sinks.mysql_queries import next_offsets, order_by_cl_ord_id
-from sinks.redis_client import open_redis
-from sinks.redis_prices import last_prices
-from sinks.redis_sink import key_of
+from sinks.elastic import queries as elastic_queries
+from sinks.elastic.client import open_elasticsearch
+from sinks.mysql import generation as mysql_generation
+from sinks.mysql.generation import MySqlGeneration
+from sinks.mysql.pool import MySql
+from sinks.mysql.queries import next_offsets, order_by_cl_ord_id
+from sinks.redis.client import open_redis
+from sinks.redis.prices import last_prices
+from sinks.redis.sink import key_of
 from streams.demo.collect import read_log
 from streams.host.set_aside import append, read_set_aside, set_aside_of
 from streams.operate.topics import topics

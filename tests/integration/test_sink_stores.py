@@ -18,17 +18,20 @@ from schemas.enums import AccountEventKind, ExecFlag, ExecKind, MarketDataKind, 
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
-from sinks import Input, elastic_queries, mysql_queries, redis_prices
-from sinks.elastic_client import open_elasticsearch
-from sinks.elastic_indices import EXECUTIONS as AUDIT_EXECUTIONS
-from sinks.elastic_sink import ElasticSink
-from sinks.mysql_pool import MySql
-from sinks.mysql_queries import OrderFilter
-from sinks.mysql_schema import ADDED_COLUMNS, apply_schema
-from sinks.mysql_sink import MySqlSink
-from sinks.redis_client import open_redis
-from sinks.redis_sessions import CachedKey, SessionCache
-from sinks.redis_sink import RedisSink
+from sinks import Input
+from sinks.elastic import queries as elastic_queries
+from sinks.elastic.client import open_elasticsearch
+from sinks.elastic.indices import EXECUTIONS as AUDIT_EXECUTIONS
+from sinks.elastic.sink import ElasticSink
+from sinks.mysql import queries as mysql_queries
+from sinks.mysql.pool import MySql
+from sinks.mysql.queries import OrderFilter
+from sinks.mysql.schema import ADDED_COLUMNS, apply_schema
+from sinks.mysql.sink import MySqlSink
+from sinks.redis import prices as redis_prices
+from sinks.redis.client import open_redis
+from sinks.redis.sessions import CachedKey, SessionCache
+from sinks.redis.sink import RedisSink
 from streams.services.local_set import LocalSet
 
 pytestmark = pytest.mark.integration

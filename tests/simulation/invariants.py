@@ -19,8 +19,8 @@ from schemas.enums import AccountEventKind, ExecKind
 from schemas.errors import StaleData
 from schemas.marks import Marks
 from sinks.contract import Input
-from sinks.elastic_documents import documents
-from sinks.redis_sink import newest_rows
+from sinks.elastic.documents import documents
+from sinks.redis.sink import newest_rows
 from streams.host.shard_host import Role
 from streams.host.shard_runner import ShardRunner
 from streams.host.snapshots import SnapshotStore

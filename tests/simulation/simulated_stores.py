@@ -17,9 +17,9 @@ from schemas.codec import Frame, Rows
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
 from sinks.contract import Input, Reached, SinkStats
-from sinks.elastic_documents import documents
-from sinks.mysql_sink import PartitionMarks, transactions
-from sinks.redis_sink import newest_rows
+from sinks.elastic.documents import documents
+from sinks.mysql.sink import PartitionMarks, transactions
+from sinks.redis.sink import newest_rows
 
 
 class Store(ABC):

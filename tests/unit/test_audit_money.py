@@ -16,7 +16,7 @@ from schemas.enums import AccountEventKind, Side
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
-from sinks.mysql_ledger import Contradiction, StoredMoney
+from sinks.mysql.ledger import Contradiction, StoredMoney
 from streams.proofs import audit as audit_money
 from streams.proofs.audit import MoneyAudit, audit_money_of, compare_with_mysql
 from streams.proofs.money_ledger import CASH, EXCHANGE_ACCOUNT, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems

@@ -9,13 +9,13 @@ from memory_log import INSTRUMENTS, traded
 from schemas.codec import FRAMES, Frame, Header
 from schemas.enums import ExecKind, Side
 from schemas.errors import StaleData
-from sinks.elastic_indices import EXECUTIONS as AUDIT_EXECUTIONS
-from sinks.elastic_indices import index_of, templates
-from sinks.mysql_generation import BUILDING, NOT_OF_THE_LOG, behind, building_statements
-from sinks.mysql_rows import INSERT_ALERT, execution_statements
-from sinks.mysql_schema import WRITE_INSTRUMENT
-from sinks.mysql_sink import prefixed
-from sinks.redis_sink import key_of
+from sinks.elastic.indices import EXECUTIONS as AUDIT_EXECUTIONS
+from sinks.elastic.indices import index_of, templates
+from sinks.mysql.generation import BUILDING, NOT_OF_THE_LOG, behind, building_statements
+from sinks.mysql.rows import INSERT_ALERT, execution_statements
+from sinks.mysql.schema import WRITE_INSTRUMENT
+from sinks.mysql.sink import prefixed
+from sinks.redis.sink import key_of
 from streams.proofs.rebuild import AsItIs, MarketDataAgain, Rebuild, RebuildReport, _require_same_log
 from topics.catalogue import EXECUTIONS, MARKET_DATA
 

@@ -13,13 +13,13 @@ from schemas.instruments import load_instruments
 from schemas.marks import Marks
 from schemas.reject_reasons import Reason
 from sinks import Input
-from sinks.elastic_documents import Document, documents
-from sinks.elastic_indices import templates
-from sinks.elastic_sink import CHUNK_BYTES_MAX, CHUNK_DOCUMENTS_MAX, chunked
-from sinks.mysql_rows import ORDER_TERMS, STATEMENT_ROWS_MAX, account_statements, execution_statements
-from sinks.mysql_schema import ADDED_COLUMNS, statements
-from sinks.mysql_sink import TRANSACTION_ROWS_MAX, PartitionMarks, transactions
-from sinks.redis_sink import newest_rows
+from sinks.elastic.documents import Document, documents
+from sinks.elastic.indices import templates
+from sinks.elastic.sink import CHUNK_BYTES_MAX, CHUNK_DOCUMENTS_MAX, chunked
+from sinks.mysql.rows import ORDER_TERMS, STATEMENT_ROWS_MAX, account_statements, execution_statements
+from sinks.mysql.schema import ADDED_COLUMNS, statements
+from sinks.mysql.sink import TRANSACTION_ROWS_MAX, PartitionMarks, transactions
+from sinks.redis.sink import newest_rows
 
 INSTRUMENTS = load_instruments(None)
 START = 1_800_000_000_000_000_000

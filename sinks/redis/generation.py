@@ -8,8 +8,8 @@ from typing import Final, Self
 from redis.asyncio import Redis
 
 from schemas.instruments import InstrumentTable
-from sinks.redis_client import PREFIX, open_redis, translated
-from sinks.redis_sink import HASHES, RedisSink
+from sinks.redis.client import PREFIX, open_redis, translated
+from sinks.redis.sink import HASHES, RedisSink
 
 BUILDING: Final = f"{PREFIX}rebuild:"
 

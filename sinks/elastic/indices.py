@@ -10,7 +10,7 @@ from typing import Any, Final
 TEMPLATE_VERSION: Final = 3
 EXECUTIONS, ACCOUNT_EVENTS, ALERTS = "audit-executions", "audit-account-events", "audit-alerts"
 REBUILD: Final = "rebuild-"
-"""Indices whose names begin with it are made anew from the log (sinks.elastic_generation); outside of what `audit-*` finds until they are in use."""
+"""Indices whose names begin with it are made anew from the log (sinks.elastic.generation); outside of what `audit-*` finds until they are in use."""
 
 _KEYWORD: Final = {"type": "keyword"}
 _LONG: Final = {"type": "long"}

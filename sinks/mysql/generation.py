@@ -15,9 +15,9 @@ from typing import Final, Self
 
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
-from sinks.mysql_pool import MySql, Transaction
-from sinks.mysql_schema import SCHEMA_VERSION, WRITE_INSTRUMENT, apply_schema, statements
-from sinks.mysql_sink import SINK, MySqlSink, prefixed
+from sinks.mysql.pool import MySql, Transaction
+from sinks.mysql.schema import SCHEMA_VERSION, WRITE_INSTRUMENT, apply_schema, statements
+from sinks.mysql.sink import SINK, MySqlSink, prefixed
 
 BUILDING: Final = "rebuild_"
 FORMER: Final = "former_"

@@ -11,9 +11,9 @@ from elasticsearch import AsyncElasticsearch, BadRequestError
 
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
-from sinks.elastic_client import translated
-from sinks.elastic_indices import REBUILD
-from sinks.elastic_sink import ElasticSink
+from sinks.elastic.client import translated
+from sinks.elastic.indices import REBUILD
+from sinks.elastic.sink import ElasticSink
 
 _LIVE: Final = "audit-*"
 _TRIES: Final = 5

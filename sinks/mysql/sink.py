@@ -14,9 +14,9 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.marks import Marks
 from sinks.contract import Input, Reached, SinkStats
-from sinks.mysql_pool import MySql, Transaction
-from sinks.mysql_rows import INSERT_ALERT, account_statements, alert_values, execution_statements
-from sinks.mysql_schema import apply_schema
+from sinks.mysql.pool import MySql, Transaction
+from sinks.mysql.rows import INSERT_ALERT, account_statements, alert_values, execution_statements
+from sinks.mysql.schema import apply_schema
 
 SINK: Final = "mysql"
 TRANSACTION_ROWS_MAX: Final = 20_000

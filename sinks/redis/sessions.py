@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
-from sinks.redis_client import PREFIX, open_redis, translated
+from sinks.redis.client import PREFIX, open_redis, translated
 
 _SECRET_BYTES: Final = 32
 _CODE_BYTES: Final = 32

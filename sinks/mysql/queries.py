@@ -1,6 +1,6 @@
 """Reads (and the one write, API keys) of the system of record for the edge, the operator's commands and the reconciliation.
 
-Every function takes a `MySql` (sinks.mysql_pool, `await MySql.connect(url, size_max)`) and raises ServiceUnavailable. Numbers are those of
+Every function takes a `MySql` (sinks.mysql.pool, `await MySql.connect(url, size_max)`) and raises ServiceUnavailable. Numbers are those of
 the log: times ns, prices ticks, quantities lots, cash minor units.
 """
 
@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from schemas.enums import AccountEventKind, OrdStatus
 from schemas.errors import OutcryError
-from sinks.mysql_pool import MySql, Transaction
-from sinks.mysql_schema import SCHEMA_VERSION, apply_schema
+from sinks.mysql.pool import MySql, Transaction
+from sinks.mysql.schema import SCHEMA_VERSION, apply_schema
 
 ORDERS_MAX: Final = 500
 """Alpaca's bound of one page of orders."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
-from sinks.redis_client import translated
-from sinks.redis_sink import key_of
+from sinks.redis.client import translated
+from sinks.redis.sink import key_of
 
 DECIMALS = frozenset({"price_decimal", "bid_decimal", "ask_decimal", "open_decimal", "high_decimal", "low_decimal", "close_decimal"})
 Values = dict[str, int | str]

@@ -5,7 +5,7 @@ from typing import Final
 
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
-from sinks.mysql_pool import MySql, Transaction
+from sinks.mysql.pool import MySql, Transaction
 
 SCHEMA_VERSION: Final = 4
 _ADDED_TO_ORDERS: Final = {

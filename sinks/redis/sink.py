@@ -18,7 +18,7 @@ from schemas.enums import MarketDataKind
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import Instrument, InstrumentTable
 from sinks.contract import Input, Reached, SinkStats
-from sinks.redis_client import PREFIX, open_redis, translated
+from sinks.redis.client import PREFIX, open_redis, translated
 
 # Numbers of Lua are doubles, exact to 2^53: 9e15 rows of one instrument.
 REPLACE_IF_NEWER: Final = """

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.enums import AccountEventKind
-from sinks.mysql_pool import MySql, Transaction
-from sinks.mysql_sink import SINK
+from sinks.mysql.pool import MySql, Transaction
+from sinks.mysql.sink import SINK
 
 TIMEOUT_S: Final = 1_800.0
 """For all sums together; they read every posting, some million a second."""

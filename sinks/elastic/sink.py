@@ -15,9 +15,9 @@ from elasticsearch import AsyncElasticsearch
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.contract import Input, Reached, SinkStats
-from sinks.elastic_client import open_elasticsearch, translated
-from sinks.elastic_documents import Document, documents
-from sinks.elastic_indices import templates
+from sinks.elastic.client import open_elasticsearch, translated
+from sinks.elastic.documents import Document, documents
+from sinks.elastic.indices import templates
 
 CHUNK_DOCUMENTS_MAX: Final = 2_000
 CHUNK_BYTES_MAX: Final = 2 << 20

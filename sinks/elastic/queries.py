@@ -1,6 +1,6 @@
 """Reads of the audit trail: counts for the reconciliation, and what happened to one order.
 
-Every function takes a client (sinks.elastic_client.open_elasticsearch) and raises ServiceUnavailable.
+Every function takes a client (sinks.elastic.client.open_elasticsearch) and raises ServiceUnavailable.
 """
 
 from collections.abc import Mapping
@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from elasticsearch import AsyncElasticsearch
 
-from sinks.elastic_client import translated
-from sinks.elastic_indices import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
+from sinks.elastic.client import translated
+from sinks.elastic.indices import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
 
 EVENTS_MAX: Final = 1_000
 _MISSING: Final[dict[str, Any]] = {"allow_no_indices": True, "ignore_unavailable": True}

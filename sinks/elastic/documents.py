@@ -17,7 +17,7 @@ from schemas.enums import AccountEventKind, ExecFlag, ExecKind, OrdStatus, OrdTy
 from schemas.instruments import InstrumentTable
 from schemas.reject_reasons import Reason
 from sinks.contract import Input
-from sinks.elastic_indices import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, index_of
+from sinks.elastic.indices import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, index_of
 
 _ORDER: Final = ("order_id", "account", "side", "price")
 _CHANGED: Final = (*_ORDER, "reason", "ord_type", "time_in_force", "qty", "leaves_qty", "display_qty")

@@ -1,0 +1,1 @@
+"""Redis: prices and sessions, ready to read."""
