@@ -112,7 +112,7 @@ def _parsed(name: str) -> Any:
 @cache
 def raw_schema(name: str) -> Any:
     """The schema as JSON objects, with its attributes and docs."""
-    return json.loads((files("schemas") / f"{name}.avsc").read_text())
+    return json.loads((files("schemas") / "avro" / f"{name}.avsc").read_text())
 
 
 @cache

@@ -16,7 +16,7 @@ from schemas.codec import Frame
 
 
 class Input(NamedTuple):
-    """One record of the log. body: a frame, or the dict of schemas/alert.avsc."""
+    """One record of the log. body: a frame, or the dict of schemas/avro/alert.avsc."""
 
     topic: str
     partition: int

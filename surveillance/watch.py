@@ -1,7 +1,7 @@
 """The machine of watch-trading: one book shard's executions in, alerts out.
 
 In:     rows of execution_frame, in the order of the log, each once (the shell drops frames that a replaying shard wrote twice)
-Out:    records of schemas/alert.avsc
+Out:    records of schemas/avro/alert.avsc
 State:  the tracked orders and what the detectors keep; a function of the rows alone, whatever frames they come in
 Not looked at: an uncross is trades like others, whose first order is the buy; a busted trade was a trade when it was told.
 On failure: a row that contradicts the log is an assertion; a row of an order that was forgotten (or came before the watch began) is left out.

@@ -1,4 +1,4 @@
-"""The pages and what they are made of: files of edge/web, all from this server, no address of anybody else's in them."""
+"""The pages and what they are made of: files of edge/console/web, all from this server, no address of anybody else's in them."""
 
 from functools import cache
 from importlib.resources import files
@@ -20,11 +20,11 @@ _POLICY: Final = (
 
 @cache
 def _read(name: str) -> bytes:
-    return (files("edge") / "web" / name).read_bytes()
+    return (files("edge") / "console" / "web" / name).read_bytes()
 
 
 def page(name: str) -> web.Response:
-    """One file of edge/web with the headers of a page."""
+    """One file of edge/console/web with the headers of a page."""
     return web.Response(
         body=_read(name), content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8",
         headers={"Content-Security-Policy": _POLICY, "Cross-Origin-Opener-Policy": "same-origin"},

@@ -1,6 +1,6 @@
 """The account shard that the exchange runs: owns the arrays of the account kernel, grows them, saves and restores them.
 
-The rules are in reference_account_shard. Arrays given out belong to the caller, unless it asked for no copies; those of snapshot() are views that the next
+The rules are in accounts.reference.shard. Arrays given out belong to the caller, unless it asked for no copies; those of snapshot() are views that the next
 call changes.
 Account numbers are checked against `shards` only when accounts are opened (0: not at all), as no other command can make one known.
 """
@@ -58,7 +58,7 @@ _POOLS = {
 
 
 class AccountShard:
-    """One account shard; see reference_account_shard.AccountShard."""
+    """One account shard; see accounts.reference.shard.AccountShard."""
 
     def __init__(self, shard: int, instruments: InstrumentTable, shards: int = 0, limits: ShardLimits = DEFAULT_LIMITS) -> None:
         self.shard = shard

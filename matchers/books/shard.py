@@ -1,7 +1,7 @@
 """The book shard that the exchange runs: owns the arrays of the book kernel, saves and restores them.
 
-The rules are in reference_book_shard, and again, compiled, in the modules kernel_book_*; both say the same bytes and have the same state hash. How the state lies
-in memory is said in kernel_book_state.
+The rules are in books.reference.shard, and again, compiled, in the modules kernel_book_*; both say the same bytes and have the same state hash. How the state lies
+in memory is said in books.kernel.layout.
 """
 
 from typing import Final, Self
@@ -50,7 +50,7 @@ _FROM_EXTRA: Final = (
 
 
 class BookShard:
-    """The books of the instruments with instrument % shards == shard; see reference_book_shard.BookShard. `levels`: whether LEVEL and TOP rows are written."""
+    """The books of the instruments with instrument % shards == shard; see books.reference.shard.BookShard. `levels`: whether LEVEL and TOP rows are written."""
 
     def __init__(
         self, shard: int, instruments: InstrumentTable, shards: int, limits: ShardLimits = DEFAULT_LIMITS, *, levels: bool = True

@@ -1,7 +1,7 @@
 """The engine as a function of arrays, for back-tests, research and foreign test suites: commands in, executions out. docs/replay.md has examples.
 
-Commands are a numpy structured array of COMMAND_DTYPE (the columns of schemas/book_command_frame.avsc), executions one of EXECUTION_DTYPE
-(schemas/execution_frame.avsc): prices in ticks, quantities in lots, times in ns. These names and columns are stable: columns may be added, never changed.
+Commands are a numpy structured array of COMMAND_DTYPE (the columns of schemas/avro/book_command_frame.avsc), executions one of EXECUTION_DTYPE
+(schemas/avro/execution_frame.avsc): prices in ticks, quantities in lots, times in ns. These names and columns are stable: columns may be added, never changed.
 """
 
 from collections.abc import Iterator

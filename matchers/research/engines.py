@@ -9,7 +9,7 @@ from schemas.instruments import InstrumentTable
 
 
 class BookEngine(Protocol):
-    """What both book shards can do; reference_book_shard has the rules."""
+    """What both book shards can do; books.reference.shard has the rules."""
 
     @property
     def log_time(self) -> int:

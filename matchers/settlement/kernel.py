@@ -2,15 +2,18 @@
 
 from typing import Any, Final
 
-from matchers.accounts.kernel.words import (
-    REPORT_REPLACED,
-    REPORT_RESTATED,
-    REPORT_TRADE_BUSTED,
-    REPORT_TRIGGERED,
-)
 from matchers.compiled.compilation import helper, kernel
 from matchers.compiled.hash_index import U
-from matchers.compiled.words import REPORT_CANCEL_REJECTED, REPORT_TRADE, SIDE_BUY, SIDE_SELL
+from matchers.compiled.words import (
+    REPORT_CANCEL_REJECTED,
+    REPORT_REPLACED,
+    REPORT_RESTATED,
+    REPORT_TRADE,
+    REPORT_TRADE_BUSTED,
+    REPORT_TRIGGERED,
+    SIDE_BUY,
+    SIDE_SELL,
+)
 from schemas.enums import BookCommandKind, ExecFlag
 
 _MASS_CANCEL: Final = int(BookCommandKind.MASS_CANCEL)

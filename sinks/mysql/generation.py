@@ -126,9 +126,9 @@ class MySqlGeneration:
 def building_statements() -> list[str]:
     """The statements that make the tables of a new generation."""
     made = []
-    for statement in statements((files("sinks") / "mysql_schema.sql").read_text()):
+    for statement in statements((files("sinks") / "mysql" / "schema.sql").read_text()):
         found = _CREATE.match(statement)
-        assert found is not None, f"mysql_schema.sql has a statement that makes no table: {statement[:60]}"
+        assert found is not None, f"schema.sql has a statement that makes no table: {statement[:60]}"
         if found[1] not in NOT_OF_THE_LOG:
             made.append(_CREATE.sub(rf"CREATE TABLE IF NOT EXISTS {BUILDING}\1", statement, count=1))
     return made

@@ -91,7 +91,7 @@ class StoredTrade:
 
 @dataclass(frozen=True, slots=True)
 class StoredAlert:
-    """A row of `alerts`; evidence as in schemas/alert.avsc."""
+    """A row of `alerts`; evidence as in schemas/avro/alert.avsc."""
 
     alert_id: str
     pattern: str

@@ -53,7 +53,7 @@ async def _bring_up(transaction: Transaction) -> None:
     if version == SCHEMA_VERSION:
         return
     await _add_columns(transaction)
-    for statement in statements((files("sinks") / "mysql_schema.sql").read_text()):
+    for statement in statements((files("sinks") / "mysql" / "schema.sql").read_text()):
         await transaction.execute(statement)
     await transaction.execute("INSERT INTO schema_version (version) VALUES (%s)", (SCHEMA_VERSION,))
 

@@ -134,7 +134,7 @@ CREATE TABLE IF NOT EXISTS alerts (
     window_end BIGINT NOT NULL,
     detected_at BIGINT NOT NULL,
     source VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-    evidence JSON NOT NULL COMMENT 'list as in schemas/alert.avsc',
+    evidence JSON NOT NULL COMMENT 'list as in schemas/avro/alert.avsc',
     KEY by_time (detected_at),
     KEY by_account (account, detected_at)
 ) ENGINE = InnoDB;

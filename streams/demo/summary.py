@@ -12,7 +12,7 @@ from rich.text import Text
 
 from streams.demo.chaos import Kill
 from streams.demo.reconcile import PLACES, Check, Verdict
-from streams.services.recipes.recipe import write_atomically
+from streams.process.files import write_atomically
 
 DETAILS = (" each trade", " shares", " notional")
 """Ends of the names of checks that are shown only when they fail."""

@@ -19,8 +19,8 @@ from confluent_kafka import KafkaException, Producer
 from schemas.codec import BadBytes, decode_header, decode_record, encode_record
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.settings import Settings
+from streams.host.read_log import ANSWER_TIMEOUT_S, Log, place
 from streams.host.shard_runner import NOTHING_SET_ASIDE, Record, ShardRunner
-from streams.proofs.read_log import ANSWER_TIMEOUT_S, Log, place
 from topics.catalogue import SET_ASIDE
 
 _TAIL: Final = 1_000

@@ -91,7 +91,7 @@ def set_aside(ctx: click.Context, topic: str, partition: int, offset: int, reaso
     Example:
       outcry topics set-aside account.commands 0 123456 --reason "a report that no book has made, see ticket 7"
     """
-    from streams.operate.set_aside_input import set_aside_input
+    from streams.proofs.set_aside_input import set_aside_input
 
     if (topic == "executions") != (role is not None):
         raise click.UsageError("executions need --role, as two roles read them; other topics have one reader")

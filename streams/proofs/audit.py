@@ -28,10 +28,10 @@ from sinks.mysql.ledger import StoredMoney, read_money
 from sinks.mysql.sink import PartitionMarks
 from streams.__main__ import settings_of
 from streams.host.lost_records import lost_state_of
+from streams.host.read_log import Log, Meter, place
 from streams.host.sink_feeder import input_of
 from streams.proofs.money_ledger import CASH, Amount, MoneyLedger, Problem, Problems
 from streams.proofs.money_trades import BookTrades, Settlement, by_trade, check_settlement, expected_sides
-from streams.proofs.read_log import Log, Meter, place
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS, Topic
 from topics.log_ends import lost_end
 from topics.sources import FORGED

@@ -29,10 +29,10 @@ from sinks.mysql.generation import FORMER, MySqlGeneration
 from sinks.redis.generation import RedisGeneration
 from streams.__main__ import settings_of
 from streams.host.lost_records import lost_state_of
+from streams.host.read_log import Log, Meter, place
 from streams.host.set_aside import NOTHING, SetAside, read_set_aside
 from streams.host.shard_runner import Record, ShardRunner
 from streams.host.sink_feeder import BATCH_RECORDS_MAX, input_of
-from streams.proofs.read_log import Log, Meter, place
 from streams.roles.persist_mysql import sink_role as mysql_role
 from streams.roles.publish_market_data import PublishMarketData
 from streams.transport.cluster import cluster_id

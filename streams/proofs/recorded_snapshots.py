@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.errors import StaleData
+from streams.host.read_log import Log, place
 from streams.host.snapshots import Snapshot, SnapshotStore, is_manifest, unpack_manifest
-from streams.proofs.read_log import Log, place
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,9 @@ from sinks.mysql.pool import MySql
 from sinks.mysql.sink import MySqlSink
 from streams.__main__ import settings_of
 from streams.host.lost_records import lost_record, lost_state_of
+from streams.host.read_log import Log, place
 from streams.host.shard_runner import Output, ShardRunner
 from streams.process.worker_identity import REPLICAS, WorkerId
-from streams.proofs.read_log import Log, place
 from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
 from streams.proofs.verify import ROLES
 from topics.catalogue import DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, TOPICS, Topic

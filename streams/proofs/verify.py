@@ -20,12 +20,12 @@ from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.host.read_log import Bounds, Log, Meter, place
 from streams.host.set_aside import read_set_aside
 from streams.host.shard_runner import Processor, ShardRunner
 from streams.host.snapshots import Snapshot
 from streams.process.worker_identity import REPLICAS, WorkerId
 from streams.proofs.compare_outputs import Compared, Difference, Differs, RecordedOutputs
-from streams.proofs.read_log import Bounds, Log, Meter, place
 from streams.proofs.recorded_snapshots import RecordedSnapshots, changelog_topic, read_snapshots
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import StaleData
+from streams.process.files import write_atomically
 from streams.process.worker_identity import WorkerId, workers_of
-from streams.services.recipes.recipe import private_directory, read_json, write_atomically
+from streams.services.recipes.recipe import private_directory, read_json
 
 SERVICES = ("kafka", "mariadb", "valkey", "elasticsearch")
 

@@ -16,9 +16,9 @@ from faust.sensors.monitor import Monitor
 from schemas.errors import StaleData
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
+from streams.process.files import write_atomically
 from streams.process.last_words import NEEDS_A_PERSON, say
 from streams.process.worker_identity import worker_of
-from streams.services.recipes.recipe import write_atomically
 from streams.transport.cluster import cluster_id
 from streams.transport.consumer import FastConsumer, InOrderStream
 from streams.transport.producer import NativeProducer

@@ -9,9 +9,9 @@ import numpy as np
 from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
+from streams.host.read_log import Bounds, Log
 from streams.host.shard_runner import Record, ShardRunner
 from streams.host.snapshots import SnapshotStore
-from streams.proofs.read_log import Bounds, Log
 from streams.proofs.recorded_snapshots import changelog_topic
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders

@@ -23,9 +23,9 @@ from schemas.enums import AccountEventKind, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
+from streams.host.read_log import Log
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
-from streams.proofs.read_log import Log
 from streams.proofs.recorded_snapshots import changelog_topic
 from streams.services.commands import probe_all
 from streams.services.local_set import LocalSet, StartFailed

@@ -14,9 +14,9 @@ from schemas.enums import AccountEventKind, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
+from streams.host.read_log import Log
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
-from streams.proofs.read_log import Log
 from streams.services.local_set import LocalSet
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS

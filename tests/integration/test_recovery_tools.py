@@ -26,9 +26,9 @@ from sinks.redis.client import open_redis
 from sinks.redis.prices import last_prices
 from sinks.redis.sink import key_of
 from streams.demo.collect import read_log
+from streams.host.read_log import Log
 from streams.host.set_aside import append, read_set_aside, set_aside_of
 from streams.operate.topics import topics
-from streams.proofs.read_log import Log
 from streams.proofs.rebuild import AsItIs, Options, Rebuild, RebuildReport, rebuild_store
 from streams.proofs.verify import Range, ShardReport, verify_shards
 from streams.roles.persist_mysql import sink_role

@@ -24,8 +24,8 @@ from simulate import simulated
 
 from schemas.codec import Header, encode_frame
 from schemas.instruments import Instrument, InstrumentTable
+from streams.host.read_log import place
 from streams.host.shard_runner import ENGINE_VERSION, Record, ShardRunner
-from streams.proofs.read_log import place
 from streams.proofs.verify import ROLES, Range, ShardVerifier
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 

@@ -20,7 +20,7 @@ KERNELS = sorted(
 
 NESTED = {
     "matchers/__init__.py": "",
-    "matchers/compiled/compilation.py": (ROOT / "matchers" / "kernel_compile.py").read_text(),
+    "matchers/compiled/compilation.py": (ROOT / "matchers/compiled/compilation.py").read_text(),
     "matchers/books/__init__.py": "from matchers.books.words import SIDES",
     "matchers/books/words.py": "SIDES = 2",
     "matchers/books/kernel/__init__.py": "",
@@ -167,7 +167,7 @@ def test_kernels_with_numbas_own_stamp_import_nothing_of_ours() -> None:
     found = []
     for package in ("schemas", "topics", "matchers", "surveillance", "sinks", "edge", "streams"):
         for path in (ROOT / package).rglob("*.py"):
-            if "njit(cache=True" in (text := path.read_text()) and path.name != "kernel_compile.py":
+            if "njit(cache=True" in (text := path.read_text()) and path.name != "compilation.py":
                 found.append(path.name)
                 imported = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)} | {
                     one.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import) for one in node.names

@@ -90,7 +90,7 @@ def test_an_order_keeps_what_it_was_ordered_with() -> None:
     renamed = statement(account_statements([(0, frame("account_event_frame", events, [b"a", b"b"]))]), "orders")
     assert values_of(renamed).endswith("x'62')"), "a replace may give it another cl_ord_id"
     assert "cl_ord_id = IF(VALUES(version) > version, VALUES(cl_ord_id), cl_ord_id)" in renamed
-    script = (files("sinks") / "mysql_schema.sql").read_text()
+    script = (files("sinks") / "mysql" / "schema.sql").read_text()
     assert all(f"    {name} {kind} NOT NULL DEFAULT 0" in script for added in ADDED_COLUMNS.values() for name, kind in added.items())
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import OutcryError, StaleData
+from streams.process.files import write_atomically
 from streams.services.local_set import RESTARTS_MAX, StartFailed, _raise_if_hopeless, _united
 from streams.services.recipes import packages, platform_check, ports
-from streams.services.recipes.recipe import LAUNCH, STORE_NICENESS, check_made_by, mark_made_by, tail, write_atomically
+from streams.services.recipes.recipe import LAUNCH, STORE_NICENESS, check_made_by, mark_made_by, tail
 from streams.services.state import (
     ChildStatus,
     SetStatus,

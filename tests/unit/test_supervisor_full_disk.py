@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from schemas.settings import Settings
-from streams.services.recipes.recipe import Command, limit_log, write_atomically
+from streams.process.files import write_atomically
+from streams.services.recipes.recipe import Command, limit_log
 from streams.services.state import ChildStatus, State, Wanted, read_status, write_wanted
 from streams.services.supervision import supervisor as supervisor_module
 from streams.services.supervision.child import Child

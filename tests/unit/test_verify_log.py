@@ -13,10 +13,10 @@ from schemas.enums import ExecKind
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
+from streams.host.read_log import Bounds
 from streams.host.shard_runner import ENGINE_VERSION
 from streams.host.snapshots import is_manifest, manifest_key, pack_manifest, unpack_manifest
 from streams.proofs import verify as verify_log
-from streams.proofs.read_log import Bounds
 from streams.proofs.recorded_snapshots import changelog_topic
 from streams.proofs.verify import Range, chosen, verify_shards
 from streams.roles.hold_funds import HoldFunds

@@ -7,10 +7,10 @@ time they arrive together. Nothing here decides anything: a place that turns out
 from typing import Any, Final
 
 from matchers.accounts.kernel.layout import ACCOUNT_ROW, LAST_ORDER_NUMBER, ORDER_ROW, POSITION_ROW, SHARD
-from matchers.books.kernel.memory import prefetch
 from matchers.compiled.compilation import helper
 from matchers.compiled.digest import text_digest, text_words
 from matchers.compiled.hash_index import U, hash_of, hash_of_pair
+from matchers.compiled.prefetch import prefetch
 from schemas.limits import ORDER_ID_SHARD_SHIFT
 
 CHUNK: Final = 16

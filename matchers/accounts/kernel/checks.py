@@ -83,7 +83,7 @@ def is_stop(ord_type: Any) -> Any:
 
 @helper
 def takes_price(ord_type: Any) -> Any:
-    """reference_account_checks.book_takes_price; also order_tables.LIMIT_TYPES."""
+    """accounts.reference.checks.book_takes_price; also order_tables.LIMIT_TYPES."""
     return ord_type in (TYPE_LIMIT, TYPE_STOP_LIMIT, TYPE_TRAILING_STOP_LIMIT, TYPE_PEGGED)
 
 

@@ -1,4 +1,4 @@
-"""Why the account kernel refuses what an order needs of its account: reference_account_checks, compiled."""
+"""Why the account kernel refuses what an order needs of its account: accounts.reference.checks, compiled."""
 
 from typing import Any
 

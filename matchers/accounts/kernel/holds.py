@@ -1,4 +1,4 @@
-"""Holds in the account kernel: a function of the order, taken out before it changes and put in again behind; see reference_account_holds."""
+"""Holds in the account kernel: a function of the order, taken out before it changes and put in again behind; see accounts.reference.holds."""
 
 from typing import Any
 

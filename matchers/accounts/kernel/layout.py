@@ -80,5 +80,5 @@ State = namedtuple(  # noqa: PYI024  numba takes only the plain kind
     "events event_text event_orig replies reply_text reply_orig reply_mask book_commands updates update_index replaced_ids replaced_id_text "
     "replaced_id_index",
 )
-"""All arrays of a call. The indexes are kernel_hash_index tables: account -> row, (account row, instrument) -> row, order_id -> row,
+"""All arrays of a call. The indexes are compiled.hash_index tables: account -> row, (account row, instrument) -> row, order_id -> row,
 (account row, digest) -> order row, (request_id, account) -> row of updates, (account row, digest) -> row of replaced_ids. order_table: order_tables.ORDER_TABLE."""

@@ -1,4 +1,4 @@
-"""The account shard as kernels; the rules are those of reference_account_shard, whose order of checks and rows this follows.
+"""The account shard as kernels; the rules are those of accounts.reference.shard, whose order of checks and rows this follows.
 
 One call applies rows until the input ends or a pool has no room for what one more row may need; then the wrapper grows the pool and calls again.
 u64 columns (ids, masks) and i64 numbers are never mixed in one expression: numba would make a float of them.
@@ -32,15 +32,7 @@ from matchers.accounts.kernel.pools import advance, find_account, find_order, fo
 from matchers.accounts.kernel.reports import cancel_rejected, replaced, restated, taken_out, trade, trade_busted, triggered
 from matchers.accounts.kernel.requests import cancel, has_text, replace
 from matchers.accounts.kernel.updates import account_limits, account_status, account_update, register_session
-from matchers.accounts.kernel.words import (
-    COMMAND_ACCOUNT_LIMITS,
-    COMMAND_ACCOUNT_STATUS,
-    COMMAND_REPLACE,
-    REPORT_REPLACED,
-    REPORT_RESTATED,
-    REPORT_TRADE_BUSTED,
-    REPORT_TRIGGERED,
-)
+from matchers.accounts.kernel.words import COMMAND_ACCOUNT_LIMITS, COMMAND_ACCOUNT_STATUS, COMMAND_REPLACE
 from matchers.compiled.compilation import borrowed, helper, kernel
 from matchers.compiled.digest import text_words
 from matchers.compiled.words import (
@@ -53,7 +45,11 @@ from matchers.compiled.words import (
     REPORT_CANCELED,
     REPORT_EXPIRED,
     REPORT_REJECTED,
+    REPORT_REPLACED,
+    REPORT_RESTATED,
     REPORT_TRADE,
+    REPORT_TRADE_BUSTED,
+    REPORT_TRIGGERED,
 )
 from matchers.rules.account_rules import ACCOUNT_FAULT, INSTRUMENT_FAULT, KIND_FAULT, REASON_FAULT, UNKNOWN_ORDER_FAULT
 from schemas.reject_reasons import Reason

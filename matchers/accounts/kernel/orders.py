@@ -1,4 +1,4 @@
-"""New orders in the account kernel, alone or in a list; the order of checks and rows is that of reference_account_orders."""
+"""New orders in the account kernel, alone or in a list; the order of checks and rows is that of accounts.reference.orders."""
 
 from typing import Any, Final
 
@@ -141,7 +141,7 @@ def _hold_per_lot(command: Any, rules: Any) -> Any:
 
 @helper
 def _need(command: Any, rules: Any, is_short: Any, is_closing: Any) -> Any:
-    """What a new order needs by itself, as kernel_account_holds.need_of has it."""
+    """What a new order needs by itself, as accounts.kernel.holds.need_of has it."""
     lots = command.order_qty
     none = np.int64(0)
     if command.side == SIDE_BUY:
@@ -298,7 +298,7 @@ def _waits(leg: Any, with_market: Any) -> Any:
 
 @routine
 def list_length(rows: Any, row: Any) -> Any:
-    """How many rows the list has that begins here; 0 if it is none. See reference_account_orders.list_at."""
+    """How many rows the list has that begins here; 0 if it is none. See accounts.reference.orders.list_at."""
     first = rows[row]
     kind = first.contingency_type
     legs = 3 if kind == LIST_BRACKET else 2

@@ -1,4 +1,4 @@
-"""Cancels and replaces in the account kernel; see reference_account_orders and, for replaces, reference_account_checks."""
+"""Cancels and replaces in the account kernel; see accounts.reference.orders and, for replaces, accounts.reference.checks."""
 
 from typing import Any, Final
 

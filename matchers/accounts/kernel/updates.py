@@ -1,4 +1,4 @@
-"""Sessions and updates of accounts in the account kernel; see reference_account_updates."""
+"""Sessions and updates of accounts in the account kernel; see accounts.reference.updates."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The enumerations that the account kernel compares columns with, as plain integers; those that both kernels use are in kernel_words."""
+"""The enumerations that the account kernel compares columns with, as plain integers; those that both kernels use are in compiled.words."""
 
 from typing import Final
 
@@ -12,7 +12,6 @@ from schemas.enums import (
     OffsetType,
     OrdStatus,
     PegPriceType,
-    ReportKind,
     SelfMatchPrevention,
 )
 from schemas.reject_reasons import Reason
@@ -21,10 +20,6 @@ COMMAND_REPLACE: Final = int(CommandKind.REPLACE)
 COMMAND_ACCOUNT_STATUS: Final = int(CommandKind.ACCOUNT_STATUS)
 COMMAND_ACCOUNT_LIMITS: Final = int(CommandKind.ACCOUNT_LIMITS)
 STATUS_PENDING_REPLACE: Final = int(OrdStatus.PENDING_REPLACE)
-REPORT_REPLACED: Final = int(ReportKind.REPLACED)
-REPORT_RESTATED: Final = int(ReportKind.RESTATED)
-REPORT_TRIGGERED: Final = int(ReportKind.TRIGGERED)
-REPORT_TRADE_BUSTED: Final = int(ReportKind.TRADE_BUSTED)
 EVENT_REPLACE_PENDING: Final = int(AccountEventKind.REPLACE_PENDING)
 EVENT_REPLACED: Final = int(AccountEventKind.REPLACED)
 EVENT_RESTATED: Final = int(AccountEventKind.RESTATED)

@@ -146,7 +146,7 @@ class AccountChecks(AccountHolds):
     # -- replaces
 
     def terms_asked(self, order: Order, command: Values) -> Terms:
-        """The order as a replace wants it; as the book has it in reference_replace.terms_asked."""
+        """The order as a replace wants it; as the book has it in books.reference.replace.terms_asked."""
         keeps_time = command["time_in_force"] == TIME_IN_FORCE_UNCHANGED
         time_in_force = order.time_in_force if keeps_time else command["time_in_force"]
         was_hidden = order.exec_inst & ExecInst.HIDDEN and not command["display_qty"]

@@ -46,7 +46,7 @@ def list_at(rows: list[Values], at: int) -> list[Values]:
 
 
 def _fits(legs: list[Values]) -> bool:
-    """Whether the orders make a list of their kind; as the book has it in reference_order_lists."""
+    """Whether the orders make a list of their kind; as the book has it in books.reference.lists."""
     if legs[0]["contingency_type"] == ContingencyType.OCO:
         return legs[0]["side"] == legs[1]["side"] and all(_waits(leg, _PAIRED) for leg in legs)
     primary, *secondaries = legs

@@ -5,17 +5,17 @@ New orders (docs/rules.md, section 7; first failure wins). Before all: the same 
  what the order says (order_rules, the book's checks in the book's order); worst price x quantity within the limits of instrument and account; restricted
  lists; position limit; short sale permission and price test; cash or shares; open orders.
  A refused order changes nothing and does not use up its cl_ord_id. An accepted one gets the next order_id, a hold, and goes to its book.
-Lists are consecutive rows of one frame (see BookCommandKind, reference_order_lists): each order is checked by itself, then what the list needs up to it. All
+Lists are consecutive rows of one frame (see BookCommandKind, books.reference.lists): each order is checked by itself, then what the list needs up to it. All
  are accepted or none: the others are refused with LIST_REJECTED. Rows that make no list are refused with INVALID_LIST. The list's number becomes its first order_id.
 Short sales: of an account that may, with located shares, and that has none of its own left to sell. Other sales need the shares, orders of OCO pairs always.
  The price test needs the national best bid: for that stands the last price of a trade that this shard has heard of, which is of its own accounts.
 Rate limit: a token bucket in log time. Accepted orders and replaces take a token, refused ones change nothing; cancels are always taken.
-Holds: reference_account_holds. available = cash - cash_held >= 0 but for what a busted trade leaves owing, so a book's trade can always be settled.
+Holds: accounts.reference.holds. available = cash - cash_held >= 0 but for what a busted trade leaves owing, so a book's trade can always be settled.
 Cancels and replaces. By order_id, or by cl_ord_id if order_id is 0; REPLACE and CANCEL take an orig_cl_ord_id before that. Granted: PENDING_CANCEL or PENDING_REPLACE until the book has
  decided; a trade meanwhile counts. One replace at a time, none behind a cancel; a cancel may follow a replace. The book answers each exactly once, in their
  order: REPLACED, CANCELED (REQUESTED_BY_CUSTOMER, REPLACED_TO_NOTHING) or CANCEL_REJECTED; until then the order is not forgotten.
  What waits for its primary to sell what it buys cannot be replaced to more than was bought so far: the book would not cut it down any more.
-Reports: reference_account_reports. Fees are posted beside the trade; what the shard's accounts have paid in all is part of the state.
+Reports: accounts.reference.reports. Fees are posted beside the trade; what the shard's accounts have paid in all is part of the state.
 Done orders stay known until `done_orders_max` others have been done after them, or the UTC day of log time is over; then their cl_ord_id is free again.
 New ids. A replace may give its order another cl_ord_id, which no order of the account has, had or waits for; both belong to it from then on. The order
  answers to the new one once its book has replaced it (also to nothing), and the events have it; an id that the book refuses is free again. The old one still

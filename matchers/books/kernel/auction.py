@@ -1,4 +1,4 @@
-"""Auctions in the book kernel: where a book would uncross, and the uncross. The rules are said in reference_auction.
+"""Auctions in the book kernel: where a book would uncross, and the uncross. The rules are said in books.reference.auction.
 
 The reference looks at every price. Here both sides are walked from their best price on, as an uncross would execute them, and one price farther: the volume is what
 that executes, and it can be executed at every tick from the last sell price that it takes up to the last buy price. Beyond it remain bids (the best of

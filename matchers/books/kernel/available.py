@@ -1,4 +1,4 @@
-"""What an order could execute in the book kernel, for FOK and min_qty: reference_matching.available by the same names.
+"""What an order could execute in the book kernel, for FOK and min_qty: books.reference.matching.available by the same names.
 
 Of an OCO pair the one that comes first counts: it stamps the other, with the number of this count, as gone.
 """

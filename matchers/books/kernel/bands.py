@@ -1,4 +1,4 @@
-"""Limit Up-Limit Down in the book kernel: reference_price_bands by the same names; the rules and their source are said there."""
+"""Limit Up-Limit Down in the book kernel: books.reference.bands by the same names; the rules and their source are said there."""
 
 from typing import Any, Final
 

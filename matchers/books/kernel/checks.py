@@ -1,4 +1,4 @@
-"""Why a book refuses a new order: the checks of reference_order_checks, in their order. A refused order changes nothing."""
+"""Why a book refuses a new order: the checks of books.reference.checks, in their order. A refused order changes nothing."""
 
 from typing import Any, Final
 

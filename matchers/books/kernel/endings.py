@@ -1,4 +1,4 @@
-"""How an order ends in the book kernel, and what hangs on it. Named as in reference_matching.
+"""How an order ends in the book kernel, and what hangs on it. Named as in books.reference.matching.
 
 Few orders hang on each other: two of an OCO pair (`sibling`), and secondaries (`secondary` of the primary is the first, its sibling the other) that wait for
 their primary. An order has one kind of link only, so what ends with an order ends nothing further.

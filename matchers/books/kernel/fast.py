@@ -4,7 +4,7 @@ A book is `fast` if it is in continuous trading; a command is plain if it uses o
 account, among them); an order is plain if it has no `extra` row, a level if it has no `apart`. Whatever is not plain goes to the general path, which does the
 same by the reference's rules one by one. A sweep that comes to a level with special orders, to an order of its own account, or to a price whose trades are not
 quiet (they would elect stops, move trailing ones, count for price bands, or go by pro-rata), goes on there. In a `watched` book (pegs, price bands) a command
-ends in kernel_book_settle.
+ends in books.kernel.settle.
 What a command writes again and again is kept in local values: the number of the next row, the book's rpt_seq.
 """
 

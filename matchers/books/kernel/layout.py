@@ -10,7 +10,7 @@ All words are unsigned, and kernels compute with u64 throughout: numba tests sig
 * level: a queue of orders linked by prev/next. Levels of limit prices and of stop prices hang in a price tree. As long as a price has special
   orders (icebergs, hidden, ...), displayed or not, its level has a second row, `apart`, in no tree: its queue is the hidden orders, its
   order_count the number of all special orders of the price. The fast path leaves such levels to the general one. Market orders that wait for an
-  uncross have the first level of their side (reference_book.MARKET_LEVEL). Orders that wait for something else than a price (parked pegs,
+  uncross have the first level of their side (books.reference.book.MARKET_LEVEL). Orders that wait for something else than a price (parked pegs,
   secondaries, closing orders, trailing stops without a stop_px) are in a queue of the book, `idle`, a level row in no tree. So every live order
   is in some queue between commands; one without, while it is matched, elected or repriced.
 * side: one price tree. A book has SIDES of them: buys, sells (by price), buy stops, sell stops (by stop_px). A tree is ordered by *key*, the
@@ -54,7 +54,7 @@ ORDERS_SLACK: Final = 64
 EXTRA_ROW: Final = np.dtype(
     [
         ("self_match_prevention_id", "<u8"), ("expire_time", "<i8"), ("offset", "<i8"),
-        ("stamp", "<u4"), ("stop_px", "<u4"),  # stamp: the count in which its sibling came first, see kernel_book_available
+        ("stamp", "<u4"), ("stop_px", "<u4"),  # stamp: the count in which its sibling came first, see books.kernel.available
         ("display_qty", "<u4"), ("shown_qty", "<u4"),  # lots of a tranche as asked for (0: all); lots that are on display now
         ("min_qty", "<u4"),  # of stops, judged at election
         ("limit_px", "<u4"),  # of a PEGGED order
@@ -88,7 +88,7 @@ BUYS, SELLS, BUY_STOPS, SELL_STOPS = range(SIDES)
 BOOK_ROW: Final = np.dtype(
     [
         ("rpt_seq", "<u8"), ("instrument", "<u4"), ("last_px", "<u4"),  # last price of this day
-        ("fast", "u1"),  # plain orders may take the fast path; with `watched` they end in kernel_book_settle, which sets both
+        ("fast", "u1"),  # plain orders may take the fast path; with `watched` they end in books.kernel.settle, which sets both
         ("watched", "u1"), ("phase", "u1"), ("pro_rata", "u1"), ("prevention", "u1"), ("limit_side", "u1"), ("indicative_side", "u1"),
         ("cross_moved", "u1"),  # the place where it would uncross is to be looked for again
         ("price_low", "<u4"), ("price_high", "<u4"),  # what a limit may be: the collar, else 1 and PRICE_TICKS_MAX
@@ -101,7 +101,7 @@ BOOK_ROW: Final = np.dtype(
         ("first_peg", "<u4"), ("last_peg", "<u4"), ("first_trailing", "<u4"), ("last_trailing", "<u4"),  # order rows by entry
         ("trail_low", "<u4"), ("trail_high", "<u4"),  # trades from .. to move no trailing stop
         ("cross_buy", "<u4"), ("cross_sell", "<u4"),  # buys below and sells above do not move the place of the uncross
-        ("peg_bid", "<i8"), ("peg_ask", "<i8"), ("phase_end", "<i8"), ("session_close", "<i8"),  # as in reference_book.Book
+        ("peg_bid", "<i8"), ("peg_ask", "<i8"), ("phase_end", "<i8"), ("session_close", "<i8"),  # as in books.reference.book.Book
         ("luld_reference", "<i8"), ("luld_moved_at", "<i8"), ("limit_since", "<i8"),
         ("indicative_px", "<i8"), ("indicative_volume", "<i8"), ("indicative_imbalance", "<i8"),
         ("window", "<u4"),  # row of `seconds`, 0: none
@@ -116,7 +116,7 @@ SECOND_ROW: Final = np.dtype([("second", "<i8"), ("price_sum", "<i8"), ("trades"
 """Trades of a second, at second % WINDOW_SECONDS of the book's window; older ones are overwritten when their place is needed."""
 
 DUE_ROW: Final = np.dtype([("expire_time", "<i8"), ("order_id", "<u8")])
-"""A GTD order that may expire; orders that are gone or have another expiry stay until their time has come, see kernel_book_expiry."""
+"""A GTD order that may expire; orders that are gone or have another expiry stay until their time has come, see books.kernel.expiry."""
 
 TERMS_ROW: Final = np.dtype(
     [
@@ -124,7 +124,7 @@ TERMS_ROW: Final = np.dtype(
         ("time_in_force", "<i8"), ("hidden", "<i8"),
     ]
 )  # fmt: skip
-"""reference_replace.Terms."""
+"""books.reference.replace.Terms."""
 NOW, ASKED = 0, 1
 
 # places in `head`, u64, part of the state
@@ -135,7 +135,7 @@ HEAD_LENGTH: Final = 24
 
 # places in `tree`, u64: the price trees and the order index are no part of the state, a restore builds others
 NODES_USED, FREE_NODE, BUCKETS, DUES = range(4)
-"""BUCKETS: of the order index, see kernel_order_index. DUES: rows of `dues`."""
+"""BUCKETS: of the order index, see books.kernel.order_index. DUES: rows of `dues`."""
 TREE_LENGTH: Final = 4
 
 # places in `call`, u64: arguments and results of one call
@@ -160,7 +160,7 @@ State = namedtuple(  # noqa: PYI024  numba takes only the plain kind
     "head tree call places books sides levels orders extras node_bits node_parent node_child index_heads queue book_of rules order_table phase_table"
     " executions commands command_words order_words change_table reasons dues busted seconds terms",
 )
-"""All arrays of a call, made from their addresses by kernel_book_memory.state_at.
+"""All arrays of a call, made from their addresses by books.kernel.memory.state_at.
 
 places: scratch of the command loop. index_heads: u4, the order index. queue: u4 order rows, follow-ups of the running command. book_of: instrument number -> book + 1, 0: not of this
 shard. rules: RULES_DTYPE by instrument number. executions: u64[rows, ROW_WORDS]. command_words, order_words: commands and orders as u64 words.

@@ -1,7 +1,7 @@
 """Price levels of a side in order: a tree of 64-way nodes over the digits (6 bits) of the key, as high as the keys in use are apart.
 
 Six digits hold every 32-bit key. No price is out of a window, a step costs the same anywhere, and the leaf where a level hangs is in its row, so that
-neighbours are found from there. See kernel_book_state for key, anchor and the arrays.
+neighbours are found from there. See books.kernel.layout for key, anchor and the arrays.
 """
 
 from typing import Any, Final

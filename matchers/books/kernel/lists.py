@@ -1,4 +1,4 @@
-"""Lists of orders in the book kernel: which rows of a frame make an OCO, OTO or bracket. reference_order_lists by the same names; the rules are said there."""
+"""Lists of orders in the book kernel: which rows of a frame make an OCO, OTO or bracket. books.reference.lists by the same names; the rules are said there."""
 
 from typing import Any, Final
 

@@ -1,6 +1,6 @@
 """The book shard as kernels: the loop over a frame's commands, what goes the fast path and what the general one, and what a restore builds.
 
-The rules are those of reference_book_shard. The loop takes commands by chunks: first it computes for each where its order_id is in the index and asks the
+The rules are those of books.reference.shard. The loop takes commands by chunks: first it computes for each where its order_id is in the index and asks the
 cache for it, then for the order rows found there, then it applies them one by one; so most of the time an order is there when its turn comes.
 """
 
@@ -32,7 +32,7 @@ from matchers.books.kernel.layout import (
     TAKEN,
 )
 from matchers.books.kernel.level_tree import tree_insert
-from matchers.books.kernel.memory import ARRAYS, ONE, ZERO, address_at, prefetch, state_at
+from matchers.books.kernel.memory import ARRAYS, ONE, ZERO, address_at, state_at
 from matchers.books.kernel.order_index import ROW_BITS, index_add_bucket, index_head, index_insert, index_needs_bucket
 from matchers.books.kernel.orders import RESTING, place_of
 from matchers.books.kernel.phases import timer
@@ -52,6 +52,7 @@ from matchers.books.kernel.rows import BOOK_SHIFT, book_of, key_of, put_invalid
 from matchers.books.kernel.settle import settle
 from matchers.compiled.compilation import helper, kernel, routine
 from matchers.compiled.hash_index import U
+from matchers.compiled.prefetch import prefetch
 from matchers.compiled.words import (
     BOOK_CANCEL,
     BOOK_INSTRUMENT_UPDATE,

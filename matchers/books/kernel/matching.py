@@ -1,4 +1,4 @@
-"""How an incoming order meets the book, outside the fast path: reference_matching by the same names."""
+"""How an incoming order meets the book, outside the fast path: books.reference.matching by the same names."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Orders in the book kernel: how one is made, comes to rest, and leaves its place. Named as in reference_shard_state."""
+"""Orders in the book kernel: how one is made, comes to rest, and leaves its place. Named as in books.reference.state."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Pegged orders in the book kernel: reference_pegs by the same names; the rules are said there."""
+"""Pegged orders in the book kernel: books.reference.pegs by the same names; the rules are said there."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""Phases of the trading day and time in the book kernel: reference_trading_session by the same names; the rules are said there."""
+"""Phases of the trading day and time in the book kernel: books.reference.session by the same names; the rules are said there."""
 
 from typing import Any, Final
 

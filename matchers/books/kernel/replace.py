@@ -1,4 +1,4 @@
-"""Replacing an order in the book kernel: reference_replace by the same names; the rules are said there.
+"""Replacing an order in the book kernel: books.reference.replace by the same names; the rules are said there.
 
 What the order is and what the command asks are the rows NOW and ASKED of `terms`.
 """

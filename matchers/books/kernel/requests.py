@@ -1,4 +1,4 @@
-"""The commands of a book shard outside the fast path, as reference_book_shard has them."""
+"""The commands of a book shard outside the fast path, as books.reference.shard has them."""
 
 from typing import Any, Final
 

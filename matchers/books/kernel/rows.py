@@ -147,7 +147,7 @@ def shown_qty(s: Any, row: Any) -> Any:
 
 @helper
 def displayed_qty(s: Any, row: Any) -> Any:
-    """reference_book.Order.displayed_qty: what a row about the order says that the market sees of it."""
+    """books.reference.book.Order.displayed_qty: what a row about the order says that the market sees of it."""
     order = s.orders[row]
     qty = U(order.leaves_qty)
     place: Any = _RESTING if order.level != 0 else _NOWHERE

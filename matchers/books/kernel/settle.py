@@ -1,4 +1,4 @@
-"""What follows from a command in the book kernel: orders take their place or their chance, and a book comes to rest. reference_book_shard._at_rest."""
+"""What follows from a command in the book kernel: orders take their place or their chance, and a book comes to rest. books.reference.shard._at_rest."""
 
 from typing import Any, Final
 

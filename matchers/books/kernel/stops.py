@@ -1,4 +1,4 @@
-"""Stop and trailing stop orders in the book kernel: reference_stops by the same names.
+"""Stop and trailing stop orders in the book kernel: books.reference.stops by the same names.
 
 A trailing stop moves only when a trade is outside the range of prices that all of them have seen (`trail_low` to `trail_high` of the book), so most trades look
 at none of them.
@@ -148,7 +148,7 @@ def become_active(s: Any, row: Any) -> None:
 
 @helper
 def set_quiet(s: Any, book_row: Any) -> None:
-    """Which trades have no consequences but themselves, see kernel_book_state.BOOK_ROW."""
+    """Which trades have no consequences but themselves, see books.kernel.layout.BOOK_ROW."""
     book = s.books[book_row]
     low, high = U(book.trail_low), U(book.trail_high)
     if book.first_trailing == 0:

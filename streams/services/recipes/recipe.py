@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.settings import Settings
+from streams.process.files import write_atomically
 
 LAUNCH = str(Path(__file__).with_name("launch.py"))
 PREPARE_TIMEOUT_S = 120
@@ -166,20 +167,6 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except ValueError as error:  # not JSON, not text
         raise StaleData(f"{path} is damaged ({error}): put it back, or move it away and start anew") from error
-
-
-def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file in one step; a reader sees the old or the new text, never a part. Raises OSError, and then leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as handle:
-            handle.write(text)
-        draft.replace(path)
-    except OSError:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
 
 
 def password(place: Place) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from streams.services.recipes.recipe import Command, Place, password, write_atomically
+from streams.process.files import write_atomically
+from streams.services.recipes.recipe import Command, Place, password
 
 QUOTED_NOTHING = '""'
 CONFIGURATION = "valkey.conf"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from streams.services.recipes.recipe import write_atomically
+from streams.process.files import write_atomically
 
 RETRY_S = 1.0
 

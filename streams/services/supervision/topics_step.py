@@ -9,7 +9,8 @@ import structlog
 
 from schemas.errors import OutcryError, StaleData
 from schemas.settings import Settings
-from streams.services.recipes.recipe import run_tool, write_atomically
+from streams.process.files import write_atomically
+from streams.services.recipes.recipe import run_tool
 from streams.services.state import ChildStatus, State, now
 from streams.services.supervision import probes
 

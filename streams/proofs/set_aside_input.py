@@ -3,10 +3,10 @@
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
+from streams.host.read_log import Log, place
 from streams.host.set_aside import append, read_set_aside, require_not_passed, require_stuck
 from streams.host.shard_runner import Processor, ShardRunner
 from streams.process.worker_identity import REPLICAS, WorkerId
-from streams.proofs.read_log import Log, place
 from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
 from streams.proofs.verify import ROLES
 from streams.roles.watch_trading import WatchTrading
