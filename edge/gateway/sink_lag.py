@@ -14,10 +14,11 @@ from aiokafka.errors import KafkaError
 from edge.gateway.errors import STORE_BEHIND, ApiError, unavailable
 from edge.gateway.limits import SINK_LAG_EVERY_S, SINK_LAG_TIMEOUT_S
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
+from topics.roles import PERSIST_MYSQL
 
 log = structlog.get_logger(__name__)
 
-GROUP: Final = "outcry-persist-mysql"
+GROUP: Final = PERSIST_MYSQL.group
 STORED: Final = (EXECUTIONS, ACCOUNT_EVENTS)
 """What an order makes; the alerts that it stores too are few."""
 RETRY_AFTER_S: Final = 5

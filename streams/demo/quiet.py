@@ -21,16 +21,11 @@ from schemas.settings import Settings
 from streams.demo.collect import ASK_TIMEOUT_S, end_offsets
 from streams.demo.reconcile import ALERTS as ALERTS_PLACE
 from streams.demo.reconcile import LOG, Check, Verdict
-from streams.process.worker_identity import SINGLE_ROLES
 from streams.services.local_set import LocalSet
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
+from topics.roles import ROLES
 
-SHARD_INPUTS: Final[dict[str, Topic]] = {
-    "hold-funds": ACCOUNT_COMMANDS,
-    "match-orders": BOOK_COMMANDS,
-    "publish-market-data": EXECUTIONS,
-    "watch-trading": EXECUTIONS,
-}
+SHARD_INPUTS: Final[dict[str, Topic]] = {name: role.reads[0] for name, role in ROLES.items() if role.table}
 WATCHED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA, ALERTS)
 POLL_S: Final = 0.2
 TELL_EVERY_S: Final = 2.0
@@ -149,7 +144,7 @@ async def _positions(admin: AdminClient, http: aiohttp.ClientSession, local: Loc
     status = await asyncio.to_thread(local.status)
     if status is None:
         raise ServiceUnavailable("the set was stopped while it was to come to rest")
-    workers = [worker for worker in status.wanted.processes() if worker.role not in SINGLE_ROLES]
+    workers = [worker for worker in status.wanted.processes() if ROLES[worker.role].workers]
     addresses = {child.name: child.address for child in status.children}
     found = await asyncio.to_thread(_committed, admin, {worker.group for worker in workers})
     for worker in workers:

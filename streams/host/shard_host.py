@@ -37,6 +37,7 @@ from streams.transport.consumer import FastConsumer
 from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.transport.log_ends import LogEnds, end_for
 from topics.catalogue import Topic
+from topics.roles import RoleEntry
 
 log = structlog.get_logger("outcry.streams")
 
@@ -84,6 +85,13 @@ class Role:
     make_processor: Callable[[int], Processor]
     tick: Tick | None = None
     consumer: type[FastConsumer] = FastConsumer
+
+
+def role_of(
+    entry: RoleEntry, make_processor: Callable[[int], Processor], tick: Tick | None = None, consumer: type[FastConsumer] = FastConsumer
+) -> Role:
+    """A role of the table with its program."""
+    return Role(entry.name, entry.reads[0], entry.table, make_processor, tick, consumer)
 
 
 @dataclass

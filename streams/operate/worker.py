@@ -1,23 +1,19 @@
 """`outcry worker ROLE`: run one role of the exchange in this process."""
 
 import sys
-from importlib.metadata import entry_points
+from importlib import import_module
 
 import click
 
 from schemas.errors import OutcryError
 from streams.__main__ import settings_of
 from streams.process.last_words import say
-from streams.process.worker_identity import REPLICAS, SHARD_ROLES, SINGLE_ROLES, worker_of
-
-
-def role_names() -> list[str]:
-    """Every role, from the entry points `outcry.roles`."""
-    return sorted(point.name for point in entry_points(group="outcry.roles"))
+from streams.process.worker_identity import REPLICAS, worker_of
+from topics.roles import ROLES
 
 
 @click.command()
-@click.argument("role", type=click.Choice(role_names()))
+@click.argument("role", type=click.Choice(sorted(ROLES)))
 @click.option("--instance", type=click.IntRange(1, 64), help="Which worker of the role (default: OUTCRY_WORKER_INSTANCE, or 1).")
 @click.option("--replica", type=click.Choice(list(REPLICAS)), help="Which active-active replica (default: OUTCRY_WORKER_REPLICA, or a).")
 @click.pass_context
@@ -38,12 +34,16 @@ def worker(ctx: click.Context, role: str, instance: int | None, replica: str | N
     given = {"worker_instance": instance, "worker_replica": replica}
     settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     who = worker_of(settings, role)
-    if who.replica != "a" and role not in SHARD_ROLES:
-        raise click.BadParameter(f"{role} cannot have replicas; {', '.join(sorted(SHARD_ROLES))} can", param_hint="--replica")
-    if who.instance != 1 and role in SINGLE_ROLES:
+    entry = ROLES[role]
+    if who.replica != "a" and not entry.replicas:
+        raise click.BadParameter(
+            f"{role} cannot have replicas; {', '.join(sorted(name for name, one in ROLES.items() if one.replicas))} can",
+            param_hint="--replica",
+        )
+    if who.instance != 1 and not entry.workers:
         raise click.BadParameter(f"{role} has no group to share; see OUTCRY_EDGE_INSTANCE", param_hint="--instance")
-    (point,) = entry_points(group="outcry.roles", name=role)
+    module, _, function = entry.runs.partition(":")
     try:
-        point.load()(settings)
+        getattr(import_module(module), function)(settings)
     except OutcryError as error:
         sys.exit(say(error))

@@ -13,10 +13,6 @@ from typing import Final
 from schemas.settings import Settings
 
 REPLICAS: Final = "abcdefgh"
-SHARD_ROLES: Final = frozenset({"hold-funds", "match-orders", "publish-market-data", "watch-trading"})
-"""Roles whose outputs are frames with source marks, or alerts with an id made of their evidence: only these may have replicas."""
-SINGLE_ROLES: Final = frozenset({"edge"})
-"""An edge owns a partition of edge.replies: several are told apart by OUTCRY_EDGE_INSTANCE, not by a group."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, Topic
 from topics.log_ends import lost_end
+from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, RoleEntry
 
 EXIT_DIFFERS: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -45,9 +46,7 @@ Make = Callable[[int, InstrumentTable, Counts], Processor]
 class VerifiedRole:
     """A role whose outputs follow from its input: where it reads, where it writes, where it keeps its snapshots."""
 
-    role: str
-    table: str
-    source: Topic
+    entry: RoleEntry
     own: Topic
     """Output in the partition of the shard's own number."""
     spread: tuple[Topic, ...]
@@ -56,6 +55,21 @@ class VerifiedRole:
     needs: tuple[Topic, ...]
     """Whose numbers of partitions the outputs depend on."""
     warm: Callable[[], object]
+
+    @property
+    def role(self) -> str:
+        """Its name."""
+        return self.entry.name
+
+    @property
+    def table(self) -> str:
+        """Of its snapshots."""
+        return self.entry.table
+
+    @property
+    def source(self) -> Topic:
+        """Its input."""
+        return self.entry.reads[0]
 
 
 def _account(shard: int, instruments: InstrumentTable, counts: Counts) -> Processor:
@@ -72,13 +86,13 @@ def _market(shard: int, instruments: InstrumentTable, counts: Counts) -> Process
 
 ROLES: Final = {
     "account": VerifiedRole(
-        "hold-funds", "accounts", ACCOUNT_COMMANDS, ACCOUNT_EVENTS, (BOOK_COMMANDS, EDGE_REPLIES), _account,
+        HOLD_FUNDS, ACCOUNT_EVENTS, (BOOK_COMMANDS, EDGE_REPLIES), _account,
         (ACCOUNT_COMMANDS, BOOK_COMMANDS, EDGE_REPLIES), warm_accounts,
     ),
     "book": VerifiedRole(
-        "match-orders", "books", BOOK_COMMANDS, EXECUTIONS, (ACCOUNT_COMMANDS,), _book, (ACCOUNT_COMMANDS, BOOK_COMMANDS), warm_books
+        MATCH_ORDERS, EXECUTIONS, (ACCOUNT_COMMANDS,), _book, (ACCOUNT_COMMANDS, BOOK_COMMANDS), warm_books
     ),
-    "market": VerifiedRole("publish-market-data", "market_data", EXECUTIONS, MARKET_DATA, (), _market, (EXECUTIONS,), lambda: None),
+    "market": VerifiedRole(PUBLISH_MARKET_DATA, MARKET_DATA, (), _market, (EXECUTIONS,), lambda: None),
 }  # fmt: skip
 
 

@@ -17,13 +17,14 @@ from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, fr
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import EDGE_INSTANCES_MAX
 from schemas.settings import Settings
-from streams.host.shard_host import Role, run_role
+from streams.host.shard_host import role_of, run_role
 from streams.host.shard_runner import Emitter, Record, clamp_time
 from streams.host.snapshots import Arrays
 from streams.roles.single_commands import BAD_FIELD, frame_of_cancel, frame_of_order
 from streams.transport.cluster import partition_counts
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES
 from topics.partitioning import split_by
+from topics.roles import HOLD_FUNDS
 from topics.sources import WRONG_SOURCE, Sources, names_shard, sources_of
 
 WRONG_PARTITION = "WRONG_PARTITION"
@@ -170,4 +171,4 @@ def run(settings: Settings) -> None:
     def processor(shard: int) -> HoldFunds:
         return HoldFunds(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name], counts[EDGE_REPLIES.name])
 
-    run_role(settings, Role("hold-funds", ACCOUNT_COMMANDS, "accounts", processor), prepare=warm_accounts)
+    run_role(settings, role_of(HOLD_FUNDS, processor), prepare=warm_accounts)

@@ -19,7 +19,7 @@ from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
-from streams.host.shard_host import Role, Tick, run_role
+from streams.host.shard_host import Tick, role_of, run_role
 from streams.host.shard_runner import Emitter, Output, Record, clamp_time
 from streams.host.snapshots import Arrays
 from streams.roles.hold_funds import require_partition, require_sender, require_shard
@@ -27,6 +27,7 @@ from streams.roles.single_commands import BAD_FIELD
 from streams.transport.cluster import partition_counts
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS
 from topics.partitioning import split_by
+from topics.roles import MATCH_ORDERS
 from topics.sources import Sources, sources_of
 
 TIMER_SECONDS = 1.0
@@ -117,4 +118,4 @@ def run(settings: Settings) -> None:
         return MatchOrders(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name])
 
     tick = Tick(TIMER_SECONDS, timer_command, count=lambda books: books.ticks)
-    run_role(settings, Role("match-orders", BOOK_COMMANDS, "books", processor, tick), prepare=warm_books)
+    run_role(settings, role_of(MATCH_ORDERS, processor, tick), prepare=warm_books)

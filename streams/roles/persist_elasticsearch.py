@@ -3,12 +3,12 @@
 from schemas.settings import Settings
 from sinks.elastic.sink import ElasticSink
 from streams.host.sink_feeder import SinkRole, run_sink
-from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
+from topics.roles import PERSIST_ELASTICSEARCH
 
 
 def sink_role(settings: Settings) -> SinkRole:
     """Where it reads, and what it feeds."""
-    return SinkRole("persist-elasticsearch", (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), ElasticSink.connect, settings.elasticsearch_url)
+    return SinkRole(PERSIST_ELASTICSEARCH.name, PERSIST_ELASTICSEARCH.reads, ElasticSink.connect, settings.elasticsearch_url)
 
 
 def run(settings: Settings) -> None:

@@ -3,12 +3,12 @@
 from schemas.settings import Settings
 from sinks.mysql.sink import MySqlSink
 from streams.host.sink_feeder import SinkRole, run_sink
-from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
+from topics.roles import PERSIST_MYSQL
 
 
 def sink_role(settings: Settings) -> SinkRole:
     """Where it reads, and what it feeds."""
-    return SinkRole("persist-mysql", (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), MySqlSink.connect, settings.mysql_url)
+    return SinkRole(PERSIST_MYSQL.name, PERSIST_MYSQL.reads, MySqlSink.connect, settings.mysql_url)
 
 
 def run(settings: Settings) -> None:

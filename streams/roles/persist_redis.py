@@ -3,12 +3,12 @@
 from schemas.settings import Settings
 from sinks.redis.sink import RedisSink
 from streams.host.sink_feeder import SinkRole, run_sink
-from topics.catalogue import MARKET_DATA
+from topics.roles import PERSIST_REDIS
 
 
 def sink_role(settings: Settings) -> SinkRole:
     """Where it reads, and what it feeds."""
-    return SinkRole("persist-redis", (MARKET_DATA,), RedisSink.connect, settings.redis_url)
+    return SinkRole(PERSIST_REDIS.name, PERSIST_REDIS.reads, RedisSink.connect, settings.redis_url)
 
 
 def run(settings: Settings) -> None:

@@ -12,10 +12,11 @@ from matchers.market_data import MarketData
 from schemas.codec import Frame, decode_frame
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
-from streams.host.shard_host import Role, run_role
+from streams.host.shard_host import role_of, run_role
 from streams.host.shard_runner import Emitter, Record
 from streams.host.snapshots import Arrays
 from topics.catalogue import EXECUTIONS, MARKET_DATA
+from topics.roles import PUBLISH_MARKET_DATA
 from topics.sources import Sources, sources_of
 
 
@@ -65,4 +66,4 @@ class PublishMarketData:
 def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
     instruments = load_instruments(settings.instruments_file)
-    run_role(settings, Role("publish-market-data", EXECUTIONS, "market_data", lambda shard: PublishMarketData(shard, instruments)))
+    run_role(settings, role_of(PUBLISH_MARKET_DATA, lambda shard: PublishMarketData(shard, instruments)))

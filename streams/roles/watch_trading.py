@@ -11,12 +11,13 @@ import hashlib
 from schemas.codec import Frame, decode_frame
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
-from streams.host.shard_host import Role, run_role
+from streams.host.shard_host import role_of, run_role
 from streams.host.shard_runner import Emitter, Record
 from streams.host.snapshots import Arrays
 from streams.transport.consumer import consumer_class
 from surveillance.watch import TradingWatch
 from topics.catalogue import ALERTS, EXECUTIONS
+from topics.roles import WATCH_TRADING
 from topics.sources import Sources, sources_of
 
 GULP_BYTES = 1 << 20
@@ -74,4 +75,4 @@ def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
     instruments = load_instruments(settings.instruments_file)
     gulping = consumer_class(GULP_BYTES, GULP_WAIT_MS)
-    run_role(settings, Role("watch-trading", EXECUTIONS, "surveillance", lambda shard: WatchTrading(shard, instruments), consumer=gulping))
+    run_role(settings, role_of(WATCH_TRADING, lambda shard: WatchTrading(shard, instruments), consumer=gulping))

@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from dataclasses import asdict
-from importlib.metadata import entry_points
 
 import click
 from rich.console import Console
@@ -14,20 +13,21 @@ from rich.console import Console
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from streams.__main__ import settings_of
-from streams.process.worker_identity import REPLICAS, SHARD_ROLES, SINGLE_ROLES
+from streams.process.worker_identity import REPLICAS
 from streams.services.doctor import examine
 from streams.services.local_set import URL_SETTINGS, LocalSet, RolesFailed, external_urls
 from streams.services.progress import Progress, status_table
 from streams.services.state import SERVICES, ChildStatus, SetStatus, State
 from streams.services.supervision import probes
 from streams.services.supervision.child import disk_is_full
+from topics.roles import ROLES
 
 WORKERS_MAX = 16  # of one role on one machine
 
 
 def role_names() -> tuple[str, ...]:
-    """Every role of the exchange, the edge last: it answers 503 until the others work."""
-    return tuple(sorted((point.name for point in entry_points(group="outcry.roles")), key=lambda name: (name == "edge", name)))
+    """Every role, in the order in which they are shown: the edge is the last one."""
+    return tuple(sorted(ROLES, key=lambda name: (name == "edge", name)))
 
 
 @click.command()
@@ -101,7 +101,7 @@ def _counts(texts: tuple[str, ...], option: str, count_max: int) -> dict[str, in
     counts = {}
     for text in texts:
         role, _, number = text.partition("=")
-        allowed = SHARD_ROLES if option == "--replicas" else set(role_names()) - SINGLE_ROLES
+        allowed = {name for name, one in ROLES.items() if (one.replicas if option == "--replicas" else one.workers)}
         if role not in allowed:
             raise click.BadParameter(f"{role!r} is not one of {', '.join(sorted(allowed))}", param_hint=option)
         if not (number.isascii() and number.isdigit() and 1 <= int(number) <= count_max):

@@ -4,7 +4,6 @@ import json
 import re
 import tomllib
 from base64 import urlsafe_b64decode
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import yaml
 from schemas.settings import Settings
 from streams.services.recipes.kafka import PROPERTIES
 from streams.services.recipes.packages import locked_set
+from topics.roles import ROLES
 
 ROOT = Path(__file__).parents[2]
 SPECIFICATION = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())
@@ -22,7 +22,6 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yaml").read
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROLES = sorted(point.name for point in entry_points(group="outcry.roles"))
 STORES = {"kafka", "mysql", "redis", "elasticsearch"}
 GIVEN = {"OUTCRY_ADMIN_KEY": "a key", "MYSQL_PASSWORD": "p"}
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from schemas.settings import Settings
-from streams.operate.worker import role_names, worker
+from streams.operate.worker import worker
 from streams.services.recipes.kafka import CLUSTER_PROPERTIES, copies_of, copies_required
+from topics.roles import ROLES
 
 DOCKER = Path(__file__).parents[2] / "docker"
 SPECIFICATION = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())
@@ -72,7 +73,7 @@ def test_every_process_knows_all_brokers_and_is_one_that_can_be_started(name: st
     assert (settings.replication_factor, settings.insync_copies_min) == (3, 2)
     if service["command"][0] == "worker":
         role, *options = service["command"][1:]
-        assert role in role_names()
+        assert role in ROLES
         with worker.make_context("worker", [role, *options]) as context:
             given = [str(value) for key, value in context.params.items() if key != "role" and value is not None]
         assert name == "-".join([role, *given])

@@ -49,15 +49,11 @@ from streams.services.supervision.published import PublishedFiles
 from streams.services.supervision.role_files import remove_leavings, role_address
 from streams.services.supervision.supervisor_log import configure_logging
 from streams.services.supervision.topics_step import TopicsStep, create_topics
+from topics.roles import ROLES
 
 ROLE_STOP_TIMEOUT_S = 10.0
-COMPILED_ROLES = {"hold-funds", "match-orders"}
-ROLE_NICENESS = {
-    "persist-mysql": STORE_NICENESS,
-    "persist-redis": STORE_NICENESS,
-    "persist-elasticsearch": STORE_NICENESS,
-    "watch-trading": STORE_NICENESS,
-}
+COMPILED_ROLES = frozenset(name for name, role in ROLES.items() if role.compiled)
+ROLE_NICENESS = {name: STORE_NICENESS for name, role in ROLES.items() if not role.critical}
 HOUSEKEEPING_EVERY_S = 10.0
 LOG_BYTES_MAX = 64 * 1024 * 1024
 STATUS_DELAY_S = 0.02  # changes within this time are written together
