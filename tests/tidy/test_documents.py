@@ -96,7 +96,7 @@ def test_every_module_says_what_it_is_for():
 
 def test_all_that_speak_of_the_first_compile_say_the_same():
     """Half a minute was true once, and stood in a help text for long."""
-    for path in ("streams/operate/warm.py", "matchers/warm.py", "docs/replay.md", "ARCHITECTURE.md"):
+    for path in ("streams/operate/warm.py", "matchers/warm.py", "docs/replay.md", "docs/design/matching-engine.md"):
         assert "1 to 2.5 minutes of one core" in " ".join((ROOT / path).read_text().split()), path
 
 
