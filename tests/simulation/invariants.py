@@ -335,7 +335,7 @@ def _check_created(log: SimulatedLog, store: CreatedStore, logged: Logged, findi
 def _check_edge(edge: EdgeProcess, clean: Replay, findings: Findings) -> None:
     """Each account that the edge shows is as its shard has it."""
     findings.equal(f"{edge.name}: requests without an answer", 0, len(edge.pending))
-    for number, view in edge.gateway.accounts._views.items():
+    for number, view in edge.accounts._views.items():
         arrays = _account_arrays(clean, number % SHARDS)
         place = np.flatnonzero(arrays["accounts"]["account"] == number)[-1]
         row = arrays["accounts"][place]

@@ -33,9 +33,9 @@ async def test_a_client_that_comes_while_the_log_is_being_read_waits_and_misses_
         connecting = asyncio.create_task(edge.client.ws_connect("/ws/public-prices"))
         done, _ = await asyncio.wait([connecting], timeout=0.2)
         assert not done, "connected before the log was read"
-        prints(edge.http.state)  # what the edge reads meanwhile: told to nobody
-        assert edge.http.state.market_consumer is not None
-        edge.http.state.market_consumer.running = True
+        prints(edge.state)  # what the edge reads meanwhile: told to nobody
+        assert edge.state.market_consumer is not None
+        edge.state.market_consumer.running = True
         async with await asyncio.wait_for(connecting, WAIT_S) as ws:
             await ws.send_json({"action": "subscribe", "trades": ["AAPL"], "resume": {"AAPL": 400}})
             seqs: list[int] = []

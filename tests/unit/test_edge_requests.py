@@ -209,13 +209,13 @@ class Exchange(OneQueue):
 
 def known(edge: Served) -> None:
     """Account 1 is registered."""
-    edge.http.state.accounts._views[1] = AccountView(1)
+    edge.state.accounts._views[1] = AccountView(1)
 
 
 def told_phase(edge: Served, phase: Phase) -> None:
     """The edge has heard of it."""
     row = dict.fromkeys(MarketRow._fields, 0) | {"kind": MarketDataKind.STATUS, "seq": 1, "instrument": 1, "phase": phase}
-    edge.http.state.market.apply([MarketRow(**row)])
+    edge.state.market.apply([MarketRow(**row)])
 
 
 ORDER = {
@@ -254,11 +254,11 @@ async def test_an_order_that_the_phase_does_not_take_is_refused_by_post_with_the
         known(edge)
         told_phase(edge, phase)
         rejected = reply(Kind.BOOK_REJECTED, order_id=5, ord_status=OrdStatus.REJECTED, reason=reason, leaves_qty=0)
-        edge.http.state.accounts.producer = Exchange(edge, lambda _: [rejected])  # type: ignore[assignment]
+        edge.state.accounts.producer = Exchange(edge, lambda _: [rejected])  # type: ignore[assignment]
         for _ in range(2):
             status, body = await post(edge, **changes)
             assert (status, body["code"], body["reject_reason"]) == (403, 40310000, reason.name), body
-        assert edge.http.state.accounts._refusing == {}
+        assert edge.state.accounts._refusing == {}
 
 
 async def test_an_order_that_is_taken_after_all_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,9 +267,9 @@ async def test_an_order_that_is_taken_after_all_is_accepted(monkeypatch: pytest.
     async with served() as edge:
         known(edge)
         told_phase(edge, Phase.CLOSED)
-        edge.http.state.accounts.producer = Exchange(edge, lambda _: [])  # type: ignore[assignment]
+        edge.state.accounts.producer = Exchange(edge, lambda _: [])  # type: ignore[assignment]
         status, body = await post(edge)
-        assert (status, body["status"], edge.http.state.accounts._refusing) == (200, "accepted", {})
+        assert (status, body["status"], edge.state.accounts._refusing) == (200, "accepted", {})
         status, body = await post(edge)
         assert (status, body["status"]) == (200, "new"), "the same order again: it rests, so there is nothing to wait for"
 
@@ -284,7 +284,7 @@ async def test_an_order_that_the_phase_takes_is_new_at_once(
         known(edge)
         if phase is not None:
             told_phase(edge, phase)
-        edge.http.state.accounts.producer = Exchange(edge, lambda _: [])  # type: ignore[assignment]
+        edge.state.accounts.producer = Exchange(edge, lambda _: [])  # type: ignore[assignment]
         async with asyncio.timeout(WAIT_S):
             status, body = await post(edge, **changes)
         assert (status, body["status"]) == (200, "new")

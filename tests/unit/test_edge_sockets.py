@@ -105,8 +105,8 @@ async def test_a_flood_on_a_public_socket_is_read_at_its_pace_and_others_are_ans
         reading.cancel()
         assert {answer.data for answer in await reading} == {JSON.join([json_of(confirmed)]).decode()}, "each confirms the same"
         transport.abort()
-        await until(lambda: not edge.http.state.sockets, "the connection has left nothing behind")
-        assert not edge.http.state.hub._groups
+        await until(lambda: not edge.state.sockets, "the connection has left nothing behind")
+        assert not edge.state.hub._groups
         await others_are_answered(edge)
 
 
@@ -141,13 +141,13 @@ async def test_a_client_that_is_too_slow_is_not_read_any_more(monkeypatch: pytes
     taken = counted(monkeypatch)
     async with served(instruments_file=many_instruments) as edge:
         ws = await edge.client.ws_connect("/ws/public-prices")
-        await until(lambda: bool(edge.http.state.sockets), "it is connected")
-        (socket,) = edge.http.state.sockets
+        await until(lambda: bool(edge.state.sockets), "it is connected")
+        (socket,) = edge.state.sockets
         await ws.send_json({"action": "subscribe"} | dict.fromkeys(CHANNELS, NAMES))
         flooding = asyncio.create_task(flood(ws, '{"action":"subscribe"}'))
         await until(lambda: socket.is_ending, "it is called slow")
         at_the_end = taken[0]
-        await until(lambda: not edge.http.state.sockets, "the connection is over")
+        await until(lambda: not edge.state.sockets, "the connection is over")
         flooding.cancel()
         assert taken[0] == at_the_end
         await others_are_answered(edge, 1)
@@ -159,7 +159,7 @@ async def test_what_waits_for_a_client_is_bounded_in_bytes_too(monkeypatch: pyte
     monkeypatch.setattr(sockets, "SOCKET_QUEUE_BYTES_MAX", 100)
     async with served() as edge, edge.client.ws_connect("/ws/public-prices") as ws:
         await heard(ws)
-        (out,) = edge.http.state.sockets
+        (out,) = edge.state.sockets
         assert out.send_nowait(b"x" * 60)
         assert not out.send_nowait(b"x" * 60), "the first has not been written yet"
         assert (out.is_ending, out.queued) == (True, 2)
@@ -343,12 +343,12 @@ async def test_deep_or_broken_json_in_a_request_is_400(data: str) -> None:
 def known(edge: Served, *accounts: int) -> None:
     """These accounts are registered."""
     for account in accounts:
-        edge.http.state.accounts._views[account] = AccountView(account)
+        edge.state.accounts._views[account] = AccountView(account)
 
 
 def listeners(edge: Served) -> dict[int, Any]:
     """By account."""
-    return edge.http.state.accounts._listeners
+    return edge.state.accounts._listeners
 
 
 async def test_a_connection_keeps_its_account_and_leaves_no_listener_behind() -> None:
@@ -368,7 +368,7 @@ async def test_a_connection_keeps_its_account_and_leaves_no_listener_behind() ->
                 await ws.send_json({"action": "listen", "data": {"streams": ["trade_updates"]}})
                 await heard(ws)
             assert {account: len(them) for account, them in listeners(edge).items()} == {1: 1}
-        await until(lambda: not edge.http.state.sockets, "the connection is over")
+        await until(lambda: not edge.state.sockets, "the connection is over")
         assert listeners(edge) == {}
 
 
@@ -400,7 +400,7 @@ async def test_wrong_secrets_over_sockets_are_counted_with_those_over_http(monke
     async with served() as edge:
         for _ in range(limits.WRONG_SECRETS_BURST):
             assert (await edge.get("/v2/account", headers={"APCA-API-KEY-ID": "KEY1", "APCA-API-SECRET-KEY": "wrong"}))[0] == 401
-        asked = edge.gateway.stores.keys_asked
+        asked = edge.stores.keys_asked
         async with edge.client.ws_connect("/v2/iex") as ws:
             await heard(ws)
             await ws.send_json({"action": "auth", "key": "KEY1", "secret": "secret-1"})
@@ -411,4 +411,4 @@ async def test_wrong_secrets_over_sockets_are_counted_with_those_over_http(monke
             await ws.send_json({"action": "auth", "key": "KEY1", "secret": "secret-1"})
             assert (await heard(ws))["data"]["status"] == "unauthorized"
             assert (await asyncio.wait_for(ws.receive(), WAIT_S)).data == aiohttp.WSCloseCode.TRY_AGAIN_LATER
-        assert edge.gateway.stores.keys_asked == asked, "nothing was looked up"
+        assert edge.stores.keys_asked == asked, "nothing was looked up"
