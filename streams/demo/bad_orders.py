@@ -15,7 +15,7 @@ class BadKind(StrEnum):
     NOT_A_NUMBER = "not a number"
     NEGATIVE_QUANTITY = "negative quantity"
     UNKNOWN_SYMBOL = "unknown symbol"
-    MARKET_GTC = "market order good till canceled"
+    MARKET_TO_LIMIT_OPG = "market-to-limit order for the opening"
     ABOVE_QUANTITY_LIMIT = "above the quantity limit"
     NO_MONEY = "more than the account's money"
     NO_SHARES = "more than the account's shares"
@@ -37,7 +37,7 @@ EXPECTED: Final[dict[BadKind, Expected]] = {
     BadKind.NOT_A_NUMBER: Expected(400, 40010000, field="order_qty"),
     BadKind.NEGATIVE_QUANTITY: Expected(422, 40010001, field="order_qty"),
     BadKind.UNKNOWN_SYMBOL: Expected(422, 40010001, field="symbol"),
-    BadKind.MARKET_GTC: Expected(422, 42210000, reason=Reason.INVALID_COMBINATION),
+    BadKind.MARKET_TO_LIMIT_OPG: Expected(422, 42210000, reason=Reason.INVALID_COMBINATION),
     BadKind.ABOVE_QUANTITY_LIMIT: Expected(422, 40010001, reason=Reason.QUANTITY_ABOVE_LIMIT),
     BadKind.NO_MONEY: Expected(403, 40310000, reason=Reason.INSUFFICIENT_BUYING_POWER),
     BadKind.NO_SHARES: Expected(403, 40310000, reason=Reason.INSUFFICIENT_SHARES),

@@ -32,8 +32,8 @@ QUEUE_MAX: Final = 200
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 _SIDES: Final = {Side.BUY: "buy", Side.SELL: "sell"}
-_TYPES: Final = {OrdType.LIMIT: "limit", OrdType.MARKET: "market"}
-_TIMES: Final = {TimeInForce.DAY: "day", TimeInForce.GTC: "gtc", TimeInForce.IOC: "ioc"}
+_TYPES: Final = {OrdType.LIMIT: "limit", OrdType.MARKET: "market", OrdType.MARKET_TO_LIMIT: "market_to_limit"}
+_TIMES: Final = {TimeInForce.DAY: "day", TimeInForce.GTC: "gtc", TimeInForce.IOC: "ioc", TimeInForce.OPG: "opg"}
 
 
 @dataclass

@@ -91,7 +91,7 @@ class Texts:
 def texts_of(order: NewOrder, instruments: InstrumentTable) -> Texts:
     """Decimal text of an order, spoilt where the order is bad in its text."""
     instrument = instruments.by_number[order.instrument]
-    price = None if order.ord_type == OrdType.MARKET else instrument.price_text(order.price)
+    price = None if order.ord_type in (OrdType.MARKET, OrdType.MARKET_TO_LIMIT) else instrument.price_text(order.price)
     texts = Texts(instrument.symbol, instrument.qty_text(order.order_qty), price)
     spoil = _SPOIL.get(order.bad) if order.bad else None
     return spoil(texts) if spoil else texts

@@ -198,10 +198,10 @@ class Crowd:
         above = limits.qty_to_lots(limits.max_order_qty) + 1
         side = {BadKind.NO_MONEY: Side.BUY, BadKind.NO_SHARES: Side.SELL}.get(kind, side)
         qty = {BadKind.NO_MONEY: BIG_QTY, BadKind.NO_SHARES: BIG_QTY, BadKind.ABOVE_QUANTITY_LIMIT: above}.get(kind, qty)
-        market = kind is BadKind.MARKET_GTC
-        lifetime = TimeInForce.GTC if market else TimeInForce.DAY
+        opening = kind is BadKind.MARKET_TO_LIMIT_OPG
+        lifetime = TimeInForce.OPG if opening else TimeInForce.DAY
         return self._order(
-            trader, number, side, OrdType.MARKET if market else OrdType.LIMIT, lifetime, qty, 0 if market else price, bad=kind
+            trader, number, side, OrdType.MARKET_TO_LIMIT if opening else OrdType.LIMIT, lifetime, qty, 0 if opening else price, bad=kind
         )
 
     def _order(

@@ -134,7 +134,7 @@ def test_orders_that_are_bad_on_purpose_are_refused_for_that_reason(session: Ses
         if isinstance(action, NewOrder) and action.bad:
             assert session.facts.rejected[action.account, action.cl_ord_id] == EXPECTED[action.bad].reason
             seen.add(action.bad)
-    assert {BadKind.NO_MONEY, BadKind.NO_SHARES, BadKind.MARKET_GTC, BadKind.ABOVE_QUANTITY_LIMIT} == seen
+    assert {BadKind.NO_MONEY, BadKind.NO_SHARES, BadKind.MARKET_TO_LIMIT_OPG, BadKind.ABOVE_QUANTITY_LIMIT} == seen
 
 
 def test_honest_orders_are_hardly_ever_refused(session: Session) -> None:
