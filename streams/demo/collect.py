@@ -29,7 +29,7 @@ from sinks.redis.prices import last_prices
 from streams.demo.log_facts import Traded
 from streams.demo.reconcile import AlertSeen, StoreFacts
 from streams.host.lost_records import lost_state_of
-from streams.transport.cluster import partition_counts
+from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
 from topics.sources import FORGED, sources_of
 
@@ -100,7 +100,7 @@ def end_offsets(settings: Settings, *topics: Topic) -> dict[tuple[str, int], int
     counts = partition_counts(settings, *topics)
     try:
         return {
-            (topic.name, partition): consumer.get_watermark_offsets(TopicPartition(topic.name, partition), timeout=ASK_TIMEOUT_S)[1]
+            (topic.name, partition): watermarks(consumer, topic.name, partition, ASK_TIMEOUT_S)[1]
             for topic in topics
             for partition in range(counts[topic.name])
         }

@@ -20,7 +20,7 @@ from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
 from streams.host.shard_runner import Record
-from streams.transport.cluster import partition_counts
+from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import Topic
 
 ANSWER_TIMEOUT_S: Final = 30.0
@@ -62,7 +62,7 @@ class Log:
     def bounds(self, topic: str, partition: int) -> Bounds | None:
         """Where a partition begins and ends now; None if there is no such topic or partition. Raises ServiceUnavailable."""
         try:
-            return Bounds(*self._asker.get_watermark_offsets(TopicPartition(topic, partition), timeout=ANSWER_TIMEOUT_S))
+            return Bounds(*watermarks(self._asker, topic, partition, ANSWER_TIMEOUT_S))
         except KafkaException as error:
             if error.args[0].code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC):
                 return None

@@ -15,7 +15,7 @@ from schemas.codec import BadBytes, Frame, decode_frame
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
-from streams.transport.cluster import partition_counts
+from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import Topic
 
 ANSWER_TIMEOUT_S: Final = 30.0
@@ -88,7 +88,7 @@ def _reader_at_end(settings: Settings, topic: Topic) -> Consumer:
         }
     )
     try:
-        ends = [consumer.get_watermark_offsets(TopicPartition(topic.name, p), timeout=10)[1] for p in range(partitions)]
+        ends = [watermarks(consumer, topic.name, p, 10)[1] for p in range(partitions)]
     except KafkaException as error:
         consumer.close()
         raise ServiceUnavailable(f"Kafka at {settings.kafka_url} does not answer: {error}") from error

@@ -36,7 +36,7 @@ from streams.research.book_screen import PLAIN_COLUMNS, Shown, book_json, show_b
 from streams.research.command_files import BadLine, decode_line, read_lines
 from streams.research.replay import reader_has_gone
 from streams.roles.match_orders import MatchOrders
-from streams.transport.cluster import partition_counts
+from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 from topics.partitioning import book_shard
 from topics.sources import Sources
@@ -186,7 +186,7 @@ def records_to(settings: Settings, partition: int, at: int | None) -> Iterator[R
         }
     )  # fmt: skip
     try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(BOOK_COMMANDS.name, partition), timeout=FETCH_TIMEOUT_S)
+        low, high = watermarks(consumer, BOOK_COMMANDS.name, partition, FETCH_TIMEOUT_S)
         if low > 0:
             raise StaleData(f"{BOOK_COMMANDS.name}/{partition} begins at offset {low}: without its beginning no book can be made of it")
         if at is not None and at >= high:

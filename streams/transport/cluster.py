@@ -1,6 +1,9 @@
 """What the broker knows of itself: cluster id and numbers of partitions, asked once at start."""
 
-from confluent_kafka import KafkaException
+import time
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._metadata import ClusterMetadata
 
@@ -38,3 +41,23 @@ def partition_counts(settings: Settings, *topics: Topic) -> dict[str, int]:
 def cluster_id(settings: Settings) -> str:
     """The broker's cluster id; a data directory belongs to one cluster."""
     return str(metadata(settings).cluster_id)
+
+
+_ELECTING: Final = frozenset(
+    {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH}
+)
+_ELECTION_POLL_S: Final = 0.2
+
+
+def watermarks(consumer: Consumer, topic: str, partition: int, timeout_s: float) -> tuple[int, int]:
+    """First offset of a partition, and the one behind its last; waits while a leader is elected. Raises KafkaException."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+        except KafkaException as error:
+            if error.args[0].code() not in _ELECTING or time.monotonic() > deadline:
+                raise
+            time.sleep(_ELECTION_POLL_S)
+        else:
+            return low, high

@@ -17,6 +17,7 @@ from schemas.units import MINOR_PER_UNIT
 from streams.host.read_log import Log
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
+from streams.process.last_words import NEEDS_A_PERSON
 from streams.services.local_set import LocalSet
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS
@@ -91,7 +92,7 @@ def test_a_log_that_lost_its_end_stops_its_shard_and_is_mended(tmp_path: Path, m
     cut(tmp_path)
     with local.running(("kafka",), ()):
         stopped = outcry(tmp_path, "worker", "hold-funds")
-        assert stopped.returncode == 70
+        assert stopped.returncode == NEEDS_A_PERSON
         assert "but hold-funds has come to" in stopped.stdout + stopped.stderr
         assert "the log has lost its end" in stopped.stdout + stopped.stderr
         told = outcry(tmp_path, "recover")

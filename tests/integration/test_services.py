@@ -35,10 +35,11 @@ WAIT_S = 600.0
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSet]:
     """A set of this module's own, as its tests kill parts of it."""
-    local = LocalSet(Settings(home=tmp_path_factory.mktemp("killed")))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OUTCRY_EDGE_PORT", "0")  # 8080 may be somebody's, and `doctor` would say so
         for name in ("KAFKA", "MYSQL", "REDIS", "ELASTICSEARCH"):
             patch.delenv(f"OUTCRY_{name}_URL", raising=False)
+        local = LocalSet(Settings(home=tmp_path_factory.mktemp("killed")))
         with local.running():
             yield local
 
