@@ -19,8 +19,8 @@ from faust.types.transports import ProducerT
 from schemas.errors import ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
 
-DELIVERY_TIMEOUT_S: Final = 20.0
-"""A broker that takes a batch and does not answer (it is stopped, say) is given up after so long; a dead one is known at once."""
+FLUSH_TIMEOUT_S: Final = 20.0
+"""A process that stops waits so long for what it has sent."""
 QUEUE_KBYTES_MAX: Final = 262_144
 """What waits for the broker, in all: 32 of the largest frames. Whoever sends more waits."""
 POLL_S: Final = 0.1
@@ -41,10 +41,13 @@ class NativeProducer(Producer):
                 "client.id": self.client_id,
                 "acks": "all",
                 "enable.idempotence": True,
+                # A record that is given up while a later one is delivered is lost for ever: readers' marks are above it when a replay sends it again.
+                # So none is given up alone. Whoever waits for too long (shard_host) ends the process, and with it all that waits behind.
+                "enable.gapless.guarantee": True,
+                "delivery.timeout.ms": 0,
                 "linger.ms": 0,
                 "message.max.bytes": 2 * FRAME_BYTES_MAX,
                 "queue.buffering.max.kbytes": QUEUE_KBYTES_MAX,
-                "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
                 "retry.backoff.ms": 50,
                 "reconnect.backoff.ms": 20,
                 "reconnect.backoff.max.ms": 200,
@@ -58,7 +61,7 @@ class NativeProducer(Producer):
 
     async def on_stop(self) -> None:
         """What was sent is still delivered, as far as the broker takes it."""
-        await asyncio.to_thread(self._native.flush, DELIVERY_TIMEOUT_S)
+        await asyncio.to_thread(self._native.flush, FLUSH_TIMEOUT_S)
         self._no_more_answers.set()
         await asyncio.to_thread(self._answers.join)
         await super().on_stop()
@@ -86,7 +89,7 @@ class NativeProducer(Producer):
     async def flush(self) -> None:
         """Wait until all that was sent is delivered."""
         await self.buffer.flush()
-        await asyncio.to_thread(self._native.flush, DELIVERY_TIMEOUT_S)
+        await asyncio.to_thread(self._native.flush, FLUSH_TIMEOUT_S)
 
     def _poll(self) -> None:
         while not self._no_more_answers.is_set():
