@@ -1,20 +1,19 @@
 """What the prices page begins with, without an API key: GET /public/prices and /public/prices/{symbol}; and the WebSocket routes."""
 
-import asyncio
-import time
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
+from edge.alpaca.errors import value_of
 from edge.alpaca.market_data_ws import serve_market_data
 from edge.alpaca.trade_updates_ws import serve_stream
-from edge.gateway.errors import not_found, unavailable
-from edge.gateway.limits import BOOK_LEVELS_SHOWN, CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
+from edge.gateway.limits import BOOK_LEVELS_SHOWN
 from edge.gateway.market_view import SymbolView
 from edge.gateway.timestamps import rfc3339, rfc3339_or_none
 from edge.http.answers import json_response
-from edge.http.state import EdgeState, state_of
+from edge.http.errors import not_found
+from edge.http.state import gateway_of
 from schemas.enums import Phase
 
 TRADES_SHOWN: Final = 600
@@ -45,13 +44,12 @@ def _summary(view: SymbolView) -> dict[str, Any]:
 
 async def get_prices(request: web.Request) -> web.Response:
     """Every symbol in short."""
-    state = state_of(request)
-    return json_response([_summary(view) for view in state.market.symbols.values()])
+    return json_response([_summary(view) for view in gateway_of(request).market.symbols.values()])
 
 
 async def get_symbol(request: web.Request) -> web.Response:
     """One symbol: bars, last trades (oldest first, with `seq` to resume behind) and the book."""
-    view = state_of(request).market.symbols.get(request.match_info["symbol"])
+    view = gateway_of(request).market.symbols.get(request.match_info["symbol"])
     if view is None:
         raise not_found("symbol not found")
     trades = list(view.trades)[-TRADES_SHOWN:]
@@ -65,37 +63,21 @@ async def get_symbol(request: web.Request) -> web.Response:
     return json_response(body)
 
 
-async def _caught_up(state: EdgeState) -> None:
-    """Wait until market.data has been read up to now; raises 503 if that takes too long.
-
-    While an edge reads the past it tells nobody. A client that came in meanwhile would resume over a ring that is still being filled,
-    and miss for good what lies between its subscription and the end of the reading.
-    """
-    deadline = time.monotonic() + CAUGHT_UP_TIMEOUT_S
-    while state.market_consumer is None or not state.market_consumer.caught_up:
-        if time.monotonic() > deadline:
-            raise unavailable("market data is still being read from the log; connect again")
-        await asyncio.sleep(CAUGHT_UP_POLL_S)
-
-
 async def public_prices_socket(request: web.Request) -> web.StreamResponse:
     """The market-data WebSocket without a key; prices are public, orders are not."""
-    state = state_of(request)
-    await _caught_up(state)
-    return await serve_market_data(request, state.hub, state.sessions, state.sockets, public=True)
+    value_of(await gateway_of(request).market_caught_up())
+    return await serve_market_data(request, public=True)
 
 
 async def market_data_socket(request: web.Request) -> web.StreamResponse:
     """Alpaca's market-data WebSocket."""
-    state = state_of(request)
-    await _caught_up(state)
-    return await serve_market_data(request, state.hub, state.sessions, state.sockets, public=False)
+    value_of(await gateway_of(request).market_caught_up())
+    return await serve_market_data(request, public=False)
 
 
 async def stream_socket(request: web.Request) -> web.StreamResponse:
     """Alpaca's trade_updates WebSocket."""
-    state = state_of(request)
-    return await serve_stream(request, state.accounts, state.sessions, state.instruments, state.metrics, state.sockets)
+    return await serve_stream(request)
 
 
 ROUTES: Final = (

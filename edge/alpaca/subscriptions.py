@@ -17,7 +17,7 @@ import msgpack
 import msgspec
 from aiohttp import WSMsgType
 
-from edge.gateway.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX, UNKNOWN_NAMES_TOLD
+from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX, UNKNOWN_NAMES_TOLD
 from edge.gateway.market_view import CHANNELS, MarketView, Message, SymbolView
 from edge.http.client_data import decode_json, decode_packed
 

@@ -28,11 +28,11 @@ log = structlog.get_logger(__name__)
 
 
 class QueueFull(Exception):
-    """A shard has as many commands waiting as it may; the caller answers 503."""
+    """A shard has as many commands waiting as it may."""
 
 
 class ShardLate(QueueFull):
-    """A shard has answered nothing for SHARD_LATE_S though it was asked; the caller answers 503."""
+    """A shard has answered nothing for SHARD_LATE_S though it was asked."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The edge's three connections to Kafka: commands out, replies in, market data in. Made together, watched, told to /readyz.
+"""The edge's three connections to Kafka: commands out, replies in, market data in. Made together, watched, told to the Gateway.
 
 A broker that is away is waited for: clients reconnect by themselves, the watch only notices. Any other end of a task is a fault of ours.
 """
@@ -13,11 +13,11 @@ from aiokafka.errors import KafkaError
 
 from edge.gateway.command_frames import Command
 from edge.gateway.command_producer import CommandProducer
+from edge.gateway.gateway import Gateway
 from edge.gateway.limits import MARKET_DATA_FETCH_BYTES_MIN, MARKET_DATA_FETCH_WAIT_MS_MAX, SHUTDOWN_GRACE_S
 from edge.gateway.market_consumer import MarketConsumer
 from edge.gateway.reply_consumer import ReplyConsumer
 from edge.gateway.sink_lag import GROUP, STORED, SinkLag
-from edge.http.state import EdgeState
 from schemas.limits import FRAME_BYTES_MAX
 from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA, Topic
 
@@ -36,8 +36,8 @@ class NotThere(Exception):
 class KafkaLinks:
     """Connects, then keeps watch; `keep` ends only by cancellation or a fault."""
 
-    def __init__(self, state: EdgeState) -> None:
-        self._state = state
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
         self._producer: AIOKafkaProducer | None = None
         self._commands: CommandProducer | None = None
         self._consumers: list[AIOKafkaConsumer] = []
@@ -50,11 +50,11 @@ class KafkaLinks:
                 await self._connect()
                 break
             except (NotThere, KafkaError, OSError) as error:
-                self._state.kafka_problem = str(error) or type(error).__name__
-                log.warning("kafka_not_ready", problem=self._state.kafka_problem)
+                self._gateway.kafka_problem = str(error) or type(error).__name__
+                log.warning("kafka_not_ready", problem=self._gateway.kafka_problem)
                 await self._drop_clients()
                 await asyncio.sleep(RETRY_S)
-        self._state.kafka_problem = ""
+        self._gateway.kafka_problem = ""
         assert self._commands is not None
         watching = [*self._tasks, *self._commands.tasks, asyncio.create_task(self._watch(), name="kafka-watch")]
         self._tasks = watching
@@ -73,7 +73,7 @@ class KafkaLinks:
         await self._drop_clients()
 
     async def _connect(self) -> None:
-        state, settings = self._state, self._state.settings
+        gateway, settings = self._gateway, self._gateway.settings
         if not settings.kafka_url:
             raise NotThere("no address: start the local set with `outcry up`, or set OUTCRY_KAFKA_URL")
         self._producer = AIOKafkaProducer(
@@ -86,10 +86,15 @@ class KafkaLinks:
             raise NotThere(f"{EDGE_REPLIES.name} has no partition {settings.edge_instance} for this instance; see OUTCRY_EDGE_INSTANCES")
         market_partitions = sorted(await self._partitions(MARKET_DATA))
         replies = ReplyConsumer(
-            self._consumer(), settings.edge_instance, state.accounts, shards, state.metrics.replies.inc, state.metrics.update_delay.observe
+            self._consumer(),
+            settings.edge_instance,
+            gateway.accounts,
+            shards,
+            gateway.metrics.replies.inc,
+            gateway.metrics.update_delay.observe,
         )
         fuller = self._consumer(fetch_min_bytes=MARKET_DATA_FETCH_BYTES_MIN, fetch_max_wait_ms=MARKET_DATA_FETCH_WAIT_MS_MAX)
-        market = MarketConsumer(fuller, market_partitions, state.market, state.hub.publish)
+        market = MarketConsumer(fuller, market_partitions, gateway.market, gateway.tell_market)
         stored = [TopicPartition(topic.name, number) for topic in STORED for number in sorted(await self._partitions(topic))]
         sink_lag = SinkLag(self._consumer(group_id=GROUP), stored, settings.edge_sink_lag_max)
         for consumer in self._consumers:
@@ -98,19 +103,20 @@ class KafkaLinks:
         await market.start()
         source = f"edge-{settings.edge_instance}"
         self._commands = CommandProducer(self._producer, shards, source, settings.edge_instance, time.time_ns, self._not_sent)
-        state.replies, state.market_consumer, state.accounts.producer, state.sink_lag = replies, market, self._commands, sink_lag
+        gateway.replies, gateway.market_consumer = replies, market
+        gateway.accounts.producer, gateway.orders.sink_lag = self._commands, sink_lag
         self._tasks = [
             asyncio.create_task(replies.run(), name="replies"),
             asyncio.create_task(market.run(), name="market-data"),
             asyncio.create_task(self._sweep(), name="sweep"),
             asyncio.create_task(sink_lag.run(), name="sink-lag"),
         ]
-        state.metrics.watch_sources([replies.sources, *market.sources.values()])
+        gateway.metrics.watch_sources([replies.sources, *market.sources.values()])
         log.info("kafka_connected", account_shards=shards, market_partitions=len(market_partitions))
 
     def _consumer(self, *, fetch_min_bytes: int = 1, fetch_max_wait_ms: int = 500, group_id: str | None = None) -> AIOKafkaConsumer:
         """Answered as soon as there is anything, unless told otherwise. It joins no group: partitions are assigned by hand, or none."""
-        settings = self._state.settings
+        settings = self._gateway.settings
         consumer = AIOKafkaConsumer(
             bootstrap_servers=settings.kafka_url, client_id=f"edge-{settings.edge_instance}", group_id=group_id, enable_auto_commit=False,
             auto_offset_reset="none", fetch_min_bytes=fetch_min_bytes, fetch_max_wait_ms=fetch_max_wait_ms,
@@ -129,16 +135,16 @@ class KafkaLinks:
         return set(found)
 
     def _not_sent(self, command: Command, error: Exception) -> None:
-        self._state.accounts.pending.give_up(command, TimeoutError(f"not sent: {error!r}"))
+        self._gateway.accounts.pending.give_up(command, TimeoutError(f"not sent: {error!r}"))
 
     async def _sweep(self) -> None:
         """End waits whose time is over."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            self._state.accounts.pending.expire()
+            self._gateway.accounts.pending.expire()
 
     async def _watch(self) -> None:
-        """Ask the broker for its metadata now and then; the answer is what /readyz says of Kafka."""
+        """Ask the broker for its metadata now and then; the answer is what readiness says of Kafka."""
         assert self._producer is not None
         while True:
             await asyncio.sleep(WATCH_S)
@@ -148,9 +154,9 @@ class KafkaLinks:
                 problem = ""
             except (KafkaError, OSError, TimeoutError) as error:
                 problem = f"does not answer ({type(error).__name__})"
-            if problem != self._state.kafka_problem:
+            if problem != self._gateway.kafka_problem:
                 log.warning("kafka_state", problem=problem or "none")
-            self._state.kafka_problem = problem
+            self._gateway.kafka_problem = problem
 
     async def _drop_clients(self) -> None:
         """Close whatever was opened; a broker that is away must not hold us up."""

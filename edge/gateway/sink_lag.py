@@ -11,8 +11,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from edge.gateway.errors import STORE_BEHIND, ApiError, unavailable
 from edge.gateway.limits import SINK_LAG_EVERY_S, SINK_LAG_TIMEOUT_S
+from edge.gateway.outcomes import Cause, Unavailable
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 from topics.roles import PERSIST_MYSQL
 
@@ -25,7 +25,7 @@ RETRY_AFTER_S: Final = 5
 
 
 class SinkLag:
-    """Asks the broker now and then; `refuse_new_orders` costs one comparison. `records_max` 0: measured, and nothing refused."""
+    """Asks the broker now and then; `refusal` costs one comparison. `records_max` 0: measured, and nothing refused."""
 
     def __init__(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition], records_max: int) -> None:
         """`consumer`: of GROUP, which it never joins; started by the caller."""
@@ -57,14 +57,9 @@ class SinkLag:
     def _is_beyond(self, records: int) -> bool:
         return 0 < self._records_max < records
 
-    def refuse_new_orders(self) -> None:
-        """Raises ApiError (503 with Retry-After) where the lag is beyond the limit."""
-        if self._is_beyond(self.records):
-            raise behind(self.records)
-
-
-def behind(records: int) -> ApiError:
-    """503: nothing was sent; cancels are taken all the same."""
-    error = unavailable(f"the exchange's records are {records:,} behind; nothing was sent, cancels are taken", RETRY_AFTER_S)
-    error.reason = STORE_BEHIND
-    return error
+    def refusal(self) -> Unavailable | None:
+        """The answer to a new order where the lag is beyond the limit; cancels are taken all the same."""
+        if not self._is_beyond(self.records):
+            return None
+        text = f"the exchange's records are {self.records:,} behind; nothing was sent, cancels are taken"
+        return Unavailable(Cause.STORE_BEHIND, text, RETRY_AFTER_S)

@@ -11,8 +11,8 @@ from simulated_roles import SHARDS
 
 from edge.gateway.accounts import Accounts
 from edge.gateway.command_producer import CommandProducer
-from edge.gateway.errors import ApiError
-from edge.gateway.pending_requests import PendingRequests
+from edge.gateway.outcomes import Accepted
+from edge.gateway.pending_requests import Answer, PendingRequests
 from edge.gateway.reply_consumer import ReplyConsumer
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
 from topics.catalogue import EDGE_REPLIES
@@ -116,14 +116,11 @@ class EdgeProcess(Process):
     async def ask(self, kind: CommandKind, account: int, fields: dict[str, Any]) -> None:
         """Until it is answered: who hears nothing asks again, with the same cl_ord_id."""
         for _ in range(4):
-            try:
-                await self.accounts.view(account)
-                await self.accounts.decide(kind, account, **fields)
-            except (TimeoutError, ApiError):
-                self.world.counts["asked again"] += 1
-                await asyncio.sleep(0.01 * self.world.rng.random())
-            else:
+            seen = await self.accounts.view(account)
+            if isinstance(seen, Accepted) and isinstance(await self.accounts.decide(kind, account, **fields), Answer):
                 return
+            self.world.counts["asked again"] += 1
+            await asyncio.sleep(0.01 * self.world.rng.random())
 
     def on_crash(self) -> None:
         """Nobody reads its partition until it is back."""

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 
 from edge.alpaca.account_json import account_json, asset_json, position_json
+from edge.alpaca.errors import ANSWERS, error_of
 from edge.alpaca.order_json import average_price_text, order_json
 from edge.alpaca.order_queries import parse_order_query
 from edge.alpaca.order_requests import parse_new_order
 from edge.alpaca.order_words import STATUS_TEXT
 from edge.gateway.account_view import AccountView, Order, Position
-from edge.gateway.errors import ANSWERS, ApiError, refusal
 from edge.gateway.history import OrderFilter
 from edge.gateway.market_view import MarketView
+from edge.gateway.outcomes import Refused
 from edge.gateway.timestamps import parse_time_ns, rfc3339
+from edge.http.errors import HttpError
 from schemas.enums import OrdStatus, OrdType, Side, TimeInForce
 from schemas.ids import order_uuid
 from schemas.instruments import load_instruments
@@ -29,9 +31,9 @@ def parsed(text: str) -> Any:
     return parse_new_order(text.encode(), INSTRUMENTS)
 
 
-def refused(text: str | bytes) -> ApiError:
+def refused(text: str | bytes) -> HttpError:
     """The refusal of a body."""
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(HttpError) as caught:
         parse_new_order(text.encode() if isinstance(text, str) else text, INSTRUMENTS)
     return caught.value
 
@@ -42,7 +44,7 @@ def test_every_reason_has_an_http_answer_whose_code_begins_with_its_status(reaso
     status, code = ANSWERS[reason]
     assert code // 100_000 == status or (status, code) == (422, 40010001)
     assert status in (403, 404, 422, 500, 503), "504 would make clients send an order again by themselves"
-    error = refusal(reason)
+    error = error_of(Refused(reason))
     assert error.message
     assert error.body()["reject_reason"] == reason.name
 

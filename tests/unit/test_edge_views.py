@@ -15,10 +15,10 @@ from edge.alpaca.trade_updates import trade_update
 from edge.gateway.account_view import AccountView, ReplyRow, TradeUpdate
 from edge.gateway.accounts import Accounts
 from edge.gateway.command_frames import Command, encode_commands
-from edge.gateway.errors import ApiError
 from edge.gateway.limits import DONE_ORDERS_PER_VIEW_MAX, RATE_LIMIT_PER_MINUTE
 from edge.gateway.market_calendar import CLOSE, NEW_YORK, OPEN, next_at
 from edge.gateway.market_view import MarketRow, MarketView
+from edge.gateway.outcomes import Accepted, Cause, Denied, OutcomeUnknown, Unavailable
 from edge.gateway.pending_requests import PendingRequests
 from edge.gateway.rate_limits import TokenBucket
 from edge.gateway.reply_rows import reply_rows
@@ -284,7 +284,9 @@ async def test_a_list_is_one_command_with_legs_and_has_an_answer_for_each() -> N
     assert set(frame.rows["list_id"].tolist()) == {command.request_id}
     ids = frame.rows["request_id"].tolist()
     accounts.take_rows(iter([(reply(Kind.ACCEPTED, request_id=one, order_id=one), "") for one in ids]))
-    assert [answer.row.order_id for answer in await waiting] == ids
+    answers = await waiting
+    assert isinstance(answers, list)
+    assert [answer.row.order_id for answer in answers] == ids
 
 
 async def test_a_list_that_could_not_be_sent_ends_every_wait() -> None:
@@ -293,8 +295,7 @@ async def test_a_list_that_could_not_be_sent_ends_every_wait() -> None:
     waiting = asyncio.create_task(accounts.decide_list(1, [{}, {}]))
     await asyncio.sleep(0)
     accounts.pending.give_up(queue.commands[0], TimeoutError("x"))
-    with pytest.raises(TimeoutError):
-        await waiting
+    assert await waiting == OutcomeUnknown(CommandKind.NEW_ORDER)
     assert (len(accounts.pending), queue.commands[0].abandoned) == (0, True)
 
 
@@ -316,7 +317,9 @@ async def test_a_replace_waits_for_the_books_word_on_it(row: ReplyRow, ends: boo
     waiting = asyncio.create_task(accounts.replace(1, 0.05, order_id=5))
     await asyncio.sleep(0)
     accounts.take_rows(iter([(reply(Kind.REPLACE_PENDING, request_id=queue.commands[0].request_id), ""), (row, "")]))
-    answer, decided = await waiting
+    outcome = await waiting
+    assert isinstance(outcome, tuple)
+    answer, decided = outcome
     assert answer.row.kind == Kind.REPLACE_PENDING
     assert decided == (row if ends else None)
 
@@ -585,20 +588,19 @@ class FakeStore:
 
 
 async def test_a_key_is_looked_up_once_remembered_and_outlives_its_store() -> None:
-    """Wrong secrets and unknown keys are 401; a new key while the store is away is 503."""
+    """Wrong secrets and unknown keys are denied; a new key while the store is away is unavailable."""
     now, store = [0.0], FakeStore()
     sessions = Sessions(store, lambda: now[0])
     both = await asyncio.gather(sessions.authenticate("k", "s", "here"), sessions.authenticate("k", "s", "here"))
-    assert (both[0].account, store.asked) == (9, 1)
+    assert isinstance(both[0], Accepted)
+    assert (both[0].value.account, store.asked) == (9, 1)
     for key, secret in (("k", "wrong"), ("other", "s"), ("", ""), ("k\n", "s"), ("x" * 200, "s")):
-        with pytest.raises(ApiError) as caught:
-            await sessions.authenticate(key, secret, "here")
-        assert caught.value.status == 401
+        assert await sessions.authenticate(key, secret, "here") == Denied()
     store.away, now[0] = True, 1_000.0
-    assert (await sessions.authenticate("k", "s", "here")).account == 9
-    with pytest.raises(ApiError) as caught:
-        await sessions.authenticate("new", "s", "here")
-    assert caught.value.status == 503
+    assert isinstance(await sessions.authenticate("k", "s", "here"), Accepted)
+    new = await sessions.authenticate("new", "s", "here")
+    assert isinstance(new, Unavailable)
+    assert new.cause == Cause.STORE_AWAY
 
 
 def test_a_bucket_refuses_when_empty_and_fills_with_time() -> None:
