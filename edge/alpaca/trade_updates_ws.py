@@ -10,7 +10,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from edge.alpaca import trade_updates as wire
 from edge.alpaca.errors import error_of
-from edge.gateway.account_view import TradeUpdate
+from edge.gateway.account_view import OrderUpdate
 from edge.gateway.gateway import Gateway
 from edge.gateway.outcomes import Accepted, Denied, Unavailable
 from edge.gateway.sessions import Session
@@ -43,7 +43,7 @@ class StreamConversation:
     def begin(self) -> None:
         """The client speaks first."""
 
-    def tell_nowait(self, update: TradeUpdate) -> None:
+    def tell_nowait(self, update: OrderUpdate) -> None:
         """Queue an update."""
         self._metrics.updates_told += 1
         self._out.send_nowait(wire.trade_update(update, self._instruments))

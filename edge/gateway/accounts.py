@@ -1,4 +1,4 @@
-"""The account views of one edge: registering an account with its shard, feeding the views, telling the account's sockets.
+"""The account views of one edge: registering an account with its shard, feeding the views, telling the account's listeners.
 
 An account is registered when it is first asked for; from then on its shard sends every event of it to this edge's partition of
 edge.replies. After a gap (`forget_all`) everything is rebuilt by registering again.
@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from edge.gateway.account_view import AccountView, ReplyRow, TradeUpdate, ends_replace
+from edge.gateway.account_view import AccountView, OrderUpdate, ReplyRow, ends_replace
 from edge.gateway.command_frames import Command
 from edge.gateway.command_producer import CommandProducer, QueueFull
 from edge.gateway.limits import ACCOUNT_VIEWS_MAX
@@ -25,9 +25,9 @@ Undecided = Unavailable | OutcomeUnknown
 
 
 class UpdateListener(Protocol):
-    """Who wants an account's trade updates."""
+    """Who wants an account's order updates."""
 
-    def tell_nowait(self, update: TradeUpdate) -> None:
+    def tell_nowait(self, update: OrderUpdate) -> None:
         """Queue the update; never blocks."""
 
     def restart_nowait(self) -> None:
@@ -136,7 +136,7 @@ class Accounts:
             self._listeners.pop(account, None)
 
     def take_rows(self, rows: Iterator[tuple[ReplyRow, str]]) -> int:
-        """Rows of edge.replies in their order: views first, then who asked, then the account's sockets. Returns answered requests."""
+        """Rows of edge.replies in their order: views first, then who asked, then the account's listeners. Returns answered requests."""
         answered = 0
         for row, cl_ord_id in rows:
             view = self._views.get(row.account)
@@ -170,7 +170,7 @@ class Accounts:
                 decided.set_result(row)
 
     def forget_all(self) -> None:
-        """Rows may have been missed: drop every view (they are registered again on demand) and restart their sockets."""
+        """Rows may have been missed: drop every view (they are registered again on demand) and restart their listeners."""
         self._views.clear()
         for listeners in self._listeners.values():
             for listener in tuple(listeners):

@@ -10,8 +10,8 @@ from edge.alpaca.errors import ANSWERS, error_of
 from edge.alpaca.order_json import average_price_text, order_json
 from edge.alpaca.order_queries import parse_order_query
 from edge.alpaca.order_requests import parse_new_order
-from edge.alpaca.order_words import STATUS_TEXT
-from edge.gateway.account_view import AccountView, Order, Position
+from edge.alpaca.order_words import EVENT_TEXT, STATUS_TEXT
+from edge.gateway.account_view import AccountView, Order, OrderEvent, Position
 from edge.gateway.history import OrderFilter
 from edge.gateway.market_view import MarketView
 from edge.gateway.outcomes import Refused
@@ -49,9 +49,10 @@ def test_every_reason_has_an_http_answer_whose_code_begins_with_its_status(reaso
     assert error.body()["reject_reason"] == reason.name
 
 
-def test_every_order_status_has_alpacas_word() -> None:
+def test_every_order_status_and_event_has_alpacas_word() -> None:
     """An unknown word would break the SDK."""
     assert set(STATUS_TEXT) == {int(status) for status in OrdStatus}
+    assert set(EVENT_TEXT) == set(OrderEvent)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from edge.alpaca.account_json import account_json
+from edge.alpaca.order_words import EVENT_TEXT
 from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient, selected
 from edge.alpaca.trade_updates import trade_update
-from edge.gateway.account_view import AccountView, ReplyRow, TradeUpdate
+from edge.gateway.account_view import AccountView, OrderEvent, OrderUpdate, ReplyRow
 from edge.gateway.accounts import Accounts
 from edge.gateway.command_frames import Command, encode_commands
 from edge.gateway.limits import DONE_ORDERS_PER_VIEW_MAX, RATE_LIMIT_PER_MINUTE
@@ -47,7 +48,7 @@ def reply(kind: Kind, **values: int) -> ReplyRow:
 def events_of(view: AccountView, *rows: ReplyRow) -> list[str]:
     """What the stream tells."""
     told = [view.apply(row, "a") for row in rows]
-    return [update.event for update in told if update is not None]
+    return [EVENT_TEXT[update.event] for update in told if update is not None]
 
 
 def test_an_order_goes_from_new_to_filled_and_stays_findable() -> None:
@@ -97,8 +98,8 @@ def test_each_event_has_alpacas_name_and_sets_its_time(kind: Kind, status: OrdSt
     view = AccountView(1)
     view.apply(reply(Kind.ACCEPTED), "a")
     update = view.apply(reply(kind, ord_status=status, reason=Reason.REQUESTED_BY_CUSTOMER, transact_time=200), "a")
-    assert isinstance(update, TradeUpdate)
-    assert update.event == event
+    assert isinstance(update, OrderUpdate)
+    assert EVENT_TEXT[update.event] == event
     assert not stamp or getattr(update.order, stamp) == 200
     message = json.loads(trade_update(update, INSTRUMENTS))
     assert message["data"]["reason"] == "REQUESTED_BY_CUSTOMER"
@@ -190,7 +191,7 @@ def test_an_order_answers_to_the_client_order_id_that_its_replace_gave_it() -> N
     view.apply(reply(Kind.REPLACE_PENDING, ord_status=OrdStatus.PENDING_REPLACE, request_id=3), "a")
     assert view.find_by_cl_ord_id("b") is None
     update = view.apply(reply(Kind.REPLACED, transact_time=400), "b")
-    assert update is not None and (update.event, update.order.cl_ord_id) == ("replaced", "b")
+    assert update is not None and (update.event, update.order.cl_ord_id) == (OrderEvent.REPLACED, "b")
     assert view.find_by_cl_ord_id("b") is view.open_orders[5]
     assert view.find_by_cl_ord_id("a") is None
     view.apply(reply(Kind.CANCELED, ord_status=OrdStatus.CANCELED, leaves_qty=0), "b")
