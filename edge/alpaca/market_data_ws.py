@@ -10,7 +10,8 @@ from aiohttp import WSCloseCode, web
 from edge.alpaca import subscriptions as protocol
 from edge.alpaca.limits import MESSAGES_PER_ARRAY_MAX
 from edge.alpaca.subscriptions import Encoding, MarketClient, Reply, Subscription
-from edge.gateway.market_view import MarketView, Message
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketView
 from edge.gateway.outcomes import Accepted, Cause, Denied, Unavailable
 from edge.gateway.sessions import Sessions
 from edge.http.addresses import address_of
@@ -30,14 +31,14 @@ class MarketHub:
         """The group of each socket: where it is taken out of, whatever its client has become meanwhile."""
         self._encodings: dict[str, Encoding] = {one.name: one for one in (protocol.JSON, protocol.MSGPACK)}
 
-    def publish(self, messages: list[Message]) -> None:
-        """Send one frame's messages to whoever wants them."""
+    def publish(self, events: list[MarketEvent]) -> None:
+        """Send one frame's events to whoever wants them."""
         for (encoding_name, wanted), sockets in self._groups.items():
             encoding = self._encodings[encoding_name]
-            chosen = protocol.selected(messages, wanted)
+            chosen = protocol.selected(events, wanted)
             if not chosen:
                 continue
-            payload = encoding.join([encoding.of_message(message) for message in chosen])
+            payload = encoding.join([encoding.of_event(event) for event in chosen])
             for socket in sockets:
                 socket.send_nowait(payload)
             self.metrics.payloads_told += len(sockets)

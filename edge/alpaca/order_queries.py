@@ -15,10 +15,10 @@ from edge.alpaca.order_words import SIDES
 from edge.alpaca.request_fields import find_instrument
 from edge.gateway.account_view import AccountView, Order
 from edge.gateway.history import OrderFilter
-from edge.gateway.timestamps import parse_time_ns
 from edge.http.answers import json_response
 from edge.http.errors import bad_parameter, not_found
 from edge.http.state import gateway_of
+from edge.http.timestamps import parse_time_ns
 from schemas.ids import order_id_of
 from schemas.instruments import InstrumentTable
 

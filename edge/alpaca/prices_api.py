@@ -7,13 +7,14 @@ from aiohttp import web
 
 from edge.alpaca.errors import value_of
 from edge.alpaca.market_data_ws import serve_market_data
+from edge.alpaca.market_messages import json_of, price_of, shares_of
 from edge.alpaca.trade_updates_ws import serve_stream
 from edge.gateway.limits import BOOK_LEVELS_SHOWN
 from edge.gateway.market_view import SymbolView
-from edge.gateway.timestamps import rfc3339, rfc3339_or_none
 from edge.http.answers import json_response
 from edge.http.errors import not_found
 from edge.http.state import gateway_of
+from edge.http.timestamps import rfc3339_or_none
 from schemas.enums import Phase
 
 TRADES_SHOWN: Final = 600
@@ -21,24 +22,33 @@ TRADES_SHOWN: Final = 600
 
 
 def _summary(view: SymbolView) -> dict[str, Any]:
-    quote, band, auction = (message.fields if message else {} for message in (view.quote, view.band, view.auction))
+    one, quote, bands, auction = view.instrument, view.quote, view.bands, view.auction
     return {
-        "symbol": view.instrument.symbol,
-        "name": view.instrument.name,
+        "symbol": one.symbol,
+        "name": one.name,
         "phase": Phase(view.phase).name.lower(),
-        "upper_band": band.get("u"),
-        "lower_band": band.get("d"),
-        "auction_price": auction.get("p"),
-        "auction_size": auction.get("s"),
-        "last": view.decimal(view.last_px) if view.last_px else None,
-        "reference": view.instrument.reference_price,
-        "bid": quote.get("bp"),
-        "bid_size": quote.get("bs"),
-        "ask": quote.get("ap"),
-        "ask_size": quote.get("as"),
-        "volume": view.shares(view.volume),
+        "upper_band": price_of(one, bands.high_px) if bands else None,
+        "lower_band": price_of(one, bands.low_px) if bands else None,
+        "auction_price": price_of(one, auction.price) if auction else None,
+        "auction_size": shares_of(one, auction.qty) if auction else None,
+        "last": price_of(one, view.last_px) if view.last_px else None,
+        "reference": one.reference_price,
+        "bid": price_of(one, quote.bid_px) if quote else None,
+        "bid_size": shares_of(one, quote.bid_qty) if quote else None,
+        "ask": price_of(one, quote.ask_px) if quote else None,
+        "ask_size": shares_of(one, quote.ask_qty) if quote else None,
+        "volume": shares_of(one, view.volume),
         "updated_at": rfc3339_or_none(view.last_at),
-        "tick_size": view.instrument.tick_size,
+        "tick_size": one.tick_size,
+    }
+
+
+def _whole(view: SymbolView) -> dict[str, Any]:
+    return {
+        **_summary(view),
+        "bars": [msgspec.Raw(json_of(bar)) for bar in view.bars],
+        "trades": [msgspec.Raw(json_of(trade)) for trade in list(view.trades)[-TRADES_SHOWN:]],
+        "orderbook": msgspec.Raw(json_of(view.book(BOOK_LEVELS_SHOWN))),
     }
 
 
@@ -52,15 +62,7 @@ async def get_symbol(request: web.Request) -> web.Response:
     view = gateway_of(request).market.symbols.get(request.match_info["symbol"])
     if view is None:
         raise not_found("symbol not found")
-    trades = list(view.trades)[-TRADES_SHOWN:]
-    book = view.book(BOOK_LEVELS_SHOWN)
-    body = {
-        **_summary(view),
-        "bars": [msgspec.Raw(message.json) for message in view.bars],
-        "trades": [msgspec.Raw(message.json) for message in trades],
-        "orderbook": {**book, "t": rfc3339(book["t"])},
-    }
-    return json_response(body)
+    return json_response(_whole(view))
 
 
 async def public_prices_socket(request: web.Request) -> web.StreamResponse:

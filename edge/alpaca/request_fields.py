@@ -11,9 +11,9 @@ from typing import Any, Final, TypeVar
 
 from edge.alpaca.errors import unprocessable
 from edge.alpaca.limits import NUMBER_DIGITS_MAX
-from edge.gateway.timestamps import parse_time_ns
 from edge.http.client_data import decode_json
 from edge.http.errors import HttpError, bad_parameter
+from edge.http.timestamps import parse_time_ns
 from schemas.ids import instrument_of
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import CL_ORD_ID_MAX_BYTES

@@ -13,11 +13,11 @@ from yarl import URL
 
 from edge.console.pages import page
 from edge.gateway.history import AlertFilter
-from edge.gateway.timestamps import rfc3339_or_none
 from edge.http.addresses import is_from_this_machine
 from edge.http.answers import json_response
 from edge.http.errors import HttpError, bad_parameter, not_found, read_value
 from edge.http.state import gateway_of
+from edge.http.timestamps import rfc3339_or_none
 from schemas.ids import account_uuid, order_uuid
 from schemas.instruments import Instrument, InstrumentTable
 

@@ -13,7 +13,8 @@ from edge.gateway.accounts import Accounts
 from edge.gateway.history import AlertFilter, History, Stores, recorded
 from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
 from edge.gateway.market_consumer import MarketConsumer
-from edge.gateway.market_view import MarketView, Message
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketView
 from edge.gateway.metrics import Metrics
 from edge.gateway.orders import Orders
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
@@ -41,14 +42,14 @@ class Gateway:
         self.kafka_problem = "not connected yet"
         """Why Kafka cannot be used; empty when it can."""
         self._history = history
-        self._followers: list[Callable[[list[Message]], None]] = []
+        self._followers: list[Callable[[list[MarketEvent]], None]] = []
         _watch(self)
 
-    def follow_market(self, follower: Callable[[list[Message]], None]) -> None:
+    def follow_market(self, follower: Callable[[list[MarketEvent]], None]) -> None:
         """Tell `follower` the events of each frame of market data from now on; it must not block."""
         self._followers.append(follower)
 
-    def tell_market(self, events: list[Message]) -> None:
+    def tell_market(self, events: list[MarketEvent]) -> None:
         """What MarketConsumer has read."""
         for follower in self._followers:
             follower(events)

@@ -1,4 +1,4 @@
-"""Read every partition of market.data into the market view and send its messages on.
+"""Read every partition of market.data into the market view and send its events on.
 
 In:     market.data, all partitions, from MARKET_DATA_REPLAY_MS ago; until the end that was there at start nothing is sent, only remembered
 On failure: a frame that cannot be read is counted and skipped; the dense sequence shows clients what is missing.
@@ -13,7 +13,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from edge.gateway.limits import LAG_READY_MAX, MARKET_DATA_REPLAY_MS
-from edge.gateway.market_view import MarketRow, MarketView, Message
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketRow, MarketView
 from edge.gateway.reply_consumer import source_ends
 from edge.gateway.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
@@ -27,7 +28,7 @@ class MarketConsumer:
     """Owns all partitions; `run` ends only by cancellation."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, partitions: Sequence[int], view: MarketView, publish: Callable[[list[Message]], None]
+        self, consumer: AIOKafkaConsumer, partitions: Sequence[int], view: MarketView, publish: Callable[[list[MarketEvent]], None]
     ) -> None:
         self._consumer = consumer
         self._partitions = [TopicPartition(MARKET_DATA.name, number) for number in partitions]
@@ -112,6 +113,6 @@ class MarketConsumer:
             return
         if not self.sources[partition].is_new(frame.header, time_ns):
             return
-        messages = self._view.apply(map(MarketRow._make, frame.rows.tolist()))
-        if live and messages:
-            self._publish(messages)
+        events = self._view.apply(map(MarketRow._make, frame.rows.tolist()))
+        if live and events:
+            self._publish(events)

@@ -12,7 +12,8 @@ from served_edge import WAIT_S, FakeStores, Served, served, until
 from edge.app import make_app, make_state
 from edge.console.surveillance_api import check_analyst
 from edge.gateway.history import AlertFilter
-from edge.gateway.market_view import MarketRow, Message
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketRow
 from edge.http import sockets
 from edge.http.errors import HttpError
 from edge.http.limits import SOCKET_QUEUE_MESSAGES_MAX
@@ -43,8 +44,8 @@ async def test_a_client_that_comes_while_the_log_is_being_read_waits_and_misses_
             assert seqs == list(range(401, 1_001))
 
 
-def prints(edge: Served) -> list[Message]:
-    """A thousand trades of AAPL as messages: ~150 KB together."""
+def prints(edge: Served) -> list[MarketEvent]:
+    """A thousand trades of AAPL as events: ~150 KB together."""
     empty = dict.fromkeys(MarketRow._fields, 0)
     row = {**empty, "kind": int(MarketDataKind.TRADE), "instrument": 1, "price": 18_000, "qty": 1, "side": 1, "transact_time": 10**18}
     return edge.gateway.market.apply(MarketRow(**{**row, "seq": seq}) for seq in range(1, 1_001))

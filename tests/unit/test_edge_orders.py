@@ -15,8 +15,8 @@ from edge.gateway.account_view import AccountView, Order, OrderEvent, Position
 from edge.gateway.history import OrderFilter
 from edge.gateway.market_view import MarketView
 from edge.gateway.outcomes import Refused
-from edge.gateway.timestamps import parse_time_ns, rfc3339
 from edge.http.errors import HttpError
+from edge.http.timestamps import parse_time_ns, rfc3339
 from schemas.enums import OrdStatus, OrdType, Side, TimeInForce
 from schemas.ids import order_uuid
 from schemas.instruments import load_instruments

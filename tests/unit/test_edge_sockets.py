@@ -11,10 +11,11 @@ import pytest
 from served_edge import WAIT_S, Served, served, until
 
 from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX
+from edge.alpaca.market_messages import CHANNELS
 from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient
 from edge.gateway import limits
 from edge.gateway.account_view import AccountView
-from edge.gateway.market_view import CHANNELS, MarketRow, MarketView
+from edge.gateway.market_view import MarketRow, MarketView
 from edge.http import sockets
 from edge.http.limits import NESTING_MAX, SOCKET_MESSAGES_BURST, SOCKET_MESSAGES_PER_S
 from schemas.enums import MarketDataKind, Phase

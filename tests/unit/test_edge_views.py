@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edge.alpaca.account_json import account_json
+from edge.alpaca.market_messages import channel_of, fields_of, json_of, packed_of
 from edge.alpaca.order_words import EVENT_TEXT
 from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient, selected
 from edge.alpaca.trade_updates import trade_update
@@ -366,8 +367,8 @@ def trade(seq: int) -> MarketRow:
 def test_a_trade_is_the_same_in_json_and_msgpack() -> None:
     """JSON has the exact decimal and nine decimals of a second, msgpack a float and a Timestamp."""
     (message,) = MarketView(INSTRUMENTS).apply([trade(1)])
-    assert b'"p":180.05,' in message.json
-    as_json, packed = json.loads(message.json), msgpack.unpackb(message.packed)
+    assert b'"p":180.05,' in json_of(message)
+    as_json, packed = json.loads(json_of(message)), msgpack.unpackb(packed_of(message))
     assert as_json["t"] == "2001-09-09T01:46:40.000000000Z"
     assert packed["t"].to_unix_nano() == 10**18
     assert {name: value for name, value in as_json.items() if name != "t"} == {name: value for name, value in packed.items() if name != "t"}
@@ -392,10 +393,10 @@ def test_levels_of_a_frame_become_one_book_message() -> None:
         told(MarketDataKind.LEVEL, 3, qty=1, side=2, price=101),
     ]
     (message,) = view.apply(rows)
-    assert json.loads(message.json)["b"] == [{"p": 1.0, "s": 7}]
+    assert json.loads(json_of(message))["b"] == [{"p": 1.0, "s": 7}]
     view.apply([told(MarketDataKind.LEVEL, 4, qty=0, **level)])
     book = view.symbols["AAPL"].book(10)
-    assert (book["b"], len(book["a"]), book["r"]) == ([], 1, True)
+    assert (book.bids, len(book.asks), book.is_whole) == ((), 1, True)
 
 
 def test_the_market_is_open_when_a_book_says_so() -> None:
@@ -412,8 +413,8 @@ def test_the_market_is_open_when_a_book_says_so() -> None:
 def test_every_phase_is_a_status_message_with_alpacas_code(phase: Phase) -> None:
     """Our own word for the phase comes with it."""
     (message,) = MarketView(INSTRUMENTS).apply([told(MarketDataKind.STATUS, 1, phase=int(phase))])
-    told_status = json.loads(message.json)
-    assert (message.channel, told_status["T"], told_status["phase"], told_status["reason"]) == ("statuses", "s", phase.name.lower(), "")
+    told_status = json.loads(json_of(message))
+    assert (channel_of(message), told_status["T"], told_status["phase"], told_status["reason"]) == ("statuses", "s", phase.name.lower(), "")
     assert told_status["sc"] in "HQT"
 
 
@@ -429,7 +430,7 @@ def test_every_phase_is_a_status_message_with_alpacas_code(phase: Phase) -> None
 def test_a_status_says_why(phase: Phase, reason: Reason, code: str, reason_code: str) -> None:
     """Code, reason code, the reason in words and by its name."""
     (message,) = MarketView(INSTRUMENTS).apply([told(MarketDataKind.STATUS, 1, phase=int(phase), reason=int(reason))])
-    fields = json.loads(message.json)
+    fields = json.loads(json_of(message))
     assert [fields[name] for name in ("sc", "rc", "rm", "reason")] == [code, reason_code, SENTENCES[reason], reason.name]
 
 
@@ -438,7 +439,7 @@ def test_trades_of_an_auction_are_prints_of_their_auction_without_a_taker() -> N
     view = MarketView(INSTRUMENTS)
     auctions = (Phase.CLOSED, Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION)
     messages = view.apply([trade(n + 1)._replace(phase=int(phase), side=int(phase == Phase.CLOSED)) for n, phase in enumerate(auctions)])
-    assert [(one.fields["c"], one.fields["tks"]) for one in messages] == [
+    assert [(fields_of(one)["c"], fields_of(one)["tks"]) for one in messages] == [
         (["@"], "B"),
         (["@", "O"], ""),
         (["@", "6"], ""),
@@ -456,7 +457,7 @@ def test_bands_are_told_as_luld_messages_with_what_kind_of_update_it_is() -> Non
         told(MarketDataKind.STATUS, 2, phase=int(Phase.CONTINUOUS)), told(MarketDataKind.BAND, 4, **some),
         told(MarketDataKind.STATUS, 3, phase=int(Phase.CLOSING_AUCTION)), told(MarketDataKind.BAND, 5),
     ]  # fmt: skip
-    lulds = [json.loads(message.json) for message in view.apply(rows) if message.channel == "lulds"]
+    lulds = [json.loads(json_of(message)) for message in view.apply(rows) if channel_of(message) == "lulds"]
     assert [(one["T"], one["u"], one["d"], one["i"]) for one in lulds] == [
         ("l", 189.0, 171.0, "A"), ("l", 190.0, 172.0, "B"), ("l", 0.0, 0.0, "D"), ("l", 189.0, 171.0, "E"), ("l", 0.0, 0.0, "F"),
     ]  # fmt: skip
@@ -467,8 +468,8 @@ def test_the_indicative_price_holds_until_its_auction_ends() -> None:
     view = MarketView(INSTRUMENTS)
     view.apply([told(MarketDataKind.STATUS, 1, phase=int(Phase.OPENING_AUCTION))])
     (message,) = view.apply([told(MarketDataKind.AUCTION, 1, price=18_000, qty=7, side=int(Side.SELL), imbalance_qty=2)])
-    fields = json.loads(message.json)
-    assert (message.channel, [fields[name] for name in ("T", "p", "s", "imbalance", "side")]) == ("imbalances", ["i", 180.0, 7, 2, "S"])
+    fields = json.loads(json_of(message))
+    assert (channel_of(message), [fields[name] for name in ("T", "p", "s", "imbalance", "side")]) == ("imbalances", ["i", 180.0, 7, 2, "S"])
     assert view.symbols["AAPL"].auction is message
     view.apply([told(MarketDataKind.STATUS, 2, phase=int(Phase.CONTINUOUS))])
     assert view.symbols["AAPL"].auction is None
@@ -480,7 +481,7 @@ def test_quotes_outside_continuous_trading_are_not_firm() -> None:
     conditions = []
     for seq, phase in enumerate((Phase.OPENING_AUCTION, Phase.CONTINUOUS, Phase.HALTED), 1):
         messages = view.apply([told(MarketDataKind.STATUS, seq, phase=int(phase)), told(MarketDataKind.QUOTE, seq, bid_px=1)])
-        conditions += [message.fields["c"] for message in messages if message.channel == "quotes"]
+        conditions += [fields_of(message)["c"] for message in messages if channel_of(message) == "quotes"]
     assert conditions == [["N"], ["R"], ["N"]]
 
 
@@ -491,7 +492,7 @@ def test_a_bust_goes_to_whoever_has_trades_and_again_to_who_resumes() -> None:
     assert confirmed["cancelErrors"] == confirmed["corrections"] == ["AAPL"]
     bust = told(MarketDataKind.TRADE_BUST, 1, price=18_005, qty=2, trd_match_id=1_001, reason=int(Reason.CLEARLY_ERRONEOUS))
     messages = view.apply([trade(1), bust])
-    assert [json.loads(message.json)["T"] for message in selected(messages, client.wanted)] == ["t", "x"]
+    assert [json.loads(json_of(message))["T"] for message in selected(messages, client.wanted)] == ["t", "x"]
     _, again = spoken(client.subscribe({"trades": ["AAPL"], "resume": {"AAPL": 1}}, view).parts)
     assert [again[name] for name in ("T", "i", "p", "s", "a")] == ["x", 1_001, 180.05, 2, "E"]
     assert view.symbols["AAPL"].volume == 0
@@ -518,7 +519,7 @@ def test_a_subscription_grows_shrinks_and_chooses_messages() -> None:
     (confirmed,) = spoken(client.subscribe({"trades": ["AAPL"], "quotes": ["*"]}, view).parts)
     assert (confirmed["T"], confirmed["trades"], confirmed["quotes"], confirmed["dailyBars"]) == ("subscription", ["AAPL"], ["*"], [])
     messages = view.apply([trade(1), told(MarketDataKind.QUOTE, 1, instrument=2), told(MarketDataKind.TRADE, 1, instrument=2)])
-    assert [(m.channel, m.symbol) for m in selected(messages, client.wanted)] == [("trades", "AAPL"), ("quotes", "MSFT")]
+    assert [(channel_of(m), m.symbol) for m in selected(messages, client.wanted)] == [("trades", "AAPL"), ("quotes", "MSFT")]
     (left,) = spoken(client.unsubscribe({"quotes": ["*"], "bars": ["AAPL"]}).parts)
     assert (left["trades"], left["quotes"]) == (["AAPL"], [])
 
