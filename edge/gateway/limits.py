@@ -68,7 +68,7 @@ CAUGHT_UP_POLL_S: Final = 0.02
 """A market-data connection waits so long for the edge to have read what was in the log when it started, then it is Unavailable."""
 
 TRADES_KEPT_PER_SYMBOL: Final = 20_000
-"""Trades that a client may resume over: at 1,000 trades/s of one symbol, 20 s; ~500 B each with its JSON, 10 MB a busy symbol."""
+"""Trades that a client may resume over: at 1,000 trades/s of one symbol, 20 s; ~500 B each with its encoding, 10 MB a busy symbol."""
 
 BUSTS_KEPT_PER_SYMBOL: Final = 256
 """Busted trades that a client who resumes is told again: each is decided by a person."""
