@@ -79,13 +79,13 @@ class Exchange:
         self.stopped: set[str] = set()
         """Topics that nobody reads for now."""
 
-    async def send_and_wait(self, topic: str, value: bytes, partition: int) -> None:
+    async def append(self, topic: str, partition: int, value: bytes) -> None:
         """Append, and read on."""
         assert partition == 0
-        self.append(topic, value)
+        self.add(topic, value)
         asyncio.get_running_loop().call_soon(self.run)
 
-    def append(self, topic: str, value: bytes) -> None:
+    def add(self, topic: str, value: bytes) -> None:
         """At the end of the topic."""
         records = self.log.setdefault(topic, [])
         records.append(Record(topic, 0, len(records), time.time_ns(), None, value))
@@ -104,7 +104,7 @@ class Exchange:
 
     def _take(self, output: Output) -> None:
         assert output.value is not None
-        self.append(output.topic, output.value)
+        self.add(output.topic, output.value)
         if output.topic == EDGE_REPLIES.name:
             self._gateway.accounts.take_rows(reply_rows(decode_frame(output.value)))
         if output.topic == MARKET_DATA.name:
@@ -120,7 +120,7 @@ class Exchange:
         rows = rows_of(
             BOOK_COMMAND_DTYPE, [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": phase, "transact_time": time.time_ns()}]
         )
-        self.append(BOOK_COMMANDS.name, encode_frame("book_command_frame", Header("operator"), rows))
+        self.add(BOOK_COMMANDS.name, encode_frame("book_command_frame", Header("operator"), rows))
         self.run()
 
     def open_account(self, account: int, cash: int, shares: int) -> None:
@@ -128,7 +128,7 @@ class Exchange:
         common = {"kind": CommandKind.ACCOUNT_UPDATE, "account": account, "transact_time": time.time_ns()}
         rows = [common | {"request_id": 1, "cash": cash}, common | {"request_id": 2, "instrument": 1, "order_qty": shares}]
         header = Header("operator", 0, 0, 0, time.time_ns(), -1)
-        self.append(
+        self.add(
             ACCOUNT_COMMANDS.name, encode_frame("order_command_frame", header, rows_of(COMMAND_DTYPE, rows), np.array([b"", b""], "S"))
         )
         self.run()

@@ -79,7 +79,7 @@ async def served(*, away: bool = False, caught_up: bool = True, **settings: Any)
     state = make_state(Settings(**settings), stores, stores, stores)
     unread: Any = None  # a topic of no partitions: there is nothing to read, and nothing is read
     gateway = state.gateway
-    gateway.market_consumer = MarketConsumer(unread, [], gateway.market, gateway.tell_market)
+    gateway.market_consumer = MarketConsumer(unread, unread, [], gateway.market, gateway.tell_market)
     gateway.market_consumer.running = caught_up
     app = make_app(state)
     async with TestClient(TestServer(app)) as client:
