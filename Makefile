@@ -73,6 +73,12 @@ format: $(VENV)/.dev ## write every file in the house's format
 tables: $(VENV)/.dev ## write the generated tables of docs/wire.md
 	$(BIN)/python tests/tidy/document_tables.py
 
+figures: $(VENV)/.dev ## write the figures of docs/benchmarks.md (FROM="run.jsonl ..." stores the output of benches first)
+	$(BIN)/python tests/bench/figures.py $(FROM)
+
+bench-counts: $(VENV)/.run ## records and bytes per order; counts, so any machine will do (JSON lines)
+	$(BIN)/python tests/bench/bench_counts.py $(BENCH_ARGS)
+
 bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (JSON lines); the others below, each by itself
 	$(BIN)/python tests/bench/bench_accounts.py
 	$(BIN)/python tests/bench/bench_sinks.py
@@ -81,7 +87,7 @@ bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (J
 bench-engine: $(VENV)/.bench ## the matching engine alone, beside published Python books (JSON lines, plot; BENCH_ARGS=--quick or --help)
 	$(BIN)/python tests/bench/bench_engine.py $(BENCH_ARGS)
 
-bench-pipeline: $(VENV)/.bench ## orders and trades a second through Kafka, what each process costs a trade, latency (JSON lines, plot; BENCH_ARGS)
+bench-pipeline: $(VENV)/.bench ## orders and trades per second through Kafka, what each process costs per trade, latency (JSON lines, plot; BENCH_ARGS)
 	$(BIN)/python tests/bench/bench_pipeline.py $(BENCH_ARGS)
 
 bench-growth: $(VENV)/.bench ## cost, memory, snapshots and recovery as partitions, accounts, symbols and orders grow (JSON lines, plots; BENCH_ARGS)
@@ -99,4 +105,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos check format tables bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos check format tables figures bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean

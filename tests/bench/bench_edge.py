@@ -11,7 +11,6 @@ order to execution (from the scheduled time of the later order of a trade to the
 
 import asyncio
 import json
-import os
 import random
 import secrets
 import time
@@ -26,6 +25,7 @@ import aiohttp
 import click
 import psutil
 import uvloop
+from result_lines import print_result
 from running_set import running_set
 
 from schemas.enums import Phase
@@ -108,10 +108,9 @@ class Load:
             await asyncio.sleep(0.3)
         cpu_us = round((self._cpu_s() - cpu_s) * 1e6 / total) if self._edge else None
         return {
-            "bench": "edge", "edge_cpu_us_per_order": cpu_us, "orders_per_s_offered": rate, "orders": total, "orders_per_s": round(total / posting_s, 1),
+            "edge_cpu_us_per_order": cpu_us, "orders_per_s_offered": rate, "orders": total, "orders_per_s": round(total / posting_s, 1),
             "statuses": run.statuses, "post_ms": percentiles(run.answered_ms), "trades": len(run.executed_ms),
             "order_to_execution_ms": percentiles(run.executed_ms), "trade_updates": run.updates,
-            "load_average": round(os.getloadavg()[0], 1),
         }  # fmt: skip
 
     def _cpu_s(self) -> float:
@@ -192,7 +191,7 @@ async def measure(target: Target, symbols: dict[str, str], rates: Sequence[int],
         await asyncio.wait_for(asyncio.gather(*(event.wait() for event in events)), 60)
         await load.at_rate(200, 2)  # connections, caches, compiled code
         for rate in rates:
-            print(json.dumps({**await load.at_rate(rate, seconds), "seed": seed, "accounts": len(keys)}), flush=True)
+            print_result("edge", {**await load.at_rate(rate, seconds), "seed": seed, "accounts": len(keys)})
         for socket in sockets:
             socket.cancel()
         await asyncio.gather(*sockets, return_exceptions=True)

@@ -37,6 +37,7 @@ import click
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from failover_plot import draw
+from result_lines import print_result
 
 from schemas.codec import decode_frame
 from schemas.enums import Phase, Side, TimeInForce
@@ -262,10 +263,10 @@ def measure(name: str, case: Case, tries: int, pace: Pace, session_timeout_ms: i
             load.stop()
             watch.stop()
     return {
-        "bench": "failover", "case": name, "tries": tries, "orders_per_s": pace.rate, **_figures("silence", [one.silence_s for one in done]),
+        "case": name, "tries": tries, "orders_per_s": pace.rate, **_figures("silence", [one.silence_s for one in done]),
         **_figures("quiet", [one.quiet_s for one in done]), **_figures("back", [one.back_s for one in done]), "second_copies": watch.copies,
         "generator_late_ms_max": round(load.late_ms_max), "session_timeout_ms": session_timeout_ms,
-        "snapshot_interval_ms": settings.snapshot_interval_ms, "topic": BOOK_COMMANDS.name, "load_average": round(os.getloadavg()[0], 1),
+        "snapshot_interval_ms": settings.snapshot_interval_ms, "topic": BOOK_COMMANDS.name,
         "silence_ms": [_ms(one.silence_s) for one in done], "quiet_ms": [_ms(one.quiet_s) for one in done],
     }  # fmt: skip
 
@@ -297,7 +298,7 @@ def main(
     rows = []
     for name in cases or CASES:
         rows.append(measure(name, CASES[name], tries, Pace(rate, quiet_s, after_s), session_timeout_ms))
-        print(json.dumps(rows[-1]), flush=True)
+        print_result("failover", rows[-1])
     if plot is not None:
         draw(rows, plot)
 

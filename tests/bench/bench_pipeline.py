@@ -13,7 +13,6 @@ process in that time, user and system. Latency counts from the time at which an 
 every --tick-ms. acks=all, snapshots on. Before the clock starts the account shard has been filled with as many finished orders as it remembers, as on any later day.
 """
 
-import json
 import os
 import secrets
 import time
@@ -28,6 +27,7 @@ import numpy as np
 import psutil
 from bench_plot import pyplot
 from confluent_kafka import Consumer, Producer, TopicPartition
+from result_lines import print_result
 from running_set import running_set
 
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
@@ -205,9 +205,9 @@ def throughput(flow: Flow, seconds: float, frame_rows: int) -> dict[str, object]
     trades = flow.trades(sent)
     each = {name: round((after[name] - spent) / trades * 1e6, 2) for name, spent in before.items() if name in after}
     return {
-        "bench": "pipeline", "path": flow.path, "mix": flow.mix, "orders": sent, "trades": trades, "seconds": round(took, 2),
+        "path": flow.path, "mix": flow.mix, "orders": sent, "trades": trades, "seconds": round(took, 2),
         "orders_per_s": round(sent / took), "trades_per_s": round(trades / took), "frame_rows": frame_rows, "cpu_us_per_trade": each,
-        "cpu_us_per_trade_all": round(sum(each.values()), 2), "load_average": round(os.getloadavg()[0], 1),
+        "cpu_us_per_trade_all": round(sum(each.values()), 2),
     }  # fmt: skip
 
 
@@ -234,8 +234,8 @@ def latency(flow: Flow, rate: int, seconds: float, tick_s: float) -> dict[str, o
         zip(("p50_ms", "p99_ms", "p999_ms", "max_ms"), np.quantile(each, (0.5, 0.99, 0.999, 1.0)).round(1).tolist(), strict=True)
     )
     return {
-        "bench": "pipeline-latency", "path": flow.path, "mix": flow.mix, "rate": rate, "orders": total, **quantiles,
-        "orders_per_s": round(total / (heard - began)), "tick_ms": tick_s * 1e3, "load_average": round(os.getloadavg()[0], 1),
+        "path": flow.path, "mix": flow.mix, "rate": rate, "orders": total, **quantiles,
+        "orders_per_s": round(total / (heard - began)), "tick_ms": tick_s * 1e3,
     }  # fmt: skip
 
 
@@ -296,7 +296,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Where the processor time of a trade goes, and the latencies by rate."""
     plt = pyplot()
     figure, (cost, wait) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    runs = [row for row in rows if row["bench"] == "pipeline"]
+    runs = [row for row in rows if "trades" in row]
     names = sorted({name for row in runs for name in row["cpu_us_per_trade"]})
     left = np.zeros(len(runs))
     labels = [f"{row['path']}, {row['mix']}\n{row['trades_per_s'] / 1e3:,.0f} k trades/s" for row in runs]
@@ -307,7 +307,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     cost.set(xlabel="processor time, us a trade", title="Where it goes")
     if runs:
         cost.legend(fontsize="small")
-    for row in (row for row in rows if row["bench"] == "pipeline-latency"):
+    for row in (row for row in rows if "rate" in row):
         points = [row[name] for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms")]
         wait.plot(["p50", "p99", "p99.9", "max"], points, marker="o", label=f"{row['rate']:,} orders/s")
     wait.set(ylabel="ms from due to execution read back", yscale="log", title="Open loop, full path")
@@ -345,7 +345,7 @@ def main(
         with running_set(home, ROLES[path], ("kafka",)) as settings:
             for row in measure(settings, path, options):
                 rows.append(row)
-                print(json.dumps(row), flush=True)
+                print_result("pipeline" if "trades" in row else "pipeline-latency", row)
     plot(rows, plot_path)
     print(f"# {plot_path}", flush=True)
 

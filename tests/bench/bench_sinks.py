@@ -7,7 +7,6 @@ OUTCRY_*_URL if set, else started in a temporary home. What is timed is write_ba
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_lines import print_result
 
 from schemas.codec import FRAMES, Frame, Header, Rows
 from schemas.enums import AccountEventKind, ExecKind, MarketDataKind, OrdStatus, OrdType, Side
@@ -128,12 +128,12 @@ def tell(sink: str, rows: int, input_rows: int, trades: int, timing: Timing, **m
     """One JSON line."""
     seconds, took_ms = timing.seconds, timing.took_ms
     line = {
-        "bench": f"sink_{sink}", "rows_per_s": round(rows / seconds), "trades_per_s": round(trades / seconds), "rows": rows,
+        "sink": sink, "rows_per_s": round(rows / seconds), "trades_per_s": round(trades / seconds), "rows": rows,
         "input_rows_per_s": round(input_rows / seconds), "seconds": round(seconds, 3),
         "sink_cpu_us_per_row": round(timing.cpu_seconds / rows * 1e6, 2),
         "batch_ms_p50": round(float(np.percentile(took_ms, 50)), 2), "batch_ms_p99": round(float(np.percentile(took_ms, 99)), 2), **more,
     }  # fmt: skip
-    print(json.dumps(line), flush=True)
+    print_result("sinks", line)
 
 
 async def bench_mysql(url: str, log: dict[str, list[Input]], trades: int, batch: int) -> None:

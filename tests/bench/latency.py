@@ -11,7 +11,6 @@ line a rate; the generator shares the machine with the exchange.
 import asyncio
 import itertools
 import json
-import os
 import secrets
 import time
 from collections import Counter, deque
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import click
 import uvloop
+from result_lines import print_result
 from running_set import running_set
 
 from schemas.enums import Phase, Side
@@ -212,7 +212,7 @@ async def measure(settings: Settings, rates: tuple[float, ...], seconds: float, 
             await load.run(min(rate, 200.0) if number == 0 else rate, warm_s, f"w{run}{number}")
             load.reset()
             await load.run(rate, seconds, f"m{run}{number}")
-            print(json.dumps(result(load, rate, seconds)), flush=True)
+            print_result("latency", result(load, rate, seconds))
             load.reset()
         for task in listeners:
             task.cancel()
@@ -226,11 +226,10 @@ def result(load: Load, rate: float, seconds: float) -> dict[str, Any]:
     if load.due:
         failures["not executed"] = len(load.due)
     return {
-        "bench": "order_to_execution", "rate_per_s": rate, "seconds": seconds, "orders": int(rate * seconds), "executed": len(load.executed_ms),
+        "rate_per_s": rate, "seconds": seconds, "orders": int(rate * seconds), "executed": len(load.executed_ms),
         "p50_ms": percentile(load.executed_ms, 50), "p99_ms": percentile(load.executed_ms, 99), "p999_ms": percentile(load.executed_ms, 99.9),
         "max_ms": percentile(load.executed_ms, 100), "answer_p50_ms": percentile(load.answered_ms, 50),
         "answer_p99_ms": percentile(load.answered_ms, 99), "generator_late_ms_max": round(load.late_ms, 1), "failures": failures,
-        "load_average": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 
 
