@@ -32,9 +32,7 @@ def print_result(bench: str, figures: dict[str, Any]) -> None:
 @cache
 def machine() -> str:
     """Cores, processor, memory, system."""
-    return (
-        f"{os.cpu_count()} cores, {_processor()}, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release()}"
-    )
+    return f"{os.cpu_count()} cores, {_processor()}, {psutil.virtual_memory().total / 2**30:.0f} GiB, {platform.system()} {platform.release().partition('-')[0]}"
 
 
 def _processor() -> str:
