@@ -161,9 +161,9 @@ def test_settings_that_the_running_set_was_not_started_with_are_named(monkeypatc
     monkeypatch.setenv("OUTCRY_ADMIN_KEY", "second")
     monkeypatch.setenv("OUTCRY_MYSQL_URL", "mysql://u:secret@h/d")
     assert sorted(changed(Settings(), running)) == [
-        "OUTCRY_ADMIN_KEY is not what the running set was started with",
-        "OUTCRY_BOOK_SHARDS is 4 here, the running set was started with 2",
-        "OUTCRY_MYSQL_URL is not what the running set was started with",
+        "OUTCRY_ADMIN_KEY differs from that of the running set",
+        "OUTCRY_BOOK_SHARDS is 4 here, but the running set was started with 2",
+        "OUTCRY_MYSQL_URL differs from that of the running set",
     ]
 
 
