@@ -1,4 +1,4 @@
-"""`outcry replay --format lobster`: a LOBSTER message file through an engine, and how far its best bid and ask are the order book file's."""
+"""`outcry replay --format lobster`: a LOBSTER message file through an engine, and how far its best bid and ask match the order book file."""
 
 import time
 from collections.abc import Callable, Iterator

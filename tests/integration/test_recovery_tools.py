@@ -124,7 +124,7 @@ def test_the_running_exchange_verifies_in_every_shard_and_row(trading):
     ("arguments", "words"),
     [
         (("--shard", "77"), "account.commands has no partition 77, it has 2"),
-        (("--from", "99999999"), "is no range of it"),
+        (("--from", "99999999"), "is not within them"),
         (("--from", "yesterday"), "neither an offset nor the word snapshot"),
     ],
 )

@@ -72,7 +72,9 @@ def test_every_constant_that_the_documents_name_is_in_the_code():
     code = " ".join((ROOT / path).read_text() for path in tracked() if path.endswith((".py", ".toml", ".avsc", ".yaml")))
     known = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", code))
     for document in _documents():
-        for name in re.findall(r"`((?!ALPACA_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`", (ROOT / document).read_text()):  # ALPACA_*: what clients read
+        for name in re.findall(
+            r"`((?!ALPACA_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`", (ROOT / document).read_text()
+        ):  # ALPACA_*: what clients read
             if name not in known and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
                 raise AssertionError(f"{document} names {name}")
 

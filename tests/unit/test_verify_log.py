@@ -216,7 +216,8 @@ def test_a_range_compares_what_its_inputs_make(exchange, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"), [(Range(10_000), "is no range of it"), (Range(5, 4), "is no range of it"), (Range(0, 10_000), "is no range of it")]
+    ("wanted", "words"),
+    [(Range(10_000), "is not within them"), (Range(5, 4), "is no range of it"), (Range(0, 10_000), "is no range of it")],
 )
 def test_a_range_that_the_log_does_not_have_is_refused(exchange, monkeypatch, wanted, words):
     """With the offsets that it has."""
