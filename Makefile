@@ -1,8 +1,8 @@
-# Two commands do all the set-up: `make demo` runs the exchange, `make test` passes the tests.
+# Two commands do all the set-up: `make demo` runs the exchange, `make test` runs the tests.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# What the environment is made from; a change makes it anew.
+# What the environment is made from; after a change it is made again.
 PINS   := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
@@ -40,7 +40,7 @@ down: $(VENV)/.run ## stop what `make up` started
 test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for some)
 	$(BIN)/pytest $(ARGS)
 
-test-quick: $(VENV)/.dev ## the tests that need no service and no minutes: what to run between two edits (ARGS as for `make test`)
+test-quick: $(VENV)/.dev ## the tests that need no services and take no minutes, to run between two edits (ARGS as for `make test`)
 	$(BIN)/pytest -m "not integration and not slow" -q $(ARGS)
 
 coverage: $(VENV)/.dev ## lines and branches that the tests without services reach (ARGS as for `make test`); pages in build/coverage
@@ -55,7 +55,7 @@ hooks: $(VENV)/.dev ## check the files of each commit before it is made (pre-com
 simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without services (ARGS="--seeds 10000", "--minutes 60", "--seed 71")
 	$(BIN)/python tests/simulation/long_simulation.py $(ARGS)
 
-chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then every proof that nothing was lost or doubled (ARGS="--seed 7 --faults 32", "--help")
+chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then proof that nothing was lost or doubled (ARGS="--seed 7 --faults 32", "--help")
 	$(BIN)/python tests/chaos/run_chaos.py $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, architecture, declared imports, JavaScript: what CI runs before the tests
@@ -66,7 +66,7 @@ check: $(VENV)/.dev ## lint, format, types, architecture, declared imports, Java
 	$(BIN)/deptry .
 	$(BIN)/oxlint --deny-warnings
 
-format: $(VENV)/.dev ## write every file in the house's format
+format: $(VENV)/.dev ## format every file
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -79,7 +79,7 @@ figures: $(VENV)/.dev ## write the figures of docs/benchmarks.md (FROM="run.json
 bench-counts: $(VENV)/.run ## records and bytes per order; counts, so any machine will do (JSON lines)
 	$(BIN)/python tests/bench/bench_counts.py $(BENCH_ARGS)
 
-bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (JSON lines); the others below, each by itself
+bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (JSON lines)
 	$(BIN)/python tests/bench/bench_accounts.py
 	$(BIN)/python tests/bench/bench_sinks.py
 	$(BIN)/python tests/bench/bench_edge.py
