@@ -1,12 +1,12 @@
-"""Run deterministic processors on Faust: one runner a partition, outputs first, snapshots behind them, inputs acknowledged last.
+"""Run deterministic processors on Faust: one runner per partition, outputs first, then snapshots, inputs acknowledged last.
 
 The order that makes a crash harmless, for each snapshot:
   1. between two inputs, the changed pages of the state are found and copied;
   2. every output of the inputs so far is acknowledged by the broker;
   3. pages and manifest are set in the table, in portions between which inputs are applied, and their changelog records acknowledged;
   4. the inputs are acknowledged, so that Faust may commit their offsets.
-Whatever step a crash falls into, the newest whole snapshot is at or behind the committed offset's outputs, and replaying from it sends
-byte-identical duplicates that consumers drop by their source marks.
+Whenever a crash happens, the newest complete snapshot is at or behind the committed offset's outputs. Replaying from it sends
+byte-identical duplicates, which consumers drop by their source marks.
 """
 
 import asyncio
@@ -42,15 +42,15 @@ from topics.roles import RoleEntry
 log = structlog.get_logger("outcry.streams")
 
 OUTPUT_ACK_TIMEOUT_S: Final = 30.0
-"""A broker that does not acknowledge for so long is down: the process stops and tries again from its snapshot."""
+"""A broker that does not acknowledge for this long is down: the process stops and starts again from its snapshot."""
 WRITTEN_AT_ONCE: Final = 8
 """Pages; packed beside the loop, then set in the table and given to the producer: 8 x ~0.1 ms."""
 UNACKNOWLEDGED_MAX: Final = 512
 """Pages of a snapshot on their way to the changelog: 512 x at most 64 KiB = 32 MiB of memory."""
 REPLAYED_BYTES_MAX: Final = 256 << 20
-"""Inputs that are behind no snapshot yet: as much is in memory, and would be replayed after a crash. A snapshot does not wait for its time then."""
+"""Bytes of inputs without a snapshot: they are in memory, and would be replayed after a crash. At this limit a snapshot is made at once."""
 DELETED_AT_ONCE: Final = 16
-"""Records of a table; each is looked up and deleted on the disk: 16 x ~50 us."""
+"""Records of a table. Each is looked up and deleted on disk: 16 x ~50 us."""
 ROWS = Counter("outcry_rows_total", "rows applied", ["role", "partition"])
 DEAD_LETTERS_TOTAL = Counter("outcry_dead_letters_total", "records sent to the dead-letter topic", ["role", "partition"])
 DUPLICATES_TOTAL = Counter("outcry_duplicates_total", "records dropped because they had been applied", ["role", "partition"])

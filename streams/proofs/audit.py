@@ -308,7 +308,7 @@ def _show(report: MoneyReport) -> Iterable[Table | str]:
     if report.lost:
         yield f"{report.lost:,} records were lost and filled in by outcry recover"
     if report.forged:
-        yield f"{len(report.forged):,} forged records, which nobody takes; the first: {report.forged[0]}"
+        yield f"{len(report.forged):,} forged records, which readers ignore; the first: {report.forged[0]}"
     for problem in report.problems:
         yield f"DIFFERS {problem}"
     if report.problem_count > len(report.problems):

@@ -301,7 +301,7 @@ def writer(settings: Settings) -> Write:
 @click.command()
 @click.option("--yes", is_flag=True, help="Write the fillers and the frames that can be made again; without it, only say what is lost.")
 @click.option("--force", is_flag=True, help="Continue even if the effects of decided inputs are in no snapshot.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a partition.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per partition.")
 @click.pass_context
 def recover(ctx: click.Context, yes: bool, force: bool, as_json: bool) -> None:
     """Show what a log has lost that somebody has read, and close the gap.

@@ -136,7 +136,7 @@ class ShardReport:
             *([f"{done.repeats:,} identical repeats"] if done.repeats else []),
             *([f"{done.in_flight:,} frames not there yet"] if done.in_flight else []),
             *([f"{done.expired:,} frames expired"] if done.expired else []),
-            *([f"{done.forged:,} forged frames, which nobody takes"] if done.forged else []),
+            *([f"{done.forged:,} forged frames, which readers ignore"] if done.forged else []),
             f"state {self.state_hash[:16]}",
             f"{self.seconds:.1f} s",
         ]

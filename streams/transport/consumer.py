@@ -1,13 +1,13 @@
 """Faust's Kafka consumer with three changes that were found to matter; written against faust-streaming 0.15.3 (a test holds the version).
 
-* Faust races every record's delivery against the suspension of the flow: four asyncio tasks a record, most of what a record costs. Here
-  the delivery is first tried at once; only one that has to wait (the stream's buffer is full) is raced.
-* Faust asks the broker for whatever there is. A role whose readers can wait (the sinks) asks for a larger gulp instead: fewer requests,
-  fewer wake-ups, larger batches.
-* Around a rebalance Faust can deliver a record that was read before it, take those between it and the committed offset for old ones and
-  leave them out, skip what lies in a stream's queue, and even commit all that as "gaps". So an agent gets an input only if it follows on the
-  one before; any other is dropped at the last moment before the agent, and the consumer goes back. Inputs have no gaps of their own: they
-  are not compacted and nobody writes to them in transactions.
+* Faust races every record's delivery against the suspension of the flow: four asyncio tasks per record, most of its cost. Here delivery is
+  first tried at once. Only if it has to wait (the stream's buffer is full) is it raced.
+* Faust fetches whatever is available. A role that can wait (the sinks) fetches in bulk instead: fewer requests, fewer wake-ups, larger
+  batches.
+* Around a rebalance Faust can deliver a record that was read before it, take those up to the committed offset for old ones and leave them
+  out, skip what is in a stream's queue, and even commit all that as "gaps". So an agent gets an input only if it follows the one before.
+  Any other is dropped just before the agent, and the consumer seeks back. Inputs have no gaps of their own: they are not compacted, and
+  nobody writes to them in transactions.
 """
 
 import time
@@ -74,7 +74,7 @@ class InputOrder:
 
 
 class FastConsumer(Consumer):
-    """See the head of this module. `gulp_bytes`, `gulp_wait_ms`: a fetch answers when so much is there, or so long has passed."""
+    """See the head of this module. `gulp_bytes`, `gulp_wait_ms`: a fetch returns once this many bytes are there, or after this time."""
 
     gulp_bytes = 1
     gulp_wait_ms = 500

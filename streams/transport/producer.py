@@ -20,9 +20,9 @@ from schemas.errors import ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
 
 FLUSH_TIMEOUT_S: Final = 20.0
-"""A process that stops waits so long for what it has sent."""
+"""How long a stopping process waits for what it has sent."""
 QUEUE_KBYTES_MAX: Final = 262_144
-"""What waits for the broker, in all: 32 of the largest frames. Whoever sends more waits."""
+"""Limit of what waits for the broker: 32 of the largest frames. Beyond it, sending blocks."""
 POLL_S: Final = 0.1
 FULL_WAIT_S: Final = 0.001
 
@@ -60,7 +60,7 @@ class NativeProducer(Producer):
         self._answers.start()
 
     async def on_stop(self) -> None:
-        """What was sent is still delivered, as far as the broker takes it."""
+        """Deliver what was sent, as far as the broker accepts it."""
         await asyncio.to_thread(self._native.flush, FLUSH_TIMEOUT_S)
         self._no_more_answers.set()
         await asyncio.to_thread(self._answers.join)
@@ -71,7 +71,7 @@ class NativeProducer(Producer):
         transactional_id: str | None = None,
     ) -> Awaitable[RecordMetadata]:  # fmt: skip
         """Hand a record over; the future is done when all in-sync replicas have it. Waits while QUEUE_KBYTES_MAX wait for the broker."""
-        assert partition is not None and timestamp is None and not headers and transactional_id is None, "nothing of ours is sent so"
+        assert partition is not None and timestamp is None and not headers and transactional_id is None, "unsupported send() arguments"
         acknowledged: asyncio.Future[RecordMetadata] = self._caller.create_future()
         acknowledged.add_done_callback(_looked_at)
         told = partial(self._told, acknowledged)
@@ -96,7 +96,7 @@ class NativeProducer(Producer):
             self._native.poll(POLL_S)
 
     def _told(self, acknowledged: asyncio.Future[RecordMetadata], error: KafkaError | None, message: Message) -> None:
-        """The broker's answer, in the thread that polls."""
+        """The broker's answer, in the polling thread."""
         self._caller.call_soon_threadsafe(_settle, acknowledged, error, message)
 
 
@@ -105,7 +105,7 @@ def _settle(acknowledged: asyncio.Future[RecordMetadata], error: KafkaError | No
         return
     topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
     if error is not None:
-        acknowledged.set_exception(ServiceUnavailable(f"{topic}/{partition} does not take what was sent: {error.str()}"))
+        acknowledged.set_exception(ServiceUnavailable(f"{topic}/{partition} refused what was sent: {error.str()}"))
     else:
         acknowledged.set_result(RecordMetadata(topic, partition, TP(topic, partition), offset))
 

@@ -2,7 +2,7 @@
 
 bench_sinks times `write_batch` on the frames of a busy exchange. This is the other case: many records of few rows, as an exchange writes them when it is not busy,
 read from Kafka by the role itself. The log is that of bench_sinks. `--busy N` runs N endless loops meanwhile, each in a session of its own, as a machine that has
-other work does. Prints a JSON line: events (rows of the log) and records a second from the last one's write until it is stored, and the processor time of role and store.
+other work does. Prints a JSON line: events (rows of the log) and records per second from the last one's write until it is stored, and the processor time of role and store.
 """
 
 import argparse

@@ -5,7 +5,7 @@
     python tests/bench/bench_edge.py --url http://127.0.0.1:8080 --keys keys.json --rate 200 --rate 2000
 
 `keys.json` is what `outcry accounts open --keys-file` writes; the accounts need cash and shares of the symbols, the session must be open.
-The generator shares the machine with the exchange, and a run this short is for comparing. Half of the orders sell, half buy, all at one price of their symbol, so nearly every one trades. One JSON line a rate: POST latency, and
+The generator shares the machine with the exchange, and a run this short is for comparing. Half of the orders sell, half buy, all at one price of their symbol, so nearly every one trades. One JSON line per rate: POST latency, and
 order to execution (from the scheduled time of the later order of a trade to the `fill` on its account's /stream socket).
 """
 
@@ -220,7 +220,9 @@ def edge_pid(settings: Settings) -> int:
 @click.option("--home", type=click.Path(path_type=Path), help="Measure the set that runs there; without it (and --url) one is started.")
 @click.option("--url", help="Measure the edge at http://host:port, with --keys.")
 @click.option("--keys", "keys_file", type=click.Path(exists=True, path_type=Path), help="File of `outcry accounts open --keys-file`.")
-@click.option("--rate", "rates", type=int, multiple=True, default=(200, 2_000), show_default=True, help="Orders a second; may be repeated.")
+@click.option(
+    "--rate", "rates", type=int, multiple=True, default=(200, 2_000), show_default=True, help="Orders per second; may be repeated."
+)
 @click.option("--seconds", type=float, default=6.0, show_default=True, help="Length of each measurement.")
 @click.option("--accounts", type=int, default=20, show_default=True, help="Use so many accounts.")
 @click.option(

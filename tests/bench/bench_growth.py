@@ -1,4 +1,4 @@
-"""What growth costs: an order, memory, snapshots and recovery against accounts, symbols, resting orders and partitions. JSON lines, and a plot a series.
+"""What growth costs: an order, memory, snapshots and recovery against accounts, symbols, resting orders and partitions. JSON lines, and a plot per series.
 
     python tests/bench/bench_growth.py                                  # every series; 10 million accounts take some 6 GB and minutes
     python tests/bench/bench_growth.py --quick                          # small sizes, in seconds
@@ -53,7 +53,7 @@ OF_BOTH: Final = ("ns_per_order", "memory_mb", "cpu_us_per_order", "orders_per_s
 """What is measured of the two shards together."""
 PANELS: Final = {
     "in one process": (
-        ("ns an order", ("ns_per_order",)), ("MB", ("memory_mb", "state_mb", "first_mb", "after_orders_mb")),
+        ("ns per order", ("ns_per_order",)), ("MB", ("memory_mb", "state_mb", "first_mb", "after_orders_mb")),
         ("snapshot, ms", ("first_held_ms", "idle_held_ms", "after_orders_held_ms", "first_packed_ms", "hash_ms")),
         ("recovery, s", ("load_s", "restore_s")),
     ),

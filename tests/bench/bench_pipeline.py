@@ -1,4 +1,4 @@
-"""Orders and trades a second through the log, sustained, and what they cost; and how long an order takes, open loop. JSON lines, and a plot.
+"""Orders and trades per second through the log, sustained, and what they cost; and how long an order takes, open loop. JSON lines, and a plot.
 
     python tests/bench/bench_pipeline.py                                   # all of it, ~8 min: both paths, both mixes, 60 s each, then three rates; Kafka and roles are started for it
     python tests/bench/bench_pipeline.py --path match --seconds 20 --no-latency
@@ -53,8 +53,8 @@ WINDOW: Final = 24
 SILENCE_S: Final = 120.0
 ROLES: Final = {"match": ("match-orders",), "full": ("hold-funds", "match-orders")}
 ANSWERS: Final = {
-    "match": (EXECUTIONS, "execution_frame", ExecKind.NEW),  # a row an order
-    "full": (ACCOUNT_EVENTS, "account_event_frame", AccountEventKind.TRADE),  # two rows a trade
+    "match": (EXECUTIONS, "execution_frame", ExecKind.NEW),  # a row per order
+    "full": (ACCOUNT_EVENTS, "account_event_frame", AccountEventKind.TRADE),  # two rows per trade
 }
 _DIGITS: Final = np.array([f"{number:04}" for number in range(10_000)], "S4").view("<u4")
 _BOOK_DTYPE: Final = FRAMES["book_command_frame"].dtype
@@ -304,7 +304,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         width = np.array([row["cpu_us_per_trade"].get(name, 0) for row in runs])
         cost.barh(labels, width, left=left, label=name)
         left += width
-    cost.set(xlabel="processor time, us a trade", title="Where it goes")
+    cost.set(xlabel="processor time, us per trade", title="Where it goes")
     if runs:
         cost.legend(fontsize="small")
     for row in (row for row in rows if "rate" in row):
@@ -328,7 +328,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 @click.option("--seconds", default=60.0, show_default=True, help="How long the throughput is sustained; 0 leaves it out.")
 @click.option("--frame-rows", default=8_000, show_default=True, help="Orders in a frame.")
 @click.option(
-    "--rate", "rates", type=int, multiple=True, default=(10_000, 100_000, 500_000), show_default=True, help="Orders a second, open loop."
+    "--rate", "rates", type=int, multiple=True, default=(10_000, 100_000, 500_000), show_default=True, help="Orders per second, open loop."
 )
 @click.option("--latency/--no-latency", "with_latency", default=True, help="Of the full path, with the first mix.")
 @click.option("--latency-seconds", default=30.0, show_default=True, help="How long each rate is kept.")
@@ -338,7 +338,7 @@ def main(
     home: Path | None, paths: tuple[str, ...], mixes: tuple[str, ...], seconds: float, frame_rows: int, rates: tuple[int, ...], with_latency: bool,
     latency_seconds: float, tick_ms: float, plot_path: Path,
 ) -> None:  # fmt: skip
-    """Orders and trades a second through Kafka and the shards, and how long an order takes."""
+    """Orders and trades per second through Kafka and the shards, and how long an order takes."""
     options = Options(mixes, seconds, frame_rows, rates if with_latency else (), latency_seconds, tick_ms / 1e3)
     rows = []
     for path in paths:

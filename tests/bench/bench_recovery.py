@@ -274,7 +274,7 @@ def measure(local: LocalSet, market: Market, *, keep_tables: bool) -> dict[str, 
 @click.option("--tries", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--keep-tables", is_flag=True, help="Do not delete the tables: the restart of a worker on its own machine.")
 def main(accounts: int, orders: int, tries: int, keep_tables: bool) -> None:
-    """Seconds until both shards serve again on an empty machine, one JSON line a try."""
+    """Seconds until both shards serve again on an empty machine, one JSON line per try."""
     with TemporaryDirectory(prefix="outcry-recovery-") as scratch:
         local = LocalSet(load_settings().model_copy(update={"home": Path(scratch)}))
         with local.running(("kafka",), tuple(INPUTS)) as settings:

@@ -1,11 +1,11 @@
 """Order to execution through every hop, open loop: from the scheduled time of an HTTP POST to its fill on trade_updates.
 
-    python tests/bench/latency.py                                # a set of its own, 200 and 2,000 orders a second
+    python tests/bench/latency.py                                # a set of its own, 200 and 2,000 orders per second
     python tests/bench/latency.py --home var/demo --rate 500     # the set that runs there
 
 Every order is a limit IOC against deep resting liquidity, alternately a buy and a sell, over all symbols and 16 accounts, so each one
 executes at once. Latency counts from the time at which the order was due, whatever the edge or this program did meanwhile. One JSON
-line a rate; the generator shares the machine with the exchange.
+line per rate; the generator shares the machine with the exchange.
 """
 
 import asyncio
@@ -199,7 +199,7 @@ def percentile(values: list[float], percent: float) -> float | None:
 
 
 async def measure(settings: Settings, rates: tuple[float, ...], seconds: float, warm_s: float) -> None:
-    """Print one line a rate."""
+    """Print one line per rate."""
     instruments = load_instruments(settings.instruments_file)
     keys = await asyncio.to_thread(prepare, settings, instruments)
     load, ready = Load(settings, keys, instruments), asyncio.Semaphore(0)
@@ -236,7 +236,7 @@ def result(load: Load, rate: float, seconds: float) -> dict[str, Any]:
 @click.command()
 @click.option("--home", type=click.Path(path_type=Path), help="Measure the set that runs there; without it one is started.")
 @click.option(
-    "--rate", "rates", multiple=True, type=float, default=(200.0, 2000.0), show_default=True, help="Orders a second; may be repeated."
+    "--rate", "rates", multiple=True, type=float, default=(200.0, 2000.0), show_default=True, help="Orders per second; may be repeated."
 )
 @click.option("--seconds", default=10.0, show_default=True, help="Measured time of each rate.")
 @click.option("--warm", default=3.0, show_default=True, help="Seconds at each rate before it is measured.")

@@ -71,7 +71,7 @@ INTERRUPTED: Final = 130
 @click.option(
     "--only", multiple=True, type=click.Choice([str(kind) for kind in Kind]), metavar="KIND", help="Only these kinds; may be repeated."
 )
-@click.option("--rate", default=60.0, show_default=True, type=click.FloatRange(1, 5_000), help="Orders a second, all traders together.")
+@click.option("--rate", default=60.0, show_default=True, type=click.FloatRange(1, 5_000), help="Orders per second, all traders together.")
 @click.option("--traders", default=24, show_default=True, type=click.IntRange(10, 1_000))
 @click.option(
     "--home", type=click.Path(file_okay=False, path_type=Path), help="Data and logs, kept; without it, kept only if something is wrong."

@@ -139,9 +139,9 @@ def test_what_the_log_does_not_have_is_refused_in_a_sentence(trading, arguments,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["account.commands", "0", "0"], "the shard has got past 0"),
-        (["book.commands", "1", "0"], "the shard has got past 0"),
-        (["executions", "0", "0", "--role", "watch-trading"], "the shard has got past 0"),
+        (["account.commands", "0", "0"], "the shard has passed 0"),
+        (["book.commands", "1", "0"], "the shard has passed 0"),
+        (["executions", "0", "0", "--role", "watch-trading"], "the shard has passed 0"),
         (["account.commands", "0", "1000000000"], "has no offset 1,000,000,000"),
         (["account.commands", "9", "0"], "no such partition"),
     ],
