@@ -148,10 +148,10 @@ def test_all_that_speak_of_the_first_compile_say_the_same():
 
 
 def test_every_relative_link_of_a_document_leads_to_a_file():
-    """`make docs` checks anchors too; this needs no site."""
+    """To a file, not a folder: `make docs` refuses those. It checks anchors too; this needs no site."""
     for document in (path for path in tracked() if path.endswith(".md")):
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", (ROOT / document).read_text()):
-            assert ((ROOT / document).parent / target).exists(), f"{document} links {target}"
+            assert ((ROOT / document).parent / target).is_file(), f"{document} links {target}"
 
 
 def test_every_direct_requirement_has_an_exact_pin():
