@@ -218,7 +218,7 @@ def test_a_second_up_finds_the_running_set(local: LocalSet) -> None:
     before = pids_of(local)
     again = outcry(local.settings.home, "up")
     assert again.returncode == 0, again.stderr
-    assert "was up already" in again.stdout
+    assert "was already up" in again.stdout
     assert pids_of(local) == before
 
 
@@ -272,7 +272,7 @@ def test_a_service_that_hangs_is_said_to_be_silent_and_restarted(local: LocalSet
 def test_settings_that_a_running_set_does_not_know_of_are_told(local: LocalSet) -> None:
     """By every command that shows the set; one that has them as they were says nothing."""
     same = outcry(local.settings.home, "status", OUTCRY_BOOK_SHARDS="1")
-    assert "does not know of" not in same.stdout + same.stderr
+    assert "does not use these settings" not in same.stdout + same.stderr
     for command in (("status",), ("up",)):
         told = outcry(local.settings.home, *command, OUTCRY_BOOK_SHARDS="4")
         assert told.returncode == 0
@@ -340,7 +340,7 @@ def test_a_kill_of_the_supervisor_leaves_nothing_running_and_its_data_is_used_ag
         assert outcry(tmp_path, "status").returncode == 1
         examined = outcry(tmp_path, "doctor")
         assert examined.returncode == 1
-        assert "left by a crash" in examined.stdout
+        assert "left over from a crash" in examined.stdout
         assert local.start(("valkey", "mariadb"))
         assert child(local, "mariadb").address == address
         children = pids_of(local)
