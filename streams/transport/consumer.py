@@ -1,9 +1,11 @@
-"""Faust's Kafka consumer with three changes that were found to matter; written against faust-streaming 0.15.3 (a test holds the version).
+"""Faust's Kafka consumer with four changes that were found to matter; written against faust-streaming 0.15.3 (a test holds the version).
 
+* librdkafka reads the records (topics.reader), because aiokafka parses the protocol in Python. aiokafka still does what is needed rarely: the
+  membership of the group with Faust's assignor, on which tables and standby copies rest, and the commits. All its partitions are paused, so it
+  fetches nothing.
 * Faust races every record's delivery against the suspension of the flow: four asyncio tasks per record, most of its cost. Here delivery is
   first tried at once. Only if it has to wait (the stream's buffer is full) is it raced.
-* Faust fetches whatever is available. A role that can wait (the sinks) fetches in bulk instead: fewer requests, fewer wake-ups, larger
-  batches.
+* A role that can wait (the sinks) fetches in bulk: fewer requests, fewer wake-ups, larger batches.
 * Around a rebalance Faust can deliver a record that was read before it, take those up to the committed offset for old ones and leave them
   out, skip what is in a stream's queue, and even commit all that as "gaps". So an agent gets an input only if it follows the one before.
   Any other is dropped just before the agent, and the consumer seeks back. Inputs have no gaps of their own: they are not compacted, and
@@ -13,16 +15,19 @@
 import time
 import types
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
 import faust
 import structlog
-from aiokafka.errors import KafkaError
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, ConsumerRebalanceListener
-from faust.types import TP
+from faust.transport.drivers.aiokafka import Consumer, ConsumerRebalanceListener, server_list
+from faust.types import TP, AppT
+from faust.types.tuples import ConsumerMessage
+
+from schemas.errors import ServiceUnavailable
+from topics.reader import LogReader, Place
 
 log = structlog.get_logger("outcry.streams")
 
@@ -74,7 +79,7 @@ class InputOrder:
 
 
 class FastConsumer(Consumer):
-    """See the head of this module. `gulp_bytes`, `gulp_wait_ms`: a fetch returns once this many bytes are there, or after this time."""
+    """See the head of this module. `gulp_bytes`, `gulp_wait_ms`: a fetch answers when so much is there, or so long has passed."""
 
     gulp_bytes = 1
     gulp_wait_ms = 500
@@ -83,6 +88,62 @@ class FastConsumer(Consumer):
         super().__init__(*args, **kwargs)
         self._order: dict[TP, InputOrder] = {}
         self._read_offset = _Unknown()
+        self._reader = LogReader(
+            reader_configuration(self.app) | {"fetch.min.bytes": self.gulp_bytes, "fetch.wait.max.ms": self.gulp_wait_ms}
+        )
+
+    async def on_start(self) -> None:
+        """Connect."""
+        await super().on_start()
+        await self._reader.start()
+
+    async def on_stop(self) -> None:
+        """Disconnect."""
+        await self._reader.stop()
+        await super().on_stop()
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  the signature is Faust's
+        # within it aiokafka knows that the application is alive; outside of it for broker_max_poll_interval, it leaves the group
+        with self._thread._ensure_consumer()._subscription.fetch_context():
+            found = await self._reader.records(timeout, active_partitions)
+        return {TP(*place): records for place, records in found.items()}
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        kind, time_ms = record.timestamp()
+        value = record.value()
+        return ConsumerMessage(
+            tp.topic, tp.partition, record.offset(), time_ms / 1000, kind, None, record.key(), value,
+            None, None, None, tp, generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    def stop_flow(self) -> None:
+        """As Faust's, and whoever waits for records waits no longer."""
+        super().stop_flow()
+        self._reader.wake()
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        self._reader.seek(partition, offset)
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Read on from there."""
+        for tp, offset in partitions.items():
+            self._reader.seek(tp, offset)
+
+    async def position(self, tp: TP) -> int | None:
+        """The offset that is given out next."""
+        return self._reader.position(tp)
+
+    def highwater(self, tp: TP) -> Any:
+        """Where the log ended at the last answer to a fetch; None before the first."""
+        return self._reader.end(tp)
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Where the logs end, asked of the broker."""
+        return _by_tp(await self._reader.ends(partitions))
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Where the logs begin, asked of the broker."""
+        return _by_tp(await self._reader.beginnings(partitions))
 
     async def perform_seek(self) -> None:
         """As Faust's: to what is committed; from there on every record must follow on the one before.
@@ -93,13 +154,12 @@ class FastConsumer(Consumer):
         await super().perform_seek()
         committed = {tp: self._committed_offset[tp] or 0 for tp in self.assignment() if not self._is_changelog_tp(tp)}
         self._order = {tp: InputOrder(offset) for tp, offset in committed.items()}
-        for tp, offset in committed.items():
-            if offset:
-                await self.seek(tp, offset - 1)
+        self._reader.go_to({tp: max(0, offset - 1) for tp, offset in committed.items()})
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """As Faust's; what was read before counts for nothing until the consumer has gone to what is committed."""
         self._order.clear()
+        self._reader.go_to({})
         await super().on_partitions_revoked(revoked)
 
     async def is_next(self, tp: TP, offset: int) -> bool:
@@ -113,7 +173,7 @@ class FastConsumer(Consumer):
             log.warning("input out of order", topic=tp.topic, partition=tp.partition, offset=offset, expected=order.expected)
             try:
                 await self._go_back(tp, order)
-            except KafkaError as error:  # the next input asks again
+            except ServiceUnavailable as error:  # the next input asks again
                 log.warning("cannot go back", topic=tp.topic, partition=tp.partition, detail=repr(error))
         return False
 
@@ -149,8 +209,14 @@ class FastConsumer(Consumer):
             raise
         return await super().wait_first(_rest(first, waits_for), *coros[1:])
 
-    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-        return _GulpingThread(self, loop=self.loop, beacon=self.beacon)
+
+def reader_configuration(app: AppT) -> dict[str, Any]:
+    """What a reader of this app has from its settings."""
+    return {"bootstrap.servers": ",".join(server_list(app.conf.broker_consumer, 9092)), "client.id": f"{app.conf.id}-reader"}
+
+
+def _by_tp(offsets: Mapping[Place, int]) -> dict[TP, int]:
+    return {TP(*place): offset for place, offset in offsets.items()}
 
 
 class _Unknown(defaultdict[TP, int | None]):
@@ -181,28 +247,19 @@ class _Listener(ConsumerRebalanceListener):
     """Runs in the consumer's thread, before anything of an assignment is fetched."""
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        """As Faust's; changelogs have a reader of their own (streams.transport.recovery), so they are not fetched here.
+        """As Faust's, but aiokafka is to fetch nothing.
 
-        They get a position all the same: aiokafka would ask the broker for one, and fetches nothing from a broker that it asks. Where that is
+        Its partitions get a position all the same: it would ask the broker for one, and commits nothing on a broker that it asks. Where that is
         not the leader any more it asks the same one again until its metadata are too old, for minutes.
         """
-        consumer, topics = self._thread._ensure_consumer(), self._thread.app.tables.changelog_topics
-        for tp in [tp for tp in assigned if tp.topic in topics]:
+        consumer = self._thread._ensure_consumer()
+        for tp in assigned:
             consumer.pause(tp)
             consumer.seek(tp, 0)
         await super().on_partitions_assigned(assigned)
 
 
 FastConsumer.RebalanceListener = _Listener
-
-
-class _GulpingThread(AIOKafkaConsumerThread):
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        ours = cast("FastConsumer", self.consumer)
-        consumer._fetch_min_bytes = ours.gulp_bytes
-        consumer._fetch_max_wait_ms = ours.gulp_wait_ms
-        return consumer
 
 
 def _close(waiting: Awaitable[Any]) -> None:

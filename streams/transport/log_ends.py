@@ -10,10 +10,9 @@ from typing import Final
 
 import faust
 import structlog
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from schemas.errors import StaleData
+from schemas.errors import ServiceUnavailable, StaleData
 from streams.transport.app import fail_fast
 from topics.log_ends import lost_end
 
@@ -63,7 +62,7 @@ class LogEnds:
             try:
                 ends = await self._app.consumer.highwaters(*doubtful)
                 doubtful = {tp: position for tp, position in doubtful.items() if ends[tp] < position}
-            except (KafkaError, OSError) as error:
+            except ServiceUnavailable as error:
                 log.warning("cannot ask where an input ends", detail=repr(error))
             if self._app.rebalancing:
                 return {}  # asked again for whoever has them next

@@ -10,25 +10,25 @@ before that end, because it waited for its changelog records first and cannot co
 up to date.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from faust.exceptions import ConsistencyError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import E_PERSISTED_OFFSET, RebalanceAgain, Recovery, ServiceStopped
-from faust.transport.drivers.aiokafka import server_list
 from faust.types import TP
 from mode import Service
 
 from schemas.limits import FRAME_BYTES_MAX
+from streams.transport.consumer import reader_configuration
+from topics.reader import LogReader, Place
 
-READ_WAIT_MS: Final = 100
-"""How long a read waits for records, here and at the broker. A table that is taken over waits for the read that is under way."""
-READ_RECORDS: Final = 32
-"""Stored at once, mostly pages of 64 KiB: 2 MB, some ms in which the worker does nothing else."""
+READ_WAIT_S: Final = 0.1
+"""How long a read waits for records, here and at the broker."""
+STORED_AT_ONCE: Final = 32
+"""Records, mostly pages of 64 KiB: 2 MB, some ms in which the worker does nothing else."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,13 @@ class ChangelogRecord:
 class ChangelogRecovery(Recovery):
     """See the head of this module. Who is assigned what, and what follows on the recovery, is Faust's."""
 
-    _reader: AIOKafkaConsumer
+    _reader: LogReader
 
     async def on_start(self) -> None:
         """Connect."""
-        conf = self.app.conf
-        self._reader = AIOKafkaConsumer(
-            bootstrap_servers=server_list(conf.broker_consumer, 9092),
-            client_id=f"{conf.id}-changelogs",
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=READ_WAIT_MS,
-            max_partition_fetch_bytes=2 * FRAME_BYTES_MAX,
-            metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
-            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+        self._reader = LogReader(
+            reader_configuration(self.app)
+            | {"fetch.wait.max.ms": round(READ_WAIT_S * 1000), "fetch.message.max.bytes": 2 * FRAME_BYTES_MAX, "enable.partition.eof": True}
         )
         await self._reader.start()
 
@@ -88,9 +80,9 @@ class ChangelogRecovery(Recovery):
             self.signal_recovery_start.clear()
             try:
                 await self._wait(self._recover(self._generation_id))
-            except (RebalanceAgain, IllegalStateError):
+            except RebalanceAgain:
                 continue
-            except (ServiceStopped, ConsumerStoppedError):
+            except ServiceStopped:
                 return
 
     async def _recover(self, generation_id: int) -> None:
@@ -107,35 +99,34 @@ class ChangelogRecovery(Recovery):
         self.tables.on_standbys_ready()
         self._go_to_disk(standby)
         while standby:
-            self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS))
+            await self._store(await self._reader.records(READ_WAIT_S))
 
     async def _read_to_end(self, tps: frozenset[TP]) -> None:
         self._go_to_disk(tps)
-        ends = await self._reader.end_offsets(_partitions(tps))
-        for tp, start in (await self._positions(tps)).items():
+        ends = await self._reader.ends(tps)
+        for tp in tps:
+            start = self._reader.position(tp) or 0
             if start > ends[tp]:
                 raise ConsistencyError(E_PERSISTED_OFFSET.format(tp, start - 1, ends[tp] - 1))
-        while any(position < ends[tp] for tp, position in (await self._positions(tps)).items()):
-            self._store(await self._reader.getmany(timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS))
-
-    async def _positions(self, tps: Iterable[TP]) -> dict[TopicPartition, int]:
-        return {tp: await self._reader.position(tp) for tp in _partitions(tps)}
+        while any((self._reader.position(tp) or 0) < ends[tp] for tp in tps):
+            await self._store(await self._reader.records(READ_WAIT_S))
 
     def _go_to_disk(self, tps: Iterable[TP]) -> None:
-        self._reader.assign(_partitions(tps))
-        for tp in tps:
-            stored = self.tp_to_table[tp].persisted_offset(tp)
-            self._reader.seek(TopicPartition(*tp), 0 if stored is None else stored + 1)
+        stored = {tp: self.tp_to_table[tp].persisted_offset(tp) for tp in tps}
+        self._reader.go_to({tp: 0 if offset is None else offset + 1 for tp, offset in stored.items()})
 
-    def _store(self, records: Mapping[TopicPartition, list[Any]]) -> None:
-        for tp, some in records.items():
-            batch = [ChangelogRecord(TP(tp.topic, tp.partition), record.offset, record.key, record.value) for record in some]
-            self.tp_to_table[batch[0].tp].apply_changelog_batch(cast("Any", batch))
+    async def _store(self, records: Mapping[Place, list[Any]]) -> None:
+        for place, some in records.items():
+            tp = TP(*place)
+            for batch in batched(some, STORED_AT_ONCE):
+                stored = [ChangelogRecord(tp, record.offset(), record.key(), record.value()) for record in batch]
+                self.tp_to_table[tp].apply_changelog_batch(cast("Any", stored))
+                await asyncio.sleep(0)
 
 
-def _partitions(tps: Iterable[TP]) -> list[TopicPartition]:
-    """In the client's own type, which it insists on."""
-    return [TopicPartition(*tp) for tp in tps]
+def batched(records: list[Any], size: int) -> Iterator[list[Any]]:
+    """In lists of at most `size`."""
+    return (records[first : first + size] for first in range(0, len(records), size))
 
 
 class ChangelogTables(TableManager):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 from confluent_kafka import Producer
-from log_reader import read_partition
+from support.log_reader import read_partition
 
 from matchers.research.backtest import commands, open_market
 from schemas.codec import Header, encode_frame

@@ -61,7 +61,8 @@ def started_demo(home: Path) -> Any:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OUTCRY_")}
     command = [sys.executable, "-m", "streams", "demo", "--home", str(home), "--seconds", "3600", "--traders", "10", "--rate", "20"]
     demo = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the demo leaves it ignored, as nohup wants, where the tests run under it
     )  # fmt: skip
     try:
         yield demo

@@ -15,8 +15,8 @@ from urllib.request import urlopen
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
-from log_reader import eventually, read_partition
 from rocksdict import AccessType, Options, Rdict
+from support.log_reader import eventually, read_partition
 
 from schemas.codec import decode_frame
 from schemas.enums import AccountEventKind, Phase, Side, TimeInForce

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from log_reader import eventually, read_partition
+from support.log_reader import eventually, read_partition
 
 from schemas.codec import decode_frame
 from schemas.enums import AccountEventKind, Phase, Side, TimeInForce

@@ -9,7 +9,7 @@ import aiohttp
 import numpy as np
 import pytest
 from confluent_kafka import Producer
-from log_reader import eventually, read_partition
+from support.log_reader import eventually, read_partition
 
 from schemas.codec import FRAMES, Header, decode_frame, decode_record, encode_frame, encode_record
 from schemas.enums import AccountEventKind, CommandKind, ExecKind, OrdType, Side, TimeInForce

@@ -12,7 +12,7 @@ from collections import Counter
 
 import pytest
 from click.testing import CliRunner
-from log_reader import eventually
+from support.log_reader import eventually
 
 from schemas.enums import AccountEventKind, ExecKind
 from schemas.instruments import load_instruments

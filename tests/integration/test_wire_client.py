@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from log_reader import read_partition
+from support.log_reader import read_partition
 
 from schemas.codec import HEADER_FIELDS, decode_frame
 from streams.operate.topics import topics

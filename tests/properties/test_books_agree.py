@@ -6,13 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
 from book_invariants import check_books
 from book_tapes import Tape, instruments, plain_instruments
 from compare_engines import assert_same, compare, restored
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from matchers.books import shard as book_shard
 from matchers.books.kernel import layout as kernel_book_state

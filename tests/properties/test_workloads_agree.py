@@ -1,13 +1,7 @@
 """The engines over the workloads of the bench: deep books, many symbols, long sweeps and full auctions, where random tapes have few orders."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent / "bench"))
 from compare_engines import assert_same, restored
 from tape import frames
 from workloads import WORKLOADS, make

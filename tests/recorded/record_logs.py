@@ -1,6 +1,6 @@
 """Write logs of this version for later versions to replay.
 
-PYTHONPATH=tests/integration:tests/properties:tests/simulation python tests/recorded/record_logs.py tests/recorded/engine-N
+PYTHONPATH=tests:tests/properties:tests/simulation python tests/recorded/record_logs.py tests/recorded/engine-N
 
 exchange: what seeds of the simulation leave in the log (faults, both kinds of shards, market data), one folder per seed.
 books:    random tapes over every feature of the matching engine, fed to one book shard.
@@ -19,8 +19,8 @@ from pathlib import Path
 import fastavro
 from book_tapes import Tape, instruments
 from customers import simulated_instruments
-from memory_log import MemoryLog
 from simulate import simulated
+from support.memory_log import MemoryLog
 
 from schemas.codec import Header, encode_frame
 from schemas.instruments import Instrument, InstrumentTable

@@ -17,7 +17,7 @@ from schemas.reject_reasons import Reason
 
 INSTRUMENTS = load_instruments(None)
 OPEN = {"command": "TradingSessionChange", "phase": "CONTINUOUS"}
-DOCUMENT = Path(__file__).parents[2] / "docs" / "replay.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "replay.md"
 
 
 def order(cl_ord_id, side="BUY", price="180.00", account=1, **fields):

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from memory_log import INSTRUMENTS, SHARDS, Exchange
+from support.memory_log import INSTRUMENTS, SHARDS, Exchange
 
 from schemas.codec import FRAMES, Frame, Header, decode_frame, decode_record, encode_frame, encode_record
 from schemas.enums import AccountEventKind, Side

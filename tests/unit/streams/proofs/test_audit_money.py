@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from memory_log import INSTRUMENTS, traded
+from support.memory_log import INSTRUMENTS, traded
 
 from schemas.codec import FRAMES, Frame, Header
 from schemas.enums import AccountEventKind, Side

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
+from schemas.errors import ServiceUnavailable
 from streams.services.supervision.probes import role as role_probe
 from streams.transport import log_ends
 from streams.transport.log_ends import LogEnds
@@ -65,14 +65,14 @@ async def test_a_log_that_ends_before_what_was_read_is_not_ready_at_once_and_los
 
 async def test_a_new_leader_that_does_not_know_its_end_yet_is_waited_for():
     """Its high watermark lags after an election; a broker that does not answer says nothing either."""
-    broker = Broker(97, [97, KafkaConnectionError(), 99, 100])
+    broker = Broker(97, [97, ServiceUnavailable("away"), 99, 100])
     assert await ends_of(broker, 100).lost([INPUT]) == {}
     assert broker.asked == 4
 
 
 async def test_a_broker_that_does_not_answer_is_no_lost_end():
     """However long: nobody is judged without an answer."""
-    broker = Broker(97, [KafkaConnectionError()])
+    broker = Broker(97, [ServiceUnavailable("away")])
     asking = asyncio.create_task(ends_of(broker, 100).lost([INPUT]))
     while broker.asked < 500:  # more than END_WAIT_S
         await asyncio.sleep(0)

@@ -5,7 +5,7 @@ import base64
 from typing import Any
 
 import pytest
-from served_edge import Served, served
+from support.served_edge import Served, served
 
 from edge.gateway.errors import NO_ROUTE
 from edge.gateway.limits import WRONG_SECRETS_BURST

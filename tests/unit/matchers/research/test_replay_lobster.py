@@ -12,9 +12,9 @@ from matchers.research.lobster import ARRIVED_UNSEEN, OTHER, LobsterReplay, inst
 from schemas.enums import ExecKind, Side
 from streams.__main__ import outcry
 
-DATA = Path(__file__).parent / "data" / "lobster"
+DATA = Path(__file__).parents[2] / "data" / "lobster"
 MADE = DATA / "DEMO_2026-01-05_message_2.csv", DATA / "DEMO_2026-01-05_orderbook_2.csv"
-REAL = Path(__file__).parents[3] / "shared" / "data" / "lobster"
+REAL = Path(__file__).parents[5] / "shared" / "data" / "lobster"
 AGREE_AT_LEAST = 954
 """Of the 998 rows of the real session: what a plain price-time book reaches."""
 

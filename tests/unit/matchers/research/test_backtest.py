@@ -21,7 +21,7 @@ from schemas.enums import BookCommandKind, ContingencyType, ExecKind, OrdType, S
 from schemas.instruments import load_instruments
 
 INSTRUMENTS = load_instruments(None)
-DOCUMENT = Path(__file__).parents[2] / "docs" / "replay.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "replay.md"
 
 
 def random_orders(count, seed=5):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from memory_log import INSTRUMENTS, traded
+from support.memory_log import INSTRUMENTS, traded
 
 from schemas.codec import FRAMES, Frame, Header
 from schemas.enums import ExecKind, Side

@@ -1,16 +1,12 @@
 """The price tree, the order index and the heap of expiries by themselves, against what Python has for the same."""
 
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
-from interpreted import interpreted
+from support.interpreted import interpreted
 
 from matchers.books.kernel import expiry as kernel_book_expiry
 from matchers.books.kernel import layout as kernel_book_state

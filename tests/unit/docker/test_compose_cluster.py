@@ -13,8 +13,8 @@ from streams.operate.worker import worker
 from streams.services.recipes.kafka import CLUSTER_PROPERTIES, copies_of, copies_required
 from topics.roles import ROLES
 
-DOCKER = Path(__file__).parents[2] / "docker"
-SPECIFICATION = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())
+DOCKER = Path(__file__).parents[3] / "docker"
+SPECIFICATION = json.loads((Path(__file__).parents[1] / "data" / "compose-spec.json").read_text())
 BASE: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 CLUSTER: dict[str, Any] = yaml.safe_load((DOCKER / "compose.cluster.yaml").read_text())
 BROKERS = ("kafka", "kafka-2", "kafka-3")

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import msgpack
 import pytest
-from served_edge import WAIT_S, Served, served, until
+from support.served_edge import WAIT_S, Served, served, until
 
 from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient
 from edge.gateway import limits

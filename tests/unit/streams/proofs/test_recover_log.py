@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from memory_log import INSTRUMENTS, SHARDS, Exchange, traded
+from support.memory_log import INSTRUMENTS, SHARDS, Exchange, traded
 
 from schemas.codec import decode_frame
 from schemas.enums import AccountEventKind, Side

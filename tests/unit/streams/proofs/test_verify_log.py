@@ -6,7 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 from click.testing import CliRunner
-from memory_log import INSTRUMENTS, MemoryLog, traded
+from support.memory_log import INSTRUMENTS, MemoryLog, traded
 
 from schemas.codec import encode_frame
 from schemas.enums import ExecKind

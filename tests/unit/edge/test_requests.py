@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from served_edge import WAIT_S, FakeStores, Served, served
-from test_edge_views import FakeStore, OneQueue, reply
+from support.edge_parts import FakeStore, OneQueue, reply
+from support.served_edge import WAIT_S, FakeStores, Served, served
 
 from edge.alpaca import orders_api
 from edge.app import make_app, make_state

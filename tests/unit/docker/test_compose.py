@@ -16,8 +16,8 @@ from streams.services.recipes.kafka import PROPERTIES
 from streams.services.recipes.packages import locked_set
 from topics.roles import ROLES
 
-ROOT = Path(__file__).parents[2]
-SPECIFICATION = json.loads((Path(__file__).parent / "data" / "compose-spec.json").read_text())
+ROOT = Path(__file__).parents[3]
+SPECIFICATION = json.loads((Path(__file__).parents[1] / "data" / "compose-spec.json").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
-from served_edge import WAIT_S, FakeStores, served, until
+from support.served_edge import WAIT_S, FakeStores, served, until
 
 from edge.app import make_app, make_state
 from edge.console.surveillance_api import check_analyst

@@ -17,7 +17,7 @@ from schemas.errors import OutcryError
 from streams.__main__ import outcry
 from streams.research.command_files import BadFile
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 FILE = "\n".join(line for line in (ROOT / "docs" / "replay.md").read_text().splitlines() if line.startswith('{"command"')) + "\n"
 """The example of the document."""
 

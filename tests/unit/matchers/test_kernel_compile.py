@@ -11,7 +11,7 @@ import pytest
 
 from matchers.compiled.compilation import UnknownSource, imported_sources, source_digest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 KERNELS = sorted(
     f"matchers.{path.relative_to(ROOT / 'matchers').with_suffix('').as_posix().replace('/', '.')}"
     for path in (ROOT / "matchers").rglob("*.py")

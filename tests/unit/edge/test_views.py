@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from hashlib import sha256
 from typing import Any
 
 import msgpack
 import numpy as np
 import pytest
+from support.edge_parts import FakeStore, OneQueue, reply
 
 from edge.alpaca.account_json import account_json
 from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient, selected
@@ -22,26 +22,17 @@ from edge.gateway.market_view import MarketRow, MarketView
 from edge.gateway.pending_requests import PendingRequests
 from edge.gateway.rate_limits import TokenBucket
 from edge.gateway.reply_rows import reply_rows
-from edge.gateway.sessions import KeyRecord, Sessions
+from edge.gateway.sessions import Sessions
 from edge.gateway.source_filter import SourceFilter
 from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import AccountEventKind as Kind
 from schemas.enums import AccountStatus, CommandKind, ContingencyType, MarketDataKind, OrdStatus, Phase, Side
-from schemas.errors import ServiceUnavailable
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import SENTENCES, Reason
 from topics.catalogue import EDGE_REPLIES
 from topics.sources import sources_of
 
 INSTRUMENTS = load_instruments(None)
-NOTHING = dict.fromkeys(ReplyRow._fields, 0)
-
-
-def reply(kind: Kind, **values: int) -> ReplyRow:
-    """A row of account 1 about order 5 of 10 AAPL at 100.00."""
-    order = {"order_id": 5, "instrument": 1, "side": 1, "ord_type": 2, "order_qty": 10, "price": 10_000, "leaves_qty": 10, "submitted_at": 50,
-             "transact_time": 100, "account": 1, "cash": 1_000, "cash_held": 400}  # fmt: skip
-    return ReplyRow(**{**NOTHING, **order, "kind": int(kind), **values})
 
 
 def events_of(view: AccountView, *rows: ReplyRow) -> list[str]:
@@ -249,20 +240,6 @@ def test_an_edge_that_was_restarted_hears_with_the_registration_that_the_account
     view = AccountView(1)
     view.apply(reply(Kind.SESSION_REGISTERED, order_id=0, account_word=AccountStatus.SUSPENDED), "")
     assert account_json(view, MarketView(INSTRUMENTS))["trading_blocked"]
-
-
-class OneQueue:
-    """What the command producer is to Accounts: it keeps the commands."""
-
-    def __init__(self) -> None:
-        self.commands: list[Command] = []
-
-    def enqueue_nowait(self, command: Command) -> None:
-        """Keep it."""
-        self.commands.append(command)
-
-    def answered(self, account: int) -> None:
-        """Nobody waits."""
 
 
 def asked() -> tuple[Accounts, OneQueue]:
@@ -566,22 +543,6 @@ async def test_waiting_requests_are_answered_once_or_expire_in_order() -> None:
     assert pending.answer(row, "a")
     assert not pending.answer(row, "a")
     assert (await second).row is row
-
-
-class FakeStore:
-    """One key, and a switch."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.away = False
-
-    async def find_key(self, key_id: str) -> KeyRecord | None:
-        """The key `k` with the secret `s`."""
-        self.asked += 1
-        await asyncio.sleep(0)
-        if self.away:
-            raise ServiceUnavailable("away")
-        return KeyRecord(sha256(b"s").digest(), 9) if key_id == "k" else None
 
 
 async def test_a_key_is_looked_up_once_remembered_and_outlives_its_store() -> None:

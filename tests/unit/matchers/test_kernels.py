@@ -1,17 +1,13 @@
 """The small parts of the kernels, each against plain Python."""
 
 import random
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parent))
-from interpreted import interpreted
+from support.interpreted import interpreted
 
 from matchers.accounts.kernel.pools import cost_after as kernel_cost_after
 from matchers.accounts.kernel.pools import share_of

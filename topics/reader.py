@@ -1,0 +1,285 @@
+"""Read chosen partitions on librdkafka from an event loop: records come in batches, and a batch costs the loop one hand-over.
+
+    reader = LogReader({"bootstrap.servers": "127.0.0.1:9092", "client.id": "prices"})
+    await reader.start()
+    reader.go_to({("market.data", 0): 1_200})
+    for place, records in (await reader.records(timeout_s=1.0)).items(): ...
+
+A client in pure Python spends its processor time on Kafka's protocol: 70 % of the edge's busy samples were that. librdkafka does it in C, in
+threads of its own, without the interpreter. The thread here does nothing but wait for a record and take all others that are there.
+
+The consumer belongs to that thread alone: confluent-kafka lets one thread at a time into it, and a loop that asked it for something would
+wait until no record comes for POLL_S. So the thread notes where the logs end, and questions have a client of their own.
+
+No group, no commits: who reads what, and from where, is the caller's business. What was read before `go_to` is never given out after it.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from schemas.errors import ServiceUnavailable
+from schemas.limits import FRAME_BYTES_MAX
+
+Place = tuple[str, int]
+"""A topic and the number of a partition."""
+
+log = structlog.get_logger("outcry.topics")
+
+BATCH_RECORDS_MAX: Final = 1_000
+HELD_BYTES_MAX: Final = 4 * FRAME_BYTES_MAX
+"""What may wait for the loop, in all; the thread takes no more while it does. librdkafka itself holds HELD_KIB_MAX behind it."""
+HELD_KIB_MAX: Final = 32_768
+POLL_S: Final = 0.1
+"""How long the thread waits for a record before it looks whether it is to read elsewhere, or to end."""
+ENDS_EVERY_S: Final = 0.25
+ASK_TIMEOUT_S: Final = 30.0
+DEFAULTS: Final[Mapping[str, Any]] = {
+    "group.id": "outcry-reader",  # librdkafka wants a name; nobody joins the group
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "earliest",  # of a log that has lost its end, or its beginning: the caller sees by the offsets
+    "enable.partition.eof": False,
+    "allow.auto.create.topics": False,
+    "fetch.min.bytes": 1,
+    "fetch.wait.max.ms": 500,
+    "fetch.message.max.bytes": FRAME_BYTES_MAX,
+    "fetch.queue.backoff.ms": 10,  # default 1,000: once the queue was full, nothing is fetched for so long after there is room
+    "fetch.error.backoff.ms": 50,
+    "queued.max.messages.kbytes": HELD_KIB_MAX,
+    "topic.metadata.refresh.interval.ms": 10_000,
+    "topic.metadata.refresh.fast.interval.ms": 100,
+    "reconnect.backoff.ms": 20,
+    "reconnect.backoff.max.ms": 200,
+    "log_level": 0,  # brokers that come and go are its business; a record that cannot be had is told below
+}
+
+
+class LogReader:
+    """See the head of this module. All methods belong to the loop that calls `start`."""
+
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
+        """configuration: librdkafka's, over DEFAULTS; `bootstrap.servers` at least."""
+        self._configuration = {**DEFAULTS, **configuration}
+        self._held: dict[Place, list[Message]] = {}
+        self.held_bytes = 0
+        """Of what the thread has read and was not given out yet; under the lock of `_go`."""
+        self._next: dict[Place, int] = {}
+        self._seen_end: dict[Place, int] = {}
+        """With enable.partition.eof: an end that was reached, where compaction may have taken the last records."""
+        self._epoch = 0
+        """Which `go_to` a batch was read after."""
+        self._plan: tuple[int, list[TopicPartition]] | None = None
+        self._ends: dict[Place, int] = {}
+        self._arrival = asyncio.Event()
+        self._asker: Consumer | None = None
+        self._fault: BaseException | None = None
+        self._ending = False
+        self._go = threading.Condition()
+
+    async def start(self) -> None:
+        """Make the client and its thread; does not wait for a broker."""
+        self._loop = asyncio.get_running_loop()
+        self._consumer = Consumer(self._configuration)
+        self._thread = threading.Thread(target=self._read, name="log-reader", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End the thread, let the client go."""
+        with self._go:
+            self._ending = True
+            self._go.notify()
+        await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._consumer.close)
+        if self._asker is not None:
+            await asyncio.to_thread(self._asker.close)
+        self.wake()
+
+    def go_to(self, starts: Mapping[Place, int]) -> None:
+        """Read these partitions from these offsets and no others. What was read and not yet given out is forgotten."""
+        self._epoch += 1
+        self._next = dict(starts)
+        self._seen_end.clear()
+        self._ends = {}
+        self._forget(list(self._held))
+        with self._go:
+            self._plan = self._epoch, [TopicPartition(topic, number, offset) for (topic, number), offset in starts.items()]
+            self._go.notify()
+
+    def seek(self, place: Place, offset: int) -> None:
+        """Read one of the partitions from this offset on, the others on from where they are."""
+        self.go_to({**self._next, place: offset})
+
+    async def records(self, timeout_s: float, among: Container[Place] | None = None) -> dict[Place, list[Message]]:
+        """What has arrived, in order, by partition. Waits for something to arrive, at most `timeout_s`; may return nothing before that.
+
+        among: only of these partitions; what the others have waits. Raises what has ended the thread.
+        """
+        found = self._take(among)
+        if not found:
+            self._arrival.clear()
+            timer = self._loop.call_later(timeout_s, self._arrival.set)
+            try:
+                await self._arrival.wait()
+            finally:
+                timer.cancel()
+            found = self._take(among)
+        return found
+
+    def wake(self) -> None:
+        """Let `records` return with what there is, if somebody waits there."""
+        self._arrival.set()
+
+    def position(self, place: Place) -> int | None:
+        """The next offset to be given out; None where the partition is not read."""
+        return self._next.get(place)
+
+    def end(self, place: Place) -> int | None:
+        """Where the log ended at an answer to a fetch, at most ENDS_EVERY_S before the last; None before that. Costs no request."""
+        return self._ends.get(place) if place in self._next else None
+
+    async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
+        """Where the logs end, asked of their leaders. Raises ServiceUnavailable."""
+        return {place: high for place, (_, high) in (await self._watermarks(places)).items()}
+
+    async def beginnings(self, places: Iterable[Place]) -> dict[Place, int]:
+        """The first offsets that the logs have, asked of their leaders. Raises ServiceUnavailable."""
+        return {place: low for place, (low, _) in (await self._watermarks(places)).items()}
+
+    async def _watermarks(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+        if self._asker is None:
+            self._asker = Consumer(self._configuration)
+        asker, asked = self._asker, list(places)
+        return await asyncio.to_thread(lambda: {place: self._ask(asker, place) for place in asked})
+
+    def _ask(self, asker: Consumer, place: Place) -> tuple[int, int]:
+        try:
+            low, high = asker.get_watermark_offsets(TopicPartition(*place), timeout=ASK_TIMEOUT_S)
+        except KafkaException as error:
+            raise ServiceUnavailable(f"{place[0]}/{place[1]}: Kafka does not say where it ends: {error.args[0].str()}") from error
+        return low, high
+
+    # ---- on the loop
+
+    def _take(self, among: Container[Place] | None) -> dict[Place, list[Message]]:
+        if self._fault is not None:
+            raise self._fault
+        found = {place: records for place, records in self._held.items() if among is None or place in among}
+        self._forget(found)
+        for place, records in found.items():
+            self._next[place] = _offset(records[-1]) + 1
+        for place in [place for place in self._seen_end if place not in self._held]:
+            self._next[place] = max(self._next[place], self._seen_end.pop(place))
+        return found
+
+    def _forget(self, places: Iterable[Place]) -> None:
+        self._let_go([message for place in list(places) for message in self._held.pop(place)])
+
+    def _let_go(self, messages: Iterable[Message]) -> None:
+        with self._go:
+            self.held_bytes -= _size(messages)
+            if self.held_bytes < HELD_BYTES_MAX:
+                self._go.notify()
+
+    def _arrived(self, epoch: int, batch: list[Message]) -> None:
+        if epoch != self._epoch:
+            self._let_go(batch)
+            return
+        for message in batch:
+            place = message.topic() or "", message.partition() or 0
+            if message.error() is None:
+                self._held.setdefault(place, []).append(message)
+            else:
+                self._seen_end[place] = _offset(message)
+                self._let_go([message])
+        self.wake()
+
+    def _ended(self, epoch: int, ends: dict[Place, int]) -> None:
+        if epoch == self._epoch:
+            self._ends = ends
+
+    def _failed(self, error: BaseException) -> None:
+        self._fault = error
+        self.wake()
+
+    # ---- in the thread
+
+    def _read(self) -> None:
+        try:
+            epoch, noted = 0, 0.0
+            while (plan := self._next_plan(epoch)) is not None:
+                if plan[0] != epoch:
+                    epoch, noted = plan[0], time.monotonic()
+                    self._consumer.assign(plan[1])
+                if plan[1]:
+                    self._read_once(partial(self._arrived, epoch))
+                    if time.monotonic() > noted + ENDS_EVERY_S:
+                        noted = time.monotonic()
+                        self._tell(partial(self._ended, epoch, self._noted_ends(plan[1])))
+        except BaseException as error:  # told to whoever reads
+            self._tell(partial(self._failed, error))
+
+    def _next_plan(self, done: int) -> tuple[int, list[TopicPartition]] | None:
+        """What to read; waits while that is nothing, or too much waits for the loop. None: end."""
+        with self._go:
+            while not self._ending:
+                if self._plan is not None and (self._plan[0] != done or (self._plan[1] and self.held_bytes < HELD_BYTES_MAX)):
+                    return self._plan
+                self._go.wait()
+        return None
+
+    def _read_once(self, hand_over: Callable[[list[Message]], None]) -> None:
+        # consume() alone waits until all that it was asked for is there, or its time is over
+        first = self._consumer.poll(POLL_S)
+        if first is None:
+            return
+        batch = [message for message in (first, *self._consumer.consume(BATCH_RECORDS_MAX - 1, 0)) if _is_heard(message)]
+        if batch:
+            with self._go:
+                self.held_bytes += _size(batch)
+            self._tell(partial(hand_over, batch))
+
+    def _noted_ends(self, read: Iterable[TopicPartition]) -> dict[Place, int]:
+        """What the last answer to a fetch said, where there was one."""
+        ends = {}
+        for tp in read:
+            with suppress(KafkaException):  # it has not heard of the partition yet
+                ends[tp.topic, tp.partition] = self._consumer.get_watermark_offsets(tp, cached=True)[1]
+        return {place: end for place, end in ends.items() if end >= 0}
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what)
+
+
+def _is_heard(message: Message) -> bool:
+    """A record, or the end of a partition."""
+    error = message.error()
+    if error is None or error.code() == KafkaError._PARTITION_EOF:
+        return True
+    if error.fatal():
+        raise KafkaException(error)
+    if error.code() not in _PASSING:
+        log.warning("not readable", topic=message.topic(), partition=message.partition(), detail=error.str())
+    return False
+
+
+_PASSING: Final = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
+"""librdkafka goes on by itself, and /readyz says that nothing comes."""
+
+
+def _offset(message: Message) -> int:
+    offset = message.offset()
+    assert offset is not None
+    return offset
+
+
+def _size(messages: Iterable[Message]) -> int:
+    return sum(map(len, messages))
