@@ -1,8 +1,8 @@
-# Two commands do all the set-up: `make demo` runs the exchange, `make test` passes the tests.
+# Two commands do all the set-up: `make demo` runs the exchange, `make test` runs the tests.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# What the environment is made from; a change makes it anew.
+# What the environment is made from; after a change it is made again.
 PINS   := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
@@ -40,7 +40,7 @@ down: $(VENV)/.run ## stop what `make up` started
 test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for some)
 	$(BIN)/pytest $(ARGS)
 
-test-quick: $(VENV)/.dev ## the tests that need no service and no minutes: what to run between two edits (ARGS as for `make test`)
+test-quick: $(VENV)/.dev ## the tests that need no services and take no minutes, to run between two edits (ARGS as for `make test`)
 	$(BIN)/pytest -m "not integration and not slow" -q $(ARGS)
 
 coverage: $(VENV)/.dev ## lines and branches that the tests without services reach (ARGS as for `make test`); pages in build/coverage
@@ -55,7 +55,7 @@ hooks: $(VENV)/.dev ## check the files of each commit before it is made (pre-com
 simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without services (ARGS="--seeds 10000", "--minutes 60", "--seed 71")
 	$(BIN)/python tests/simulation/long_simulation.py $(ARGS)
 
-chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then every proof that nothing was lost or doubled (ARGS="--seed 7 --faults 32", "--help")
+chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then proof that nothing was lost or doubled (ARGS="--seed 7 --faults 32", "--help")
 	$(BIN)/python tests/chaos/run_chaos.py $(ARGS)
 
 check: $(VENV)/.dev ## lint, format, types, architecture, declared imports, JavaScript: what CI runs before the tests
@@ -66,14 +66,20 @@ check: $(VENV)/.dev ## lint, format, types, architecture, declared imports, Java
 	$(BIN)/deptry .
 	$(BIN)/oxlint --deny-warnings
 
-format: $(VENV)/.dev ## write every file in the house's format
+format: $(VENV)/.dev ## format every file
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 tables: $(VENV)/.dev ## write the generated tables of docs/wire.md
 	$(BIN)/python tests/tidy/document_tables.py
 
-bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (JSON lines); the others below, each by itself
+figures: $(VENV)/.dev ## write the figures of docs/benchmarks.md (FROM="run.jsonl ..." stores the output of benches first)
+	$(BIN)/python tests/bench/figures.py $(FROM)
+
+bench-counts: $(VENV)/.run ## records and bytes per order; counts, so any machine will do (JSON lines)
+	$(BIN)/python tests/bench/bench_counts.py $(BENCH_ARGS)
+
+bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (JSON lines)
 	$(BIN)/python tests/bench/bench_accounts.py
 	$(BIN)/python tests/bench/bench_sinks.py
 	$(BIN)/python tests/bench/bench_edge.py
@@ -81,7 +87,7 @@ bench: $(VENV)/.bench ## print what a unit of work costs: shards, edge, sinks (J
 bench-engine: $(VENV)/.bench ## the matching engine alone, beside published Python books (JSON lines, plot; BENCH_ARGS=--quick or --help)
 	$(BIN)/python tests/bench/bench_engine.py $(BENCH_ARGS)
 
-bench-pipeline: $(VENV)/.bench ## orders and trades a second through Kafka, what each process costs a trade, latency (JSON lines, plot; BENCH_ARGS)
+bench-pipeline: $(VENV)/.bench ## orders and trades per second through Kafka, what each process costs per trade, latency (JSON lines, plot; BENCH_ARGS)
 	$(BIN)/python tests/bench/bench_pipeline.py $(BENCH_ARGS)
 
 bench-growth: $(VENV)/.bench ## cost, memory, snapshots and recovery as partitions, accounts, symbols and orders grow (JSON lines, plots; BENCH_ARGS)
@@ -99,4 +105,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos check format tables bench bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos check format tables figures bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean

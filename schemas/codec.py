@@ -3,7 +3,7 @@
 Source: Avro 1.12 specification, "Single-object encoding": marker C3 01, CRC-64-AVRO fingerprint of the schema (8 bytes, little-endian), body.
 
 A *frame* is a record of a header and one `bytes` column a field. The .avsc file gives each column's numpy type in the attribute `dtype`;
-"S" is text of fixed width. `FRAMES[name].dtype` is the same as one numpy row; text columns are kept beside it. In a frame of many rows a column
+"S" is text of fixed width. `FRAMES[name].dtype` is the same as one numpy row; text columns are kept beside it. In a frame of many rows, a column
 is written in the shortest of a few forms, see schemas/columns.py; plain values are read in any frame.
 """
 

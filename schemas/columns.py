@@ -8,7 +8,7 @@ A column of n numbers is written in the shortest of these forms; its length says
     8 bytes                  w = 0: every value is the base
     n * size bytes           the values themselves
 
-So an id that begins at 2**44 and a price near 18,000 take one or two bytes a row, also between rows that have none (zero). Known as frame of
+So an id that begins at 2**44 and a price near 18,000 take one or two bytes per row, also between rows that have none (zero). Known as frame of
 reference: Goldstein, Ramakrishnan and Shaft, "Compressing relations and indexes", ICDE 1998.
 
 Text of n values is n * width bytes, zero-padded to the longest.
@@ -114,7 +114,7 @@ def _inlined(function: Any) -> Any:
 
 
 def _views_of(rows: Array) -> tuple[Array, Array, Array, Array]:
-    """The memory of contiguous rows as words of 1, 2, 4 and 8 bytes, one row a row; no columns of words that a row has no whole number of."""
+    """The memory of contiguous rows as words of 1, 2, 4 and 8 bytes, one row per row; no columns of words that a row has no whole number of."""
     step, count = rows.dtype.itemsize, len(rows)
     one, two, four, eight = (
         rows.view(f"u{size}").reshape(count, step // size) if step % size == 0 else np.zeros((count, 0), f"u{size}")

@@ -11,7 +11,7 @@ class Side(IntEnum):
 
 
 class OrdType(IntEnum):
-    """FIX 40 (letters of FIX continue the numbers: K = 20, P = 25); TRAILING_* are ours, FIX says them by peg instructions."""
+    """FIX 40 (letters of FIX continue the numbers: K = 20, P = 25); TRAILING_* are ours: FIX expresses them by peg instructions."""
 
     MARKET = 1
     LIMIT = 2
@@ -80,7 +80,7 @@ class OffsetType(IntEnum):
 
 
 class ContingencyType(IntEnum):
-    """FIX 1385: how the orders of a list hang together. They are consecutive rows of one frame with the same list_id."""
+    """FIX 1385: how the orders of a list are related. They are consecutive rows of one frame with the same list_id."""
 
     NONE = 0
     OCO = 1
@@ -112,11 +112,11 @@ class OrdStatus(IntEnum):
 
 
 class AccountStatus(IntEnum):
-    """What an ACCOUNT_STATUS command makes of an account."""
+    """The status that an ACCOUNT_STATUS command gives an account."""
 
     ACTIVE = 0
     SUSPENDED = 1
-    """No new orders and no replaces; open orders stay, cancels are taken."""
+    """No new orders and no replaces. Open orders stay, and cancels are accepted."""
     KILLED = 2
     """Suspended, and every open order is cancelled: the kill switch."""
 
@@ -128,7 +128,7 @@ class AccountPermission(IntFlag):
 
 
 class CommandKind(IntEnum):
-    """What a row of an `account.commands` command frame asks."""
+    """The command in a row of an `account.commands` frame."""
 
     NEW_ORDER = 1
     CANCEL = 2
@@ -142,23 +142,23 @@ class CommandKind(IntEnum):
     ACCOUNT_STATUS = 6
     """Of an operator: account_word = AccountStatus."""
     ACCOUNT_LIMITS = 7
-    """Of an operator. Without instrument: account_word = AccountPermission, cash = largest order, order_qty = orders a second, min_qty = orders at once.
-    With one: account_word = 1 if it is restricted for the account, order_qty = largest position either way. 0: no limit but the system's."""
+    """Of an operator. Without instrument: account_word = AccountPermission, cash = largest order, order_qty = orders per second, min_qty = orders at once.
+    With one: account_word = 1 if it is restricted for the account, order_qty = largest long or short position. 0: only the system's limit."""
 
 
 class BookCommandKind(IntEnum):
-    """What a row of a `book.commands` frame asks."""
+    """The command in a row of a `book.commands` frame."""
 
     NEW_ORDER = 1
     CANCEL = 2
     TRADING_SESSION_CHANGE = 3
     """instrument (0: every one of the shard) goes to `phase`; `expire_time` says when a call phase ends by itself (0: by command)."""
     TIMER = 4
-    """Log time has reached `transact_time`. Nothing but a TIMER makes expiries, limit states and ends of auctions happen."""
+    """Log time has reached `transact_time`. Expiries, limit states and ends of auctions happen only on a TIMER."""
     REPLACE = 5
-    """By order_id. order_qty is the new total; 0 in price, stop_px, display_qty, offset and expire_time says "as it is". See docs/rules.md, section 4."""
+    """By order_id. order_qty is the new total; 0 in price, stop_px, display_qty, offset and expire_time means "unchanged". See docs/rules.md, section 4."""
     MASS_CANCEL = 6
-    """Orders that match account, side and instrument, where 0 says "any"."""
+    """Orders that match account, side and instrument; 0 means "any"."""
     TRADING_HALT = 7
     """instrument (0: each; those that cannot say so) goes to `phase`, HALTED or CANCEL_ONLY, for `reason`."""
     TRADING_RESUME = 8
@@ -188,7 +188,7 @@ class ExecKind(IntEnum):
     """Rows of `executions`, the book shard's decisions.
 
     display_qty of a row about an order is what the market sees of the order from then on (FIX: currently displayed): leaves_qty of a plain one, the tranche of an
-    iceberg, 0 of a hidden one and of what is not in the book. An order on its way into the book says what it will display once it rests.
+    iceberg, 0 of a hidden one and of one that is not in the book. An order on its way into the book says what it will display once it rests.
     """
 
     NEW = 1
@@ -200,7 +200,7 @@ class ExecKind(IntEnum):
     EXPIRED = 4
     """As CANCELED, by the end of the day."""
     REJECTED = 5
-    """The book does not take the order: reason; qty = order_qty."""
+    """The book refused the order: reason; qty = order_qty."""
     CANCEL_REJECTED = 6
     """reason; the order stays as it is (or is done already)."""
     LEVEL = 7

@@ -31,7 +31,7 @@ RULES_DTYPE = np.dtype(
         ("protection_low_px", "<i8"),  # ticks; a market sell executes at this price or above: the collar's, if there is one
         ("protection_high_px", "<i8"),  # ticks; a market buy executes at this price or below
         ("order_qty_min", "<i8"),  # lots
-        ("tick_minor", "<i8"),  # 1/10,000 currency units a tick
+        ("tick_minor", "<i8"),  # 1/10,000 currency units per tick
         ("auction_extension_ns", "<i8"),
         ("no_cancel_ns", "<i8"),  # before the end of an auction
         ("cls_cutoff_ns", "<i8"),  # before the end of the closing auction
@@ -48,7 +48,7 @@ RULES_DTYPE = np.dtype(
     ],
     align=True,
 )
-"""One row an instrument number (row 0 is never known): all that the shards know of an instrument."""
+"""One row per instrument number (row 0 is never known): all that the shards know of an instrument."""
 
 
 _DAY_SECONDS: Final = 86_400

@@ -7,7 +7,7 @@ PRICE_TICKS_MAX = 1 << 31
 """21 million currency units at a tick of 0.01."""
 
 ORDER_QTY_LOTS_MAX = 10_000_000
-"""Upper bound of every instrument's own limit. PRICE_TICKS_MAX x ORDER_QTY_LOTS_MAX x 100 minor units a tick = 2.1e18 < 2^63."""
+"""Upper bound of every instrument's own limit. PRICE_TICKS_MAX x ORDER_QTY_LOTS_MAX x 100 minor units per tick = 2.1e18 < 2^63."""
 
 TICK_MINOR_MAX = 100
 """Largest tick: 0.01. See ORDER_QTY_LOTS_MAX for why; a larger tick needs a smaller quantity limit."""
@@ -63,7 +63,7 @@ FRAME_BYTES_MAX = 8 << 20
 """A Kafka record; the broker's message.max.bytes is twice that."""
 
 RECORDS_PER_S_MAX = 20_000
-"""Of its input that a shard can read: a worker takes 1,000 to 4,000 records a second (0.25 to 1 ms a record), however small they are."""
+"""Of its input that a shard can read: a worker takes 1,000 to 4,000 records per second (0.25 to 1 ms per record), however small they are."""
 
 JUMP_SLACK_S = 60
 """Outputs may be so late one behind the other: a producer that does not get one acknowledged within 30 s stops (OUTPUT_ACK_TIMEOUT_S); twice that."""

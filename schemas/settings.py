@@ -22,7 +22,7 @@ PREFIX = "OUTCRY_"
 
 
 class SettingsError(ValueError):
-    """The environment does not make valid settings; the message names every offending variable and why."""
+    """The environment has invalid settings. The message names every such variable and why."""
 
 
 def _port_of(address: str) -> bool:
@@ -32,7 +32,7 @@ def _port_of(address: str) -> bool:
 
 
 def _url_of(*schemes: str, path: bool = False) -> Callable[[str], bool]:
-    """Whether a URL has one of the schemes, a host, a port that can be, and a path, where it must have one."""
+    """Whether a URL has one of the schemes, a host, a valid port, and a path if it needs one."""
 
     def fits(url: str) -> bool:
         try:
@@ -51,7 +51,7 @@ _ADDRESSES: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "elasticsearch_url": ("http://host:port", _url_of("http", "https")),
     "edge_url": ("http://host:port", _url_of("http", "https")),
 }
-"""What each address looks like, and whether a text looks so. Every client would find out by itself, late and in words of its own."""
+"""The form of each address, and a check of it. Otherwise every client would fail by itself, late, and with its own message."""
 
 
 class Settings(BaseSettings):
@@ -76,28 +76,28 @@ class Settings(BaseSettings):
     instruments_file: Path | None = Field(default=None, description="TOML list of instruments (default: the built-in set)")
 
     edge_host: str = Field(default="127.0.0.1", description="address the edge listens on")
-    edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0 takes a free one")
+    edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0: any free one")
     edge_instance: int = Field(default=0, ge=0, le=63, description="which partition of edge.replies this edge owns")
     edge_decision_timeout_ms: int = Field(default=5_000, ge=50, le=60_000, description="POST waits this long for the account shard")
     edge_sink_lag_max: int = Field(
         default=100_000,
         ge=0,
-        description="the edge refuses new orders (503, Retry-After) while MySQL has more records of the log to store than this; 0: never",
+        description="the edge refuses new orders (503, Retry-After) while MySQL is this many records behind the log; 0: never",
     )
-    admin_key: str = Field(default="", description="API key of analysts and operators; empty: their pages ask no key on loopback only")
+    admin_key: str = Field(default="", description="API key of analysts and operators; if empty, their pages are open on loopback only")
 
     worker_host: str = Field(default="127.0.0.1", description="address of a worker's /metrics and /healthz")
-    worker_port: int = Field(default=0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0 takes a free one")
+    worker_port: int = Field(default=0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0: any free one")
     worker_replica: str = Field(default="a", pattern="^[a-h]$", description="which active-active replica of its role a worker belongs to")
     worker_instance: int = Field(
-        default=1, ge=1, le=64, description="which worker of its replica this is; each has a data directory of its own"
+        default=1, ge=1, le=64, description="number of a worker within its replica; each has its own data directory"
     )
-    standby_replicas: int = Field(
-        default=0, ge=0, le=3, description="workers that keep a copy of each table ready, besides the one that owns it"
-    )
-    snapshot_interval_ms: int = Field(default=1_000, ge=10, le=600_000, description="least time between snapshots of a shard")
+    standby_replicas: int = Field(default=0, ge=0, le=3, description="workers that keep a copy of each table, besides the one that owns it")
+    snapshot_interval_ms: int = Field(default=1_000, ge=10, le=600_000, description="shortest time between snapshots of a shard")
     session_timeout_ms: int = Field(default=6_000, ge=1_000, le=60_000, description="Kafka drops a silent worker after this long")
-    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least severe log line that is written")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest severity of log lines that are written"
+    )
 
     @field_validator(*_ADDRESSES)
     @classmethod
@@ -123,7 +123,7 @@ class Settings(BaseSettings):
 
     @property
     def insync_copies_min(self) -> int:
-        """Copies of a record that must exist before it is acknowledged (acks=all): one broker of three may be away."""
+        """Copies of a record that must exist before it is acknowledged (acks=all): one broker of three may be down."""
         return max(1, self.replication_factor - 1)
 
     @property
@@ -143,7 +143,7 @@ class Settings(BaseSettings):
 
     @property
     def cache_dir(self) -> Path:
-        """Unpacked service packages; may be deleted at any time while nothing runs."""
+        """Unpacked service packages. They may be deleted whenever nothing runs."""
         if self.cache is not None:
             return self.cache
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "open-outcry"
@@ -166,12 +166,14 @@ def load_settings() -> Settings:
         ]
     except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         running = Path(os.environ.get(PREFIX + "HOME") or "var") / "run" / "services.json"
-        problems.append(f"{running}, which the running set wrote, cannot be read ({error}): remove it, then `outcry down` and `outcry up`")
+        problems.append(
+            f"{running}, which the running set wrote, cannot be read ({error}): remove it, then run `outcry down` and `outcry up`"
+        )
     if problems or settings is None:
         raise SettingsError("invalid settings:\n  " + "\n  ".join(problems))
     return settings
 
 
 def _shown(name: str, value: object) -> object:
-    """A value without the password that may be in it."""
+    """A value without any password in it."""
     return re.sub(r"(?<=:)[^:@/]*(?=@)", "***", value) if name in _ADDRESSES and isinstance(value, str) else value

@@ -27,7 +27,7 @@ class OutOfRange(NotAMultiple):
 
 
 def to_decimal(text: str | int | Decimal) -> Decimal:
-    """The exact finite decimal that the text says; raises NotANumber on anything else (NaN and Infinity too)."""
+    """The exact finite decimal in the text. Raises NotANumber for anything else (NaN and Infinity too)."""
     try:
         number = Decimal(text)
     except (InvalidOperation, TypeError, ValueError):
@@ -38,7 +38,7 @@ def to_decimal(text: str | int | Decimal) -> Decimal:
 
 
 def to_steps(number: Decimal, step: Decimal) -> int:
-    """How many `step` make `number`, exactly; raises NotAMultiple when that is not whole, OutOfRange when it is beyond 64 bits."""
+    """`number` as an exact count of `step`. Raises NotAMultiple if it is not whole, OutOfRange if it needs more than 64 bits."""
     if abs(number.adjusted()) > 30:  # keeps the division exact within decimal's precision; far beyond every limit
         raise OutOfRange(f"{number} is out of range")
     steps = number / step

@@ -1,4 +1,4 @@
-"""Where the log is stored for reading: MySQL (system of record), Redis (prices, sessions), Elasticsearch (audit). They share a contract only."""
+"""Where the log is stored for reading: MySQL (system of record), Redis (prices, sessions), Elasticsearch (audit). They share only a contract."""
 
 from sinks.contract import Input, Reached, Sink, SinkStats
 

@@ -1,11 +1,11 @@
 """What every sink promises to the agent that feeds it.
 
-The log is delivered at least once, and doubly so: Kafka may hand over a record again (same offset), and a shard that replays its input
-writes byte-identical frames again (new offset; same header source, source_offset, source_index). Each sink stores either kind once.
+The log is delivered at least once, in two ways: Kafka may deliver a record again (same offset), and a shard that replays its input
+writes identical frames again (new offset; same header source, source_offset, source_index). Each sink stores both kinds once.
 
 `write_batch` returns when the whole batch is stored; only then may the caller commit its offsets. If it raises ServiceUnavailable, nothing
-is promised: the caller hands over the same batch again, until it is taken or the process is told to stop. Any other exception is a fault
-of ours, or of a store that a person must look at (StaleData): the process stops, nothing is skipped.
+is promised: the caller repeats the same batch until it is stored or the process is stopped. Any other exception is a bug of ours, or a
+problem of the store that somebody must look at (StaleData): the process stops, and nothing is skipped.
 """
 
 from collections.abc import Sequence
@@ -40,27 +40,27 @@ class SinkStats:
     batches: int = 0
     inputs: int = 0
     repeated: int = 0
-    """Inputs (MySQL), documents (Elasticsearch) or values (Redis) that the store had already."""
+    """Inputs (MySQL), documents (Elasticsearch) or values (Redis) that the store already had."""
     rows: int = 0
     """Rows, documents or values that were written."""
     unavailable: int = 0
-    """Times that the store did not take a batch."""
+    """How often the store refused a batch."""
 
 
 class Sink(Protocol):
     """A store at the end of the log. Constructed by its class's `connect(url, instruments)`, a coroutine that raises ServiceUnavailable."""
 
     async def write_batch(self, batch: Sequence[Input]) -> None:
-        """Store the batch; per partition in order of offsets. Inputs of other topics than the sink's are a fault of the caller."""
+        """Store the batch, per partition in offset order. Inputs of topics that the sink does not store are a bug of the caller."""
 
     async def reached(self) -> dict[tuple[str, int], Reached]:
-        """By (topic, partition), how far the store has come; nothing of a store that keeps no offsets."""
+        """By (topic, partition), how far the store has come; empty for a store that keeps no offsets."""
 
     async def flush(self) -> None:
-        """Return when everything that write_batch took can be read (no sink holds anything back, so this may be nothing)."""
+        """Return when everything that write_batch stored can be read. No sink delays anything, so this may do nothing."""
 
     async def close(self) -> None:
-        """Let go of all connections."""
+        """Close all connections."""
 
     def stats(self) -> SinkStats:
         """Counts so far."""

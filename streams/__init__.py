@@ -1,1 +1,1 @@
-"""The shells that run the exchange: one Faust app a role, the local services, and the commands of operators."""
+"""The shells that run the exchange: one Faust app per role, the local services, and the commands of operators."""

@@ -1,4 +1,4 @@
-"""Alert records as schemas/avro/alert.avsc has them, made of what detectors find."""
+"""Alert records (schemas/avro/alert.avsc), made from what detectors find."""
 
 import hashlib
 from typing import Any

@@ -1,7 +1,7 @@
-"""What a detector is: one pattern, told of what happens to orders, with findings as its answer.
+"""The contract of a detector: it looks for one pattern, receives events about orders, and returns findings.
 
 A detector overrides the events that it wants; the watch calls no others. It is a function of these calls alone: no clock, no
-random number, integers only. What it finds says everything that an alert says, so the watch knows no pattern.
+random number, integers only. A finding has everything that an alert needs, so the watch knows no pattern.
 
 To add a pattern: a module in surveillance/detectors with a subclass of `Detector`, and its name in surveillance.detectors.DETECTORS.
 """
@@ -40,7 +40,7 @@ class Finding:
     account: int
     side: int
     identity: tuple[int, ...]
-    """Numbers of the evidence, nothing of the transport: the same log gives the same alert id, however its frames are cut."""
+    """Numbers from the evidence, nothing from the transport: the same log gives the same alert id, however it is divided into frames."""
     score_permille: int
     window_start: int
     """ns; the window ends when the pattern is complete."""
@@ -50,7 +50,7 @@ class Finding:
 
 
 class Detector:
-    """One pattern over one book shard. Times are log time in ns, quantities lots, prices ticks. The tracker hears of every event first."""
+    """One pattern over one book shard. Times are log time in ns, quantities lots, prices ticks. The tracker gets every event first."""
 
     name: ClassVar[str]
     """Prefix of the detector's arrays in a snapshot."""
@@ -71,18 +71,18 @@ class Detector:
         return ()
 
     def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Iterable[Finding]:
-        """The order left the market or was reduced; `canceled_qty`: lots at its owner's wish, 0 if it was not."""
+        """The order left the market or was reduced. `canceled_qty`: lots canceled by its owner, else 0."""
         return ()
 
     def forgotten(self, order: TrackedOrder) -> None:
-        """The tracker had to let go of the order: it is no evidence any more."""
+        """The tracker had to forget the order: it can no longer be evidence."""
 
     def snapshot(self) -> dict[str, Rows]:
         """The whole state as named arrays."""
         return {}
 
     def restore(self, arrays: Arrays) -> None:
-        """Take the state of a snapshot. The detector is new, its tracker restored."""
+        """Restore the state of a snapshot. The detector is new, its tracker already restored."""
 
 
 MakeDetector = Callable[[OrderTracker], Detector]

@@ -1,4 +1,4 @@
-"""Know which orders each account has, and lately had, in each instrument; bounded, and a function of the rows alone.
+"""Track which orders each account has, and recently had, in each instrument. Bounded, and a function of the rows alone.
 
 Detectors read it; `TradingWatch` feeds it. An order is kept while it is open, then until its interest has faded (see `interest`), then
 while a detector holds it. Beyond the limit the oldest order is forgotten.
@@ -31,7 +31,7 @@ class Tracking:
     orders_max: int = 1_000_000
     """Orders in memory, ~300 B each; then the oldest is forgotten."""
     interest_ns: int = 10_000_000_000
-    """An order counts as its owner's interest so long after its end: longer than a market maker takes to quote again."""
+    """How long after its end an order counts as its owner's interest: longer than a market maker takes to quote again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +80,7 @@ class Holding:
     interest: dict[int, int] = field(default_factory=lambda: dict.fromkeys(BOTH_SIDES, 0))
 
     def is_empty(self) -> bool:
-        """Nothing is known of it any more."""
+        """Whether nothing is known of it any more."""
         return not any(self.open.values()) and not any(self.interest.values())
 
 
@@ -88,7 +88,7 @@ class OrderTracker:
     """All orders of one book shard that matter.
 
     Interest of a side = what the account itself wanted to trade there: order_qty of its resting orders that are open or ended less than
-    `interest_ns` ago, and what its MARKET and IOC orders traded in that time (their unfilled rest was never there to be hit).
+    `interest_ns` ago, and what its MARKET and IOC orders traded in that time (the rest of them was never in the book).
     """
 
     def __init__(self, tracking: Tracking) -> None:
@@ -108,7 +108,7 @@ class OrderTracker:
         return order
 
     def holding(self, order: TrackedOrder) -> Holding:
-        """The account's side of things; empty if nothing is known."""
+        """The account's orders and interest; empty if nothing is known."""
         return self._holdings.get((order.account, order.instrument)) or Holding()
 
     def get(self, order_id: int) -> TrackedOrder | None:
@@ -136,7 +136,7 @@ class OrderTracker:
             self.end(order, now)
 
     def enter(self, order: TrackedOrder, price: int, display_qty: int, now: int) -> None:
-        """The order comes to rest at `price` as if it were new, displaying so much: it was triggered, or lost its priority by a replace."""
+        """The order rests at `price` like a new one, displaying `displayed`: it was triggered, or lost its priority by a replace."""
         self.holding(order).open[order.side].pop(order.order_id, None)
         self._drop_interest(order)
         del self._orders[order.order_id]
@@ -145,7 +145,7 @@ class OrderTracker:
         self._insert(order)
 
     def resize(self, order: TrackedOrder, order_qty: int, leaves_qty: int) -> None:
-        """The order was given another quantity; no more of it is displayed than is left."""
+        """The order got another quantity. At most what is left is displayed."""
         if order.rests and not order.flagged:
             order.interest_qty += order_qty - order.order_qty
             self.holding(order).interest[order.side] += order_qty - order.order_qty
@@ -160,12 +160,12 @@ class OrderTracker:
         self._ended.append(order)
 
     def flag(self, order: TrackedOrder) -> None:
-        """The order was part of an alert: from now on it is nobody's genuine interest."""
+        """The order was part of an alert: from now on it does not count as genuine interest."""
         self._drop_interest(order)
         order.flagged = 1
 
     def fade(self, now: int) -> None:
-        """Let go of orders whose interest is over at `now`."""
+        """Forget orders whose interest is over at `now`."""
         horizon = now - self._interest_ns
         while self._ended and self._ended[0].ended_at < horizon:
             order = self._ended.popleft()
@@ -192,7 +192,7 @@ class OrderTracker:
         return {"orders": rows, "ended": np.array(ended, "<u8")}
 
     def restore(self, arrays: dict[str, Any]) -> None:
-        """Take the state of a snapshot; this tracker must be new. Holds are not part of it: their owners hold again."""
+        """Restore the state of a snapshot into this new tracker. Holds are not part of it: their owners hold again."""
         assert not self._orders
         for row in arrays["orders"].tolist():
             self._insert(TrackedOrder(*row))

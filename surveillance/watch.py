@@ -3,8 +3,8 @@
 In:     rows of execution_frame, in the order of the log, each once (the shell drops frames that a replaying shard wrote twice)
 Out:    records of schemas/avro/alert.avsc
 State:  the tracked orders and what the detectors keep; a function of the rows alone, whatever frames they come in
-Not looked at: an uncross is trades like others, whose first order is the buy; a busted trade was a trade when it was told.
-On failure: a row that contradicts the log is an assertion; a row of an order that was forgotten (or came before the watch began) is left out.
+Ignored: an uncross is a series of normal trades, whose first order is the buy. A busted trade was a trade when it was published.
+On failure: a row that contradicts the log is an assertion. A row about an order that was forgotten (or is older than the watch) is skipped.
 """
 
 import hashlib
@@ -34,19 +34,19 @@ Findings = list[Finding]
 
 _RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.OPG)
 _BY_OWNER: Final = (Reason.REQUESTED_BY_CUSTOMER, Reason.REPLACED_TO_NOTHING)
-"""Cancellations that are the owner's wish. A mass cancel is an operator's."""
+"""Cancellations by the owner. A mass cancel is an operator's."""
 _NEW_PLACE: Final = (Reason.PEG_REPRICED, Reason.MARKET_TO_LIMIT, Reason.PRICE_BAND)
 """Restatements after which the order rests at another price than before."""
 
 
 def _rests(ord_type: int, time_in_force: int) -> bool:
-    """Whether what an order leaves unfilled is in the book for all to see. Stops, pegs and CLS orders come there later."""
+    """Whether the unfilled rest of an order is visible in the book. Stops, pegs and CLS orders enter it later."""
     return ord_type == OrdType.LIMIT and time_in_force in _RESTING_TIMES
 
 
 @dataclass(frozen=True)
 class WatchStats:
-    """What a watch has seen since it was made."""
+    """Counts since the watch was made."""
 
     rows: int
     alerts: int
@@ -109,7 +109,7 @@ class TradingWatch:
         detectors: tuple[MakeDetector, ...] = DETECTORS,
         tracking: Tracking | None = None,
     ) -> Self:
-        """A watch that goes on where the snapshot was taken."""
+        """A watch that continues where the snapshot was taken."""
         watch = cls(instruments, detectors, tracking)
         watch.log_time = int(arrays["clock"][0])
         watch._tracker.restore(arrays)

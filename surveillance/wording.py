@@ -1,4 +1,4 @@
-"""Numbers as explanations of alerts write them: rounded down, in integers, so that a replay writes the same words."""
+"""Numbers in the explanations of alerts: rounded down, in integers, so that a replay writes the same text."""
 
 from collections.abc import Callable
 from typing import Final

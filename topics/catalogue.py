@@ -12,19 +12,19 @@ FOREVER: Final = -1
 
 @dataclass(frozen=True)
 class Feed:
-    """Whose shards write frames to a topic."""
+    """The shards that write frames to a topic."""
 
     topic: str
-    """What these shards read; they name it as the source of their frames."""
+    """The topic that these shards read; they name it as the source of their frames."""
     crosses: bool
     """A shard writes to any partition, not only to that of its own number."""
     alone: bool
-    """Nobody else writes frames there: no customer, operator or clock."""
+    """No customer, operator or clock writes frames there."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """One topic. `partition_of` says in words what decides the partition, which is always explicit, never the hash of a key."""
+    """One topic. `partition_of` says what decides the partition. It is always explicit, never the hash of a key."""
 
     name: str
     schemas: tuple[str, ...]
@@ -61,7 +61,7 @@ def _one(settings: Settings) -> int:
 
 ACCOUNT_COMMANDS: Final = Topic(
     "account.commands", ("order_command_frame", "new_order_single", "order_cancel_request", "book_report_frame"),
-    "account shard", _account_shards, FOREVER, "edge, producers, match-orders", "what customers ask, and what the books decided",
+    "account shard", _account_shards, FOREVER, "edge, producers, match-orders", "customers' commands, and the books' reports",
     Feed("book.commands", crosses=True, alone=False),
 )  # fmt: skip
 BOOK_COMMANDS: Final = Topic(
@@ -69,7 +69,7 @@ BOOK_COMMANDS: Final = Topic(
     Feed("account.commands", crosses=True, alone=False),
 )  # fmt: skip
 EXECUTIONS: Final = Topic(
-    "executions", ("execution_frame",), "book shard", _book_shards, FOREVER, "match-orders", "the books' decisions: the trade is here or nowhere",
+    "executions", ("execution_frame",), "book shard", _book_shards, FOREVER, "match-orders", "the books' decisions; a trade exists only here",
     Feed("book.commands", crosses=False, alone=True),
 )  # fmt: skip
 ACCOUNT_EVENTS: Final = Topic(
@@ -86,10 +86,10 @@ MARKET_DATA: Final = Topic(
 )  # fmt: skip
 ALERTS: Final = Topic("alerts", ("alert",), "book shard", _book_shards, FOREVER, "watch-trading", "suspicious patterns with their evidence")
 DEAD_LETTERS: Final = Topic(
-    "dead.letters", ("dead_letter",), "always 0", _one, 30 * _DAY_MS, "every role", "records that could not be taken, with reason and bytes",
+    "dead.letters", ("dead_letter",), "always 0", _one, 30 * _DAY_MS, "every role", "records that were refused, with reason and bytes",
 )  # fmt: skip
 SET_ASIDE: Final = Topic(
-    "set.aside", ("set_aside",), "always 0", _one, FOREVER, "operators", "inputs that every shard leaves out: it would stop at them",
+    "set.aside", ("set_aside",), "always 0", _one, FOREVER, "operators", "inputs that every shard skips, because it would stop at them",
 )  # fmt: skip
 
 TOPICS: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, EDGE_REPLIES, MARKET_DATA, ALERTS, DEAD_LETTERS, SET_ASIDE)

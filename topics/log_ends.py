@@ -1,8 +1,8 @@
-"""A log that has lost its end, in words: the same for every reader. No I/O.
+"""The messages about a log that has lost its end, the same for every reader. No I/O.
 
-A reader has come to some offset. If the log ends before it, or has another record in the place of the last one that was read, records were
-lost that somebody has acted on (an unclean election, a broker's disk, another cluster). Nobody may go on as if nothing had happened: what is
-appended now gets offsets that were given before, and would be taken for what was read already.
+A reader has come to some offset. If the log ends before it, or has another record at the last offset that was read, records were lost that
+somebody has acted on (an unclean election, a broker's disk, another cluster). Nobody may continue as if nothing had happened: new records get
+offsets that were used before, and would be taken for records that were already read.
 """
 
 from datetime import UTC, datetime

@@ -1,7 +1,7 @@
-"""What a producer's calls say about orders, as rows of order_command_frame. No I/O but for the clock that stamps a row.
+"""A producer's orders as rows of order_command_frame. No I/O except for the clock that stamps a row.
 
-Checked here is what has no integer form (not a number, off the grid, a word that is none) and a price that an order's type does not have or needs.
-Everything else is the account shard's and the book's to judge, with a reason in `account.events`.
+Values without an integer form are checked here (not a number, off the tick grid, an unknown word), and prices that an order's type lacks or does not
+have. The account shard and the book judge everything else, with a reason in `account.events`.
 """
 
 import time
@@ -47,11 +47,11 @@ _PRICES: Final[dict[OrdType, dict[str, bool]]] = {
     OrdType.TRAILING_STOP: {"stop_px": _MAY, "offset": _MAY, "offset_basis_points": _MAY},
     OrdType.TRAILING_STOP_LIMIT: {"price": _MAY, "stop_px": _MAY, "offset": _MAY, "offset_basis_points": _MAY},
 }
-"""Which of these fields an order of each type has; a trailing one needs one of its two distances."""
+"""Which of these fields an order of each type has. A trailing order needs one of its two distances."""
 
 
 class BadOrder(ValueError):
-    """A field of an order that cannot be said in a frame; nothing was sent. `field` is the argument's name."""
+    """A field of an order that cannot be expressed in a frame; nothing was sent. `field` is the argument's name."""
 
     def __init__(self, field: str, why: str) -> None:
         super().__init__(f"{field}: {why}")
@@ -59,22 +59,22 @@ class BadOrder(ValueError):
 
 
 class OrderFields(TypedDict, total=False):
-    """Keyword arguments of an order. Quantities in shares and prices in currency, as text, int or Decimal; words as text or enumerations."""
+    """Keyword arguments of an order. Quantities in shares and prices in currency, as text, int or Decimal; codes as text or enumerations."""
 
     side: Required[str | Side]
     order_qty: Required[Number]
     price: Number | None
     """The limit; TRAILING_STOP_LIMIT: distance of the limit from the stop."""
     ord_type: str | OrdType
-    """LIMIT unless said."""
+    """Default: LIMIT."""
     time_in_force: str | TimeInForce
-    """DAY unless said."""
+    """Default: DAY."""
     stop_px: Number | None
-    """Trailing stops: where they begin; from the last price unless said."""
+    """Trailing stops: where they begin. Default: from the last price."""
     display_qty: Number | None
     min_qty: Number | None
     offset: Number | None
-    """PEGGED: added to what it follows, of either sign; trailing stops: the distance, in currency."""
+    """PEGGED: added to the price that it follows, of either sign. Trailing stops: the distance, in currency."""
     offset_basis_points: int
     """Trailing stops: the distance as a share of the price, instead of `offset`."""
     peg_price_type: str | PegPriceType | None
@@ -101,16 +101,16 @@ class ReplaceFields(TypedDict, total=False):
     price: NotRequired[Number | None]
     stop_px: NotRequired[Number | None]
     display_qty: NotRequired[Number | None]
-    """Shows a hidden order, too."""
+    """Also shows a hidden order."""
     offset: NotRequired[Number | None]
-    """Not 0: in a replace that says "as it is"."""
+    """Not 0, which means "unchanged" in a replace."""
     offset_basis_points: NotRequired[int]
     time_in_force: NotRequired[str | TimeInForce | None]
     expire_time: NotRequired[int]
     hidden: NotRequired[bool]
-    """True hides the order; False says nothing."""
+    """True hides the order; False has no effect."""
     new_cl_ord_id: NotRequired[str]
-    """The cl_ord_id that the order has once it is replaced; it keeps its own unless said."""
+    """The cl_ord_id of the order once it is replaced. Default: it keeps its own."""
 
 
 def order_row(
@@ -124,7 +124,7 @@ def order_row(
     time_in_force: str | TimeInForce = TimeInForce.DAY,
     **more: Any,
 ) -> Row:
-    """A NEW_ORDER as a tuple in ROW_DTYPE's order, stamped with the time now; raises BadOrder naming the field. `more`: see OrderFields."""
+    """A NEW_ORDER as a tuple in ROW_DTYPE's order, stamped with the current time. Raises BadOrder naming the field. `more`: see OrderFields."""
     return _row(**_order_columns(instruments, account, symbol, side, order_qty, price, ord_type, time_in_force, **more))
 
 
@@ -231,7 +231,7 @@ def cancel_row(account: int, order_id: int) -> Row:
 
 
 def replace_ids(cl_ord_id: str, order_id: int, new_cl_ord_id: str) -> tuple[bytes, bytes]:
-    """(cl_ord_id, orig_cl_ord_id) of a REPLACE that names its order by either, and maybe gives it a new id. Raises BadOrder."""
+    """(cl_ord_id, orig_cl_ord_id) of a REPLACE that names its order by either id, and may give it a new one. Raises BadOrder."""
     named = named_order(cl_ord_id, order_id)
     if not new_cl_ord_id:
         return named, b""
@@ -239,7 +239,7 @@ def replace_ids(cl_ord_id: str, order_id: int, new_cl_ord_id: str) -> tuple[byte
 
 
 def named_order(cl_ord_id: str, order_id: int) -> bytes:
-    """The cl_ord_id's bytes, empty where order_id names the order; raises BadOrder unless exactly one of them does."""
+    """The cl_ord_id's bytes, empty if order_id names the order. Raises BadOrder unless exactly one of them does."""
     if bool(cl_ord_id) == bool(order_id):
         raise BadOrder("cl_ord_id", "name the order either by cl_ord_id or by order_id")
     return checked_cl_ord_id(cl_ord_id) if cl_ord_id else b""
@@ -253,7 +253,7 @@ def checked_cl_ord_id(text: str, field: str = "cl_ord_id") -> bytes:
 
 
 def frame_bounds(list_ids: Rows, most: int) -> Iterator[tuple[int, int]]:
-    """(start, end) of frames of at most `most` rows each, none of which ends within a list."""
+    """(start, end) of frames of at most `most` rows each. No frame ends within a list."""
     start, count = 0, len(list_ids)
     while start < count:
         end = min(start + most, count)
@@ -283,7 +283,7 @@ def _instrument(instruments: InstrumentTable, symbol: str) -> Instrument:
 
 
 def _check_prices(kind: OrdType, given: dict[str, Any]) -> None:
-    """Prices and distances go with the order's type."""
+    """Check that prices and distances fit the order's type."""
     wanted = _PRICES[kind]
     for name in ("price", "stop_px", "offset", "offset_basis_points", "peg_price_type"):
         has = given.get(name) is not None and not (name == "offset_basis_points" and given[name] == 0)
@@ -319,7 +319,7 @@ def _exec_inst(values: Iterable[str | ExecInst]) -> int:
 
 
 def _steps(field: str, value: Number | None, convert: Callable[[Decimal], int], least: int = 1) -> int:
-    """Lots or ticks of an exact decimal, 0 for None; floats are refused, as 0.1 is not a tenth."""
+    """Lots or ticks of an exact decimal, 0 for None. Floats are refused, because 0.1 is not exactly a tenth."""
     if value is None:
         return 0
     if isinstance(value, float):
@@ -334,7 +334,7 @@ def _steps(field: str, value: Number | None, convert: Callable[[Decimal], int], 
 
 
 def _distance(kind: OrdType, value: Number | None, instrument: Instrument) -> int:
-    """Ticks; only what is added to a peg may be below zero."""
+    """Ticks. Only the offset of a peg may be negative."""
     return _steps("offset", value, instrument.price_to_ticks, least=-_INT64 if kind == OrdType.PEGGED else 1)
 
 

@@ -1,7 +1,7 @@
 """Which shard owns an account, and which an instrument.
 
-Shards are numbered like the partitions of their command topic. The number of shards is the topic's number of partitions, asked from
-the broker by each shell: it is never taken from a setting once the topic exists.
+Shards are numbered like the partitions of their command topic. The number of shards is the topic's number of partitions. Each process asks
+the broker for it: once the topic exists, it never comes from a setting.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 RowsOf = slice | np.ndarray[Any, np.dtype[np.intp]]
-"""What picks some rows of an array."""
+"""Selects rows of an array."""
 
 
 def account_shard(account: int, account_shards: int) -> int:
@@ -25,7 +25,7 @@ def book_shard(instrument: int, book_shards: int) -> int:
 def split_by(owner: np.ndarray[Any, np.dtype[Any]], shards: int) -> list[tuple[int, RowsOf]]:
     """(shard, its rows in their order) for each shard that owns any row; `owner` is the account or instrument column.
 
-    Its rows: their indices, or a slice of all where there is but one shard, so that taking them copies nothing.
+    Its rows: their indices, or with a single shard a slice of all, so that selecting them copies nothing.
     """
     if shards == 1:
         return [(0, slice(None))] if len(owner) else []

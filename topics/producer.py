@@ -12,8 +12,8 @@
         ])
     # here every command is in the log; DeliveryFailed says which is not
 
-Commands are gathered per account shard into one frame for at most `linger_ms`, or until `frame_rows` of them are there. What happens to
-an order afterwards is in `account.events`: a producer that only posts learns of refusals there. The commands of one account stay in order.
+Commands are batched per account shard into one frame, for at most `linger_ms` or until there are `frame_rows` of them. What happens to an
+order afterwards, refusals included, is in `account.events`. The commands of one account stay in order.
 """
 
 import os
@@ -57,16 +57,16 @@ __all__ = ["ROW_DTYPE", "BadOrder", "BufferFull", "DeliveryFailed", "OrderProduc
 
 METADATA_TIMEOUT_S: Final = 10.0
 DELIVERY_TIMEOUT_S: Final = 30.0
-"""Kafka is retried for so long (unless told otherwise) before a frame counts as not delivered."""
+"""How long sending to Kafka is retried by default before a frame counts as not delivered."""
 
 
 class BufferFull(OutcryError):
-    """More commands wait for the broker than the buffer may hold; nothing of this call was taken. Try again later."""
+    """The buffer for commands that wait for the broker is full. Nothing of this call was accepted. Try again later."""
 
 
 @dataclass(frozen=True)
 class Undelivered:
-    """One command that is not known to be in the log, and why. After a time-out it may be there all the same: ask again with its cl_ord_id."""
+    """One command that is not known to be in the log, and why. After a time-out it may be there anyway: send it again with its cl_ord_id."""
 
     account: int
     cl_ord_id: str
@@ -122,9 +122,9 @@ class _Counts:
 class OrderProducer:
     """Batches commands into frames and posts them to `account.commands`. Safe to share between threads.
 
-    kafka_url: bootstrap servers. `buffer_rows_max` commands may wait for the broker; a call that finds no room waits `block_timeout_s`
-    (0: does not wait) and raises BufferFull. `on_delivery_error` is called from the producer's own thread with the list of commands that
-    were given up after `delivery_timeout_s`; the same list is raised by the next `flush` or `close`.
+    kafka_url: bootstrap servers. Up to `buffer_rows_max` commands may wait for the broker. If the buffer is full, a call waits
+    `block_timeout_s` (0: not at all) and raises BufferFull. `on_delivery_error` is called from the producer's own thread with the list of
+    commands that were given up after `delivery_timeout_s`. The next `flush` or `close` raises the same list.
 
     Raises ServiceUnavailable when the broker does not answer, OutcryError when the topic is not there.
     """
@@ -167,15 +167,15 @@ class OrderProducer:
     # ---- what callers use
 
     def new_order(self, *, account: int, cl_ord_id: str, symbol: str, **order: Unpack[OrderFields]) -> None:
-        """Buffer one order; see OrderFields for what it may say. Raises BadOrder (a ValueError) naming the field, and BufferFull."""
+        """Buffer one order; see OrderFields for its fields. Raises BadOrder (a ValueError) naming the field, and BufferFull."""
         row = order_row(self._instruments, account, symbol, **order)
         self._take(account, [row], [checked_cl_ord_id(cl_ord_id)])
 
     def new_order_list(self, *, account: int, symbol: str, contingency_type: str | ContingencyType, orders: Sequence[ListedOrder]) -> None:
-        """Buffer the orders of a list, which stay together in one frame: all of them are accepted or none is.
+        """Buffer the orders of a list, which stay together in one frame: all of them are accepted, or none.
 
-        OCO: two orders of one side, limit or stop, of which an execution or the end of one cancels the other. OTO: an order, and one that becomes
-        active with what the first has executed. BRACKET: an order, its take-profit (limit) and its stop-loss. Raises as `new_order`.
+        OCO: two limit or stop orders of one side; an execution or the end of one cancels the other. OTO: an order, and a second one that becomes
+        active with the executed quantity of the first. BRACKET: an order, its take-profit (limit) and its stop-loss. Raises as `new_order`.
         """
         rows = list_rows(self._instruments, account, symbol, contingency_type, orders)
         texts = [checked_cl_ord_id(order["cl_ord_id"]) for order in orders]
@@ -184,10 +184,10 @@ class OrderProducer:
         self._take(account, rows, texts)
 
     def replace(self, *, account: int, symbol: str, cl_ord_id: str = "", order_id: int = 0, **changes: Unpack[ReplaceFields]) -> None:
-        """Buffer a replace of one order, named by its cl_ord_id or its order_id; what is not said stays.
+        """Buffer a replace of one order, named by its cl_ord_id or its order_id. Fields that are not given stay.
 
-        The order keeps its order_id, and its cl_ord_id unless `new_cl_ord_id` gives it another, to which it answers once the book has replaced it.
-        `order_qty` is the new total and must be said. Raises BadOrder and BufferFull.
+        The order keeps its order_id. It keeps its cl_ord_id unless `new_cl_ord_id` gives it another, which is valid once the book has replaced it.
+        `order_qty` is the new total and is required. Raises BadOrder and BufferFull.
         """
         text, orig = replace_ids(cl_ord_id, order_id, changes.get("new_cl_ord_id", ""))
         row = replace_row(self._instruments, account, symbol, order_id, **changes)
@@ -201,8 +201,9 @@ class OrderProducer:
     def new_orders(self, rows: Rows, cl_ord_ids: Rows) -> None:
         """Post many commands at once: rows of `ROW_DTYPE` (lots, ticks, instrument numbers) and their cl_ord_ids (an S-array).
 
-        Frames hold up to FRAME_ROWS_MAX rows here; rows of one list (the same list_id, one behind the other) stay in one frame. Values are not
-        checked: the account shard refuses bad ones, with an event. Rows without `transact_time` get the time now. Raises BufferFull before any row is taken.
+        Frames hold up to FRAME_ROWS_MAX rows here; rows of one list (consecutive, with the same list_id) stay in one frame. Values are not
+        checked: the account shard refuses bad ones, with an event. Rows without `transact_time` get the current time. Raises BufferFull before
+        any row is accepted.
         """
         if rows.dtype != ROW_DTYPE:
             raise BadOrder("rows", "dtype is not producer.ROW_DTYPE")
@@ -220,7 +221,7 @@ class OrderProducer:
                     self._send(shard, of_shard[start:end], texts[start:end])
 
     def flush(self, timeout_s: float | None = None) -> None:
-        """Return when everything taken so far is in the log. Raises DeliveryFailed listing what is not (or not known to be)."""
+        """Return when everything accepted so far is in the log. Raises DeliveryFailed listing what is not (or not known to be)."""
         timeout_s = self._delivery_timeout_s + 5 if timeout_s is None else timeout_s
         deadline = time.monotonic() + timeout_s
         with self._changed:
@@ -229,7 +230,7 @@ class OrderProducer:
                 self._changed.wait(left)
             failures, self._failures = self._failures, []
             for flight in self._in_flight.values():
-                failures += flight.undelivered(f"no word from the broker within {timeout_s:g} s")
+                failures += flight.undelivered(f"no answer from the broker within {timeout_s:g} s")
         if failures:
             raise DeliveryFailed(failures)
 
@@ -247,7 +248,7 @@ class OrderProducer:
             self._kafka.purge()
 
     def stats(self) -> ProducerStats:
-        """How many commands were taken, delivered, given up, and wait."""
+        """How many commands were accepted, delivered, given up, and are waiting."""
         with self._changed:
             counts = self._counts
             return ProducerStats(counts.taken, counts.delivered, counts.failed, counts.waiting, counts.frames)
@@ -336,7 +337,7 @@ class OrderProducer:
         return failed
 
     def _run(self) -> None:
-        """The producer's thread: sends what has lingered, collects delivery reports. Without the lock while it polls."""
+        """The producer's thread: sends batches that are due, collects delivery reports. It does not hold the lock while it polls."""
         while not self._stopped:
             with self._changed:
                 if self._pending_since and time.monotonic() - self._pending_since >= self._linger_s:

@@ -1,7 +1,7 @@
 """Every role of the exchange in one table: what it reads and writes, where it keeps its state, and how it may be run.
 
-Entry points, the supervisor, `outcry verify`, the edge's look at the sinks and the manifests take their facts from here. It stands beside the
-topics because both shells need it, and neither may import the other.
+Entry points, the supervisor, `outcry verify`, the edge's check of the sinks and the compose files use it. It is in this package because both
+`streams` and `edge` need it, and neither may import the other.
 """
 
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ class RoleEntry:
     """module:function; the function takes the Settings and returns when the role has stopped."""
     purpose: str
     reads: tuple[Topic, ...]
-    """The first is the input whose partitions its workers share."""
+    """The first one is the input whose partitions the workers share."""
     writes: tuple[Topic, ...] = ()
     table: str = ""
-    """Of its snapshots; empty for a role whose state is elsewhere."""
+    """Table of its snapshots; empty for a role whose state is elsewhere."""
     replicas: bool = False
-    """May run active-active: its outputs are frames with source marks, or records with an id made of their evidence."""
+    """May run active-active: its outputs are frames with source marks, or records with an id made from their evidence."""
     workers: bool = True
     """Several may share its partitions. An edge owns a partition of edge.replies instead (OUTCRY_EDGE_INSTANCE)."""
     compiled: bool = False

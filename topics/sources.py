@@ -10,9 +10,9 @@ from schemas.marks import WRONG_PLACE
 from topics.catalogue import TOPICS, Topic
 
 WRONG_SOURCE: Final = "WRONG_SOURCE"
-"""What a dead letter calls a frame that names somebody who does not write there."""
+"""Reason of a dead letter: the frame names a source that does not write there."""
 FORGED: Final = frozenset({NO_ROWS, WRONG_SOURCE, WRONG_PLACE})
-"""Reasons for which every reader leaves a frame out: no program of the exchange has written it."""
+"""Reasons for which every reader ignores a frame: no program of the exchange wrote it."""
 _TOPIC_NAMES: Final = frozenset(topic.name for topic in TOPICS)
 _BY_NAME: Final = {topic.name: topic for topic in TOPICS}
 
@@ -52,6 +52,6 @@ def topic_named(name: str) -> Topic:
 
 
 def names_shard(source: str) -> bool:
-    """Whether a source is, or looks like, the name of a shard: a topic's name before a slash. No customer and no operator may be called so."""
+    """Whether a source is, or looks like, the name of a shard: a topic's name before a slash. Customers and operators may not use such names."""
     name, slash, _ = source.partition("/")
     return bool(slash) and name in _TOPIC_NAMES

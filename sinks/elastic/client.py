@@ -13,16 +13,16 @@ REQUEST_TIMEOUT_S: Final = 30.0
 ADVICE: Final = {
     401: "it does not accept user and password: check OUTCRY_ELASTICSEARCH_URL",
     403: "the user has no right to do that, or the node's disk is nearly full",
-    429: "it is overloaded; worth a retry",
-    502: "a proxy before it cannot reach it; worth a retry",
-    503: "it is starting or has no master; worth a retry",
-    504: "a proxy before it got no answer; worth a retry",
+    429: "it is overloaded; try again",
+    502: "a proxy before it cannot reach it; try again",
+    503: "it is starting or has no master; try again",
+    504: "a proxy before it got no answer; try again",
 }
-"""What to do, by HTTP status. Statuses that are not here are faults of ours."""
+"""What to do, by HTTP status. Other statuses are bugs of ours."""
 
 
 def open_elasticsearch(url: str) -> AsyncElasticsearch:
-    """A client; does not connect yet. Retries are the caller's: only it knows that creating a document twice does no harm."""
+    """A client; does not connect yet. The caller retries: only it knows that creating a document twice does no harm."""
     if not url:
         raise ServiceUnavailable("Elasticsearch has no address: OUTCRY_ELASTICSEARCH_URL is not set; run `outcry up`")
     return AsyncElasticsearch(url, request_timeout=REQUEST_TIMEOUT_S, max_retries=0, retry_on_timeout=False)
@@ -37,14 +37,14 @@ def translated() -> Iterator[None]:
         advice = ADVICE.get(error.status_code)
         if advice is None:
             raise
-        raise ServiceUnavailable(f"Elasticsearch at {_where(error)} does not take it ({error.status_code}): {advice}") from error
+        raise ServiceUnavailable(f"Elasticsearch at {_where(error)} refused the request ({error.status_code}): {advice}") from error
     except (ConnectionError, ConnectionTimeout) as error:
         advice = (
             "no answer in time; see its log"
             if isinstance(error, ConnectionTimeout)
             else "nothing answers there: run `outcry up`, or start the server"
         )
-        raise ServiceUnavailable(f"Elasticsearch does not take it ({_cause(error)}): {advice}") from error
+        raise ServiceUnavailable(f"Elasticsearch refused the request ({_cause(error)}): {advice}") from error
 
 
 def _where(error: ApiError) -> str:

@@ -1,9 +1,9 @@
 """Frames and alerts as audit documents with their index and id. Pure.
 
-Audited is what the exchange decided: of `executions` every row but LEVEL, TOP, TIME and AUCTION_INDICATIVE; of `account.events` every row.
-Those four follow from the decisions (a replay makes them again, bit by bit), are most of the rows, and nobody has to answer for them.
+The audit has what the exchange decided: every row of `account.events`, and every row of `executions` except LEVEL, TOP, TIME and
+AUCTION_INDICATIVE. Those four follow from the decisions (a replay makes them again, bit for bit), and they are most of the rows.
 
-The id is topic, partition and the shard's dense sequence: the same event has the same id whichever record brought it.
+The id is topic, partition and the shard's sequence number: the same event always has the same id, whichever record carried it.
 """
 
 from collections.abc import Iterator
@@ -114,7 +114,7 @@ def documents(one: Input, instruments: InstrumentTable, generation: str = "") ->
 
 
 def _column(frame: Frame, name: str, index: Rows) -> list[Any]:
-    """One column of the rows `index`, as the document has it: enumerations and flags as words, times as ISO 8601 with nanoseconds."""
+    """One column of the rows `index`, as in the document: enumerations and flags as names, times as ISO 8601 with nanoseconds."""
     if name in ("cl_ord_id", "orig_cl_ord_id"):
         text = frame.cl_ord_id if name == "cl_ord_id" else frame.orig_cl_ord_id
         return [""] * len(index) if text is None else [one.decode("ascii", "replace") for one in text[index].tolist()]

@@ -1,7 +1,7 @@
 """A second set of the audit indices, beside the live ones, and the switch to it.
 
 Elasticsearch cannot rename an index. New ones are called rebuild-audit-...-<generation>; the switch deletes the former indices and gives the new ones
-their names as aliases, in one atomic request. Sink and searches use the names as before; who deletes by age deletes the index behind the alias.
+their names as aliases, in one atomic request. Sink and searches keep using the names. To delete by age, delete the index behind the alias.
 """
 
 import time
@@ -27,7 +27,7 @@ class ElasticGeneration:
 
     @classmethod
     async def connect(cls, url: str, instruments: InstrumentTable) -> Self:
-        """Connect, write the templates, and delete what an interrupted rebuild has left."""
+        """Connect, write the templates, and delete what an interrupted rebuild left."""
         generation = str(time.time_ns())
         sink = await ElasticSink.connect(url, instruments, generation)
         client = sink.client
@@ -43,7 +43,7 @@ class ElasticGeneration:
         return made
 
     async def switch(self) -> None:
-        """Put the new indices into use and delete the former ones. Hand `live_sink` what came since: what is there already does no harm."""
+        """Put the new indices into use and delete the former ones. Then give `live_sink` what arrived since; repeats do no harm."""
         with translated():
             await self._client.indices.refresh(index=f"{REBUILD}*{self._suffix}", allow_no_indices=True)
         for _ in range(_TRIES):

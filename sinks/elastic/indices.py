@@ -1,8 +1,8 @@
 """Where audit documents go: index names, templates, explicit mappings. Pure.
 
-One index a stream and day of log time, so that retention is deleting indices. No data streams: their backing index depends on when a
-document arrives, and the same document must meet itself in the same index. Identifiers are keywords: they are looked up, never
-computed with, and a refused request may carry any 64 bits, more than `long` takes. Prices: `price` in ticks, and a double for display.
+One index per stream and day of log time, so that old data is deleted by index. No data streams: their backing index depends on when a
+document arrives, but a repeated document must go to the same index. Identifiers are keywords: they are looked up, never computed with,
+and a refused request may have any 64 bits, more than `long` allows. Prices: `price` in ticks, and a double for display.
 """
 
 from typing import Any, Final
@@ -10,7 +10,7 @@ from typing import Any, Final
 TEMPLATE_VERSION: Final = 3
 EXECUTIONS, ACCOUNT_EVENTS, ALERTS = "audit-executions", "audit-account-events", "audit-alerts"
 REBUILD: Final = "rebuild-"
-"""Indices whose names begin with it are made anew from the log (sinks.elastic.generation); outside of what `audit-*` finds until they are in use."""
+"""Prefix of indices that are being rebuilt from the log (sinks.elastic.generation). `audit-*` does not find them until they are in use."""
 
 _KEYWORD: Final = {"type": "keyword"}
 _LONG: Final = {"type": "long"}
@@ -75,6 +75,6 @@ def templates() -> dict[str, dict[str, Any]]:
 
 
 def index_of(stream: str, day: str, generation: str = "") -> str:
-    """The index of a stream for a day given as YYYY-MM-DD; `generation`: of those that are made anew."""
+    """The index of a stream for a day given as YYYY-MM-DD. `generation`: of a rebuild."""
     name = f"{stream}-{day.replace('-', '.')}"
     return f"{REBUILD}{name}-{generation}" if generation else name

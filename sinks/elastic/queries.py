@@ -17,29 +17,29 @@ _MISSING: Final[dict[str, Any]] = {"allow_no_indices": True, "ignore_unavailable
 
 
 async def refresh(client: AsyncElasticsearch) -> None:
-    """Make all that was created before visible to the functions below."""
+    """Make everything created so far visible to the functions below."""
     with translated():
         await client.indices.refresh(index="audit-*", **_MISSING)
 
 
 async def execution_counts(client: AsyncElasticsearch) -> dict[str, int]:
-    """ExecKind name -> documents, e.g. {"TRADE": 10}; kinds without any are left out."""
+    """ExecKind name -> number of documents, e.g. {"TRADE": 10}; kinds without any are left out."""
     return await _count_by_kind(client, EXECUTIONS)
 
 
 async def account_event_counts(client: AsyncElasticsearch) -> dict[str, int]:
-    """AccountEventKind name -> documents."""
+    """AccountEventKind name -> number of documents."""
     return await _count_by_kind(client, ACCOUNT_EVENTS)
 
 
 async def alert_count(client: AsyncElasticsearch) -> int:
-    """Alert documents."""
+    """Number of alert documents."""
     with translated():
         return int((await client.count(index=f"{ALERTS}-*", **_MISSING))["count"])
 
 
 async def trade_count(client: AsyncElasticsearch) -> int:
-    """TRADE documents of the books, each trade once."""
+    """Number of TRADE documents of the books, each trade once."""
     return (await execution_counts(client)).get("TRADE", 0)
 
 

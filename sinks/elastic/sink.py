@@ -1,8 +1,8 @@
 """Store every decision and account event in Elasticsearch as an audit document that is created once and never changed.
 
 In:     executions, account.events, alerts
-Repeats: op_type=create with an id made of topic, partition and sequence; a document that is there already answers 409, which is as good
-        as created. So nothing has to be remembered here.
+Repeats: op_type=create with an id made of topic, partition and sequence. An existing document answers 409, which counts as created.
+        So nothing has to be remembered here.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from sinks.elastic.indices import templates
 
 CHUNK_DOCUMENTS_MAX: Final = 2_000
 CHUNK_BYTES_MAX: Final = 2 << 20
-"""Of a bulk request; Elasticsearch advises a few megabytes and takes at most 100."""
+"""Size of a bulk request. Elasticsearch recommends a few megabytes and accepts at most 100."""
 CONCURRENT_CHUNKS: Final = 2
-"""One is indexed while the next one is on its way; more only fill the node's write queue."""
+"""One is indexed while the next is on its way. More would only fill the node's write queue."""
 BACKOFF_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""Pauses before documents that were turned away (429, 503) are sent again; then the batch is the caller's to repeat."""
+"""Pauses before refused documents (429, 503) are sent again. After that the caller repeats the batch."""
 _CREATED, _EXISTS = 201, 409
 _BUSY: Final = (429, 503)
 _ANSWER: Final = [
@@ -60,7 +60,7 @@ class ElasticSink:
         return cls(client, instruments, generation)
 
     async def write_batch(self, batch: Sequence[Input]) -> None:
-        """Create the documents of the batch; returns when each one is stored. Raises StaleData for one that is refused for good."""
+        """Create the documents of the batch. Returns when each one is stored. Raises StaleData for one that is refused for good."""
         created = repeated = 0
         chunks = chunked(document for one in batch for document in documents(one, self._instruments, self._generation))
         try:
@@ -84,11 +84,11 @@ class ElasticSink:
         )
 
     async def reached(self) -> dict[tuple[str, int], Reached]:
-        """Nothing: a repeat is told by what is stored."""
+        """Nothing: repeats are recognised by what is stored."""
         return {}
 
     async def flush(self) -> None:
-        """Make what was created visible to searches (it is durable already)."""
+        """Make created documents visible to searches (they are already durable)."""
         with translated():
             await self.client.indices.refresh(index="audit-*", allow_no_indices=True, ignore_unavailable=True)
 
@@ -101,7 +101,7 @@ class ElasticSink:
         return self._stats
 
     async def _create(self, chunk: Sequence[Document]) -> tuple[int, int]:
-        """Create all of them; returns how many were new and how many were there."""
+        """Create all of them. Returns how many were new and how many already existed."""
         created = repeated = 0
         waiting: Sequence[Document] = chunk
         for pause_s in (*BACKOFF_S, None):
@@ -113,12 +113,10 @@ class ElasticSink:
                 return created, repeated
             if pause_s is not None:
                 await asyncio.sleep(pause_s)
-        raise ServiceUnavailable(
-            f"Elasticsearch turned {len(waiting)} documents away again and again: it is overloaded; worth a retry later"
-        )
+        raise ServiceUnavailable(f"Elasticsearch turned {len(waiting)} documents away repeatedly: it is overloaded; try again later")
 
     async def _bulk(self, chunk: Sequence[Document]) -> list[int]:
-        """The status of each document: created, there already, or busy. Raises StaleData for any other."""
+        """The status of each document: created, already there, or busy. Raises StaleData for any other."""
         body = b"".join(line + b"\n" for document in chunk for line in document)
         # bytes pass the client's serializer as they are
         answer = await self.client.bulk(operations=body, filter_path=_ANSWER)  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
-"""A second set of the tables that are made of the log, beside the live ones in the same database, and the switch to it.
+"""A second set of the tables that are made from the log, beside the live ones in the same database, and the switch to it.
 
-Tables of the new generation have the prefix `rebuild_`, replaced ones `former_`. What is not made of the log (API keys) stays where it is.
+Tables of the new generation have the prefix `rebuild_`, replaced ones `former_`. What is not made from the log (API keys) stays where it is.
 
-The switch is safe while the live sink writes. It takes away the live sink_marks first, with which each of the sink's transactions begins: under a lock
-that waits for the last of them, and only if the new generation is at least as far. From then on the sink cannot write and tries again; then all tables
-change their names in one atomic statement, and the sink goes on by the new marks. A crash between the two leaves the sink waiting, never a gap,
-and the next rebuild goes on from there.
+The switch is safe while the live sink writes. First it removes the live sink_marks, with which each of the sink's transactions begins: under a
+lock that waits for the last of them, and only if the new generation is at least as far. From then on the sink cannot write, and retries. Then all
+tables are renamed in one atomic statement, and the sink continues with the new marks. A crash between the two steps leaves the sink waiting, never
+a gap, and the next rebuild continues from there.
 """
 
 import re
@@ -30,7 +30,7 @@ Offsets = dict[tuple[str, int], int]
 
 
 class NotEmpty(OutcryError):
-    """There are rows where the rebuild would write; the message says whose, and what to do."""
+    """There are rows where the rebuild would write. The message says whose, and what to do."""
 
 
 class MySqlGeneration:
@@ -57,7 +57,7 @@ class MySqlGeneration:
         return made
 
     async def close(self) -> None:
-        """Close the connections; what was stored stays."""
+        """Close the connections. What was stored stays."""
         await self._db.close()
 
     async def offsets(self) -> Offsets:
@@ -66,15 +66,15 @@ class MySqlGeneration:
             return await _offsets(transaction, BUILDING + MARKS)
 
     async def live_offsets(self) -> Offsets:
-        """The same of the tables that are in use."""
+        """The same for the tables in use."""
         async with self._db.transaction() as transaction:
             present = await _tables(transaction)
             return await _offsets(transaction, MARKS if MARKS in present else FORMER + MARKS)
 
     async def switch(self, *, whatever: bool) -> bool:
-        """Put the new tables into use; False if the live ones were further meanwhile: store what is missing, then try again.
+        """Put the new tables into use. False if the live ones are further by now: store what is missing, then try again.
 
-        whatever: also if they are further. The former tables stay, as former_*.
+        whatever: switch even if they are further. The former tables stay as former_*.
         """
         async with self._db.transaction() as transaction:
             present = await _tables(transaction)
@@ -140,7 +140,7 @@ def behind(live: Mapping[tuple[str, int], int], new: Mapping[tuple[str, int], in
 
 
 async def _fence(transaction: Transaction, *, whatever: bool) -> bool:
-    """Take the live marks away, if the new ones are as far; then no sink can write until the switch is done."""
+    """Remove the live marks if the new ones are as far. Then no sink can write until the switch is done."""
     await transaction.execute(f"LOCK TABLES {MARKS} WRITE, {BUILDING}{MARKS} READ")
     try:
         if not whatever and behind(await _offsets(transaction, MARKS), await _offsets(transaction, BUILDING + MARKS)):

@@ -1,4 +1,4 @@
-"""What MySQL says of money and shares at one moment, with how far of the log that is: for audits."""
+"""Money and shares according to MySQL at one moment, and how far of the log that is: for audits."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,9 +8,9 @@ from sinks.mysql.pool import MySql, Transaction
 from sinks.mysql.sink import SINK
 
 TIMEOUT_S: Final = 1_800.0
-"""For all sums together; they read every posting, some million a second."""
+"""For all sums together. They read every posting, about a million per second."""
 UNSETTLED_MAX: Final = 1_000_000
-"""A thousand times what is on its way at 100,000 trades a second."""
+"""A thousand times what is in flight at 100,000 trades per second."""
 _TRADE: Final = int(AccountEventKind.TRADE)
 
 # Of each, what must not be there: the account, order and trade of the first one.
@@ -42,10 +42,10 @@ class Contradiction:
 
 @dataclass(frozen=True)
 class StoredMoney:
-    """All of one moment. Amounts in minor units and lots; instrument 0 is cash."""
+    """Everything at one moment. Amounts in minor units and lots; instrument 0 is cash."""
 
     offsets: dict[tuple[str, int], int]
-    """(topic, partition) -> the first offset that is not in it."""
+    """(topic, partition) -> the first offset that is not included."""
     balances: dict[tuple[int, int], int]
     """(account, instrument) -> sum of its postings, where it is not zero."""
     deposited: dict[int, int]
@@ -59,7 +59,7 @@ class StoredMoney:
     trades: dict[int, tuple[int, int, int]]
     """By instrument: trades, lots, ticks x lots."""
     unsettled: frozenset[int]
-    """Trades without two sides, by trd_match_id: on their way, if the log has them too. At most UNSETTLED_MAX."""
+    """Trades without two sides, by trd_match_id: in flight, if the log has them too. At most UNSETTLED_MAX."""
     contradictions: tuple[Contradiction, ...]
 
 

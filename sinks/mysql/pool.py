@@ -14,7 +14,7 @@ from schemas.errors import ServiceUnavailable
 
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 30.0
-"""A server that takes longer is treated as down; the transaction is lost with its connection."""
+"""A slower server is treated as down; the transaction is lost with its connection."""
 
 # The modes make a wrong value an error rather than a different value; set here so that no server's default decides.
 SESSION: Final = (
@@ -31,17 +31,17 @@ ADVICE: Final[dict[int, str]] = {
     1049: f"there is no such database: {_CHECK_URL}",
     1053: "the server is shutting down; start it again",
     1146: "the tables are not there yet: start persist-mysql, which makes them",
-    1205: "another transaction holds a lock; worth a retry",
-    1213: "two transactions waited for each other; worth a retry",
+    1205: "another transaction holds a lock; try again",
+    1213: "two transactions waited for each other; try again",
     1290: "the server is read-only: point OUTCRY_MYSQL_URL to the primary",
     1836: "the server is read-only: point OUTCRY_MYSQL_URL to the primary",
-    1927: "the server ended the connection; worth a retry",
+    1927: "the server closed the connection; try again",
     2003: "nothing answers there: run `outcry up`, or start the server",
-    2006: "the server went away; worth a retry",
-    2013: "the server went away; worth a retry",
-    2014: "the connection is out of step; worth a retry",
+    2006: "the connection was lost; try again",
+    2013: "the connection was lost; try again",
+    2014: "the connection is out of sync; try again",
 }
-"""What to do, by error number of the server or of the client library. Numbers that are not here are faults of ours."""
+"""What to do, by error number of the server or of the client library. Other numbers are bugs of ours."""
 
 
 class MySql:
@@ -69,13 +69,13 @@ class MySql:
         return cls(pool, where)
 
     async def close(self) -> None:
-        """Close all connections; whoever still uses one gets an error."""
+        """Close all connections. Queries that still use one get an error."""
         self._pool.terminate()
         await self._pool.wait_closed()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
-        """All or nothing. Raises ServiceUnavailable; then it is not known whether a commit that was under way has happened."""
+        """All or nothing. Raises ServiceUnavailable; then a commit that was under way may or may not have happened."""
         with _translated(self._where):
             connection = await asyncio.wait_for(self._pool.acquire(), CONNECT_TIMEOUT_S + STATEMENT_TIMEOUT_S)
             try:
@@ -92,7 +92,7 @@ class MySql:
 
     @asynccontextmanager
     async def snapshot(self, timeout_s: float = STATEMENT_TIMEOUT_S) -> AsyncIterator["Transaction"]:
-        """Reads of one moment, together no longer than timeout_s. Raises ServiceUnavailable."""
+        """Reads of one consistent moment, in timeout_s together. Raises ServiceUnavailable."""
         with _translated(self._where):
             connection = await asyncio.wait_for(self._pool.acquire(), CONNECT_TIMEOUT_S + STATEMENT_TIMEOUT_S)
             try:
@@ -115,13 +115,13 @@ class MySql:
 
 
 class Transaction:
-    """What may be done inside of MySql.transaction."""
+    """What can be done inside MySql.transaction."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     async def execute(self, sql: str, args: Sequence[Any] | None = None) -> int:
-        """Run one statement; returns the affected rows. Without args nothing in it is interpreted."""
+        """Run one statement; returns the number of affected rows. Without args nothing in it is interpreted."""
         async with self._connection.cursor() as cursor:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", aiomysql.Warning)  # notes such as "table exists already"
@@ -147,14 +147,14 @@ class _translated:  # noqa: N801  a context manager that reads as a word
         advice = _advice(error)
         if advice is not None:
             text = str(error) or type(error).__name__
-            raise ServiceUnavailable(f"MySQL at {self._where} does not take it ({text}): {advice}") from error
+            raise ServiceUnavailable(f"MySQL at {self._where} refused the request ({text}): {advice}") from error
 
 
 def _advice(error: BaseException | None) -> str | None:
     if isinstance(error, TimeoutError):
         return f"no answer within {STATEMENT_TIMEOUT_S:g} s; see its log"
     if isinstance(error, InterfaceError | ConnectionError | asyncio.IncompleteReadError):
-        return "the server went away; worth a retry"
+        return "the connection was lost; try again"
     if isinstance(error, MySQLError) and error.args:
         return ADVICE.get(error.args[0], ADVICE[2013] if isinstance(error, OperationalError) and error.args[0] in _LOST else None)
     return ADVICE[2003] if isinstance(error, OSError) else None

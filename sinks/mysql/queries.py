@@ -17,9 +17,9 @@ from sinks.mysql.pool import MySql, Transaction
 from sinks.mysql.schema import SCHEMA_VERSION, apply_schema
 
 ORDERS_MAX: Final = 500
-"""Alpaca's bound of one page of orders."""
+"""Alpaca's limit for one page of orders."""
 ROWS_MAX: Final = 10_000
-"""Of any other list."""
+"""Limit for any other list."""
 OPEN_STATUSES: Final = (int(OrdStatus.NEW), int(OrdStatus.PARTIALLY_FILLED), int(OrdStatus.PENDING_CANCEL), int(OrdStatus.PENDING_REPLACE))
 
 
@@ -143,7 +143,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Imbalances:
-    """What must all be zero once the sink has caught up with both topics: see `imbalances`."""
+    """Values that must all be zero once the sink has caught up with both topics: see `imbalances`."""
 
     trades_without_two_executions: int
     executions_without_trade: int
@@ -165,7 +165,7 @@ _STATUS: Final = {
 
 
 async def order_by_id(db: MySql, order_id: int, account: int | None = None) -> StoredOrder | None:
-    """The order; with `account` only if it is that account's."""
+    """The order. With `account`, only if it belongs to that account."""
     rows = await db.fetch(f"{_SELECT_ORDERS} WHERE order_id = %s", (order_id,))
     found = [StoredOrder(*row) for row in rows]
     return next((one for one in found if account is None or one.account == account), None)
@@ -263,9 +263,9 @@ async def api_key(db: MySql, key_id: str) -> StoredKey | None:
 
 
 async def insert_api_keys(db: MySql, keys: Sequence[tuple[str, str, int]]) -> None:
-    """Store (key_id, SHA-256 of the secret as hexadecimal text, account); a key that is there with the same values stays.
+    """Store (key_id, SHA-256 of the secret as hexadecimal text, account). An existing key with the same values stays.
 
-    Raises OutcryError if a key_id is there with other values; then none of them is stored.
+    Raises OutcryError if a key_id exists with other values; then none of them is stored.
     """
     now = time.time_ns()
     async with db.transaction() as transaction:
@@ -274,7 +274,7 @@ async def insert_api_keys(db: MySql, keys: Sequence[tuple[str, str, int]]) -> No
 
 
 def open_api_keys(url: str, keys: Sequence[tuple[str, str, int]]) -> None:
-    """`insert_api_keys` for a command line: connects by itself, and makes the tables if it is the first to come."""
+    """`insert_api_keys` for the command line: connects by itself, and makes the tables if there are none."""
     asyncio.run(_open_api_keys(url, keys))
 
 
@@ -286,7 +286,7 @@ async def counts(db: MySql) -> Counts:
 
 
 async def posting_sums(db: MySql) -> dict[tuple[AccountEventKind, int], int]:
-    """(kind, instrument) -> sum of all postings; instrument 0 is cash. Trades sum to zero; updates to what came from outside."""
+    """(kind, instrument) -> sum of all postings; instrument 0 is cash. Trades sum to zero, updates to the deposits."""
     rows = await db.fetch("SELECT kind, instrument, SUM(amount) FROM postings GROUP BY kind, instrument")
     return {(AccountEventKind(kind), instrument): int(total) for kind, instrument, total in rows}
 
@@ -322,13 +322,13 @@ async def imbalances(db: MySql) -> Imbalances:
 
 
 async def next_offsets(db: MySql) -> dict[tuple[str, int], int]:
-    """(topic, partition) -> the offset that the sink has not stored yet."""
+    """(topic, partition) -> the first offset that the sink has not stored yet."""
     rows = await db.fetch("SELECT topic, part, next_offset FROM sink_marks WHERE source = ''")
     return {(topic, part): next_offset for topic, part, next_offset in rows}
 
 
 async def schema_is_current(db: MySql) -> bool:
-    """True if the tables are those of this program (for readiness checks)."""
+    """True if the tables are of this version (for readiness checks)."""
     known = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'schema_version'"
     if not (await db.fetch(known))[0][0]:
         return False
@@ -356,7 +356,7 @@ async def _insert_keys(transaction: Transaction, keys: Sequence[tuple[str, str, 
     stored = await transaction.fetch(wanted, list(values))
     taken = [key_id for key_id, secret, account in stored if values[key_id] != (bytes(secret), account)]
     if taken:
-        raise OutcryError(f"API key {taken[0]} is there already with another secret or account; none of the {len(keys)} keys was stored")
+        raise OutcryError(f"API key {taken[0]} already exists with another secret or account; none of the {len(keys)} keys were stored")
 
 
 def _marks(values: Iterable[Any]) -> str:

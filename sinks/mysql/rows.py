@@ -1,8 +1,8 @@
 """Rows of frames as multi-row INSERT statements. Pure.
 
-Integers go into the text as Python writes them: a list of tuples reads "[(1, 2), (3, 4)]", which is SQL between its brackets, and numpy
-makes such a list ten times faster than parameters are escaped. Text of customers goes in as hexadecimal literals, so there is nothing
-to escape. A row that is there already (same primary key) stays as it is: the log cannot say two things of one key.
+Integers are written as Python prints them: a list of tuples reads "[(1, 2), (3, 4)]", which is SQL between its brackets, and numpy
+makes such a list ten times faster than parameters are escaped. Customers' text is written as hexadecimal literals, so there is nothing
+to escape. An existing row (same primary key) stays as it is: the log has only one value per key.
 """
 
 import json
@@ -21,7 +21,7 @@ STATEMENT_ROWS_MAX: Final = 5_000
 CASH, SHARES, FEE, FEE_TAKEN = 1, 2, 3, 4
 """Legs of a posting: cash and shares of a trade or from outside; the account's fee, and the same amount taken by FEE_ACCOUNT."""
 FEE_ACCOUNT = 0
-"""The exchange's own; no customer has this number."""
+"""The exchange's own account; no customer has this number."""
 
 _ORDER_KINDS: Final = [
     AccountEventKind.ACCEPTED, AccountEventKind.CANCEL_PENDING, AccountEventKind.CANCEL_REJECTED, AccountEventKind.TRADE,
@@ -35,7 +35,7 @@ _REJECT_KINDS: Final = [AccountEventKind.REJECTED, AccountEventKind.CANCEL_REJEC
 
 @dataclass(frozen=True)
 class Table:
-    """How rows go into one table: integer columns, perhaps one of text behind them, and what happens to a row that is there already."""
+    """How rows are written to one table: integer columns, perhaps a text column behind them, and what happens to an existing row."""
 
     name: str
     columns: tuple[str, ...]
@@ -134,7 +134,7 @@ INSERT_ALERT: Final = (
 
 
 def execution_statements(frames: Sequence[Frame]) -> list[str]:
-    """What frames of `executions` add: trades and their busts."""
+    """Rows of frames of `executions`: trades and their busts."""
     rows = np.concatenate([frame.rows for frame in frames])
     trades, busts = rows[rows["kind"] == ExecKind.TRADE], rows[rows["kind"] == ExecKind.TRADE_BUSTED]
     # in an uncross no order comes in: `side` only says that order_id is the buy
@@ -146,7 +146,7 @@ def execution_statements(frames: Sequence[Frame]) -> list[str]:
 
 
 def account_statements(frames: Sequence[tuple[int, Frame]]) -> list[str]:
-    """What frames of `account.events` (with their partitions) add: orders, executions, postings, rejects."""
+    """Rows of frames of `account.events` (with their partitions): orders, executions, postings, rejects."""
     rows = np.concatenate([frame.rows for _, frame in frames])
     shard = np.repeat(np.array([partition for partition, _ in frames], "<u2"), [len(frame.rows) for _, frame in frames])
     width = max((frame.cl_ord_id.dtype.itemsize for _, frame in frames if frame.cl_ord_id is not None), default=1)
@@ -174,7 +174,7 @@ def _texts(frame: Frame, width: int) -> Rows:
 
 
 def _order_statements(rows: Rows, text: Rows) -> Iterable[str]:
-    """One row an order: its newest state in these rows, and the reason of its end if that is among them.
+    """One row per order: its newest state in these rows, and the reason of its end if that is among them.
 
     A refused cancel is a state of the order only if it was put back to work; submitted_at is zero where the row is about no known order.
     """
@@ -196,7 +196,7 @@ def _order_statements(rows: Rows, text: Rows) -> Iterable[str]:
 
 
 def _posting_statements(rows: Rows, shard: Rows) -> Iterable[str]:
-    """The legs of each trade, of each one undone, and of each update from outside, without those that are zero."""
+    """The legs of each trade, each busted trade, and each update from outside, without those that are zero."""
     for leg, amount, sign in ((CASH, "cash_delta", 1), (SHARES, "shares_delta", 1), (FEE, "fee", -1), (FEE_TAKEN, "fee", 1)):
         wanted = np.isin(rows["kind"], _POSTING_KINDS) & (rows[amount] != 0)
         posted = rows[wanted]

@@ -24,7 +24,7 @@ WRITE_INSTRUMENT: Final = (
 
 
 async def apply_schema(db: MySql, instruments: InstrumentTable | None = None) -> None:
-    """Bring the database to SCHEMA_VERSION and write the instruments, if given, into it; again and again with the same result.
+    """Bring the database to SCHEMA_VERSION and write the instruments, if given. Repeating it has the same result.
 
     Raises StaleData for a database of a newer version, ServiceUnavailable.
     """
@@ -48,7 +48,7 @@ async def _bring_up(transaction: Transaction) -> None:
     ((version,),) = await transaction.fetch("SELECT COALESCE(MAX(version), 0) FROM schema_version")
     if version > SCHEMA_VERSION:
         raise StaleData(
-            f"the MySQL tables are of version {version}, this program knows {SCHEMA_VERSION}: use a newer program or another database"
+            f"the MySQL tables are of version {version}, this program knows {SCHEMA_VERSION}: use a newer version or another database"
         )
     if version == SCHEMA_VERSION:
         return
@@ -59,7 +59,7 @@ async def _bring_up(transaction: Transaction) -> None:
 
 
 async def _add_columns(transaction: Transaction) -> None:
-    """Give tables of an earlier version what they lack. DDL commits by itself, so whatever an interrupted run has added is left out."""
+    """Add what tables of an earlier version lack. DDL commits by itself, so what an interrupted run has added is skipped."""
     for table, added in ADDED_COLUMNS.items():
         present = await transaction.fetch(
             "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s", (table,)

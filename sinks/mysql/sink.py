@@ -1,8 +1,8 @@
-"""Store orders, executions, trades, postings, rejects and alerts in MySQL, each batch in one transaction with how far it reaches.
+"""Store orders, executions, trades, postings, rejects and alerts in MySQL, each batch in one transaction with its marks.
 
 In:     executions, account.events, alerts
-Repeats: a record below the partition's next offset, and a frame not above its source's newest, are left out; the marks that decide are
-        read and written (and locked) in the transaction of the rows, so a crash or a second worker at any point cannot store half or twice.
+Repeats: a record below the partition's next offset, and a frame not above its source's newest, are left out. The marks are read,
+        locked and written in the transaction of the rows, so neither a crash nor a second worker can store half a batch, or one twice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from sinks.mysql.schema import apply_schema
 
 SINK: Final = "mysql"
 TRANSACTION_ROWS_MAX: Final = 20_000
-"""Rows of frames in one transaction: some seconds on a slow server, far below STATEMENT_TIMEOUT_S, however large a backlog's batch is."""
+"""Rows of frames in one transaction: a few seconds on a slow server, far below STATEMENT_TIMEOUT_S, however large a batch is."""
 
 
 class PartitionMarks:
@@ -31,9 +31,9 @@ class PartitionMarks:
         self.marks = Marks() if marks is None else marks
 
     def take(self, one: Input) -> bool:
-        """True if the record is not stored yet; then it counts as stored. Raises BadBytes for a frame that no reader takes; it is behind us then.
+        """True if the record is not stored yet; then it counts as stored. Raises BadBytes for a frame that readers refuse; it is then skipped.
 
-        Raises StaleData where another record stands in the place of the last one that was stored.
+        Raises StaleData if another record has the offset of the last one that was stored.
         """
         if one.offset < self.next_offset:
             if one.offset == self.next_offset - 1 and self.last_ns and one.time_ns != self.last_ns:
@@ -46,7 +46,7 @@ class PartitionMarks:
         return not isinstance(one.body, Frame) or self.marks.take(one.body.header, one.time_ns)
 
     def takes(self, one: Input) -> bool:
-        """As take, but False for a frame that no reader takes."""
+        """As take, but False for a frame that readers refuse."""
         try:
             return self.take(one)
         except BadBytes:
@@ -72,7 +72,7 @@ class MySqlSink:
         return cls(db)
 
     async def write_batch(self, batch: Sequence[Input]) -> None:
-        """Store the batch, in one transaction unless it is large; parts that were committed before a failure are repeats the next time."""
+        """Store the batch, in one transaction unless it is large. Parts that were committed before a failure are repeats the next time."""
         for part in transactions(batch):
             try:
                 async with self._db.transaction() as transaction:
@@ -92,7 +92,7 @@ class MySqlSink:
         return {(topic, part): Reached(next_offset, last_ns) for topic, part, next_offset, last_ns in found}
 
     async def flush(self) -> None:
-        """Nothing: what write_batch took is committed."""
+        """Nothing: what write_batch stored is committed."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -107,7 +107,7 @@ class MySqlSink:
         self._stats = replace(stats, inputs=stats.inputs + len(part), repeated=stats.repeated + len(part) - taken, rows=stats.rows + rows)
 
     async def _write(self, transaction: Transaction, batch: Sequence[Input]) -> tuple[int, int]:
-        """Returns how many inputs were new, and how many rows the server says it wrote (an order that changed counts as two)."""
+        """Returns how many inputs were new, and how many rows the server reports as written (a changed order counts as two)."""
         marks = await _lock_marks(transaction, sorted({(one.topic, one.partition) for one in batch}), self._prefix)
         taken = [one for one in batch if marks[one.topic, one.partition].takes(one)]
         rows = 0
@@ -164,7 +164,7 @@ def _statements(taken: Sequence[Input]) -> list[str]:
 async def _lock_marks(
     transaction: Transaction, partitions: Sequence[tuple[str, int]], prefix: str
 ) -> dict[tuple[str, int], PartitionMarks]:
-    """The marks of the partitions, locked until the transaction ends; always in the same order, so that nobody waits in a circle."""
+    """The marks of the partitions, locked until the transaction ends, always in the same order to avoid deadlocks."""
     marks = {}
     for topic, part in partitions:
         # the row with the offset is made if need be: one cannot lock a row that is not there

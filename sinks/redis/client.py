@@ -12,7 +12,7 @@ from schemas.errors import ServiceUnavailable
 TIMEOUT_S: Final = 5.0
 CONNECTIONS_MAX: Final = 16
 PREFIX: Final = "outcry:"
-"""Of every key, so that a shared server can be told apart and cleaned."""
+"""Prefix of every key, so that our keys on a shared server can be recognised and removed."""
 
 # The first class that fits; AuthenticationError is a ConnectionError too. What is not here is a fault of ours.
 ADVICE: Final[dict[type[RedisError], str]] = {
@@ -50,4 +50,4 @@ def translated(client: Redis) -> Iterator[None]:
         if advice is None:
             raise
         known = client.connection_pool.connection_kwargs
-        raise ServiceUnavailable(f"Redis at {known.get('host')}:{known.get('port')} does not take it ({error}): {advice}") from error
+        raise ServiceUnavailable(f"Redis at {known.get('host')}:{known.get('port')} refused the request ({error}): {advice}") from error

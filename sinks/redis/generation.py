@@ -1,6 +1,6 @@
-"""A second set of the values that come from the log, beside the live ones, and the switch to it; sessions and the like stay where they are.
+"""A second set of the values that come from the log, beside the live ones, and the switch to it. Sessions stay where they are.
 
-New keys have the prefix outcry:rebuild: until one transaction on the server renames them all and deletes what the log knows nothing of.
+New keys have the prefix outcry:rebuild: until one transaction on the server renames them all and deletes what is not in the log.
 """
 
 from typing import Final, Self
@@ -24,7 +24,7 @@ class RedisGeneration:
 
     @classmethod
     async def connect(cls, url: str, instruments: InstrumentTable) -> Self:
-        """Connect, and delete what an interrupted rebuild has left."""
+        """Connect, and delete what an interrupted rebuild left."""
         client = await open_redis(url)
         made = cls(client, instruments)
         try:
@@ -38,7 +38,7 @@ class RedisGeneration:
         return made
 
     async def switch(self) -> None:
-        """Put the new keys into use, all at once. Hand the sink `live_sink` what came since: it only ever replaces by newer."""
+        """Put the new keys into use, all at once. Then give `live_sink` what arrived since: it only replaces values by newer ones."""
         new = await self._keys(BUILDING)
         names = {BUILDING.encode() + key.removeprefix(PREFIX.encode()): key for key in await self._keys(PREFIX)}
         with translated(self._client):

@@ -1,10 +1,10 @@
-"""Cache of API keys in Redis, shared by all edges: so that a new edge, or a new day, does not ask MySQL for every client.
+"""Cache of API keys in Redis, shared by all edges, so that a new edge or a new day does not query MySQL for every client.
 
 Only digests are stored: the key's id appears as its SHA-256 in the name, the secret as the SHA-256 that MySQL has.
 
-An entry decides who somebody is, and more programs than the edges may write to Redis. So each carries a code (keyed BLAKE2b) over the key's id, its end
-and all of it, made with a secret that Redis does not know: an entry that was made up, changed, moved to another key or kept beyond its time is none.
-The secret comes from MySQL's address and password: who has these may say who somebody is anyway, and all edges have them.
+An entry identifies a client, and other programs than the edges may be able to write to Redis. So each entry has a code (keyed BLAKE2b) over the key's
+id, its expiry and its content, made with a secret that Redis does not know. An entry that is forged, changed, moved to another key or expired is
+ignored. The secret is derived from MySQL's address and password: whoever has these can identify clients anyway, and all edges have them.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class SessionCache:
         return cls(await open_redis(url), mysql_url)
 
     async def get(self, key_id: str) -> CachedKey | None:
-        """The key, or None if it is not (or no longer) cached, or what is there was not put by an edge."""
+        """The key, or None if it is not (or no longer) cached, or if the entry was not written by an edge."""
         with translated(self._client):
             value = await self._client.get(_name(key_id))
         if not isinstance(value, bytes) or len(value) <= _CODE_BYTES + _ENDS_BYTES + _SECRET_BYTES:

@@ -2,8 +2,8 @@
 
 In:     market.data
 Keys:   outcry:price:SYMBOL  outcry:quote:SYMBOL  outcry:bar:SYMBOL  outcry:status:SYMBOL  outcry:auction:SYMBOL  outcry:band:SYMBOL
-Repeats: a hash has the `seq` of its market-data row (dense per instrument and kind); a script on the server replaces it only by a newer
-        one, whole and at once. So any order of arrival and any repetition ends in the same values.
+Repeats: a hash has the `seq` of its market-data row (without gaps per instrument and kind). A script on the server replaces it atomically,
+        and only by a newer one. So any order of arrival and any repetition ends in the same values.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,7 +55,7 @@ HASHES: Final = {
     MarketDataKind.AUCTION: Hash("auction", ("price", "qty", "side", "imbalance_qty", "transact_time"), {"price_decimal": "price"}),
     MarketDataKind.BAND: Hash("band", ("high_px", "low_px", "transact_time"), {"high_decimal": "high_px", "low_decimal": "low_px"}),
 }
-"""LEVEL is not kept: the depth of a book is for those who follow market.data. Nor is TRADE_BUST: the price of a busted trade was seen."""
+"""LEVEL is not kept: follow market.data for the depth of a book. Nor is TRADE_BUST: the price of a busted trade was seen."""
 
 
 def key_of(name: str, symbol: str, prefix: str = PREFIX) -> str:
@@ -98,11 +98,11 @@ class RedisSink:
         )
 
     async def reached(self) -> dict[tuple[str, int], Reached]:
-        """Nothing: a repeat is told by what is stored."""
+        """Nothing: repeats are recognised by what is stored."""
         return {}
 
     async def flush(self) -> None:
-        """Nothing: what write_batch took can be read."""
+        """Nothing: what write_batch stored can be read."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -134,7 +134,7 @@ def fields_of(kept: Hash, row: dict[str, int], instrument: Instrument) -> Iterat
 
 
 def newest_rows(frames: Sequence[Rows]) -> Iterator[tuple[Hash, dict[str, int]]]:
-    """Of each instrument and kind that is kept, the row with the highest seq, as Python integers by column."""
+    """The row with the highest seq of each instrument and kind that is kept, as Python integers by column."""
     rows: Any = np.concatenate(frames)
     for kind, kept in HASHES.items():
         of_kind = rows[rows["kind"] == kind]

@@ -1,4 +1,4 @@
-"""Orders that must be refused: how each is wrong, and the exact answer that it must get over HTTP and on the topic."""
+"""Orders that must be refused: what is wrong with each, and the exact answer that it must get over HTTP and on the topic."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,7 +23,7 @@ class BadKind(StrEnum):
 
 @dataclass(frozen=True)
 class Expected:
-    """The answer: over HTTP `status` and `code`; on the topic the producer library names `field`, or the log gets a REJECTED with `reason`."""
+    """The answer: over HTTP `status` and `code`. On the topic the producer library names `field`, or the log has a REJECTED with `reason`."""
 
     status: int
     code: int

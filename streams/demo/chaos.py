@@ -1,6 +1,6 @@
-"""Hurt what runs and wait until it serves again: a signal to a child of the set, and the conditions under which it is back.
+"""Kill what runs and wait until it serves again: a signal to a child of the set, and the conditions under which it is back.
 
-`kill_each` is what `outcry demo --chaos` does; tests/chaos does more with the same means.
+`kill_each` is what `outcry demo --chaos` does. tests/chaos uses the same functions for more.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from streams.services.local_set import LocalSet
 from streams.services.state import ChildStatus, State
 
 RECOVERY_TIMEOUT_S: Final = 600.0
-"""Only of use where something hangs: a busy machine takes a minute to start a program."""
+"""Only matters if something hangs: a busy machine takes a minute to start a program."""
 PAUSE_S: Final = 1.0
 POLL_S: Final = 0.05
 
@@ -31,7 +31,7 @@ class Kill:
 
 
 async def kill_each(local: LocalSet, roles: tuple[str, ...], report: Callable[[Kill], None]) -> None:
-    """Kill the roles in turn, each when the one before is ready again. Raises ServiceUnavailable if one does not come back."""
+    """Kill the roles in turn, each once the one before is ready again. Raises ServiceUnavailable if one does not come back."""
     for role in roles:
         await asyncio.sleep(PAUSE_S)
         report(await kill(local, role))
@@ -48,16 +48,16 @@ async def kill(local: LocalSet, role: str) -> Kill:
 
 
 async def strike(local: LocalSet, name: str, number: signal.Signals = signal.SIGKILL) -> ChildStatus:
-    """Signal a child; what it was at that moment. Raises ServiceUnavailable if it does not run."""
+    """Signal a child; returns its status at that moment. Raises ServiceUnavailable if it does not run."""
     victim = await asyncio.to_thread(child_of, local, name)
     if victim is None or victim.pid is None:
-        raise ServiceUnavailable(f"{name} does not run, so it cannot be hurt")
+        raise ServiceUnavailable(f"{name} does not run, so it cannot be killed")
     os.kill(victim.pid, number)
     return victim
 
 
 async def wait_for(condition: Callable[[], bool], otherwise: str, timeout_s: float, poll_s: float = POLL_S) -> float:
-    """Seconds until the condition held; it is asked in a thread, so it may wait. Raises ServiceUnavailable, saying `otherwise`."""
+    """Seconds until the condition held. It is called in a thread, so it may block. Raises ServiceUnavailable with the message `otherwise`."""
     began = time.monotonic()
     while True:
         held = await asyncio.to_thread(condition)
@@ -70,12 +70,12 @@ async def wait_for(condition: Callable[[], bool], otherwise: str, timeout_s: flo
 
 
 def is_replaced(local: LocalSet, victim: ChildStatus) -> bool:
-    """Whether another process has the victim's place and is ready."""
+    """Whether another process has replaced the victim and is ready."""
     child = child_of(local, victim.name)
     return child is not None and child.state is State.READY and child.pid != victim.pid
 
 
 def child_of(local: LocalSet, name: str) -> ChildStatus | None:
-    """What the supervisor says of a child; None where there is no such child, or no set."""
+    """The supervisor's status of a child; None if there is no such child, or no set."""
     status = local.status()
     return next((child for child in status.children if child.name == name), None) if status is not None else None

@@ -36,12 +36,12 @@ from topics.sources import FORGED, sources_of
 ASK_TIMEOUT_S: Final = 60.0
 """For one answer of a server on a busy machine."""
 STALLED_S: Final = 120.0
-"""A topic that gives nothing for so long will not be read to its end."""
+"""A topic that returns nothing for this long is given up."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """The rows of the log, duplicates of frames dropped, partition after partition."""
+    """The rows of the log without duplicate frames, partition by partition."""
 
     executions: Rows
     events: Rows
@@ -50,7 +50,7 @@ class Log:
 
 
 def read_log(settings: Settings) -> Log:
-    """Everything from the first record to the end of now. Raises ServiceUnavailable."""
+    """Everything from the first record to the current end. Raises ServiceUnavailable."""
     executions = read_frames(settings, EXECUTIONS)
     events = read_frames(settings, ACCOUNT_EVENTS)
     alerts: set[AlertSeen] = set()
@@ -76,7 +76,7 @@ def _rows(schema: str, frames: list[Frame]) -> Rows:
 
 
 def read_frames(settings: Settings, topic: Topic) -> list[Frame]:
-    """The frames of a shard's output topic, each once, and none that no shard has sent."""
+    """The frames of a shard's output topic, each once, without forged ones."""
     frames: dict[int, list[Frame]] = {}
     marks: dict[int, Marks] = {}
 
@@ -105,13 +105,13 @@ def end_offsets(settings: Settings, *topics: Topic) -> dict[tuple[str, int], int
             for partition in range(counts[topic.name])
         }
     except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka does not say where its topics end: {error.args[0].str()}") from error
+        raise ServiceUnavailable(f"Kafka did not report the ends of its topics: {error.args[0].str()}") from error
     finally:
         consumer.close()
 
 
 def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes, int], None]) -> None:
-    """Call `take(partition, value, append time in ns)` for each record up to the end of now, in the order of each partition."""
+    """Call `take(partition, value, append time in ns)` for each record up to the current end, in the order of each partition."""
     ends = {partition: end for (_, partition), end in end_offsets(settings, topic).items() if end}
     consumer = _consumer(settings)
     try:

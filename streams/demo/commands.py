@@ -28,7 +28,7 @@ SUMMARY_FILE: Final = "summary.json"
 KEYS_FILE: Final = "api-keys.json"
 EXIT_CODES: Final = {Verdict.AGREES: 0, Verdict.DISAGREES: 1, Verdict.NOT_CAUGHT_UP: 3}
 INTERRUPTED: Final = 128
-"""And the number of the signal."""
+"""Plus the number of the signal."""
 
 
 @click.command()
@@ -46,7 +46,7 @@ INTERRUPTED: Final = 128
     type=click.FloatRange(1, 5_000),
     default=300,
     show_default=True,
-    help="Orders a second, all traders together; cancels come on top.",
+    help="Orders per second, all traders together; cancels are extra.",
 )
 @click.option("--keep", is_flag=True, help="Leave everything running afterwards.")
 @click.option("--chaos", is_flag=True, help="Kill -9 every role in turn during the session.")
@@ -59,16 +59,16 @@ INTERRUPTED: Final = 128
 )
 @click.pass_context
 def demo(ctx: click.Context, seconds: float, traders: int, seed: int, rate: float, keep: bool, chaos: bool, home: Path) -> None:
-    """Run a simulated trading session on the real exchange, then prove that every part of it agrees.
+    """Run a simulated trading session on the real exchange, then prove that all parts of it agree.
 
     Starts Kafka, MariaDB, Valkey, Elasticsearch and every role in a home of its own, lets traders trade, and compares the log with the
-    databases and with what the clients saw. It waits for everything to catch up for as long as that goes on. The figures are in HOME/summary.json.
+    databases and with what the clients saw. It waits as long as anything is still catching up. The figures are in HOME/summary.json.
 
     \b
     Exit codes:
-      0    all agree
+      0    everything agrees
       1    something disagrees, or the exchange failed
-      3    nothing disagrees, but something had not caught up and came no further
+      3    nothing disagrees, but something stopped catching up
       129, 130, 143    interrupted by HUP, INT or TERM; everything that was started is stopped
 
     \b
@@ -85,9 +85,9 @@ def demo(ctx: click.Context, seconds: float, traders: int, seed: int, rate: floa
 
 
 def run_demo(settings: Settings, home: Path, options: Options, *, keep: bool) -> int:
-    """The whole demo; returns the exit code, of an interrupted one after everything that it had started is gone.
+    """The whole demo; returns the exit code. If interrupted, it returns once everything that it started is gone.
 
-    Raises OutcryError when the exchange cannot be started or stops doing its part.
+    Raises OutcryError if the exchange cannot be started or stops working.
     """
     console = Console() if sys.stdout.isatty() else Console(width=160)
     local = LocalSet(demo_settings(settings, home), bound=not keep)
@@ -118,7 +118,7 @@ def run_demo(settings: Settings, home: Path, options: Options, *, keep: bool) ->
 
 
 def _start_and_play(local: LocalSet, options: Options, console: Console) -> int:
-    """Start the set, play the session; its summary is written whatever happens."""
+    """Start the set and play the session. The summary is written whatever happens."""
     home, began = local.settings.home, time.monotonic()
     with Progress("starting") as progress:
         local.start(SERVICES, role_names(), watch=progress)
@@ -138,20 +138,20 @@ def _start_and_play(local: LocalSet, options: Options, console: Console) -> int:
 
 
 def _say(console: Console, text: str) -> None:
-    """A line for whoever still listens."""
+    """Print a line, if anybody still reads."""
     with suppress(OSError):
         console.print(text, highlight=False, soft_wrap=True)
 
 
 def demo_settings(settings: Settings, home: Path) -> Settings:
-    """The settings of the demo's own set: its home, and an edge port that is free and stays the same when the edge is restarted."""
+    """The settings of the demo's own set: its home, and a free edge port that stays the same when the edge is restarted."""
     home = home.resolve()
     port = settings.edge_port if settings.edge_port and is_free(settings.edge_port) else choose(home / "data", ["edge"])["edge"]
     return settings.model_copy(update={"home": home, "edge_port": port})
 
 
 def empty(home: Path) -> None:
-    """Remove what an earlier demo left: only the directories and files that a demo makes."""
+    """Remove the directories and files of an earlier demo, and nothing else."""
     for name in OWN_DIRECTORIES:
         shutil.rmtree(home / name, ignore_errors=True)
     for name in (SUMMARY_FILE, KEYS_FILE):

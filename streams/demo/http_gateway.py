@@ -1,7 +1,7 @@
-"""Carry traders' actions over HTTP to the edge, with each account's own API key, and hear of fills on its trade_updates socket.
+"""Send traders' actions over HTTP to the edge, with each account's own API key, and receive fills on its trade_updates socket.
 
-An account's requests go one after another, as one client's would. A request without a clear answer (error 5xx, 429, broken connection,
-time-out) is repeated with the same client_order_id until there is one: that is safe, and the only way to know.
+An account's requests go one after another, like those of one client. A request without a clear answer (error 5xx, 429, broken connection,
+time-out) is repeated with the same client_order_id until there is one. That is safe, and the only way to find out.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ CONNECT_TIMEOUT_S: Final = 300.0
 REQUEST_TIMEOUT_S: Final = 10.0
 RETRY_PAUSE_S: Final = 0.2
 ANSWER_DEADLINE_S: Final = 300.0
-"""An order without any answer for so long is reported as unknown."""
+"""An order without any answer for this long is reported as unknown."""
 QUEUE_MAX: Final = 200
 RETRIED: Final = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -38,7 +38,7 @@ _TIMES: Final = {TimeInForce.DAY: "day", TimeInForce.GTC: "gtc", TimeInForce.IOC
 
 @dataclass
 class HttpResults:
-    """What the clients were told."""
+    """The answers that the clients got."""
 
     accepted: dict[tuple[int, str], str] = field(default_factory=dict)
     """(account, client_order_id) of acknowledged orders -> order id (UUID)."""
@@ -72,11 +72,11 @@ class HttpGateway:
 
     @property
     def waiting(self) -> int:
-        """Actions that have no answer yet."""
+        """Number of actions without an answer yet."""
         return sum(queue.qsize() for queue in self._queues.values()) + self._asked
 
     async def start(self, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
-        """Connect every account's socket; returns when all listen. Raises ServiceUnavailable."""
+        """Connect every account's socket. Returns when all are listening. Raises ServiceUnavailable."""
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
         for account in self._queues:
@@ -198,7 +198,7 @@ class HttpGateway:
 
 
 def order_body(order: NewOrder, instruments: InstrumentTable) -> bytes:
-    """The JSON of POST /v2/orders; orders that are bad in their text are spoilt here (NaN as a bare word, which is no JSON)."""
+    """The JSON of POST /v2/orders. Orders with bad text are spoilt here (NaN as a bare word, which is not JSON)."""
     texts = texts_of(order, instruments)
     body: dict[str, Any] = {
         "symbol": texts.symbol,

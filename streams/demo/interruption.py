@@ -1,4 +1,4 @@
-"""TERM, INT and HUP while the demo runs: the first one ends what it does, with everything that it has started; the next one does so at once.
+"""TERM, INT and HUP while the demo runs: the first one stops the demo and everything that it started; the next one does so at once.
 
 A set of the demo is bound to its process (see LocalSet), so that even kill -9 leaves nothing behind.
 """
@@ -16,11 +16,11 @@ from streams.services.local_set import LocalSet
 
 NUMBERS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 UNWIND_S: Final = 3.0
-"""For clients to close their connections; whoever asked for an end does not wait for an answer of the exchange."""
+"""For clients to close their connections. An interrupted demo does not wait for answers of the exchange."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody asked for an end."""
+    """The demo was interrupted."""
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(number.name)
@@ -28,18 +28,18 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """As of a program that the signal has ended."""
+        """As for a program that was ended by the signal."""
         return 128 + self.number
 
 
 class Signals:
-    """What signals do meanwhile: raise Interrupted in the main thread, once; from `hold` on, kill the set."""
+    """Signal handling: raise Interrupted in the main thread, once; after `hold`, kill the set."""
 
     def __init__(self, local: LocalSet) -> None:
         self._local, self._held = local, False
 
     def hold(self) -> None:
-        """The set is being stopped; from now on a signal means: quicker."""
+        """The set is being stopped. From now on a signal kills it."""
         self._held = True
 
     def handle(self, number: int, frame: FrameType | None) -> None:
@@ -55,14 +55,14 @@ class Signals:
 
 
 def _say(text: str) -> None:
-    """Past all buffers: a handler may interrupt a print."""
+    """Write without buffers, because a handler may interrupt a print."""
     with suppress(OSError):  # a terminal that is gone
         os.write(sys.stderr.fileno(), f"{text}\n".encode())
 
 
 @contextmanager
 def interruptible(local: LocalSet) -> Iterator[Signals]:
-    """Have signals do that; one that this process ignores (nohup) stays ignored."""
+    """Install the handler. A signal that this process ignores (nohup) stays ignored."""
     signals = Signals(local)
     before = {number: signal.getsignal(number) for number in NUMBERS}
     for number in [number for number, handler in before.items() if handler is not signal.SIG_IGN]:
@@ -75,7 +75,7 @@ def interruptible(local: LocalSet) -> Iterator[Signals]:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """asyncio.run, but who is interrupted waits UNWIND_S for its tasks and not at all for its threads: these may wait for a server that is gone."""
+    """asyncio.run, but when interrupted it waits UNWIND_S for its tasks and not at all for threads, which may wait for a server that is gone."""
     runner = asyncio.Runner()
     try:
         runner.run(work)
@@ -94,7 +94,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def leave(code: int) -> None:
-    """End this process now, whatever its threads wait for."""
+    """End this process now, whatever its threads are waiting for."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # a terminal that is gone
             stream.flush()

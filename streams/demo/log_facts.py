@@ -1,4 +1,4 @@
-"""What the log says happened, computed from its rows alone: the truth that every store and client is compared with.
+"""What happened according to the log, computed from its rows alone. Every store and client is compared with it.
 
 In: `executions` (rows of execution_frame) and `account.events` (rows of account_event_frame with their cl_ord_ids), from the first record on,
 duplicates dropped, in the order of their partitions. Where the two disagree, or break an invariant of the exchange, `problems` says so.
@@ -105,7 +105,7 @@ def _traded(trades: Rows) -> dict[int, Traded]:
 
 
 def _settlement_problems(trades: Rows, events: Rows) -> list[str]:
-    """Each trade is there once, and has one posting to a buyer and one to a seller at its price and quantity."""
+    """Each trade occurs once, and has one posting to a buyer and one to a seller at its price and quantity."""
     known = {row[0]: row[1:] for row in zip(*(trades[name].tolist() for name in ("trd_match_id", "price", "qty")), strict=True)}
     problems = [] if len(known) == len(trades) else [f"executions has {len(trades)} trades with {len(known)} different trd_match_id"]
     postings = events[events["kind"] == AccountEventKind.TRADE]
@@ -123,7 +123,7 @@ def _settlement_problems(trades: Rows, events: Rows) -> list[str]:
 
 
 def _sequence_problems(executions: Rows) -> list[str]:
-    """rpt_seq is dense for each instrument, from 1."""
+    """rpt_seq has no gaps for each instrument, from 1."""
     problems = []
     for number in np.unique(executions["instrument"]).tolist():
         if not number:
@@ -144,7 +144,7 @@ class _Open:
 
 
 def _open_orders(executions: Rows) -> dict[int, _Open]:
-    """Orders that the books hold at the end, by order_id."""
+    """Orders in the books at the end, by order_id."""
     orders: dict[int, _Open] = {}
     names = ("kind", "order_id", "account", "instrument", "side", "price", "qty", "leaves_qty", "contra_order_id", "contra_leaves_qty")
     ends = (ExecKind.CANCELED, ExecKind.EXPIRED)
@@ -163,7 +163,7 @@ def _tuples(rows: Rows, names: Iterable[str]) -> Iterable[tuple[Any, ...]]:
 
 
 def _level_problems(executions: Rows, open_orders: dict[int, _Open]) -> list[str]:
-    """The price levels that the books told last are what the open orders add up to."""
+    """The last published price levels equal the sums of the open orders."""
     told = {row[:3]: row[3] for row in _tuples(executions[executions["kind"] == ExecKind.LEVEL], ("instrument", "side", "price", "qty"))}
     needed: Counter[tuple[int, int, int]] = Counter()
     for order in open_orders.values():
@@ -173,7 +173,7 @@ def _level_problems(executions: Rows, open_orders: dict[int, _Open]) -> list[str
 
 
 def _conservation_problems(events: Rows) -> list[str]:
-    """Postings of trades sum to zero in cash; all cash is what was deposited."""
+    """Postings of trades sum to zero in cash, and total cash equals the deposits."""
     trades, deposits = events[events["kind"] == AccountEventKind.TRADE], events[events["kind"] == AccountEventKind.ACCOUNT_UPDATED]
     made, deposited, total = int(trades["cash_delta"].sum()), int(deposits["cash_delta"].sum()), sum(_last_values(events, "cash").values())
     problems = [f"trades made {made} minor units of cash"] if made else []
@@ -206,7 +206,7 @@ def _last_values(events: Rows, column: str, *also: str) -> dict[Any, int]:
 
 
 def _hold_problems(events: Rows, open_orders: dict[int, _Open], instruments: InstrumentTable) -> list[str]:
-    """Holds at rest are exactly what the open orders require: a buy its limit price, a sell its shares."""
+    """At rest, holds are exactly what the open orders require: a buy its limit price, a sell its shares."""
     cash: Counter[int] = Counter()
     lots: Counter[tuple[int, int]] = Counter()
     for order in open_orders.values():

@@ -1,4 +1,4 @@
-"""WebSocket clients of the public market data: each follows every trade, and resumes after a broken connection where it was."""
+"""WebSocket clients of the public market data. Each follows every trade, and resumes where it was after a broken connection."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ CHANNELS: Final = {"trades": ["*"], "quotes": ["*"], "bars": ["*"]}
 
 @dataclass
 class Seen:
-    """What one client saw of one symbol; `missing` and `repeats` count sequence numbers that never came, or came again."""
+    """What one client saw of one symbol. `missing` and `repeats` count sequence numbers that never arrived, or arrived again."""
 
     trade_ids: set[int] = field(default_factory=set)
     last_seq: int = 0
@@ -52,7 +52,7 @@ class MarketWatcher:
         self.seen = {symbol: Seen() for symbol in symbols}
         self.tape = Tape()
         self.update_ns: list[int] = []
-        """From a trade's log time (when its order came in) to its arrival here; trades told again by a resume are not counted."""
+        """From a trade's log time (when its order arrived) to its arrival here. Trades sent again by a resume are not counted."""
         self.messages: Counter[str] = Counter()
         self.connections = 0
         self.errors: list[str] = []
@@ -61,7 +61,7 @@ class MarketWatcher:
         self._live_from_ns = 0
 
     def start(self) -> None:
-        """Begin to follow; `subscribed` is set when the edge has confirmed it."""
+        """Start following. `subscribed` is set when the edge has confirmed it."""
         self._task = asyncio.create_task(self._follow())
 
     async def close(self) -> None:
@@ -72,7 +72,7 @@ class MarketWatcher:
 
     @property
     def trades(self) -> int:
-        """Different trades seen."""
+        """Number of distinct trades seen."""
         return sum(len(seen.trade_ids) for seen in self.seen.values())
 
     async def _follow(self) -> None:

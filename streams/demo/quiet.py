@@ -1,10 +1,10 @@
 """Wait until the pipeline is at rest: everything posted was decided, settled, and stored.
 
-The books' clock keeps ticking, so the log never stops growing; what must stop is `account.commands` and `account.events`. At rest, every
+The books' clock keeps ticking, so the log never stops growing. But `account.commands` and `account.events` must stop. At rest, every
 replica has passed the ends that all topics had when a round began, and neither of those two topics grew in that round.
 
-How far a replica of a role is: what its consumer group has committed, or the next offset that a shard of one of its workers tells on /readyz, whichever is
-more (a shard commits behind its snapshots, and makes none while nothing comes).
+The progress of a replica is the greater of what its consumer group has committed and the next offset that its workers report on /readyz.
+(A shard commits behind its snapshots, and makes none without input.)
 """
 
 import asyncio
@@ -35,16 +35,16 @@ PLACE_OF: Final = {
     "persist-mysql": "mysql", "persist-elasticsearch": "elasticsearch", "persist-redis": "redis", "publish-market-data": "websocket",
     "watch-trading": ALERTS_PLACE,
 }  # fmt: skip
-"""Where a role's work is seen. All others write what the log has: while they are late, it is not complete."""
+"""Where a role's work is visible. All other roles write the log: while they are late, it is not complete."""
 Offsets = dict[tuple[str, int], int]
 Late = dict[str, Offsets]
 """By group: how many records are missing, by partition; only what is missing."""
 
 
 class Patience:
-    """Waits for as long as something goes on: `over` once nothing has moved for `stalled_s`, or after LONGEST_S.
+    """Waits as long as there is progress: `over` once nothing has moved for `stalled_s`, or after LONGEST_S.
 
-    `tell` gets a line now and then, with the time that is left.
+    `tell` gets a line now and then, with the remaining time.
     """
 
     def __init__(self, stalled_s: float, tell: Callable[[str], None]) -> None:
@@ -54,7 +54,7 @@ class Patience:
         self._told_s = self._began_s
 
     def over(self, seen: object, waiting_for: str) -> bool:
-        """Whether it is over, when `seen` is what there is now; a change is a step forward."""
+        """Whether it is over, given that `seen` is the current state. A change counts as progress."""
         now_s = time.monotonic()
         if seen != self._seen:
             self._seen, self._moved_s = seen, now_s
@@ -68,19 +68,19 @@ class Patience:
 
 
 class Pipeline:
-    """Asks how far everybody is. Every replica of every role counts."""
+    """Finds out how far all consumers have come. Every replica of every role counts."""
 
     def __init__(self, settings: Settings, local: LocalSet) -> None:
         self._settings, self._local = settings, local
         self._admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
 
     async def late(self, ends: Offsets) -> Late:
-        """Who has not reached these ends. Raises ServiceUnavailable."""
+        """Consumers that have not reached these ends. Raises ServiceUnavailable."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_TIMEOUT_S)) as http:
             return late_of(await _positions(self._admin, http, self._local), ends)
 
     async def come_to_rest(self, patience: Patience) -> Late:
-        """Empty when everything is at rest; else who is late, once `patience` is over. {LOG: {}}: orders were still being decided."""
+        """Empty when everything is at rest; else who is late once `patience` is over. {LOG: {}}: orders were still being decided."""
         late: Late = {LOG: {}}
         while True:
             try:
@@ -104,7 +104,7 @@ class Pipeline:
 
 
 def described(late: Late) -> str:
-    """Who is how far behind, in words; the worst first."""
+    """How far each consumer is behind, as text, the worst first."""
     worst = sorted(((sum(missing.values()), group) for group, missing in late.items()), reverse=True)
     texts = [_in_words(group, count) for count, group in worst]
     return ", ".join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
@@ -122,7 +122,7 @@ def places_of(late: Late) -> frozenset[str]:
 
 
 def caught_up(late: Late) -> Check:
-    """The fact that everybody has read the whole log."""
+    """The fact that every consumer has read the whole log."""
     if not late:
         return Check("every consumer has caught up", {LOG: "yes"})
     return Check("every consumer has caught up", {LOG: "no"}, described(late), verdict=Verdict.NOT_CAUGHT_UP)
@@ -140,10 +140,10 @@ def late_of(positions: dict[str, Offsets], ends: Offsets) -> Late:
 
 
 async def _positions(admin: AdminClient, http: aiohttp.ClientSession, local: LocalSet) -> dict[str, Offsets]:
-    """By group: what it has committed, and what its workers tell of their shards."""
+    """By group: what it has committed, and what its workers report about their shards."""
     status = await asyncio.to_thread(local.status)
     if status is None:
-        raise ServiceUnavailable("the set was stopped while it was to come to rest")
+        raise ServiceUnavailable("the set was stopped before it came to rest")
     workers = [worker for worker in status.wanted.processes() if ROLES[worker.role].workers]
     addresses = {child.name: child.address for child in status.children}
     found = await asyncio.to_thread(_committed, admin, {worker.group for worker in workers})
@@ -158,7 +158,7 @@ async def _positions(admin: AdminClient, http: aiohttp.ClientSession, local: Loc
 
 
 async def _told(http: aiohttp.ClientSession, address: str) -> dict[int, int]:
-    """Next offset by partition, as a shard's /readyz says; nothing while it does not answer."""
+    """Next offset by partition, from a shard's /readyz; empty while it does not answer."""
     try:
         async with http.get(f"{address}/readyz") as answer:
             partitions: dict[str, Any] = (await answer.json()).get("partitions", {})

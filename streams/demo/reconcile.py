@@ -1,7 +1,7 @@
-"""Compare what the log says with every store and every client: one line a fact, and a name for each disagreement. Pure.
+"""Compare the log with every store and every client: one line per fact, and a name for each disagreement. Pure.
 
-A place that has not read the whole log yet (`late`) may lack things: that is "not caught up", and nothing is known of it yet. What it has and the log
-has not is wrong all the same. While the log itself is not complete (LOG is late), nothing is known of anything.
+A place that has not read the whole log yet (`late`) may lack something: that is "not caught up", neither right nor wrong. If it has something that the
+log does not have, that is wrong in any case. While the log itself is incomplete (LOG is late), nothing can be judged.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ PLACES = ("log", "mysql", "elasticsearch", "redis", "websocket", "clients")
 
 LOG = "log"
 ALERTS = "alerts"
-"""Places that may be late besides those where facts are seen: who writes the alerts is late."""
+"""Places that may be late besides those where facts are seen: the writer of the alerts."""
 
 _NOTHING = Traded(0, 0, 0, 0, frozenset())
 
@@ -41,7 +41,7 @@ class StoreFacts:
     trade_postings: Mapping[int, int] | None = None
     """MySQL: sum of the postings of trades, by instrument; 0 is cash."""
     imbalances: tuple[str, ...] = ()
-    """MySQL: tables that contradict one another."""
+    """MySQL: tables that contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ClientFacts:
 
 
 class Verdict(StrEnum):
-    """What became of a fact, or of all of them."""
+    """The verdict on a fact, or on all of them."""
 
     AGREES = "agree"
     NOT_CAUGHT_UP = "not caught up"
@@ -78,7 +78,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One fact as seen from several places; `problem` is empty when they agree. `lacking`: the places that only lack something, when that is all that is wrong."""
+    """One fact as seen from several places. `problem` is empty if they agree. `lacking`: if that is the only problem, the places that lack something."""
 
     name: str
     seen: dict[str, str] = field(default_factory=dict)
@@ -88,12 +88,12 @@ class Check:
 
     @property
     def agrees(self) -> bool:
-        """Whether all places say the same."""
+        """Whether all places agree."""
         return self.verdict is Verdict.AGREES
 
 
 def judged(check: Check, late: frozenset[str]) -> Check:
-    """With its verdict, when these places are late."""
+    """The same fact with its verdict, given these late places."""
     if not check.problem:
         return check
     excused = LOG in late or (bool(check.lacking) and check.lacking <= late)
@@ -157,7 +157,7 @@ def _instrument_checks(
 
 
 def _heard(values: list[int], truth: int) -> dict[str, int]:
-    """What the WebSocket clients say: the first value that is not the truth, else the truth; nothing without clients."""
+    """What the WebSocket clients saw: the first value that is wrong, else the right one; nothing without clients."""
     return {"websocket": next((value for value in values if value != truth), truth)} if values else {}
 
 
@@ -210,14 +210,14 @@ def _alerted_check(alerts: frozenset[AlertSeen], manipulators: frozenset[int]) -
 
 
 def _same(name: str, **values: int) -> Check:
-    """Counts and sums, which only grow: what has less than the log lacks something."""
+    """Counts and sums only grow: a place with less than the log lacks something."""
     truth = values[LOG]
     less, more = (frozenset(place for place, value in values.items() if test(value)) for test in (truth.__gt__, truth.__lt__))
     return replace(_same_last(name, **values), lacking=frozenset() if more else less)
 
 
 def _same_last(name: str, **values: int) -> Check:
-    """A value that is replaced by the next one: what has another than the log may have an older one."""
+    """A value that is replaced by the next one: a place that differs from the log may have an older one."""
     problem = "" if len(set(values.values())) <= 1 else ", ".join(f"{place} {value}" for place, value in values.items())
     other = frozenset(place for place, value in values.items() if value != values[LOG])
     return Check(name, {place: str(value) for place, value in values.items()}, problem, other)

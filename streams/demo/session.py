@@ -1,4 +1,4 @@
-"""The trading session of the demo: accounts, clients, thirty seconds of trading, and what everybody says afterwards."""
+"""The trading session of the demo: accounts, clients, thirty seconds of trading, and the reconciliation afterwards."""
 
 import asyncio
 import time
@@ -44,7 +44,7 @@ BOOK_DEPTH: Final = 8
 
 @dataclass(frozen=True)
 class Options:
-    """What `outcry demo` was asked for."""
+    """The options of `outcry demo`."""
 
     seconds: float = 30
     traders: int = 100
@@ -52,16 +52,16 @@ class Options:
     rate: float = 300
     chaos: bool = False
     delivery_timeout_s: float = DELIVERY_TIMEOUT_S
-    """How long the traders' producer keeps asking Kafka to take an order."""
+    """How long the traders' producer tries to send an order."""
     stalled_s: float = 120
-    """At the end everything has all the time that it needs; it is given up when nothing has moved for so long."""
+    """At the end everything gets the time that it needs. The demo gives up if nothing has moved for this long."""
     line_every_s: float = LINE_EVERY_S
-    """How often progress is told where there is no terminal."""
+    """How often progress is reported without a terminal."""
 
 
 @dataclass
 class Session:
-    """One session on a running set. `summary` is filled as it goes on, so that it can be written at any time."""
+    """One session on a running set. `summary` is filled along the way, so that it can be written at any time."""
 
     settings: Settings
     local: LocalSet
@@ -81,7 +81,7 @@ class Session:
                                 "seconds_asked": self.options.seconds, "chaos": self.options.chaos}  # fmt: skip
 
     async def play(self) -> None:
-        """All steps. Raises OutcryError where the exchange does not do its part; disagreements are in `summary`, not raised."""
+        """All steps. Raises OutcryError if the exchange fails. Disagreements are in `summary`, not raised."""
         keys = await self._open_accounts()
         http_keys = [key for key in keys if self._channel[key.account] is Channel.HTTP]
         http = HttpGateway(self._edge_url, http_keys, self.instruments)
@@ -121,7 +121,7 @@ class Session:
         with self._step("open accounts"):
             if any((await asyncio.to_thread(collect.end_offsets, self.settings, ACCOUNT_EVENTS)).values()):
                 raise OutcryError(
-                    f"the log at {self.settings.kafka_url} has records already; the demo reconciles from the first record on: give it an empty Kafka"
+                    f"the log at {self.settings.kafka_url} already has records, and the demo reconciles from the first record: use an empty Kafka"
                 )
             positions = [one.number for one in self.instruments]
             openings = [Opening(trader.account, trader.cash, dict.fromkeys(positions, trader.lots)) for trader in self.traders]
@@ -132,7 +132,7 @@ class Session:
         return keys
 
     async def _trade(self, http: HttpGateway, topic: TopicGateway, watchers: list[MarketWatcher]) -> None:
-        """Let the traders act for the session's seconds; under chaos at least until it is over and everything is back."""
+        """Let the traders trade for the length of the session; with chaos, at least until it is over and everything is back."""
         crowd = Crowd(self.options.seed, self.traders, self.instruments, self.options.rate, self.options.seconds)
         chaos = asyncio.create_task(self.disturb()) if self.options.chaos else None
         alerts = asyncio.create_task(self._poll_alerts())
@@ -162,7 +162,7 @@ class Session:
         }
 
     async def disturb(self) -> None:
-        """Chaos while the traders trade; here every role is killed in turn."""
+        """Chaos while the traders trade: every role is killed in turn."""
 
         def killed(kill: Kill) -> None:
             self.summary.kills.append(kill)
@@ -191,9 +191,9 @@ class Session:
                     continue  # for the eyes only; the reconciliation reads the stores
 
     async def _reconcile(self, watchers: list[MarketWatcher], clients: ClientFacts, pipeline: Pipeline, patience: Patience) -> None:
-        """Wait until everybody has read the whole log, for as long as that goes on; read everything and compare.
+        """Wait until every consumer has read the whole log, as long as there is progress. Then read everything and compare.
 
-        What disagrees then is looked at again for as long as it changes: the last prices may still be on their way to a client.
+        Disagreements are checked again as long as they change: the last prices may still be on their way to a client.
         """
         settled = Patience(AGREE_STALLED_S, self._say)
         while True:
@@ -220,13 +220,13 @@ class Session:
         summary.alerts = len(log.alerts)
 
     async def _read_all(self) -> tuple[collect.Log, StoreFacts, StoreFacts, dict[int, int]]:
-        """The log first: the stores have at least what it has when everybody has caught up."""
+        """The log first: once everybody has caught up, the stores have at least what it has."""
         log = await asyncio.to_thread(collect.read_log, self.settings)
         mysql, elastic = await collect.read_mysql(self.settings), await collect.read_elasticsearch(self.settings)
         return log, mysql, elastic, await collect.read_redis(self.settings, self.instruments)
 
     async def _while_waiting(self, work: Awaitable[None], what: Callable[[], str]) -> None:
-        """Wait for it, and say now and then for what."""
+        """Wait for it, and report now and then what for."""
         began, task = time.monotonic(), asyncio.ensure_future(work)
         while not (await asyncio.wait([task], timeout=TELL_EVERY_S))[0]:
             self._say(f"{time.monotonic() - began:5.0f} s  waiting for {what()}")
@@ -257,7 +257,7 @@ class Session:
         summary.session["rejected_by"] = {why.name: count for why, count in sorted(facts.rejected_by().items())}
 
     def _note_clients(self, http: HttpGateway, watchers: list[MarketWatcher]) -> None:
-        """What the clients know by themselves, also of a session that was interrupted."""
+        """What the clients know by themselves, also after an interruption."""
         results, summary = http.results, self.summary
         summary.trades_websocket = min(watcher.trades for watcher in watchers)
         summary.order_to_execution_ms = percentiles(results.execution_ns)
@@ -313,7 +313,7 @@ class _Pulses:
         self._last = (0.0, 0, 0, 0)
 
     def now(self, elapsed: float, sent: dict[Channel, int]) -> Pulse:
-        """The pulse of this moment."""
+        """The current pulse."""
         at, orders, trades, samples = self._last
         fresh = self._http.results.execution_ns[samples:]
         total, traded = sum(sent.values()), self._watcher.trades

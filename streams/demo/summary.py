@@ -1,4 +1,4 @@
-"""What the demo reports at its end: `summary.json` for programs, a table for people."""
+"""The final report of the demo: `summary.json` for programs, a table for people."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ STYLES = {Verdict.AGREES: "green", Verdict.NOT_CAUGHT_UP: "yellow", Verdict.DISA
 
 
 def percentile_ms(values_ns: Sequence[int], percent: float) -> float | None:
-    """The value that `percent` of the measured ones do not exceed, in milliseconds; None without any."""
+    """The value that `percent` of the samples do not exceed, in milliseconds; None without samples."""
     if not values_ns:
         return None
     ordered = sorted(values_ns)
@@ -58,7 +58,7 @@ class Summary:
     steps_s: dict[str, float] = field(default_factory=dict)
     disagreements: list[str] = field(default_factory=list)
     not_caught_up: list[str] = field(default_factory=list)
-    """Facts of which nothing is known, because somebody has not read the whole log."""
+    """Facts that cannot be judged, because a consumer has not read the whole log."""
     checks: list[Check] = field(default_factory=list)
 
     def write(self, path: Path) -> None:
@@ -98,7 +98,7 @@ def show(console: Console, summary: Summary) -> None:
     for problem in summary.not_caught_up:
         console.print(f"not caught up: {problem}", style="yellow", highlight=False)
     if summary.verdict is Verdict.NOT_CAUGHT_UP:
-        console.print("nothing disagrees, but not everything had caught up, and it came no further", style="yellow", highlight=False)
+        console.print("nothing disagrees, but something stopped catching up", style="yellow", highlight=False)
     if summary.reconciled:
         console.print("everything agrees: the log, MySQL, Elasticsearch, Redis, and the clients", style="green", highlight=False)
 

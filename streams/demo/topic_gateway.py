@@ -1,4 +1,4 @@
-"""Carry traders' actions straight to the topic with the producer library, as a third party would."""
+"""Send traders' actions straight to the topic with the producer library, as a third party would."""
 
 import asyncio
 from collections import Counter
@@ -14,11 +14,11 @@ from streams.demo.traders import Action, CancelOrder, NewOrder
 from topics.producer import DELIVERY_TIMEOUT_S, BadOrder, BufferFull, DeliveryFailed, OrderProducer, ProducerStats, Undelivered
 
 FLUSH_TIMEOUT_S = 30.0
-"""At least: an order that Kafka may still take is waited for."""
+"""Minimum: orders that Kafka may still accept are waited for."""
 
 
 class TopicGateway:
-    """One producer for all traders of the channel. Nothing here waits: a full buffer holds the trader back."""
+    """One producer for all traders of the channel. Nothing here blocks: a full buffer holds the trader back."""
 
     def __init__(self, kafka_url: str, instruments: InstrumentTable, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
         self._instruments, self._flush_timeout_s = instruments, max(FLUSH_TIMEOUT_S, delivery_timeout_s)
@@ -26,10 +26,10 @@ class TopicGateway:
         self.posted: set[tuple[int, str]] = set()
         self.expected_rejects: dict[tuple[int, str], Reason] = {}
         self.refused_here: Counter[str] = Counter()
-        """Orders that the library refused, by what was wrong with them."""
+        """Orders that the library refused, by fault."""
         self.held_back = 0
         self.surprises: list[str] = []
-        """Bad orders that got another answer than they must."""
+        """Bad orders that got a wrong answer."""
 
     def send(self, action: Action) -> None:
         """Post one order or cancel."""
@@ -61,13 +61,13 @@ class TopicGateway:
                 self.surprises.append(f"topic order {order.cl_ord_id} ({order.bad}): the library refused {error}")
             return
         if expected_field:
-            self.surprises.append(f"topic order {order.cl_ord_id} ({order.bad}): the library took it")
+            self.surprises.append(f"topic order {order.cl_ord_id} ({order.bad}): the library accepted it")
         self.posted.add((order.account, order.cl_ord_id))
         if order.bad:
             self.expected_rejects[order.account, order.cl_ord_id] = EXPECTED[order.bad].reason
 
     async def finish(self, timeout_s: float | None = None) -> list[Undelivered]:
-        """Wait until everything is in the log, and stop; what is not in it. A second call finds nothing left to do."""
+        """Wait until everything is in the log, and stop. Returns what is not. A second call does nothing."""
         try:
             await asyncio.to_thread(self._producer.close, self._flush_timeout_s if timeout_s is None else timeout_s)
         except DeliveryFailed as error:
@@ -81,7 +81,7 @@ class TopicGateway:
 
 @dataclass(frozen=True)
 class Texts:
-    """The words of an order as a client writes them; no price for a market order."""
+    """The fields of an order as a client writes them; no price for a market order."""
 
     symbol: str
     order_qty: str
@@ -89,7 +89,7 @@ class Texts:
 
 
 def texts_of(order: NewOrder, instruments: InstrumentTable) -> Texts:
-    """Decimal text of an order, spoilt where the order is bad in its text."""
+    """Decimal text of an order, spoilt if the order is meant to have bad text."""
     instrument = instruments.by_number[order.instrument]
     price = None if order.ord_type in (OrdType.MARKET, OrdType.MARKET_TO_LIMIT) else instrument.price_text(order.price)
     texts = Texts(instrument.symbol, instrument.qty_text(order.order_qty), price)

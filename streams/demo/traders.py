@@ -1,7 +1,7 @@
-"""How the simulated traders behave: makers quote and requote, takers take and sometimes err, one manipulator layers. Seeded, no I/O.
+"""How the simulated traders behave: makers quote and requote, takers trade and sometimes err, one manipulator layers. Seeded, no I/O.
 
-Time is cut into ticks of 50 ms and every tick is a function of the seed alone, so a seed is a session: the same orders in the same order,
-whoever carries them and however fast. (Which of them meet is the market's affair.)
+Time is divided into ticks of 50 ms, and every tick is a function of the seed alone. So a seed defines a session: the same orders in the same
+order, however they are sent. (Which of them trade depends on timing.)
 """
 
 import random
@@ -37,7 +37,7 @@ class Channel(StrEnum):
 
 
 class Role(StrEnum):
-    """What a trader is."""
+    """A trader's kind."""
 
     MAKER = "maker"
     TAKER = "taker"
@@ -46,7 +46,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Trader:
-    """One account and its owner's habits. `instrument`: the one a maker quotes or the manipulator works in; 0: all."""
+    """One account and its owner's habits. `instrument`: the one that a maker quotes or the manipulator uses; 0: all."""
 
     account: int
     role: Role
@@ -58,7 +58,7 @@ class Trader:
 
 @dataclass(frozen=True, slots=True)
 class NewOrder:
-    """An order to send: lots and ticks; `bad` says what is wrong with it on purpose."""
+    """An order to send, in lots and ticks. `bad` says what is deliberately wrong with it."""
 
     account: int
     cl_ord_id: str
@@ -109,7 +109,7 @@ class _Memory:
 
 
 class Crowd:
-    """All traders together, acting at `rate` orders a second for `session_s` seconds."""
+    """All traders together, sending `rate` orders per second for `session_s` seconds."""
 
     def __init__(self, seed: int, traders: list[Trader], instruments: InstrumentTable, rate: float, session_s: float) -> None:
         self._random = random.Random(seed)  # noqa: S311  a simulation wants to be repeatable, not secret
@@ -128,7 +128,7 @@ class Crowd:
         )
 
     def until(self, elapsed_s: float) -> Iterator[Action]:
-        """Everything that is done in the ticks that end by `elapsed_s` and have not been asked for yet."""
+        """All actions of the ticks that end by `elapsed_s` and were not returned before."""
         while (self._ticks + 1) * TICK_S <= elapsed_s:
             self._ticks += 1
             self._move_prices()
@@ -142,7 +142,7 @@ class Crowd:
     # ---- the market as everybody sees it
 
     def _move_prices(self) -> None:
-        """A random walk of one tick at most, drawn back to where the day began."""
+        """A random walk of at most one tick per step, pulled back to the opening price."""
         for number, price in self._prices.items():
             pull = (self._anchors[number] - price) / 400
             step = self._random.random()
@@ -157,7 +157,7 @@ class Crowd:
         return self._take(self._random.choice(self._takers))
 
     def _quote(self, trader: Trader) -> list[Action]:
-        """Take the old quote out, put a new one in on both sides."""
+        """Cancel the old quote and send a new one on both sides."""
         memory = self._memory[trader.account]
         actions: list[Action] = [CancelOrder(trader.account, one) for one in memory.resting]
         memory.resting.clear()

@@ -1,4 +1,4 @@
-"""Show the session while it goes on: a live screen on a terminal, one line every two seconds elsewhere."""
+"""Show the running session: a live screen on a terminal, one line every two seconds elsewhere."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -17,7 +17,7 @@ BOOK_DEPTH: Final = 8
 
 @dataclass(frozen=True)
 class Pulse:
-    """The session at one moment. Latencies are of the orders since the last pulse, ms; None: no samples."""
+    """The session at one moment. Latencies (ms) are of the orders since the last pulse; None: no samples."""
 
     elapsed_s: float
     session_s: float
@@ -55,7 +55,7 @@ class View:
             self._live.__exit__(kind, error, trace)
 
     def __call__(self, pulse: Pulse) -> None:
-        """Show the pulse, or say it in a line when the last line is old enough."""
+        """Show the pulse, or print it as a line if the last line is old enough."""
         if self._live is not None:
             self._live.update(screen(self._title, pulse), refresh=True)
             return

@@ -1,7 +1,7 @@
-"""What `outcry recover` writes in the place of each record that a log has lost, and how readers take it. No I/O.
+"""The fillers that `outcry recover` writes for lost records, and how readers treat them. No I/O.
 
-An offset must never be given twice: readers know records, and frames know what they were made of, by offsets alone. So the places of lost
-records are filled, up to the highest offset that anybody has seen of the log. A filler is a dead_letter record about itself with the reason LOST.
+An offset must never be used twice: readers identify records, and frames name their inputs, by offsets alone. So the offsets of lost records are
+filled, up to the highest one that anybody has seen. A filler is a dead_letter record about itself with the reason LOST.
 """
 
 from typing import Final

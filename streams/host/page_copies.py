@@ -1,4 +1,4 @@
-"""A copy of an array as it was at the last snapshot, in pages: what changed since is found by comparing, exactly and at the speed of memory.
+"""A copy of an array at the last snapshot, in pages. Changes since then are found by comparing, exactly and at the speed of memory.
 
 Memory: as much as the array, twice at most in address space. It grows by a segment as large as all before it, so growing copies nothing.
 """
@@ -15,7 +15,7 @@ PAGE_BYTES: Final = 64 << 10
 """Large enough that Faust recovers few records (it reads < 5,000/s), small enough that one changed order does not write megabytes."""
 _PAGE_WORDS: Final = PAGE_BYTES // 8
 _LINE_WORDS: Final = 64
-"""Words that are compared without a question in between: the processor does eight at a time."""
+"""Words that are compared without a branch: the processor does eight at a time."""
 
 
 @numba.njit(cache=True, nogil=True)

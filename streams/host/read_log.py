@@ -1,8 +1,8 @@
-"""Read ranges of the log in order, with bounded memory, and say how far one is; no group is joined and nothing is committed.
+"""Read ranges of the log in order, with bounded memory, and show progress. No group is joined and nothing is committed.
 
-In:     any partition of any topic, from an offset up to where it ended when that was asked
+In:     any partition of any topic, from an offset up to the end at the time of the call
 State:  none
-On failure: ServiceUnavailable where the broker does not answer; StaleData where the log does not have what is asked of it.
+On failure: ServiceUnavailable if the broker does not answer; StaleData if the log does not have the range.
 """
 
 import time
@@ -77,7 +77,7 @@ class Log:
             raise OutcryError(f"{topic.name} has no partition {partition}, it has {self.partitions(topic)}")
         if found.low:
             raise StaleData(
-                f"{place(topic.name, partition)} begins at offset {found.low:,}: what came before it is gone, and with it what follows"
+                f"{place(topic.name, partition)} begins at offset {found.low:,}: the records before it are gone, and with them what follows"
             )
         return found
 
@@ -132,7 +132,7 @@ def _offset_of(message: Message, where: str) -> int | None:
 
 
 class Meter:
-    """How far a long reading is: a bar on a terminal, elsewhere a line every LINE_EVERY_S. A context manager."""
+    """Progress of a long read: a bar on a terminal, elsewhere a line every LINE_EVERY_S. A context manager."""
 
     LINE_EVERY_S: Final = 10.0
     _EVERY: Final = 64
@@ -160,7 +160,7 @@ class Meter:
             self._bar.__exit__(None, None, None)
 
     def add(self, records: int = 1) -> None:
-        """So many more are done."""
+        """Count records that are done."""
         before, self.done = self.done, self.done + records
         if before // self._EVERY == self.done // self._EVERY:
             return

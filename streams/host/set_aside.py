@@ -4,10 +4,10 @@ In:     set.aside, read to its end before a shard applies anything
 Out:    set.aside (`outcry topics set-aside`); the input itself becomes a dead letter where it would have been applied
 On failure: a shard does not start while the list cannot be read.
 
-A record behind the one at which a shard is stuck cannot help it, and a file would not be there on another machine; so the list is a topic of its own. A shard that
-runs has read the list at its start and may not know of a later entry. That is harmless for an input which the engine does not take: whoever comes to it stops,
-starts again and reads the list. So the command replays the shard first and refuses an input that the engine takes, or that anybody has got past. A snapshot notes what
-had been set aside before it, and is refused with another list.
+A later record cannot help a shard that is stuck, and a file would not exist on another machine. So the list is a topic of its own. A running shard has
+read the list at its start and may not know of a later entry. That is harmless for an input that the engine refuses: whoever comes to it stops, restarts
+and reads the list. So the command replays the shard first, and refuses an input that the engine can apply or that any shard has passed. A snapshot
+records what had been set aside before it, and is refused with another list.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +55,7 @@ def set_aside_of(settings: Settings) -> SetAside:
 
 
 def listed(records: Iterator[Record]) -> SetAside:
-    """What records of the topic say. One that says nothing is passed over: else whoever wrote it would have stopped every shard."""
+    """Entries of the topic's records. An unreadable record is skipped, or it would stop every shard."""
     entries: dict[tuple[str, int], dict[int, str]] = {}
     for record in records:
         try:
@@ -78,7 +78,7 @@ def require_not_passed(log: Log, topic: str, own: str, partition: int, offset: i
         if found is not None and found[1].source == place(topic, partition) and found[1].source_offset >= offset:
             raise OutcryError(
                 f"{place(own, partition)} offset {record.offset:,} was made of {place(topic, partition)} offset {found[1].source_offset:,}: the shard "
-                f"has got past {offset:,}, and what it made cannot be unmade"
+                f"has passed {offset:,}, and its outputs cannot be undone"
             )
 
 
@@ -86,7 +86,7 @@ def require_stuck(log: Log, make: Callable[[], ShardRunner], topic: str, partiti
     """Replay a shard up to this input; what the engine says when it comes to it. Raises OutcryError if it takes it."""
     runner = make()
     if runner.next_offset > offset:
-        raise OutcryError(f"a snapshot of {place(topic, partition)} ends at {runner.next_offset:,}: the shard has got past {offset:,}")
+        raise OutcryError(f"a snapshot of {place(topic, partition)} ends at {runner.next_offset:,}: the shard has passed {offset:,}")
     for record in log.records(topic, partition, runner.next_offset, offset + 1):
         try:
             runner.feed(record)
@@ -97,8 +97,8 @@ def require_stuck(log: Log, make: Callable[[], ShardRunner], topic: str, partiti
                 f"{place(topic, partition)}: the engine stops before {offset:,}, at {record.offset:,} ({type(error).__name__}: {error})"
             ) from error
     raise OutcryError(
-        f"the engine takes {place(topic, partition)} offset {offset:,}, so it is not what stops the shard; whoever applied it would differ from "
-        f"whoever leaves it out"
+        f"the engine applies {place(topic, partition)} offset {offset:,}, so it does not stop the shard; replicas that applied it would differ "
+        f"from those that leave it out"
     )
 
 

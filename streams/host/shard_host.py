@@ -1,12 +1,12 @@
-"""Run deterministic processors on Faust: one runner a partition, outputs first, snapshots behind them, inputs acknowledged last.
+"""Run deterministic processors on Faust: one runner per partition, outputs first, then snapshots, inputs acknowledged last.
 
 The order that makes a crash harmless, for each snapshot:
   1. between two inputs, the changed pages of the state are found and copied;
   2. every output of the inputs so far is acknowledged by the broker;
   3. pages and manifest are set in the table, in portions between which inputs are applied, and their changelog records acknowledged;
   4. the inputs are acknowledged, so that Faust may commit their offsets.
-Whatever step a crash falls into, the newest whole snapshot is at or behind the committed offset's outputs, and replaying from it sends
-byte-identical duplicates that consumers drop by their source marks.
+Whenever a crash happens, the newest complete snapshot is at or behind the committed offset's outputs. Replaying from it sends
+byte-identical duplicates, which consumers drop by their source marks.
 """
 
 import asyncio
@@ -42,15 +42,15 @@ from topics.roles import RoleEntry
 log = structlog.get_logger("outcry.streams")
 
 OUTPUT_ACK_TIMEOUT_S: Final = 30.0
-"""A broker that does not acknowledge for so long is down: the process stops and tries again from its snapshot."""
+"""A broker that does not acknowledge for this long is down: the process stops and starts again from its snapshot."""
 WRITTEN_AT_ONCE: Final = 8
 """Pages; packed beside the loop, then set in the table and given to the producer: 8 x ~0.1 ms."""
 UNACKNOWLEDGED_MAX: Final = 512
 """Pages of a snapshot on their way to the changelog: 512 x at most 64 KiB = 32 MiB of memory."""
 REPLAYED_BYTES_MAX: Final = 256 << 20
-"""Inputs that are behind no snapshot yet: as much is in memory, and would be replayed after a crash. A snapshot does not wait for its time then."""
+"""Bytes of inputs without a snapshot: they are in memory, and would be replayed after a crash. At this limit a snapshot is made at once."""
 DELETED_AT_ONCE: Final = 16
-"""Records of a table; each is looked up and deleted on the disk: 16 x ~50 us."""
+"""Records of a table. Each is looked up and deleted on disk: 16 x ~50 us."""
 ROWS = Counter("outcry_rows_total", "rows applied", ["role", "partition"])
 DEAD_LETTERS_TOTAL = Counter("outcry_dead_letters_total", "records sent to the dead-letter topic", ["role", "partition"])
 DUPLICATES_TOTAL = Counter("outcry_duplicates_total", "records dropped because they had been applied", ["role", "partition"])
@@ -66,8 +66,8 @@ LOG_TIME = Gauge("outcry_log_time_seconds", "log time of the shard", ["role", "p
 class Tick:
     """A record that the role sends to its own input, for each partition it owns, every `seconds`.
 
-    `count`: how many ticks a processor has applied since it was made. With it only one of several replicas ticks: whoever saw a tick arrive
-    less than half a period ago leaves it to the sender of that one, and takes over within a period and a half when it falls silent.
+    `count`: how many ticks a processor has applied since it was made. With it only one of several replicas ticks: a replica that saw a tick
+    less than half a period ago sends none, and takes over within a period and a half when no more arrive.
     """
 
     seconds: float
@@ -77,7 +77,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Role:
-    """What a role of this shape is: where it reads, where it keeps its state, what it does with a partition."""
+    """A role with a state machine: where it reads, where it keeps its state, what it does with a partition."""
 
     name: str
     source: Topic
@@ -173,7 +173,7 @@ class ShardHost:
         if message.offset > shard.runner.next_offset:  # going on would leave inputs out, and nobody would notice
             raise StaleData(
                 f"{message.topic}/{message.partition}: the newest snapshot ends at {shard.runner.next_offset:,}, but the consumer group has "
-                f"committed inputs up to {message.offset:,}; bring its table's changelog back, or set the group's committed offset to that of "
+                f"committed inputs up to {message.offset:,}; restore its table's changelog, or set the group's committed offset to that of "
                 f"the snapshot"
             )
 
@@ -212,7 +212,7 @@ class ShardHost:
             shard.snapshot_task = None
 
     async def _snapshot(self, stream: Any, partition: int, shard: Shard) -> None:
-        """Steps 1 to 4 of the module's head, once it is due, or as much waits as may."""
+        """Steps 1 to 4 of the module's head, once a snapshot is due or the limit of waiting inputs is reached."""
         with suppress(TimeoutError):
             await asyncio.wait_for(shard.full.wait(), shard.pace.due - _now())
         if shard.revoked.is_set():
@@ -251,7 +251,7 @@ class ShardHost:
         return records
 
     async def _write(self, partition: int, shard: Shard, records: Iterator[tuple[bytes, bytes]]) -> bool:
-        """Step 3. False where the partition was taken away meanwhile: the snapshot before this one is whole."""
+        """Step 3. False if the partition was revoked meanwhile: the previous snapshot is still complete."""
         sent: list[Any] = []
         size = 0
         while part := await self._apart(list, islice(records, WRITTEN_AT_ONCE)):  # checksums and packing need no interpreter
@@ -312,7 +312,7 @@ class ShardHost:
             shard.ticks, shard.ticked = count, _now()
 
     async def measure_lag(self) -> None:
-        """Tell the metrics how far the shards are behind the ends of their inputs."""
+        """Update the metrics: how far the shards are behind the ends of their inputs."""
         mine = self._mine()
         for tp, records in lag_of(self._app, mine, self._position).items():
             self._lag[tp.partition] = records
@@ -320,7 +320,7 @@ class ShardHost:
         self._lag_known = all(tp.partition in self._lag for tp in mine)
 
     async def check_ends(self) -> None:
-        """End the process where an input has lost its end, after a last snapshot: what the lost inputs did is in this state and nowhere else."""
+        """End the process if an input has lost its end, after a last snapshot: the effects of the lost inputs are in this state and nowhere else."""
         lost = await self._ends.lost(self._mine())
         for tp, sentence in lost.items():
             shard = self._shards.get(tp.partition)
@@ -338,7 +338,7 @@ class ShardHost:
         return None if shard is None else shard.runner.next_offset
 
     def not_ready(self) -> str:
-        """Why the role does not work now; "" when it does."""
+        """Why the role is not working; "" if it is."""
         if self._app.rebalancing:
             return "rebalancing"
         if not self._app.flow_control.is_active():
@@ -360,7 +360,7 @@ def _now() -> float:
 
 
 def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | None = None) -> None:
-    """Run a role until it is told to stop. `prepare` (compiling, say) is done before the consumer group is joined."""
+    """Run a role until it is stopped. `prepare` (for example, compiling) is done before the consumer group is joined."""
     configure_logging(settings.log_level, role.name)
     partitions = partition_counts(settings, role.source)[role.source.name]
     app = make_app(settings, role.name, role.consumer)

@@ -1,7 +1,7 @@
 """One partition of a role, without any I/O: skip what was applied, decode or dead-letter, drop duplicates, apply, emit.
 
-A role gives a `Processor` (its state machine and how records become calls); the runner adds what makes delivery at least once have an
-effect exactly once: the next input offset and the highest frame applied of each upstream shard, both part of the snapshot.
+A role provides a `Processor` (its state machine, and how records become calls). Delivery is at least once; the runner makes the effect exactly
+once, by the next input offset and the highest frame applied of each upstream shard. Both are part of the snapshot.
 """
 
 from collections import Counter
@@ -69,7 +69,7 @@ class Emitter:
         self, topic: Topic, partition: int, schema: str, rows: Rows, *, log_time: int, first_seq: int = 0, text: Rows | None = None,
         orig: Rows | None = None,
     ) -> None:  # fmt: skip
-        """Emit rows as one frame, or as several where they are too many for one. `first_seq`: of rows[0]; 0 where rows have none.
+        """Emit rows as one frame, or as several if there are too many for one. `first_seq`: of rows[0]; 0 if rows have none.
 
         `text`, `orig`: their cl_ord_id and orig_cl_ord_id.
         """
@@ -88,7 +88,7 @@ class Emitter:
         self.outputs.append(Output(topic.name, partition, encode_record(schema, value)))
 
     def dead_letter(self, error: BadBytes) -> None:
-        """Emit the input, or what of it could not be taken, as a dead letter."""
+        """Emit the input, or the refused part of it, as a dead letter."""
         self.letters += 1
         self.record(DEAD_LETTERS, 0, "dead_letter", dead_letter(self._record, error))
 
@@ -103,11 +103,11 @@ class Processor(Protocol):
 
     @property
     def sources(self) -> Sources:
-        """Who writes to the partition."""
+        """The sources that write to the partition."""
         ...
 
     def decode(self, record: Record) -> Frame:
-        """The frame in a record; raises BadBytes for anything that this role does not take."""
+        """The frame in a record. Raises BadBytes for anything that this role does not accept."""
         ...
 
     def apply(self, frame: Frame, emit: Emitter) -> None:
@@ -119,7 +119,7 @@ class Processor(Protocol):
         ...
 
     def restore(self, arrays: Arrays) -> None:
-        """Put the state back."""
+        """Restore the state."""
         ...
 
     def state_hash(self) -> bytes:
@@ -140,7 +140,7 @@ class RunnerStats:
     duplicates: int
     dead_letters: int
     suspicious: int
-    """Frames that were refused for their place in their source's log, or taken with an alarm, see schemas.marks."""
+    """Frames that were refused for their place in their source's log, or accepted with an alarm; see schemas.marks."""
     next_offset: int
     log_time: int
 

@@ -1,9 +1,9 @@
-"""Feed a sink from the log: gather what has arrived, store it as one batch, then acknowledge it. Shared by the persist roles.
+"""Feed a sink from the log: collect what has arrived, store it as one batch, then acknowledge it. Shared by the persist roles.
 
 In:     the role's topics
 Out:    dead.letters (records that cannot be read)
 State:  none here; each sink keeps its own marks with its rows
-On failure: a store that is down is asked again until it answers, and nothing is acknowledged meanwhile; any other fault stops the process.
+On failure: a store that is down is retried until it answers, and nothing is acknowledged meanwhile. Any other fault stops the process.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ Connect = Callable[[str, InstrumentTable], Awaitable[Sink]]
 
 @dataclass(frozen=True)
 class SinkRole:
-    """What a persist role is: where it reads, what it feeds, and where that store is."""
+    """A persist role: where it reads, what it feeds, and where that store is."""
 
     name: str
     sources: tuple[Topic, ...]
@@ -93,7 +93,7 @@ class SinkFeeder:
             writer.cancel()
 
     async def _input_of(self, message: Any) -> Input | None:
-        """The record as the sink takes it; None for one that went to the dead letters.
+        """The record as the sink's input; None for one that went to the dead letters.
 
         The marks here only refuse: a record that is delivered again is a repeat for them, but perhaps not for the store.
         """
@@ -116,7 +116,7 @@ class SinkFeeder:
         return self._marks.setdefault(TP(message.topic, message.partition), Marks())
 
     async def _write(self, stream: Any) -> None:
-        """Take what waits, store it, acknowledge it; for ever."""
+        """Store and acknowledge what waits, for ever."""
         try:
             self._sink = await self._until_available(
                 lambda: self._role.connect(self._role.url, load_instruments(self._settings.instruments_file))
@@ -141,7 +141,7 @@ class SinkFeeder:
             fail_fast("fault in the sink", role=self._role.name)
 
     async def _until_available(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
-        """Try again, ever more slowly, as long as the store is not there."""
+        """Retry, less and less often, as long as the store is unavailable."""
         pause_s = RETRY_FIRST_S
         while True:
             started = time.monotonic()
@@ -158,14 +158,14 @@ class SinkFeeder:
                 return result
 
     async def measure_lag(self) -> None:
-        """Tell the metrics how far what is stored is behind the ends of the inputs: what was read and not stored yet counts as lag."""
+        """Update the metrics: how far the store is behind the ends of the inputs. Records that were read but not stored count as lag."""
         assigned = self._mine()
         self._lag = lag_of(self._app, assigned, self._stored.get)
         for tp, records in self._lag.items():
             INPUT_LAG.labels(self._role.name, tp.topic, tp.partition).set(records)
 
     async def check_ends(self) -> None:
-        """End the process where an input has lost its end: what was stored of it is known nowhere else."""
+        """End the process if an input has lost its end: what was stored of it is known nowhere else."""
         for sentence in (await self._ends.lost(self._mine())).values():
             end_for(sentence)
 
@@ -173,7 +173,7 @@ class SinkFeeder:
         return [tp for tp in self._app.consumer.assignment() if tp.topic in {topic.name for topic in self._role.sources}]
 
     def not_ready(self) -> str:
-        """Why the role does not work now; "" when it does."""
+        """Why the role is not working; "" if it is."""
         if self._app.rebalancing:
             return "rebalancing"
         return self._trouble or self._ends.trouble(self._mine())
@@ -201,7 +201,7 @@ def input_of(topic: str, partition: int, offset: int, value: bytes | None, time_
 
 
 def run_sink(settings: Settings, role: SinkRole) -> None:
-    """Run a persist role until it is told to stop."""
+    """Run a persist role until it is stopped."""
     configure_logging(settings.log_level, role.name)
     if not role.url:
         raise ServiceUnavailable(f"{role.name}: its store has no address; start the local set with `outcry up`, or set its OUTCRY_*_URL")

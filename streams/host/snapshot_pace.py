@@ -1,8 +1,8 @@
-"""When a shard's next snapshot is due, and whether it has the hash of the state: as often as was asked for, while that takes a small share of the time only.
+"""When a shard's next snapshot is due, and whether it gets a hash of the state: as often as configured, as long as that takes only a small share of the time.
 
-What a snapshot costs grows with the state: comparing all of it keeps inputs waiting, packing and sending what changed takes the processor from them, hashing
-it in its canonical form takes seconds where there are millions of orders. So each of the three has a share of the time that it may take, and where that is not
-enough, snapshots become rarer, and what has to be replayed after a crash more, within a bound: see docs/recovery.md.
+The cost of a snapshot grows with the state. Comparing all of it keeps inputs waiting. Packing and sending the changes takes processor time from them. The
+canonical hash takes seconds with millions of orders. So each of the three has a share of the time. If that is not enough, snapshots become rarer, and more
+must be replayed after a crash, within a bound: see docs/recovery.md.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class SnapshotPace:
         return self.hashed_at + max(size, _SMALL_BYTES) * self.hash_s_per_byte / HASH_SHARE
 
     def hash_is_due(self, now: float, size: int) -> bool:
-        """Whether the next snapshot should have it."""
+        """Whether the next snapshot should have a hash."""
         return now >= self.hash_due(size)
 
     def hashed(self, now: float, cost_s: float, size: int) -> None:

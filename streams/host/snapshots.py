@@ -1,17 +1,17 @@
 """Snapshots as key/value pages: which records to write for a state, and the state that stored records hold. No I/O.
 
 A state is a dictionary of numpy arrays. Each array is cut into pages; a snapshot writes the pages that changed, then one manifest that
-names every page. A page has two slots and is always written to the slot that the writer's stored manifest does *not* name, so a crash
-between the first page and the manifest leaves the snapshot before it whole. The manifest is one record, hence there or not there.
+names every page. A page has two slots and is always written to the slot that the writer's stored manifest does *not* name. So a crash
+between the first page and the manifest leaves the previous snapshot complete. The manifest is one record: it exists or it does not.
 
-What changed is found by comparing with a copy, at the speed of memory, and copied; that is all that has to happen between two inputs. Pages
-are checked and packed from the copy afterwards, one by one as they are asked for.
+Changes are found by comparing with a copy, at the speed of memory, and copied. Only that has to happen between two inputs. Afterwards
+pages are checksummed and packed from the copy, one by one on demand.
 
-Two writers of one partition may overlap: the owner of before, which does not know yet that it is no more, and the present one. So each has
-keys of its own, and writes everything at its first snapshot: nothing of it rests on records that the other may still overwrite, or that
-reached the disk and not the changelog. A reader takes the whole snapshot with the highest next_offset. What was there when a writer
-opened is deleted once its own first snapshot is durable; it says in advance (a claim) which keys it will use, so that they are found
-again if it dies on the way.
+Two writers of one partition may overlap: a former owner, which does not know yet that it has lost the partition, and the present one. So
+each has its own keys, and writes everything at its first snapshot: nothing depends on records that the other may still overwrite, or that
+reached the disk but not the changelog. A reader uses the complete snapshot with the highest next_offset. What existed when a writer opened
+is deleted once its own first snapshot is durable. It writes in advance (a claim) which keys it will use, so that they are found again if
+it dies on the way.
 """
 
 import ast
@@ -53,7 +53,7 @@ class Snapshot:
 
 
 def manifest_key(place: int) -> bytes:
-    """Where a manifest (or the claim before it) is stored."""
+    """The key of a manifest, or of the claim before it."""
     return f"manifest/{place}".encode()
 
 
@@ -66,7 +66,7 @@ def is_manifest(key: bytes) -> bool:
 
 
 def pack_manifest(manifest: Mapping[str, Any]) -> bytes:
-    """Its digest, then its bytes. As it has the checksum of every page, the digest stands for the whole state: checked on load, never computed anew."""
+    """Its digest, then its bytes. As it has the checksum of every page, the digest stands for the whole state: checked on load, never computed again."""
     packed: bytes = msgpack.packb(manifest)
     return hashlib.blake2b(packed, digest_size=DIGEST_BYTES).digest() + packed
 
@@ -87,9 +87,9 @@ def _page_key(owner: str, array: str, page: int, slot: int) -> bytes:
 
 
 class SnapshotStore:
-    """Remembers what one writer has stored of one partition, so that each snapshot writes what changed and no more.
+    """Remembers what one writer has stored of one partition, so that each snapshot writes only what changed.
 
-    owner: a name that no other writer of the partition has, whenever it lives.
+    owner: a name that no other writer of the partition ever has.
     """
 
     def __init__(self, owner: str = "") -> None:
@@ -103,7 +103,7 @@ class SnapshotStore:
     def changes(self, arrays: Arrays, meta: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
         """The records to write, in this order, manifest last; `arrays` may change as soon as this returns.
 
-        The store counts them as written: a caller that cannot must stop. All of them are to be taken before the next call.
+        The store counts them as written: a caller that cannot write them must stop. All of them must be consumed before the next call.
         """
         heads: dict[str, str] = {}
         changed: list[tuple[str, int]] = []
@@ -133,10 +133,10 @@ class SnapshotStore:
         return pack_manifest({"format": FORMAT_VERSION, "owner": self._owner, "arrays": described, "meta": meta})
 
     def load(self, get: Get) -> Snapshot | None:
-        """Read the newest whole snapshot through `get`, None if there is none. What it finds is the writer's to replace, see `outdated`.
+        """Read the newest complete snapshot through `get`, None if there is none. The writer then replaces what was found, see `outdated`.
 
-        Raises StaleData when there are snapshots, and each was written by another version or misses a page or has one that is damaged: then
-        the data directory and the changelog disagree, and a person has to decide.
+        Raises StaleData if there are snapshots but none is usable: of another version, with a missing page, or with a damaged one. Then the
+        data directory and the changelog disagree, and somebody has to decide.
         """
         if get(_FIRST_FORMAT_KEY) is not None:
             raise StaleData(f"snapshot format 1 is not {FORMAT_VERSION}: replay from the log with an empty table")

@@ -1,4 +1,4 @@
-"""What an operator does to the accounts of a running exchange: open them with money, shares and API keys, suspend them, limit them."""
+"""`outcry accounts`: open accounts with cash, shares and API keys, suspend them, limit them."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ KEY_ID_PREFIX: Final = "OO"
 
 @dataclass(frozen=True)
 class Opening:
-    """An account to open, or to deposit to: cash in minor units, lots by instrument number."""
+    """An account to open or deposit to: cash in minor units, lots by instrument number."""
 
     account: int
     cash: int
@@ -42,7 +42,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class ApiKey:
-    """What a client of the edge needs; the secret is shown once and kept nowhere."""
+    """What a client of the edge needs. The secret is shown once and stored nowhere."""
 
     account: int
     key_id: str
@@ -57,16 +57,16 @@ class ApiKey:
 def open_accounts(
     settings: Settings, openings: Sequence[Opening], *, timeout_s: float = ANSWER_TIMEOUT_S, update_id: int | None = None
 ) -> int:
-    """Open the accounts (those that exist get the amounts on top); returns how many postings were confirmed.
+    """Open the accounts (existing ones get the amounts on top). Returns how many postings were confirmed.
 
-    `update_id`: of the first posting, the others count up from it; the same call with the same id pays once. None: the time now in ns.
+    `update_id`: of the first posting; the others count up from it. The same call with the same id pays only once. None: the current time in ns.
     Raises ServiceUnavailable, NotConfirmed, or OutcryError naming the postings that were refused.
     """
     return len(_command_accounts(settings, _update_rows(openings), timeout_s, update_id))
 
 
 def set_status(settings: Settings, accounts: Sequence[int], status: AccountStatus, *, timeout_s: float = ANSWER_TIMEOUT_S) -> int:
-    """Suspend accounts, let them trade again, or pull their kill switch; how many open orders the shard has begun to cancel for it.
+    """Suspend accounts, let them trade again, or use the kill switch. Returns how many open orders the shard has begun to cancel.
 
     Raises ServiceUnavailable, NotConfirmed, or OutcryError naming the accounts that were refused (an unknown one).
     """
@@ -77,7 +77,7 @@ def set_status(settings: Settings, accounts: Sequence[int], status: AccountStatu
 
 
 def set_limits(settings: Settings, accounts: Sequence[int], limits: dict[str, int], *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
-    """Set what accounts may do, in all or (`instrument`) in one: columns of an ACCOUNT_LIMITS row; what is not named is set to "no limit".
+    """Set the limits of accounts, in all instruments or in one: columns of an ACCOUNT_LIMITS row. Columns left out mean "no limit".
 
     Raises as set_status.
     """
@@ -94,7 +94,7 @@ def _account_rows(kind: CommandKind, accounts: Sequence[int]) -> Rows:
 
 
 def _command_accounts(settings: Settings, rows: Rows, timeout_s: float, update_id: int | None = None) -> Rows:
-    """Post the commands and return the events that they made; one that was applied before counts as confirmed.
+    """Post the commands and return their events. A command that was applied before counts as confirmed.
 
     Raises ServiceUnavailable, NotConfirmed, or OutcryError for those refused.
     """
@@ -124,7 +124,7 @@ def make_api_keys(accounts: Sequence[int]) -> list[ApiKey]:
 
 
 def store_api_keys(settings: Settings, keys: Sequence[ApiKey]) -> None:
-    """Make the keys known to the edge: MySQL gets their digests. Raises ServiceUnavailable."""
+    """Register the keys with the edge: MySQL gets their digests. Raises ServiceUnavailable."""
     from sinks.mysql.queries import open_api_keys
 
     open_api_keys(settings.mysql_url, [(key.key_id, key.secret_sha256, key.account) for key in keys])
@@ -174,10 +174,10 @@ def accounts() -> None:
 def open_accounts_command(
     ctx: click.Context, count: int, first: int, cash: str, positions: tuple[str, ...], update_id: int | None, keys_file: Path | None
 ) -> None:
-    """Open accounts with cash, shares and an API key each; returns when the account shards have confirmed the deposits.
+    """Open accounts with cash, shares and an API key each. Returns when the account shards have confirmed the deposits.
 
-    An account that exists gets the deposit on top, and one more key. Secrets are shown only here: keep them. If the command is cut off, give it
-    again with the --update-id that it had: what was paid is not paid again.
+    An existing account gets the deposit on top, and another key. Secrets are shown only here: keep them. If the command is interrupted,
+    repeat it with the same --update-id: nothing is paid twice.
 
     \b
     Examples:
@@ -192,7 +192,7 @@ def open_accounts_command(
     try:
         open_accounts(settings, [Opening(number, amount, shares) for number in numbers], update_id=update_id)
     except OutcryError as error:
-        raise OutcryError(f"{error}; the same command with --update-id {update_id} pays nothing twice") from error
+        raise OutcryError(f"{error}; repeat the command with --update-id {update_id}: nothing is paid twice") from error
     keys = make_api_keys(numbers)
     store_api_keys(settings, keys)
     if keys_file is not None:
@@ -210,7 +210,7 @@ _ACCOUNTS = click.argument("accounts", nargs=-1, required=True, type=click.IntRa
 @_ACCOUNTS
 @click.pass_context
 def suspend_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
-    """No new orders and no replaces of these accounts; open orders stay, cancels are taken."""
+    """Refuse new orders and replaces of these accounts. Open orders stay; cancels are accepted."""
     set_status(settings_of(ctx), accounts, AccountStatus.SUSPENDED)
     click.echo(f"suspended: {_listed(accounts)}")
 
@@ -228,23 +228,29 @@ def resume_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
 @_ACCOUNTS
 @click.pass_context
 def kill_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
-    """The kill switch: suspend these accounts and cancel every open order of theirs. `outcry accounts resume` undoes the suspension."""
+    """Kill switch: suspend these accounts and cancel all their open orders. `outcry accounts resume` lifts the suspension."""
     canceled = set_status(settings_of(ctx), accounts, AccountStatus.KILLED)
     click.echo(f"killed: {_listed(accounts)}; open orders being canceled: {canceled}")
 
 
 @accounts.command("limits")
 @_ACCOUNTS
-@click.option("--short-sale/--no-short-sale", default=False, show_default=True, help="Whether they may sell short (located shares).")
+@click.option("--short-sale/--no-short-sale", default=False, show_default=True, help="Whether they may sell short, with located shares.")
 @click.option(
     "--max-order", default="0", metavar="AMOUNT", help="Largest order at its worst price, decimal; 0: the instrument's own limit."
 )
 @click.option("--orders-per-second", type=click.IntRange(0, 1_000_000_000), default=0, show_default=True, help="0: no limit.")
-@click.option("--orders-at-once", type=click.IntRange(0, ORDERS_AT_ONCE_MAX), default=0, show_default=True, help="0: a second's.")
-@click.option("--symbol", help="Instead: limits in this instrument alone.")
+@click.option(
+    "--orders-at-once",
+    type=click.IntRange(0, ORDERS_AT_ONCE_MAX),
+    default=0,
+    show_default=True,
+    help="Burst of orders; 0: one second's worth.",
+)
+@click.option("--symbol", help="Set limits in this instrument only.")
 @click.option("--restrict", is_flag=True, help="With --symbol: no new orders in it.")
 @click.option(
-    "--max-position", default="0", metavar="QTY", help="With --symbol: largest position either way; 0: the instrument's own limit."
+    "--max-position", default="0", metavar="QTY", help="With --symbol: largest long or short position; 0: the instrument's own limit."
 )
 @click.pass_context
 def limits_command(
@@ -258,7 +264,7 @@ def limits_command(
     restrict: bool,
     max_position: str,
 ) -> None:
-    """Set what accounts may do: all of it anew, so an option that is left out is back at its default.
+    """Set what accounts may do. Options that are left out return to their defaults.
 
     \b
     Examples:

@@ -1,7 +1,7 @@
 """Post commands to a shard's log and wait for its answer.
 
-Commands are posted to the log like everybody's, and are done when the shard that read them has answered: its output names the input
-offset that made it, so the answer to our very record is found without any other bookkeeping.
+Commands are posted to the log like anybody else's. They are done when the shard that read them has answered. Its output names the input
+offset that made it, so the answer to a record is found without any other bookkeeping.
 """
 
 import secrets
@@ -22,11 +22,11 @@ ANSWER_TIMEOUT_S: Final = 30.0
 
 
 class NotConfirmed(OutcryError):
-    """The shard that has to act did not say that it has; the message names its role and partitions."""
+    """The shard did not confirm that it has acted. The message names its role and partitions."""
 
 
 def operator_id() -> str:
-    """A source for frames of an operator, another one for each command."""
+    """A source name for an operator's frames, a new one for each command."""
     return f"operator-{secrets.token_hex(4)}"
 
 
@@ -41,7 +41,7 @@ def ask(
     rows_wanted: int = 0,
     is_last: Callable[[Frame], bool] = lambda frame: True,
 ) -> list[Frame]:
-    """Post (partition, frame)s and collect the frames of `answers` that they caused: of each up to the one that `is_last`.
+    """Post (partition, frame) pairs and collect the frames of `answers` that they caused, each up to the one that `is_last`.
 
     Waits for `rows_wanted` rows together. Answers are in the partition of the same number.
 
@@ -56,8 +56,8 @@ def ask(
             if time.monotonic() > deadline:
                 where = ", ".join(map(str, sorted({p for p, _ in unanswered}))) or "some"
                 raise NotConfirmed(
-                    f"{role} did not answer within {timeout_s:g} s on partition {where} of {commands.name}: is it running? `outcry status` shows; "
-                    f"the command is in the log and takes effect when {role} gets there"
+                    f"{role} did not answer within {timeout_s:g} s on partition {where} of {commands.name}: is it running? Run `outcry status`. "
+                    f"The command is in the log and takes effect when {role} reaches it"
                 )
             frame, partition = _next_frame(consumer)
             if frame is None:
@@ -76,7 +76,7 @@ def ask(
 
 
 def _reader_at_end(settings: Settings, topic: Topic) -> Consumer:
-    """A consumer of no group that will see whatever comes from now on."""
+    """A consumer without a group that sees every record from now on."""
     partitions = partition_counts(settings, topic)[topic.name]
     consumer = Consumer(
         {
@@ -127,6 +127,6 @@ def _post(settings: Settings, topic: Topic, frames: Sequence[tuple[int, bytes]],
     left = producer.flush(timeout_s)
     if problems or left:
         raise ServiceUnavailable(
-            f"Kafka at {settings.kafka_url} did not take {left + len(problems)} records for {topic.name}: {problems[:1]}"
+            f"Kafka at {settings.kafka_url} did not acknowledge {left + len(problems)} records for {topic.name}: {problems[:1]}"
         )
     return placed

@@ -1,7 +1,7 @@
-"""What an operator commands the books, and what they answer: phases, halts, reference data, mass cancels.
+"""An operator's commands to the books, and their answers: phases, halts, reference data, mass cancels.
 
-Each command goes straight to book.commands, with a TIMER behind it in the same frame: the books answer many commands only where something
-changes, but a TIMER always, and once the row of its time has come, so has everything that the command did. Rows and answers are pure; `send` is not.
+Each command goes straight to book.commands, followed by a TIMER in the same frame. Books answer many commands only if something changes, but they
+always answer a TIMER. Once the row of its time has arrived, so has everything that the command did. Rows and answers are pure; `send` is not.
 """
 
 import time
@@ -26,7 +26,7 @@ _COMMAND, _RECEIPT = 0, 1
 
 @dataclass(frozen=True)
 class PhaseAnswer:
-    """What an instrument's book says to a command about its phase: the phase now, or (None) that it stays as it is, and why."""
+    """A book's answer to a command about its phase: the phase now, or None if it stays as it is, and why."""
 
     instrument: int
     phase: Phase | None
@@ -60,13 +60,13 @@ def command_rows(kind: BookCommandKind, now: int, **columns: int) -> Rows:
 
 
 def is_receipt(answer: Frame) -> bool:
-    """Whether the books have done all of it."""
+    """Whether the books have done everything."""
     rows = answer.rows
     return bool(((rows["kind"] == ExecKind.TIME) & (rows["command_index"] == _RECEIPT)).any())
 
 
 def phase_answers(executions: Rows) -> list[PhaseAnswer]:
-    """The last word about each instrument that the command made a book say, by instrument number."""
+    """The books' last answer about each instrument, by instrument number."""
     said: dict[int, PhaseAnswer] = {}
     for row in executions[executions["command_index"] == _COMMAND]:
         number, reason = int(row["instrument"]), Reason(int(row["reason"]))
@@ -85,7 +85,7 @@ def mass_cancel_answer(executions: Rows) -> MassCancelAnswer:
 
 
 def send(settings: Settings, kind: BookCommandKind, *, instrument: int = 0, timeout_s: float = ANSWER_TIMEOUT_S, **columns: int) -> Rows:
-    """Send the command to the shard of the instrument (0: to every shard) and wait; the executions that it made.
+    """Send the command to the shard of the instrument (0: to every shard) and wait. Returns the executions that it made.
 
     Raises ServiceUnavailable, or NotConfirmed when a book shard does not answer.
     """
@@ -102,9 +102,9 @@ def send(settings: Settings, kind: BookCommandKind, *, instrument: int = 0, time
 def change_session(
     settings: Settings, phase: Phase, *, instrument: int = 0, until_ns: int = 0, timeout_s: float = ANSWER_TIMEOUT_S
 ) -> dict[int, Phase]:
-    """Bring the instrument (0: every one) to `phase`; the phase of each as its shard confirmed it.
+    """Bring the instrument (0: all) to `phase`. Returns the phase of each, as confirmed by its shard.
 
-    Raises ServiceUnavailable, or NotConfirmed when a book shard does not answer or an instrument does not go there.
+    Raises ServiceUnavailable, or NotConfirmed if a book shard does not answer or an instrument does not change to that phase.
     """
     kind = BookCommandKind.TRADING_SESSION_CHANGE
     answers = phase_answers(send(settings, kind, instrument=instrument, phase=phase, expire_time=until_ns, timeout_s=timeout_s))
@@ -119,7 +119,7 @@ def require_phase(settings: Settings, answers: Sequence[PhaseAnswer], phase: Pha
     asked = [one for one in table if instrument in (0, one.number)]
     silent = [one.symbol for one in asked if one.number not in said]
     if silent:
-        raise NotConfirmed(f"the book shards answered, but not for {', '.join(silent)}: do they know the same instruments?")
+        raise NotConfirmed(f"the book shards answered, but not for {', '.join(silent)}: do they have the same instrument list?")
     wrong = [f"{one.symbol} ({said[one.number].text})" for one in asked if said[one.number].phase != phase]
     if wrong:
         raise NotConfirmed(f"not {phase.name}: {', '.join(wrong)}")

@@ -1,6 +1,6 @@
-"""`outcry session`: what an operator does to the trading session: phases, halts, reference data of the day, mass cancels.
+"""`outcry session`: phases, halts, reference data of the day, mass cancels.
 
-There is no command to bust a trade yet: the books can, but account shards cannot take its postings back.
+There is no command to bust a trade yet.
 """
 
 import re
@@ -34,7 +34,7 @@ _RESUME_TO: Final = {
 
 
 def end_time_ns(text: str, now_ns: int) -> int:
-    """Ns of HH:MM[:SS] New York time today, or of ISO 8601 with an offset. Raises click.BadParameter for anything else, and for the past."""
+    """HH:MM[:SS] New York time today, or ISO 8601 with an offset, in ns. Raises click.BadParameter for anything else, and for the past."""
     try:
         if _CLOCK.fullmatch(text):
             today = datetime.fromtimestamp(now_ns // 1_000_000_000, NEW_YORK).date()
@@ -42,9 +42,9 @@ def end_time_ns(text: str, now_ns: int) -> int:
         else:
             moment = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is no time: 09:30, 09:30:00 (New York, today) or 2026-03-02T09:30:00-05:00") from None
+        raise click.BadParameter(f"{text!r} is not a time: use 09:30, 09:30:00 (New York, today) or 2026-03-02T09:30:00-05:00") from None
     if moment.tzinfo is None:
-        raise click.BadParameter(f"{text!r} has no offset: write 2026-03-02T09:30:00-05:00, or 09:30 for New York today")
+        raise click.BadParameter(f"{text!r} has no offset: use 2026-03-02T09:30:00-05:00, or 09:30 for New York today")
     end_ns = int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1_000
     if end_ns <= now_ns:
         raise click.BadParameter(f"{text} is not in the future")
@@ -61,7 +61,7 @@ class _EndTime(click.ParamType):
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 _symbol: Decorator = click.option("--symbol", metavar="SYMBOL", help="This instrument only.")
 _every: Decorator = click.option("--all", "every", is_flag=True, help="Every instrument.")
-_UNTIL_HELP: Final = "End the phase by itself then: 09:30 or 09:30:00 (New York, today), or ISO 8601 with an offset."
+_UNTIL_HELP: Final = "The phase ends by itself then: 09:30 or 09:30:00 (New York, today), or ISO 8601 with an offset."
 
 
 def instrument_number(table: InstrumentTable, symbol: str | None) -> int:
@@ -76,7 +76,7 @@ def instrument_number(table: InstrumentTable, symbol: str | None) -> int:
 
 def _one_or_every(symbol: str | None, every: bool) -> None:
     if (symbol is None) != every:
-        raise click.UsageError("name one instrument with --symbol, or say --all")
+        raise click.UsageError("name an instrument with --symbol, or use --all")
 
 
 @click.group()
@@ -97,10 +97,10 @@ def session() -> None:
 _PHASES: Final = {
     "pre-open": (Phase.PRE_OPEN, True, "Collect orders before the opening; at --until the opening auction begins."),
     "opening-auction": (Phase.OPENING_AUCTION, True, "Collect orders for the opening; at --until they trade at one price, then continuously."),
-    "open": (Phase.CONTINUOUS, False, "Begin continuous trading; an auction that goes on is executed first."),
+    "open": (Phase.CONTINUOUS, False, "Begin continuous trading; an auction in progress is executed first."),
     "closing-auction": (Phase.CLOSING_AUCTION, True, "Collect orders for the close; at --until they trade at one price."),
-    "post-close": (Phase.POST_CLOSE, False, "End trading for today; a closing auction that goes on is executed first."),
-    "close": (Phase.CLOSED, False, "End the trading day: DAY orders expire, GTC orders stay; an auction other than the closing one does not trade."),
+    "post-close": (Phase.POST_CLOSE, False, "End trading for today; a closing auction in progress is executed first."),
+    "close": (Phase.CLOSED, False, "End the trading day: DAY orders expire, GTC orders stay; only a closing auction is executed first."),
 }  # fmt: skip
 
 
@@ -130,11 +130,11 @@ for _name, (_phase, _takes_end, _sentence) in _PHASES.items():
 @session.command("halt")
 @_symbol
 @_every
-@click.option("--reason", type=click.Choice(list(_REASONS)), required=True, help="What everybody is told.")
-@click.option("--cancel-only", is_flag=True, help="Resume leads straight back to continuous trading, not through an auction.")
+@click.option("--reason", type=click.Choice(list(_REASONS)), required=True, help="The published reason.")
+@click.option("--cancel-only", is_flag=True, help="`resume` then leads straight to continuous trading, without an auction.")
 @click.pass_context
 def halt(ctx: click.Context, symbol: str | None, every: bool, reason: str, cancel_only: bool) -> None:
-    """Stop trading at once. Orders stay; only cancels, and replaces that reduce, are taken.
+    """Stop trading at once. Orders stay; only cancels, and replaces that reduce, are accepted.
 
     \b
     Examples:
@@ -159,7 +159,7 @@ def halt(ctx: click.Context, symbol: str | None, every: bool, reason: str, cance
 @click.option("--until", type=_EndTime(), default=0, help=_UNTIL_HELP)
 @click.pass_context
 def resume(ctx: click.Context, symbol: str | None, every: bool, to: str | None, until: int) -> None:
-    """Trade again after a halt: a halted instrument collects orders, then trades at one price, then continuously.
+    """Trade again after a halt: collect orders, then trade at one price, then continuously.
 
     \b
     Examples:
@@ -181,7 +181,7 @@ def resume(ctx: click.Context, symbol: str | None, every: bool, to: str | None, 
 )
 @click.pass_context
 def instrument_update(ctx: click.Context, symbol: str, reference_price: str | None, trading_ends: int) -> None:
-    """Give a book its reference data of the day. Protection prices of market orders stay those of the list of instruments.
+    """Give a book its reference data of the day. Protection prices of market orders still follow the instrument list.
 
     \b
     Examples:
@@ -189,7 +189,7 @@ def instrument_update(ctx: click.Context, symbol: str, reference_price: str | No
       outcry session instrument-update --symbol AAPL --trading-ends 16:00
     """
     if reference_price is None and not trading_ends:
-        raise click.UsageError("say what is new: --reference-price, --trading-ends, or both")
+        raise click.UsageError("give --reference-price, --trading-ends, or both")
     settings = settings_of(ctx)
     table = load_instruments(settings.instruments_file)
     number = instrument_number(table, symbol)
@@ -201,10 +201,10 @@ def instrument_update(ctx: click.Context, symbol: str, reference_price: str | No
 @click.option("--account", type=click.IntRange(1, (1 << 63) - 1), help="Orders of this account only.")
 @click.option("--side", type=click.Choice(list(_SIDES)), help="Orders of this side only.")
 @_symbol
-@click.option("--all", "every", is_flag=True, help="Everybody's orders in every instrument.")
+@click.option("--all", "every", is_flag=True, help="All orders in all instruments.")
 @click.pass_context
 def mass_cancel(ctx: click.Context, account: int | None, side: str | None, symbol: str | None, every: bool) -> None:
-    """Cancel all orders of an account, a side, an instrument, or of those together; in any phase.
+    """Cancel all orders of an account, a side, an instrument, or a combination of these, in any phase.
 
     \b
     Examples:
@@ -213,7 +213,7 @@ def mass_cancel(ctx: click.Context, account: int | None, side: str | None, symbo
       outcry session mass-cancel --all
     """
     if every == any(one is not None for one in (account, side, symbol)):
-        raise click.UsageError("say whose orders: --account, --side, --symbol or some of them together, or else --all")
+        raise click.UsageError("choose the orders: --account, --side, --symbol or a combination of these, or --all")
     settings = settings_of(ctx)
     table = load_instruments(settings.instruments_file)
     number = instrument_number(table, symbol)
@@ -226,7 +226,7 @@ def mass_cancel(ctx: click.Context, account: int | None, side: str | None, symbo
 
 
 def _change(settings: Settings, table: InstrumentTable, kind: BookCommandKind, number: int, *, every: bool = False, **columns: int) -> None:
-    """Send a command about phases and tell what each book says. With `every`, books that it does not concern may refuse it, if one takes it."""
+    """Send a command about phases and print each book's answer. With `every`, some books may refuse it as long as one accepts it."""
     answers = phase_answers(send(settings, kind, instrument=number, **columns))
     for one in answers:
         known = table.by_number.get(one.instrument)
@@ -237,7 +237,7 @@ def _change(settings: Settings, table: InstrumentTable, kind: BookCommandKind, n
 def _require(answers: Sequence[PhaseAnswer], *, every: bool) -> None:
     refused = sum(one.phase is None for one in answers)
     if not answers:
-        raise OutcryError("no book knows the instrument: do the book shards have the same list of instruments?")
+        raise OutcryError("no book knows the instrument: do the book shards have the same instrument list?")
     if refused and (not every or refused == len(answers)):
         raise OutcryError(f"refused by {refused} of {len(answers)} books")
 

@@ -1,4 +1,4 @@
-"""`outcry topics`: create the topics of the catalogue, list what the broker has against it, describe the wire format."""
+"""`outcry topics`: create the topics of the catalogue, compare the broker with it, describe the wire format."""
 
 import json
 from collections.abc import Mapping
@@ -69,23 +69,23 @@ def create(ctx: click.Context) -> None:
       OUTCRY_BOOK_SHARDS=4 outcry topics create
     """
     made = create_topics(settings_of(ctx))
-    click.echo(f"created {', '.join(made)}" if made else "every topic is there already")
+    click.echo(f"created {', '.join(made)}" if made else "every topic already exists")
 
 
 @topics.command("set-aside")
 @click.argument("topic", type=click.Choice(["account.commands", "book.commands", "executions"]))
 @click.argument("partition", type=click.IntRange(0))
 @click.argument("offset", type=click.IntRange(0))
-@click.option("--reason", required=True, help="Why; it goes into the dead letter.")
+@click.option("--reason", required=True, help="Why; it is written to the dead letter.")
 @click.option(
-    "--role", type=click.Choice(["publish-market-data", "watch-trading"]), help="Of executions: which of its readers stops there."
+    "--role", type=click.Choice(["publish-market-data", "watch-trading"]), help="For executions: which of its readers stops there."
 )
 @click.pass_context
 def set_aside(ctx: click.Context, topic: str, partition: int, offset: int, reason: str, role: str | None) -> None:
-    """Let a shard leave out the one input at which it stops, now and in every replay, and go on behind it.
+    """Make a shard skip an input at which it stops, now and in every replay.
 
-    The shard is replayed first: an input that the engine takes, or that the shard has got past, is refused. Workers of the role that
-    stop at the input find the entry when they start again; the input goes to dead.letters. `outcry verify` follows the same list.
+    The shard is replayed first: an input that the engine can apply, or that the shard has passed, is refused. Workers of the role find
+    the entry when they restart; the input goes to dead.letters. `outcry verify` follows the same list.
 
     \b
     Example:
@@ -94,15 +94,15 @@ def set_aside(ctx: click.Context, topic: str, partition: int, offset: int, reaso
     from streams.proofs.set_aside_input import set_aside_input
 
     if (topic == "executions") != (role is not None):
-        raise click.UsageError("executions need --role, as two roles read them; other topics have one reader")
+        raise click.UsageError("executions need --role, because two roles read them; other topics have one reader")
     why = set_aside_input(settings_of(ctx), topic, role, partition, offset, reason)
-    click.echo(f"{topic}/{partition} offset {offset} is set aside; the engine says of it: {why}")
+    click.echo(f"{topic}/{partition} offset {offset} is set aside; the engine's error: {why}")
 
 
 @topics.command(name="list")
 @click.pass_context
 def list_(ctx: click.Context) -> None:
-    """List the catalogue beside what the broker has."""
+    """List the topics of the catalogue, and what the broker has."""
     found = metadata(settings_of(ctx)).topics
     counts = {name: str(len(topic.partitions)) for name, topic in found.items()}
     console = Console()
@@ -110,7 +110,7 @@ def list_(ctx: click.Context) -> None:
 
 
 def topics_table(counts: Mapping[str, str], width: int) -> Table:
-    """The catalogue. counts: number of partitions on the broker by name; width: columns of the terminal, few of which leave room for two columns."""
+    """The catalogue. counts: partitions on the broker, by name. width: columns of the terminal; a narrow one shows only two columns."""
     if width >= WIDE:
         table = Table("topic", "partitions", "partition is", "written by", "carries", "purpose")
         for topic in TOPICS:
@@ -132,7 +132,7 @@ def topics_table(counts: Mapping[str, str], width: int) -> Table:
 def describe_(ctx: click.Context) -> None:
     """Print the wire format as JSON: topics, schemas, numbers of enumerations and instruments.
 
-    All that a client in another language needs, without our sources; docs/wire.md explains it. No broker is asked.
+    This is all that a client in another language needs; docs/wire.md explains it. It needs no broker.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""`outcry warm`: compile the kernels now, so that the first start of a worker is as quick as the others."""
+"""`outcry warm`: compile the kernels now, so that the first start of a worker is as quick as any other."""
 
 import time
 

@@ -20,9 +20,9 @@ from topics.roles import ROLES
 def worker(ctx: click.Context, role: str, instance: int | None, replica: str | None) -> None:
     """Run ROLE until TERM or Ctrl-C.
 
-    The services must run (`outcry up`, or OUTCRY_*_URL) and the topics exist (`outcry topics create`). Workers of one role share its
-    partitions; each needs an instance number of its own on its machine. Replicas of a role each do all of its work, and readers
-    take what comes first.
+    The services must run (`outcry up`, or OUTCRY_*_URL) and the topics must exist (`outcry topics create`). Workers of a role share its
+    partitions; each needs its own instance number on its machine. Replicas of a role each do all of its work; readers use
+    whatever arrives first.
 
     \b
     Examples:

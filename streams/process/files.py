@@ -1,4 +1,4 @@
-"""Files that others read while they are written."""
+"""Files that others may read while they are being written."""
 
 import os
 from contextlib import suppress
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o644) -> None:
-    """Replace a file in one step; a reader sees the old or the new text, never a part. Raises OSError, and then leaves nothing behind."""
+    """Replace a file atomically: a reader sees the old or the new text, never a part. Raises OSError, and then leaves nothing behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -19,7 +19,7 @@ class HealthServer:
     """Serves the three paths and leaves its address in `run_dir/<worker>.json`."""
 
     def __init__(self, settings: Settings, role: str, not_ready: Callable[[], str], status: Callable[[], dict[str, object]]) -> None:
-        """`not_ready` answers why the role is not ready, "" when it is; `status` what it is doing, for people."""
+        """`not_ready` returns why the role is not ready, "" when it is. `status` returns what it is doing, for people."""
         self._settings, self._role, self._not_ready, self._status = settings, role, not_ready, status
         self._address_file = settings.run_dir / f"{worker_of(settings, role).name}.json"
         self._runner: web.AppRunner | None = None
@@ -36,7 +36,7 @@ class HealthServer:
         announce(self._address_file, {"pid": os.getpid(), "port": port})
 
     async def stop(self) -> None:
-        """Close the listening socket and take the announcement back."""
+        """Close the listening socket and remove the announcement."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._address_file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""How a process that cannot go on says why: one line of its log that whoever supervises it finds, and an exit code that tells who has to act."""
+"""How a process that cannot continue says why: one line in its log that the supervisor finds, and an exit code that says who has to act."""
 
 import re
 import sys
@@ -9,14 +9,14 @@ from schemas.errors import OutcryError, StaleData
 from schemas.instruments import BadInstruments
 
 MARK: Final = "outcry: "
-"""Begins the line, as it begins what the command line says of a known failure."""
+"""Begins the line, like the message of a known failure on the command line."""
 NEEDS_A_PERSON: Final = 78
-"""Exit code (EX_CONFIG of sysexits.h): the next start will fail the same way until somebody has mended the cause."""
+"""Exit code (EX_CONFIG of sysexits.h): the next start will fail the same way until somebody has fixed the cause."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 
 def say(error: BaseException) -> int:
-    """Write the line to standard error, whatever state that is in; returns the exit code to end with."""
+    """Write the line to standard error, whatever state that is in. Returns the exit code to use."""
     sentence = str(error) if isinstance(error, OutcryError) else f"{type(error).__name__}: {error}"
     with suppress(OSError, ValueError):  # a full disk, a closed file: the exit code is left
         print(MARK + " ".join(sentence.split()), file=sys.stderr, flush=True)
@@ -24,7 +24,7 @@ def say(error: BaseException) -> int:
 
 
 def found_in(lines: list[str]) -> str:
-    """The line of a log that says why its program ended: what it said by `say`, else the exception under the last traceback, else the last line."""
+    """The line of a log that says why its program ended: the one written by `say`, else the exception of the last traceback, else the last line."""
     said = next((line.removeprefix(MARK) for line in reversed(lines) if line.startswith(MARK)), "")
     if said:
         return said

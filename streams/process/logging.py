@@ -1,4 +1,4 @@
-"""Logs as events with fields: one JSON-free key=value line each, to standard error, which the supervisor keeps in a file a role."""
+"""Logs as events with fields: one line of key=value pairs each, to standard error, which the supervisor keeps in one file per role."""
 
 import logging
 import sys

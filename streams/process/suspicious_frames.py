@@ -1,4 +1,4 @@
-"""The alarm about frames that claim a place in their source's log which it cannot have: /metrics, /readyz and `outcry status` show it."""
+"""The alarm about frames that claim an impossible place in their source's log: /metrics, /readyz and `outcry status` show it."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,7 +9,7 @@ from schemas.marks import Marks
 
 
 class SuspiciousFrames(Collector):
-    """Counts of a role's marks, by partition of its input and source; asked for when they are shown."""
+    """Counts of a role's marks, by partition of its input and source, read when they are shown."""
 
     def __init__(self, role: str, marks: Callable[[], Iterable[tuple[str, int, Marks]]]) -> None:
         """marks: (topic, partition, marks) of what is assigned now."""

@@ -1,7 +1,7 @@
 """Which worker of a role this is: workers share the partitions of their replica, replicas (active-active) each do all of the work.
 
-A replica is a consumer group of its own with its own tables and changelog; every replica publishes, and whoever reads takes the first copy
-of a frame and drops the others by their source marks. The workers of one replica are members of its group. Names stay plain for the only worker:
+A replica is a consumer group with its own tables and changelog. Every replica publishes. Readers use the first copy of a frame and drop
+the others by their source marks. The workers of one replica are members of its group. Names stay plain for the only worker:
 
     match-orders     replica a, instance 1        match-orders-b     replica b, instance 1
     match-orders-2   replica a, instance 2        match-orders-b-2   replica b, instance 2
@@ -35,7 +35,7 @@ class WorkerId:
 
     @property
     def options(self) -> list[str]:
-        """What `outcry worker ROLE` must be told."""
+        """The arguments for `outcry worker ROLE`."""
         return (["--replica", self.replica] if self.replica != "a" else []) + (
             ["--instance", str(self.instance)] if self.instance != 1 else []
         )
@@ -45,7 +45,7 @@ class WorkerId:
 
 
 def worker_of(settings: Settings, role: str) -> WorkerId:
-    """Who this process is by its settings."""
+    """The identity of this process, from its settings."""
     return WorkerId(role, settings.worker_replica, settings.worker_instance)
 
 

@@ -1,1 +1,1 @@
-"""Commands that prove, from the log, that the exchange is right, or make a store anew."""
+"""Commands that prove from the log that the exchange is correct, or rebuild a store."""

@@ -1,4 +1,4 @@
-"""`outcry audit money`: prove from the log alone that no cash and no share came, went or is held without a reason, and that MySQL says the same.
+"""`outcry audit money`: prove from the log alone that no cash or share appeared, vanished or is held without a reason, and that MySQL agrees.
 
 In:     account.events, executions, from their first records; MySQL, as of one moment
 Out:    standard output: a table or JSON
@@ -61,9 +61,9 @@ class MoneyReport:
     offsets: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     forged: list[str] = field(default_factory=list)
-    """Records that every reader leaves out, because no program of the exchange has written them; no problem of the money."""
+    """Records that every reader ignores, because no program of the exchange wrote them. They do not affect the money."""
     lost: int = 0
-    """Records that the log has lost, by the fillers that `outcry recover` has left in their places; what is missing for it is told as a problem."""
+    """Records that the log has lost, counted by the fillers of `outcry recover`. What is missing because of them is reported as a problem."""
     problem_count: int = 0
     problems: list[Problem] = field(default_factory=list)
 
@@ -81,15 +81,15 @@ class MoneyAudit:
         self.problems: Problems = self.ledger.problems
         self._marks: dict[tuple[str, int], PartitionMarks] = {}
         self.forged: list[str] = []
-        """What no reader takes, where."""
+        """Records that readers ignore, by place."""
         self.lost = 0
 
     def ends(self, topic: Topic) -> Ends:
-        """Where the partitions of a topic end now. Raises StaleData for one that has lost its beginning."""
+        """The current ends of a topic's partitions. Raises StaleData for one that has lost its beginning."""
         return {(topic.name, partition): self._log.whole(topic, partition).high for partition in range(self._log.partitions(topic))}
 
     def read_to(self, ends: Mapping[tuple[str, int], int]) -> None:
-        """Read on to these offsets; each frame counts once, as for every reader."""
+        """Read on to these offsets. Each frame counts once, as for every reader."""
         total = sum(max(0, end - self._mark(where).next_offset) for where, end in ends.items())
         with Meter("auditing the log", total, quiet=self._quiet) as meter:
             for (topic, partition), end in ends.items():
@@ -123,7 +123,7 @@ class MoneyAudit:
         return self._marks.setdefault(where, PartitionMarks())
 
     def offsets(self) -> dict[str, int]:
-        """How far was read."""
+        """How far the log has been read."""
         return {place(*where): marks.next_offset for where, marks in sorted(self._marks.items())}
 
     def settlement(self, problems: Problems) -> Settlement:
@@ -133,7 +133,7 @@ class MoneyAudit:
         return check_settlement(expected, by_trade(trades), by_trade(busts), self.books.busted(), problems)
 
     def until_settled(self, wait_s: float) -> Settlement:
-        """Read to the end; trades that the books had decided by then get `wait_s` to be settled on both sides."""
+        """Read to the end. Trades that the books had decided by then get `wait_s` to be settled on both sides."""
         decided = self.ends(EXECUTIONS)
         self.read_to(decided)
         due = self.books.trades()["trd_match_id"]
@@ -148,13 +148,15 @@ class MoneyAudit:
         self.read_to(self.ends(EXECUTIONS))  # what was settled meanwhile was decided before that
         for trade in late.tolist():
             self.problems.add(
-                Problem(f"a side is not settled within {wait_s:g} s: are all account shards at work? `outcry status`", trd_match_id=trade)
+                Problem(
+                    f"a side is not settled within {wait_s:g} s: are all account shards running? See `outcry status`", trd_match_id=trade
+                )
             )
         return self.settlement(self.problems)
 
 
 def audit_money_of(settings: Settings, *, with_mysql: bool, wait_s: float, quiet: bool = False) -> MoneyReport:
-    """Do it all. Raises OutcryError."""
+    """The whole audit. Raises OutcryError."""
     started, report = time.perf_counter(), MoneyReport()
     instruments = load_instruments(settings.instruments_file)
     with Log(settings) as log:
@@ -181,7 +183,7 @@ def _require_same_log(cut: Ends, ends: Ends) -> None:
         if offset > ends[where]:
             raise StaleData(
                 f"{lost_end(place(*where), ends[where], 'MySQL', offset)}. If its tables are of another log instead: check OUTCRY_MYSQL_URL and "
-                "OUTCRY_KAFKA_URL, or make them anew with `outcry rebuild mysql --force`"
+                "OUTCRY_KAFKA_URL, or rebuild them with `outcry rebuild mysql --force`"
             )
 
 
@@ -224,7 +226,7 @@ def _symbol(instruments: InstrumentTable, number: int) -> str:
 
 
 def compare_with_mysql(audit: MoneyAudit, stored: StoredMoney, settlement: Settlement, problems: Problems) -> None:
-    """Everything that both can say as of the same offsets; the first account, order or trade of each kind is named."""
+    """Compare everything that both have, as of the same offsets. Names the first account, order or trade of each kind."""
     for one in stored.contradictions:
         problems.add(Problem(f"MySQL: {one.what}", "", one.account, one.order_id, one.trd_match_id))
     ledger = audit.ledger
@@ -257,7 +259,7 @@ def _compare(
     ids: Any = lambda key: {},
     named: Any = lambda key: "",
 ) -> None:
-    """One problem a kind of fact: its first key that differs, and how many do."""
+    """One problem per kind of fact: the first key that differs, and how many do."""
     wrong = sorted(key for key in log.keys() | mysql.keys() if log.get(key, 0) != mysql.get(key, 0))
     if wrong:
         first, more = wrong[0], f"; and {len(wrong) - 1:,} more" if len(wrong) > 1 else ""
@@ -274,7 +276,7 @@ def _what_of(number: int) -> str:
 
 
 def _grouped(keys: Rows, qty: Rows, price: Rows) -> dict[int, tuple[int, int, int]]:
-    """By key: (rows, sum of qty, sum of price x qty); Python integers, as the last may go beyond 64 bits."""
+    """By key: (rows, sum of qty, sum of price x qty). Python integers, because the last may exceed 64 bits."""
     counts, lots, notional = Counter[int](), Counter[int](), Counter[int]()
     for key, one_qty, one_price in zip(keys.tolist(), qty.tolist(), price.tolist(), strict=True):
         counts[key] += 1
@@ -287,7 +289,7 @@ def _grouped(keys: Rows, qty: Rows, price: Rows) -> dict[int, tuple[int, int, in
 
 
 def _show(report: MoneyReport) -> Iterable[Table | str]:
-    """What people read."""
+    """The report for people."""
     table = Table("", "deposited", "available", "held", "fees", "in flight", "missing")
     for column in table.columns[1:]:
         column.justify = "right"
@@ -306,7 +308,7 @@ def _show(report: MoneyReport) -> Iterable[Table | str]:
     if report.lost:
         yield f"{report.lost:,} records were lost and filled in by outcry recover"
     if report.forged:
-        yield f"{len(report.forged):,} forged records, which nobody takes; the first: {report.forged[0]}"
+        yield f"{len(report.forged):,} forged records, which readers ignore; the first: {report.forged[0]}"
     for problem in report.problems:
         yield f"DIFFERS {problem}"
     if report.problem_count > len(report.problems):
@@ -320,20 +322,20 @@ def audit() -> None:
 
 
 @audit.command()
-@click.option("--log-only", is_flag=True, help="Do not ask MySQL.")
+@click.option("--log-only", is_flag=True, help="Leave MySQL out.")
 @click.option(
     "--wait", "wait_s", type=click.FloatRange(0, 3_600), default=30.0, show_default=True,
-    help="Seconds that trades which are decided have to be settled on both sides.",
+    help="Seconds in which decided trades must be settled on both sides.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.pass_context
 def money(ctx: click.Context, log_only: bool, wait_s: float, as_json: bool, quiet: bool) -> None:
-    """Prove that money and shares are conserved: what came in is what accounts have, plus fees.
+    """Prove that money and shares are conserved: deposits equal what accounts have, plus fees.
 
-    By the log alone: each account's cash and positions change by its postings and nothing else; each trade is settled on both sides, once, at its price and
-    quantity; each hold is released once, and open orders hold what their accounts hold. Then the same sums from MySQL, compared as of the offsets that it
-    has stored. The exchange may run meanwhile. Exit status: 0 all agrees, 1 it does not or cannot be read, 130 interrupted.
+    From the log alone: an account's cash and positions change only by its postings; each trade is settled once on both sides, at its price and
+    quantity; each hold is released once, and accounts hold what their open orders need. Then the same sums from MySQL, compared as of the offsets
+    that it has stored. The exchange may keep running. Exit status: 0 everything agrees, 1 something differs or cannot be read, 130 interrupted.
 
     \b
     Examples:

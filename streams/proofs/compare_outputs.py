@@ -1,7 +1,7 @@
-"""Compare what a replay says a shard must have written with what a partition of the log has of it. No I/O.
+"""Compare what a replay says a shard must have written with what a partition of the log has. No I/O.
 
-A consumer takes a frame by the rule of schemas.marks; so does this. What is compared is therefore the log as its readers see it: a frame that
-stands behind a later one is as good as lost, a second copy must be byte-identical, and a forged frame that nobody takes is passed over and counted.
+This accepts frames by the rule of schemas.marks, as every consumer does. So it compares the log as its readers see it: a frame behind a later one
+counts as lost, a second copy must be byte-identical, and a forged frame that readers ignore is skipped and counted.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ _KINDS: Final = {
 
 @dataclass(frozen=True)
 class Difference:
-    """The first thing in which log and replay differ."""
+    """The first difference between log and replay."""
 
     topic: str
     partition: int
@@ -61,25 +61,25 @@ class Differs(Exception):
 
 @dataclass
 class Compared:
-    """What was compared, in frames (dead letters count as frames) and rows."""
+    """How much was compared, in frames (dead letters count as frames) and rows."""
 
     frames: int = 0
     rows: int = 0
     repeats: int = 0
     in_flight: int = 0
-    """Frames that the log does not have yet, of inputs whose outputs nobody has promised to be durable."""
+    """Frames that the log does not have yet, of inputs whose outputs need not be durable yet."""
     expired: int = 0
-    """Frames that the log no longer has: its topic keeps records for a limited time."""
+    """Frames that the log no longer has, because its topic keeps records for a limited time."""
     unreadable: int = 0
-    """Records of the output partitions that no reader of this version can take, whoever wrote them."""
+    """Records of the output partitions that no reader of this version can read, whoever wrote them."""
     forged: int = 0
-    """Frames in the shard's name that no reader takes: without rows, or of a place in its log that it cannot have reached."""
+    """Frames in the shard's name that every reader ignores: without rows, or with an offset that the shard cannot have reached."""
     by_topic: dict[str, int] = field(default_factory=dict)
     """Rows."""
 
 
 class RecordedOutputs:
-    """The frames of one source in one partition, taken one by one as the replay makes them."""
+    """The frames of one source in one partition, compared one by one as the replay makes them."""
 
     def __init__(self, topic: str, partition: int, source: str, records: Iterator[Record], compared: Compared, *, cut: bool) -> None:
         """cut: the partition has lost its beginning to its retention time."""
@@ -94,7 +94,7 @@ class RecordedOutputs:
         self._floor = (source_offset, -1)
 
     def expect(self, output: Output, durable: int) -> None:
-        """The replay made this. `durable`: outputs of inputs below it must be in the log. Raises Differs."""
+        """Compare a frame that the replay made. `durable`: outputs of inputs below it must be in the log. Raises Differs."""
         identity, rows = identity_of(output.topic, output.value)
         found = self._peek()
         if self._cut and not self._digests and (found is None or found[0] > identity):
@@ -116,7 +116,7 @@ class RecordedOutputs:
         self._count(identity, output.value, rows)
 
     def finish(self, end: int) -> None:
-        """The replay has made all that inputs below `end` make: nothing of them may be left. Raises Differs."""
+        """Check that the log has no more frames of inputs below `end`. Raises Differs."""
         found = self._peek()
         if found is not None and found[0][0] < end:
             raise self._extra(found)
@@ -151,7 +151,7 @@ class RecordedOutputs:
         return self._next
 
     def _own(self, record: Record) -> Header | None:
-        """Whose record it is, if our source made it; None for others, and for what no reader can take."""
+        """The identity of a record that our source made; None for others, and for unreadable ones."""
         try:
             if self._topic == DEAD_LETTERS.name:
                 _, letter = decode_record(record.value or b"")
@@ -188,7 +188,7 @@ def identity_of(topic: str, value: bytes) -> tuple[Identity, int]:
 
 
 def first_difference(recorded: bytes, replayed: bytes) -> tuple[int | None, str]:
-    """(row, words) of the first thing in which two different records of one identity differ."""
+    """(row, text) of the first difference between two records of one identity."""
     if schema_of(recorded) != schema_of(replayed):
         return None, f"recorded as {schema_of(recorded)}, replayed as {schema_of(replayed)}"
     try:

@@ -1,9 +1,9 @@
-"""Follow the account shards' events and check each against the one before: nothing comes, goes or is held without a posting that says so. No I/O.
+"""Follow the account shards' events and check each against the one before: no amount changes or is held without a posting that says so. No I/O.
 
-Every row of account.events carries the account's cash and position after it, and what of them is held. So for each account: cash now = cash before +
-cash_delta - fee; for each of its positions the same in lots; what is held changes only by rows about an order, and an order (or list of orders) that
-is over holds nothing. A short position keeps cash held by itself, a margin for each lot that is short once the held ones are gone. A kind of event
-that MEANINGS does not know is a problem, never skipped.
+Every row of account.events has the account's cash and position after it, and how much of them is held. So for each account: cash now = cash before +
+cash_delta - fee, and the same for each position in lots. Holds change only by rows about an order, and a finished order or list holds nothing. A short
+position keeps cash held by itself: a margin for each lot that is short once the held ones are gone. A kind of event that MEANINGS does not know is a
+problem; it is never skipped.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from schemas.limits import CASH_MINOR_MAX
 
 
 class Meaning(Enum):
-    """What the postings of an event are."""
+    """The meaning of an event's postings."""
 
     NONE = "no posting"
     OUTSIDE = "from or to outside"
@@ -47,18 +47,18 @@ SIDE_DTYPE: Final = np.dtype(
 )  # fmt: skip
 """One side of a trade; 62 bytes."""
 CHUNK_ROWS: Final = 65_536
-"""Followed at once; 280 B each = 18 MB."""
+"""Rows followed at a time; 280 B each = 18 MB."""
 PROBLEMS_MAX: Final = 20
-"""Kept with their words; all are counted."""
+"""Problems kept with their text; all are counted."""
 CASH: Final = 0
 """Stands for cash where an instrument number stands for its shares."""
 EXCHANGE_ACCOUNT: Final = 0
-"""No customer has this number; where ledgers have both sides of a fee, it is the one that gets it."""
+"""No customer has this number. In ledgers with both sides of a fee, this account receives it."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A row that does not follow from the ones before it, or two places that do not agree."""
+    """A row that does not follow from the ones before it, or two places that disagree."""
 
     what: str
     where: str = ""
@@ -110,7 +110,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of several frames, with where each stands."""
+    """Rows of several frames, with the place of each."""
 
     rows: Rows
     partitions: Rows
@@ -148,7 +148,7 @@ class Chunk:
 
 
 class MoneyLedger:
-    """The accounts as their events tell of them. Frames are gathered and followed CHUNK_ROWS at a time: call `follow` before asking anything."""
+    """The accounts according to their events. Frames are gathered and followed CHUNK_ROWS at a time: call `follow` before reading any result."""
 
     def __init__(self, instruments: InstrumentTable) -> None:
         rules = instruments.rules
@@ -176,7 +176,7 @@ class MoneyLedger:
             self.follow()
 
     def follow(self) -> None:
-        """Check what was taken, and note where it leaves the accounts."""
+        """Check the gathered frames, and update the accounts."""
         waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
         if not waiting:
             return
@@ -200,7 +200,7 @@ class MoneyLedger:
     def _check_kinds_and_seqs(self, chunk: "Chunk") -> None:
         known = np.isin(chunk["kind"], list(_BY_KIND))
         for row in np.flatnonzero(~known).tolist():
-            chunk.problem(self.problems, row, f"event kind {chunk['kind'][row]} is unknown to this audit: use a newer program")
+            chunk.problem(self.problems, row, f"event kind {chunk['kind'][row]} is unknown to this audit: use a newer version")
         posted = (chunk["cash_delta"] != 0) | (chunk["shares_delta"] != 0) | (chunk["fee"] != 0)
         for row in np.flatnonzero(posted & chunk.means(Meaning.NONE)).tolist():
             chunk.problem(self.problems, row, f"{AccountEventKind(int(chunk['kind'][row])).name} has a posting")
@@ -215,7 +215,7 @@ class MoneyLedger:
     def _move(
         self, chunk: "Chunk", wanted: Rows, by: str | None, delta: Rows, total_name: str, held_name: str, margin: Rows | None = None
     ) -> Rows:
-        """Check and note cash, or the positions `by` instrument, of the rows `wanted`; returns how much more is held after each row than before it.
+        """Check and note cash, or the positions `by` instrument, of the rows `wanted`. Returns the change of the hold by each row.
 
         `margin` (of all rows of the chunk) gets how much more cash each row's position keeps held.
         """
@@ -252,7 +252,7 @@ class MoneyLedger:
         *,
         is_cash: bool,
     ) -> None:
-        """Leave each amount as its last row of the chunk says."""
+        """Set each amount to that of its last row in the chunk."""
         if not len(starts):
             return
         ends = np.append(starts[1:], len(order)) - 1
@@ -328,7 +328,7 @@ class MoneyLedger:
         return found | ({(EXCHANGE_ACCOUNT, CASH): fees} if fees else {})
 
     def check_holds(self) -> None:
-        """What accounts hold is what their open orders hold and their short positions keep. Call once, at the end."""
+        """Check that accounts hold what their open orders and short positions need. Call once, at the end."""
         cash: Counter[int] = Counter()
         for (account, _), hold in self.holds.items():
             cash[account] += hold.cash

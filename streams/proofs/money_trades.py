@@ -1,4 +1,4 @@
-"""Hold the books' trades against what the account shards have settled: two sides each, at the price and quantity of the trade, once. No I/O."""
+"""Compare the books' trades with what the account shards settled: two sides each, at the price and quantity of the trade, once. No I/O."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -23,11 +23,11 @@ class Settlement:
     busts: int
     """Trades that were undone on both sides."""
     busts_not_posted: int
-    """Undone by the book, with no posting of either side: the parties were not named."""
+    """Undone by the book without a posting of either side, because the parties were not named."""
     unsettled: tuple[int, ...]
     """Trades of which a side is missing; trd_match_id."""
     in_flight: dict[int, int]
-    """By CASH or instrument: what the sides that are there have posted, where the other is missing."""
+    """By CASH or instrument: what one side has posted while the other is missing."""
 
 
 class BookTrades:
@@ -54,7 +54,7 @@ class BookTrades:
 
 
 def expected_sides(trades: Rows, instruments: InstrumentTable) -> Rows:
-    """SIDE_DTYPE rows, two a trade, sorted by trade and side. Raises OutcryError for an instrument that the list does not have."""
+    """SIDE_DTYPE rows, two per trade, sorted by trade and side. Raises OutcryError for an instrument that the list does not have."""
     unknown = set(np.unique(trades["instrument"]).tolist()) - instruments.by_number.keys()
     if unknown:
         raise OutcryError(
@@ -98,7 +98,7 @@ def check_settlement(expected: Rows, trades: Rows, busts: Rows, busted: Rows, pr
 
 
 def _check_busts(trades: Rows, busts: Rows, busted: Rows, problems: Problems) -> Rows:
-    """Each side that is undone is the trade's, negated, and the book said so. Returns those whose other side is not undone (yet)."""
+    """Check that each undone side negates the trade's, and that the book said so. Returns those whose other side is not undone (yet)."""
     place, known = _places(trades, busts)
     for row in busts[~known]:
         problems.add(_problem(row, "undone, but it was not settled"))

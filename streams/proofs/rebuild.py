@@ -1,8 +1,8 @@
-"""`outcry rebuild STORE`: make what a store has of the log anew, from the log alone, beside what is there, and switch to it.
+"""`outcry rebuild STORE`: make the content of a store again from the log alone, beside the live one, and switch to it.
 
 In:     executions, account.events, alerts, each from its first record (Redis: executions, from which market data is made again)
 Out:    the store: new tables, keys or indices, then the switch; standard output
-State:  MySQL: the new tables' own marks, so an interrupted rebuild goes on; the others begin again
+State:  MySQL: the new tables' own marks, so an interrupted rebuild continues; the others begin again
 On failure: nothing that is in use is touched before the switch; each switch may happen while the live sink writes, see sinks.*_generation.
 """
 
@@ -41,7 +41,7 @@ from topics.log_ends import lost_end
 
 EXIT_INTERRUPTED: Final = 130
 SWITCH_TRIES: Final = 50
-"""Each try reads the few records that came during the one before it."""
+"""Each try reads the few records that arrived during the one before."""
 Place = tuple[str, int]
 Read = Callable[[Record], list[Input]]
 
@@ -53,10 +53,10 @@ class RebuildReport:
     store: str
     records: int = 0
     unreadable: int = 0
-    """Records that no sink can take; they are in the dead letters."""
+    """Records that no sink can store; they are in the dead letters."""
     rows: int = 0
     resumed_at: dict[str, int] = field(default_factory=dict)
-    """Where an interrupted rebuild went on."""
+    """Where an interrupted rebuild continued."""
     next_offsets: dict[str, int] = field(default_factory=dict)
     switch_tries: int = 0
     seconds: float = 0.0
@@ -78,7 +78,7 @@ class Rebuild:
         self._log, self.report, self._topics, self._quiet = log, report, topics, quiet
 
     def ends(self) -> dict[Place, int]:
-        """Where each partition ends now. Raises StaleData for one that has lost its beginning."""
+        """The current end of each partition. Raises StaleData for one that has lost its beginning."""
         return {
             (topic.name, partition): self._log.whole(topic, partition).high
             for topic in self._topics
@@ -86,7 +86,7 @@ class Rebuild:
         }
 
     async def feed(self, sink: Sink, starts: Mapping[Place, int], ends: Mapping[Place, int], read: Read) -> None:
-        """Store what is between starts (0 where there is none) and ends, in batches; reads the next one while a batch is stored."""
+        """Store what is between starts (default 0) and ends, in batches. Reads the next batch while one is stored."""
         total = sum(max(0, end - starts.get(where, 0)) for where, end in ends.items())
         with Meter(f"rebuilding {self.report.store}", total, quiet=self._quiet) as meter:
             async for batch, records in self._batches(starts, ends, read):
@@ -128,13 +128,13 @@ class Rebuild:
 
 
 class AsItIs:
-    """Records as the live sink gets them."""
+    """Records as the live sink receives them."""
 
     def __init__(self) -> None:
         self._marks: dict[Place, Marks] = {}
 
     def read(self, record: Record) -> list[Input]:
-        """A record; raises BadBytes for one that no reader takes."""
+        """A record. Raises BadBytes for one that every reader refuses."""
         one = input_of(record.topic, record.partition, record.offset, record.value, record.time_ns)
         if isinstance(one.body, Frame):
             self._marks.setdefault((record.topic, record.partition), Marks()).take(one.body.header, record.time_ns)
@@ -142,7 +142,7 @@ class AsItIs:
 
 
 class MarketDataAgain:
-    """Executions as the market data that follows from them: market.data itself is kept for a week only, executions for ever."""
+    """Market data made from executions: market.data itself is kept for only a week, executions for ever."""
 
     def __init__(self, instruments: InstrumentTable, set_aside: SetAside = NOTHING) -> None:
         self._instruments, self._set_aside = instruments, set_aside
@@ -182,7 +182,7 @@ async def rebuild_mysql(settings: Settings, log: Log, report: RebuildReport, opt
                 break
         else:
             raise OutcryError(
-                f"the live sink was ahead {SWITCH_TRIES} times: stop persist-mysql for a moment, then run this again; it goes on"
+                f"the live sink was ahead {SWITCH_TRIES} times: stop persist-mysql for a moment, then run this again; it continues"
             )
         if options.drop_former:
             await made.drop_former()
@@ -196,12 +196,12 @@ def _require_same_log(live: Mapping[Place, int], ends: Mapping[Place, int]) -> N
         if offset > ends.get(where, 0):
             raise StaleData(
                 f"{lost_end(place(*where), ends.get(where, 0), 'MySQL', offset)}. If its tables are of another log instead: "
-                "check OUTCRY_MYSQL_URL and OUTCRY_KAFKA_URL; --force replaces the tables all the same"
+                "check OUTCRY_MYSQL_URL and OUTCRY_KAFKA_URL; --force replaces the tables anyway"
             )
 
 
 async def rebuild_redis(settings: Settings, log: Log, report: RebuildReport, options: "Options") -> None:
-    """New keys, renamed in one transaction, then what came meanwhile."""
+    """New keys, renamed in one transaction, then what arrived meanwhile."""
     instruments = load_instruments(settings.instruments_file)
     work, again = Rebuild(log, report, (EXECUTIONS,), quiet=options.quiet), MarketDataAgain(instruments, read_set_aside(log))
     ends = work.ends()
@@ -216,7 +216,7 @@ async def rebuild_redis(settings: Settings, log: Log, report: RebuildReport, opt
 
 
 async def rebuild_elasticsearch(settings: Settings, log: Log, report: RebuildReport, options: "Options") -> None:
-    """New indices, put in the place of the former ones by aliases, then what came meanwhile."""
+    """New indices, which replace the former ones by aliases, then what arrived meanwhile."""
     work, as_it_is = Rebuild(log, report, mysql_role(settings).sources, quiet=options.quiet), AsItIs()
     ends = work.ends()
     made = await ElasticGeneration.connect(settings.elasticsearch_url, load_instruments(settings.instruments_file))
@@ -232,7 +232,7 @@ async def rebuild_elasticsearch(settings: Settings, log: Log, report: RebuildRep
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says beside the store."""
+    """Options of the command besides the store."""
 
     restart: bool = False
     force: bool = False
@@ -256,30 +256,30 @@ async def rebuild_store(settings: Settings, store: str, options: Options) -> Reb
 
 @click.command()
 @click.argument("store", type=click.Choice(list(STORES)))
-@click.option("--restart", is_flag=True, help="mysql: throw away what an interrupted rebuild has made so far.")
+@click.option("--restart", is_flag=True, help="mysql: discard what an interrupted rebuild has made so far.")
 @click.option("--force", is_flag=True, help="mysql: replace the tables although they are of another log, or ahead of this one.")
 @click.option("--drop-former", is_flag=True, help=f"mysql: drop replaced tables ({FORMER}*), those of this rebuild and of an earlier one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.pass_context
 def rebuild(ctx: click.Context, store: str, restart: bool, force: bool, drop_former: bool, as_json: bool, quiet: bool) -> None:
-    """Make what STORE has of the log anew, from the log alone.
+    """Rebuild the content of STORE from the log alone.
 
-    The exchange may run: the new generation is filled beside the live one and put into use at once, and the live sink goes on with it, without a gap and
-    without storing anything twice. API keys and sessions, which are not of the log, stay. An interrupted rebuild of MySQL goes on where it was, the others
-    begin again. Exit status: 0 rebuilt, 1 refused or failed, 130 interrupted; whatever is not 0 has left the live generation in use.
+    The exchange may keep running. A new generation is filled beside the live one and replaces it at once; the live sink continues with it, without a
+    gap and without storing anything twice. API keys and sessions are not in the log, so they stay. An interrupted rebuild of MySQL continues where it
+    was, the others begin again. Exit status: 0 rebuilt, 1 refused or failed, 130 interrupted; unless it is 0, the live generation stays in use.
 
     \b
     Examples:
-      outcry rebuild mysql                 the former tables stay, as former_*
-      outcry rebuild mysql --drop-former   and here they do not
+      outcry rebuild mysql                 keeps the replaced tables as former_*
+      outcry rebuild mysql --drop-former   drops them
       outcry rebuild elasticsearch --json
     """
     if store != "mysql" and (restart or force or drop_former):
-        raise click.UsageError("--restart, --force and --drop-former go with mysql")
+        raise click.UsageError("--restart, --force and --drop-former are for mysql only")
     try:
         report = asyncio.run(rebuild_store(settings_of(ctx), store, Options(restart, force, drop_former, quiet)))
     except KeyboardInterrupt:
-        click.echo(f"interrupted: {store} is as it was; run it again" + (", it goes on" if store == "mysql" else ""), err=True)
+        click.echo(f"interrupted: {store} is unchanged; run the command again" + (", it goes on" if store == "mysql" else ""), err=True)
         sys.exit(EXIT_INTERRUPTED)
     click.echo(msgspec.json.encode(asdict(report)) if as_json else report.line())

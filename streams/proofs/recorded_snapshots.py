@@ -1,4 +1,4 @@
-"""The snapshots that a role's changelog topic has of one partition: the newest one whole, and what every manifest in it promises.
+"""The snapshots of one partition in a role's changelog topic: the newest one complete, and what every manifest in it promises.
 
 In:     outcry-<role>-<table>-changelog, as Faust writes it
 On failure: StaleData naming topic and partition for a snapshot that is torn, or of another format.
@@ -14,12 +14,12 @@ from streams.host.snapshots import Snapshot, SnapshotStore, is_manifest, unpack_
 
 @dataclass(frozen=True)
 class RecordedSnapshots:
-    """What a changelog partition says; manifests by their next input offset."""
+    """The content of a changelog partition; manifests by their next input offset."""
 
     where: str
     newest: Snapshot | None
     hashes: dict[int, bytes]
-    """Next input offset -> state hash, of every manifest that has one and that compaction has left."""
+    """Next input offset -> state hash, of every manifest that has one and survived compaction."""
 
 
 def changelog_topic(role: str, table: str) -> str:
@@ -28,7 +28,7 @@ def changelog_topic(role: str, table: str) -> str:
 
 
 def read_snapshots(log: Log, role: str, table: str, partition: int) -> RecordedSnapshots:
-    """Read the whole changelog partition; no topic, no snapshots. Raises StaleData, ServiceUnavailable."""
+    """Read the whole changelog partition; without the topic there are no snapshots. Raises StaleData, ServiceUnavailable."""
     topic = changelog_topic(role, table)
     where, bounds = place(topic, partition), log.bounds(topic, partition)
     pages: dict[bytes, bytes] = {}

@@ -1,9 +1,9 @@
-"""`outcry recover`: find the partitions that have lost their ends, say what is lost, and close the gap so that the exchange can go on.
+"""`outcry recover`: find the partitions that have lost their ends, say what is lost, and close the gap so that the exchange can continue.
 
 In:     every partition of the catalogue; the changelogs, committed offsets and MySQL's marks, which say how far each reader had come
-Out:    with --yes: fillers in the place of what is lost (streams.host.lost_records), then the lost frames of shards, made again from their own inputs
+Out:    with --yes: fillers for lost records (streams.host.lost_records), then the lost frames of shards, made again from their own inputs
 State:  that of the replays, in this process only
-On failure: nothing is written before all that is lost is known; what was written may be written again, readers know repeats.
+On failure: nothing is written until everything that is lost is known. Writing again does no harm: readers recognise repeats.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from topics.sources import sources_of, topic_named
 EXIT_LOST: Final = 1
 ANSWER_TIMEOUT_S: Final = 30.0
 STATES: Final = (*((one.role, one.table, one.source) for one in ROLES.values()), ("watch-trading", "surveillance", EXECUTIONS))
-"""Roles that keep a state of what they read: role, table, input."""
+"""Roles that keep state: role, table, input."""
 _STORES: Final = {"persist-redis": (MARKET_DATA.name,)} | dict.fromkeys(
     ("persist-mysql", "persist-elasticsearch"),
     tuple(topic.name for topic in TOPICS if topic.name in ("executions", "account.events", "alerts")),
@@ -45,7 +45,7 @@ _STORES: Final = {"persist-redis": (MARKET_DATA.name,)} | dict.fromkeys(
 
 
 class Known(NamedTuple):
-    """Somebody had come so far in a partition. is_state: what was read is in a snapshot of his."""
+    """How far a reader had come in a partition. is_state: what it read is in a snapshot."""
 
     who: str
     next_offset: int
@@ -54,21 +54,21 @@ class Known(NamedTuple):
 
 @dataclass
 class Loss:
-    """A partition that ends before what was read, or made, of it."""
+    """A partition that ends before an offset that somebody has read or made frames from."""
 
     topic: str
     partition: int
     end: int
-    """Where the log ends now."""
+    """Where the partition ends now."""
     known: list[Known]
     last_known: int = 0
-    """Behind the last offset that anybody has seen."""
+    """The offset after the last one that anybody has seen."""
     state_next: int = 0
-    """Behind the last lost input whose effects a snapshot has."""
+    """The offset after the last lost input whose effects are in a snapshot."""
     made_next: int = 0
-    """Behind the last input of which outputs are in the log."""
+    """The offset after the last input that has outputs in the log."""
     frames: list[bytes] = field(default_factory=list)
-    """Frames that shards had written there, by a replay of their inputs, and that are not there."""
+    """Missing frames that shards had written there, made again by a replay of their inputs."""
 
     @property
     def where(self) -> str:
@@ -82,7 +82,7 @@ class Loss:
 
     @property
     def is_state_needed(self) -> bool:
-        """Whether the lost records cannot all be made again, as customers, operators or a clock write there too."""
+        """Whether some lost records cannot be made again, because customers, operators or a clock write there too."""
         feed = next(topic for topic in TOPICS if topic.name == self.topic).feed
         return feed is not None and not feed.alone
 
@@ -93,13 +93,13 @@ class Loss:
         if self.last_known <= self.end:
             return
         who = ", ".join(f"{one.who} {one.next_offset:,}" for one in self.known if one.next_offset > self.end)
-        yield f"{self.where} ends at {self.end:,}; had come further: {who}: records {self.end:,} to {self.last_known - 1:,} are lost"
+        yield f"{self.where} ends at {self.end:,}; readers that had come further: {who}: records {self.end:,} to {self.last_known - 1:,} are lost"
         if self.is_state_needed:
-            yield f"  what the lost inputs below {max(self.state_next, self.end):,} did is in a snapshot, which is kept: nothing that they led to is taken back"
+            yield f"  the effects of the lost inputs below {max(self.state_next, self.end):,} are in a snapshot, which is kept: nothing is undone"
         if self.undecided:
             yield (
-                f"  {self.undecided:,} inputs from {max(self.state_next, self.end):,} on were decided and told (account.events, executions), and no "
-                "snapshot has what they did: their orders and trades stand in the log without a state behind them"
+                f"  {self.undecided:,} inputs from {max(self.state_next, self.end):,} on were decided and published (account.events, executions), but "
+                "their effects are in no snapshot: their orders and trades are in the log without a state behind them"
             )
 
 
@@ -107,17 +107,17 @@ Write = Callable[[str, int, bytes], int]
 
 
 class Recovery:
-    """Looks at one log and mends it."""
+    """Examines one log and repairs it."""
 
     def __init__(self, log: Log, instruments: InstrumentTable, known: Callable[[str, int], list[Known]]) -> None:
-        """known: what groups have committed, and stores have stored, of (topic, partition)."""
+        """known: by (topic, partition), what groups have committed and stores have stored."""
         self._log, self._instruments, self._known = log, instruments, known
         self._marks_of: dict[tuple[str, int], Marks] = {}
         self.problems: list[str] = []
-        """What cannot be known or mended."""
+        """What cannot be known or repaired."""
 
     def losses(self) -> list[Loss]:
-        """Every partition that has lost its end. Raises StaleData for one that has gone on since: then no offset says what is what."""
+        """Every partition that has lost its end. Raises StaleData for one that has gone on since: then offsets no longer identify records."""
         found, missing = [], self._missing_frames()
         for topic in TOPICS:
             for partition in range(self._log.partitions(topic)):
@@ -151,12 +151,12 @@ class Recovery:
         if record is not None and record.time_ns != last_ns and lost_state_of(record.value) is None:
             raise StaleData(
                 f"{place(topic.name, partition)} has lost its end and gone on: its record {next_offset - 1:,} is not the one that {group} has applied. "
-                "Records with offsets of before were taken since, so this state cannot be kept: delete the tables and changelogs of every replica "
-                "of that role and set its groups to the beginning (docs/recovery.md); then `outcry audit money` names what was told and holds no more"
+                "Records with reused offsets were applied since, so this state cannot be kept: delete the tables and changelogs of every replica "
+                "of that role and set its groups to the beginning (docs/recovery.md). Then `outcry audit money` names what no longer holds"
             )
 
     def _made_next(self, topic: Topic, partition: int) -> int:
-        """Behind the last input of a partition that any output names."""
+        """The offset after the last input of a partition that any output names."""
         source, made = place(topic.name, partition), 0
         for output in (one for one in TOPICS if one.feed is not None and one.feed.topic == topic.name):
             numbers = range(self._log.partitions(output)) if output.feed is not None and output.feed.crosses else (partition,)
@@ -166,7 +166,7 @@ class Recovery:
         return made
 
     def _marks(self, topic: Topic, partition: int) -> Marks:
-        """How far the sources of a partition are, by what it has."""
+        """How far the sources of a partition have come, according to its records."""
         known = self._marks_of.get((topic.name, partition))
         if known is not None:
             return known
@@ -182,20 +182,20 @@ class Recovery:
         return marks
 
     def close(self, loss: Loss, write: Write) -> None:
-        """Fill the places of what is lost, then write the lost frames of shards again. Raises OutcryError if somebody else writes meanwhile."""
+        """Write fillers for what is lost, then the lost frames of shards. Raises OutcryError if somebody else writes meanwhile."""
         state_next = loss.state_next if loss.is_state_needed else 0
         for offset in range(loss.end, loss.last_known):
             detail = f"lost, and filled in by outcry recover; the snapshot that was kept ends at {state_next}"
             given = write(loss.topic, loss.partition, lost_record(loss.topic, loss.partition, offset, state_next, detail))
             if given != offset:
                 raise OutcryError(
-                    f"{loss.where}: somebody else writes there ({given:,} was given for {offset:,}): stop every role and producer, run this again"
+                    f"{loss.where}: somebody else writes there (got offset {given:,} instead of {offset:,}): stop every role and producer, then run this again"
                 )
         for value in loss.frames:
             write(loss.topic, loss.partition, value)
 
     def _missing_frames(self) -> dict[tuple[str, int], list[bytes]]:
-        """By (topic, partition), frames that shards must have written and that are not there, in the order of each shard. Replays every shard."""
+        """By (topic, partition), missing frames that shards must have written, in the order of each shard. Replays every shard."""
         missing: dict[tuple[str, int], list[bytes]] = {}
         for role in ROLES.values():
             counts = {one.name: self._log.partitions(one) for one in role.needs}
@@ -261,7 +261,7 @@ def _committed(settings: Settings, group: str, topic: str, partition: int) -> in
 
 
 def require_stopped(settings: Settings) -> None:
-    """Raises OutcryError while a role is a member of its group: it would write, or read, between the fillers."""
+    """Raises OutcryError while a role is a member of its group: it would write or read between the fillers."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
     names = [f"outcry-{WorkerId(role, letter).group}" for role, _, _ in STATES for letter in REPLICAS] + [
         f"outcry-{role}" for role in _STORES
@@ -292,7 +292,7 @@ def writer(settings: Settings) -> Write:
         )
         producer.flush(ANSWER_TIMEOUT_S)
         if not offsets or offsets[0] is None:
-            raise ServiceUnavailable(f"Kafka did not take a record for {place(topic, partition)}")
+            raise ServiceUnavailable(f"Kafka did not acknowledge a record for {place(topic, partition)}")
         return offsets[0]
 
     return write
@@ -300,20 +300,20 @@ def writer(settings: Settings) -> Write:
 
 @click.command()
 @click.option("--yes", is_flag=True, help="Write the fillers and the frames that can be made again; without it, only say what is lost.")
-@click.option("--force", is_flag=True, help="Also where inputs were decided whose effects no snapshot has.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a partition.")
+@click.option("--force", is_flag=True, help="Continue even if the effects of decided inputs are in no snapshot.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per partition.")
 @click.pass_context
 def recover(ctx: click.Context, yes: bool, force: bool, as_json: bool) -> None:
-    """Say what a log has lost that somebody has read, and close the gap.
+    """Show what a log has lost that somebody has read, and close the gap.
 
-    For the day on which a role stops with "... ends at N, but ... has come to M: the log has lost its end". Stop every role and producer; Kafka and MySQL must run.
-    Snapshots are kept, as they have what the lost inputs did. Each lost offset is filled, so that none is given twice, and lost frames of shards are made
-    again from their own inputs. Exit status: 0 nothing is lost, or it is mended; 1 something is lost, or was refused.
+    Use it when a role stops with "... ends at N, but ... has come to M: the log has lost its end". Stop every role and producer; Kafka and MySQL must run.
+    Snapshots are kept, because they have the effects of the lost inputs. Each lost offset is filled, so that none is used twice. Lost frames of shards
+    are made again from their inputs. Exit status: 0 nothing is lost, or it is repaired; 1 something is lost, or the repair was refused.
 
     \b
     Examples:
-      outcry recover              what is lost, who had read it
-      outcry recover --yes        and mend it; then `outcry up --all`, `outcry audit money`
+      outcry recover              what is lost, and who had read it
+      outcry recover --yes        repair it; then `outcry up --all` and `outcry audit money`
     """
     settings = settings_of(ctx)
     if yes:
@@ -334,7 +334,7 @@ def recover(ctx: click.Context, yes: bool, force: bool, as_json: bool) -> None:
         click.echo("no partition has lost its end")
     elif yes and undecided and not force:
         raise OutcryError(
-            f"{', '.join(undecided)}: inputs were decided whose effects no snapshot has. Bring the log back from a copy if there is one. --force goes on "
+            f"{', '.join(undecided)}: the effects of decided inputs are in no snapshot. Restore the log from a copy if there is one. --force continues "
             "without them: `outcry audit money` then names each order and trade that does not fit"
         )
     ctx.exit(EXIT_LOST if losses and not yes else 0)

@@ -1,4 +1,4 @@
-"""Set one input of a shard aside, once a replay has shown that the shard stops there; the command is `outcry topics set-aside`."""
+"""`outcry topics set-aside`: set one input of a shard aside, once a replay has shown that the shard stops there."""
 
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import load_instruments
@@ -16,9 +16,9 @@ _TABLES = {one.role: one.table for one in ROLES.values()} | {_WATCH: "surveillan
 
 
 def set_aside_input(settings: Settings, topic: str, role: str | None, partition: int, offset: int, reason: str) -> str:
-    """Write the entry and return what the engine says of the input. `role`: None for the topic's only reader.
+    """Write the entry and return the engine's error for the input. `role`: None for the topic's only reader.
 
-    Raises OutcryError where the input is not there, is set aside already, is taken by the engine, or where the shard has got past it.
+    Raises OutcryError if the input does not exist, is already set aside, can be applied by the engine, or is behind the shard.
     """
     verified = next(one for one in ROLES.values() if one.source.name == topic)
     name = role or verified.role
@@ -38,7 +38,7 @@ def set_aside_input(settings: Settings, topic: str, role: str | None, partition:
             return WatchTrading(partition, instruments) if name == _WATCH else verified.make(partition, instruments, counts)
 
         def newest() -> ShardRunner:
-            """The shard of the newest snapshot that any replica has; with none, of the log's beginning."""
+            """The shard at the newest snapshot of any replica; without one, at the beginning of the log."""
             groups = [WorkerId(name, letter).group for letter in REPLICAS]
             kept = [one for one in groups if log.bounds(changelog_topic(one, _TABLES[name]), partition) is not None]
             found = [read_snapshots(log, one, _TABLES[name], partition).newest for one in kept]

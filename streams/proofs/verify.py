@@ -1,8 +1,8 @@
 """`outcry verify`: replay the inputs of shards from the log and compare outputs and state with what is recorded, byte for byte.
 
 In:     account.commands, book.commands, executions; the outputs of their shards; the changelogs of their snapshots
-Out:    standard output, one line a shard, or JSON
-State:  that of the replay, in this process only; nothing is written, and no role is asked
+Out:    standard output, one line per shard, or JSON
+State:  that of the replay, in this process only; nothing is written, and no role is contacted
 On failure: the first difference of each shard, with topic, partition, offset and row; exit status 1.
 """
 
@@ -53,7 +53,7 @@ class VerifiedRole:
     """Outputs in any partition."""
     make: Make
     needs: tuple[Topic, ...]
-    """Whose numbers of partitions the outputs depend on."""
+    """Topics whose numbers of partitions the outputs depend on."""
     warm: Callable[[], object]
 
     @property
@@ -98,7 +98,7 @@ ROLES: Final = {
 
 @dataclass(frozen=True)
 class Range:
-    """What is asked for: inputs from `start` (None: from the newest snapshot) to before `end` (None: where the log ends now)."""
+    """What to verify: inputs from `start` (None: from the newest snapshot) to before `end` (None: where the log ends now)."""
 
     start: int | None = 0
     end: int | None = None
@@ -107,19 +107,19 @@ class Range:
 
 @dataclass
 class ShardReport:
-    """What one shard's verification found."""
+    """The result for one shard."""
 
     role: str
     source: str
     start: int = 0
-    """First input whose outputs were compared; those before it were replayed only."""
+    """First input whose outputs were compared; those before it were only replayed."""
     next_offset: int = 0
     inputs: int = 0
     compared: Compared = field(default_factory=Compared)
     hashes_compared: int = 0
     hashes_recorded: int = 0
     snapshot_offset: int | None = None
-    """Of the newest recorded snapshot of all replicas; the newest of each was found whole and restorable."""
+    """Of the newest recorded snapshot of all replicas. The newest of each was found complete and restorable."""
     state_hash: str = ""
     seconds: float = 0.0
     interrupted: bool = False
@@ -136,7 +136,7 @@ class ShardReport:
             *([f"{done.repeats:,} identical repeats"] if done.repeats else []),
             *([f"{done.in_flight:,} frames not there yet"] if done.in_flight else []),
             *([f"{done.expired:,} frames expired"] if done.expired else []),
-            *([f"{done.forged:,} forged frames, which nobody takes"] if done.forged else []),
+            *([f"{done.forged:,} forged frames, which readers ignore"] if done.forged else []),
             f"state {self.state_hash[:16]}",
             f"{self.seconds:.1f} s",
         ]
@@ -152,7 +152,7 @@ class ShardReport:
 
 
 class ShardVerifier:
-    """Verifies one shard. Raises OutcryError where the log, or what is asked of it, is not what it must be."""
+    """Verifies one shard. Raises OutcryError if the log or the request is not valid."""
 
     def __init__(
         self, log: Log, name: str, shard: int, counts: Counts, instruments: InstrumentTable, wanted: Range, *, quiet: bool
@@ -165,7 +165,7 @@ class ShardVerifier:
         self._outputs: dict[tuple[str, int], RecordedOutputs] = {}
 
     def run(self) -> ShardReport:
-        """Replay and compare. An interrupt ends it early and is noted."""
+        """Replay and compare. An interrupt ends it early and is recorded in the report."""
         started = time.perf_counter()
         try:
             snapshots = self._snapshots()
@@ -183,13 +183,13 @@ class ShardVerifier:
         return self.report
 
     def _snapshots(self) -> list[RecordedSnapshots]:
-        """Those of every active-active replica that the role has had; of the first one also where there are none."""
+        """Those of every active-active replica that the role has had, and always of the first one."""
         groups = [WorkerId(self._role.role, letter).group for letter in REPLICAS]
         kept = [one for one in groups[1:] if self._log.bounds(changelog_topic(one, self._role.table), self._shard) is not None]
         return [read_snapshots(self._log, one, self._role.table, self._shard) for one in (groups[0], *kept)]
 
     def _check(self, snapshots: RecordedSnapshots) -> None:
-        """The newest snapshot must be of this program and configuration, whole, and restore to the hash that it names."""
+        """Check that the newest snapshot is of this version and configuration, complete, and restores to the hash that it names."""
         if snapshots.newest is None:
             return
         try:
@@ -223,7 +223,7 @@ class ShardVerifier:
         end = known.high if wanted.end is None else wanted.end
         start = low if wanted.start is None else wanted.start
         if not start <= end <= known.high:
-            raise OutcryError(f"{self._source} has offsets {low:,} to before {known.high:,}: {start:,} to {end:,} is no range of it")
+            raise OutcryError(f"{self._source} has offsets {low:,} to before {known.high:,}: {start:,} to {end:,} is not within them")
         self.report.start = start
         return Bounds(low, end)
 
@@ -251,9 +251,7 @@ class ShardVerifier:
         report.state_hash = runner.processor.state_hash().hex()
 
     def _engine_refuses(self, offset: int, error: AssertionError) -> Difference:
-        return Difference(
-            self._role.source.name, self._shard, offset, self._source, offset, f"the engine does not take this input: {error}"
-        )
+        return Difference(self._role.source.name, self._shard, offset, self._source, offset, f"the engine refuses this input: {error}")
 
     def _compare_hash(self, runner: ShardRunner, hashes: list[dict[int, bytes]]) -> None:
         recorded = [one.pop(runner.next_offset) for one in hashes if runner.next_offset in one]
@@ -294,7 +292,7 @@ def _covered(snapshots: RecordedSnapshots) -> int:
 
 
 def chosen(hashes: dict[int, bytes], bounds: Bounds, count: int) -> dict[int, bytes]:
-    """At most `count` of the recorded hashes within the bounds, evenly spread, the newest among them: a hash costs a look at the whole state."""
+    """At most `count` of the recorded hashes within the bounds, evenly spread, including the newest. A hash has to read the whole state."""
     offsets = sorted(offset for offset in hashes if bounds.low <= offset <= bounds.high)
     if count < len(offsets):
         offsets = [offsets[-1 - (index * len(offsets)) // count] for index in range(count)]
@@ -304,7 +302,7 @@ def chosen(hashes: dict[int, bytes], bounds: Bounds, count: int) -> dict[int, by
 def verify_shards(
     settings: Settings, roles: tuple[str, ...], shard: int | None, wanted: Range, *, quiet: bool = False
 ) -> Iterator[ShardReport]:
-    """Verify each shard of each role (or that one), report by report; an interrupted one is the last. Raises OutcryError."""
+    """Verify each shard of each role (or that one) and yield the reports; an interrupted one is the last. Raises OutcryError."""
     instruments = load_instruments(settings.instruments_file)
     with Log(settings) as log:
         for name in roles:
@@ -340,9 +338,9 @@ def _start(_ctx: click.Context, _param: click.Parameter, text: str) -> int | Non
 )
 @click.option(
     "--hashes", type=click.IntRange(1, 1_000_000), default=HASHES_DEFAULT, show_default=True,
-    help="Compare so many of the recorded state hashes, evenly spread.",
+    help="Compare this many of the recorded state hashes, evenly spread.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a shard.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per shard.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @click.pass_context
 def verify(
@@ -355,11 +353,11 @@ def verify(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Prove that the log says what its inputs must lead to: replay the shards and compare every output row and the state.
+    """Prove that the log's outputs follow from its inputs: replay the shards and compare every output row and the state.
 
-    The exchange may run meanwhile and notices nothing. Every frame of account.events, book.commands, edge.replies, executions, reports, market data and
-    dead letters that the shards made must be there once as readers see it, with the same bytes; each recorded snapshot, of every replica, must have the replay's
-    state hash, and the newest must be whole. Exit status: 0 all the same, 1 something differs or cannot be read, 130 interrupted.
+    The exchange may keep running. Every frame of account.events, book.commands, edge.replies, executions, reports, market data and dead letters that the
+    shards made must be there once, as readers see it, with the same bytes. Each recorded snapshot, of every replica, must have the replay's state hash, and
+    the newest must be complete. Exit status: 0 everything is the same, 1 something differs or cannot be read, 130 interrupted.
 
     \b
     Examples:

@@ -1,1 +1,1 @@
-"""Commands for researchers: replay a file, look into a book."""
+"""Commands for researchers: replay a file, inspect a book."""

@@ -1,8 +1,8 @@
-"""`outcry book`: what one instrument's book looks like after a line of a replayed file, or after an offset of the log.
+"""`outcry book`: one instrument's book after a line of a replayed file, or after an offset of the log.
 
 In:     NDJSON commands (--replay), or book.commands from its beginning
 Out:    standard output
-State:  a reference book shard of this call only; nothing is written to the log, and no role is asked
+State:  a reference book shard of this call only; nothing is written to the log, and no role is contacted
 """
 
 from collections.abc import Iterator
@@ -125,7 +125,7 @@ def book_of_file(name: str, at: int | None, instruments: InstrumentTable, instru
 
 @dataclass
 class _Books:
-    """The reference books of one partition as the processor of a ShardRunner; they are told what match-orders is told and say nothing."""
+    """The reference books of one partition as the processor of a ShardRunner. They get the inputs of match-orders and write nothing."""
 
     engine: BookEngine
     decoder: MatchOrders
@@ -188,7 +188,7 @@ def records_to(settings: Settings, partition: int, at: int | None) -> Iterator[R
     try:
         low, high = watermarks(consumer, BOOK_COMMANDS.name, partition, FETCH_TIMEOUT_S)
         if low > 0:
-            raise StaleData(f"{BOOK_COMMANDS.name}/{partition} begins at offset {low}: without its beginning no book can be made of it")
+            raise StaleData(f"{BOOK_COMMANDS.name}/{partition} begins at offset {low}: no book can be made without its beginning")
         if at is not None and at >= high:
             raise OutcryError(
                 f"{BOOK_COMMANDS.name}/{partition} has no offset {at:,}; " + (f"its last is {high - 1:,}" if high else "it is empty")
@@ -211,7 +211,7 @@ def _consumed(consumer: Consumer, partition: int, end: int) -> Iterator[Record]:
             message = consumer.poll(FETCH_TIMEOUT_S)
             if message is None:
                 raise ServiceUnavailable(
-                    f"{BOOK_COMMANDS.name}/{partition} gave nothing behind offset {offset} within {FETCH_TIMEOUT_S:g} s"
+                    f"{BOOK_COMMANDS.name}/{partition} returned nothing after offset {offset} within {FETCH_TIMEOUT_S:g} s"
                 )
             if message.error() is not None:
                 raise ServiceUnavailable(f"{BOOK_COMMANDS.name}/{partition}: {message.error()}")
@@ -235,7 +235,7 @@ def _consumed(consumer: Consumer, partition: int, end: int) -> Iterator[Record]:
     "--at", type=click.IntRange(min=0), help="The line of the file, or the offset of book.commands, after which to look (default: the end)."
 )
 @click.option("--config", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="With --replay: TOML list of instruments.")
-@click.option("--depth", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="Levels a side.")
+@click.option("--depth", type=click.IntRange(1, 1_000_000), default=10, show_default=True, help="Levels per side.")
 @click.option("--queue", metavar="PRICE", help="The orders at this price, in priority, instead of the levels.")
 @click.option("--account", type=click.IntRange(min=1), default=None, help="Mark the orders of this account.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
@@ -253,14 +253,14 @@ def book(
 ) -> None:
     """Show the book of SYMBOL: phase, prices, levels with depth, and the queue of a level.
 
-    Without --replay the book is made of the log, from its beginning, by the reference engine; the running exchange notices nothing. A long log takes its
-    time: some ten thousand commands a second.
+    Without --replay the reference engine makes the book from the log, from its beginning. The running exchange is not affected. A long log takes
+    time: the engine applies about ten thousand commands per second.
 
     \b
     Examples:
       outcry book AAPL                                      the live book, now
       outcry book AAPL --at 1500                            as it was after offset 1500 of book.commands
-      outcry book AAPL --queue 180.05 --account 7           who stands where at 180.05
+      outcry book AAPL --queue 180.05 --account 7           the queue at 180.05
       outcry book AAPL --replay orders.ndjson --at 120      after line 120 of a file
       outcry book AAPL --json | jq .bids                    for programs
     """

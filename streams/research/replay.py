@@ -2,7 +2,7 @@
 
 In:     NDJSON commands, or a LOBSTER message file with its order book file
 Out:    NDJSON events; a summary on standard error
-On failure: a line that is not understood stops the replay before it is applied, or is reported and passed over (--keep-going).
+On failure: a line that is not understood stops the replay before it is applied, or is reported and skipped (--keep-going).
 """
 
 import os
@@ -32,7 +32,7 @@ EXIT_BAD_LINES: Final = 1
 EXIT_STOPPED: Final = 2
 EXIT_INTERRUPTED: Final = 130
 EXIT_PIPE: Final = 141
-"""What a shell shows for a program whose reader has gone."""
+"""What a shell shows for a program whose output is no longer read."""
 EVENTS_PER_WRITE: Final = 2_000
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class TimedEngine:
-    """An engine that knows how long it has worked."""
+    """An engine that measures its own time."""
 
     def __init__(self, engine: BookEngine) -> None:
         self._engine = engine
@@ -76,7 +76,7 @@ class TimedEngine:
 
 @dataclass
 class Run:
-    """One call of the command: what it was asked, and what it found."""
+    """One call of the command: its options and its results."""
 
     name: str
     keep_going: bool
@@ -87,7 +87,7 @@ class Run:
 
     @property
     def exit_status(self) -> int:
-        """0, or the first trouble that applies."""
+        """0, or the first problem that applies."""
         if self.interrupted:
             return EXIT_INTERRUPTED
         if self.stopped:
@@ -96,14 +96,14 @@ class Run:
 
 
 def prepared_engine(name: str, instruments: InstrumentTable, *, levels: bool = True) -> TimedEngine:
-    """An engine that is compiled, so that the first command is not charged for it."""
+    """A compiled engine, so that the first command does not include the compilation."""
     if name == "kernel":
         make_engine(name, instruments, levels=levels).apply(rows_of(BOOK_COMMAND_DTYPE, []))
     return TimedEngine(make_engine(name, instruments, levels=levels))
 
 
 class Interrupts:
-    """Ctrl-C while a replay reads is a KeyboardInterrupt at once; while the engine works it waits: half a frame must not be applied."""
+    """Ctrl-C raises KeyboardInterrupt at once while a replay reads. While the engine works it waits: half a frame must not be applied."""
 
     def __init__(self) -> None:
         self._reading = self._asked = False
@@ -132,7 +132,7 @@ class Interrupts:
 
 
 def replay_commands(run: Run, replay: Replay, out: BinaryIO | None) -> None:
-    """Feed every line of the file; events go out as they come. Raises BadFile; BrokenPipeError if nobody reads the events."""
+    """Feed every line of the file and write events as they come. Raises BadFile; BrokenPipeError if nobody reads the events."""
     lines = read_lines(run.name, show_progress=not run.quiet)
     with Interrupts() as interrupts:
         try:
@@ -164,7 +164,7 @@ def _write(out: BinaryIO | None, replay: Replay) -> None:
 
 
 def summary(totals: Totals, instruments: InstrumentTable, engine: TimedEngine, engine_name: str, seconds: float) -> list[str]:
-    """What a replay did, one fact a line."""
+    """The summary of a replay, one fact per line."""
     volume = ", ".join(
         f"{instruments.by_number[number].symbol} {instruments.by_number[number].qty_text(lots)}"
         for number, lots in sorted(totals.lots.items())
@@ -189,18 +189,18 @@ def leave(ctx: click.Context, status: int) -> None:
 
 
 def reader_has_gone(ctx: click.Context) -> None:
-    """End without a word, and without Python's own complaint about the closed pipe when it flushes standard output."""
+    """End silently, without Python's message about the closed pipe when it flushes standard output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     ctx.exit(EXIT_PIPE)
 
 
 @click.command()
 @click.argument("commands", metavar="COMMANDS")
-@click.option("--engine", type=click.Choice(ENGINE_NAMES), default="kernel", show_default=True, help="Which book engine.")
+@click.option("--engine", type=click.Choice(ENGINE_NAMES), default="kernel", show_default=True, help="The book engine.")
 @click.option(
     "--events", metavar="OUT", help="Where events go: a file (.gz: compressed), or - for standard output, the default for NDJSON."
 )
-@click.option("--no-events", is_flag=True, help="Make no events, only the summary: several times as fast.")
+@click.option("--no-events", is_flag=True, help="Write only the summary, no events: several times as fast.")
 @click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -221,13 +221,13 @@ def reader_has_gone(ctx: click.Context) -> None:
     show_default=True,
     help="Whether there are LEVEL and TOP events; without them seq and rpt_seq differ.",
 )
-@click.option("--keep-going", is_flag=True, help="Report lines that are not understood and pass over them (exit status 1 at the end).")
+@click.option("--keep-going", is_flag=True, help="Report lines that are not understood and skip them (exit status 1 at the end).")
 @click.option(
     "--frame-rows",
     type=click.IntRange(1, 1_000_000),
     default=FRAME_ROWS,
     show_default=True,
-    help="Commands that the engine gets in one call.",
+    help="Commands per call of the engine.",
 )
 @click.option("--quiet", is_flag=True, help="No progress bar and no summary.")
 @click.pass_context
@@ -247,8 +247,8 @@ def replay(
 ) -> None:
     """Replay the commands of a file through a matching engine, without Kafka or accounts.
 
-    COMMANDS has one JSON object a line ("-": standard input; .gz is unpacked), with the fields of docs/replay.md. Events are written in the same form,
-    a summary with the state hash to standard error. Exit status: 0 done, 1 done but for the lines reported, 2 stopped at a line that is not
+    COMMANDS has one JSON object per line ("-": standard input; .gz is unpacked), with the fields of docs/replay.md. Events are written in the same form,
+    and a summary with the state hash to standard error. Exit status: 0 done, 1 done except for the lines reported, 2 stopped at a line that is not
     understood, 130 interrupted.
 
     \b
@@ -268,9 +268,9 @@ def replay(
     if no_events and events is not None:
         raise click.UsageError("--events and --no-events contradict each other")
     if orderbook is not None and file_format != "lobster":
-        raise click.UsageError("--orderbook goes with --format lobster")
+        raise click.UsageError("--orderbook needs --format lobster")
     if config is not None and file_format == "lobster":
-        raise click.UsageError("--config does not go with --format lobster: such a file is of one instrument with LOBSTER's tick")
+        raise click.UsageError("--config cannot be used with --format lobster: such a file has one instrument with LOBSTER's tick")
     target = None if no_events else events or ("-" if file_format == "ndjson" else None)
     run = Run(commands, keep_going, quiet)
     try:

@@ -1,4 +1,4 @@
-"""`outcry replay --format lobster`: a LOBSTER message file through an engine, and how far its best bid and ask are the order book file's."""
+"""`outcry replay --format lobster`: a LOBSTER message file through an engine, and how far its best bid and ask match the order book file."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ T = TypeVar("T")
 def replay_lobster(
     messages: str, orderbook: str | None, make: Callable[[InstrumentTable], BookEngine], target: str | None, *, show_progress: bool
 ) -> list[str]:
-    """Replay the file; a report, one fact a line. `target`: where events go, None for nowhere. Raises BadFile that names file, line and column."""
+    """Replay the file; a report, one fact per line. `target`: where events go, None for nowhere. Raises BadFile that names file, line and column."""
     table = instrument_table(Path(messages).name.partition("_")[0] or "LOBSTER")
     engine = make(table)
     books = _numbered(orderbook) if orderbook is not None else iter(())

@@ -1,4 +1,4 @@
-"""Hold funds: one account shard a partition decides on orders, and commits or releases holds on the books' word.
+"""Hold funds: one account shard per partition decides on orders, and commits or releases holds as the books report.
 
 In:     account.commands (partition = account shard)
 Out:    account.events, book.commands, edge.replies
@@ -76,7 +76,7 @@ class HoldFunds:
         return frame
 
     def apply(self, frame: Frame, emit: Emitter) -> None:
-        """Commands are decided, reports settled; each event goes to the log, to the edges that asked, orders on to their books."""
+        """Decide commands and settle reports. Events go to the log and to the edges that asked, accepted orders to their books."""
         if frame.schema == "book_report_frame":
             out = self._accounts.apply_reports(frame.rows, copy=False)
             if out.refused:
@@ -118,7 +118,7 @@ class HoldFunds:
         return self._accounts.snapshot()
 
     def restore(self, arrays: Arrays) -> None:
-        """Put a snapshot back."""
+        """Restore a snapshot."""
         self._accounts = AccountShard.restore(self._shard, self._instruments, dict(arrays))
 
     def state_hash(self) -> bytes:
@@ -164,7 +164,7 @@ def require_sender(frame: Frame) -> None:
 
 
 def run(settings: Settings) -> None:
-    """Run the role until it is told to stop."""
+    """Run the role until it is stopped."""
     instruments = load_instruments(settings.instruments_file)
     counts = partition_counts(settings, ACCOUNT_COMMANDS, BOOK_COMMANDS, EDGE_REPLIES)
 

@@ -1,4 +1,4 @@
-"""Match orders: one book shard a partition decides every trade.
+"""Match orders: one book shard per partition decides every trade.
 
 In:     book.commands (partition = book shard)
 Out:    executions (the decision: one append to one partition), account.commands (reports to the account shards)
@@ -31,7 +31,7 @@ from topics.roles import MATCH_ORDERS
 from topics.sources import Sources, sources_of
 
 TIMER_SECONDS = 1.0
-"""How often log time is told to the books; bars close and orders expire no later than this after their time."""
+"""How often the books get the time. Bars close and orders expire no later than this after their time."""
 CLOCK = "clock"
 """Source of the frames that carry it."""
 _REASONS = np.array(list(Reason), np.uint16)
@@ -47,7 +47,7 @@ class MatchOrders:
         self._account_shards, self._book_shards = account_shards, book_shards
         self._books = BookShard(shard, instruments, book_shards)
         self.ticks = 0
-        """Ticks applied since the start of this process; no part of the state."""
+        """Ticks applied since the start of this process; not part of the state."""
 
     @property
     def log_time(self) -> int:
@@ -75,7 +75,7 @@ class MatchOrders:
         return frame
 
     def apply(self, frame: Frame, emit: Emitter) -> None:
-        """Match; the executions go out first, as they are the decision, the reports to the accounts behind them."""
+        """Match. The executions go out first, because they are the decision; then the reports to the accounts."""
         self.ticks += frame.header.source == CLOCK
         out = self._books.apply(frame.rows, copy=False)
         emit.frame(EXECUTIONS, self._shard, "execution_frame", out.executions, log_time=self.log_time, first_seq=out.first_seq)
@@ -88,7 +88,7 @@ class MatchOrders:
         return self._books.snapshot()
 
     def restore(self, arrays: Arrays) -> None:
-        """Put a snapshot back."""
+        """Restore a snapshot."""
         self._books = BookShard.restore(self._shard, self._instruments, dict(arrays))
 
     def state_hash(self) -> bytes:
@@ -110,7 +110,7 @@ def timer_command(partition: int) -> Output:
 
 
 def run(settings: Settings) -> None:
-    """Run the role until it is told to stop."""
+    """Run the role until it is stopped."""
     instruments = load_instruments(settings.instruments_file)
     counts = partition_counts(settings, ACCOUNT_COMMANDS, BOOK_COMMANDS)
 

@@ -12,5 +12,5 @@ def sink_role(settings: Settings) -> SinkRole:
 
 
 def run(settings: Settings) -> None:
-    """Run the role until it is told to stop."""
+    """Run the role until it is stopped."""
     run_sink(settings, sink_role(settings))

@@ -42,7 +42,7 @@ class PublishMarketData:
         return decode_frame(record.value or b"", "execution_frame")
 
     def apply(self, frame: Frame, emit: Emitter) -> None:
-        """Tell the public what changed."""
+        """Publish what changed."""
         rows = self._view.apply(frame.rows)
         emit.frame(MARKET_DATA, self._shard, "market_data_frame", rows, log_time=self.log_time)
 
@@ -51,7 +51,7 @@ class PublishMarketData:
         return self._view.snapshot()
 
     def restore(self, arrays: Arrays) -> None:
-        """Put a snapshot back."""
+        """Restore a snapshot."""
         self._view = MarketData.restore(arrays)
 
     def state_hash(self) -> bytes:
@@ -64,6 +64,6 @@ class PublishMarketData:
 
 
 def run(settings: Settings) -> None:
-    """Run the role until it is told to stop."""
+    """Run the role until it is stopped."""
     instruments = load_instruments(settings.instruments_file)
     run_role(settings, role_of(PUBLISH_MARKET_DATA, lambda shard: PublishMarketData(shard, instruments)))

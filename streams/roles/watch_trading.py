@@ -22,7 +22,7 @@ from topics.sources import Sources, sources_of
 
 GULP_BYTES = 1 << 20
 GULP_WAIT_MS = 100
-"""An alert 100 ms later is as good, and reading in gulps leaves the processor to those who wait for an execution."""
+"""An alert may come 100 ms later. Reading in bulk leaves the processor to what an execution waits for."""
 
 
 class WatchTrading:
@@ -59,7 +59,7 @@ class WatchTrading:
         return self._watch.snapshot()
 
     def restore(self, arrays: Arrays) -> None:
-        """Put a snapshot back."""
+        """Restore a snapshot."""
         self._watch = TradingWatch.restore(self._instruments, dict(arrays))
 
     def state_hash(self) -> bytes:
@@ -72,7 +72,7 @@ class WatchTrading:
 
 
 def run(settings: Settings) -> None:
-    """Run the role until it is told to stop."""
+    """Run the role until it is stopped."""
     instruments = load_instruments(settings.instruments_file)
     gulping = consumer_class(GULP_BYTES, GULP_WAIT_MS)
     run_role(settings, role_of(WATCH_TRADING, lambda shard: WatchTrading(shard, instruments), consumer=gulping))

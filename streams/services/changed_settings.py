@@ -1,4 +1,4 @@
-"""The settings that the running set was started with, and which of today's are others: a running process does not hear of them."""
+"""The settings that the running set was started with, and which current ones differ: a running process does not see changes."""
 
 import hashlib
 import os
@@ -12,13 +12,13 @@ _ADDRESSES = ("kafka_url", "mysql_url", "redis_url", "elasticsearch_url")
 
 
 def described(settings: Settings) -> dict[str, str]:
-    """Every setting that its processes go by, as text; of a secret only a digest, of an address only what the environment names."""
+    """Every setting that the processes use, as text. Of a secret only a digest, of an address only what the environment names."""
     texts = {name: _text(name, getattr(settings, name)) for name in Settings.model_fields if name not in (*_OF_ONE_PROCESS, *_ADDRESSES)}
     return texts | {name: _digest(os.environ.get(PREFIX + name.upper(), "")) for name in _ADDRESSES}
 
 
 def changed(settings: Settings, running: dict[str, str]) -> list[str]:
-    """A sentence for each setting that is given now (not left to its default) and is not the one that the running set was started with."""
+    """A sentence for each setting that is given now (not left to its default) and differs from that of the running set."""
     given = {name for name in settings.model_fields_set if name not in _ADDRESSES}
     given |= {name for name in _ADDRESSES if os.environ.get(PREFIX + name.upper())}
     now = described(settings)
@@ -29,8 +29,8 @@ def changed(settings: Settings, running: dict[str, str]) -> list[str]:
 def _sentence(name: str, now: str, before: str) -> str:
     variable = PREFIX + name.upper()
     if name in (*_SECRET, *_ADDRESSES):
-        return f"{variable} is not what the running set was started with"
-    return f"{variable} is {now or 'empty'} here, the running set was started with {before or 'nothing'}"
+        return f"{variable} differs from that of the running set"
+    return f"{variable} is {now or 'empty'} here, but the running set was started with {before or 'nothing'}"
 
 
 def _text(name: str, value: object) -> str:

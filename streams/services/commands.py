@@ -37,7 +37,7 @@ def role_names() -> tuple[str, ...]:
 @click.option("--brokers", type=click.IntRange(1, 5), default=1, show_default=True, help="Kafka brokers of a new set.")
 @click.option("--workers", multiple=True, metavar="ROLE=N", help="N workers share the partitions of ROLE; may be repeated.")
 @click.option("--replicas", multiple=True, metavar="ROLE=N", help="N active-active replicas of ROLE; may be repeated.")
-@click.option("--foreground", is_flag=True, help="Stay, and stop everything on Ctrl-C.")
+@click.option("--foreground", is_flag=True, help="Stay in the foreground; Ctrl-C stops everything.")
 @click.pass_context
 def up(
     ctx: click.Context,
@@ -51,14 +51,14 @@ def up(
 ) -> None:
     """Start Kafka, MariaDB, Valkey and Elasticsearch, and return when they answer.
 
-    A service whose OUTCRY_*_URL is set is not started, only asked. A second `outcry up` finds the running set and adds what it lacks.
+    A service whose OUTCRY_*_URL is set is not started, only checked. A second `outcry up` finds the running set and adds what is missing.
 
     \b
     Examples:
       outcry up --all
-      outcry up --all --brokers 3                                 every topic in three copies: any one broker may die
-      OUTCRY_BOOK_SHARDS=2 outcry up --all --workers match-orders=2   one dies, the other takes its partitions
-      outcry up --all --replicas match-orders=2                   both do all of the work: one dies, nothing stops
+      outcry up --all --brokers 3                                 three copies of every topic: any one broker may die
+      OUTCRY_BOOK_SHARDS=2 outcry up --all --
+      outcry up --all --replicas match-orders=2                   both do all of the work: if one dies, nothing stops
     """
     settings = settings_of(ctx)
     workers_of, replicas_of = _counts(workers, "--workers", WORKERS_MAX), _counts(replicas, "--replicas", len(REPLICAS))
@@ -79,17 +79,17 @@ def up(
     except RolesFailed as error:
         failure = error
     for setting, url in external_urls(services or SERVICES).items():
-        click.echo(f"{setting.removesuffix('_url')} answers at {probes.without_password(url)}; it is not ours to start or stop")
+        click.echo(f"{setting.removesuffix('_url')} answers at {probes.without_password(url)}; it is not started or stopped from here")
     running = local.status()
     if running is None:
         return
-    state = "is up, but for some roles" if failure else "is up" if started else "was up already"
+    state = "is up, except for some roles" if failure else "is up" if started else "was already up"
     click.echo(f"the set in {local.settings.home} {state}:")
     _show(running)
     _tell_changed_settings(local)
     if failure is not None:
         click.echo(f"outcry: {failure}", err=True)
-    click.echo("`outcry status` shows it, `outcry down` stops it" if not foreground else "Ctrl-C stops it")
+    click.echo("`outcry status` shows it; `outcry down` stops it" if not foreground else "Ctrl-C stops it")
     if foreground:
         _stay(local)
     elif failure is not None:
@@ -113,7 +113,7 @@ def _counts(texts: tuple[str, ...], option: str, count_max: int) -> dict[str, in
 @click.command()
 @click.pass_context
 def down(ctx: click.Context) -> None:
-    """Stop everything that `outcry up` started in this home; data stays."""
+    """Stop everything that `outcry up` started in this home. Data is kept."""
     local = LocalSet(settings_of(ctx))
     with Progress("stopping") as progress:
         stopped = local.stop(watch=progress)
@@ -124,7 +124,7 @@ def down(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def status(ctx: click.Context, as_json: bool) -> None:
-    """What runs, where, and does it answer. Exit code 1 if anything that should answer does not."""
+    """Show what runs, where, and whether it answers. Exit code 1 if anything that should answer does not."""
     local = LocalSet(settings_of(ctx))
     found = local.status()
     answers = asyncio.run(probe_all(found, settings_of(ctx)))
@@ -145,16 +145,16 @@ def status(ctx: click.Context, as_json: bool) -> None:
 
 
 def _problems(local: LocalSet, found: SetStatus | None) -> list[str]:
-    """What is wrong with the set as a whole."""
+    """Problems of the set as a whole."""
     problems = [found.error] if found is not None and found.error else []
     pid, status_file = local.running_pid(), local.settings.run_dir / "status.json"
     if pid is not None and disk_is_full(status_file):
         since = f"{time.strftime('%H:%M:%S', time.gmtime(status_file.stat().st_mtime))} UTC" if status_file.exists() else "never"
         problems.append(
-            f"the disk of {local.settings.home} is full: what cannot be written is told late (last: {since}); free some room, the rest goes by itself"
+            f"the disk of {local.settings.home} is full. The status is out of date (last written: {since}). Free some space; everything recovers by itself"
         )
     elif pid is not None and found is None:
-        problems.append(f"the supervisor (pid {pid}) runs, but {status_file} cannot be read; it is written again within some seconds")
+        problems.append(f"the supervisor (pid {pid}) runs, but {status_file} cannot be read; it is rewritten within a few seconds")
     return problems
 
 
@@ -162,14 +162,14 @@ def _tell_changed_settings(local: LocalSet) -> None:
     if changed := local.changed_settings():
         lines = "".join(f"\n  {sentence}" for sentence in changed)
         click.echo(
-            f"outcry: the running set does not know of these settings; `outcry down` and `outcry up` to have them so:{lines}", err=True
+            f"outcry: the running set does not use these settings; run `outcry down` and `outcry up` to apply them:{lines}", err=True
         )
 
 
 @click.command()
 @click.pass_context
 def doctor(ctx: click.Context) -> None:
-    """Examine this machine and the running set; say what is wrong and how to mend it. Exit code 1 if anything is."""
+    """Check this machine and the running set, and say how to fix each problem. Exit code 1 if there are any."""
     settings = settings_of(ctx)
     unhealthy = 0
     for finding in examine(settings):
@@ -177,12 +177,12 @@ def doctor(ctx: click.Context) -> None:
         if finding.mend is not None:
             unhealthy += 1
             click.echo(f"     {'':<22} -> {finding.mend}")
-    click.echo("all is well" if unhealthy == 0 else f"{unhealthy} thing(s) to mend")
+    click.echo("no problems found" if unhealthy == 0 else f"problems found: {unhealthy}")
     sys.exit(0 if unhealthy == 0 else 1)
 
 
 async def probe_all(found: SetStatus | None, settings: Settings) -> dict[str, str]:
-    """Ask everything that should answer, now. Values: what it said, or "no: reason". A service elsewhere has its setting's name."""
+    """Probe everything that should answer. Values: what it said, or "no: reason". A service elsewhere has its setting's name."""
     questions = {}
     for name, setting in URL_SETTINGS.items():
         url = getattr(settings, setting)
@@ -209,7 +209,7 @@ async def _answer(probe: probes.Probe, url: str) -> str:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    """TERM and HUP (the end of the terminal) to a starting `up` are a Ctrl-C: what it has started is stopped."""
+    """While `up` starts, TERM and HUP (the terminal closes) act like Ctrl-C: what it has started is stopped."""
     raise KeyboardInterrupt
 
 

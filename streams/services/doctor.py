@@ -1,4 +1,4 @@
-"""Examine the machine and the set: each finding says a fact, and if it is bad, how to mend it."""
+"""Check the machine and the set: each finding is a fact, and if it is bad, how to fix it."""
 
 import asyncio
 import os
@@ -44,7 +44,7 @@ def _platform(local: LocalSet) -> Iterator[Finding]:
 def _python(local: LocalSet) -> Iterator[Finding]:
     lowest, above = PYTHON
     good = lowest <= sys.version_info[:2] < above
-    yield Finding("python", sys.version.split()[0], None if good else "install Python 3.11, 3.12 or 3.13 and make the environment anew")
+    yield Finding("python", sys.version.split()[0], None if good else "install Python 3.11, 3.12 or 3.13 and recreate the environment")
 
 
 def _disk(local: LocalSet) -> Iterator[Finding]:
@@ -52,7 +52,7 @@ def _disk(local: LocalSet) -> Iterator[Finding]:
         existing = next(parent for parent in (path, *path.parents) if parent.exists())
         free = shutil.disk_usage(existing).free
         good = free >= DISK_MIN_BYTES and os.access(existing, os.W_OK)
-        mend = f"free {DISK_MIN_BYTES >> 30} GiB there, or set OUTCRY_HOME and OUTCRY_CACHE to writable directories with room"
+        mend = f"free {DISK_MIN_BYTES >> 30} GiB there, or set OUTCRY_HOME and OUTCRY_CACHE to writable directories with enough space"
         yield Finding(what, f"{free / 2**30:.1f} GiB free at {existing}", None if good else mend)
 
 
@@ -76,26 +76,26 @@ def _packages(local: LocalSet) -> Iterator[Finding]:
 
 
 def _start(local: LocalSet) -> Iterator[Finding]:
-    """What the next `outcry up` would stumble over, and what the running set does not know of."""
+    """What would make the next `outcry up` fail, and settings that the running set does not use."""
     yield from preflight.privacy(local.settings)
     yield from preflight.instruments(local.settings)
     status = local.status()
     if status is None or not any(child.name == preflight.EDGE and child.pid for child in status.children):
         yield from preflight.edge_port(local.settings)
     for sentence in local.changed_settings():
-        yield Finding("settings", sentence, "`outcry down` and `outcry up` to have it so, or unset it")
+        yield Finding("settings", sentence, "run `outcry down` and `outcry up` to apply it, or unset it")
 
 
 def _pid_files(local: LocalSet) -> Iterator[Finding]:
-    """A pid file that no supervisor stands behind, and a process of ours that outlived it (which should be impossible)."""
+    """A pid file without a supervisor, and a process of ours that outlived it (which should be impossible)."""
     if local.running_pid() is not None:
         return
     for path in sorted(local.settings.run_dir.glob("*.pid")):
         pid = _pid_in(path)
         if pid is not None and psutil.pid_exists(pid) and str(local.settings.home) in " ".join(_command_line(pid)):
-            yield Finding(path.name, f"process {pid} runs without a supervisor", f"kill {pid}; then remove {path}")
+            yield Finding(path.name, f"process {pid} runs without a supervisor", f"kill {pid}, then remove {path}")
         else:
-            yield Finding(path.name, "left by a crash, its process is gone", f"rm {path} (harmless: `outcry up` overwrites it)")
+            yield Finding(path.name, "left over from a crash; its process is gone", f"rm {path} (harmless: `outcry up` overwrites it)")
 
 
 def _pid_in(path: Path) -> int | None:
@@ -136,7 +136,7 @@ def _verdict(subject: str, fact: Callable[[], str]) -> Finding:
     try:
         return Finding(subject, fact())
     except OutcryError as error:
-        return Finding(subject, str(error), "see above; nothing is changed until you do")
+        return Finding(subject, str(error), "see above; nothing changes until you do")
 
 
 def _running(local: LocalSet, settings: Settings) -> Iterator[Finding]:
@@ -145,7 +145,7 @@ def _running(local: LocalSet, settings: Settings) -> Iterator[Finding]:
         good = child.state is State.READY
         note = f", restarts: {child.restarts}, last exit: {child.last_exit}" if child.restarts else ""
         fact = f"{child.kind} {child.state}{note}{': ' + child.message if child.message else ''}"
-        yield Finding(child.name, fact, None if good else f"read {child.log}; `outcry down` and `outcry up` start it anew")
+        yield Finding(child.name, fact, None if good else f"read {child.log}; `outcry down` and `outcry up` restart it")
     for name in SERVICES:
         yield _service(name, getattr(settings, URL_SETTINGS[name]), found)
 
@@ -154,7 +154,7 @@ def _service(name: str, url: str, found: SetStatus | None) -> Finding:
     subject = f"{URL_SETTINGS[name].removesuffix('_url')} answers"
     if not url:
         wanted = found is not None and name in found.wanted.services
-        mend = "`outcry down` and `outcry up` start it anew" if wanted else None
+        mend = "`outcry down` and `outcry up` restart it" if wanted else None
         return Finding(subject, "no address is known yet" if wanted else "not running: `outcry up` starts it", mend)
     try:
         return Finding(subject, f"{probes.without_password(url)}: {asyncio.run(probes.ask(probes.PROBES[URL_SETTINGS[name]], url))}")

@@ -1,4 +1,4 @@
-"""Start, find and stop the set of a home; what `outcry up` and `outcry down` do, and what tests and the demo call.
+"""Start, find and stop the set of a home. `outcry up`, `outcry down`, tests and the demo use it.
 
 with LocalSet(settings).running(services=("kafka", "valkey")) as settings:
     ...  # settings.kafka_url and settings.redis_url answer
@@ -53,18 +53,18 @@ Watch = Callable[[SetStatus], None]
 
 
 class StartFailed(ServiceUnavailable):
-    """Something of the set did not start; the message has its name, the reason, its last log lines and what to do."""
+    """Part of the set did not start. The message has its name, the reason, its last log lines and what to do."""
 
 
 class RolesFailed(StartFailed):
-    """Roles do not start. Everything else runs, and goes on running; they are tried again, ever more seldom."""
+    """Roles do not start. Everything else keeps running. The roles are retried, less and less often."""
 
 
 class LocalSet:
     """The set of one OUTCRY_HOME, whoever started it."""
 
     def __init__(self, settings: Settings, *, bound: bool = False) -> None:
-        """settings: of which home; the addresses in it are not used. bound: what is started here ends with this process, even by kill -9 (Linux)."""
+        """settings: name the home; the addresses in them are not used. bound: what is started here ends with this process, even by kill -9 (Linux)."""
         self.settings = settings.model_copy(update={"home": settings.home.resolve(), "cache": settings.cache_dir.resolve()})
         self._bound = bound
         self._spawned: subprocess.Popen[bytes] | None = None
@@ -79,7 +79,7 @@ class LocalSet:
         return pid
 
     def status(self) -> SetStatus | None:
-        """What the living supervisor says; None if nothing runs."""
+        """What the running supervisor says; None if nothing runs."""
         pid, status = self.running_pid(), read_status(self.settings.run_dir)
         return status if pid is not None and status is not None and status.pid == pid else None
 
@@ -96,10 +96,10 @@ class LocalSet:
     ) -> bool:
         """Bring up services and roles, in addition to what runs; returns when everything answers.
 
-        workers, replicas: how many of a role, where it is not one (see streams.process.worker_identity); what a former call has said stays.
-        A service whose OUTCRY_*_URL is set in the environment is not started, only asked. Returns True if anything was started.
-        Raises NotReadyToStart for what can be known before, ServiceUnavailable if that server does not answer, StartFailed if something does
-        not start; what this call had started is stopped then, also on KeyboardInterrupt. Roles that do not start (RolesFailed) take nothing along.
+        workers, replicas: how many of a role, where not one (see streams.process.worker_identity). Values of earlier calls stay.
+        A service whose OUTCRY_*_URL is set in the environment is not started, only checked. Returns True if anything was started.
+        Raises NotReadyToStart for problems that can be found beforehand, ServiceUnavailable if such a server does not answer, StartFailed if
+        something does not start. Then, and on KeyboardInterrupt, what this call started is stopped. RolesFailed stops nothing else.
         """
         before = read_wanted(self.settings.run_dir) if self.running_pid() else None
         external = external_urls(services)
@@ -129,7 +129,7 @@ class LocalSet:
         return True
 
     def stop(self, *, watch: Watch = lambda status: None, timeout_s: float = STOP_TIMEOUT_S) -> bool:
-        """Stop everything, by force after `timeout_s`; returns when nothing is left. False if nothing ran."""
+        """Stop everything, by force after `timeout_s`. Returns when nothing is left; False if nothing ran."""
         pid = self._supervisor()
         if not pid:
             return False
@@ -147,7 +147,7 @@ class LocalSet:
         return True
 
     def kill(self) -> None:
-        """Kill the supervisor and everything that it has started; returns when it is gone. Safe at any time, also while `stop` waits."""
+        """Kill the supervisor and everything that it started. Returns when it is gone. Safe at any time, also while `stop` waits."""
         if pid := self._supervisor():
             children = descendants(pid)
             with suppress(ProcessLookupError):
@@ -155,7 +155,7 @@ class LocalSet:
             kill_all(children)
 
     def _supervisor(self) -> int | None:
-        """Pid of the supervisor; also of one that was started just now and has not told it yet."""
+        """Pid of the supervisor, also of one that has just started and not yet announced itself."""
         if self._spawned is not None and self._spawned.poll() is None:
             return self._spawned.pid
         return self.running_pid()
@@ -182,7 +182,7 @@ class LocalSet:
             self.stop()
 
     def changed_settings(self) -> list[str]:
-        """A sentence for each setting of the environment that the running set was not started with; it does not hear of them."""
+        """A sentence for each setting of the environment that differs from that of the running set, which does not see changes."""
         status = self.status()
         return changed(self.settings, status.settings) if status is not None else []
 
@@ -210,7 +210,7 @@ class LocalSet:
         deadline_s = time.monotonic() + SPAWN_TIMEOUT_S
         while read_status(run_dir) is None:
             if time.monotonic() > deadline_s:
-                raise StartFailed(f"the supervisor says nothing for {SPAWN_TIMEOUT_S:g} s; log: {log_dir / 'supervisor.log'}")
+                raise StartFailed(f"the supervisor has not reported for {SPAWN_TIMEOUT_S:g} s; log: {log_dir / 'supervisor.log'}")
             if process.poll() not in (None, 3):  # 3: another `outcry up` was quicker; wait for that one
                 lines = "\n  ".join(tail(log_dir / "supervisor.log", 5))
                 raise StartFailed(
@@ -219,7 +219,7 @@ class LocalSet:
             time.sleep(POLL_S)
 
     def _environment(self) -> dict[str, str]:
-        """This process's environment, with every setting that was given in another way than by the running set's file."""
+        """This process's environment, plus every setting that did not come from the running set's file."""
         given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set if not name.endswith("_url")}
         given |= {"home": self.settings.home, "cache": self.settings.cache_dir}
         return {**os.environ, **{PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}}
@@ -243,7 +243,7 @@ class LocalSet:
             if self.running_pid() is None:
                 raise StartFailed(f"the supervisor has died; log: {self.settings.log_dir / 'supervisor.log'}")
             if disk_is_full(self.settings.run_dir):
-                raise StartFailed(f"the disk of {self.settings.home} is full: free some room, or set OUTCRY_HOME to another directory")
+                raise StartFailed(f"the disk of {self.settings.home} is full: free some space, or set OUTCRY_HOME to another directory")
             if status is not None:
                 watch(status)
                 _raise_if_hopeless(status)
@@ -263,7 +263,7 @@ def external_urls(services: tuple[str, ...]) -> dict[str, str]:
 
 
 def verify_external(urls: dict[str, str]) -> None:
-    """Ask each server. Raises ServiceUnavailable for the first that does not answer, naming its variable."""
+    """Probe each server. Raises ServiceUnavailable for the first that does not answer, naming its variable."""
     for setting, url in urls.items():
         try:
             # In a thread of its own: the caller may be inside an event loop (a test, the demo).
@@ -272,16 +272,16 @@ def verify_external(urls: dict[str, str]) -> None:
         except ServiceUnavailable as error:
             raise ServiceUnavailable(
                 f"{PREFIX}{setting.upper()} names {probes.without_password(url)}, which does not answer: {error}. "
-                f"Start that server, or unset the variable to have one started here"
+                f"Start that server, or unset the variable to start one here"
             ) from error
 
 
 def _united(before: Wanted | None, more: Wanted) -> Wanted:
-    """What runs and what is asked for."""
+    """What runs plus what is requested."""
     if before is None:
         return more
     if before.services and "kafka" in before.services and "kafka" in more.services and before.brokers != more.brokers != 1:
-        raise OutcryError(f"the running set has {before.brokers} Kafka broker(s); `outcry down` first to change that")
+        raise OutcryError(f"the running set has {before.brokers} Kafka broker(s); run `outcry down` first to change that")
     services = tuple(name for name in SERVICES if name in {*before.services, *more.services})
     roles = tuple(dict.fromkeys([*before.roles, *more.roles]))
     brokers = before.brokers if "kafka" in before.services else more.brokers
@@ -300,7 +300,7 @@ def _raise_if_hopeless(status: SetStatus) -> None:
 
 
 def _all_there(status: SetStatus, wanted: Wanted) -> bool:
-    """Whether all is ready. Raises RolesFailed once all is that can be."""
+    """Whether everything is ready. Raises RolesFailed once everything is that can be."""
     missing = [child for child in status.children if child.state is not State.READY]
     if missing and all(child.kind == "role" and _is_hopeless(child) for child in missing):
         raise RolesFailed("\n".join(map(describe_failure, missing)))
@@ -314,7 +314,7 @@ def _is_hopeless(child: ChildStatus) -> bool:
 
 
 def describe_failure(child: ChildStatus) -> str:
-    """Which child, why, where the log is; the last lines of it and what to do, unless the reason says that."""
+    """Which child, why, where its log is; and the last log lines and what to do, unless the reason says so."""
     reason = child.message or child.last_exit or child.state
     if child.state is State.FAILED and child.restarts:
         return f"{child.name} does not start: {reason}\n  log: {child.log}"

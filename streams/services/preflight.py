@@ -1,4 +1,4 @@
-"""What can be known to fail before anything is started: `outcry up` asks first, rather than after a minute, and `outcry doctor` tells the same."""
+"""Checks before anything is started: `outcry up` fails at once rather than after a minute, and `outcry doctor` reports the same."""
 
 import errno
 import os
@@ -15,13 +15,13 @@ from streams.services.recipes.recipe import private_directory
 
 EDGE = "edge"
 ROOM_MIN_BYTES = 16 << 20
-"""Less, and not even an old set gets up; a new one needs more, see `doctor`."""
+"""With less, not even an existing set starts; a new one needs more, see `doctor`."""
 OUR_DIRECTORIES = ("data", "log", "run", "demo")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing examined. mend: what to do; None when all is well."""
+    """The result of one check. mend: what to do; None if it is good."""
 
     subject: str
     fact: str
@@ -29,11 +29,11 @@ class Finding:
 
 
 class NotReadyToStart(OutcryError):
-    """Things that a person has to mend first; the message has all of them."""
+    """Problems that somebody must fix first. The message has all of them."""
 
 
 def require(settings: Settings, new_roles: set[str]) -> None:
-    """Raises NotReadyToStart unless the home can be written to and what the roles to be started need is there."""
+    """Raises NotReadyToStart unless the home is writable and what the new roles need is there."""
     findings = list(home(settings))
     if new_roles:
         findings += instruments(settings)
@@ -45,7 +45,7 @@ def require(settings: Settings, new_roles: set[str]) -> None:
 
 
 def home(settings: Settings) -> Iterator[Finding]:
-    """Make the directories of the home, and close them to others; the home itself too, where it is only ours."""
+    """Make the directories of the home accessible to their owner only; the home itself too, if nothing else is in it."""
     place = settings.home
     try:
         own = not place.exists() or {path.name for path in place.iterdir()} <= set(OUR_DIRECTORIES)
@@ -54,13 +54,13 @@ def home(settings: Settings) -> Iterator[Finding]:
         _write_something(settings.run_dir)
         free = shutil.disk_usage(place).free
     except OSError as error:
-        mend = "free some room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable for this user"
+        mend = "free some space there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable for this user"
         yield Finding(
             "home", f"cannot write in {place}: {error.strerror} ({error.filename})", f"{mend}, or set OUTCRY_HOME to another directory"
         )
         return
     if free < ROOM_MIN_BYTES:
-        yield Finding("home", f"{free >> 20} MiB free in {place}", "free some room there, or set OUTCRY_HOME to another directory")
+        yield Finding("home", f"{free >> 20} MiB free in {place}", "free some space there, or set OUTCRY_HOME to another directory")
 
 
 def _write_something(directory: Path) -> None:
@@ -72,28 +72,30 @@ def _write_something(directory: Path) -> None:
 
 
 def privacy(settings: Settings) -> Iterator[Finding]:
-    """Whether others may look into what the set keeps."""
+    """Whether other users can read the data of the set."""
     open_to_others = [
         path for path in (settings.data_dir, settings.run_dir, settings.log_dir) if path.exists() and path.stat().st_mode & 0o077
     ]
     if open_to_others:
         yield Finding(
-            "privacy of data", f"others may enter {', '.join(map(str, open_to_others))}", f"chmod 700 {' '.join(map(str, open_to_others))}"
+            "privacy of data",
+            f"other users can enter {', '.join(map(str, open_to_others))}",
+            f"chmod 700 {' '.join(map(str, open_to_others))}",
         )
 
 
 def instruments(settings: Settings) -> Iterator[Finding]:
-    """The list that every role reads at its start."""
+    """The instrument list, which every role reads when it starts."""
     try:
         count = len(load_instruments(settings.instruments_file))
     except BadInstruments as error:
-        yield Finding("instruments", str(error), "mend the file, or set OUTCRY_INSTRUMENTS_FILE to another one")
+        yield Finding("instruments", str(error), "fix the file, or set OUTCRY_INSTRUMENTS_FILE to another one")
     else:
         yield Finding("instruments", f"{count} in {settings.instruments_file or 'the built-in list'}")
 
 
 def edge_port(settings: Settings) -> Iterator[Finding]:
-    """The one port that is not chosen among free ones."""
+    """The only port that is fixed; all others are chosen among free ones."""
     where = f"{settings.edge_host}:{settings.edge_port}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(settings.edge_host or None, settings.edge_port, type=socket.SOCK_STREAM)[0]
@@ -102,7 +104,7 @@ def edge_port(settings: Settings) -> Iterator[Finding]:
             probe.bind(address)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
-        mend = "stop that program, or set OUTCRY_EDGE_PORT (0 takes a free one)" if taken else "set OUTCRY_EDGE_HOST and OUTCRY_EDGE_PORT"
-        yield Finding("port of the edge", f"{where} {'is taken by another program' if taken else f'cannot be listened on: {error}'}", mend)
+        mend = "stop that program, or set OUTCRY_EDGE_PORT (0: any free one)" if taken else "set OUTCRY_EDGE_HOST and OUTCRY_EDGE_PORT"
+        yield Finding("port of the edge", f"{where} {'is in use by another program' if taken else f'cannot be listened on: {error}'}", mend)
     else:
         yield Finding("port of the edge", f"{where} is free" if settings.edge_port else "a free one")

@@ -28,7 +28,7 @@ LINE_AGAIN_S = 10.0  # without a terminal: say again what a child is doing that 
 NOTE_CHARACTERS_MAX = 400
 WIDE = 160  # columns from which on every fact has a column of its own
 SETTLED = (State.READY, State.STOPPED, State.FAILED, State.WAITING)
-"""Nothing goes on there that could be said again."""
+"""States in which nothing changes that could be reported."""
 
 
 class Progress:
@@ -81,9 +81,9 @@ class Progress:
 def status_table(
     children: tuple[ChildStatus, ...], title: str | None = None, answers: dict[str, str] | None = None, width: int = WIDE
 ) -> Table:
-    """One row per child. answers: what a live probe said, by name; an answer that begins with "no" is shown as a fault.
+    """One row per child. answers: what a live probe said, by name. An answer that begins with "no" is shown as a failure.
 
-    width: columns of the terminal. Where they are few, pid and restarts go to the state, and address, answer and note share one column; nothing is cut.
+    width: columns of the terminal. On a narrow one pid and restarts join the state, and address, answer and note share a column; nothing is cut.
     """
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     if width < WIDE:

@@ -1,8 +1,8 @@
-"""The files by which `outcry` and the supervisor speak: what is wanted (`wanted.json`) and what is (`status.json`), both in run_dir.
+"""How `outcry` and the supervisor communicate: what is wanted (`wanted.json`) and what is (`status.json`), both in run_dir.
 
-Files rather than a socket: they can be read by anything, also after a crash, and have no length limit on their path. Both are
-replaced in one step. `supervisor.lock` is locked for as long as the supervisor lives and holds its pid, so "does it run" never
-rests on a pid that another process may have got.
+Files rather than a socket: anything can read them, also after a crash, and their paths have no length limit. Both are replaced
+atomically. `supervisor.lock` is locked while the supervisor lives and holds its pid, so whether it runs never depends on a pid
+that another process may have.
 """
 
 import fcntl
@@ -26,8 +26,8 @@ SERVICES = ("kafka", "mariadb", "valkey", "elasticsearch")
 class State(StrEnum):
     """What a child is doing.
 
-    SILENT: it was ready, and does not answer any more; it is killed if that lasts. FAILED: the next start will fail the same way until a
-    person mends the cause. A role is started again all the same, ever more seldom, so that it comes up by itself once that is done.
+    SILENT: it was ready and has stopped answering; it is killed if that lasts. FAILED: the next start will fail the same way until somebody
+    fixes the cause. A role is retried all the same, less and less often, so that it starts by itself once that is done.
     """
 
     WAITING = "waiting"
@@ -43,7 +43,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Wanted:
-    """The set that shall run. services: which of SERVICES to start (the others are elsewhere or not needed)."""
+    """The set that should run. services: which of SERVICES to start (the others are elsewhere or not needed)."""
 
     services: tuple[str, ...] = SERVICES
     roles: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class ChildStatus:
-    """One line of `outcry status`. since: when `state` began, ISO 8601; message: what it is doing, or why it stopped last."""
+    """One line of `outcry status`. since: when `state` began, ISO 8601. message: what it is doing, or why it last stopped."""
 
     name: str
     kind: str
@@ -100,17 +100,19 @@ def now() -> str:
 
 
 def write_wanted(run_dir: Path, wanted: Wanted) -> None:
-    """Say what shall run; the supervisor reads it at its start and on SIGHUP."""
+    """Write what should run. The supervisor reads it when it starts and on SIGHUP."""
     write_atomically(run_dir / "wanted.json", json.dumps(asdict(wanted), indent=1))
 
 
 def read_wanted(run_dir: Path) -> Wanted:
-    """What shall run. Raises StaleData if the file is damaged."""
+    """What should run. Raises StaleData if the file is damaged."""
     path = run_dir / "wanted.json"
     try:
         return _wanted(read_json(path))
     except (KeyError, TypeError, AttributeError) as error:
-        raise StaleData(f"{path} is not what `outcry up` writes ({error!r}): `outcry down`, remove it, and `outcry up`") from error
+        raise StaleData(
+            f"{path} is not what `outcry up` writes ({error!r}): run `outcry down`, remove the file, then run `outcry up`"
+        ) from error
 
 
 def status_text(status: SetStatus) -> str:
@@ -119,9 +121,9 @@ def status_text(status: SetStatus) -> str:
 
 
 def read_status(run_dir: Path) -> SetStatus | None:
-    """What is, if there is a status file that can be read; whether its supervisor still lives is another question (`supervisor_pid`).
+    """The status, if its file can be read. Whether the supervisor still lives is another question (`supervisor_pid`).
 
-    A torn one is as good as none: the supervisor writes it again every few seconds.
+    A torn file counts as none: the supervisor rewrites it every few seconds.
     """
     try:
         found: dict[str, Any] = read_json(run_dir / "status.json")
@@ -144,7 +146,7 @@ def _wanted(found: dict[str, Any]) -> Wanted:
 
 
 def take_supervisor_lock(run_dir: Path) -> int | None:
-    """Become the one supervisor of this home: an open file that must stay open, or None if there is one already."""
+    """Become the only supervisor of this home: an open file that must stay open, or None if there already is one."""
     private_directory(run_dir)
     handle = os.open(run_dir / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
@@ -156,7 +158,7 @@ def take_supervisor_lock(run_dir: Path) -> int | None:
 
 
 def supervisor_pid(run_dir: Path) -> int | None:
-    """Pid of the living supervisor of this home; None if none lives (0 for the moment in which it has not written its pid)."""
+    """Pid of the running supervisor of this home; None if there is none (0 until it has written its pid)."""
     path = run_dir / "supervisor.lock"
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""What the broker knows of itself: cluster id and numbers of partitions, asked once at start."""
+"""Facts about the cluster: its id and numbers of partitions, requested once at the start."""
 
 import time
 from typing import Final

@@ -1,16 +1,15 @@
 """Faust's Kafka consumer with four changes that were found to matter; written against faust-streaming 0.15.3 (a test holds the version).
 
-* Records are read by librdkafka (topics.reader), not by aiokafka, which parses the protocol in Python. aiokafka keeps what it is asked for
-  rarely: the membership of the group with Faust's assignor, which tables and standby copies rest on, and the commits. All its partitions
-  are paused, so it fetches nothing.
-* Faust races every record's delivery against the suspension of the flow: four asyncio tasks a record, most of what a record costs. Here
-  the delivery is first tried at once; only one that has to wait (the stream's buffer is full) is raced.
-* A role whose readers can wait (the sinks) asks the broker for a larger gulp than "whatever there is": fewer requests, fewer wake-ups,
-  larger batches.
-* Around a rebalance Faust can deliver a record that was read before it, take those between it and the committed offset for old ones and
-  leave them out, skip what lies in a stream's queue, and even commit all that as "gaps". So an agent gets an input only if it follows on the
-  one before; any other is dropped at the last moment before the agent, and the consumer goes back. Inputs have no gaps of their own: they
-  are not compacted and nobody writes to them in transactions.
+* librdkafka reads the records (topics.reader), because aiokafka parses the protocol in Python. aiokafka still does what is needed rarely: the
+  membership of the group with Faust's assignor, on which tables and standby copies rest, and the commits. All its partitions are paused, so it
+  fetches nothing.
+* Faust races every record's delivery against the suspension of the flow: four asyncio tasks per record, most of its cost. Here delivery is
+  first tried at once. Only if it has to wait (the stream's buffer is full) is it raced.
+* A role that can wait (the sinks) fetches in bulk: fewer requests, fewer wake-ups, larger batches.
+* Around a rebalance Faust can deliver a record that was read before it, take those up to the committed offset for old ones and leave them
+  out, skip what is in a stream's queue, and even commit all that as "gaps". So an agent gets an input only if it follows the one before.
+  Any other is dropped just before the agent, and the consumer seeks back. Inputs have no gaps of their own: they are not compacted, and
+  nobody writes to them in transactions.
 """
 
 import time

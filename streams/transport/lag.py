@@ -1,4 +1,4 @@
-"""How far a worker is behind the ends of its inputs: what /metrics and `outcry status` show of it."""
+"""How far a worker is behind the ends of its inputs, for /metrics and `outcry status`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -16,8 +16,8 @@ INPUT_LAG: Final = Gauge(
 def lag_of(app: faust.App, assigned: Iterable[TP], position: Callable[[TP], int | None]) -> dict[TP, int]:
     """Records behind the end, by partition. `position`: the next offset to apply; None (nothing applied yet) counts from what is committed.
 
-    The end is what the last answer to a fetch said of it: asking the broker for it would take one of the two places in which Faust's consumer
-    thread works off its calls, and the next records would wait for the answer. A partition of which nothing was heard yet is left out.
+    The end is taken from the last answer to a fetch. Asking the broker would use one of the two slots of Faust's consumer thread, and the next
+    records would wait for the answer. A partition without an answer so far is left out.
     """
     committed: Mapping[TP, int | None] = app.consumer._committed_offset  # type: ignore[attr-defined]  # Faust's own note, as above
     behind = {}

@@ -31,7 +31,7 @@ class NativeProducer(Producer):
         await self._sender.start()
 
     async def on_stop(self) -> None:
-        """What was sent is still delivered, as far as the broker takes it."""
+        """Deliver what was sent, as far as the broker accepts it."""
         await self._sender.stop()
         await super().on_stop()
 

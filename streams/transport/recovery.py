@@ -1,13 +1,13 @@
-"""Bring tables up to their changelogs, as Faust's recovery promises and does not always do.
+"""Bring tables up to date with their changelogs, which Faust's recovery promises but does not always do.
 
-Faust reads changelogs with the consumer of the inputs, through a queue that it empties whenever it resumes its flow (up to three times a rebalance),
-and takes whatever record comes next for the next one. A standby table could so miss records for ever without anybody knowing, until a
-worker took it over and found its newest snapshot behind the committed inputs.
+Faust reads changelogs with the consumer of the inputs, through a queue that it empties whenever it resumes its flow (up to three times per
+rebalance), and takes whatever record comes next for the next one. So a standby table could miss records for ever, unnoticed, until a worker took
+it over and found its newest snapshot behind the committed inputs.
 
-Here a consumer of its own reads them, in order, straight onto the disk. Where it reads is what the disk has: every start, after whatever happened,
-seeks to the record behind the last one that is stored. The end that an active table must reach is asked for after the assignment: what a former
-owner committed has its changelog records before that end, as it waited for them first and cannot commit in this generation. Inputs
-flow only when all active tables are there.
+Here a separate consumer reads them, in order, straight to disk. It reads from where the disk is: every start, after whatever happened, seeks to the
+record behind the last stored one. An active table must reach the end that its changelog has after the assignment. What a former owner committed is
+before that end, because it waited for its changelog records first and cannot commit in this generation. Inputs flow only when all active tables are
+up to date.
 """
 
 import asyncio

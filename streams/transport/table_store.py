@@ -1,4 +1,4 @@
-"""A table's files on the disk, with a sentence for the day on which they cannot be read: RocksDB's own words do not say what to do."""
+"""A table's files on disk, with a clear message if they cannot be read: RocksDB's own messages do not say what to do."""
 
 from pathlib import Path
 from typing import Any
@@ -31,4 +31,4 @@ def _told(error: Exception, path: Path) -> Exception:
     words = " ".join(str(error).split())
     if not words.startswith(_DAMAGED):
         return error
-    return StaleData(f"the table {path} is damaged ({words}): move it away, it is made again from its changelog at the next start")
+    return StaleData(f"the table {path} is damaged ({words}): move it away; it is restored from its changelog at the next start")

@@ -1,4 +1,4 @@
-"""One module per pattern. DETECTORS are those that the exchange runs, in the order in which they are told."""
+"""One module per pattern. DETECTORS are those that the exchange runs, in the order in which they get events."""
 
 from typing import Final
 

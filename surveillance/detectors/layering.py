@@ -29,7 +29,7 @@ SECOND_NS: Final = 1_000_000_000
 
 @dataclass(frozen=True)
 class LayeringParameters:
-    """When orders are layers. Every bound is inclusive; tests hold each one from both sides."""
+    """When orders are layers. Every bound is inclusive, and tests check each from both sides."""
 
     orders_min: int = 4
     """Resting orders on the layered side. "Multiple": three may be a ladder of a small investor."""
@@ -38,15 +38,15 @@ class LayeringParameters:
     imbalance_min: int = 4
     """Layered lots : the account's own interest on the other side. Two-sided quoting has about 1."""
     age_ns_max: int = 30 * SECOND_NS
-    """A layer was entered at most so long before the execution; an older order had its chance to trade."""
+    """Longest time between the entry of a layer and the execution. An older order had its chance to trade."""
     cancel_within_ns: int = 5 * SECOND_NS
     """From the last execution to the cancellation. Published cases cancel within milliseconds to seconds."""
     canceled_percent_min: int = 90
-    """Of what the layers had open at the execution, canceled by their owner."""
+    """Share of the layers' open lots at the execution that their owner canceled."""
     filled_percent_max: int = 10
-    """Of what the layers were entered with, executed in their whole life."""
+    """Share of the layers' original lots that were ever executed."""
     layers_max: int = 64
-    """Newest orders of a side that are looked at, so that one execution costs a bounded time."""
+    """How many of the newest orders of a side are examined, so that an execution takes a bounded time."""
     executions_max: int = 64
     """Executions of an episode that are kept as evidence."""
 
@@ -93,11 +93,11 @@ class Episode:
     executions: list[Execution] = field(default_factory=list)
 
     def entered_qty(self) -> int:
-        """Lots that the layers were entered with."""
+        """Original lots of the layers."""
         return sum(order.order_qty for order in self.layers.values())
 
     def filled_qty(self) -> int:
-        """Lots of the layers that were executed in their whole life."""
+        """Lots of the layers that were ever executed."""
         return sum(order.traded_qty for order in self.layers.values())
 
     def row(self) -> tuple[int, ...]:
@@ -161,13 +161,13 @@ class LayeringDetector(Detector):
         return (self._finding(episode, now),) if complete else ()
 
     def forgotten(self, order: TrackedOrder) -> None:
-        """The tracker has let go of `order`: without it an episode has no proof."""
+        """The tracker has forgotten `order`: without it an episode has no proof."""
         episode = self._episodes.get((order.account, order.instrument, order.side))
         if episode is not None and order.order_id in episode.layers:
             self._close(episode)
 
     def _interest_against(self, episode: Episode) -> int:
-        """Lots that the account wants, or lately wanted, on the side opposite to the layers."""
+        """Lots that the account wants, or recently wanted, on the side opposite to the layers."""
         return self.tracker.holding(next(iter(episode.layers.values()))).interest[other_side(episode.side)]
 
     def snapshot(self) -> dict[str, Rows]:

@@ -13,7 +13,6 @@ never used before; `again`: they are those of orders forgotten.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from result_lines import print_result
 
 from matchers.accounts import shard as account_shard
 from matchers.accounts.reference import shard as reference_account_shard
@@ -109,8 +109,7 @@ def report(engine: str, frame_rows: int, frames: int, parts: list[Stopwatch], **
     wall, cpu = sum(part.wall for part in parts), sum(part.cpu for part in parts)
     rates = {f"{name}_per_s": round(count / wall) for name, count in counts.items()}
     rates |= {f"{name}_per_cpu_s": round(count / cpu) for name, count in counts.items()}
-    line = {"bench": "accounts", "engine": engine, "frame_rows": frame_rows, **rates, "cpu_us_per_frame": round(1e6 * cpu / frames, 1)}
-    print(json.dumps(line), flush=True)
+    print_result("accounts", {"engine": engine, "frame_rows": frame_rows, **rates, "cpu_us_per_frame": round(1e6 * cpu / frames, 1)})
 
 
 def run(name: str, modules: tuple[Any, Any], count: int, frame_rows: int) -> None:
@@ -151,7 +150,7 @@ def grown(accounts: int, count: int) -> None:
         opening(machine.apply_commands, rows, np.zeros(len(rows), "S1"), -1)
     opened = psutil.Process().memory_info().rss
     line: dict[str, Any] = {
-        "bench": "accounts", "engine": "account kernel, growth", "accounts": accounts, "orders": count, "frame_rows": FRAME_ROWS[-1],
+        "accounts": accounts, "orders": count, "frame_rows": FRAME_ROWS[-1],
         "open_ns": round(1e9 * opening.cpu / accounts), "bytes_per_account": round((opened - before) / accounts),
     }  # fmt: skip
     for which in ("first", "again"):
@@ -159,7 +158,7 @@ def grown(accounts: int, count: int) -> None:
         line |= {f"hold_ns_{which}": round(1e9 * hold.cpu / count), f"settle_ns_{which}": round(1e9 * settle.cpu / count)}
     line["bytes_per_order"] = round((psutil.Process().memory_info().rss - opened) / count)
     line["snapshot_mb"] = round(sum(array.nbytes for array in machine.snapshot().values()) / 1e6)
-    print(json.dumps(line), flush=True)
+    print_result("accounts-growth", line)
 
 
 def filled(machine: Any, accounts: int, count: int, which: str) -> tuple[Stopwatch, Stopwatch]:
@@ -203,13 +202,10 @@ def main() -> None:
             subprocess.run([sys.executable, __file__, "--accounts", str(size), "--orders", str(arguments.orders)], check=True)
         return
     start_seconds(None)  # fills the cache if need be
-    print(json.dumps({"bench": "accounts", "engine": "start with compile cache", "seconds": round(start_seconds(None), 2)}), flush=True)
+    print_result("accounts-start", {"compile_cache": "full", "seconds": round(start_seconds(None), 2)})
     if arguments.cold:
         with tempfile.TemporaryDirectory() as cache:
-            print(
-                json.dumps({"bench": "accounts", "engine": "start without compile cache", "seconds": round(start_seconds(cache), 2)}),
-                flush=True,
-            )
+            print_result("accounts-start", {"compile_cache": "empty", "seconds": round(start_seconds(cache), 2)})
     for frame_rows in FRAME_ROWS:
         run("kernel", (account_shard, book_shard), arguments.orders // (40 if frame_rows == 1 else 1), frame_rows)
     for frame_rows in FRAME_ROWS:

@@ -2,7 +2,7 @@
 
 bench_sinks times `write_batch` on the frames of a busy exchange. This is the other case: many records of few rows, as an exchange writes them when it is not busy,
 read from Kafka by the role itself. The log is that of bench_sinks. `--busy N` runs N endless loops meanwhile, each in a session of its own, as a machine that has
-other work does. Prints a JSON line: events (rows of the log) and records a second from the last one's write until it is stored, and the processor time of role and store.
+other work does. Prints a JSON line: events (rows of the log) and records per second from the last one's write until it is stored, and the processor time of role and store.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from urllib.request import urlopen
 import psutil
 from bench_sinks import make_log
 from confluent_kafka import Producer
+from result_lines import print_result
 
 from schemas.codec import Frame, encode_frame
 from schemas.settings import Settings
@@ -110,8 +111,7 @@ def main(arguments: Sequence[str]) -> None:
         local = LocalSet(Settings(home=Path(home)))
         with local.running(("kafka", STORE_OF[options.role]), (options.role,)) as settings:
             figures = catch_up(local, options.role, settings.kafka_url, make_log(options.records // 2, 1), options.busy)
-    line = {"bench": f"catch_up_{options.role}", "busy_loops": options.busy, **figures}
-    print(json.dumps(line), flush=True)
+    print_result("catch-up", {"role": options.role, "busy_loops": options.busy, **figures})
 
 
 if __name__ == "__main__":

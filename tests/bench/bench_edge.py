@@ -5,13 +5,12 @@
     python tests/bench/bench_edge.py --url http://127.0.0.1:8080 --keys keys.json --rate 200 --rate 2000
 
 `keys.json` is what `outcry accounts open --keys-file` writes; the accounts need cash and shares of the symbols, the session must be open.
-The generator shares the machine with the exchange, and a run this short is for comparing. Half of the orders sell, half buy, all at one price of their symbol, so nearly every one trades. One JSON line a rate: POST latency, and
+The generator shares the machine with the exchange, and a run this short is for comparing. Half of the orders sell, half buy, all at one price of their symbol, so nearly every one trades. One JSON line per rate: POST latency, and
 order to execution (from the scheduled time of the later order of a trade to the `fill` on its account's /stream socket).
 """
 
 import asyncio
 import json
-import os
 import random
 import secrets
 import time
@@ -26,6 +25,7 @@ import aiohttp
 import click
 import psutil
 import uvloop
+from result_lines import print_result
 from running_set import running_set
 
 from schemas.enums import Phase
@@ -108,10 +108,9 @@ class Load:
             await asyncio.sleep(0.3)
         cpu_us = round((self._cpu_s() - cpu_s) * 1e6 / total) if self._edge else None
         return {
-            "bench": "edge", "edge_cpu_us_per_order": cpu_us, "orders_per_s_offered": rate, "orders": total, "orders_per_s": round(total / posting_s, 1),
+            "edge_cpu_us_per_order": cpu_us, "orders_per_s_offered": rate, "orders": total, "orders_per_s": round(total / posting_s, 1),
             "statuses": run.statuses, "post_ms": percentiles(run.answered_ms), "trades": len(run.executed_ms),
             "order_to_execution_ms": percentiles(run.executed_ms), "trade_updates": run.updates,
-            "load_average": round(os.getloadavg()[0], 1),
         }  # fmt: skip
 
     def _cpu_s(self) -> float:
@@ -192,7 +191,7 @@ async def measure(target: Target, symbols: dict[str, str], rates: Sequence[int],
         await asyncio.wait_for(asyncio.gather(*(event.wait() for event in events)), 60)
         await load.at_rate(200, 2)  # connections, caches, compiled code
         for rate in rates:
-            print(json.dumps({**await load.at_rate(rate, seconds), "seed": seed, "accounts": len(keys)}), flush=True)
+            print_result("edge", {**await load.at_rate(rate, seconds), "seed": seed, "accounts": len(keys)})
         for socket in sockets:
             socket.cancel()
         await asyncio.gather(*sockets, return_exceptions=True)
@@ -221,7 +220,9 @@ def edge_pid(settings: Settings) -> int:
 @click.option("--home", type=click.Path(path_type=Path), help="Measure the set that runs there; without it (and --url) one is started.")
 @click.option("--url", help="Measure the edge at http://host:port, with --keys.")
 @click.option("--keys", "keys_file", type=click.Path(exists=True, path_type=Path), help="File of `outcry accounts open --keys-file`.")
-@click.option("--rate", "rates", type=int, multiple=True, default=(200, 2_000), show_default=True, help="Orders a second; may be repeated.")
+@click.option(
+    "--rate", "rates", type=int, multiple=True, default=(200, 2_000), show_default=True, help="Orders per second; may be repeated."
+)
 @click.option("--seconds", type=float, default=6.0, show_default=True, help="Length of each measurement.")
 @click.option("--accounts", type=int, default=20, show_default=True, help="Use so many accounts.")
 @click.option(

@@ -28,6 +28,7 @@ import numpy as np
 from bench_plot import draw
 from engine_runs import Engine, measure, message_shares
 from peers import PEERS, Message, Peer, messages
+from result_lines import print_result
 from tape import Tape, frames
 from workload_mix import itch_mix
 from workloads import ORDERS, WORKLOADS, make
@@ -44,6 +45,8 @@ GROWTH_SYMBOLS: Final = (1, 100, 1_000, 10_000)
 GROWTH_RESTING: Final = (1_000, 10_000, 100_000, 1_000_000, 4_000_000)
 ENGINE_NAMES: Final = ("kernel", "kernel+levels", "reference", "peers")
 QUICK_WORKLOADS: Final = ("survey-normal", "survey-crash", "itch-mix", "many-symbols-1000", "deep-cancel-1M", "sweep", "features-on")
+BENCHES: Final = {"start": "engine-start", "growth-symbols": "engine-growth", "growth-resting": "engine-growth"}
+"""Of the rows that are no ordinary workload."""
 START: Final = """
 import json, time
 begin = time.perf_counter()
@@ -238,7 +241,7 @@ def main() -> None:
     for part, wanted in ((start_rows(), arguments.start), (workload_rows(arguments), True), (growth_rows(arguments), arguments.growth)):
         for row in part if wanted else ():
             rows.append(row)
-            print(json.dumps({"bench": "engine", **row}), flush=True)
+            print_result(BENCHES.get(row["workload"], "engine"), row)
     if arguments.growth and any(row["workload"].startswith("growth") for row in rows):
         try:
             draw(rows, arguments.plot)

@@ -4,7 +4,7 @@
     python tests/bench/bench_failover.py --case worker --tries 5
     python tests/bench/bench_failover.py --case replicas --rate 200 --plot var/bench/failover.png
 
-In each try one process gets SIGKILL while `--rate` orders a second go to account.commands, spread over both book shards. The time without
+In each try one process gets SIGKILL while `--rate` orders per second go to account.commands, spread over both book shards. The time without
 service is the longest silence of any partition of executions between frames that the reader had not seen (a replica's second copies do not
 count), from the kill until the killed process is back, has caught up, and `--after` seconds have passed: what its return costs is in it.
 `quiet`: the same for `--quiet` seconds before each kill; frames come every 2 / rate s at best. `back`: from the kill until all is ready again.
@@ -37,6 +37,7 @@ import click
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from failover_plot import draw
+from result_lines import print_result
 
 from schemas.codec import decode_frame
 from schemas.enums import Phase, Side, TimeInForce
@@ -262,10 +263,10 @@ def measure(name: str, case: Case, tries: int, pace: Pace, session_timeout_ms: i
             load.stop()
             watch.stop()
     return {
-        "bench": "failover", "case": name, "tries": tries, "orders_per_s": pace.rate, **_figures("silence", [one.silence_s for one in done]),
+        "case": name, "tries": tries, "orders_per_s": pace.rate, **_figures("silence", [one.silence_s for one in done]),
         **_figures("quiet", [one.quiet_s for one in done]), **_figures("back", [one.back_s for one in done]), "second_copies": watch.copies,
         "generator_late_ms_max": round(load.late_ms_max), "session_timeout_ms": session_timeout_ms,
-        "snapshot_interval_ms": settings.snapshot_interval_ms, "topic": BOOK_COMMANDS.name, "load_average": round(os.getloadavg()[0], 1),
+        "snapshot_interval_ms": settings.snapshot_interval_ms, "topic": BOOK_COMMANDS.name,
         "silence_ms": [_ms(one.silence_s) for one in done], "quiet_ms": [_ms(one.quiet_s) for one in done],
     }  # fmt: skip
 
@@ -281,7 +282,7 @@ def _ms(seconds: float) -> int:
 @click.command()
 @click.option("--case", "cases", multiple=True, type=click.Choice(list(CASES)), help="Only these; may be repeated.")
 @click.option("--tries", default=20, show_default=True, type=click.IntRange(1), help="Kills of each case.")
-@click.option("--rate", default=100.0, show_default=True, help="Orders a second.")
+@click.option("--rate", default=100.0, show_default=True, help="Orders per second.")
 @click.option("--quiet", "quiet_s", default=3.0, show_default=True, help="Seconds before each kill that are looked at.")
 @click.option(
     "--after", "after_s", default=1.0, show_default=True, help="Seconds that are looked at once the killed process has caught up."
@@ -291,13 +292,13 @@ def _ms(seconds: float) -> int:
 def main(
     cases: tuple[str, ...], tries: int, rate: float, quiet_s: float, after_s: float, session_timeout_ms: int, plot: Path | None
 ) -> None:
-    """Time without service after kill -9, one JSON line a case."""
+    """Time without service after kill -9, one JSON line per case."""
     gc.disable()  # a collection of the reader's would count as a silence; what it would free is little
     sys.setswitchinterval(0.0005)  # reader and generator are threads of one process
     rows = []
     for name in cases or CASES:
         rows.append(measure(name, CASES[name], tries, Pace(rate, quiet_s, after_s), session_timeout_ms))
-        print(json.dumps(rows[-1]), flush=True)
+        print_result("failover", rows[-1])
     if plot is not None:
         draw(rows, plot)
 

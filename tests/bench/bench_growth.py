@@ -1,4 +1,4 @@
-"""What growth costs: an order, memory, snapshots and recovery against accounts, symbols, resting orders and partitions. JSON lines, and a plot a series.
+"""What growth costs: an order, memory, snapshots and recovery against accounts, symbols, resting orders and partitions. JSON lines, and a plot per series.
 
     python tests/bench/bench_growth.py                                  # every series; 10 million accounts take some 6 GB and minutes
     python tests/bench/bench_growth.py --quick                          # small sizes, in seconds
@@ -15,7 +15,6 @@ in bench_recovery.py, until every partition of both roles serves.
 """
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ import click
 import psutil
 from bench_recovery import INPUTS, Market, recover, stop_roles, wait_durable, wait_for
 from growth_runs import measured
+from result_lines import print_result
 
 from schemas.enums import Phase
 from schemas.instruments import load_instruments
@@ -53,7 +53,7 @@ OF_BOTH: Final = ("ns_per_order", "memory_mb", "cpu_us_per_order", "orders_per_s
 """What is measured of the two shards together."""
 PANELS: Final = {
     "in one process": (
-        ("ns an order", ("ns_per_order",)), ("MB", ("memory_mb", "state_mb", "first_mb", "after_orders_mb")),
+        ("ns per order", ("ns_per_order",)), ("MB", ("memory_mb", "state_mb", "first_mb", "after_orders_mb")),
         ("snapshot, ms", ("first_held_ms", "idle_held_ms", "after_orders_held_ms", "first_packed_ms", "hash_ms")),
         ("recovery, s", ("load_s", "restore_s")),
     ),
@@ -102,14 +102,14 @@ def through_kafka(partitions: int, orders: int) -> list[dict[str, Any]]:
             seconds, after = time.monotonic() - began, _spent(local)
             wait_durable(connected)
             row = {
-                "bench": "growth", "series": "partitions", "partitions": partitions, "accounts": market.accounts, "orders": orders,
+                "series": "partitions", "partitions": partitions, "accounts": market.accounts, "orders": orders,
                 "orders_per_s": round(orders / seconds), "cpu_us_per_order": round((after - before) / orders * 1e6, 2),
                 "memory_mb": round(sum(_process(local, role).memory_info().rss for role in INPUTS) / 1e6),
                 "snapshot_mb": round(sum(_metric(local, role, "outcry_snapshot_bytes_total") for role in INPUTS) / 1e6, 1),
             }  # fmt: skip
             stop_roles(local)
             recovery_s, _, _ = recover(local, market, keep_tables=False)
-            return [row | {"recovery_s": round(recovery_s, 2), "load_average": round(os.getloadavg()[0], 1)}]
+            return [row | {"recovery_s": round(recovery_s, 2)}]
 
 
 def _process(local: LocalSet, role: str) -> psutil.Process:
@@ -191,7 +191,7 @@ def main(wanted: tuple[str, ...], quick: bool, plots: Path, one: str | None) -> 
             found = through_kafka(size, orders) if series == "partitions" else in_one_process(series, size, orders)
             rows += [{**row, "series": series} for row in found]
             for row in rows[-len(found) :]:
-                print(json.dumps(row), flush=True)
+                print_result("growth-partitions" if series == "partitions" else "growth", row)
         draw(series, rows, plots / f"growth-{series}.png")
         print(f"# {plots / f'growth-{series}.png'}", flush=True)
 

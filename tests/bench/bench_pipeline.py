@@ -1,4 +1,4 @@
-"""Orders and trades a second through the log, sustained, and what they cost; and how long an order takes, open loop. JSON lines, and a plot.
+"""Orders and trades per second through the log, sustained, and what they cost; and how long an order takes, open loop. JSON lines, and a plot.
 
     python tests/bench/bench_pipeline.py                                   # all of it, ~8 min: both paths, both mixes, 60 s each, then three rates; Kafka and roles are started for it
     python tests/bench/bench_pipeline.py --path match --seconds 20 --no-latency
@@ -13,7 +13,6 @@ process in that time, user and system. Latency counts from the time at which an 
 every --tick-ms. acks=all, snapshots on. Before the clock starts the account shard has been filled with as many finished orders as it remembers, as on any later day.
 """
 
-import json
 import os
 import secrets
 import time
@@ -28,6 +27,7 @@ import numpy as np
 import psutil
 from bench_plot import pyplot
 from confluent_kafka import Consumer, Producer, TopicPartition
+from result_lines import print_result
 from running_set import running_set
 
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
@@ -53,8 +53,8 @@ WINDOW: Final = 24
 SILENCE_S: Final = 120.0
 ROLES: Final = {"match": ("match-orders",), "full": ("hold-funds", "match-orders")}
 ANSWERS: Final = {
-    "match": (EXECUTIONS, "execution_frame", ExecKind.NEW),  # a row an order
-    "full": (ACCOUNT_EVENTS, "account_event_frame", AccountEventKind.TRADE),  # two rows a trade
+    "match": (EXECUTIONS, "execution_frame", ExecKind.NEW),  # a row per order
+    "full": (ACCOUNT_EVENTS, "account_event_frame", AccountEventKind.TRADE),  # two rows per trade
 }
 _DIGITS: Final = np.array([f"{number:04}" for number in range(10_000)], "S4").view("<u4")
 _BOOK_DTYPE: Final = FRAMES["book_command_frame"].dtype
@@ -205,9 +205,9 @@ def throughput(flow: Flow, seconds: float, frame_rows: int) -> dict[str, object]
     trades = flow.trades(sent)
     each = {name: round((after[name] - spent) / trades * 1e6, 2) for name, spent in before.items() if name in after}
     return {
-        "bench": "pipeline", "path": flow.path, "mix": flow.mix, "orders": sent, "trades": trades, "seconds": round(took, 2),
+        "path": flow.path, "mix": flow.mix, "orders": sent, "trades": trades, "seconds": round(took, 2),
         "orders_per_s": round(sent / took), "trades_per_s": round(trades / took), "frame_rows": frame_rows, "cpu_us_per_trade": each,
-        "cpu_us_per_trade_all": round(sum(each.values()), 2), "load_average": round(os.getloadavg()[0], 1),
+        "cpu_us_per_trade_all": round(sum(each.values()), 2),
     }  # fmt: skip
 
 
@@ -234,8 +234,8 @@ def latency(flow: Flow, rate: int, seconds: float, tick_s: float) -> dict[str, o
         zip(("p50_ms", "p99_ms", "p999_ms", "max_ms"), np.quantile(each, (0.5, 0.99, 0.999, 1.0)).round(1).tolist(), strict=True)
     )
     return {
-        "bench": "pipeline-latency", "path": flow.path, "mix": flow.mix, "rate": rate, "orders": total, **quantiles,
-        "orders_per_s": round(total / (heard - began)), "tick_ms": tick_s * 1e3, "load_average": round(os.getloadavg()[0], 1),
+        "path": flow.path, "mix": flow.mix, "rate": rate, "orders": total, **quantiles,
+        "orders_per_s": round(total / (heard - began)), "tick_ms": tick_s * 1e3,
     }  # fmt: skip
 
 
@@ -296,7 +296,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Where the processor time of a trade goes, and the latencies by rate."""
     plt = pyplot()
     figure, (cost, wait) = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
-    runs = [row for row in rows if row["bench"] == "pipeline"]
+    runs = [row for row in rows if "trades" in row]
     names = sorted({name for row in runs for name in row["cpu_us_per_trade"]})
     left = np.zeros(len(runs))
     labels = [f"{row['path']}, {row['mix']}\n{row['trades_per_s'] / 1e3:,.0f} k trades/s" for row in runs]
@@ -304,10 +304,10 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         width = np.array([row["cpu_us_per_trade"].get(name, 0) for row in runs])
         cost.barh(labels, width, left=left, label=name)
         left += width
-    cost.set(xlabel="processor time, us a trade", title="Where it goes")
+    cost.set(xlabel="processor time, us per trade", title="Where it goes")
     if runs:
         cost.legend(fontsize="small")
-    for row in (row for row in rows if row["bench"] == "pipeline-latency"):
+    for row in (row for row in rows if "rate" in row):
         points = [row[name] for name in ("p50_ms", "p99_ms", "p999_ms", "max_ms")]
         wait.plot(["p50", "p99", "p99.9", "max"], points, marker="o", label=f"{row['rate']:,} orders/s")
     wait.set(ylabel="ms from due to execution read back", yscale="log", title="Open loop, full path")
@@ -328,7 +328,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 @click.option("--seconds", default=60.0, show_default=True, help="How long the throughput is sustained; 0 leaves it out.")
 @click.option("--frame-rows", default=8_000, show_default=True, help="Orders in a frame.")
 @click.option(
-    "--rate", "rates", type=int, multiple=True, default=(10_000, 100_000, 500_000), show_default=True, help="Orders a second, open loop."
+    "--rate", "rates", type=int, multiple=True, default=(10_000, 100_000, 500_000), show_default=True, help="Orders per second, open loop."
 )
 @click.option("--latency/--no-latency", "with_latency", default=True, help="Of the full path, with the first mix.")
 @click.option("--latency-seconds", default=30.0, show_default=True, help="How long each rate is kept.")
@@ -338,14 +338,14 @@ def main(
     home: Path | None, paths: tuple[str, ...], mixes: tuple[str, ...], seconds: float, frame_rows: int, rates: tuple[int, ...], with_latency: bool,
     latency_seconds: float, tick_ms: float, plot_path: Path,
 ) -> None:  # fmt: skip
-    """Orders and trades a second through Kafka and the shards, and how long an order takes."""
+    """Orders and trades per second through Kafka and the shards, and how long an order takes."""
     options = Options(mixes, seconds, frame_rows, rates if with_latency else (), latency_seconds, tick_ms / 1e3)
     rows = []
     for path in paths:
         with running_set(home, ROLES[path], ("kafka",)) as settings:
             for row in measure(settings, path, options):
                 rows.append(row)
-                print(json.dumps(row), flush=True)
+                print_result("pipeline" if "trades" in row else "pipeline-latency", row)
     plot(rows, plot_path)
     print(f"# {plot_path}", flush=True)
 

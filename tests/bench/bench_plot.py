@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 Lines = dict[str, list[tuple[int, float, int]]]
-"""engine -> (x, mean ns a message, p99 ns a message), by x."""
+"""engine -> (x, mean ns per message, p99 ns per message), by x."""
 
 PANELS: Final = (
     ("growth-symbols", "symbols", "symbols (100,000 resting orders)"),
@@ -43,7 +43,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes.set_xlabel(label)
         axes.grid(visible=True, alpha=0.3)
         axes.set_ylim(bottom=0)
-    panels[0].set_ylabel("ns a message")
+    panels[0].set_ylabel("ns per message")
     panels[0].legend()
     figure.suptitle("Cost of a message of the itch-mix, one core")
     path.parent.mkdir(parents=True, exist_ok=True)

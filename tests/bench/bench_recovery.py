@@ -12,8 +12,6 @@ snapshot's pages out of the table, checked; `restore_s` the shard with its index
 or settlement; `cpu_s` the processor time of it all. `changelog_mb`: what the broker keeps of the changelog, superseded pages that are not yet compacted away included; `snapshot_mb`: what of it counts.
 """
 
-import json
-import os
 import secrets
 import shutil
 import threading
@@ -30,6 +28,7 @@ import numpy as np
 import psutil
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
+from result_lines import print_result
 
 from schemas.codec import decode_frame
 from schemas.enums import AccountEventKind, CommandKind, ExecKind, OrdType, Phase, Side, TimeInForce
@@ -275,7 +274,7 @@ def measure(local: LocalSet, market: Market, *, keep_tables: bool) -> dict[str, 
 @click.option("--tries", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--keep-tables", is_flag=True, help="Do not delete the tables: the restart of a worker on its own machine.")
 def main(accounts: int, orders: int, tries: int, keep_tables: bool) -> None:
-    """Seconds until both shards serve again on an empty machine, one JSON line a try."""
+    """Seconds until both shards serve again on an empty machine, one JSON line per try."""
     with TemporaryDirectory(prefix="outcry-recovery-") as scratch:
         local = LocalSet(load_settings().model_copy(update={"home": Path(scratch)}))
         with local.running(("kafka",), tuple(INPUTS)) as settings:
@@ -288,8 +287,8 @@ def main(accounts: int, orders: int, tries: int, keep_tables: bool) -> None:
             print(f"# durable after {time.monotonic() - began:.0f} s", flush=True)
             for number in range(tries):
                 found = measure(local, market, keep_tables=keep_tables)
-                given = {"bench": "recovery", "accounts": accounts, "orders": orders, "try": number, "kept_tables": keep_tables}
-                print(json.dumps({**given, **found, "load_average": round(os.getloadavg()[0], 1)}), flush=True)
+                given = {"accounts": accounts, "orders": orders, "try": number, "kept_tables": keep_tables}
+                print_result("recovery", {**given, **found})
 
 
 if __name__ == "__main__":

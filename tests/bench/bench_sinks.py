@@ -1,4 +1,4 @@
-"""Rows per second of each sink on the real stores: `python tests/bench/bench_sinks.py [--trades N]` prints one JSON line a sink.
+"""Rows per second of each sink on the real stores: `python tests/bench/bench_sinks.py [--trades N]` prints one JSON line per sink.
 
 The log is synthetic but whole: each trade has its two orders, both reports and both postings, as the shards write them. Frames of
 `--frame-trades` trades, `--batch` records a call of write_batch, as the persist roles do under load. The stores are those of
@@ -7,7 +7,6 @@ OUTCRY_*_URL if set, else started in a temporary home. What is timed is write_ba
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_lines import print_result
 
 from schemas.codec import FRAMES, Frame, Header, Rows
 from schemas.enums import AccountEventKind, ExecKind, MarketDataKind, OrdStatus, OrdType, Side
@@ -128,12 +128,12 @@ def tell(sink: str, rows: int, input_rows: int, trades: int, timing: Timing, **m
     """One JSON line."""
     seconds, took_ms = timing.seconds, timing.took_ms
     line = {
-        "bench": f"sink_{sink}", "rows_per_s": round(rows / seconds), "trades_per_s": round(trades / seconds), "rows": rows,
+        "sink": sink, "rows_per_s": round(rows / seconds), "trades_per_s": round(trades / seconds), "rows": rows,
         "input_rows_per_s": round(input_rows / seconds), "seconds": round(seconds, 3),
         "sink_cpu_us_per_row": round(timing.cpu_seconds / rows * 1e6, 2),
         "batch_ms_p50": round(float(np.percentile(took_ms, 50)), 2), "batch_ms_p99": round(float(np.percentile(took_ms, 99)), 2), **more,
     }  # fmt: skip
-    print(json.dumps(line), flush=True)
+    print_result("sinks", line)
 
 
 async def bench_mysql(url: str, log: dict[str, list[Input]], trades: int, batch: int) -> None:
@@ -152,7 +152,7 @@ async def bench_mysql(url: str, log: dict[str, list[Input]], trades: int, batch:
 
 
 async def bench_elastic(url: str, log: dict[str, list[Input]], trades: int, batch: int) -> None:
-    """Documents: 3 of executions (the level is derived) and 4 of account events a trade."""
+    """Documents: 3 of executions (the level is derived) and 4 of account events per trade."""
     sink, client = await ElasticSink.connect(url, INSTRUMENTS), open_elasticsearch(url)
     inputs = [one for pair in zip(log["executions"], log["account.events"], strict=True) for one in pair]
     timing = await timed(sink, inputs, batch)
@@ -164,7 +164,7 @@ async def bench_elastic(url: str, log: dict[str, list[Input]], trades: int, batc
 
 
 async def bench_redis(url: str, log: dict[str, list[Input]], trades: int) -> None:
-    """Market-data rows taken, one frame a call (no batching: a price is wanted now), conflated to one write a symbol and kind."""
+    """Market-data rows taken, one frame per call (no batching: a price is wanted now), conflated to one write per symbol and kind."""
     sink = await RedisSink.connect(url, INSTRUMENTS)
     timing = await timed(sink, log["market.data"], 1)
     tell("redis", 2 * trades, 2 * trades, trades, timing, values_written=sink.stats().rows)

@@ -1,6 +1,5 @@
 """Two shards in one process, grown and measured: what an order costs there, what memory, snapshots and a restore take. Used by bench_growth.py."""
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -39,8 +38,8 @@ def instruments(count: int) -> InstrumentTable:
 class TwoShards:
     """One account shard and one book shard, each fed by its runner with encoded frames, the outputs of either carried to the other."""
 
-    def __init__(self, accounts: int, symbols: int) -> None:
-        self.accounts, self.symbols, self.posted, self.now = accounts, symbols, 0, 1
+    def __init__(self, accounts: int, symbols: int, frame_rows: int = FRAME_ROWS) -> None:
+        self.accounts, self.symbols, self.frame_rows, self.posted, self.now = accounts, symbols, frame_rows, 0, 1
         self.table = instruments(symbols)
         self.hold, self.match = self.processors()
         self.offsets = {ACCOUNT_COMMANDS.name: 0, BOOK_COMMANDS.name: 0}
@@ -56,15 +55,22 @@ class TwoShards:
         runners = {ACCOUNT_COMMANDS.name: self.hold, BOOK_COMMANDS.name: self.match}
         while waiting:
             output = waiting.pop(0)
+            self.wrote(output)
             if output.topic in runners:
                 offset = self.offsets[output.topic]
                 self.offsets[output.topic] = offset + 1
                 waiting += runners[output.topic].feed(Record(output.topic, 0, offset, self.now, None, output.value))
 
+    def wrote(self, output: Output) -> None:
+        """Called with every record, of customers and shards."""
+
+    def _header(self) -> Header:
+        return Header("bench")
+
     def _frame(self, rows: Rows, names: Rows) -> Output:
         self.now += 1_000
         rows["transact_time"] = self.now
-        return Output(ACCOUNT_COMMANDS.name, 0, encode_frame("order_command_frame", Header("bench"), rows, names))
+        return Output(ACCOUNT_COMMANDS.name, 0, encode_frame("order_command_frame", self._header(), rows, names))
 
     def send(self, frames: Iterable[Output]) -> None:
         """One by one, each followed by all that comes of it."""
@@ -82,8 +88,8 @@ class TwoShards:
 
     def orders(self, count: int, *, resting: bool) -> Iterator[Output]:
         """Orders of one lot by all accounts in turn, in a scattered order: resting ones, or sells and buys of one price, of which half trade."""
-        for first in range(self.posted, self.posted + count, FRAME_ROWS):
-            at = np.arange(first, min(first + FRAME_ROWS, self.posted + count))
+        for first in range(self.posted, self.posted + count, self.frame_rows):
+            at = np.arange(first, min(first + self.frame_rows, self.posted + count))
             rows = np.zeros(len(at), _COMMAND)
             account = at * 7_919 % self.accounts
             buys = at % 2 == 0
@@ -138,8 +144,8 @@ def measured(accounts: int, symbols: int, resting: int, orders: int) -> Iterator
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     more = [_snapshot(*one) for one in zip(stores, runners, tables, strict=True)]
     common = {
-        "bench": "growth", "accounts": accounts, "symbols": symbols, "resting_orders": resting, "ns_per_order": round(1e9 * cpu / orders),
-        "orders_per_s": round(orders / wall), "memory_mb": _mb(memory), "load_average": round(os.getloadavg()[0], 1),
+        "accounts": accounts, "symbols": symbols, "resting_orders": resting, "ns_per_order": round(1e9 * cpu / orders),
+        "orders_per_s": round(orders / wall), "memory_mb": _mb(memory),
     }  # fmt: skip
     rows = []
     for name, runner, snapshots in zip(("hold-funds", "match-orders"), runners, zip(first, idle, more, strict=True), strict=True):

@@ -1,17 +1,16 @@
 """Order to execution through every hop, open loop: from the scheduled time of an HTTP POST to its fill on trade_updates.
 
-    python tests/bench/latency.py                                # a set of its own, 200 and 2,000 orders a second
+    python tests/bench/latency.py                                # a set of its own, 200 and 2,000 orders per second
     python tests/bench/latency.py --home var/demo --rate 500     # the set that runs there
 
 Every order is a limit IOC against deep resting liquidity, alternately a buy and a sell, over all symbols and 16 accounts, so each one
 executes at once. Latency counts from the time at which the order was due, whatever the edge or this program did meanwhile. One JSON
-line a rate; the generator shares the machine with the exchange.
+line per rate; the generator shares the machine with the exchange.
 """
 
 import asyncio
 import itertools
 import json
-import os
 import secrets
 import time
 from collections import Counter, deque
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import click
 import uvloop
+from result_lines import print_result
 from running_set import running_set
 
 from schemas.enums import Phase, Side
@@ -199,7 +199,7 @@ def percentile(values: list[float], percent: float) -> float | None:
 
 
 async def measure(settings: Settings, rates: tuple[float, ...], seconds: float, warm_s: float) -> None:
-    """Print one line a rate."""
+    """Print one line per rate."""
     instruments = load_instruments(settings.instruments_file)
     keys = await asyncio.to_thread(prepare, settings, instruments)
     load, ready = Load(settings, keys, instruments), asyncio.Semaphore(0)
@@ -212,7 +212,7 @@ async def measure(settings: Settings, rates: tuple[float, ...], seconds: float, 
             await load.run(min(rate, 200.0) if number == 0 else rate, warm_s, f"w{run}{number}")
             load.reset()
             await load.run(rate, seconds, f"m{run}{number}")
-            print(json.dumps(result(load, rate, seconds)), flush=True)
+            print_result("latency", result(load, rate, seconds))
             load.reset()
         for task in listeners:
             task.cancel()
@@ -226,18 +226,17 @@ def result(load: Load, rate: float, seconds: float) -> dict[str, Any]:
     if load.due:
         failures["not executed"] = len(load.due)
     return {
-        "bench": "order_to_execution", "rate_per_s": rate, "seconds": seconds, "orders": int(rate * seconds), "executed": len(load.executed_ms),
+        "rate_per_s": rate, "seconds": seconds, "orders": int(rate * seconds), "executed": len(load.executed_ms),
         "p50_ms": percentile(load.executed_ms, 50), "p99_ms": percentile(load.executed_ms, 99), "p999_ms": percentile(load.executed_ms, 99.9),
         "max_ms": percentile(load.executed_ms, 100), "answer_p50_ms": percentile(load.answered_ms, 50),
         "answer_p99_ms": percentile(load.answered_ms, 99), "generator_late_ms_max": round(load.late_ms, 1), "failures": failures,
-        "load_average": round(os.getloadavg()[0], 1),
     }  # fmt: skip
 
 
 @click.command()
 @click.option("--home", type=click.Path(path_type=Path), help="Measure the set that runs there; without it one is started.")
 @click.option(
-    "--rate", "rates", multiple=True, type=float, default=(200.0, 2000.0), show_default=True, help="Orders a second; may be repeated."
+    "--rate", "rates", multiple=True, type=float, default=(200.0, 2000.0), show_default=True, help="Orders per second; may be repeated."
 )
 @click.option("--seconds", default=10.0, show_default=True, help="Measured time of each rate.")
 @click.option("--warm", default=3.0, show_default=True, help="Seconds at each rate before it is measured.")

@@ -1,7 +1,7 @@
 """The one-symbol mixes by which a survey of open matching engines compared them: calm, normal, swing and crash.
 
 The mid price is a geometric Brownian motion around 167.52 (tick 0.005) whose highest and lowest price lie `swing` of the first apart. An order is k ticks
-away from mid, k in 0..799 with weight 1 / (k + 1)^2.23 + 5 exp(-(k - 8)^2 / 2); half buys, half sells; quantity uniform 1..100. Time advances 1 us an order.
+away from mid, k in 0..799 with weight 1 / (k + 1)^2.23 + 5 exp(-(k - 8)^2 / 2); half buys, half sells; quantity uniform 1..100. Time advances 1 us per order.
 15 % are IOC. 95 % of the rest are cancelled after an exponential life, mean 431 us / sqrt(1 + k), counted from a modify if there is one; 2 % of the cancels
 come twice; 2 % of all orders get a modify that comes after their cancel. A modify adds one to the quantity and, four times in five, goes a tick towards the
 market: cancel and re-enter.
@@ -32,7 +32,7 @@ ACCOUNTS: Final = 1_000
 
 
 def survey(workload: str, orders: int, seed: int) -> Tape:
-    """The tape of one mix, about two messages an order."""
+    """The tape of one mix, about two messages per order."""
     rng = np.random.default_rng(seed)
     level = weighted(rng, level_weights(), orders)
     new = limit_orders(orders)

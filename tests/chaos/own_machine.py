@@ -4,7 +4,7 @@
 disks are gone when the last process of the run ends, however it ends: nothing has to be undone by hand. Where namespaces are not allowed the run goes
 on outside, and `OwnMachine` says why it has no small disks and no network to break.
 
-A network that is cut: packets to and from a port go to a queue that sends one byte a second and has room for one packet. A slow one: to a queue of a low rate.
+A network that is cut: packets to and from a port go to a queue that sends one byte per second and has room for one packet. A slow one: to a queue of a low rate.
 Both are `htb` with a `u32` filter by port, which kernels have that lack `netem`. A full disk: a tmpfs whose size is set to what it has.
 """
 

@@ -6,10 +6,11 @@
     python tests/chaos/run_chaos.py --only "zombie role" --faults 10
     python tests/chaos/run_chaos.py --home /tmp/chaos --json chaos.json
 
-Three brokers, two shards of each kind, two workers of hold-funds, two active-active replicas of match-orders, every sink and the edge; traders send orders over
-HTTP and to the topic all the while. The faults are made from the seed: the same ones in the same order, a few at a time; what they meet is the moment's affair.
-Exit status: 0 only if every fault was waited out and everything reconciles, and the exchange has come back from a lost tail of its log; 1 otherwise; 130 interrupted. Ctrl-C undoes everything and stops the set. A run that was
-itself killed leaves the set to `OUTCRY_HOME=HOME outcry down`; its rules and disks are gone with its last process.
+It runs three brokers, two shards of each kind, two workers of hold-funds, two active-active replicas of match-orders, every sink and the edge. Traders
+send orders over HTTP and to the topic throughout. The seed decides the faults and their order, a few at a time. What they meet depends on timing.
+Exit status: 0 only if every fault ended, everything reconciles, and the exchange recovered from a lost end of its log; 1 otherwise; 130 interrupted.
+Ctrl-C undoes everything and stops the set. If the run itself is killed, stop the set with `OUTCRY_HOME=HOME outcry down`; its network rules and disks
+vanish with its last process.
 """
 
 import asyncio
@@ -63,23 +64,23 @@ INTERRUPTED: Final = 130
 
 
 @click.command(help=__doc__.replace("\n\n", "\n\n\b\n"))
-@click.option("--faults", "count", default=100, show_default=True, type=click.IntRange(1, 10_000), help="How many.")
-@click.option("--seed", type=int, default=None, help="Makes the plan; without it, one is drawn and printed.")
+@click.option("--faults", "count", default=100, show_default=True, type=click.IntRange(1, 10_000), help="Number of faults.")
+@click.option("--seed", type=int, default=None, help="Decides the plan; without it, one is drawn and printed.")
 @click.option("--brokers", default=3, show_default=True, type=click.IntRange(3, 5))
-@click.option("--lanes", default=3, show_default=True, type=click.IntRange(1, 8), help="Faults at a time, of different victims.")
-@click.option("--minutes", default=20.0, show_default=True, help="Begin no further fault after so long.")
+@click.option("--lanes", default=3, show_default=True, type=click.IntRange(1, 8), help="Faults at a time, with different victims.")
+@click.option("--minutes", default=20.0, show_default=True, help="Begin no further fault after this time.")
 @click.option(
     "--only", multiple=True, type=click.Choice([str(kind) for kind in Kind]), metavar="KIND", help="Only these kinds; may be repeated."
 )
-@click.option("--rate", default=60.0, show_default=True, type=click.FloatRange(1, 5_000), help="Orders a second, all traders together.")
+@click.option("--rate", default=60.0, show_default=True, type=click.FloatRange(1, 5_000), help="Orders per second, all traders together.")
 @click.option("--traders", default=24, show_default=True, type=click.IntRange(10, 1_000))
 @click.option(
-    "--home", type=click.Path(file_okay=False, path_type=Path), help="Data and logs, kept; without it, kept only if something is wrong."
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where data and logs are kept; without it, they are kept only if something is wrong.",
 )
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write what is printed at the end as JSON here too."
-)
-@click.option("--lost-tail/--no-lost-tail", default=True, show_default=True, help="Afterwards a log loses its end, and is recovered.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the final JSON line to this file.")
+@click.option("--lost-tail/--no-lost-tail", default=True, show_default=True, help="At the end, cut off the end of a log and recover it.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the plan and stop.")
 @click.option(INSIDE, "inside", is_flag=True, hidden=True)
 def main(

@@ -118,4 +118,4 @@ def test_a_deposit_that_is_sent_again_pays_once(exchange: Any, tmp_path: Path) -
     wait_for(lambda: Decimal(call(exchange, "GET", "/v2/account")[1]["cash"]) == cash + 200, "another deposit is paid")
     refused = CliRunner().invoke(accounts, [*deposit, "--cash", "101", "--update-id", number], obj=exchange.settings)
     assert refused.exit_code != 0
-    assert "another update of the account had this request_id" in str(refused.exception)
+    assert "another update of the account has used this request_id" in str(refused.exception)

@@ -149,7 +149,7 @@ REFUSED = [
         {"order_class": "oto", "type": "pegged", "limit_price": None, "peg_price_type": "primary", "stop_loss": {"stop_price": "1"}},
         422,
         40010001,
-        "do not make a list",
+        "do not form a list",
     ),
     (
         {"order_class": "oto", "qty": "90000", "limit_price": "100", "take_profit": {"limit_price": "101"}},
@@ -167,7 +167,7 @@ REFUSED = [
         {"type": "market", "limit_price": None, "time_in_force": "gtd", "expire_time": "2099-01-01"},
         422,
         42210000,
-        "time_in_force does not go with",
+        "time_in_force is not allowed for",
     ),
     ({"client_order_id": "x" * 129}, 422, 40010001, "client_order_id"),
     ({"order_class": "bracket"}, 422, 40010001, "bracket orders require take_profit and stop_loss"),

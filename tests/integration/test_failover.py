@@ -199,7 +199,7 @@ def test_data_of_one_broker_does_not_start_as_three(tmp_path: Path) -> None:
     """The reason and the way out are in the message, and nothing is left running."""
     describe_cluster(tmp_path / "data", 1)
     local = LocalSet(Settings(home=tmp_path))
-    with pytest.raises(StartFailed, match=r"was made for 1 Kafka broker\(s\), not 3: give the same --brokers, or move the directory away"):
+    with pytest.raises(StartFailed, match=r"was made for 1 Kafka broker\(s\), not 3: use the same --brokers, or move the directory away"):
         local.start(("kafka",), brokers=3)
     assert local.running_pid() is None
 

@@ -124,7 +124,7 @@ def test_the_running_exchange_verifies_in_every_shard_and_row(trading):
     ("arguments", "words"),
     [
         (("--shard", "77"), "account.commands has no partition 77, it has 2"),
-        (("--from", "99999999"), "is no range of it"),
+        (("--from", "99999999"), "is not within them"),
         (("--from", "yesterday"), "neither an offset nor the word snapshot"),
     ],
 )
@@ -139,9 +139,9 @@ def test_what_the_log_does_not_have_is_refused_in_a_sentence(trading, arguments,
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["account.commands", "0", "0"], "the shard has got past 0"),
-        (["book.commands", "1", "0"], "the shard has got past 0"),
-        (["executions", "0", "0", "--role", "watch-trading"], "the shard has got past 0"),
+        (["account.commands", "0", "0"], "the shard has passed 0"),
+        (["book.commands", "1", "0"], "the shard has passed 0"),
+        (["executions", "0", "0", "--role", "watch-trading"], "the shard has passed 0"),
         (["account.commands", "0", "1000000000"], "has no offset 1,000,000,000"),
         (["account.commands", "9", "0"], "no such partition"),
     ],

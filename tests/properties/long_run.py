@@ -33,7 +33,7 @@ def main() -> int:
     """Sessions side by side in processes, until there are enough commands or one fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commands", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=0, help="of the first session")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first session")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
     begin, done = time.monotonic(), 0

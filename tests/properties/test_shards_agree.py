@@ -527,7 +527,7 @@ def joined(steps: list[Step]) -> list[Step]:
 
 
 def split(steps: list[Step]) -> list[Step]:
-    """The same inputs, a frame a row."""
+    """The same inputs, a frame per row."""
     return [
         (machine, shard, rows[k : k + 1], text[k : k + 1], partition, orig[k : k + 1])
         for machine, shard, rows, text, partition, orig in steps
@@ -613,7 +613,7 @@ def test_reference_and_kernel_agree_over_long_sessions(seed: int, capsys: pytest
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data())
 def test_a_refused_command_changes_nothing_but_its_own_numbers(data: st.DataObject) -> None:
-    """One row a frame; if the only event is a refusal by this shard, the state hash is what it was, in both engines."""
+    """One row per frame; if the only event is a refusal by this shard, the state hash is what it was, in both engines."""
     exchange = Exchange()
     customers = Customers(lambda n: data.draw(st.integers(0, n - 1)), exchange)
     customers.opening()

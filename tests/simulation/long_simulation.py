@@ -1,7 +1,7 @@
 """Run many seeds of the simulation: `python tests/simulation/long_simulation.py --seeds 10000`, or one again with its story: `--seed N`.
 
-Prints how far it is on lines that begin with '# ', each failing seed with its story as it is found, and one line of JSON with all counts at the end. Exit status
-1 if a seed failed.
+Prints progress on lines that begin with '# ', each failing seed with its story when it is found, and at the end one line of JSON with all counts. Exit
+status 1 if a seed failed.
 """
 
 import argparse
@@ -17,11 +17,11 @@ TELL_EVERY_S = 10.0
 def main() -> int:
     """Parse, run, report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=10_000, help="how many")
-    parser.add_argument("--first", type=int, default=0, help="the first one")
-    parser.add_argument("--minutes", type=float, default=0.0, help="stop after so long, whatever --seeds says; 0: do not")
+    parser.add_argument("--seeds", type=int, default=10_000, help="number of seeds")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--minutes", type=float, default=0.0, help="stop after this time, whatever --seeds says; 0: no limit")
     parser.add_argument("--processes", type=int, default=PROCESSES)
-    parser.add_argument("--seed", type=int, help="only this one, with its whole story")
+    parser.add_argument("--seed", type=int, help="only this seed, with its whole story")
     given = parser.parse_args()
     if given.seed is not None:
         run = simulate(given.seed)

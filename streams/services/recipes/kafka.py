@@ -70,18 +70,18 @@ CLUSTER_PROPERTIES = {
 
 
 def copies_of(brokers: int) -> int:
-    """How many copies of every topic a cluster of so many brokers keeps."""
+    """How many copies of every topic a cluster of this many brokers keeps."""
     return min(3, brokers)
 
 
 def copies_required(copies: int) -> int:
-    """How many of them must have a record before it is acknowledged: with three, one may be away and nothing stops or is lost."""
+    """How many copies must have a record before it is acknowledged. With three, one may be down and nothing stops or is lost."""
     return max(1, copies - 1)
 
 
 @dataclass(frozen=True)
 class Kafka:
-    """One broker, which is a controller too. node_id counts from 1; with several, the first makes the cluster's description."""
+    """One broker, which is also a controller. node_id counts from 1. With several, the first writes the cluster's description."""
 
     node_id: int = 1
     brokers: int = 1
@@ -109,7 +109,7 @@ class Kafka:
         mark_made_by(place.data, "kafka", self.version)
 
     def command(self, place: Place) -> Command:
-        """The broker; G1 with a short pause goal, as the broker's pauses are the latency of every hop."""
+        """The broker. G1 has a short pause goal, because the broker's pauses add to the latency of every hop."""
         jars = packages.fetch(place.cache, "kafka")
         options = [
             f"-Xms{HEAP}",
@@ -178,7 +178,7 @@ def _bootstrap(place: Place, brokers: int, own: int) -> str:
 
 
 def describe_cluster(data: Path, brokers: int) -> dict[str, list[str]]:
-    """Cluster id and the directory id of each node, made up once and kept in the data directory.
+    """Cluster id and the directory id of each node, generated once and kept in the data directory.
 
     Raises StaleData if the data was made for another number of brokers.
     """
@@ -191,7 +191,7 @@ def describe_cluster(data: Path, brokers: int) -> dict[str, list[str]]:
     if len(cluster["directories"]) != brokers:
         raise StaleData(
             f"{data} was made for {len(cluster['directories'])} Kafka broker(s), not {brokers}: "
-            f"give the same --brokers, or move the directory away"
+            f"use the same --brokers, or move the directory away"
         )
     return cluster
 

@@ -1,9 +1,9 @@
 """Become a program that dies with its parent: `python -I -S launch.py PARENT_PID NICENESS PROGRAM ARGUMENT...`.
 
 Linux sends the signal of PR_SET_PDEATHSIG when the parent dies, even by kill -9, so nothing that the supervisor started outlives it.
-The setting survives exec, not fork: it is made here, in the process that becomes the program, rather than in a preexec_fn, which is
-not safe in a process with threads. KILL, not TERM: the supervisor is gone, nobody is left to insist, and every service recovers
-from a kill (they are durable stores). Runs without site packages, so it must import the standard library only.
+The setting survives exec but not fork. So it is made here, in the process that becomes the program, and not in a preexec_fn, which is
+unsafe in a process with threads. KILL, not TERM: the supervisor is gone, so nobody could follow up, and every service recovers
+from a kill (they are durable stores). This runs without site packages, so it must import only the standard library.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def end_with(parent_pid: int, number: signal.Signals) -> None:
-    """Have the kernel send us a signal when our parent dies; if it is dead already, end. Linux only: elsewhere nothing is sent."""
+    """Have the kernel send us a signal when our parent dies. If it is already dead, exit. Linux only: elsewhere nothing is sent."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent_pid:

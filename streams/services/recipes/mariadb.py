@@ -1,7 +1,7 @@
 """MariaDB 11.4 from its Maven artefact: the MySQL of the local set.
 
-The application's user has the schema `outcry` and nothing else (global grants would bypass read_only on a replica); root is reachable
-by the owner of the processes through the socket only.
+The application's user has the schema `outcry` and nothing else (global grants would bypass read_only on a replica). Only the owner of
+the processes can log in as root, through the socket.
 """
 
 import getpass
@@ -73,7 +73,7 @@ class MariaDB:
         write_atomically(place.data / "init.sql", self._start_up_statements(place), mode=0o600)
 
     def command(self, place: Place) -> Command:
-        """The server; --init-file runs before the first client is let in."""
+        """The server. --init-file runs before the first client can connect."""
         base = self._base(place)
         own = {
             "basedir": base,
@@ -87,7 +87,7 @@ class MariaDB:
         return Command([str(base / "bin" / "mariadbd"), "--no-defaults", *options, *_as_root()], niceness=STORE_NICENESS)
 
     def url(self, place: Place) -> str:
-        """Address with the password, which is only in files that the owner alone may read."""
+        """Address with the password, which is only in files that only the owner can read."""
         return f"mysql://{USER}:{password(place)}@127.0.0.1:{place.ports['client']}/{DATABASE}"
 
     def _base(self, place: Place, report: Callable[[str], None] = lambda text: None) -> Path:

@@ -1,8 +1,8 @@
 """Fetch the service packages of `jars.lock.json` from Maven Central, checked by SHA-256, into the cache.
 
-The lock file names every jar of every service, so a first start asks the repository for files only (no walk over some hundred
-POMs) and can never get another version by dependency mediation: with log4j among the coordinates, a resolver takes kafka-clients
-3.9 for a 4.1 broker. `python -m streams.services.recipes.packages` writes the lock file anew after a change of COORDINATES.
+The lock file names every jar of every service. So a first start only downloads files (it does not walk hundreds of POMs) and can never
+get another version by dependency mediation: with log4j among the coordinates, a resolver picks kafka-clients 3.9 for a 4.1 broker.
+After a change of COORDINATES, `python -m streams.services.recipes.packages` rewrites the lock file.
 """
 
 import fcntl
@@ -38,7 +38,7 @@ Report = Callable[[str], None]
 
 
 class PackageError(ServiceUnavailable):
-    """A package cannot be fetched or is not what the lock file says."""
+    """A package cannot be fetched, or differs from the lock file."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def once(directory: Path, make: Callable[[Path], None]) -> Path:
-    """Make a directory of the cache exactly once: built beside its place, then renamed, so that it is whole or not there.
+    """Make a directory of the cache exactly once: built beside its place, then renamed, so it is complete or absent.
 
     make: fills the empty directory that it is given.
     """
@@ -108,9 +108,9 @@ def once(directory: Path, make: Callable[[Path], None]) -> Path:
 
 
 def fetch(cache: Path, name: str, report: Report = lambda text: None) -> Path:
-    """A directory with all jars of one service; nothing is fetched when it is there.
+    """A directory with all jars of one service. Nothing is fetched if it exists.
 
-    Raises PackageError if a jar cannot be had, naming it and the reason.
+    Raises PackageError with the name of a jar that cannot be fetched, and the reason.
     """
     jars = locked_set(name)
     return once(cache / f"{name}-{jars.version}-{jars.digest}", lambda directory: _fill(directory, jars, report))
@@ -133,7 +133,7 @@ def _fill(directory: Path, jars: LockedSet, report: Report) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Hard link, so that the cache costs nothing beside the Maven repository and survives its cleaning; else copy."""
+    """Hard link, so that the cache takes no extra space and survives a cleaning of the Maven repository; else copy."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""Choose free ports and remember them, so that a restart on existing data gets the same addresses where it can."""
+"""Choose free ports and remember them, so that a restart on existing data gets the same addresses if possible."""
 
 import json
 import random

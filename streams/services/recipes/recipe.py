@@ -1,7 +1,7 @@
-"""What the supervisor must know of a service: how to prepare it, start it, and ask it whether it answers.
+"""What the supervisor must know about a service: how to prepare it, start it, and check whether it answers.
 
 A recipe is a small class per service (kafka, mariadb, valkey, elasticsearch). `prepare` runs in a thread and may take minutes on a
-first start; `command` is pure; `probe` makes a real request. Nothing here knows of processes.
+first start; `command` is pure; `probe` makes a real request. Nothing here knows about processes.
 """
 
 import json
@@ -25,18 +25,18 @@ PREPARE_TIMEOUT_S = 120
 PRIVATE = 0o700
 
 STORE_NICENESS = 3
-"""On a small machine the stores behind the log yield to what an order waits for: they then get fewer and larger batches, at less cost a row.
+"""On a small machine the stores behind the log yield to what an order waits for. They then get fewer and larger batches, at less cost per row.
 
-Half the weight of others (526 of 1,024), not the ninth that 10 would be (110): niceness counts against every program of the machine, and beside a few busy ones of
-a stranger a sink with a ninth all but stood still; see bench_catch_up.
+Half the weight of others (526 of 1,024), not the ninth that 10 would be (110): niceness counts against every program of the machine. Beside a few
+busy programs a sink with a ninth almost stops; see bench_catch_up.
 """
 
 
 @dataclass(frozen=True)
 class Made:
-    """A file that a tool makes of another one while the program runs, at the lowest priority, and where it is then moved to.
+    """A file that a tool makes from another one while the program runs, at the lowest priority, and where it is then moved to.
 
-    A tool that fails has `of` removed: something is wrong with it. One that is interrupted is begun anew at the next start.
+    If the tool fails, `of` is removed: something is wrong with it. If it is interrupted, it starts again at the next start.
     """
 
     argv: list[str]
@@ -47,7 +47,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run. leaves: a file that it writes at a regular stop, and where that file is then moved to. niceness: see os.nice."""
+    """A program to run. leaves: a file that it writes at a regular stop, and where the file is then moved to. niceness: see os.nice."""
 
     argv: list[str]
     stop_timeout_s: float = 10.0
@@ -135,7 +135,7 @@ def tail(path: Path, lines: int, since: int = 0) -> list[str]:
 def check_made_by(data: Path, name: str, version: str) -> bool:
     """True if the data directory was initialised by this version, False if it is new.
 
-    Raises StaleData if another version made it: a downgrade destroys data, an upgrade is a person's decision.
+    Raises StaleData if another version made it: a downgrade destroys data, and an upgrade should be somebody's decision.
     """
     mark = data / "made-by.json"
     if not mark.exists():
@@ -150,12 +150,12 @@ def check_made_by(data: Path, name: str, version: str) -> bool:
 
 
 def mark_made_by(data: Path, name: str, version: str) -> None:
-    """Record who initialised the data directory; written last, so that a torn initialisation is done again."""
+    """Record which version initialised the data directory. Written last, so that an interrupted initialisation is repeated."""
     write_atomically(data / "made-by.json", json.dumps({"service": name, "version": version}))
 
 
 def private_directory(path: Path) -> None:
-    """Make it, or close one that is there, so that only its owner may enter. Raises OSError where it is another user's."""
+    """Make it, or restrict an existing one, so that only its owner can enter. Raises OSError if it belongs to another user."""
     path.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
     if path.stat().st_mode & 0o077:
         path.chmod(PRIVATE)
@@ -166,11 +166,11 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except ValueError as error:  # not JSON, not text
-        raise StaleData(f"{path} is damaged ({error}): put it back, or move it away and start anew") from error
+        raise StaleData(f"{path} is damaged ({error}): restore it, or move it away and start again") from error
 
 
 def password(place: Place) -> str:
-    """The password of a service's one user, made up once, for its owner's eyes."""
+    """The password of a service's only user, generated once; only the owner can read it."""
     path = place.data / "password"
     if not path.exists():
         write_atomically(path, secrets.token_urlsafe(18), mode=0o600)

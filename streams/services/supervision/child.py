@@ -1,6 +1,6 @@
-"""One supervised program: started, asked until it answers and for as long as it runs, restarted with back-off when it exits or falls silent, stopped with a deadline.
+"""One supervised program: started, probed, restarted with back-off when it exits or stops answering, stopped with a deadline.
 
-A full disk is no reason to end: what cannot be written is left out, and a program that cannot be started is tried again.
+A full disk is no reason to end: what cannot be written is left out, and a program that cannot be started is retried.
 """
 
 import asyncio
@@ -49,21 +49,21 @@ def describe_exit(code: int) -> str:
 
 
 def disk_is_full(path: Path) -> bool:
-    """Whether nothing more can be written where `path` is."""
+    """Whether the disk of `path` is full."""
     with contextlib.suppress(OSError):
         return shutil.disk_usage(path.parent).free < FULL_BYTES
     return False
 
 
 class Child:
-    """Runs one program for ever.
+    """Keeps one program running.
 
-    prepare: awaited before each start; an OutcryError that is not ServiceUnavailable-worth-a-retry makes the child FAILED.
-    probe: asked until it answers; gets the pid, returns the address. changed: called after every change of `status`.
-    after_exit: awaited after an end that nobody asked for, before the program is started again.
-    caught_up: where others do the work meanwhile, a program that is started again leaves them the processor until this is true; gets the address.
-    alive: asked for as long as the program is ready; raises ServiceUnavailable if nothing comes back. See `liveness` for when that is too long.
-    announced: a file by which the program tells where it is; removed when it has ended.
+    prepare: awaited before each start. An OutcryError other than ServiceUnavailable makes the child FAILED.
+    probe: called until it succeeds; gets the pid, returns the address. changed: called after every change of `status`.
+    after_exit: awaited after an unexpected end, before the program is restarted.
+    caught_up: gets the address. If others do the work meanwhile, a restarted program leaves them the processor until this is true.
+    alive: called while the program is ready; raises ServiceUnavailable without an answer. See `liveness` for how long that may last.
+    announced: a file in which the program writes its address; removed when it has ended.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Child:
         self._ended = asyncio.Event()
 
     def set(self, state: State, **changes: object) -> None:
-        """Change the status and tell."""
+        """Change the status and call `changed`."""
         since = self.status.since if state == self.status.state else now()
         self.status = replace(self.status, state=state, since=since, **changes)  # type: ignore[arg-type]
         self._changed()
 
     async def run(self) -> None:
-        """Prepare, then start and restart until `stop`; returns when the program has ended for good."""
+        """Prepare, then start and restart until `stop`. Returns when the program has ended for good."""
         try:
             if await self._prepared():
                 await self._keep_running()
@@ -109,11 +109,11 @@ class Child:
             self._ended.set()
 
     def start_no_more(self) -> None:
-        """Once this is called nothing is started, or started again; what runs goes on until `stop`."""
+        """Start and restart nothing from now on. What runs continues until `stop`."""
         self._stopping.set()
 
     async def stop(self) -> None:
-        """Ask with TERM, insist with KILL after the deadline; returns when the program is gone."""
+        """Send TERM, then KILL after the deadline. Returns when the program is gone."""
         self._stopping.set()
         process = self._process
         command = self._running
@@ -152,7 +152,7 @@ class Child:
         return False
 
     async def _unless_stopped(self, work: Awaitable[None]) -> None:
-        """Wait for the work, or for `stop`, which nobody may keep waiting: what it waits for may never come now. A thread goes on by itself."""
+        """Wait for the work or for `stop`, which must not be delayed: the work may never finish now. A thread continues by itself."""
         working, stopping = asyncio.ensure_future(work), asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -187,14 +187,14 @@ class Child:
             await asyncio.wait_for(self._stopping.wait(), pause_s)
 
     def _starting(self, message: str, **changes: object) -> None:
-        """On its way; one that failed for a person to mend stays FAILED, with its sentence, until it is ready."""
+        """Starting. A child that failed for somebody to fix stays FAILED, with its message, until it is ready."""
         if self.status.state is State.FAILED:
             self.set(State.FAILED, **changes)
         else:
             self.set(State.STARTING, message=message, **changes)
 
     async def _run_once(self) -> tuple[int | None, str]:
-        """Start the program and wait for its end; returns its exit code, and why it ended, with the last line it wrote."""
+        """Start the program and wait for its end. Returns its exit code, and why it ended, with the last line it wrote."""
         log_offset = self._log_path.stat().st_size if self._log_path.exists() else 0
         self._killed_because = ""
         try:
@@ -248,7 +248,7 @@ class Child:
             )
 
     async def _make(self) -> None:
-        """What the command makes while it runs; see `recipe.Made`."""
+        """Make what the command needs made while it runs; see `recipe.Made`."""
         made = self._running.makes if self._running is not None else None
         if made is None:
             return
@@ -286,7 +286,7 @@ class Child:
             log.info("child.takes_its_share", name=self.status.name, pid=process.pid)
 
     async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
-        """Ask until it answers. Ends with the program too: a client library may swallow the cancellation."""
+        """Probe until it answers. Also ends with the program: a client library may swallow the cancellation."""
         pid, started_s = process.pid, time.monotonic()
         while process.returncode is None:
             try:
@@ -300,7 +300,7 @@ class Child:
             await asyncio.sleep(PROBE_EVERY_S)
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """Ask for as long as it runs, and kill it once it has not answered for too long: a hung program does not end by itself."""
+        """Probe while it runs, and kill it once it has not answered for too long: a hung program does not end by itself."""
         alive = self._alive
         if alive is None:
             return
@@ -325,7 +325,7 @@ class Child:
                 self._patience_s = liveness.PATIENCE_S
 
     def _fell_silent(self, process: asyncio.subprocess.Process, silence: liveness.Silence, error: str) -> None:
-        """After a question without an answer. One that is left open is no news on a busy machine."""
+        """After a probe without an answer. A single one means nothing on a busy machine."""
         if process.returncode is not None or self._stopping.is_set():
             return
         told = f"does not answer for {silence.seconds:.0f} s ({silence.questions} questions, the last: {error})"
@@ -348,7 +348,7 @@ class Child:
 
 
 def _move(written: Path, place: Path) -> None:
-    """Into place in one step; a program that did not write the file (it was killed before) leaves nothing. So does one whose file has no room there."""
+    """Move atomically. Nothing happens if the program did not write the file (it was killed before), or if there is no room for it."""
     draft = place.with_name(f"{place.name}.{os.getpid()}")
     try:
         if written.exists():

@@ -1,8 +1,7 @@
-"""Tell the cluster at once that a broker is dead, as Kafka's own admin client can and Python's cannot: UnregisterBroker.
+"""Tell the cluster at once that a broker is dead (UnregisterBroker), which Kafka's own admin client can do and Python's cannot.
 
-Nobody but the controller asks whether a broker lives, and it waits for the end of its session. Who has seen the process die knows better: the
-partitions that the broker led get new leaders now, and it is no longer among those that must have a record before it is acknowledged. Once it
-is started again it registers anew and catches up.
+Only the controller checks whether a broker lives, and it waits for the session to end. The supervisor has seen the process die. So the partitions
+that the broker led get new leaders now, and records no longer wait for its acknowledgement. When it is restarted it registers again and catches up.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from aiokafka.protocol.types import CompactString, Int16, Int32, Schema, TaggedF
 from schemas.errors import ServiceUnavailable
 
 TIMEOUT_S: Final = 5.0
-"""More than the election of a controller takes, for it may be the controller that died."""
+"""Longer than the election of a controller takes, because the controller may be the broker that died."""
 ANSWER_TIMEOUT_S: Final = 1.0
 ASK_AGAIN_S: Final = 0.02
 _NOT_REGISTERED: Final = 102
@@ -52,10 +51,10 @@ class _UnregisterBroker(Request[_UnregisterBrokerStruct]):
 
 
 async def release_broker(controllers: Sequence[str], broker_id: int) -> None:
-    """Have a dead broker's partitions led by others now. A broker that is not registered is no fault. Raises ServiceUnavailable.
+    """Have a dead broker's partitions led by others now. A broker that is not registered is no error. Raises ServiceUnavailable.
 
-    `controllers`: host:port of those that live. They are asked themselves, in turn, until one is the active one: a broker would hand the
-    request on whenever it can, when the dead one may long have been started again. The caller starts it only afterwards.
+    `controllers`: host:port of the live ones. They are asked directly, in turn, until one is the active controller. A broker would forward the
+    request whenever it can, when the dead broker may have been restarted already. The caller restarts it only afterwards.
     """
     try:
         async with asyncio.timeout(TIMEOUT_S):

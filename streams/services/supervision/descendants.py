@@ -1,4 +1,4 @@
-"""Everything that a process has started, directly or not: an installer's own children do not die with it (see launch.py)."""
+"""Everything that a process has started, directly or indirectly: an installer's own children do not die with it (see launch.py)."""
 
 from contextlib import suppress
 
@@ -9,7 +9,7 @@ KILLED_TIMEOUT_S = 10.0
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """Of a process that lives; none of one that does not."""
+    """Descendants of a live process; none of a dead one."""
     with suppress(psutil.Error):
         return list(psutil.Process(pid).children(recursive=True))
     return []

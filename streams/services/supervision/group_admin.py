@@ -1,4 +1,4 @@
-"""Take a dead worker out of its consumer group at once, as Kafka's own admin client can and Python's cannot: LeaveGroup by static member id."""
+"""Remove a dead worker from its consumer group at once (LeaveGroup by static member id), which Kafka's own admin client can do and Python's cannot."""
 
 import asyncio
 from typing import Any, Final
@@ -11,7 +11,7 @@ from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 from schemas.errors import ServiceUnavailable
 
 TIMEOUT_S: Final = 1.0
-"""The worker's program takes longer to start than this, so it never takes out the one that has joined again."""
+"""The worker's program takes longer to start than this, so this never removes a worker that has rejoined."""
 _TEXT: Final = String("utf-8")
 
 
@@ -46,7 +46,7 @@ class _LeaveGroup(Request[_LeaveGroupStruct]):
 
 
 async def release_member(kafka_url: str, group: str, instance_id: str) -> None:
-    """The coordinator shares out the member's partitions now, rather than when its session ends. A member that is not there is no fault.
+    """The coordinator reassigns the member's partitions now, rather than when its session ends. An unknown member is no error.
 
     Raises ServiceUnavailable.
     """

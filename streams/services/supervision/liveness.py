@@ -1,8 +1,8 @@
 """Whether a program that does not answer is stuck, or only waits for a processor.
 
-The kernel counts for each thread how long it wanted a processor and got none (the second number of /proc/PID/task/TID/schedstat). That time is not
-held against a program: what remains is time in which it slept, was stopped, or worked at something else. So on a machine with many busy loops
-it has as much time of its own to answer in as on an idle one. The time that we ourselves waited, and may have read an answer late, is not counted either.
+The kernel counts for each thread how long it waited for a processor (the second number of /proc/PID/task/TID/schedstat). That time is not held
+against a program. What remains is time in which it slept, was stopped, or did something else. So on a busy machine it has as much time to answer
+as on an idle one. The time that the supervisor itself waited, and may have read an answer late, is not counted either.
 """
 
 import os
@@ -14,14 +14,14 @@ ASK_EVERY_S = 5.0
 ASK_AGAIN_S = 1.0
 QUESTIONS_MIN = 5
 PATIENCE_S = 30.0
-"""Far beyond what one batch, a snapshot, or the restoring of a million orders takes the loop that answers."""
+"""Far longer than one batch, a snapshot, or restoring a million orders keeps the event loop from answering."""
 PATIENCE_MAX_S = 480.0
 WAITS_TIMES_MAX = 10
-"""Of its patience, by the clock: a program that waits for a processor for so long is as good as stuck."""
+"""Limit by the clock: a program that waits this long for a processor is as good as stuck."""
 
 
 class Silence:
-    """Begins before the first question that a program leaves open."""
+    """Begins before the first probe that a program leaves unanswered."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -35,19 +35,19 @@ class Silence:
         return time.monotonic() - self._began_s
 
     def is_hopeless(self, patience_s: float) -> bool:
-        """Whether it has had so many questions, and so much time in which it could have answered."""
+        """Whether it has had enough probes, and enough time in which it could have answered."""
         if self.questions < QUESTIONS_MIN or self.seconds < patience_s:
             return False
         return self.seconds - self._waited_s() >= patience_s or self.seconds >= WAITS_TIMES_MAX * patience_s
 
     def _waited_s(self) -> float:
-        """The longest that a thread has waited since: which of them would answer is not for us to know."""
+        """The longest that any thread has waited since: we cannot know which of them would answer."""
         theirs, ours = _waited_ns(self._pid), _waited_ns(os.getpid())
         return sum(max((now - self._waited_ns.get(thread, 0) for thread, now in some.items()), default=0) for some in (theirs, ours)) / 1e9
 
 
 def _waited_ns(pid: int) -> dict[int, int]:
-    """By thread; empty where the kernel does not tell."""
+    """By thread; empty if the kernel does not say."""
     waited = {}
     with suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():

@@ -1,7 +1,7 @@
-"""Ask a service or a role a real question; the same questions for `up`, `status` and `doctor`, whoever runs the server.
+"""Send a service or a role a real request: the same probes for `up`, `status` and `doctor`, whoever runs the server.
 
-Each probe takes an address as in the settings and returns a word about what answered, or raises ServiceUnavailable. A question of ALIVE is
-answered by whatever comes back, a refusal too: it asks whether anybody is there, not whether all is well.
+Each probe takes an address as in the settings and returns a short text about what answered, or raises ServiceUnavailable. For the probes of ALIVE
+any answer will do, even a refusal: they check whether the server is there, not whether it works.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def kafka_cluster_id(url: str) -> str:
 
 
 async def mysql(url: str) -> str:
-    """A statement in the application's own database, with the application's own rights."""
+    """A statement in the application's database, with the application's rights."""
     import aiomysql
 
     parts = urlsplit(url)
@@ -82,7 +82,7 @@ async def redis(url: str) -> str:
 
 
 async def elasticsearch(url: str) -> str:
-    """The cluster's health must be yellow or green; one node cannot be green once an index wants a replica."""
+    """The cluster's health must be yellow or green. A single node cannot be green once an index wants a replica."""
     body = await _get_json(url.rstrip("/") + "/_cluster/health")
     if body.get("status") not in ("yellow", "green"):
         raise ServiceUnavailable(f"cluster health is {body.get('status')}")
@@ -90,7 +90,7 @@ async def elasticsearch(url: str) -> str:
 
 
 async def kafka_lives(url: str) -> None:
-    """This very broker, not its cluster, tells which requests it knows."""
+    """This broker itself, not its cluster, says which requests it supports."""
     from aiokafka.conn import create_conn
 
     host, _, port = url.rpartition(":")
@@ -98,7 +98,7 @@ async def kafka_lives(url: str) -> None:
 
 
 async def mysql_lives(url: str) -> None:
-    """A server that is full, or refuses, has answered; its own numbers of errors are below those of the client."""
+    """A server that is full, or refuses, has answered. Server error numbers are below those of the client."""
     from pymysql.err import MySQLError
 
     try:
@@ -109,7 +109,7 @@ async def mysql_lives(url: str) -> None:
 
 
 async def redis_lives(url: str) -> None:
-    """Any byte: that it wants a password, loads its data, or is full, is an answer too, and clients take some of these for a lost connection."""
+    """Any byte: "password required", "loading" and "full" are answers too, and clients take some of them for a lost connection."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     try:
@@ -121,13 +121,13 @@ async def redis_lives(url: str) -> None:
 
 
 async def http_lives(url: str) -> None:
-    """Any status of any answer to /healthz, which is the event loop's own; Elasticsearch has no such page and says so."""
+    """Any status in answer to /healthz, which the event loop serves. Elasticsearch has no such page and says so."""
     async with aiohttp.ClientSession() as session, session.get(url.rstrip("/") + "/healthz"):
         pass
 
 
 async def role(url: str) -> str:
-    """The role's own word that it is ready; url is its base address."""
+    """Whether the role reports ready; url is its base address."""
     body = await _readiness(url)
     lag, suspicious = body.get("lag_records"), body.get("suspicious_frames")
     alarm = f", {suspicious:,} SUSPICIOUS FRAMES" if suspicious else ""
@@ -135,7 +135,7 @@ async def role(url: str) -> str:
 
 
 async def caught_up(url: str) -> bool:
-    """Whether a role is ready and, by its own word, has next to nothing to catch up with."""
+    """Whether a role reports ready and has almost nothing to catch up with."""
     lag = (await ask(_readiness, url)).get("lag_records")
     return isinstance(lag, int) and lag <= CAUGHT_UP_RECORDS
 
@@ -163,7 +163,7 @@ ALIVE: dict[str, Callable[[str], Awaitable[None]]] = {
 
 
 async def ask(probe: Callable[[str], Awaitable[Answer]], url: str, timeout_s: float = PROBE_TIMEOUT_S) -> Answer:
-    """Run a probe with a time limit; whatever a client library raises becomes ServiceUnavailable."""
+    """Run a probe with a time limit. Whatever a client library raises becomes ServiceUnavailable."""
     try:
         # Not wait_for: before Python 3.12 it loses a cancellation that comes as the probe ends.
         async with asyncio.timeout(timeout_s):

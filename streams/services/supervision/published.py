@@ -1,4 +1,4 @@
-"""Small files that the supervisor keeps up to date for others. A full disk does not stop it: what was not taken is written once there is room."""
+"""Small files that the supervisor keeps up to date. A full disk does not stop it: what could not be written is written once there is room."""
 
 import asyncio
 from contextlib import suppress
@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 class PublishedFiles:
-    """The newest text of each file, in the directory or on its way there. `problem`: why it is on its way; "" when all is written."""
+    """The newest text of each file, written or waiting to be. `problem`: why it waits; "" when everything is written."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -23,12 +23,12 @@ class PublishedFiles:
         self.problem = ""
 
     def write(self, name: str, text: str) -> None:
-        """Replace the file in one step, now or as soon as that is possible. Its owner alone may read it."""
+        """Replace the file atomically, now or as soon as possible. Only its owner can read it."""
         self._waiting[name] = text
         self._flush()
 
     def remove(self, name: str) -> None:
-        """There is no such file any more."""
+        """Remove the file."""
         self._waiting.pop(name, None)
         with suppress(OSError):
             (self._directory / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The files that roles leave in run_dir: where each of them is, for the supervisor, for `status`, and for whoever looks for an address."""
+"""The files in run_dir in which roles announce their addresses, for the supervisor, for `status` and for tools."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from schemas.errors import ServiceUnavailable
 
 EVERY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - a role that listens on all is asked on loopback
 KEPT = ("wanted.json", "status.json", "services.json")
-"""What else is there at a start of the supervisor; all other files are of dead children."""
+"""Other files there when the supervisor starts. All others belong to dead children."""
 
 
 def role_address(path: Path, pid: int) -> str:
@@ -23,7 +23,7 @@ def role_address(path: Path, pid: int) -> str:
 
 
 def remove_leavings(run_dir: Path) -> None:
-    """Take away what the children of a supervisor that was killed have left: they are gone, and their pids and ports may be somebody else's."""
+    """Remove what the children of a killed supervisor left: they are gone, and other processes may have their pids and ports."""
     for path in (*run_dir.glob("*.pid"), *run_dir.glob("*.json")):
         if path.name not in KEPT:
             path.unlink(missing_ok=True)

@@ -1,11 +1,11 @@
 """The one background process of a home: parent of every service and role, started by `outcry up` (python -m streams.services.supervision.supervisor).
 
-`... supervisor PID`: it stops everything in order when that process, which has started it, ends in whatever way.
+`... supervisor PID`: it stops everything in order when process PID, which started it, ends in any way.
 
 In:     run_dir/wanted.json (read at the start and on SIGHUP), the environment
 Out:    run_dir/status.json, run_dir/services.json, log_dir/supervisor.log, a pid file per child
-On failure: a child that exits, or does not answer any more, is restarted with back-off; what a full disk does not take is written later; the
-        supervisor's own death takes every child along (see launch.py).
+On failure: a child that exits or stops answering is restarted with back-off; what does not fit on a full disk is written later; if the
+        supervisor dies, every child dies with it (see launch.py).
 """
 
 import asyncio
@@ -73,12 +73,12 @@ def recipes_for(wanted: Wanted) -> list[Recipe]:
 
 
 def outcry_command(*arguments: str) -> list[str]:
-    """The argument vector of `outcry ...` with this very Python."""
+    """The argument vector of `outcry ...` with this Python."""
     return [sys.executable, "-m", "streams", *arguments]
 
 
 class Supervisor:
-    """Brings what runs to what is wanted. role_command: the program of a role; topics_work: see TopicsStep; warm_command: compiles kernels."""
+    """Makes what runs match what is wanted. role_command: the program of a role; topics_work: see TopicsStep; warm_command: compiles kernels."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Supervisor:
     # -- what the process does
 
     async def run(self) -> None:
-        """Until TERM or INT: reconcile with wanted.json, now and on each HUP; then stop all children in order."""
+        """Until TERM or INT: reconcile with wanted.json, now and on each HUP. Then stop all children in order."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -125,15 +125,15 @@ class Supervisor:
             await self._stop_all()
 
     def _keep_house(self) -> None:
-        """Logs stay below their limit; a status file that was torn or removed is there again."""
+        """Keep logs below their limit; rewrite a status file that was torn or removed."""
         for path in self._settings.log_dir.glob("*.log"):
             limit_log(path, LOG_BYTES_MAX)
         self._write_status()
 
     def reconcile(self) -> None:
-        """Start what is wanted and not there; stop roles and services that are no longer wanted. What cannot be done is the set's error.
+        """Start what is wanted and missing; stop roles and services that are no longer wanted. A failure becomes the set's error.
 
-        Who is stopping starts nothing.
+        Nothing is started while stopping.
         """
         if self._stop.is_set():
             return
@@ -209,7 +209,7 @@ class Supervisor:
         self._publish_urls()
 
     def _publish_urls(self) -> None:
-        """services.json is a source of Settings: every `outcry` command of this home finds the running set by it."""
+        """services.json is a source of Settings: through it every `outcry` command of this home finds the running set."""
         found: dict[str, str | int] = {**self._urls}
         if "kafka" in self._wanted.services and self._wanted.brokers > 1:
             found["replication_factor"] = copies_of(self._wanted.brokers)  # of the topics that are made from now on
@@ -228,7 +228,7 @@ class Supervisor:
                 self._start_role(worker)
 
     async def _compile_kernels(self, argv: list[str]) -> None:
-        """Compile while packages are fetched and services start; a role whose kernels are missing all the same compiles them itself."""
+        """Compile while packages are fetched and services start. A role whose kernels are still missing compiles them itself."""
         try:
             with (self._settings.log_dir / "warm.log").open("ab") as output:
                 process = await asyncio.create_subprocess_exec(
@@ -283,13 +283,13 @@ class Supervisor:
         )
 
     def _is_spare(self, role: str) -> bool:
-        """Whether a worker's replica does what others do too. One that shares its replica's partitions must not dawdle: the others wait while it joins."""
+        """Whether other replicas do the same work. A worker that shares its replica's partitions must not be slow: the others wait while it joins."""
         return self._wanted.replicas.get(role, 1) > 1 and self._wanted.workers.get(role, 1) == 1
 
     async def _release_member(self, worker: WorkerId) -> None:
-        """Have the partitions of a dead worker shared out at once where others of its replica can take them.
+        """Have the partitions of a dead worker reassigned at once if others of its replica can take them.
 
-        A worker that is alone keeps its place in the group instead: it is back sooner than the session ends.
+        A worker that is alone keeps its place in the group instead: it is back before the session ends.
         """
         if self._wanted.workers.get(worker.role, 1) > 1:
             await self._leave_group(worker)
@@ -317,7 +317,7 @@ class Supervisor:
         return child
 
     def _spawn_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """A task whose failure is a fault of the supervisor: everything stops rather than running on half supervised."""
+        """A task whose failure is a bug of the supervisor: everything stops rather than continue half supervised."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
 
@@ -338,7 +338,7 @@ class Supervisor:
         self._status_changed()
 
     async def _stop_all(self) -> None:
-        """Roles first, so that they can still commit; Kafka last, so that whatever else writes to it has ended. What has not begun yet does not."""
+        """Roles first, so that they can still commit. Kafka last, so that everything that writes to it has ended. Nothing new begins."""
         log.info("supervisor.stopping")
         for child in self._children.values():
             child.start_no_more()
@@ -373,7 +373,7 @@ def absolute(settings: Settings) -> Settings:
 
 
 def main() -> int:
-    """Take the lock, become the supervisor. Exit code 3: another supervisor runs in this home."""
+    """Take the lock and become the supervisor. Exit code 3: another supervisor runs in this home."""
     settings = absolute(load_settings())
     os.environ[PREFIX + "HOME"] = str(settings.home)
     lock = take_supervisor_lock(settings.run_dir)

@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logging() -> None:
-    """By the standard library's handler: a line that a full disk does not take raises nothing, and comes once there is room if it is not too late."""
+    """Through the standard library's handler: a full disk raises nothing, and the lines may still be written once there is room."""
     structlog.configure(
         processors=[
             structlog.processors.TimeStamper(fmt="iso", utc=True),

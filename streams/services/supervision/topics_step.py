@@ -1,4 +1,4 @@
-"""The step between services and roles: see that the local data belongs to this Kafka, then `outcry topics create`."""
+"""The step between services and roles: check that the local data belongs to this Kafka, then `outcry topics create`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 
 class TopicsStep:
-    """Runs once per supervisor; roles wait for it. work: gets the address of Kafka; an OutcryError of it keeps the roles from starting."""
+    """Runs once per supervisor; roles wait for it. work: gets the address of Kafka. Its OutcryError keeps the roles from starting."""
 
     def __init__(self, log_path: Path, work: Callable[[str], Awaitable[None]], changed: Callable[[], None]) -> None:
         """Nothing runs before `run`."""
@@ -45,15 +45,15 @@ class TopicsStep:
 
 
 async def create_topics(settings: Settings, command: list[str], kafka_url: str) -> None:
-    """The work of the step in earnest. command: creates the topics and is idempotent. Raises OutcryError."""
+    """The real work of the step. command: creates the topics and is idempotent. Raises OutcryError."""
     check_cluster(settings.data_dir, await probes.kafka_cluster_id(kafka_url))
     await asyncio.to_thread(run_tool, command, "`outcry topics create`", settings.log_dir / "topics.log")
 
 
 def check_cluster(data_dir: Path, cluster_id: str) -> None:
-    """Remember to which Kafka cluster the state in data_dir belongs.
+    """Remember which Kafka cluster the state in data_dir belongs to.
 
-    Raises StaleData if it is another one: offsets and snapshots of one log mean nothing in another.
+    Raises StaleData if it is another cluster: offsets and snapshots of one log mean nothing in another.
     """
     path = data_dir / "kafka-cluster-id"
     if not path.exists():

@@ -1,7 +1,7 @@
-"""How much of the processor a child gets beside others: little while it only gets ready to help, its share once it does.
+"""How much of the processor a child gets beside others: little while it only prepares to help, its full share afterwards.
 
-Only what can be given back is taken: an unprivileged process may make another nicer, and never undo it. The weight of a session (autogroup,
-on most desktops and servers) may be set back by anybody, the niceness of processes by root, or within RLIMIT_NICE.
+Only reversible changes are made: an unprivileged process may raise another's niceness but never lower it again. The weight of a session
+(autogroup, on most desktops and servers) can be restored by anybody, the niceness of processes by root or within RLIMIT_NICE.
 """
 
 import contextlib
@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 YIELDING: Final = 12
-"""A weight of 70 where a normal process has 1,024: a fifteenth of a processor that both want, all of one that nobody wants."""
+"""A weight of 70 where a normal process has 1,024: a fifteenth of a contested processor, all of an idle one."""
 _NICE_LIMIT: Final = 20
 """RLIMIT_NICE counts down from niceness 20: with a limit of 20 a process may go back to 0."""
 
 
 def set_niceness(pid: int, niceness: int) -> None:
-    """Of the child that leads session and process group `pid`, with all its threads, on top of our own. What is not permitted stays as it was."""
+    """Of the child that leads session and process group `pid`, with all its threads, on top of our own. Changes that are not permitted are skipped."""
     with contextlib.suppress(OSError):
         Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
     if _may_go_back():

@@ -141,5 +141,5 @@ def test_addresses_of_the_running_set_are_found_and_the_environment_wins(monkeyp
 
 
 def test_every_setting_says_what_it_is():
-    """The README's table is made of these."""
+    """The table of docs/operate.md is made of these."""
     assert all(field.description for field in Settings.model_fields.values())

@@ -117,7 +117,7 @@ def test_only_an_input_at_which_the_engine_stops_can_be_set_aside() -> None:
     for qty in (5, FATAL, 7):
         exchange.log.append("book.commands", 1, record(0, qty).value)
     assert "thirteen" in require_stuck(exchange.log, lambda: ShardRunner(Adder()), "book.commands", 1, 1)
-    with pytest.raises(OutcryError, match="the engine takes book.commands/1 offset 0"):
+    with pytest.raises(OutcryError, match="the engine applies book.commands/1 offset 0"):
         require_stuck(exchange.log, lambda: ShardRunner(Adder()), "book.commands", 1, 0)
     with pytest.raises(StaleData, match="stops before 2, at 1"):
         require_stuck(exchange.log, lambda: ShardRunner(Adder()), "book.commands", 1, 2)
@@ -127,7 +127,7 @@ def test_only_an_input_at_which_the_engine_stops_can_be_set_aside() -> None:
         runner.next_offset = 2
         return runner
 
-    with pytest.raises(OutcryError, match="has got past 1"):
+    with pytest.raises(OutcryError, match="has passed 1"):
         require_stuck(exchange.log, ahead, "book.commands", 1, 1)
 
 

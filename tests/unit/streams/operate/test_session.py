@@ -45,22 +45,22 @@ def run(home: Path, *arguments: str) -> Any:
     ("arguments", "message"),
     [
         (["open", "--symbol", "NOPE"], "'NOPE' is not traded here"),
-        (["pre-open", "--until", "noon"], "'noon' is no time"),
+        (["pre-open", "--until", "noon"], "'noon' is not a time"),
         (["pre-open", "--until", "2001-01-01T00:00:00+00:00"], "not in the future"),
         (["pre-open", "--until", "2126-01-01T00:00:00"], "has no offset"),
         (["open", "--until", "16:00"], "No such option"),
-        (["halt", "--reason", "regulatory"], "name one instrument with --symbol, or say --all"),
-        (["halt", "--all", "--symbol", "AAPL", "--reason", "regulatory"], "name one instrument with --symbol, or say --all"),
+        (["halt", "--reason", "regulatory"], "name an instrument with --symbol, or use --all"),
+        (["halt", "--all", "--symbol", "AAPL", "--reason", "regulatory"], "name an instrument with --symbol, or use --all"),
         (["halt", "--all"], "Missing option '--reason'"),
         (["halt", "--all", "--reason", "mood"], "'mood' is not one of"),
-        (["resume"], "name one instrument with --symbol, or say --all"),
+        (["resume"], "name an instrument with --symbol, or use --all"),
         (["resume", "--all", "--to", "closed"], "'closed' is not one of"),
-        (["instrument-update", "--symbol", "AAPL"], "say what is new"),
+        (["instrument-update", "--symbol", "AAPL"], "give --reference-price"),
         (["instrument-update", "--symbol", "AAPL", "--reference-price", "0"], "must be positive"),
         (["instrument-update", "--symbol", "AAPL", "--reference-price", "1.001"], "not a multiple"),
         (["instrument-update", "--symbol", "AAPL", "--reference-price", "x"], "not a decimal number"),
-        (["mass-cancel"], "say whose orders"),
-        (["mass-cancel", "--all", "--account", "1"], "say whose orders"),
+        (["mass-cancel"], "choose the orders"),
+        (["mass-cancel", "--all", "--account", "1"], "choose the orders"),
         (["mass-cancel", "--account", "0"], "0 is not in the range"),
         (["bust", "1"], "No such command"),
     ],
@@ -175,7 +175,7 @@ def test_an_instrument_that_does_not_go_to_its_phase_is_named_with_its_reason() 
     refused = [PhaseAnswer(instruments[0].number, None, Reason.INVALID_PHASE_CHANGE), *went[1:]]
     with pytest.raises(NotConfirmed, match=rf"not CONTINUOUS: {instruments[0].symbol} \(unchanged: .* cannot go"):
         require_phase(Settings(), refused, Phase.CONTINUOUS)
-    with pytest.raises(NotConfirmed, match=f"not for {instruments[0].symbol}: do they know"):
+    with pytest.raises(NotConfirmed, match=f"not for {instruments[0].symbol}: do they have"):
         require_phase(Settings(), went[1:], Phase.CONTINUOUS)
     require_phase(Settings(), went[:1], Phase.CONTINUOUS, instruments[0].number)
 

@@ -94,7 +94,7 @@ def test_data_of_one_broker_is_not_taken_for_that_of_three(tmp_path):
     one, three = tmp_path / "one", tmp_path / "three"
     describe_cluster(one, 1)
     describe_cluster(three, 3)
-    with pytest.raises(StaleData, match=r"made for 1 Kafka broker.*not 3: give the same --brokers"):
+    with pytest.raises(StaleData, match=r"made for 1 Kafka broker.*not 3: use the same --brokers"):
         describe_cluster(one, 3)
     with pytest.raises(StaleData, match=r"made for 3 Kafka broker.*not 1"):
         describe_cluster(three, 1)

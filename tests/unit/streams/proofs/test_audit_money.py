@@ -153,7 +153,7 @@ def test_a_kind_that_nobody_knows_is_a_problem(exchange, monkeypatch):
     """Of a newer program, say."""
     partition, offset, row = place_of(exchange.log, AccountEventKind.ACCEPTED)
     exchange.log.change(ACCOUNT_EVENTS.name, partition, offset, kind=(row, 200))
-    assert "event kind 200 is unknown to this audit: use a newer program" in [
+    assert "event kind 200 is unknown to this audit: use a newer version" in [
         one.what for one in audited(exchange.log, monkeypatch).problems
     ]
 

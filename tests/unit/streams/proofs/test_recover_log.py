@@ -94,7 +94,7 @@ def test_inputs_that_were_decided_and_are_in_no_snapshot_are_told():
     cut(exchange, ACCOUNT_COMMANDS.name, 0, 1)
     (loss,) = [one for one in recovery(exchange).losses() if one.last_known > one.end]
     assert loss.undecided == 1
-    assert "were decided and told" in "\n".join(loss.lines())
+    assert "were decided and published" in "\n".join(loss.lines())
 
 
 def test_lost_frames_of_a_shard_are_made_again_and_read_once_by_whoever_had_not_read_them():

@@ -216,7 +216,8 @@ def test_a_range_compares_what_its_inputs_make(exchange, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"), [(Range(10_000), "is no range of it"), (Range(5, 4), "is no range of it"), (Range(0, 10_000), "is no range of it")]
+    ("wanted", "words"),
+    [(Range(10_000), "is not within them"), (Range(5, 4), "is not within them"), (Range(0, 10_000), "is not within them")],
 )
 def test_a_range_that_the_log_does_not_have_is_refused(exchange, monkeypatch, wanted, words):
     """With the offsets that it has."""
@@ -273,7 +274,7 @@ def test_an_input_that_the_engine_does_not_take_is_named(exchange, monkeypatch):
     monkeypatch.setattr(HoldFunds, "apply", stop)
     (report,) = reports(exchange.log, monkeypatch, "account", shard=0)
     assert (report.difference.topic, report.difference.offset) == (ACCOUNT_COMMANDS.name, at)
-    assert "does not take this input: a fault of ours" in report.difference.what
+    assert "refuses this input: a fault of ours" in report.difference.what
 
 
 def test_records_that_cannot_be_read_are_told_where_something_is_missing(exchange, monkeypatch):

@@ -116,7 +116,7 @@ def test_wrong_lines_are_passed_over_if_asked_for(path):
         (["replay", "{file}", "--config", "nowhere.toml"], 1, "nowhere.toml"),
         (["replay", "{file}", "--engine", "reference", "--events", "/nowhere/out"], 1, "/nowhere/out: No such file or directory"),
         (["replay", "{file}", "--engine", "other"], 2, "'other' is not one of"),
-        (["replay", "{file}", "--orderbook", "x"], 2, "--orderbook goes with --format lobster"),
+        (["replay", "{file}", "--orderbook", "x"], 2, "--orderbook needs --format lobster"),
         (["replay", "{file}", "--no-events", "--events", "x"], 2, "contradict each other"),
         (["book", "NOPE", "--replay", "{file}"], 2, "'NOPE' is not in the instrument list; there are AAPL"),
         (["book", "AAPL", "--replay", "{file}", "--queue", "1.005"], 2, "1.005 is not a multiple of 0.01"),

@@ -103,7 +103,7 @@ def test_what_the_first_start_would_stumble_over_is_told_before_it_all_at_once(t
         settings = Settings(home=tmp_path / "home", edge_port=port, instruments_file=tmp_path / "mine.toml")
         with pytest.raises(NotReadyToStart) as refused:
             preflight.require(settings, {"edge", "match-orders"})
-        for part in (f"127.0.0.1:{port} is taken by another program", "OUTCRY_EDGE_PORT", "mine.toml", "OUTCRY_INSTRUMENTS_FILE"):
+        for part in (f"127.0.0.1:{port} is in use by another program", "OUTCRY_EDGE_PORT", "mine.toml", "OUTCRY_INSTRUMENTS_FILE"):
             assert part in str(refused.value)
         preflight.require(settings, set())
         findings = {finding.subject: finding for finding in examine(settings)}
@@ -161,9 +161,9 @@ def test_settings_that_the_running_set_was_not_started_with_are_named(monkeypatc
     monkeypatch.setenv("OUTCRY_ADMIN_KEY", "second")
     monkeypatch.setenv("OUTCRY_MYSQL_URL", "mysql://u:secret@h/d")
     assert sorted(changed(Settings(), running)) == [
-        "OUTCRY_ADMIN_KEY is not what the running set was started with",
-        "OUTCRY_BOOK_SHARDS is 4 here, the running set was started with 2",
-        "OUTCRY_MYSQL_URL is not what the running set was started with",
+        "OUTCRY_ADMIN_KEY differs from that of the running set",
+        "OUTCRY_BOOK_SHARDS is 4 here, but the running set was started with 2",
+        "OUTCRY_MYSQL_URL differs from that of the running set",
     ]
 
 
