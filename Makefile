@@ -38,7 +38,8 @@ down: $(VENV)/.run ## stop what `make up` started
 	$(BIN)/outcry down
 
 test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for some)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/outcry warm
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 test-quick: $(VENV)/.dev ## the tests that need no services and take no minutes, to run between two edits (ARGS as for `make test`)
 	$(BIN)/pytest -m "not integration and not slow" -q $(ARGS)

@@ -1,6 +1,7 @@
 """Fixtures for every test: the real services, started once a session in a home of its own, and stopped with it; and what tests have counted, told at the end."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,17 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever is in tests/integration, or asks for the services, needs them: nobody has to say so."""
+    """Whatever is in tests/integration, or asks for the services, needs them: nobody has to say so.
+
+    Where tests run in two processes, whatever starts services stays in one, one after the other; the other process has the rest.
+    """
     for item in items:
         if "tests/integration/" in item.nodeid or "services" in getattr(item, "fixturenames", ()):
             item.add_marker("integration")
+        if item.get_closest_marker("integration") or "tests/chaos/" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("services"))
 
 
 _TOLD = pytest.StashKey[list[str]]()
@@ -36,6 +43,18 @@ _TOLD = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Somewhere to put what is told."""
     config.stash[_TOLD] = []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of several processes, each sends what it has counted to the one that prints."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["told"] = session.config.stash[_TOLD]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take it."""
+    node.config.stash[_TOLD] += getattr(node, "workeroutput", {}).get("told", [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

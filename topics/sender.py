@@ -14,10 +14,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Generic
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from typing_extensions import TypeVar
 
 from schemas.errors import ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
@@ -52,13 +51,10 @@ class Appended:
     offset: int
 
 
-A = TypeVar("A", default=Appended)
-
-
-class LogSender(Generic[A]):
+class LogSender:
     """See the head of this module. All methods belong to the loop that calls `start`."""
 
-    def __init__(self, configuration: Mapping[str, Any], appended: Callable[[str, int, int], A] = Appended) -> None:  # type: ignore[assignment]
+    def __init__(self, configuration: Mapping[str, Any], appended: Callable[[str, int, int], Any] = Appended) -> None:
         """configuration: librdkafka's, over DEFAULTS; `bootstrap.servers` at least. appended: what a future gets of topic, partition and offset."""
         self._configuration = {**DEFAULTS, **configuration}
         self._appended = appended
@@ -77,19 +73,19 @@ class LogSender(Generic[A]):
         self._ending.set()
         await asyncio.to_thread(self._answers.join)
 
-    async def send(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> "asyncio.Future[A]":
+    async def send(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> "asyncio.Future[Any]":
         """Hand a record over. The future is done when all in-sync replicas have it, or fails with ServiceUnavailable.
 
         Waits while QUEUE_KBYTES_MAX wait for the broker.
         """
-        acknowledged: asyncio.Future[A] = self._loop.create_future()
+        acknowledged: asyncio.Future[Any] = self._loop.create_future()
         acknowledged.add_done_callback(_looked_at)
         told = partial(self._told, acknowledged)
         while not self._taken(topic, partition, value, key, told):  # noqa: ASYNC110  librdkafka does not say when there is room
             await asyncio.sleep(FULL_WAIT_S)
         return acknowledged
 
-    async def append(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> A:
+    async def append(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> Any:
         """Send a record and wait until all in-sync replicas have it. Raises ServiceUnavailable."""
         return await (await self.send(topic, partition, value, key))
 
@@ -116,11 +112,11 @@ class LogSender(Generic[A]):
         while not self._ending.is_set():
             self._client.poll(POLL_S)
 
-    def _told(self, acknowledged: "asyncio.Future[A]", error: KafkaError | None, message: Message) -> None:
+    def _told(self, acknowledged: "asyncio.Future[Any]", error: KafkaError | None, message: Message) -> None:
         """The broker's answer, in the thread that polls."""
         self._loop.call_soon_threadsafe(self._settle, acknowledged, error, message)
 
-    def _settle(self, acknowledged: "asyncio.Future[A]", error: KafkaError | None, message: Message) -> None:
+    def _settle(self, acknowledged: "asyncio.Future[Any]", error: KafkaError | None, message: Message) -> None:
         if acknowledged.done():
             return
         topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
