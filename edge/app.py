@@ -10,7 +10,6 @@ import logging
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Final
 
@@ -19,20 +18,18 @@ import uvloop
 from aiohttp import WSCloseCode, web
 
 from edge.alpaca import account_api, order_queries, orders_api, prices_api
-from edge.alpaca.market_data_ws import MarketHub
+from edge.alpaca.market_data_ws import HUB, MarketHub
 from edge.console import ops_api, pages, surveillance_api
-from edge.gateway.accounts import Accounts
+from edge.gateway.gateway import Gateway
 from edge.gateway.history import History, Stores
 from edge.gateway.kafka_links import KafkaLinks
-from edge.gateway.limits import BODY_BYTES_MAX, SHUTDOWN_GRACE_S
-from edge.gateway.market_view import MarketView
-from edge.gateway.metrics import Metrics
-from edge.gateway.pending_requests import PendingRequests
-from edge.gateway.sessions import KeyStore, Sessions
+from edge.gateway.limits import SHUTDOWN_GRACE_S
+from edge.gateway.sessions import KeyStore
 from edge.gateway.stores import EdgeStores
 from edge.http import answers as http
+from edge.http.limits import BODY_BYTES_MAX
+from edge.http.metrics import HttpMetrics
 from edge.http.state import STATE, EdgeState
-from schemas.instruments import load_instruments
 from schemas.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -44,44 +41,22 @@ _ROUTES: Final = tuple(
 
 def make_state(settings: Settings, keys: KeyStore, history: History, stores: Stores) -> EdgeState:
     """Everything the handlers share; nothing is connected yet."""
-    instruments, metrics = load_instruments(settings.instruments_file), Metrics()
-    market = MarketView(instruments)
-    accounts = Accounts(PendingRequests(settings.edge_decision_timeout_ms, time.time_ns), time.time_ns)
-    state = EdgeState(
-        settings, instruments, metrics, accounts, Sessions(keys, time.monotonic), history, stores, market, MarketHub(market, metrics)
-    )
-    _watch(state)
-    return state
-
-
-def _watch(state: EdgeState) -> None:
-    """Gauges that are read when asked for."""
-    accounts, watch = state.accounts, state.metrics.watch
+    gateway = Gateway(settings, keys, history, stores)
+    state = EdgeState(gateway, HttpMetrics(gateway.metrics))
+    watch = gateway.metrics.watch
     watch("websockets", "open WebSockets", lambda: len(state.sockets))
     watch("websocket_queued_messages", "messages waiting for WebSockets", lambda: sum(one.queued for one in state.sockets))
-    watch("pending_requests", "commands without a decision yet", lambda: len(accounts.pending))
-    watch("queued_commands", "commands waiting for Kafka", lambda: accounts.producer.stats().queued if accounts.producer else 0)
-    watch("command_frames", "frames appended to account.commands", lambda: accounts.producer.stats().frames if accounts.producer else 0)
-    watch("accounts", "account views in memory", lambda: len(accounts))
-    watch("sessions", "API keys in memory", lambda: len(state.sessions))
-    watch("refused_guesses_total", "requests refused after too many wrong API keys", lambda: state.sessions.refused_guesses)
-    watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: state.hub.subscribed)
-    watch("market_data_lag", "records of market.data not read yet", lambda: state.market_consumer.lag() if state.market_consumer else 0)
-    watch("market_data_gaps", "sequence numbers of market.data that never came", lambda: state.market.gaps)
-    watch("sink_lag_records", "records of the log that MySQL has not stored yet", lambda: state.sink_lag.records if state.sink_lag else 0)
-    watch("sink_lag_records_max", "beyond so many new orders are refused; 0: never", lambda: state.settings.edge_sink_lag_max)
-    watch("bad_reply_frames", "frames of edge.replies that could not be read", lambda: state.replies.bad_frames if state.replies else 0)
-    watch(
-        "bad_market_data_frames", "frames of market.data that could not be read",
-        lambda: state.market_consumer.bad_frames if state.market_consumer else 0,
-    )  # fmt: skip
     watch("ready", "1 when /readyz says ready", lambda: float(not ops_api.missing(state)))
+    return state
 
 
 def make_app(state: EdgeState) -> web.Application:
     """The application with all routes."""
     app = web.Application(middlewares=[http.answer], client_max_size=BODY_BYTES_MAX)
-    app[STATE] = state
+    app[STATE], gateway = state, state.gateway
+    hub = app[HUB] = MarketHub(gateway.market, state.metrics)
+    gateway.follow_market(hub.publish)
+    gateway.metrics.watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: hub.subscribed)
     app.add_routes(_ROUTES)
     app.on_response_prepare.append(http.add_headers)
     app.on_shutdown.append(_close_sockets)
@@ -109,7 +84,7 @@ def withdraw(path: Path) -> None:
 
 async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None:
     """Listen until `stop` is set, then finish what is open and leave."""
-    settings = state.settings
+    gateway, settings = state.gateway, state.gateway.settings
     runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=SHUTDOWN_GRACE_S, keepalive_timeout=75)
     await runner.setup()
     site = web.TCPSite(runner, settings.edge_host, settings.edge_port, backlog=1_024)
@@ -117,7 +92,7 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
     port = runner.addresses[0][1]
     announce(ready_file, {"pid": os.getpid(), "port": port, "host": settings.edge_host})
     log.info("edge_listens", host=settings.edge_host, port=port, instance=settings.edge_instance)
-    links = KafkaLinks(state)
+    links = KafkaLinks(gateway)
     connecting = asyncio.create_task(links.keep(), name="kafka-links")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
@@ -133,7 +108,7 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
         connecting.cancel()
         await asyncio.gather(connecting, stopping, return_exceptions=True)
         await links.close()
-        await state.stores.close()
+        await gateway.stores.close()
     log.info("edge_stopped")
 
 

@@ -1,16 +1,14 @@
-"""Integer types with their unit, and exact conversion between decimal text and integers. No float anywhere."""
+"""Units, and exact conversion between decimal text and integers. No float anywhere.
+
+Every price, quantity, amount and time is a plain integer whose name or docstring says its unit:
+
+* ticks: a price (`price`, `*_px`), as a number of the instrument's ticks;
+* lots: a quantity (`qty`, `*_qty`, `position`), as a number of the instrument's lots;
+* minor units: an amount of cash (`cash`, `*_minor`), in 1/10,000 of the currency;
+* ns: a point in time (`*_ns`, `*_time`, `*_at`), nanoseconds since 1970-01-01T00:00Z.
+"""
 
 from decimal import Decimal, InvalidOperation
-from typing import NewType
-
-Ticks = NewType("Ticks", int)
-"""A price as a number of the instrument's ticks."""
-Lots = NewType("Lots", int)
-"""A quantity as a number of the instrument's lots."""
-Nanos = NewType("Nanos", int)
-"""A point in time, nanoseconds since 1970-01-01T00:00Z."""
-Minor = NewType("Minor", int)
-"""An amount of cash, in 1/10,000 of the currency."""
 
 MINOR_PER_UNIT = 10_000
 NANOS_PER_SECOND = 1_000_000_000

@@ -18,7 +18,6 @@ from schemas.codec import Rows
 from schemas.enums import ExecKind, OrdType, TimeInForce
 from schemas.instruments import InstrumentTable
 from schemas.reject_reasons import Reason
-from schemas.units import Nanos
 from surveillance.alerts import alert_record
 from surveillance.contract import Finding, MakeDetector, own_arrays, prefixed, wants
 from surveillance.detectors import DETECTORS
@@ -60,7 +59,7 @@ class TradingWatch:
     def __init__(
         self, instruments: InstrumentTable, detectors: tuple[MakeDetector, ...] = DETECTORS, tracking: Tracking | None = None
     ) -> None:
-        self.log_time = Nanos(0)
+        self.log_time = 0
         self._instruments = instruments
         self._tracker = OrderTracker(tracking or Tracking())
         self._detectors = [make(self._tracker) for make in detectors]
@@ -112,7 +111,7 @@ class TradingWatch:
     ) -> Self:
         """A watch that continues where the snapshot was taken."""
         watch = cls(instruments, detectors, tracking)
-        watch.log_time = Nanos(int(arrays["clock"][0]))
+        watch.log_time = int(arrays["clock"][0])
         watch._tracker.restore(arrays)
         for detector in watch._detectors:
             detector.restore(own_arrays(detector, arrays))
@@ -129,7 +128,7 @@ class TradingWatch:
     def _advance(self, transact_time: int) -> Findings:
         found: Findings = []
         if transact_time > self.log_time:
-            self.log_time = Nanos(transact_time)
+            self.log_time = transact_time
             for advance in self._on_advance:
                 found += advance(self.log_time)
             self._tracker.fade(self.log_time)

@@ -9,7 +9,7 @@ A client in pure Python spends its processor time on Kafka's protocol: 70 % of t
 threads of its own, without the interpreter. The thread here does nothing but wait for a record and take all others that are there.
 
 The consumer belongs to that thread alone: confluent-kafka lets one thread at a time into it, and a loop that asked it for something would
-wait until no record comes for POLL_S. So the thread notes where the logs end, and questions have a client of their own.
+wait until no record comes for POLL_S. So the thread notes where the logs end, and what else is to be known has a client of its own, topics.offsets.
 
 No group, no commits: who reads what, and from where, is the caller's business. What was read before `go_to` is never given out after it.
 """
@@ -25,11 +25,8 @@ from typing import Any, Final
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from schemas.errors import ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
-
-Place = tuple[str, int]
-"""A topic and the number of a partition."""
+from topics.offsets import Place
 
 log = structlog.get_logger("outcry.topics")
 
@@ -40,7 +37,6 @@ HELD_KIB_MAX: Final = 32_768
 POLL_S: Final = 0.1
 """How long the thread waits for a record before it looks whether it is to read elsewhere, or to end."""
 ENDS_EVERY_S: Final = 0.25
-ASK_TIMEOUT_S: Final = 30.0
 DEFAULTS: Final[Mapping[str, Any]] = {
     "group.id": "outcry-reader",  # librdkafka wants a name; nobody joins the group
     "enable.auto.commit": False,
@@ -62,6 +58,14 @@ DEFAULTS: Final[Mapping[str, Any]] = {
 }
 
 
+class PlacesLost(Exception):
+    """With `auto.offset.reset` error: the logs do not have the records to be read next. Nothing comes from there before a new place is given."""
+
+    def __init__(self, places: frozenset[Place]) -> None:
+        super().__init__(", ".join(f"{topic}/{number}" for topic, number in sorted(places)))
+        self.places = places
+
+
 class LogReader:
     """See the head of this module. All methods belong to the loop that calls `start`."""
 
@@ -79,7 +83,7 @@ class LogReader:
         self._plan: tuple[int, list[TopicPartition]] | None = None
         self._ends: dict[Place, int] = {}
         self._arrival = asyncio.Event()
-        self._asker: Consumer | None = None
+        self._lost: set[Place] = set()
         self._fault: BaseException | None = None
         self._ending = False
         self._go = threading.Condition()
@@ -98,8 +102,6 @@ class LogReader:
             self._go.notify()
         await asyncio.to_thread(self._thread.join)
         await asyncio.to_thread(self._consumer.close)
-        if self._asker is not None:
-            await asyncio.to_thread(self._asker.close)
         self.wake()
 
     def go_to(self, starts: Mapping[Place, int]) -> None:
@@ -107,6 +109,7 @@ class LogReader:
         self._epoch += 1
         self._next = dict(starts)
         self._seen_end.clear()
+        self._lost.clear()
         self._ends = {}
         self._forget(list(self._held))
         with self._go:
@@ -120,7 +123,7 @@ class LogReader:
     async def records(self, timeout_s: float, among: Container[Place] | None = None) -> dict[Place, list[Message]]:
         """What has arrived, in order, by partition. Waits for something to arrive, at most `timeout_s`; may return nothing before that.
 
-        among: only of these partitions; what the others have waits. Raises what has ended the thread.
+        among: only of these partitions; what the others have waits. Raises PlacesLost, and what has ended the thread.
         """
         found = self._take(among)
         if not found:
@@ -145,32 +148,14 @@ class LogReader:
         """Where the log ended at an answer to a fetch, at most ENDS_EVERY_S before the last; None before that. Costs no request."""
         return self._ends.get(place) if place in self._next else None
 
-    async def ends(self, places: Iterable[Place]) -> dict[Place, int]:
-        """Where the logs end, asked of their leaders. Raises ServiceUnavailable."""
-        return {place: high for place, (_, high) in (await self._watermarks(places)).items()}
-
-    async def beginnings(self, places: Iterable[Place]) -> dict[Place, int]:
-        """The first offsets that the logs have, asked of their leaders. Raises ServiceUnavailable."""
-        return {place: low for place, (low, _) in (await self._watermarks(places)).items()}
-
-    async def _watermarks(self, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
-        if self._asker is None:
-            self._asker = Consumer(self._configuration)
-        asker, asked = self._asker, list(places)
-        return await asyncio.to_thread(lambda: {place: self._ask(asker, place) for place in asked})
-
-    def _ask(self, asker: Consumer, place: Place) -> tuple[int, int]:
-        try:
-            low, high = asker.get_watermark_offsets(TopicPartition(*place), timeout=ASK_TIMEOUT_S)
-        except KafkaException as error:
-            raise ServiceUnavailable(f"{place[0]}/{place[1]}: Kafka does not say where it ends: {error.args[0].str()}") from error
-        return low, high
-
     # ---- on the loop
 
     def _take(self, among: Container[Place] | None) -> dict[Place, list[Message]]:
         if self._fault is not None:
             raise self._fault
+        if self._lost:
+            lost, self._lost = frozenset(self._lost), set()
+            raise PlacesLost(lost)
         found = {place: records for place, records in self._held.items() if among is None or place in among}
         self._forget(found)
         for place, records in found.items():
@@ -194,11 +179,15 @@ class LogReader:
             return
         for message in batch:
             place = message.topic() or "", message.partition() or 0
-            if message.error() is None:
+            error = message.error()
+            if error is None:
                 self._held.setdefault(place, []).append(message)
-            else:
+                continue
+            if error.code() == KafkaError._PARTITION_EOF:
                 self._seen_end[place] = _offset(message)
-                self._let_go([message])
+            else:
+                self._lost.add(place)
+            self._let_go([message])
         self.wake()
 
     def _ended(self, epoch: int, ends: dict[Place, int]) -> None:
@@ -260,9 +249,9 @@ class LogReader:
 
 
 def _is_heard(message: Message) -> bool:
-    """A record, or the end of a partition."""
+    """A record, the end of a partition, or the news that there is nothing to go on with."""
     error = message.error()
-    if error is None or error.code() == KafkaError._PARTITION_EOF:
+    if error is None or error.code() in (KafkaError._PARTITION_EOF, KafkaError._AUTO_OFFSET_RESET):
         return True
     if error.fatal():
         raise KafkaException(error)

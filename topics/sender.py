@@ -2,7 +2,7 @@
 
     sender = LogSender({"bootstrap.servers": "127.0.0.1:9092", "client.id": "edge-0"})
     await sender.start()
-    where = await (await sender.send("account.commands", 0, frame))
+    where = await sender.append("account.commands", 0, frame)
 
 Measured at 1M orders/s: a fifth of the processor time of match-orders, and all of it off the loop that applies inputs. Batches are numbered
 (idempotence), so that what is sent again because a broker died between append and answer is in the log once. Marks would tell the second copy
@@ -71,9 +71,9 @@ class LogSender(Generic[A]):
         self._answers = threading.Thread(target=self._poll, name="log-sender", daemon=True)
         self._answers.start()
 
-    async def stop(self) -> None:
-        """What was sent is still delivered, as far as the broker takes it."""
-        await self.flush()
+    async def stop(self, flush_timeout_s: float = FLUSH_TIMEOUT_S) -> None:
+        """What was sent is still delivered, as far as the broker takes it in time."""
+        await asyncio.to_thread(self._client.flush, flush_timeout_s)
         self._ending.set()
         await asyncio.to_thread(self._answers.join)
 
@@ -88,6 +88,10 @@ class LogSender(Generic[A]):
         while not self._taken(topic, partition, value, key, told):  # noqa: ASYNC110  librdkafka does not say when there is room
             await asyncio.sleep(FULL_WAIT_S)
         return acknowledged
+
+    async def append(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> A:
+        """Send a record and wait until all in-sync replicas have it. Raises ServiceUnavailable."""
+        return await (await self.send(topic, partition, value, key))
 
     async def flush(self) -> None:
         """Wait until all that was sent is delivered, FLUSH_TIMEOUT_S at the most."""

@@ -15,7 +15,7 @@ _RATIO: Final = Decimal("0.0000000001")
 
 def _mark(view: SymbolView) -> Decimal:
     """What a share is worth now: the last trade, before the first one the reference price."""
-    return view.decimal(view.last_px) if view.last_px else view.instrument.reference_price
+    return view.instrument.tick_size * view.last_px if view.last_px else view.instrument.reference_price
 
 
 def _money(amount: Decimal) -> str:

@@ -3,25 +3,27 @@
 Each frame of market.data is encoded once per encoding and joined once per distinct subscription, then queued for every client that has it.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 from aiohttp import WSCloseCode, web
 
 from edge.alpaca import subscriptions as protocol
+from edge.alpaca.limits import MESSAGES_PER_ARRAY_MAX
 from edge.alpaca.subscriptions import Encoding, MarketClient, Reply, Subscription
-from edge.gateway.errors import ApiError
-from edge.gateway.limits import MESSAGES_PER_ARRAY_MAX
-from edge.gateway.market_view import MarketView, Message
-from edge.gateway.metrics import Metrics
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketView
+from edge.gateway.outcomes import Accepted, Cause, Denied, Unavailable
 from edge.gateway.sessions import Sessions
 from edge.http.addresses import address_of
+from edge.http.metrics import HttpMetrics
 from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket
+from edge.http.state import state_of
 
 
 class MarketHub:
     """Every market-data connection, grouped by what they want."""
 
-    def __init__(self, view: MarketView, metrics: Metrics) -> None:
+    def __init__(self, view: MarketView, metrics: HttpMetrics) -> None:
         self.view = view
         self.metrics = metrics
         self._groups: dict[tuple[str, Subscription], set[OutgoingSocket]] = {}
@@ -29,14 +31,14 @@ class MarketHub:
         """The group of each socket: where it is taken out of, whatever its client has become meanwhile."""
         self._encodings: dict[str, Encoding] = {one.name: one for one in (protocol.JSON, protocol.MSGPACK)}
 
-    def publish(self, messages: list[Message]) -> None:
-        """Send one frame's messages to whoever wants them."""
+    def publish(self, events: list[MarketEvent]) -> None:
+        """Send one frame's events to whoever wants them."""
         for (encoding_name, wanted), sockets in self._groups.items():
             encoding = self._encodings[encoding_name]
-            chosen = protocol.selected(messages, wanted)
+            chosen = protocol.selected(events, wanted)
             if not chosen:
                 continue
-            payload = encoding.join([encoding.of_message(message) for message in chosen])
+            payload = encoding.join([encoding.of_event(event) for event in chosen])
             for socket in sockets:
                 socket.send_nowait(payload)
             self.metrics.payloads_told += len(sockets)
@@ -60,6 +62,9 @@ class MarketHub:
     def subscribed(self) -> int:
         """Sockets that want anything."""
         return len(self._places)
+
+
+HUB = web.AppKey("market_hub", MarketHub)
 
 
 class MarketConversation:
@@ -123,27 +128,31 @@ class MarketConversation:
             self._reply(self._client.error(protocol.ALREADY_AUTHENTICATED))
             return
         key, secret = message.get("key"), message.get("secret")
-        try:
-            await self._sessions.authenticate(key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address)
-        except ApiError as error:
-            what = protocol.INTERNAL if error.status >= 500 else protocol.AUTH_FAILED
-            if error.status == 429:
-                what = what[0], f"{what[1]}: {error.message}"
-            again = error.status in (429, 503)
-            self._reply(self._client.error(what, close=True), WSCloseCode.TRY_AGAIN_LATER if again else WSCloseCode.POLICY_VIOLATION)
-            return
-        self._reply(self._client.confirm())
+        access = await self._sessions.authenticate(
+            key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address
+        )
+        match access:
+            case Accepted():
+                self._reply(self._client.confirm())
+            case Denied():
+                self._reply(self._client.error(protocol.AUTH_FAILED, close=True))
+            case Unavailable(Cause.TOO_MANY_GUESSES, text):
+                code, failed = protocol.AUTH_FAILED
+                self._reply(self._client.error((code, f"{failed}: {text}"), close=True), WSCloseCode.TRY_AGAIN_LATER)
+            case Unavailable():
+                self._reply(self._client.error(protocol.INTERNAL, close=True), WSCloseCode.TRY_AGAIN_LATER)
+            case _:
+                assert_never(access)
 
 
-async def serve_market_data(
-    request: web.Request, hub: MarketHub, sessions: Sessions, sockets: set[OutgoingSocket], *, public: bool
-) -> web.WebSocketResponse:
+async def serve_market_data(request: web.Request, *, public: bool) -> web.WebSocketResponse:
     """Run one connection to its end. The handshake's Content-Type chooses msgpack; otherwise JSON."""
+    state, hub = state_of(request), request.app[HUB]
     encoding = protocol.MSGPACK if request.content_type == "application/msgpack" else protocol.JSON
     client = MarketClient(encoding, authenticated=public)
     ws = new_websocket()
     await ws.prepare(request)
     slow = encoding.join(client.error(protocol.SLOW_CLIENT).parts)
     out = OutgoingSocket(ws, frames=encoding.frames, farewell=slow, on_slow=hub.metrics.slow.labels("market_data").inc)
-    await serve_socket(MarketConversation(hub, sessions, client, out, address_of(request)), out, sockets)
+    await serve_socket(MarketConversation(hub, state.gateway.sessions, client, out, address_of(request)), out, state.sockets)
     return ws

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from edge.alpaca.order_words import CLASS_TEXT, HELD, ORD_TYPE_TEXT, PEG_TEXT, SIDE_TEXT, STATUS_TEXT, TIME_IN_FORCE_TEXT, TYPE_TEXT
 from edge.gateway.account_view import Order
-from edge.gateway.timestamps import rfc3339, rfc3339_or_none
+from edge.http.timestamps import rfc3339, rfc3339_or_none
 from schemas.enums import ExecInst, OffsetType, OrdStatus, OrdType, Side
 from schemas.ids import asset_uuid, order_uuid
 from schemas.instruments import Instrument, InstrumentTable

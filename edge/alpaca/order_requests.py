@@ -10,10 +10,11 @@ An id of the others that the client does not give is made of the first one's, so
 """
 
 import uuid
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from enum import IntEnum
-from typing import Any, Final
+from typing import Final
 
+from edge.alpaca.errors import unprocessable
 from edge.alpaca.order_words import (
     ORD_TYPE_TEXT,
     ORDER_CLASSES,
@@ -25,7 +26,8 @@ from edge.alpaca.order_words import (
 )
 from edge.alpaca.request_fields import Fields, decode_object, find_instrument, quoted
 from edge.gateway.account_view import Order
-from edge.gateway.errors import ApiError, bad_parameter, unprocessable
+from edge.gateway.new_order import NewOrder
+from edge.http.errors import HttpError, bad_parameter
 from schemas.enums import (
     TIME_IN_FORCE_UNCHANGED,
     ContingencyType,
@@ -74,39 +76,8 @@ PRICE_USES: Final = {
 _TRAILING: Final = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
 
 
-@dataclass(frozen=True, slots=True)
-class NewOrder:
-    """A parsed order in the columns of order_command_frame; `legs` are the other orders of its list."""
-
-    instrument: Instrument
-    cl_ord_id: bytes
-    side: Side
-    ord_type: OrdType
-    time_in_force: TimeInForce
-    qty: int
-    price: int = 0
-    stop_px: int = 0
-    offset: int = 0
-    offset_type: int = 0
-    peg_price_type: int = 0
-    display_qty: int = 0
-    min_qty: int = 0
-    exec_inst: int = 0
-    expire_time: int = 0
-    self_match_prevention_id: int = 0
-    self_match_prevention_instruction: int = 0
-    locate: int = 0
-    contingency_type: int = 0
-    legs: tuple["NewOrder", ...] = ()
-
-    def columns(self) -> dict[str, Any]:
-        """Its row, as far as the order says."""
-        named = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("instrument", "qty", "legs")}
-        return named | {"instrument": self.instrument.number, "order_qty": self.qty}
-
-
 def parse_new_order(body: bytes, instruments: InstrumentTable) -> NewOrder:
-    """The order in a POST /v2/orders body; raises ApiError naming the first field that cannot be taken."""
+    """The order in a POST /v2/orders body; raises HttpError naming the first field that cannot be taken."""
     given = Fields(decode_object(body))
     for name, message in _REFUSED.items():
         if name in given:
@@ -146,7 +117,7 @@ def _symbol(given: Fields, instruments: InstrumentTable) -> Instrument:
     return found
 
 
-def _misplaced(ord_type: OrdType, name: str) -> ApiError:
+def _misplaced(ord_type: OrdType, name: str) -> HttpError:
     if ord_type == OrdType.MARKET and name in ("limit_price", "stop_price"):
         return bad_parameter("market orders require no stop or limit price")
     return bad_parameter(f"{name} does not go with {ORD_TYPE_TEXT[ord_type]} orders")
@@ -321,7 +292,7 @@ def _check_sides(orders: list[NewOrder]) -> None:
 
 
 def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> dict[str, int | bytes]:
-    """The columns of a REPLACE of this order, and the cl_ord_id that it is to have; raises ApiError naming the first field that cannot be taken."""
+    """The columns of a REPLACE of this order, and the cl_ord_id that it is to have; raises HttpError naming the first field that cannot be taken."""
     given = Fields(decode_object(body))
     instrument = instruments.by_number[order.instrument]
     if "notional" in given:
@@ -369,6 +340,6 @@ def _new_offset(given: Fields, order: Order, instrument: Instrument) -> int | No
     return offset
 
 
-def _no_zero(name: str) -> ApiError:
+def _no_zero(name: str) -> HttpError:
     """In a REPLACE 0 says "as it is"."""
     return bad_parameter(f"{name} cannot be replaced by 0: cancel the order and send a new one")

@@ -6,6 +6,7 @@ Alpaca's clients have closed lists: an unknown word in an answer breaks them. So
 
 from typing import Final
 
+from edge.gateway.account_view import OrderEvent
 from schemas.enums import ContingencyType, OrdStatus, OrdType, PegPriceType, SelfMatchPrevention, Side, TimeInForce
 
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
@@ -58,6 +59,24 @@ STATUS_TEXT: Final = {
     int(OrdStatus.EXPIRED): "expired",
     int(OrdStatus.PENDING_REPLACE): "pending_replace",
 }
+EVENT_TEXT: Final = {
+    OrderEvent.NEW: "new",
+    OrderEvent.HELD: "held",
+    OrderEvent.PARTIAL_FILL: "partial_fill",
+    OrderEvent.FILL: "fill",
+    OrderEvent.CANCELED: "canceled",
+    OrderEvent.EXPIRED: "expired",
+    OrderEvent.REJECTED: "rejected",
+    OrderEvent.PENDING_CANCEL: "pending_cancel",
+    OrderEvent.CANCEL_REJECTED: "order_cancel_rejected",
+    OrderEvent.PENDING_REPLACE: "pending_replace",
+    OrderEvent.REPLACED: "replaced",
+    OrderEvent.REPLACE_REJECTED: "order_replace_rejected",
+    OrderEvent.RESTATED: "restated",
+    OrderEvent.TRIGGERED: "triggered",
+    OrderEvent.TRADE_BUSTED: "trade_bust",
+}
+"""Events of the trade_updates stream."""
 HELD: Final = "held"
 """Status of an open order that waits for the first one of its list."""
 ACCEPTED: Final = "accepted"

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
-from edge.gateway.errors import MALFORMED, UNPROCESSABLE, ApiError, bad_parameter
-from edge.gateway.limits import NUMBER_DIGITS_MAX
-from edge.gateway.timestamps import parse_time_ns
+from edge.alpaca.errors import unprocessable
+from edge.alpaca.limits import NUMBER_DIGITS_MAX
 from edge.http.client_data import decode_json
+from edge.http.errors import HttpError, bad_parameter
+from edge.http.timestamps import parse_time_ns
 from schemas.ids import instrument_of
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import CL_ORD_ID_MAX_BYTES
@@ -26,11 +27,11 @@ _CLIENT_ORDER_ID: Final = re.compile(f"[ -~]{{1,{CL_ORD_ID_MAX_BYTES}}}", re.ASC
 
 
 def decode_object(body: bytes) -> dict[str, Any]:
-    """The JSON object of a request body, numbers exact. Raises ApiError 400 for what is not JSON, 422 for another kind of value."""
+    """The JSON object of a request body, numbers exact. Raises HttpError 400 for what is not JSON, 422 for another kind of value."""
     try:
         value = decode_json(body)
     except ValueError as error:
-        raise ApiError(400, MALFORMED, f"request body format is invalid: {error}") from None
+        raise HttpError(400, f"request body format is invalid: {error}") from None
     if not isinstance(value, dict):
         raise bad_parameter("request body must be a JSON object")
     return value
@@ -54,7 +55,7 @@ def quoted(value: Any) -> str:
 
 
 class Fields:
-    """One JSON object. Every method raises ApiError 422 that names the field; `where` stands before the names (such as "take_profit.")."""
+    """One JSON object. Every method raises HttpError 422 that names the field; `where` stands before the names (such as "take_profit.")."""
 
     def __init__(self, values: Mapping[str, Any], where: str = "") -> None:
         self._values = values
@@ -148,7 +149,7 @@ class Fields:
             raise bad_parameter(f"invalid {name} {number}: out of range") from None
         except NotAMultiple:
             message = f"invalid {name} {number}. sub-penny increment does not fulfill minimum pricing criteria: must be a multiple of "
-            raise ApiError(422, UNPROCESSABLE, message + str(instrument.tick_size)) from None
+            raise unprocessable(message + str(instrument.tick_size)) from None
 
     def whole(self, name: str, most: int) -> int:
         """A whole number from 0 to `most`; 0 if absent."""

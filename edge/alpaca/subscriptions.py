@@ -17,8 +17,10 @@ import msgpack
 import msgspec
 from aiohttp import WSMsgType
 
-from edge.gateway.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX, UNKNOWN_NAMES_TOLD
-from edge.gateway.market_view import CHANNELS, MarketView, Message, SymbolView
+from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX, UNKNOWN_NAMES_TOLD
+from edge.alpaca.market_messages import CHANNELS, channel_of, json_of, packed_of
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketView, SymbolView
 from edge.http.client_data import decode_json, decode_packed
 
 SYNTAX: Final = (400, "invalid syntax")
@@ -36,9 +38,9 @@ _ABSENT_CHANNELS: Final = ("updatedBars", "dailyBars")
 """Channels of Alpaca's stock feed that its confirmation names and that we do not have: always empty there."""
 _WITH_TRADES: Final = ("corrections", "cancelErrors")
 """Come with a subscription to trades and cannot be had alone. We bust trades ("x") but never correct one."""
-_STANDING: Final[dict[str, Callable[[SymbolView], Message | None]]] = {
+_STANDING: Final[dict[str, Callable[[SymbolView], MarketEvent | None]]] = {
     "statuses": lambda known: known.status,
-    "lulds": lambda known: known.band,
+    "lulds": lambda known: known.bands,
     "imbalances": lambda known: known.auction,
 }
 """What holds now in the channels that speak only when something changes."""
@@ -52,7 +54,7 @@ class Encoding:
     name: str
     frames: WSMsgType
     join: Callable[[Sequence[bytes]], bytes]
-    of_message: Callable[[Message], bytes]
+    of_event: Callable[[MarketEvent], bytes]
     of_object: Callable[[dict[str, Any]], bytes]
     decode: Callable[[str | bytes], Any]
 
@@ -75,8 +77,8 @@ def _unpack(data: str | bytes) -> Any:
     return decode_json(data) if isinstance(data, str) else decode_packed(data)
 
 
-JSON: Final = Encoding("json", WSMsgType.TEXT, _join_json, lambda message: message.json, _ENCODER.encode, decode_json)
-MSGPACK: Final = Encoding("msgpack", WSMsgType.BINARY, _join_packed, lambda message: message.packed, _pack, _unpack)
+JSON: Final = Encoding("json", WSMsgType.TEXT, _join_json, json_of, _ENCODER.encode, decode_json)
+MSGPACK: Final = Encoding("msgpack", WSMsgType.BINARY, _join_packed, packed_of, _pack, _unpack)
 
 Subscription = frozenset[tuple[str, str]]
 """(channel, symbol or "*") pairs; clients with equal ones share each payload."""
@@ -175,12 +177,13 @@ class MarketClient:
             left -= len(kept)
             if missing:
                 parts.append(self._control("gap", S=symbol, after=seq, missing=missing))
-            parts += [self.encoding.of_message(message) for message in (*kept, *known.busts)]
+            missed: list[MarketEvent] = [*kept, *known.busts]
+            parts += [self.encoding.of_event(event) for event in missed]
         return parts
 
     def _books(self, symbols: set[str], view: MarketView) -> list[bytes]:
         names = view.symbols if "*" in symbols else symbols
-        return [self.encoding.of_message(view.symbols[name].book_message()) for name in sorted(names)]
+        return [self.encoding.of_event(view.symbols[name].shared_book()) for name in sorted(names)]
 
     def _standing(self, new: Subscription, view: MarketView) -> list[bytes]:
         """What holds now in the channels that speak only when something changes."""
@@ -188,7 +191,7 @@ class MarketClient:
         for channel, now_of in _STANDING.items():
             symbols = {symbol for of, symbol in new if of == channel}
             told = (now_of(view.symbols[name]) for name in (view.symbols if "*" in symbols else sorted(symbols)))
-            parts += [self.encoding.of_message(message) for message in told if message is not None]
+            parts += [self.encoding.of_event(event) for event in told if event is not None]
         return parts
 
     def _control(self, kind: str, **fields: Any) -> bytes:
@@ -227,6 +230,7 @@ def _is_resume(resume: Any) -> bool:
     return all(isinstance(name, str) and isinstance(seq, int) and not isinstance(seq, bool) and seq >= 0 for name, seq in resume.items())
 
 
-def selected(messages: list[Message], wanted: Subscription) -> list[Message]:
-    """Those of the messages that the subscription names."""
-    return [m for m in messages if (m.channel, m.symbol) in wanted or (m.channel, "*") in wanted]
+def selected(events: list[MarketEvent], wanted: Subscription) -> list[MarketEvent]:
+    """Those of the events that the subscription names."""
+    named = ((event, channel_of(event)) for event in events)
+    return [event for event, channel in named if (channel, event.symbol) in wanted or (channel, "*") in wanted]

@@ -5,8 +5,9 @@ from typing import Any, Final
 import msgspec
 
 from edge.alpaca.order_json import order_json
-from edge.gateway.account_view import TradeUpdate
-from edge.gateway.timestamps import rfc3339
+from edge.alpaca.order_words import EVENT_TEXT
+from edge.gateway.account_view import OrderUpdate
+from edge.http.timestamps import rfc3339
 from schemas.enums import AccountEventKind
 from schemas.ids import execution_uuid
 from schemas.instruments import InstrumentTable
@@ -37,7 +38,7 @@ def error(message: str) -> bytes:
     return encode({"stream": "error", "data": {"error": message}})
 
 
-def _execution_id(update: TradeUpdate) -> str:
+def _execution_id(update: OrderUpdate) -> str:
     """Unique: trades by match and side, other events by sequence and account shard (sides are 1 and 2, shards stand from 16 on)."""
     row = update.row
     if row.kind == AccountEventKind.TRADE:
@@ -45,12 +46,12 @@ def _execution_id(update: TradeUpdate) -> str:
     return execution_uuid(row.seq, 16 + (row.order_id >> ORDER_ID_SHARD_SHIFT))
 
 
-def trade_update(update: TradeUpdate, instruments: InstrumentTable) -> bytes:
+def trade_update(update: OrderUpdate, instruments: InstrumentTable) -> bytes:
     """One event of one order. `seq` (ours) is the account shard's sequence: dense there, rising within an account."""
     row, order = update.row, update.order
     instrument = instruments.by_number[order.instrument]
     data: dict[str, Any] = {
-        "event": update.event,
+        "event": EVENT_TEXT[update.event],
         "execution_id": _execution_id(update),
         "order": order_json(order, instruments),
         "timestamp": rfc3339(row.transact_time),

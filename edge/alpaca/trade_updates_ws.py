@@ -4,20 +4,21 @@ A connection belongs to the account that authenticated on it first; another one 
 account that it was registered for, so that it is taken out there when it ends, whatever happened between.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from edge.alpaca import trade_updates as wire
-from edge.gateway.account_view import TradeUpdate
-from edge.gateway.accounts import Accounts
-from edge.gateway.errors import ApiError
-from edge.gateway.metrics import Metrics
-from edge.gateway.sessions import Session, Sessions
+from edge.alpaca.errors import error_of
+from edge.gateway.account_view import OrderUpdate
+from edge.gateway.gateway import Gateway
+from edge.gateway.outcomes import Accepted, Denied, Unavailable
+from edge.gateway.sessions import Session
 from edge.http.addresses import address_of
 from edge.http.client_data import decode_json
+from edge.http.metrics import HttpMetrics
 from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket
-from schemas.instruments import InstrumentTable
+from edge.http.state import state_of
 
 _SLOW = wire.error("slow client")
 
@@ -25,13 +26,9 @@ _SLOW = wire.error("slow client")
 class StreamConversation:
     """One connection: authenticate, listen, then updates."""
 
-    def __init__(
-        self, out: OutgoingSocket, accounts: Accounts, sessions: Sessions, instruments: InstrumentTable, metrics: Metrics, address: str
-    ) -> None:
+    def __init__(self, out: OutgoingSocket, gateway: Gateway, metrics: HttpMetrics, address: str) -> None:
         self._out = out
-        self._accounts = accounts
-        self._sessions = sessions
-        self._instruments = instruments
+        self._accounts, self._sessions, self._instruments = gateway.accounts, gateway.sessions, gateway.instruments
         self._metrics = metrics
         self._address = address
         self._session: Session | None = None
@@ -46,7 +43,7 @@ class StreamConversation:
     def begin(self) -> None:
         """The client speaks first."""
 
-    def tell_nowait(self, update: TradeUpdate) -> None:
+    def tell_nowait(self, update: OrderUpdate) -> None:
         """Queue an update."""
         self._metrics.updates_told += 1
         self._out.send_nowait(wire.trade_update(update, self._instruments))
@@ -99,16 +96,19 @@ class StreamConversation:
         fields = data if isinstance(data, dict) else message
         key = fields.get("key_id", fields.get("key"))
         secret = fields.get("secret_key", fields.get("secret"))
-        try:
-            self._session = await self._sessions.authenticate(
-                key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address
-            )
-        except ApiError as error:
-            self._out.send_nowait(wire.authorization(action, authorized=False))
-            again = error.status in (429, 503)
-            self._out.end_nowait(WSCloseCode.TRY_AGAIN_LATER if again else WSCloseCode.POLICY_VIOLATION)
-            return
-        self._out.send_nowait(wire.authorization(action, authorized=True))
+        access = await self._sessions.authenticate(
+            key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address
+        )
+        self._out.send_nowait(wire.authorization(action, authorized=isinstance(access, Accepted)))
+        match access:
+            case Accepted(session):
+                self._session = session
+            case Denied():
+                self._out.end_nowait(WSCloseCode.POLICY_VIOLATION)
+            case Unavailable():
+                self._out.end_nowait(WSCloseCode.TRY_AGAIN_LATER)
+            case _:
+                assert_never(access)
 
     async def _listen(self, message: dict[str, Any], session: Session) -> None:
         data = message.get("data")
@@ -117,10 +117,9 @@ class StreamConversation:
             self._out.send_nowait(wire.error('listen needs {"data": {"streams": [...]}}'))
             return
         streams = [name for name in wire.STREAMS if name in wanted]
-        try:
-            await self._accounts.view(session.account)
-        except ApiError as error:
-            self._end(error.message, WSCloseCode.TRY_AGAIN_LATER)
+        seen = await self._accounts.view(session.account)
+        if not isinstance(seen, Accepted):
+            self._end(error_of(seen).message, WSCloseCode.TRY_AGAIN_LATER)
             return
         self.leave()
         if streams and not self._out.is_ending:
@@ -129,17 +128,11 @@ class StreamConversation:
         self._out.send_nowait(wire.listening(streams))
 
 
-async def serve_stream(
-    request: web.Request,
-    accounts: Accounts,
-    sessions: Sessions,
-    instruments: InstrumentTable,
-    metrics: Metrics,
-    sockets: set[OutgoingSocket],
-) -> web.WebSocketResponse:
+async def serve_stream(request: web.Request) -> web.WebSocketResponse:
     """Run one connection to its end."""
+    state = state_of(request)
     ws = new_websocket()
     await ws.prepare(request)
-    out = OutgoingSocket(ws, frames=WSMsgType.BINARY, farewell=_SLOW, on_slow=metrics.slow.labels("trade_updates").inc)
-    await serve_socket(StreamConversation(out, accounts, sessions, instruments, metrics, address_of(request)), out, sockets)
+    out = OutgoingSocket(ws, frames=WSMsgType.BINARY, farewell=_SLOW, on_slow=state.metrics.slow.labels("trade_updates").inc)
+    await serve_socket(StreamConversation(out, state.gateway, state.metrics, address_of(request)), out, state.sockets)
     return ws

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from edge.gateway.errors import no_route
+from edge.http.errors import no_route
 
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 ASSETS: Final = ("style.css", "prices.js", "surveillance.js", "icon.svg")

@@ -12,18 +12,17 @@ from aiohttp import web
 from yarl import URL
 
 from edge.console.pages import page
-from edge.gateway.errors import FORBIDDEN, NOT_AUTHORIZED, ApiError, bad_parameter, history_away, not_found
 from edge.gateway.history import AlertFilter
-from edge.gateway.limits import ALERTS_PAGE_MAX
-from edge.gateway.timestamps import rfc3339_or_none
 from edge.http.addresses import is_from_this_machine
 from edge.http.answers import json_response
-from edge.http.state import EdgeState, state_of
-from schemas.errors import ServiceUnavailable
+from edge.http.errors import HttpError, bad_parameter, not_found, read_value
+from edge.http.state import gateway_of
+from edge.http.timestamps import rfc3339_or_none
 from schemas.ids import account_uuid, order_uuid
-from schemas.instruments import Instrument
+from schemas.instruments import Instrument, InstrumentTable
 
 COOKIE: Final = "outcry_admin"
+ALERTS_PAGE_MAX: Final = 500
 
 
 def _cookie_of(key: str) -> str:
@@ -36,23 +35,21 @@ def _same(given: str, expected: str) -> bool:
 
 
 def check_analyst(request: web.Request) -> None:
-    """Raises ApiError unless the request may see alerts."""
-    key = state_of(request).settings.admin_key
+    """Raises HttpError unless the request may see alerts."""
+    key = gateway_of(request).settings.admin_key
     if not key:
         if not is_from_this_machine(request):
-            raise ApiError(
-                403, FORBIDDEN, "surveillance is open on this machine only, not through a proxy; set OUTCRY_ADMIN_KEY to allow others"
-            )
+            raise HttpError(403, "surveillance is open on this machine only, not through a proxy; set OUTCRY_ADMIN_KEY to allow others")
         return
     given = request.headers.get("X-Admin-Key", "")
     cookie = request.cookies.get(COOKIE, "")
     if not (_same(given, key) or _same(cookie, _cookie_of(key))):
-        raise ApiError(401, NOT_AUTHORIZED, "surveillance needs the admin key: header X-Admin-Key, or open the page once with ?key=")
+        raise HttpError(401, "surveillance needs the admin key: header X-Admin-Key, or open the page once with ?key=")
 
 
 async def surveillance_page(request: web.Request) -> web.StreamResponse:
     """The analyst's page; ?key= becomes a cookie and leaves the address bar."""
-    key = state_of(request).settings.admin_key
+    key = gateway_of(request).settings.admin_key
     given = request.query.get("key", "")
     if key and _same(given, key):
         response = web.Response(status=303, headers={"Location": str(URL(request.path))})
@@ -65,38 +62,32 @@ async def surveillance_page(request: web.Request) -> web.StreamResponse:
 async def get_alerts(request: web.Request) -> web.Response:
     """Newest first; filters pattern, symbol, account (an empty one is none); limit."""
     check_analyst(request)
-    state = state_of(request)
+    gateway = gateway_of(request)
     query = request.query
     limit = _whole(query.get("limit", "100"), "limit")
     if not 1 <= limit <= ALERTS_PAGE_MAX:
         raise bad_parameter(f"limit must be 1 to {ALERTS_PAGE_MAX}")
     symbol, account = query.get("symbol"), query.get("account")
-    if symbol and symbol not in state.instruments.by_symbol:
+    if symbol and symbol not in gateway.instruments.by_symbol:
         raise bad_parameter("symbol is not known")
     wanted = AlertFilter(
         limit,
         pattern=query.get("pattern") or None,
-        instrument=state.instruments.by_symbol[symbol].number if symbol else None,
+        instrument=gateway.instruments.by_symbol[symbol].number if symbol else None,
         account=_whole(account, "account") if account else None,
     )
-    try:
-        alerts = await state.history.alerts(wanted)
-    except ServiceUnavailable:
-        raise history_away("alerts") from None
-    return json_response([alert_json(alert, state) for alert in alerts])
+    alerts = read_value(await gateway.alerts(wanted))
+    return json_response([alert_json(alert, gateway.instruments) for alert in alerts])
 
 
 async def get_alert(request: web.Request) -> web.Response:
     """One alert by its id."""
     check_analyst(request)
-    state = state_of(request)
-    try:
-        alert = await state.history.alert(request.match_info["alert_id"])
-    except ServiceUnavailable:
-        raise history_away("alerts") from None
+    gateway = gateway_of(request)
+    alert = read_value(await gateway.alert(request.match_info["alert_id"]))
     if alert is None:
         raise not_found("alert not found")
-    return json_response(alert_json(alert, state))
+    return json_response(alert_json(alert, gateway.instruments))
 
 
 def _whole(text: str, name: str) -> int:
@@ -105,9 +96,9 @@ def _whole(text: str, name: str) -> int:
     return int(text)
 
 
-def alert_json(alert: dict[str, Any], state: EdgeState) -> dict[str, Any]:
+def alert_json(alert: dict[str, Any], instruments: InstrumentTable) -> dict[str, Any]:
     """A record of alert.avsc with prices, quantities and times as people read them; ids also as the API shows them."""
-    instrument = state.instruments.by_number[alert["instrument"]]
+    instrument = instruments.by_number[alert["instrument"]]
     return {
         "alert_id": alert["alert_id"],
         "pattern": alert["pattern"],

@@ -10,6 +10,7 @@ Rules
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from edge.gateway.limits import DONE_ORDERS_PER_VIEW_MAX, LIST_ROWS_MAX
@@ -132,10 +133,34 @@ class Position:
     cost: int
 
 
-class TradeUpdate(NamedTuple):
-    """One event for the account's trade_updates stream: `event` is Alpaca's word, `order` the state after it."""
+class OrderEvent(Enum):
+    """What happened to an order, as its customer is told."""
 
-    event: str
+    NEW = auto()
+    """Taken; or, of an order of a list, no longer held."""
+    HELD = auto()
+    """Taken; it waits for the first order of its list."""
+    PARTIAL_FILL = auto()
+    FILL = auto()
+    CANCELED = auto()
+    EXPIRED = auto()
+    REJECTED = auto()
+    """By its book, after its account shard had taken it."""
+    PENDING_CANCEL = auto()
+    CANCEL_REJECTED = auto()
+    PENDING_REPLACE = auto()
+    REPLACED = auto()
+    REPLACE_REJECTED = auto()
+    RESTATED = auto()
+    """Changed by the exchange, which nobody asked for."""
+    TRIGGERED = auto()
+    TRADE_BUSTED = auto()
+
+
+class OrderUpdate(NamedTuple):
+    """One event of an account's order; `order` is the state after it."""
+
+    event: OrderEvent
     order: Order
     row: ReplyRow
 
@@ -184,23 +209,19 @@ def ends_replace(row: ReplyRow) -> bool:
     return row.kind == Kind.REPLACED or (row.kind == Kind.CANCELED and row.reason == Reason.REPLACED_TO_NOTHING)
 
 
-def _trade_event(order: Order) -> str:
-    return "partial_fill" if order.leaves_qty else "fill"
-
-
-# Alpaca's name of each event that the stream tells; kinds that are not here are no events of an order
-_EVENTS: Final[dict[int, Callable[[Order], str]]] = {
-    int(Kind.ACCEPTED): lambda order: "held" if order.is_held else "new",
-    int(Kind.CANCEL_PENDING): lambda order: "pending_cancel",
-    int(Kind.CANCEL_REJECTED): lambda order: "order_cancel_rejected",
-    int(Kind.TRADE): _trade_event,
-    int(Kind.CANCELED): lambda order: "canceled",
-    int(Kind.EXPIRED): lambda order: "expired",
-    int(Kind.BOOK_REJECTED): lambda order: "rejected",
-    int(Kind.REPLACE_PENDING): lambda order: "pending_replace",
-    int(Kind.REPLACED): lambda order: "replaced",
-    int(Kind.RESTATED): lambda order: "restated",
-    int(Kind.TRIGGERED): lambda order: "triggered",
+# kinds that are not here are no events of an order
+_EVENTS: Final[dict[int, Callable[[Order], OrderEvent]]] = {
+    int(Kind.ACCEPTED): lambda order: OrderEvent.HELD if order.is_held else OrderEvent.NEW,
+    int(Kind.CANCEL_PENDING): lambda order: OrderEvent.PENDING_CANCEL,
+    int(Kind.CANCEL_REJECTED): lambda order: OrderEvent.CANCEL_REJECTED,
+    int(Kind.TRADE): lambda order: OrderEvent.PARTIAL_FILL if order.leaves_qty else OrderEvent.FILL,
+    int(Kind.CANCELED): lambda order: OrderEvent.CANCELED,
+    int(Kind.EXPIRED): lambda order: OrderEvent.EXPIRED,
+    int(Kind.BOOK_REJECTED): lambda order: OrderEvent.REJECTED,
+    int(Kind.REPLACE_PENDING): lambda order: OrderEvent.PENDING_REPLACE,
+    int(Kind.REPLACED): lambda order: OrderEvent.REPLACED,
+    int(Kind.RESTATED): lambda order: OrderEvent.RESTATED,
+    int(Kind.TRIGGERED): lambda order: OrderEvent.TRIGGERED,
 }
 
 # rows that speak of the account's money but of no order that exists
@@ -223,8 +244,8 @@ class AccountView:
     _arriving_positions: dict[int, Position] = field(default_factory=dict)
     _arriving_orders: list[tuple[ReplyRow, str]] = field(default_factory=list)
 
-    def apply(self, row: ReplyRow, cl_ord_id: str) -> TradeUpdate | None:
-        """Take one row; returns what the trade_updates stream must tell, if anything."""
+    def apply(self, row: ReplyRow, cl_ord_id: str) -> OrderUpdate | None:
+        """Take one row; returns what the account must be told, if anything."""
         kind = row.kind
         if kind == Kind.POSITION_STATE:
             self._arriving_positions[row.instrument] = Position(row.position, row.position_held, row.position_cost)
@@ -244,7 +265,7 @@ class AccountView:
             return None
         if kind == Kind.TRADE_BUSTED:  # the row names the order and says nothing of its state, which stays
             busted = self.find(row.order_id)
-            return TradeUpdate("trade_bust", busted, row) if busted else None
+            return OrderUpdate(OrderEvent.TRADE_BUSTED, busted, row) if busted else None
         if kind in _NO_ORDER or not row.order_id or not row.submitted_at:
             return None  # a refused cancel may name an order that does not exist or is not this account's; then it has no submission
         if kind == Kind.DUPLICATE and row.ord_status in DONE_STATUSES and self.find(row.order_id) is None:
@@ -255,11 +276,11 @@ class AccountView:
         if kind == Kind.CANCEL_REJECTED and row.request_id:
             return None  # who asked has it as the answer; only a cancel that was granted and then refused by the book is news
         if kind == Kind.CANCEL_REJECTED and was_replacing and ends_replace(row):
-            return TradeUpdate("order_replace_rejected", order, row)
+            return OrderUpdate(OrderEvent.REPLACE_REJECTED, order, row)
         if kind == Kind.TRIGGERED and was_held:
-            return TradeUpdate("new", order, row)
+            return OrderUpdate(OrderEvent.NEW, order, row)
         event = _EVENTS.get(kind)
-        return TradeUpdate(event(order), order, row) if event else None
+        return OrderUpdate(event(order), order, row) if event else None
 
     def list_of(self, order: Order) -> list[Order]:
         """The other orders of the list that this one begins, in their order; empty for any other order."""

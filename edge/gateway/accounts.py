@@ -1,4 +1,4 @@
-"""The account views of one edge: registering an account with its shard, feeding the views, telling the account's sockets.
+"""The account views of one edge: registering an account with its shard, feeding the views, telling the account's listeners.
 
 An account is registered when it is first asked for; from then on its shard sends every event of it to this edge's partition of
 edge.replies. After a gap (`forget_all`) everything is rebuilt by registering again.
@@ -9,20 +9,25 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from edge.gateway.account_view import AccountView, ReplyRow, TradeUpdate, ends_replace
+from edge.gateway.account_view import AccountView, OrderUpdate, ReplyRow, ends_replace
 from edge.gateway.command_frames import Command
 from edge.gateway.command_producer import CommandProducer, QueueFull
-from edge.gateway.errors import refusal, unavailable
 from edge.gateway.limits import ACCOUNT_VIEWS_MAX
+from edge.gateway.outcomes import Accepted, Cause, OutcomeUnknown, Refused, Unavailable
 from edge.gateway.pending_requests import Answer, PendingRequests
 from schemas.enums import AccountEventKind, CommandKind
 from schemas.reject_reasons import Reason
 
+Seen = Accepted[AccountView] | Refused | Unavailable
+"""What asking for an account's view comes to."""
+Undecided = Unavailable | OutcomeUnknown
+"""A command without a decision: not sent, or not answered in time."""
+
 
 class UpdateListener(Protocol):
-    """A socket that wants an account's trade updates."""
+    """Who wants an account's order updates."""
 
-    def tell_nowait(self, update: TradeUpdate) -> None:
+    def tell_nowait(self, update: OrderUpdate) -> None:
         """Queue the update; never blocks."""
 
     def restart_nowait(self) -> None:
@@ -38,7 +43,7 @@ class Accounts:
         """None until Kafka has been reached."""
         self._clock_ns = clock_ns
         self._views: OrderedDict[int, AccountView] = OrderedDict()
-        self._arriving: dict[int, tuple[AccountView, asyncio.Task[AccountView]]] = {}
+        self._arriving: dict[int, tuple[AccountView, asyncio.Task[Seen]]] = {}
         self._listeners: dict[int, set[UpdateListener]] = {}
         self._replacing: dict[int, asyncio.Future[ReplyRow]] = {}
         """By request_id: replaces that wait for their shard."""
@@ -50,12 +55,13 @@ class Accounts:
     def __len__(self) -> int:
         return len(self._views)
 
-    async def decide(self, kind: CommandKind, account: int, **fields: int | bytes) -> Answer:
-        """Send one command and wait for its shard's answer. Raises TimeoutError, or ApiError 503 where it was certainly not sent."""
-        return (await self._ask([self._command(kind, account, fields)]))[0]
+    async def decide(self, kind: CommandKind, account: int, **fields: int | bytes) -> Answer | Undecided:
+        """Send one command and wait for its shard's answer."""
+        answers = await self._ask([self._command(kind, account, fields)])
+        return answers[0] if isinstance(answers, list) else answers
 
-    async def decide_list(self, account: int, orders: Sequence[Mapping[str, Any]]) -> list[Answer]:
-        """Send a new order, or the orders of a list, which stay together; an answer for each. Raises as `decide`."""
+    async def decide_list(self, account: int, orders: Sequence[Mapping[str, Any]]) -> list[Answer] | Undecided:
+        """Send a new order, or the orders of a list, which stay together; an answer for each."""
         commands = [self._command(CommandKind.NEW_ORDER, account, fields) for fields in orders]
         if len(commands) > 1:
             for command in commands:
@@ -63,13 +69,16 @@ class Accounts:
             commands[0].legs = tuple(commands[1:])
         return await self._ask(commands)
 
-    async def replace(self, account: int, wait_s: float, **fields: int | bytes) -> tuple[Answer, ReplyRow | None]:
-        """Send a replace; the shard's answer and, if the shard passes it on, the book's word: None if that takes longer than `wait_s`. Raises as `decide`."""
+    async def replace(self, account: int, wait_s: float, **fields: int | bytes) -> tuple[Answer, ReplyRow | None] | Undecided:
+        """Send a replace; the shard's answer and, if the shard passes it on, the book's word: None if that takes longer than `wait_s`."""
         command = self._command(CommandKind.REPLACE, account, fields)
         decided: asyncio.Future[ReplyRow] = asyncio.get_running_loop().create_future()
         self._replacing[command.request_id] = decided
         try:
-            (answer,) = await self._ask([command])
+            answers = await self._ask([command])
+            if not isinstance(answers, list):
+                return answers
+            (answer,) = answers
             if answer.row.kind != AccountEventKind.REPLACE_PENDING:
                 return answer, None
             done, _ = await asyncio.wait([decided], timeout=wait_s)
@@ -88,24 +97,27 @@ class Accounts:
     def _command(self, kind: CommandKind, account: int, fields: Mapping[str, Any]) -> Command:
         return Command(kind, account, self.pending.next_request_id(), self._clock_ns(), **fields)
 
-    async def _ask(self, commands: list[Command]) -> list[Answer]:
+    async def _ask(self, commands: list[Command]) -> list[Answer] | Undecided:
         """Send the first, which carries the others, and wait for all answers."""
         if self.producer is None:
-            raise unavailable("the exchange's log (Kafka) is not reachable; nothing was sent")
+            return Unavailable(Cause.LOG_AWAY, "the exchange's log (Kafka) is not reachable; nothing was sent")
         try:
             self.producer.enqueue_nowait(commands[0])
         except QueueFull:
-            raise unavailable("too many requests are waiting for the exchange's log (Kafka); nothing was sent") from None
-        if len(commands) == 1:
-            return [await self.pending.wait_for(commands[0])]
-        return await asyncio.gather(*map(self.pending.wait_for, commands))
+            return Unavailable(Cause.QUEUE_FULL, "too many requests are waiting for the exchange's log (Kafka); nothing was sent")
+        try:
+            if len(commands) == 1:
+                return [await self.pending.wait_for(commands[0])]
+            return await asyncio.gather(*map(self.pending.wait_for, commands))
+        except TimeoutError:
+            return OutcomeUnknown(commands[0].kind)
 
-    async def view(self, account: int) -> AccountView:
-        """The account's live view; registers the account first if need be. Raises ApiError."""
+    async def view(self, account: int) -> Seen:
+        """The account's live view; registers the account first if need be."""
         view = self._views.get(account)
         if view is not None:
             self._views.move_to_end(account)
-            return view
+            return Accepted(view)
         if account not in self._arriving:
             fresh = AccountView(account)
             self._arriving[account] = fresh, asyncio.create_task(self._register(fresh), name=f"register-{account}")
@@ -124,7 +136,7 @@ class Accounts:
             self._listeners.pop(account, None)
 
     def take_rows(self, rows: Iterator[tuple[ReplyRow, str]]) -> int:
-        """Rows of edge.replies in their order: views first, then who asked, then the account's sockets. Returns answered requests."""
+        """Rows of edge.replies in their order: views first, then who asked, then the account's listeners. Returns answered requests."""
         answered = 0
         for row, cl_ord_id in rows:
             view = self._views.get(row.account)
@@ -158,7 +170,7 @@ class Accounts:
                 decided.set_result(row)
 
     def forget_all(self) -> None:
-        """Rows may have been missed: drop every view (they are registered again on demand) and restart their sockets."""
+        """Rows may have been missed: drop every view (they are registered again on demand) and restart their listeners."""
         self._views.clear()
         for listeners in self._listeners.values():
             for listener in tuple(listeners):
@@ -172,16 +184,20 @@ class Accounts:
                 return
             del self._views[idle]
 
-    async def _register(self, fresh: AccountView) -> AccountView:
+    async def _register(self, fresh: AccountView) -> Seen:
         account = fresh.account
         try:
             answer = await self.decide(CommandKind.REGISTER_SESSION, account)
-        except TimeoutError:
-            raise unavailable("the account's shard does not answer; nothing was done") from None
         finally:
             self._arriving.pop(account, None)
+        if isinstance(answer, OutcomeUnknown):
+            # a registration that was made after all does no harm, so this is no unknown outcome to the customer
+            return Unavailable(Cause.SHARD_SILENT, "the account's shard does not answer; nothing was done")
+        if isinstance(answer, Unavailable):
+            return answer
         if answer.row.kind == AccountEventKind.SESSION_REJECTED and answer.row.reason == Reason.RATE_LIMIT:
-            raise unavailable("the account was registered too often just now; nothing was done, ask again in a second")
+            text = "the account was registered too often just now; nothing was done, ask again in a second"
+            return Unavailable(Cause.REGISTERED_TOO_OFTEN, text)
         if answer.row.kind == AccountEventKind.SESSION_REJECTED:
-            raise refusal(answer.row.reason)
-        return self._views.get(account, fresh)
+            return Refused(Reason(answer.row.reason))
+        return Accepted(self._views.get(account, fresh))

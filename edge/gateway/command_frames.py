@@ -16,7 +16,7 @@ _COLUMNS: Final = _DTYPE.names or ()
 
 @dataclass(slots=True)
 class Command:
-    """One row of an order_command_frame; units as there. `abandoned`: who asked has been told 503, so it is not sent any more.
+    """One row of an order_command_frame; units as there. `abandoned`: its caller has been answered, so it is not sent any more.
 
     `legs` are the other orders of a list that this one begins: they go into the same frame, right behind it, or are not sent either.
     """

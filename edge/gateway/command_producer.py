@@ -15,24 +15,24 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from edge.gateway.command_frames import Command, encode_commands
 from edge.gateway.limits import GATHER_MS, LATE_PROBE_S, LIST_ROWS_MAX, PACE_MS_MAX, QUEUED_COMMANDS_MAX, SHARD_LATE_S
+from schemas.errors import ServiceUnavailable
 from schemas.limits import FRAME_ROWS_MAX
 from topics.catalogue import ACCOUNT_COMMANDS
 from topics.partitioning import account_shard
+from topics.sender import LogSender
 
 log = structlog.get_logger(__name__)
 
 
 class QueueFull(Exception):
-    """A shard has as many commands waiting as it may; the caller answers 503."""
+    """A shard has as many commands waiting as it may."""
 
 
 class ShardLate(QueueFull):
-    """A shard has answered nothing for SHARD_LATE_S though it was asked; the caller answers 503."""
+    """A shard has answered nothing for SHARD_LATE_S though it was asked."""
 
 
 @dataclass
@@ -67,18 +67,18 @@ class ProducerStats:
 
 
 class CommandProducer:
-    """Feeds every account shard. `started` producer given; `on_failure(command, error)` is called for each command that was not sent."""
+    """Feeds every account shard. started `sender` given; `on_failure(command, error)` is called for each command that was not sent."""
 
     def __init__(
         self,
-        producer: AIOKafkaProducer,
+        sender: LogSender,
         shards: int,
         source: str,
         reply_partition: int,
         clock_ns: Callable[[], int],
         on_failure: Callable[[Command, Exception], None],
     ) -> None:
-        self._producer = producer
+        self._sender = sender
         self._source = source
         self._reply_partition = reply_partition
         self._clock_ns = clock_ns
@@ -152,9 +152,9 @@ class CommandProducer:
         number, self._number = self._number, self._number + 1
         data = encode_commands(batch, self._source, number, self._reply_partition, self._clock_ns())
         try:
-            await self._producer.send_and_wait(ACCOUNT_COMMANDS.name, data, partition=shard)
+            await self._sender.append(ACCOUNT_COMMANDS.name, shard, data)
             self._commands += len(batch)
-        except KafkaError as error:
+        except ServiceUnavailable as error:
             self._failures += 1
             self._patience[shard].owes_since_s = None  # it was not asked
             log.warning("commands_not_sent", shard=shard, commands=len(batch), error=repr(error))

@@ -1,9 +1,14 @@
 """What the edge reads from the system of record: done orders that it has forgotten, and alerts. The contract; MySQL stands behind it."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from edge.gateway.account_view import Order
+from edge.gateway.outcomes import Accepted, Cause, Unavailable
+from schemas.errors import ServiceUnavailable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,10 +65,18 @@ class History(Protocol):
 
 
 class Stores(Protocol):
-    """The stores as a whole, for /readyz and the end of the process."""
+    """The stores as a whole, for readiness and the end of the process."""
 
     async def ping(self) -> dict[str, bool]:
         """Whether each store answers within PING_TIMEOUT_S, by its name."""
 
     async def close(self) -> None:
         """Let go of all connections."""
+
+
+async def recorded(asking: Awaitable[T], what: str) -> Accepted[T] | Unavailable:
+    """The answer of a History to a question about `what`, which people are told cannot be read where the store is away."""
+    try:
+        return Accepted(await asking)
+    except ServiceUnavailable:
+        return Unavailable(Cause.STORE_AWAY, f"{what} cannot be read at the moment (MySQL is not reachable)")

@@ -1,6 +1,6 @@
 """When the market is meant to open and close: weekdays 09:30 to 16:00 America/New_York, without holidays.
 
-Only GET /v2/clock uses it, for `next_open` and `next_close`; whether the market *is* open is what the books say.
+For customers who ask when; whether the market *is* open is what the books say.
 """
 
 from datetime import datetime, time, timedelta

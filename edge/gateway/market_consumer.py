@@ -1,4 +1,4 @@
-"""Read every partition of market.data into the market view and send its messages on.
+"""Read every partition of market.data into the market view and send its events on.
 
 In:     market.data, all partitions, from MARKET_DATA_REPLAY_MS ago; until the end that was there at start nothing is sent, only remembered
 On failure: a frame that cannot be read is counted and skipped; the dense sequence shows clients what is missing.
@@ -7,35 +7,42 @@ On failure: a frame that cannot be read is counted and skipped; the dense sequen
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from confluent_kafka import Message
 
 from edge.gateway.limits import LAG_READY_MAX, MARKET_DATA_REPLAY_MS
-from edge.gateway.market_view import MarketRow, MarketView, Message
-from edge.gateway.reply_consumer import source_ends
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketRow, MarketView
+from edge.gateway.reply_consumer import READ_S, source_ends
 from edge.gateway.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
 from topics.catalogue import EXECUTIONS, MARKET_DATA
+from topics.offsets import Offsets, Place
+from topics.reader import LogReader
 from topics.sources import sources_of
 
 log = structlog.get_logger(__name__)
+
+TAKEN_AT_ONCE: Final = 100
+"""Records, some 5 ms; a long replay must not keep requests waiting."""
 
 
 class MarketConsumer:
     """Owns all partitions; `run` ends only by cancellation."""
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, partitions: Sequence[int], view: MarketView, publish: Callable[[list[Message]], None]
-    ) -> None:
-        self._consumer = consumer
-        self._partitions = [TopicPartition(MARKET_DATA.name, number) for number in partitions]
+        self, reader: LogReader, offsets: Offsets, partitions: Sequence[int], view: MarketView,
+        publish: Callable[[list[MarketEvent]], None],
+    ) -> None:  # fmt: skip
+        self._reader, self._offsets = reader, offsets
+        self._places: list[Place] = [(MARKET_DATA.name, number) for number in partitions]
         self._view = view
         self._publish = publish
-        self.sources = {partition: SourceFilter(sources_of(MARKET_DATA, partition.partition)) for partition in self._partitions}
-        self._positions: dict[TopicPartition, int] = {}
-        self._replay_until: dict[TopicPartition, int] = {}
+        self.sources = {place: SourceFilter(sources_of(MARKET_DATA, place[1])) for place in self._places}
+        self._positions: dict[Place, int] = {}
+        self._replay_until: dict[Place, int] = {}
         self.running = False
         self.bad_frames = 0
 
@@ -47,9 +54,9 @@ class MarketConsumer:
     def lag(self) -> int:
         """Records behind the log's end, as far as the client knows."""
         behind = 0
-        for partition in self._partitions:
-            end = self._consumer.highwater(partition)
-            behind += max(0, end - self._positions.get(partition, end)) if end is not None else 0
+        for place in self._places:
+            end = self._reader.end(place)
+            behind += max(0, end - self._positions.get(place, end)) if end is not None else 0
         return behind
 
     @property
@@ -59,18 +66,15 @@ class MarketConsumer:
 
     async def start(self) -> None:
         """Take the place from which to replay."""
-        self._consumer.assign(self._partitions)
-        since_ms = time.time_ns() // 1_000_000 - MARKET_DATA_REPLAY_MS
-        found = await self._consumer.offsets_for_times(dict.fromkeys(self._partitions, since_ms))
-        ends = await self._consumer.end_offsets(self._partitions)
-        for partition in self._partitions:
-            at = found.get(partition)
-            start = at.offset if at is not None else ends[partition]
-            self._consumer.seek(partition, start)
-            self._positions[partition] = start
-            if start < ends[partition]:
-                self._replay_until[partition] = ends[partition]
-        known = await source_ends(self._consumer, [TopicPartition(EXECUTIONS.name, tp.partition) for tp in self._partitions])
+        since = await self._offsets.at(self._places, time.time_ns() // 1_000_000 - MARKET_DATA_REPLAY_MS)
+        ends = await self._offsets.ends(self._places)
+        for place, end in ends.items():
+            start = since[place]
+            self._positions[place] = end if start is None else start
+            if self._positions[place] < end:
+                self._replay_until[place] = end
+        self._reader.go_to(self._positions)
+        known = await source_ends(self._offsets, [(EXECUTIONS.name, number) for _, number in self._places])
         for sources in self.sources.values():
             sources.begin(known, time.time_ns())
         self.running = True
@@ -84,34 +88,29 @@ class MarketConsumer:
             self.running = False
 
     async def _read(self) -> None:
-        try:
-            batches = await self._consumer.getmany(timeout_ms=1_000, max_records=500)
-        except OffsetOutOfRangeError:
-            log.warning("market_data_lost", remedy="clients see the gap in seq")
-            await self._consumer.seek_to_beginning(*self._partitions)
-            return
-        except KafkaError as error:
-            log.warning("market_data_not_readable", error=repr(error))
-            await asyncio.sleep(0.5)
-            return
-        for partition, records in batches.items():
-            for record in records:
-                self._take(partition, record.value, record.offset, record.timestamp * 1_000_000, live=partition not in self._replay_until)
-                self._positions[partition] = record.offset + 1
-            if self._replay_until.get(partition, 1 << 62) <= self._positions[partition]:
-                del self._replay_until[partition]
-        if self._replay_until:
-            await asyncio.sleep(0)  # a long replay must not keep requests waiting
+        for place, records in (await self._reader.records(READ_S)).items():
+            for number, record in enumerate(records, 1):
+                self._take(place, record, live=place not in self._replay_until)
+                if number % TAKEN_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            if self._replay_until.get(place, 1 << 62) <= self._positions[place]:
+                del self._replay_until[place]
 
-    def _take(self, partition: TopicPartition, data: bytes, offset: int, time_ns: int, *, live: bool) -> None:
+    def _take(self, place: Place, record: Message, *, live: bool) -> None:
+        offset, time_ns = record.offset() or 0, record.timestamp()[1] * 1_000_000
+        if (
+            offset != self._positions[place]
+        ):  # the log has lost its end, or its beginning faster than we read: the reader goes to what there is
+            log.warning("market_data_lost", expected=self._positions[place], offset=offset, remedy="clients see the gap in seq")
+        self._positions[place] = offset + 1
         try:
-            frame = decode_frame(data, "market_data_frame")
+            frame = decode_frame(record.value() or b"", "market_data_frame")
         except BadBytes as error:
             self.bad_frames += 1
             log.warning("market_data_not_readable", offset=offset, reason=error.reason, detail=error.detail)
             return
-        if not self.sources[partition].is_new(frame.header, time_ns):
+        if not self.sources[place].is_new(frame.header, time_ns):
             return
-        messages = self._view.apply(map(MarketRow._make, frame.rows.tolist()))
-        if live and messages:
-            self._publish(messages)
+        events = self._view.apply(map(MarketRow._make, frame.rows.tolist()))
+        if live and events:
+            self._publish(events)

@@ -1,36 +1,34 @@
-"""Public prices as the edge knows them, and the messages that tell them. No I/O.
+"""Public prices as the edge knows them, and the events that tell them. No I/O.
 
 Built from rows of market.data. Trades keep the dense sequence of their instrument (`seq`), so a client can see that none is missing
-and resume behind the last it saw. Prices in JSON are exact decimals; msgpack has only binary floats, so there they are the nearest one.
+and resume behind the last it saw.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
-from functools import cached_property
 from itertools import islice, takewhile
-from typing import Any, Final, NamedTuple
-
-import msgpack
-import msgspec
+from typing import Final, NamedTuple
 
 from edge.gateway.limits import BARS_KEPT_PER_SYMBOL, BOOK_LEVELS_SHOWN, BUSTS_KEPT_PER_SYMBOL, TRADES_KEPT_PER_SYMBOL
-from edge.gateway.market_words import (
-    CONDITIONS_OF_AUCTION,
-    NON_FIRM_QUOTE,
-    REASON_CODE,
-    REGULAR_QUOTE,
-    REGULAR_TRADE,
-    luld_indicator,
-    status_words,
+from edge.gateway.market_events import (
+    Auction,
+    Bands,
+    BandUpdate,
+    Bar,
+    BookLevels,
+    Level,
+    MarketEvent,
+    Quote,
+    Status,
+    Trade,
+    TradeBust,
 )
-from edge.gateway.timestamps import rfc3339
 from matchers.rules.order_tables import NEW_IN_PHASE
 from schemas.codec import FRAMES
 from schemas.enums import MarketDataKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
-from schemas.reject_reasons import SENTENCES, Reason
+from schemas.reject_reasons import Reason
 
 
 class MarketRow(NamedTuple):
@@ -60,31 +58,9 @@ class MarketRow(NamedTuple):
 
 assert MarketRow._fields == FRAMES["market_data_frame"].dtype.names, "MarketRow must name the frame's columns in their order"
 
-CHANNELS: Final = ("trades", "quotes", "bars", "orderbooks", "statuses", "lulds", "imbalances")
-_TAKER: Final = {int(Side.BUY): "B", int(Side.SELL): "S"}
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-
-
-@dataclass
-class Message:
-    """One message of one channel. `fields` has Decimals for prices and ns in "t"; each encoding is made once, when first wanted."""
-
-    channel: str
-    symbol: str
-    fields: dict[str, Any]
-    seq: int = 0
-
-    @cached_property
-    def json(self) -> bytes:
-        """The JSON object."""
-        return _ENCODER.encode({**self.fields, "t": rfc3339(self.fields["t"])})
-
-    @cached_property
-    def packed(self) -> bytes:
-        """The msgpack map; "t" is a Timestamp extension."""
-        seconds, nanos = divmod(self.fields["t"], 1_000_000_000)
-        packed: bytes = msgpack.packb({**self.fields, "t": msgpack.Timestamp(seconds, nanos)}, default=float)
-        return packed
+_CALL_PHASES: Final = (Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION)
+"""Orders are collected, and an uncross is to come."""
+_BANDS_SUSPENDED: Final = (Phase.HALTED, Phase.CANCEL_ONLY, Phase.VOLATILITY_AUCTION)
 
 
 @dataclass
@@ -92,16 +68,16 @@ class SymbolView:
     """What is known of one instrument; prices in ticks, quantities in lots. Level maps are price -> (qty, order_count)."""
 
     instrument: Instrument
-    trades: deque[Message] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT_PER_SYMBOL))
-    bars: deque[Message] = field(default_factory=lambda: deque(maxlen=BARS_KEPT_PER_SYMBOL))
-    quote: Message | None = None
-    status: Message | None = None
-    band: Message | None = None
-    auction: Message | None = None
+    trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT_PER_SYMBOL))
+    bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=BARS_KEPT_PER_SYMBOL))
+    quote: Quote | None = None
+    status: Status | None = None
+    bands: Bands | None = None
+    auction: Auction | None = None
     """Where the call phase that goes on would uncross; None in any other phase."""
-    busts: deque[Message] = field(default_factory=lambda: deque(maxlen=BUSTS_KEPT_PER_SYMBOL))
+    busts: deque[TradeBust] = field(default_factory=lambda: deque(maxlen=BUSTS_KEPT_PER_SYMBOL))
     levels: dict[int, dict[int, tuple[int, int]]] = field(default_factory=lambda: {Side.BUY: {}, Side.SELL: {}})
-    whole_book: Message | None = None
+    whole_book: BookLevels | None = None
     """Made when somebody asks for it; None again when a level changes."""
     phase: int = Phase.CLOSED
     last_px: int = 0
@@ -109,36 +85,22 @@ class SymbolView:
     volume: int = 0
     seqs: dict[int, int] = field(default_factory=dict)
 
-    def decimal(self, ticks: int) -> Decimal:
-        """A price in ticks as an exact decimal."""
-        return self.instrument.tick_size * ticks
-
-    def shares(self, lots: int) -> int | Decimal:
-        """A quantity in lots as a number of shares."""
-        exact = self.instrument.lot_size * lots
-        return int(exact) if exact == exact.to_integral_value() else exact
-
-    def book(self, depth: int) -> dict[str, Any]:
-        """The best `depth` levels a side as an orderbook message that replaces what a client has ("r": true)."""
+    def book(self, depth: int) -> BookLevels:
+        """The best `depth` levels a side, as of now."""
         bids = sorted(self.levels[Side.BUY].items(), reverse=True)[:depth]
         asks = sorted(self.levels[Side.SELL].items())[:depth]
-        return {
-            "T": "o", "S": self.instrument.symbol, "b": [self._level(px, qty) for px, (qty, _) in bids],
-            "a": [self._level(px, qty) for px, (qty, _) in asks], "t": self.last_at, "r": True,
-        }  # fmt: skip
+        seq = self.seqs.get(MarketDataKind.LEVEL, 0)
+        return BookLevels(self.instrument, seq, self.last_at, _levels(bids), _levels(asks), is_whole=True)
 
-    def _level(self, px: int, lots: int) -> dict[str, Any]:
-        return {"p": self.decimal(px), "s": self.shares(lots)}
-
-    def book_message(self) -> Message:
-        """The best BOOK_LEVELS_SHOWN levels a side, as one message for everybody who begins with the book as it is."""
+    def shared_book(self) -> BookLevels:
+        """The best BOOK_LEVELS_SHOWN levels a side, as one event for everybody who begins with the book as it is."""
         if self.whole_book is None:
-            self.whole_book = Message("orderbooks", self.instrument.symbol, self.book(BOOK_LEVELS_SHOWN))
+            self.whole_book = self.book(BOOK_LEVELS_SHOWN)
         return self.whole_book
 
-    def trades_after(self, seq: int, most: int) -> tuple[list[Message], int]:
+    def trades_after(self, seq: int, most: int) -> tuple[list[Trade], int]:
         """(trades with a higher seq that are still kept, the newest `most`; how many others with a higher seq). Busted ones are among them; see `busts`."""
-        kept = list(islice(takewhile(lambda message: message.seq > seq, reversed(self.trades)), most))[::-1]
+        kept = list(islice(takewhile(lambda trade: trade.seq > seq, reversed(self.trades)), most))[::-1]
         newest = self.seqs.get(MarketDataKind.TRADE, 0)
         return kept, max(0, newest - seq) - len(kept)
 
@@ -149,14 +111,14 @@ class MarketView:
     def __init__(self, instruments: InstrumentTable) -> None:
         self.symbols = {one.symbol: SymbolView(one) for one in instruments}
         self._by_number = {view.instrument.number: view for view in self.symbols.values()}
-        self._appliers = {
-            int(MarketDataKind.TRADE): self._trade,
-            int(MarketDataKind.QUOTE): self._quote,
-            int(MarketDataKind.BAR): self._bar,
-            int(MarketDataKind.STATUS): self._status,
-            int(MarketDataKind.AUCTION): self._auction,
-            int(MarketDataKind.BAND): self._band,
-            int(MarketDataKind.TRADE_BUST): self._bust,
+        self._appliers: dict[int, Callable[[SymbolView, MarketRow], MarketEvent]] = {
+            int(MarketDataKind.TRADE): _trade,
+            int(MarketDataKind.QUOTE): _quote,
+            int(MarketDataKind.BAR): _bar,
+            int(MarketDataKind.STATUS): _status,
+            int(MarketDataKind.AUCTION): _auction,
+            int(MarketDataKind.BAND): _bands,
+            int(MarketDataKind.TRADE_BUST): _bust,
         }
         self.gaps = 0
         """Sequence numbers that never came; each is a fault somewhere before the edge, or older than what was read at start."""
@@ -171,9 +133,9 @@ class MarketView:
         view = self.symbols[symbol]
         return view.status is not None and NEW_IN_PHASE[Phase(view.phase), OrdType(ord_type), TimeInForce(time_in_force)] != Reason.NONE
 
-    def apply(self, rows: Iterable[MarketRow]) -> list[Message]:
-        """Take one frame's rows; returns the messages for the clients, the level changes of an instrument as one."""
-        messages: list[Message] = []
+    def apply(self, rows: Iterable[MarketRow]) -> list[MarketEvent]:
+        """Take one frame's rows; returns the events for the clients, the level changes of an instrument as one."""
+        events: list[MarketEvent] = []
         changed: dict[int, list[MarketRow]] = {}
         for row in rows:
             view = self._by_number.get(row.instrument)
@@ -185,9 +147,9 @@ class MarketView:
                 continue
             applier = self._appliers.get(row.kind)
             if applier is not None:
-                messages.append(applier(view, row))
-        messages += [_orderbook(self._by_number[number], levels) for number, levels in changed.items()]
-        return messages
+                events.append(applier(view, row))
+        events += [_changed_levels(self._by_number[number], levels) for number, levels in changed.items()]
+        return events
 
     def _is_next(self, view: SymbolView, row: MarketRow) -> bool:
         """False for a row that was here before; counts rows that are missing before this one."""
@@ -199,80 +161,67 @@ class MarketView:
         view.seqs[row.kind] = row.seq
         return True
 
-    def _trade(self, view: SymbolView, row: MarketRow) -> Message:
-        view.last_px, view.last_at = row.price, row.transact_time
-        view.volume += row.qty
-        fields = {
-            "T": "t", "S": view.instrument.symbol, "i": row.trd_match_id, "x": "", "p": view.decimal(row.price), "s": view.shares(row.qty),
-            "c": CONDITIONS_OF_AUCTION.get(Phase(row.phase), REGULAR_TRADE), "t": row.transact_time, "z": "C", "seq": row.seq,
-            "tks": _TAKER.get(row.side, ""),
-        }  # fmt: skip
-        message = Message("trades", view.instrument.symbol, fields, row.seq)
-        view.trades.append(message)
-        return message
 
-    def _quote(self, view: SymbolView, row: MarketRow) -> Message:
-        fields = {
-            "T": "q", "S": view.instrument.symbol, "bx": "", "bp": view.decimal(row.bid_px), "bs": view.shares(row.bid_qty), "ax": "",
-            "ap": view.decimal(row.ask_px), "as": view.shares(row.ask_qty), "z": "C", "t": row.transact_time, "seq": row.seq,
-            "c": REGULAR_QUOTE if view.phase == Phase.CONTINUOUS else NON_FIRM_QUOTE,
-        }  # fmt: skip
-        view.last_at = max(view.last_at, row.transact_time)
-        view.quote = Message("quotes", view.instrument.symbol, fields, row.seq)
-        return view.quote
+def _trade(view: SymbolView, row: MarketRow) -> Trade:
+    view.last_px, view.last_at = row.price, row.transact_time
+    view.volume += row.qty
+    trade = Trade(view.instrument, row.seq, row.transact_time, row.trd_match_id, row.price, row.qty, row.side, Phase(row.phase))
+    view.trades.append(trade)
+    return trade
 
-    def _bar(self, view: SymbolView, row: MarketRow) -> Message:
-        average = (view.instrument.tick_size * row.notional / row.qty) if row.qty else view.decimal(row.price)
-        fields = {
-            "T": "b", "S": view.instrument.symbol, "o": view.decimal(row.open_px), "h": view.decimal(row.high_px),
-            "l": view.decimal(row.low_px), "c": view.decimal(row.price), "v": view.shares(row.qty), "n": row.order_count,
-            "vw": round(average, 6), "t": row.transact_time, "seq": row.seq,
-        }  # fmt: skip
-        message = Message("bars", view.instrument.symbol, fields, row.seq)
-        view.bars.append(message)
-        return message
 
-    def _status(self, view: SymbolView, row: MarketRow) -> Message:
-        view.phase, reason = row.phase, Reason(row.reason)
-        if row.phase not in CONDITIONS_OF_AUCTION:
-            view.auction = None
-        code, text = status_words(row.phase, row.reason)
-        fields = {
-            "T": "s", "S": view.instrument.symbol, "sc": code, "sm": text, "rc": REASON_CODE.get(reason, ""), "rm": SENTENCES[reason],
-            "t": row.transact_time, "z": "C", "phase": Phase(row.phase).name.lower(), "reason": reason.name if reason else "", "seq": row.seq,
-        }  # fmt: skip
-        view.status = Message("statuses", view.instrument.symbol, fields, row.seq)
-        return view.status
+def _quote(view: SymbolView, row: MarketRow) -> Quote:
+    view.last_at = max(view.last_at, row.transact_time)
+    is_firm = view.phase == Phase.CONTINUOUS
+    view.quote = Quote(view.instrument, row.seq, row.transact_time, row.bid_px, row.bid_qty, row.ask_px, row.ask_qty, is_firm)
+    return view.quote
 
-    def _auction(self, view: SymbolView, row: MarketRow) -> Message:
-        """Alpaca tells the price only; volume and imbalance are ours."""
-        fields = {
-            "T": "i", "S": view.instrument.symbol, "p": view.decimal(row.price), "z": "C", "t": row.transact_time, "s": view.shares(row.qty),
-            "imbalance": view.shares(row.imbalance_qty), "side": _TAKER.get(row.side, "") if row.imbalance_qty else "", "seq": row.seq,
-        }  # fmt: skip
-        view.last_at = max(view.last_at, row.transact_time)
-        view.auction = Message("imbalances", view.instrument.symbol, fields, row.seq)
-        return view.auction
 
-    def _band(self, view: SymbolView, row: MarketRow) -> Message:
-        before = view.band.fields["i"] if view.band else ""
-        fields = {
-            "T": "l", "S": view.instrument.symbol, "u": view.decimal(row.high_px), "d": view.decimal(row.low_px),
-            "i": luld_indicator(before, view.phase, has_bands=bool(row.high_px or row.low_px)), "t": row.transact_time, "z": "C", "seq": row.seq,
-        }  # fmt: skip
-        view.band = Message("lulds", view.instrument.symbol, fields, row.seq)
-        return view.band
+def _bar(view: SymbolView, row: MarketRow) -> Bar:
+    bar = Bar(
+        view.instrument, row.seq, row.transact_time, row.open_px, row.high_px, row.low_px, row.price, row.qty, row.order_count, row.notional
+    )
+    view.bars.append(bar)
+    return bar
 
-    def _bust(self, view: SymbolView, row: MarketRow) -> Message:
-        """In the channel of the trades, as at Alpaca: who has a trade must hear that it is gone. Bars stay as they were."""
-        view.volume -= row.qty
-        fields = {
-            "T": "x", "S": view.instrument.symbol, "i": row.trd_match_id, "x": "", "p": view.decimal(row.price), "s": view.shares(row.qty),
-            "a": "E" if row.reason == Reason.CLEARLY_ERRONEOUS else "C", "t": row.transact_time, "z": "C", "seq": row.seq,
-        }  # fmt: skip
-        message = Message("trades", view.instrument.symbol, fields, row.seq)
-        view.busts.append(message)
-        return message
+
+def _status(view: SymbolView, row: MarketRow) -> Status:
+    view.phase = row.phase
+    if row.phase not in _CALL_PHASES:
+        view.auction = None
+    view.status = Status(view.instrument, row.seq, row.transact_time, Phase(row.phase), Reason(row.reason))
+    return view.status
+
+
+def _auction(view: SymbolView, row: MarketRow) -> Auction:
+    view.last_at = max(view.last_at, row.transact_time)
+    side = row.side if row.imbalance_qty else 0
+    view.auction = Auction(view.instrument, row.seq, row.transact_time, row.price, row.qty, row.imbalance_qty, side)
+    return view.auction
+
+
+def _bands(view: SymbolView, row: MarketRow) -> Bands:
+    before = view.bands.update if view.bands else BandUpdate.OUTSIDE_HOURS
+    if not (row.high_px or row.low_px):
+        update = BandUpdate.SUSPENDED if view.phase in _BANDS_SUSPENDED else BandUpdate.OUTSIDE_HOURS
+    elif before is BandUpdate.OUTSIDE_HOURS:
+        update = BandUpdate.OPENING
+    else:
+        update = BandUpdate.REOPENING if before is BandUpdate.SUSPENDED else BandUpdate.INTRADAY
+    view.bands = Bands(view.instrument, row.seq, row.transact_time, row.low_px, row.high_px, update)
+    return view.bands
+
+
+def _bust(view: SymbolView, row: MarketRow) -> TradeBust:
+    """Bars stay as they were."""
+    view.volume -= row.qty
+    bust = TradeBust(view.instrument, row.seq, row.transact_time, row.trd_match_id, row.price, row.qty, Reason(row.reason))
+    view.busts.append(bust)
+    return bust
+
+
+def _levels(side: list[tuple[int, tuple[int, int]]]) -> tuple[Level, ...]:
+    return tuple(Level(price, qty) for price, (qty, _) in side)
 
 
 def _set_level(view: SymbolView, row: MarketRow) -> None:
@@ -284,13 +233,10 @@ def _set_level(view: SymbolView, row: MarketRow) -> None:
         levels.pop(row.price, None)
 
 
-def _orderbook(view: SymbolView, rows: list[MarketRow]) -> Message:
-    """The levels of one frame that changed, the last word for each; size 0 takes a level away."""
-    last = {(row.side, row.price): row for row in rows}
-    sides: dict[int, list[dict[str, Any]]] = {Side.BUY: [], Side.SELL: []}
-    for (side, price), row in last.items():
-        sides[side].append({"p": view.decimal(price), "s": view.shares(row.qty)})
+def _changed_levels(view: SymbolView, rows: list[MarketRow]) -> BookLevels:
+    """The levels of one frame that changed, the last word for each."""
+    last = {(row.side, row.price): row.qty for row in rows}
+    bids, asks = (tuple(Level(price, qty) for (of, price), qty in last.items() if of == side) for side in (Side.BUY, Side.SELL))
     at = max(row.transact_time for row in rows)
     view.last_at = max(view.last_at, at)
-    fields = {"T": "o", "S": view.instrument.symbol, "b": sides[Side.BUY], "a": sides[Side.SELL], "t": at, "r": False, "seq": rows[-1].seq}
-    return Message("orderbooks", view.instrument.symbol, fields, rows[-1].seq)
+    return BookLevels(view.instrument, rows[-1].seq, at, bids, asks)

@@ -1,4 +1,4 @@
-"""What the edge measures, as Prometheus metrics of one registry."""
+"""What the gateway measures, as Prometheus metrics of one registry, to which protocols add their own."""
 
 from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("outcry_edge_requests", "HTTP requests answered", ["method", "route", "status"], registry=self.registry)
         self.decision = Histogram(
             "outcry_edge_decision_seconds", "from reading a command to its shard's decision", buckets=_LATENCY_S, registry=self.registry
         )
@@ -27,23 +26,8 @@ class Metrics:
         )
         self.timeouts = Counter("outcry_edge_decision_timeouts", "commands without a decision in time", registry=self.registry)
         self.replies = Counter("outcry_edge_reply_rows", "rows read from edge.replies", registry=self.registry)
-        self.updates_told = 0
-        self.payloads_told = 0
-        # plain numbers, read when asked for: these count far more often than anything else
-        self.watch("trade_update_messages_total", "trade updates queued for WebSockets", lambda: self.updates_told)
-        self.watch("market_data_payloads_total", "market data payloads queued for WebSockets", lambda: self.payloads_told)
-        self.slow = Counter("outcry_edge_slow_sockets", "WebSockets closed because they did not read", ["stream"], registry=self.registry)
         self._sources: Sequence[SourceFilter] = ()
         self.registry.register(_SuspiciousFrames(lambda: self._sources))
-        self._requests_by: dict[tuple[str, str, int], Counter] = {}
-
-    def count_request(self, method: str, route: str, status: int) -> None:
-        """Count one answer; `route` is the pattern, never the path."""
-        key = method, route, status
-        counter = self._requests_by.get(key)
-        if counter is None:
-            counter = self._requests_by[key] = self.requests.labels(method, route, str(status))
-        counter.inc()
 
     def watch(self, name: str, text: str, read: Callable[[], float]) -> None:
         """A gauge that is read when it is asked for."""

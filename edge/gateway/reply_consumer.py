@@ -8,19 +8,25 @@ On failure: a frame that cannot be read is counted and skipped after every view 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from edge.gateway.accounts import Accounts
 from edge.gateway.reply_rows import reply_rows
 from edge.gateway.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
+from schemas.errors import ServiceUnavailable
 from topics.catalogue import EDGE_REPLIES
+from topics.offsets import Offsets, Place
+from topics.reader import LogReader, PlacesLost
 from topics.sources import FORGED, sources_of
 
 log = structlog.get_logger(__name__)
+
+READ_S: Final = 1.0
+"""A read ends after so long without records."""
+RETRY_S: Final = 0.5
 
 
 class ReplyConsumer:
@@ -28,7 +34,8 @@ class ReplyConsumer:
 
     def __init__(
         self,
-        consumer: AIOKafkaConsumer,
+        reader: LogReader,
+        offsets: Offsets,
         instance: int,
         accounts: Accounts,
         shards: int,
@@ -36,23 +43,21 @@ class ReplyConsumer:
         observe_delay_s: Callable[[float], None],
     ) -> None:
         """shards: how many account shards there are."""
-        self._consumer = consumer
-        self._partition = TopicPartition(EDGE_REPLIES.name, instance)
+        self._reader, self._offsets = reader, offsets
+        self._place = EDGE_REPLIES.name, instance
         self._accounts = accounts
         self._count_rows = count_rows
         self._observe_delay_s = observe_delay_s
         senders = sources_of(EDGE_REPLIES, instance, shards)
-        self._ends_of = [TopicPartition(*_place(source)) for source in sorted(senders.shards)]
+        self._ends_of = [_place(source) for source in sorted(senders.shards)]
         self.sources = SourceFilter(senders)
         self.running = False
         self.bad_frames = 0
 
     async def start(self) -> None:
         """Take the place at the log's end; after this no answer can be missed."""
-        self._consumer.assign([self._partition])
-        await self._consumer.seek_to_end(self._partition)
-        await self._consumer.position(self._partition)
-        self.sources.begin(await source_ends(self._consumer, self._ends_of), time.time_ns())
+        await self._go_to_end()
+        self.sources.begin(await source_ends(self._offsets, self._ends_of), time.time_ns())
         self.running = True
 
     async def run(self) -> None:
@@ -63,21 +68,28 @@ class ReplyConsumer:
         finally:
             self.running = False
 
+    async def _go_to_end(self) -> None:
+        self._reader.go_to(await self._offsets.ends([self._place]))
+
+    async def _found_end(self) -> bool:
+        try:
+            await self._go_to_end()
+        except ServiceUnavailable as error:
+            log.warning("replies_not_readable", error=str(error))
+            return False
+        return True
+
     async def _read(self) -> None:
         try:
-            batches = await self._consumer.getmany(timeout_ms=1_000)
-        except OffsetOutOfRangeError:
-            log.warning("replies_lost", partition=self._partition.partition, remedy="accounts are registered again")
-            await self._consumer.seek_to_end(self._partition)
+            found = await self._reader.records(READ_S)
+        except PlacesLost:
+            log.warning("replies_lost", partition=self._place[1], remedy="accounts are registered again")
+            while not await self._found_end():  # noqa: ASYNC110  nothing tells when a broker is back
+                await asyncio.sleep(RETRY_S)
             self._accounts.forget_all()
             return
-        except KafkaError as error:
-            log.warning("replies_not_readable", error=repr(error))
-            await asyncio.sleep(0.5)
-            return
-        for records in batches.values():
-            for record in records:
-                self._take(record.value, record.offset, record.timestamp * 1_000_000)
+        for record in found.get(self._place, ()):
+            self._take(record.value() or b"", record.offset() or 0, record.timestamp()[1] * 1_000_000)
 
     def _take(self, data: bytes, offset: int, time_ns: int) -> None:
         try:
@@ -94,9 +106,9 @@ class ReplyConsumer:
             self._accounts.take_rows(reply_rows(frame))
 
 
-async def source_ends(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[str, int]:
+async def source_ends(offsets: Offsets, places: Sequence[Place]) -> dict[str, int]:
     """Where the logs of sources end now, by the names by which frames call them."""
-    return {f"{tp.topic}/{tp.partition}": end for tp, end in (await consumer.end_offsets(list(partitions))).items()}
+    return {f"{topic}/{number}": end for (topic, number), end in (await offsets.ends(places)).items()}
 
 
 def _place(source: str) -> tuple[str, int]:

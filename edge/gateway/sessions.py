@@ -1,15 +1,16 @@
 """Who asks: API keys, looked up in memory, then in the session cache, then in the system of record.
 
-A key is remembered for SESSION_TTL_S. While the stores do not answer, a key that was known goes on working, and one that was not gets 503.
+A key is remembered for SESSION_TTL_S. While the stores do not answer, a key that was known goes on working, and one that was not is Unavailable.
 
-Wrong secrets are counted by address and key, and by address (edge.gateway.limits has the numbers). Beyond it the answer is 429 and the secret is not looked at,
-but for one case: a secret that was right before, since this edge was started, goes on working from everywhere. So guesses lock out nobody at
+Wrong secrets are counted by address and key, and by address (edge.gateway.limits has the numbers). Beyond it the answer is Unavailable and the
+secret is not looked at, but for one case: a secret that was right before, since this edge was started, goes on working from everywhere. So guesses lock out nobody at
 another address, nobody who is at work, and at the guesser's own address nobody for longer than the guessing.
 """
 
 import asyncio
 import hashlib
 import hmac
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,6 @@ from typing import Protocol
 
 import structlog
 
-from edge.gateway.errors import ApiError, not_authorized, too_many_wrong_secrets, unavailable
 from edge.gateway.limits import (
     RATE_LIMIT_PER_MINUTE,
     SESSION_TTL_S,
@@ -28,6 +28,7 @@ from edge.gateway.limits import (
     WRONG_SECRETS_OF_ADDRESS_PER_S,
     WRONG_SECRETS_PER_S,
 )
+from edge.gateway.outcomes import Accepted, Access, Cause, Denied, Unavailable
 from edge.gateway.rate_limits import Buckets, TokenBucket
 from schemas.errors import ServiceUnavailable
 
@@ -73,7 +74,7 @@ class Sessions:
         self._guesses = Buckets(WRONG_SECRETS_BURST, WRONG_SECRETS_PER_S, WRONG_SECRETS_KEPT)
         self._guesses_of_address = Buckets(WRONG_SECRETS_OF_ADDRESS_BURST, WRONG_SECRETS_OF_ADDRESS_PER_S, WRONG_SECRETS_KEPT)
         self.refused_guesses = 0
-        """Answered with 429."""
+        """Not looked at, for too many wrong ones before."""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -85,43 +86,57 @@ class Sessions:
             return None
         return session if _matches(secret, session.secret_sha256) else None
 
-    async def authenticate(self, key_id: str, secret: str, address: str) -> Session:
-        """The session of a key and its secret. Raises ApiError 401, 429 after too many wrong ones from this address, or 503 while a new key cannot be looked up."""
+    def admit(self, session: Session) -> Unavailable | None:
+        """Count one request of the session; not None where its key has had too many."""
+        if session.bucket.take(self._clock_s()):
+            return None
+        return Unavailable(Cause.TOO_MANY_REQUESTS, "too many requests")
+
+    async def authenticate(self, key_id: str, secret: str, address: str) -> Access[Session]:
+        """The session of a key and its secret. Unavailable after too many wrong ones from this address, or while a new key cannot be looked up."""
         session = self.recall(key_id, secret)
         if session is not None:
-            return session
+            return Accepted(session)
         if not key_id or not secret or len(key_id) > KEY_ID_CHARACTERS_MAX or not key_id.isascii() or not key_id.isprintable():
-            raise not_authorized()
+            return Denied()
         known = self._known.get(key_id)
-        if known is not None and _matches(secret, known.secret_sha256):
-            return self._remember(key_id, self._confirmed(await self._look_up(key_id), secret))
-        self._refuse_guesses(key_id, address)
-        record = await self._look_up(key_id)
-        self._refuse_guesses(key_id, address)  # once more: others may have guessed while this one waited
         try:
-            session = self._remember(key_id, self._confirmed(record, secret))
-        except ApiError:
+            if known is not None and _matches(secret, known.secret_sha256):
+                return self._confirm(key_id, await self._look_up(key_id), secret)
+            too_many = self._too_many_guesses(key_id, address)
+            if too_many is not None:
+                return too_many
+            record = await self._look_up(key_id)
+        except ServiceUnavailable:
+            return Unavailable(Cause.STORE_AWAY, "API keys cannot be looked up at the moment (MySQL is not reachable)")
+        too_many = self._too_many_guesses(key_id, address)  # once more: others may have guessed while this one waited
+        if too_many is not None:
+            return too_many
+        confirmed = self._confirm(key_id, record, secret)
+        if isinstance(confirmed, Denied):
             self._guesses.take((address, key_id), self._clock_s())
             self._guesses_of_address.take(address, self._clock_s())
-            raise
-        self._guesses.forget((address, key_id))
-        return session
+        else:
+            self._guesses.forget((address, key_id))
+        return confirmed
 
-    @staticmethod
-    def _confirmed(record: KeyRecord | None, secret: str) -> KeyRecord:
+    def _confirm(self, key_id: str, record: KeyRecord | None, secret: str) -> Accepted[Session] | Denied:
+        """Remember the key if the secret is its own."""
         if record is None or not _matches(secret, record.secret_sha256):
-            raise not_authorized()
-        return record
+            return Denied()
+        return Accepted(self._remember(key_id, record))
 
-    def _refuse_guesses(self, key_id: str, address: str) -> None:
+    def _too_many_guesses(self, key_id: str, address: str) -> Unavailable | None:
         now = self._clock_s()
         wait_s = max(self._guesses.seconds_until_one((address, key_id), now), self._guesses_of_address.seconds_until_one(address, now))
-        if wait_s > 0:
-            self.refused_guesses += 1
-            raise too_many_wrong_secrets(wait_s)
+        if wait_s <= 0:
+            return None
+        self.refused_guesses += 1
+        text = f"too many wrong API keys from this address: try again in {math.ceil(wait_s)} s"
+        return Unavailable(Cause.TOO_MANY_GUESSES, text, wait_s)
 
     async def _look_up(self, key_id: str) -> KeyRecord | None:
-        """Ask the stores, once for however many wait for the same key."""
+        """Ask the stores, once for however many wait for the same key. Raises ServiceUnavailable for one that was not known."""
         task = self._asking.get(key_id)
         if task is None:
             task = self._asking[key_id] = asyncio.create_task(self._store.find_key(key_id), name="find-key")
@@ -131,7 +146,7 @@ class Sessions:
         except ServiceUnavailable as error:
             known = self._known.get(key_id)
             if known is None:
-                raise unavailable("API keys cannot be looked up at the moment (MySQL is not reachable)") from None
+                raise
             log.warning("key_not_refreshed", error=str(error))
             return KeyRecord(known.secret_sha256, known.account)
 

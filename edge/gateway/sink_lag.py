@@ -8,12 +8,12 @@ import asyncio
 from typing import Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
-from edge.gateway.errors import STORE_BEHIND, ApiError, unavailable
 from edge.gateway.limits import SINK_LAG_EVERY_S, SINK_LAG_TIMEOUT_S
+from edge.gateway.outcomes import Cause, Unavailable
+from schemas.errors import ServiceUnavailable
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
+from topics.offsets import Offsets, Place
 from topics.roles import PERSIST_MYSQL
 
 log = structlog.get_logger(__name__)
@@ -25,11 +25,11 @@ RETRY_AFTER_S: Final = 5
 
 
 class SinkLag:
-    """Asks the broker now and then; `refuse_new_orders` costs one comparison. `records_max` 0: measured, and nothing refused."""
+    """Asks the broker now and then; `refusal` costs one comparison. `records_max` 0: measured, and nothing refused."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition], records_max: int) -> None:
-        """`consumer`: of GROUP, which it never joins; started by the caller."""
-        self._consumer, self._partitions, self._records_max = consumer, partitions, records_max
+    def __init__(self, offsets: Offsets, places: list[Place], records_max: int) -> None:
+        """`offsets`: of GROUP."""
+        self._offsets, self._places, self._records_max = offsets, places, records_max
         self.records = 0
 
     async def run(self) -> None:
@@ -38,7 +38,7 @@ class SinkLag:
             try:
                 async with asyncio.timeout(SINK_LAG_TIMEOUT_S):
                     records = await self._measure()
-            except (KafkaError, OSError, TimeoutError) as error:
+            except (ServiceUnavailable, TimeoutError) as error:
                 log.warning("sink_lag_unknown", error=repr(error))
             else:
                 if self._is_beyond(records) != self._is_beyond(self.records):
@@ -47,24 +47,19 @@ class SinkLag:
             await asyncio.sleep(SINK_LAG_EVERY_S)
 
     async def _measure(self) -> int:
-        committed = {tp: await self._consumer.committed(tp) for tp in self._partitions}
+        committed = await self._offsets.committed(self._places)
         if all(offset is None for offset in committed.values()):
             return 0
-        ends = await self._consumer.end_offsets(self._partitions)
-        begins = await self._consumer.beginning_offsets([tp for tp, offset in committed.items() if offset is None])
-        return sum(max(0, ends[tp] - (begins[tp] if offset is None else offset)) for tp, offset in committed.items())
+        ends = await self._offsets.ends(self._places)
+        begins = await self._offsets.beginnings([place for place, offset in committed.items() if offset is None])
+        return sum(max(0, ends[place] - (begins[place] if offset is None else offset)) for place, offset in committed.items())
 
     def _is_beyond(self, records: int) -> bool:
         return 0 < self._records_max < records
 
-    def refuse_new_orders(self) -> None:
-        """Raises ApiError (503 with Retry-After) where the lag is beyond the limit."""
-        if self._is_beyond(self.records):
-            raise behind(self.records)
-
-
-def behind(records: int) -> ApiError:
-    """503: nothing was sent; cancels are taken all the same."""
-    error = unavailable(f"the exchange's records are {records:,} behind; nothing was sent, cancels are taken", RETRY_AFTER_S)
-    error.reason = STORE_BEHIND
-    return error
+    def refusal(self) -> Unavailable | None:
+        """The answer to a new order where the lag is beyond the limit; cancels are taken all the same."""
+        if not self._is_beyond(self.records):
+            return None
+        text = f"the exchange's records are {self.records:,} behind; nothing was sent, cancels are taken"
+        return Unavailable(Cause.STORE_BEHIND, text, RETRY_AFTER_S)

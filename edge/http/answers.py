@@ -1,7 +1,6 @@
-"""What every HTTP answer has: a request id, JSON errors with Alpaca's codes, security and rate-limit headers, a metric."""
+"""What every HTTP answer has: a request id, errors in JSON, security and rate-limit headers, a metric."""
 
 import asyncio
-import base64
 import math
 import random
 import time
@@ -12,16 +11,17 @@ import msgspec
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web, web_response
 
-from edge.gateway.errors import HTTP_VERSION, INTERNAL, MALFORMED, METHOD_NOT_ALLOWED, TOO_LARGE, TOO_MANY, ApiError, no_route
-from edge.gateway.limits import BODY_BYTES_MAX, BODY_TIMEOUT_S, RATE_LIMIT_PER_MINUTE
+from edge.gateway.limits import RATE_LIMIT_PER_MINUTE
 from edge.gateway.sessions import Session
-from edge.http.addresses import address_of
+from edge.http.errors import HttpError, no_route
+from edge.http.limits import BODY_BYTES_MAX, BODY_TIMEOUT_S
 from edge.http.state import state_of
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SESSION: Final = web.RequestKey("session", Session)
+"""Whose request it is, for the headers of its answer."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _COMMON: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 # what aiohttp calls itself, with its version and Python's, in every answer; also in its own to what it cannot parse, which no signal of ours sees
@@ -34,27 +34,26 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
     return web.Response(body=_ENCODER.encode(value), status=status, headers=headers, content_type="application/json")
 
 
-def error_response(error: ApiError) -> web.Response:
-    """Alpaca's error object."""
+def error_response(error: HttpError) -> web.Response:
+    """The error object."""
     return json_response(error.body(), error.status, error.headers)
 
 
-def _of_http_exception(error: web.HTTPException) -> ApiError:
+def _of_http_exception(error: web.HTTPException) -> HttpError:
     """Aiohttp's own refusals in our form."""
     if isinstance(error, web.HTTPNotFound):
         return no_route()
     if isinstance(error, web.HTTPMethodNotAllowed):
-        return ApiError(
-            405, METHOD_NOT_ALLOWED, f"method {error.method} is not allowed here", {"Allow": ", ".join(sorted(error.allowed_methods))}
-        )
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return HttpError(405, f"method {error.method} is not allowed here", headers={"Allow": allowed})
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return body_too_large()
-    return ApiError(error.status, error.status * 100_000 + 10_000, error.reason or "request refused")
+    return HttpError(error.status, error.reason or "request refused")
 
 
-def body_too_large() -> ApiError:
+def body_too_large() -> HttpError:
     """413."""
-    return ApiError(413, TOO_LARGE, f"request body is larger than {BODY_BYTES_MAX} bytes")
+    return HttpError(413, f"request body is larger than {BODY_BYTES_MAX} bytes")
 
 
 def _route_of(request: web.Request) -> str:
@@ -63,9 +62,9 @@ def _route_of(request: web.Request) -> str:
 
 
 def _check_version(request: web.Request) -> None:
-    """Raises ApiError 505: aiohttp's parser also takes HTTP/0.9 and 2.0."""
+    """Raises HttpError 505: aiohttp's parser also takes HTTP/0.9 and 2.0."""
     if request.version not in (HttpVersion10, HttpVersion11):
-        raise ApiError(505, HTTP_VERSION, "HTTP/1.0 and HTTP/1.1 only", {"Connection": "close"})
+        raise HttpError(505, "HTTP/1.0 and HTTP/1.1 only", headers={"Connection": "close"})
 
 
 @web.middleware
@@ -74,13 +73,13 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         _check_version(request)
         response = await handler(request)
-    except ApiError as error:
+    except HttpError as error:
         response = error_response(error)
     except web.HTTPException as error:
         response = error_response(_of_http_exception(error)) if error.status >= 400 else error
     except Exception:  # a fault of ours: the client gets a number to quote, the log gets the trace
         log.exception("request_failed", method=request.method, path=request.path)
-        response = error_response(ApiError(500, INTERNAL, "internal server error"))
+        response = error_response(HttpError(500, "internal server error"))
     state_of(request).metrics.count_request(request.method, _route_of(request), response.status)
     return response
 
@@ -98,39 +97,14 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         headers["X-RateLimit-Reset"] = str(math.ceil(time.time() + session.bucket.seconds_until_full()))
 
 
-async def authenticate(request: web.Request) -> Session:
-    """Who asks, by Alpaca's two headers or else by Basic authentication; raises ApiError 401, 429 or 503."""
-    headers, sessions = request.headers, state_of(request).sessions
-    key_id, secret = headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
-    if not key_id and not secret:
-        key_id, secret = _basic(headers.get("Authorization", ""))
-    session = sessions.recall(key_id, secret) or await sessions.authenticate(key_id, secret, address_of(request))
-    request[SESSION] = session
-    if not session.bucket.take(time.monotonic()):
-        raise ApiError(429, TOO_MANY, "too many requests", {"Retry-After": "1"})
-    return session
-
-
-def _basic(header: str) -> tuple[str, str]:
-    """(key id, secret) of an Authorization header; two empty ones where it is not Basic."""
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        key_id, _, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except ValueError:
-        return "", ""
-    return key_id, secret
-
-
 async def read_body(request: web.Request) -> bytes:
-    """The body within its bounds of size and time; raises ApiError 408 or 413."""
+    """The body within its bounds of size and time; raises HttpError 408 or 413."""
     try:
         if request.content.is_eof():
             return await request.read()
         async with asyncio.timeout(BODY_TIMEOUT_S):
             return await request.read()
     except ConnectionError:
-        raise ApiError(400, MALFORMED, "the connection was lost while the body was read") from None
+        raise HttpError(400, "the connection was lost while the body was read") from None
     except TimeoutError:
-        raise ApiError(408, 40810000, "the request's body did not arrive in time") from None
+        raise HttpError(408, "the request's body did not arrive in time") from None

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgpack
 import msgspec
 
-from edge.gateway.limits import NESTING_MAX
+from edge.http.limits import NESTING_MAX
 
 _EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
 _DEEP: Final = f"more than {NESTING_MAX} objects or lists within one another"

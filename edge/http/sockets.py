@@ -10,7 +10,8 @@ from typing import Protocol
 from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.client_exceptions import ClientConnectionResetError
 
-from edge.gateway.limits import (
+from edge.gateway.rate_limits import TokenBucket
+from edge.http.limits import (
     AUTHENTICATION_TIMEOUT_S,
     FAREWELL_TIMEOUT_S,
     HEARTBEAT_S,
@@ -23,7 +24,6 @@ from edge.gateway.limits import (
     SOCKET_REPLY_BYTES_PER_MESSAGE,
     SOCKETS_MAX,
 )
-from edge.gateway.rate_limits import TokenBucket
 
 
 def new_websocket() -> web.WebSocketResponse:

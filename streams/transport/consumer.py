@@ -27,7 +27,8 @@ from faust.types import TP, AppT
 from faust.types.tuples import ConsumerMessage
 
 from schemas.errors import ServiceUnavailable
-from topics.reader import LogReader, Place
+from topics.offsets import Offsets, Place
+from topics.reader import LogReader
 
 log = structlog.get_logger("outcry.streams")
 
@@ -92,6 +93,8 @@ class FastConsumer(Consumer):
             reader_configuration(self.app) | {"fetch.min.bytes": self.gulp_bytes, "fetch.wait.max.ms": self.gulp_wait_ms}
         )
 
+        self._offsets = Offsets(reader_configuration(self.app))
+
     async def on_start(self) -> None:
         """Connect."""
         await super().on_start()
@@ -100,6 +103,7 @@ class FastConsumer(Consumer):
     async def on_stop(self) -> None:
         """Disconnect."""
         await self._reader.stop()
+        await self._offsets.close()
         await super().on_stop()
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  the signature is Faust's
@@ -139,11 +143,11 @@ class FastConsumer(Consumer):
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         """Where the logs end, asked of the broker."""
-        return _by_tp(await self._reader.ends(partitions))
+        return _by_tp(await self._offsets.ends(partitions))
 
     async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
         """Where the logs begin, asked of the broker."""
-        return _by_tp(await self._reader.beginnings(partitions))
+        return _by_tp(await self._offsets.beginnings(partitions))
 
     async def perform_seek(self) -> None:
         """As Faust's: to what is committed; from there on every record must follow on the one before.

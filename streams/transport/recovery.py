@@ -23,7 +23,8 @@ from mode import Service
 
 from schemas.limits import FRAME_BYTES_MAX
 from streams.transport.consumer import reader_configuration
-from topics.reader import LogReader, Place
+from topics.offsets import Offsets, Place
+from topics.reader import LogReader
 
 READ_WAIT_S: Final = 0.1
 """How long a read waits for records, here and at the broker."""
@@ -55,6 +56,7 @@ class ChangelogRecovery(Recovery):
     """See the head of this module. Who is assigned what, and what follows on the recovery, is Faust's."""
 
     _reader: LogReader
+    _offsets: Offsets
 
     async def on_start(self) -> None:
         """Connect."""
@@ -62,11 +64,13 @@ class ChangelogRecovery(Recovery):
             reader_configuration(self.app)
             | {"fetch.wait.max.ms": round(READ_WAIT_S * 1000), "fetch.message.max.bytes": 2 * FRAME_BYTES_MAX, "enable.partition.eof": True}
         )
+        self._offsets = Offsets(reader_configuration(self.app))
         await self._reader.start()
 
     async def on_stop(self) -> None:
         """Disconnect."""
         await self._reader.stop()
+        await self._offsets.close()
 
     @Service.task
     async def _slurp_changelogs(self) -> None:
@@ -103,7 +107,7 @@ class ChangelogRecovery(Recovery):
 
     async def _read_to_end(self, tps: frozenset[TP]) -> None:
         self._go_to_disk(tps)
-        ends = await self._reader.ends(tps)
+        ends = await self._offsets.ends(tps)
         for tp in tps:
             start = self._reader.position(tp) or 0
             if start > ends[tp]:

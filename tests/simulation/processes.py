@@ -76,8 +76,8 @@ class Producer:
             self._process.start(self._feed((topic, partition)))
         return acknowledged
 
-    async def send_and_wait(self, topic: str, value: bytes, partition: int) -> int:
-        """As aiokafka's."""
+    async def append(self, topic: str, partition: int, value: bytes) -> int:
+        """As LogSender's."""
         return await (await self.send(topic, None, value, partition))
 
     def empty(self) -> bool:

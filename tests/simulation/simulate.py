@@ -156,7 +156,7 @@ async def _come_to_rest(world: World, deployed: list[Deployment], edges: list[Ed
             if supervisor.done():
                 supervisor.result()
         at_rest = all(one.is_done() for one in deployed) and all(
-            not edge.alive or (len(edge.pending) == 0 and edge.replies.position_ == world.log.end(edge.replies.tp)) for edge in edges
+            not edge.alive or (len(edge.pending) == 0 and edge.replies.next == world.log.end(edge.replies.place)) for edge in edges
         )
         calm = calm + 1 if at_rest else 0
         if world.broken:

@@ -1,6 +1,7 @@
 """The edge in a simulated process: its own producer, accounts, views and reply consumer, and people who order through it and ask again."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -11,59 +12,62 @@ from simulated_roles import SHARDS
 
 from edge.gateway.accounts import Accounts
 from edge.gateway.command_producer import CommandProducer
-from edge.gateway.errors import ApiError
-from edge.gateway.pending_requests import PendingRequests
+from edge.gateway.outcomes import Accepted
+from edge.gateway.pending_requests import Answer, PendingRequests
 from edge.gateway.reply_consumer import ReplyConsumer
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
+from streams.host.shard_runner import Record
 from topics.catalogue import EDGE_REPLIES
+from topics.offsets import Place
 
 TIMEOUT_MS: Final = 150
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The parts of an aiokafka record that ReplyConsumer uses; timestamp in ms."""
+    """The parts of a record of librdkafka that ReplyConsumer uses."""
 
-    value: bytes | None
-    offset: int
-    timestamp: int
+    record: Record
+
+    def value(self) -> bytes | None:
+        """Its bytes."""
+        return self.record.value
+
+    def offset(self) -> int:
+        """Its place."""
+        return self.record.offset
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind and time in ms."""
+        return 1, self.record.time_ns // 1_000_000
 
 
 @dataclass
 class Replies:
-    """The parts of an AIOKafkaConsumer that ReplyConsumer uses."""
+    """The parts of LogReader and Offsets that ReplyConsumer uses."""
 
     process: Process
-    position_: int = 0
 
-    def assign(self, partitions: list[Any]) -> None:
+    def go_to(self, starts: Mapping[Place, int]) -> None:
         """One partition."""
-        (self.tp,) = [(one.topic, one.partition) for one in partitions]
+        ((self.place, self.next),) = starts.items()
         self.woken = asyncio.Event()
         self.process.world.log.listen(EDGE_REPLIES.name, self.woken.set)
 
-    async def seek_to_end(self, _tp: Any) -> None:
+    async def ends(self, places: Sequence[Place]) -> dict[Place, int]:
         """As it says."""
-        self.position_ = self.process.world.log.end(self.tp)
+        return {place: self.process.world.log.end(place) for place in places}
 
-    async def position(self, _tp: Any) -> int:
-        """Where it reads."""
-        return self.position_
-
-    async def end_offsets(self, partitions: list[Any]) -> dict[Any, int]:
-        """As it says."""
-        return {one: self.process.world.log.end((one.topic, one.partition)) for one in partitions}
-
-    async def getmany(self, timeout_ms: int) -> dict[Any, list[Reply]]:  # the name is aiokafka's
+    async def records(self, _timeout_s: float) -> dict[Place, list[Reply]]:
         """What there is, once there is something."""
         log = self.process.world.log
-        while log.end(self.tp) == self.position_:
+        while log.end(self.place) == self.next:
             self.woken.clear()
             await self.woken.wait()
         await asyncio.sleep(self.process.world.faults.fetch_s(self.process))
-        records = [Reply(one.value, one.offset, one.time_ns // 1_000_000) for one in log.parts[self.tp][self.position_ :]]
-        self.position_ += len(records)
-        return {self.tp: records}
+        records = [Reply(one) for one in log.parts[self.place][self.next :]]
+        self.next += len(records)
+        return {self.place: records}
 
 
 class EdgeProcess(Process):
@@ -81,7 +85,8 @@ class EdgeProcess(Process):
 
     async def _run(self) -> None:
         world = self.world
-        reader = ReplyConsumer(cast("Any", self.replies), self.instance, self.accounts, SHARDS, lambda _rows: None, lambda _delay_s: None)
+        both = cast("Any", self.replies)
+        reader = ReplyConsumer(both, both, self.instance, self.accounts, SHARDS, lambda _rows: None, lambda _delay_s: None)
         await reader.start()
         self.start(reader.run())
         self.accounts.producer = CommandProducer(
@@ -116,14 +121,11 @@ class EdgeProcess(Process):
     async def ask(self, kind: CommandKind, account: int, fields: dict[str, Any]) -> None:
         """Until it is answered: who hears nothing asks again, with the same cl_ord_id."""
         for _ in range(4):
-            try:
-                await self.accounts.view(account)
-                await self.accounts.decide(kind, account, **fields)
-            except (TimeoutError, ApiError):
-                self.world.counts["asked again"] += 1
-                await asyncio.sleep(0.01 * self.world.rng.random())
-            else:
+            seen = await self.accounts.view(account)
+            if isinstance(seen, Accepted) and isinstance(await self.accounts.decide(kind, account, **fields), Answer):
                 return
+            self.world.counts["asked again"] += 1
+            await asyncio.sleep(0.01 * self.world.rng.random())
 
     def on_crash(self) -> None:
         """Nobody reads its partition until it is back."""

@@ -10,7 +10,9 @@ from typing import Any
 
 from aiohttp.test_utils import TestClient, TestServer
 
+from edge.alpaca.market_data_ws import HUB, MarketHub
 from edge.app import make_app, make_state
+from edge.gateway.gateway import Gateway
 from edge.gateway.history import AlertFilter
 from edge.gateway.market_consumer import MarketConsumer
 from edge.gateway.sessions import KeyRecord
@@ -56,6 +58,12 @@ class Served:
     client: TestClient[Any, Any]
     state: EdgeState
     stores: FakeStores
+    hub: MarketHub
+
+    @property
+    def gateway(self) -> Gateway:
+        """Behind the protocols."""
+        return self.state.gateway
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any, Any]:
         """(status, body, headers), no redirect followed."""
@@ -70,10 +78,12 @@ async def served(*, away: bool = False, caught_up: bool = True, **settings: Any)
     stores: Any = FakeStores(away=away)
     state = make_state(Settings(**settings), stores, stores, stores)
     unread: Any = None  # a topic of no partitions: there is nothing to read, and nothing is read
-    state.market_consumer = MarketConsumer(unread, [], state.market, state.hub.publish)
-    state.market_consumer.running = caught_up
-    async with TestClient(TestServer(make_app(state))) as client:
-        yield Served(client, state, stores)
+    gateway = state.gateway
+    gateway.market_consumer = MarketConsumer(unread, unread, [], gateway.market, gateway.tell_market)
+    gateway.market_consumer.running = caught_up
+    app = make_app(state)
+    async with TestClient(TestServer(app)) as client:
+        yield Served(client, state, stores, app[HUB])
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

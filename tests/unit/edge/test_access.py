@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from support.served_edge import Served, served
 
-from edge.gateway.errors import NO_ROUTE
 from edge.gateway.limits import WRONG_SECRETS_BURST
+from edge.http.errors import NO_ROUTE
 
 ALERTS = "/surveillance/alerts"
 
@@ -108,7 +108,7 @@ async def test_guessed_secrets_are_slowed_down_and_a_key_at_work_goes_on() -> No
         assert [status for status, _ in guesses[:WRONG_SECRETS_BURST]] == [401] * WRONG_SECRETS_BURST
         assert guesses[-1][0] == 429
         assert int(guesses[-1][1]) >= 1
-        assert edge.state.sessions.refused_guesses >= 1
+        assert edge.gateway.sessions.refused_guesses >= 1
         assert (await tried("secret-1"))[0] == right[0]
 
 

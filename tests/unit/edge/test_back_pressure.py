@@ -19,8 +19,8 @@ class Log:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def send_and_wait(self, topic, value, partition):
-        """As aiokafka's."""
+    async def append(self, topic, partition, value):
+        """As LogSender's."""
         await self.open.wait()
         self.frames.append((partition, decode_frame(value)))
 

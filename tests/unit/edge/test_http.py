@@ -7,17 +7,17 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
-from support.served_edge import WAIT_S, FakeStores, served, until
+from support.served_edge import WAIT_S, FakeStores, Served, served, until
 
 from edge.app import make_app, make_state
 from edge.console.surveillance_api import check_analyst
-from edge.gateway.errors import ApiError
 from edge.gateway.history import AlertFilter
-from edge.gateway.limits import SOCKET_QUEUE_MESSAGES_MAX
-from edge.gateway.market_view import MarketRow, Message
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketRow
 from edge.http import sockets
+from edge.http.errors import HttpError
+from edge.http.limits import SOCKET_QUEUE_MESSAGES_MAX
 from edge.http.sockets import OutgoingSocket
-from edge.http.state import EdgeState
 from schemas.enums import MarketDataKind
 from schemas.settings import Settings
 
@@ -33,9 +33,9 @@ async def test_a_client_that_comes_while_the_log_is_being_read_waits_and_misses_
         connecting = asyncio.create_task(edge.client.ws_connect("/ws/public-prices"))
         done, _ = await asyncio.wait([connecting], timeout=0.2)
         assert not done, "connected before the log was read"
-        prints(edge.state)  # what the edge reads meanwhile: told to nobody
-        assert edge.state.market_consumer is not None
-        edge.state.market_consumer.running = True
+        prints(edge)  # what the edge reads meanwhile: told to nobody
+        assert edge.gateway.market_consumer is not None
+        edge.gateway.market_consumer.running = True
         async with await asyncio.wait_for(connecting, WAIT_S) as ws:
             await ws.send_json({"action": "subscribe", "trades": ["AAPL"], "resume": {"AAPL": 400}})
             seqs: list[int] = []
@@ -44,11 +44,11 @@ async def test_a_client_that_comes_while_the_log_is_being_read_waits_and_misses_
             assert seqs == list(range(401, 1_001))
 
 
-def prints(state: EdgeState) -> list[Message]:
-    """A thousand trades of AAPL as messages: ~150 KB together."""
+def prints(edge: Served) -> list[MarketEvent]:
+    """A thousand trades of AAPL as events: ~150 KB together."""
     empty = dict.fromkeys(MarketRow._fields, 0)
     row = {**empty, "kind": int(MarketDataKind.TRADE), "instrument": 1, "price": 18_000, "qty": 1, "side": 1, "transact_time": 10**18}
-    return state.market.apply(MarketRow(**{**row, "seq": seq}) for seq in range(1, 1_001))
+    return edge.gateway.market.apply(MarketRow(**{**row, "seq": seq}) for seq in range(1, 1_001))
 
 
 async def subscribed(ws: aiohttp.ClientWebSocketResponse) -> None:
@@ -58,23 +58,23 @@ async def subscribed(ws: aiohttp.ClientWebSocketResponse) -> None:
         pass
 
 
-async def clog(state: EdgeState, out: OutgoingSocket) -> None:
+async def clog(edge: Served, out: OutgoingSocket) -> None:
     """Publish until the client's and the server's buffers are full and messages begin to wait."""
-    messages = prints(state)
+    messages = prints(edge)
     payloads = 0
     while out.queued < 20:
-        state.hub.publish(messages)
+        edge.hub.publish(messages)
         payloads += 1
         assert payloads < 1_000, "the buffers between take everything"
         await asyncio.sleep(0.002)
 
 
-async def overflow(state: EdgeState, out: OutgoingSocket) -> int:
+async def overflow(edge: Served, out: OutgoingSocket) -> int:
     """Publish one trade at a time, everybody else having time to take it, until the client is called slow; returns how often."""
-    message = state.market.symbols["AAPL"].trades[0]
+    message = edge.gateway.market.symbols["AAPL"].trades[0]
     for count in range(1, SOCKET_QUEUE_MESSAGES_MAX + 2):
         queued = out.queued
-        state.hub.publish([message])
+        edge.hub.publish([message])
         if out.queued < queued:
             return count
         await asyncio.sleep(0)
@@ -87,10 +87,10 @@ async def test_a_client_that_reads_too_slowly_is_told_407_and_closed_and_others_
         async with here.client.ws_connect("/ws/public-prices") as slow:
             await subscribed(slow)
             (out,) = here.state.sockets
-            await clog(here.state, out)
+            await clog(here, out)
             async with here.client.ws_connect("/ws/public-prices") as quick:
                 await subscribed(quick)
-                published = await overflow(here.state, out)
+                published = await overflow(here, out)
                 for _ in range(published):
                     assert json.loads((await asyncio.wait_for(quick.receive(), WAIT_S)).data)[0]["T"] == "t"
             heard = [json.loads(message.data) async for message in slow]
@@ -107,8 +107,8 @@ async def test_a_client_that_never_reads_again_is_cut_off(monkeypatch: pytest.Mo
     async with served() as here, here.client.ws_connect("/ws/public-prices") as silent:
         await subscribed(silent)
         (out,) = here.state.sockets
-        await clog(here.state, out)
-        await overflow(here.state, out)
+        await clog(here, out)
+        await overflow(here, out)
         await until(lambda: not here.state.sockets, "the connection is over")
 
 
@@ -169,7 +169,7 @@ async def test_without_a_key_a_peer_elsewhere_is_refused_whatever_host_it_names(
     if may:
         check_analyst(from_peer)
         return
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(HttpError) as caught:
         check_analyst(from_peer)
     assert caught.value.status == 403
 

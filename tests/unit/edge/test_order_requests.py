@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from edge.alpaca.order_json import order_json
-from edge.alpaca.order_requests import PRICE_USES, NewOrder, parse_new_order, parse_replace
+from edge.alpaca.order_requests import PRICE_USES, parse_new_order, parse_replace
 from edge.alpaca.order_words import CLASS_TEXT, ORD_TYPE_TEXT, PEG_TEXT, TIME_IN_FORCE_TEXT, TYPE_TEXT
 from edge.gateway.account_view import Order
-from edge.gateway.errors import ApiError
+from edge.gateway.new_order import NewOrder
+from edge.http.errors import HttpError
 from schemas.codec import FRAMES
 from schemas.enums import (
     TIME_IN_FORCE_UNCHANGED,
@@ -148,7 +149,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("fields", "message"), REFUSED, ids=[str(n) for n in range(len(REFUSED))])
 def test_what_cannot_be_is_refused_by_the_name_of_the_field(fields: dict[str, Any], message: str) -> None:
     """422 with Alpaca's codes."""
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(HttpError) as caught:
         parsed(**fields)
     assert (caught.value.status, caught.value.code in (40010001, 42210000)) == (422, True)
     assert message in caught.value.message
@@ -192,7 +193,7 @@ def test_an_oco_is_a_limit_order_and_a_stop_of_one_side_and_its_limit_may_stand_
     assert (order.price, order.side, loss.side, loss.ord_type, loss.stop_px) == (1200, Side.SELL, Side.SELL, OrdType.STOP, 900)
     again = parsed(side="sell", order_class="oco", limit_price="12", stop_loss={"stop_price": "9"})
     assert again == order
-    with pytest.raises(ApiError, match="must be the same"):
+    with pytest.raises(HttpError, match="must be the same"):
         parsed(side="sell", order_class="oco", limit_price="13", take_profit={"limit_price": "12"}, stop_loss={"stop_price": "9"})
 
 
@@ -262,7 +263,7 @@ def test_a_replace_names_what_changes_and_leaves_the_rest() -> None:
 )
 def test_a_replace_that_cannot_be_is_refused_by_name(order: Order, fields: dict[str, Any], message: str) -> None:
     """422 before anything is sent."""
-    with pytest.raises(ApiError, match=message) as caught:
+    with pytest.raises(HttpError, match=message) as caught:
         replaced(order, **fields)
     assert caught.value.status == 422
 

@@ -6,19 +6,30 @@ from typing import Any
 import pytest
 
 from edge.alpaca.account_json import account_json, asset_json, position_json
+from edge.alpaca.errors import ANSWERS, error_of
 from edge.alpaca.order_json import average_price_text, order_json
 from edge.alpaca.order_queries import parse_order_query
 from edge.alpaca.order_requests import parse_new_order
-from edge.alpaca.order_words import STATUS_TEXT
-from edge.gateway.account_view import AccountView, Order, Position
-from edge.gateway.errors import ANSWERS, ApiError, refusal
+from edge.alpaca.order_words import EVENT_TEXT, STATUS_TEXT
+from edge.gateway.account_view import AccountView, Order, OrderEvent, Position
 from edge.gateway.history import OrderFilter
 from edge.gateway.market_view import MarketView
-from edge.gateway.timestamps import parse_time_ns, rfc3339
-from schemas.enums import OrdStatus, OrdType, Side, TimeInForce
+from edge.gateway.outcomes import (
+    AlreadyDone,
+    Cause,
+    Denied,
+    OutcomeUnknown,
+    Refused,
+    ShortOfCash,
+    ShortOfShares,
+    Unavailable,
+)
+from edge.http.errors import HttpError
+from edge.http.timestamps import parse_time_ns, rfc3339
+from schemas.enums import CommandKind, OrdStatus, OrdType, Side, TimeInForce
 from schemas.ids import order_uuid
 from schemas.instruments import load_instruments
-from schemas.reject_reasons import Reason
+from schemas.reject_reasons import SENTENCES, Reason
 
 INSTRUMENTS = load_instruments(None)
 GOOD = '{"symbol":"AAPL","qty":"5","side":"buy","type":"limit","time_in_force":"day","limit_price":"10.05","client_order_id":"a"}'
@@ -29,9 +40,9 @@ def parsed(text: str) -> Any:
     return parse_new_order(text.encode(), INSTRUMENTS)
 
 
-def refused(text: str | bytes) -> ApiError:
+def refused(text: str | bytes) -> HttpError:
     """The refusal of a body."""
-    with pytest.raises(ApiError) as caught:
+    with pytest.raises(HttpError) as caught:
         parse_new_order(text.encode() if isinstance(text, str) else text, INSTRUMENTS)
     return caught.value
 
@@ -42,14 +53,63 @@ def test_every_reason_has_an_http_answer_whose_code_begins_with_its_status(reaso
     status, code = ANSWERS[reason]
     assert code // 100_000 == status or (status, code) == (422, 40010001)
     assert status in (403, 404, 422, 500, 503), "504 would make clients send an order again by themselves"
-    error = refusal(reason)
+    error = error_of(Refused(reason))
     assert error.message
     assert error.body()["reject_reason"] == reason.name
 
 
-def test_every_order_status_has_alpacas_word() -> None:
+OUTCOMES = [
+    (Refused(Reason.INSUFFICIENT_BUYING_POWER, ShortOfCash(123_456)), 403, 40310000, "insufficient buying power (available: 12.3456)"),
+    (
+        Refused(Reason.INSUFFICIENT_SHARES, ShortOfShares(INSTRUMENTS.by_number[1], 5, 3)),
+        403,
+        40310000,
+        "insufficient qty available for order (requested: 5, available: 3)",
+    ),
+    (Refused(Reason.INVALID_PRICE, where=1), 422, 40010001, f"{SENTENCES[Reason.INVALID_PRICE]} (order 2 of the list)"),
+    (Refused(Reason.TOO_LATE_TO_CANCEL, AlreadyDone(OrdStatus.FILLED)), 422, 42210000, 'order is already in "filled" state'),
+    (Refused(Reason.UNKNOWN_ORDER), 404, 40410000, SENTENCES[Reason.UNKNOWN_ORDER]),
+    (Unavailable(Cause.LOG_AWAY, "not now"), 503, 50310000, "not now"),
+    (Unavailable(Cause.TOO_MANY_GUESSES, "too many", 1.2), 429, 42910000, "too many"),
+    (Unavailable(Cause.TOO_MANY_REQUESTS, "too many"), 429, 42910000, "too many"),
+    (
+        OutcomeUnknown(CommandKind.NEW_ORDER),
+        503,
+        50310000,
+        "no decision in time: the order may or may not have been accepted; send it again with the same client_order_id, which returns the first "
+        "answer and never makes a second order",
+    ),
+    (
+        OutcomeUnknown(CommandKind.REPLACE),
+        503,
+        50310000,
+        "no decision in time: the order may or may not be replaced; read it before you ask again",
+    ),
+    (OutcomeUnknown(CommandKind.CANCEL), 503, 50310000, "no decision in time: the order may or may not be canceled; ask again"),
+    (Denied(), 401, 40110000, "request is not authorized: unknown API key or wrong secret"),
+]
+
+
+@pytest.mark.parametrize(("outcome", "status", "code", "message"), OUTCOMES)
+def test_every_outcome_has_alpacas_status_code_and_message(outcome: Any, status: int, code: int, message: str) -> None:
+    """Word for word: clients read them. 429 and 503 say when to come again, rounded up."""
+    error = error_of(outcome)
+    assert (error.status, error.code, error.message) == (status, code, message)
+    wait_s = "2" if isinstance(outcome, Unavailable) and outcome.retry_after_s > 1 else "1"
+    assert error.headers == ({"Retry-After": wait_s} if status in (429, 503) else {})
+    assert error.body().get("reject_reason", "") == (outcome.reason.name if isinstance(outcome, Refused) else "")
+
+
+def test_a_store_that_is_behind_is_named_as_the_reason() -> None:
+    """An operator's client can tell it from a broker that is away."""
+    body = error_of(Unavailable(Cause.STORE_BEHIND, "behind", 5)).body()
+    assert body == {"code": 50310000, "message": "behind", "reject_reason": "STORE_BEHIND"}
+
+
+def test_every_order_status_and_event_has_alpacas_word() -> None:
     """An unknown word would break the SDK."""
     assert set(STATUS_TEXT) == {int(status) for status in OrdStatus}
+    assert set(EVENT_TEXT) == set(OrderEvent)
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ import pytest
 from support.edge_parts import FakeStore, OneQueue, reply
 from support.served_edge import WAIT_S, FakeStores, Served, served
 
-from edge.alpaca import orders_api
+from edge.alpaca.errors import error_of
 from edge.app import make_app, make_state
+from edge.gateway import orders
 from edge.gateway.account_view import AccountView
 from edge.gateway.command_frames import Command
-from edge.gateway.errors import ApiError
 from edge.gateway.limits import WRONG_SECRETS_BURST, WRONG_SECRETS_KEPT, WRONG_SECRETS_OF_ADDRESS_BURST, WRONG_SECRETS_PER_S
 from edge.gateway.market_view import MarketRow
+from edge.gateway.outcomes import Accepted
 from edge.gateway.rate_limits import Buckets
 from edge.gateway.sessions import Sessions
 from edge.http.addresses import address_of
@@ -37,11 +38,8 @@ def key(secret: str = "secret-1", key_id: str = "KEY1") -> dict[str, str]:
 
 async def answer_to(sessions: Sessions, secret: str, address: str = "here", key_id: str = "k") -> int:
     """The status of one try."""
-    try:
-        await sessions.authenticate(key_id, secret, address)
-    except ApiError as error:
-        return error.status
-    return 200
+    access = await sessions.authenticate(key_id, secret, address)
+    return 200 if isinstance(access, Accepted) else error_of(access).status
 
 
 def guessed(now: list[float]) -> tuple[Sessions, FakeStore]:
@@ -194,7 +192,7 @@ class Exchange(OneQueue):
         asyncio.get_running_loop().call_soon(self._answer, command)
 
     def _answer(self, command: Command) -> None:
-        accounts = self._edge.state.accounts
+        accounts = self._edge.gateway.accounts
         again = command.cl_ord_id in self._orders
         order_id = self._orders.setdefault(command.cl_ord_id, 5 + len(self._orders))
         known_order = accounts._views[1].find(order_id)
@@ -209,13 +207,13 @@ class Exchange(OneQueue):
 
 def known(edge: Served) -> None:
     """Account 1 is registered."""
-    edge.state.accounts._views[1] = AccountView(1)
+    edge.gateway.accounts._views[1] = AccountView(1)
 
 
 def told_phase(edge: Served, phase: Phase) -> None:
     """The edge has heard of it."""
     row = dict.fromkeys(MarketRow._fields, 0) | {"kind": MarketDataKind.STATUS, "seq": 1, "instrument": 1, "phase": phase}
-    edge.state.market.apply([MarketRow(**row)])
+    edge.gateway.market.apply([MarketRow(**row)])
 
 
 ORDER = {
@@ -254,22 +252,22 @@ async def test_an_order_that_the_phase_does_not_take_is_refused_by_post_with_the
         known(edge)
         told_phase(edge, phase)
         rejected = reply(Kind.BOOK_REJECTED, order_id=5, ord_status=OrdStatus.REJECTED, reason=reason, leaves_qty=0)
-        edge.state.accounts.producer = Exchange(edge, lambda _: [rejected])  # type: ignore[assignment]
+        edge.gateway.accounts.producer = Exchange(edge, lambda _: [rejected])  # type: ignore[assignment]
         for _ in range(2):
             status, body = await post(edge, **changes)
             assert (status, body["code"], body["reject_reason"]) == (403, 40310000, reason.name), body
-        assert edge.state.accounts._refusing == {}
+        assert edge.gateway.accounts._refusing == {}
 
 
 async def test_an_order_that_is_taken_after_all_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The phase has changed and the edge has not heard of it yet: nothing is refused on hearsay."""
-    monkeypatch.setattr(orders_api, "PHASE_REFUSAL_S", 0.05)
+    monkeypatch.setattr(orders, "PHASE_REFUSAL_S", 0.05)
     async with served() as edge:
         known(edge)
         told_phase(edge, Phase.CLOSED)
-        edge.state.accounts.producer = Exchange(edge, lambda _: [])  # type: ignore[assignment]
+        edge.gateway.accounts.producer = Exchange(edge, lambda _: [])  # type: ignore[assignment]
         status, body = await post(edge)
-        assert (status, body["status"], edge.state.accounts._refusing) == (200, "accepted", {})
+        assert (status, body["status"], edge.gateway.accounts._refusing) == (200, "accepted", {})
         status, body = await post(edge)
         assert (status, body["status"]) == (200, "new"), "the same order again: it rests, so there is nothing to wait for"
 
@@ -279,12 +277,12 @@ async def test_an_order_that_the_phase_takes_is_new_at_once(
     monkeypatch: pytest.MonkeyPatch, phase: Phase | None, changes: dict[str, Any]
 ) -> None:
     """So is one of a market of which the edge has heard nothing."""
-    monkeypatch.setattr(orders_api, "PHASE_REFUSAL_S", 10 * WAIT_S)
+    monkeypatch.setattr(orders, "PHASE_REFUSAL_S", 10 * WAIT_S)
     async with served() as edge:
         known(edge)
         if phase is not None:
             told_phase(edge, phase)
-        edge.state.accounts.producer = Exchange(edge, lambda _: [])  # type: ignore[assignment]
+        edge.gateway.accounts.producer = Exchange(edge, lambda _: [])  # type: ignore[assignment]
         async with asyncio.timeout(WAIT_S):
             status, body = await post(edge, **changes)
         assert (status, body["status"]) == (200, "new")

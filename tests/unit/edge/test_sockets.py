@@ -10,12 +10,14 @@ import msgpack
 import pytest
 from support.served_edge import WAIT_S, Served, served, until
 
+from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX
+from edge.alpaca.market_messages import CHANNELS
 from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient
 from edge.gateway import limits
 from edge.gateway.account_view import AccountView
-from edge.gateway.limits import RESUMED_TRADES_MAX, SOCKET_MESSAGES_BURST, SOCKET_MESSAGES_PER_S, SUBSCRIPTIONS_MAX
-from edge.gateway.market_view import CHANNELS, MarketRow, MarketView
+from edge.gateway.market_view import MarketRow, MarketView
 from edge.http import sockets
+from edge.http.limits import NESTING_MAX, SOCKET_MESSAGES_BURST, SOCKET_MESSAGES_PER_S
 from schemas.enums import MarketDataKind, Phase
 from schemas.instruments import load_instruments
 
@@ -106,7 +108,7 @@ async def test_a_flood_on_a_public_socket_is_read_at_its_pace_and_others_are_ans
         assert {answer.data for answer in await reading} == {JSON.join([json_of(confirmed)]).decode()}, "each confirms the same"
         transport.abort()
         await until(lambda: not edge.state.sockets, "the connection has left nothing behind")
-        assert not edge.state.hub._groups
+        assert not edge.hub._groups
         await others_are_answered(edge)
 
 
@@ -319,7 +321,7 @@ def test_deep_or_broken_msgpack_is_no_message(data: bytes) -> None:
 def test_nesting_up_to_its_limit_is_taken() -> None:
     """In both encodings."""
     value: dict[str, Any] = {"action": "subscribe"}
-    for _ in range(limits.NESTING_MAX - 1):
+    for _ in range(NESTING_MAX - 1):
         value = {"x": value}
     for deeper, taken in ((value, True), ({"x": value}, False)):
         assert (MarketClient(JSON).decode(json.dumps(deeper)) is not None) is taken
@@ -343,12 +345,12 @@ async def test_deep_or_broken_json_in_a_request_is_400(data: str) -> None:
 def known(edge: Served, *accounts: int) -> None:
     """These accounts are registered."""
     for account in accounts:
-        edge.state.accounts._views[account] = AccountView(account)
+        edge.gateway.accounts._views[account] = AccountView(account)
 
 
 def listeners(edge: Served) -> dict[int, Any]:
     """By account."""
-    return edge.state.accounts._listeners
+    return edge.gateway.accounts._listeners
 
 
 async def test_a_connection_keeps_its_account_and_leaves_no_listener_behind() -> None:

@@ -1,30 +1,36 @@
-"""What a refusal looks like over HTTP: one total table from reasons to (status, Alpaca code), and the errors that the edge finds itself.
+"""The gateway's outcomes as Alpaca's errors: status, integer code, message. One total table for the reasons of the exchange.
 
 Codes are Alpaca's: the first three digits are an HTTP status, the rest a family (40010001 comes with 422). Clients read `code` and `message`.
 """
 
-import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar, assert_never
 
+from edge.alpaca.order_words import STATUS_TEXT
+from edge.gateway.outcomes import (
+    Accepted,
+    AlreadyDone,
+    Cause,
+    Denied,
+    Outcome,
+    OutcomeUnknown,
+    Refused,
+    ShortOfCash,
+    ShortOfShares,
+    Unavailable,
+)
+from edge.http.errors import BAD_PARAMETER, HttpError, code_of, unavailable
+from schemas.enums import CommandKind
 from schemas.reject_reasons import SENTENCES, Reason
+from schemas.units import minor_to_text
 
-MALFORMED: Final = 40010000
-BAD_PARAMETER: Final = 40010001
-NOT_AUTHORIZED: Final = 40110000
-FORBIDDEN: Final = 40310000
-NOT_FOUND: Final = 40410000
-NO_ROUTE: Final = 40400000
-"""Not 40410000, which ccxt takes for a fault of an order (InvalidOrder)."""
-METHOD_NOT_ALLOWED: Final = 40510000
-TOO_LARGE: Final = 41310000
-UNPROCESSABLE: Final = 42210000
-TOO_MANY: Final = 42910000
-INTERNAL: Final = 50010000
-HTTP_VERSION: Final = 50510000
-UNAVAILABLE: Final = 50310000
-STORE_BEHIND: Final = "STORE_BEHIND"
-"""`reject_reason` of a new order that is refused because MySQL is too far behind the log."""
+T = TypeVar("T")
+
+FORBIDDEN: Final = code_of(403)
+NOT_FOUND: Final = code_of(404)
+UNPROCESSABLE: Final = code_of(422)
+INTERNAL: Final = code_of(500)
+UNAVAILABLE: Final = code_of(503)
 
 ANSWERS: Final[Mapping[Reason, tuple[int, int]]] = {
     Reason.NONE: (500, INTERNAL),  # a refusal without a reason would be our fault
@@ -127,78 +133,59 @@ ANSWERS: Final[Mapping[Reason, tuple[int, int]]] = {
     ),
 }
 
-
-class ApiError(Exception):
-    """An answer that is not what the client hoped for: HTTP status, integer code, message for a person."""
-
-    def __init__(self, status: int, code: int, message: str, headers: Mapping[str, str] | None = None, reason: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.headers = dict(headers or {})
-        self.reason = reason
-
-    def body(self) -> dict[str, int | str]:
-        """Alpaca's error object; `reject_reason` (ours) names the rule where a shard refused."""
-        body: dict[str, int | str] = {"code": self.code, "message": self.message}
-        if self.reason:
-            body["reject_reason"] = self.reason
-        return body
+_UNKNOWN: Final = {
+    CommandKind.NEW_ORDER: "the order may or may not have been accepted; send it again with the same client_order_id, "
+    "which returns the first answer and never makes a second order",
+    CommandKind.REPLACE: "the order may or may not be replaced; read it before you ask again",
+    CommandKind.CANCEL: "the order may or may not be canceled; ask again",
+}
+"""What a client should do about a command whose outcome is not known."""
 
 
-def refusal(reason: int, detail: str = "") -> ApiError:
-    """The answer for a reason of a shard. `detail` (for instance the amounts) stands behind the reason's sentence."""
-    known = Reason(reason)
-    status, code = ANSWERS[known]
-    message = SENTENCES[known] or "refused without a reason"
-    return ApiError(status, code, f"{message} {detail}".rstrip(), reason=known.name)
+def error_of(outcome: Refused | Unavailable | OutcomeUnknown | Denied) -> HttpError:
+    """The answer to a request of which this became. 503 also where the outcome is not known: clients send it again."""
+    match outcome:
+        case Refused():
+            return _refused(outcome)
+        case Unavailable():
+            error = unavailable(outcome)
+            error.reason = outcome.cause.name if outcome.cause is Cause.STORE_BEHIND else ""
+            return error
+        case OutcomeUnknown():
+            return HttpError(503, f"no decision in time: {_UNKNOWN[outcome.kind]}", headers={"Retry-After": "1"})
+        case Denied():
+            return HttpError(401, "request is not authorized: unknown API key or wrong secret")
+        case _:
+            assert_never(outcome)
 
 
-def bad_parameter(message: str) -> ApiError:
-    """422 40010001: a parameter that cannot be taken; the message names it."""
-    return ApiError(422, BAD_PARAMETER, message)
+def value_of(outcome: Outcome[T] | Denied) -> T:
+    """What was asked for; raises HttpError where the outcome is another."""
+    if isinstance(outcome, Accepted):
+        return outcome.value
+    raise error_of(outcome)
 
 
-def unprocessable(message: str) -> ApiError:
+def _refused(outcome: Refused) -> HttpError:
+    """The answer for a reason, with the facts behind it and the place in its list."""
+    status, code = ANSWERS[outcome.reason]
+    message = SENTENCES[outcome.reason] or "refused without a reason"
+    match outcome.what:
+        case ShortOfCash(available):
+            message += f" (available: {minor_to_text(available)})"
+        case ShortOfShares(instrument, requested, available):
+            message += f" (requested: {instrument.qty_text(requested)}, available: {instrument.qty_text(available)})"
+        case AlreadyDone(ord_status):
+            message = f'order is already in "{STATUS_TEXT[ord_status]}" state'
+        case None:
+            pass
+        case _:
+            assert_never(outcome.what)
+    if outcome.where:
+        message += f" (order {outcome.where + 1} of the list)"
+    return HttpError(status, message, code=code, reason=outcome.reason.name)
+
+
+def unprocessable(message: str) -> HttpError:
     """422 42210000: well formed, but against a rule of the market."""
-    return ApiError(422, UNPROCESSABLE, message)
-
-
-def not_found(message: str) -> ApiError:
-    """404 40410000."""
-    return ApiError(404, NOT_FOUND, message)
-
-
-def not_authorized() -> ApiError:
-    """401 40110000; says nothing of which half of the key was wrong."""
-    return ApiError(401, NOT_AUTHORIZED, "request is not authorized: unknown API key or wrong secret")
-
-
-def too_many_wrong_secrets(wait_s: float) -> ApiError:
-    """429 with Retry-After; the secret was not looked at."""
-    message = f"too many wrong API keys from this address: try again in {math.ceil(wait_s)} s"
-    return ApiError(429, TOO_MANY, message, {"Retry-After": str(math.ceil(wait_s))})
-
-
-def no_route() -> ApiError:
-    """404 of an address that does not exist; its code tells it from an order, a position or an asset that does not."""
-    return ApiError(404, NO_ROUTE, "endpoint not found")
-
-
-def unavailable(message: str, retry_after_s: int = 1) -> ApiError:
-    """503 with Retry-After; never 504, which clients repeat on their own, orders included."""
-    return ApiError(503, UNAVAILABLE, message, {"Retry-After": str(retry_after_s)})
-
-
-def history_away(what: str) -> ApiError:
-    """503 of something that only MySQL knows."""
-    return unavailable(f"{what} cannot be read at the moment (MySQL is not reachable)")
-
-
-def outcome_unknown() -> ApiError:
-    """503 of an order whose decision did not come in time."""
-    return unavailable(
-        "no decision in time: the order may or may not have been accepted; send it again with the same client_order_id, "
-        "which returns the first answer and never makes a second order"
-    )
+    return HttpError(422, message)

@@ -5,6 +5,7 @@ The codes are those of the UTP plan (tape C), which Alpaca passes on. UTP has no
 
 from typing import Final
 
+from edge.gateway.market_events import BandUpdate
 from schemas.enums import Phase
 from schemas.reject_reasons import Reason
 
@@ -47,19 +48,16 @@ NON_FIRM_QUOTE: Final = ["N"]
 """Outside continuous trading: it may be crossed, and nobody trades at it."""
 
 
-def status_words(phase: int, reason: int) -> tuple[str, str]:
+def status_words(phase: Phase, reason: Reason) -> tuple[str, str]:
     """(status code, status message)."""
-    return STATUS_OF_REASON.get(Reason(reason)) or STATUS_OF_PHASE[Phase(phase)]
+    return STATUS_OF_REASON.get(reason) or STATUS_OF_PHASE[phase]
 
 
-_SUSPENDED, _OUTSIDE_HOURS = "D", "F"
-_BANDS_SUSPENDED: Final = (Phase.HALTED, Phase.CANCEL_ONLY, Phase.VOLATILITY_AUCTION)
-_INDICATOR_AFTER: Final = {"": "A", _OUTSIDE_HOURS: "A", _SUSPENDED: "E"}
-"""Opening and re-opening update; after any other an intraday update, B."""
-
-
-def luld_indicator(before: str, phase: int, *, has_bands: bool) -> str:
-    """Why bands are told; `before`: the indicator that was told last, empty if none was."""
-    if not has_bands:
-        return _SUSPENDED if phase in _BANDS_SUSPENDED else _OUTSIDE_HOURS
-    return _INDICATOR_AFTER.get(before, "B")
+LULD_INDICATOR: Final = {
+    BandUpdate.OPENING: "A",
+    BandUpdate.INTRADAY: "B",
+    BandUpdate.SUSPENDED: "D",
+    BandUpdate.REOPENING: "E",
+    BandUpdate.OUTSIDE_HOURS: "F",
+}
+"""Why bands are told."""

@@ -1,0 +1,44 @@
+"""Who asks over HTTP: an API key and its secret, as Alpaca's clients send them."""
+
+import base64
+
+from aiohttp import web
+
+from edge.alpaca.errors import error_of, value_of
+from edge.gateway.account_view import AccountView
+from edge.gateway.sessions import Session
+from edge.http.addresses import address_of
+from edge.http.answers import SESSION
+from edge.http.state import gateway_of
+
+
+async def authenticate(request: web.Request) -> Session:
+    """Who asks, by Alpaca's two headers or else by Basic authentication; raises HttpError 401, 429 or 503."""
+    headers, sessions = request.headers, gateway_of(request).sessions
+    key_id, secret = headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
+    if not key_id and not secret:
+        key_id, secret = _basic(headers.get("Authorization", ""))
+    session = sessions.recall(key_id, secret) or value_of(await sessions.authenticate(key_id, secret, address_of(request)))
+    request[SESSION] = session
+    too_many = sessions.admit(session)
+    if too_many is not None:
+        raise error_of(too_many)
+    return session
+
+
+async def account_of(request: web.Request) -> AccountView:
+    """The live view of who asks; raises HttpError."""
+    session = await authenticate(request)
+    return value_of(await gateway_of(request).accounts.view(session.account))
+
+
+def _basic(header: str) -> tuple[str, str]:
+    """(key id, secret) of an Authorization header; two empty ones where it is not Basic."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        key_id, _, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return "", ""
+    return key_id, secret

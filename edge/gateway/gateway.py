@@ -1,0 +1,96 @@
+"""What one edge process knows and can do, whatever protocol asks: the border between the protocols and the exchange.
+
+A protocol gets a Gateway and nothing else of this package's state. Everything that it calls answers with the values of
+edge.gateway.outcomes. What is public comes as events: account updates by `accounts.listen`, prices by `follow_market`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from edge.gateway.accounts import Accounts
+from edge.gateway.history import AlertFilter, History, Stores, recorded
+from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
+from edge.gateway.market_consumer import MarketConsumer
+from edge.gateway.market_events import MarketEvent
+from edge.gateway.market_view import MarketView
+from edge.gateway.metrics import Metrics
+from edge.gateway.orders import Orders
+from edge.gateway.outcomes import Accepted, Cause, Unavailable
+from edge.gateway.pending_requests import PendingRequests
+from edge.gateway.reply_consumer import ReplyConsumer
+from edge.gateway.sessions import KeyStore, Sessions
+from schemas.instruments import InstrumentTable, load_instruments
+from schemas.settings import Settings
+
+
+class Gateway:
+    """Nothing is connected yet when it is made; edge.gateway.kafka_links connects it. Consumers are None until then."""
+
+    def __init__(self, settings: Settings, keys: KeyStore, history: History, stores: Stores) -> None:
+        self.settings = settings
+        self.instruments: InstrumentTable = load_instruments(settings.instruments_file)
+        self.metrics = Metrics()
+        self.market = MarketView(self.instruments)
+        self.accounts = Accounts(PendingRequests(settings.edge_decision_timeout_ms, time.time_ns), time.time_ns)
+        self.orders = Orders(self.accounts, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
+        self.sessions = Sessions(keys, time.monotonic)
+        self.stores = stores
+        self.replies: ReplyConsumer | None = None
+        self.market_consumer: MarketConsumer | None = None
+        self.kafka_problem = "not connected yet"
+        """Why Kafka cannot be used; empty when it can."""
+        self._history = history
+        self._followers: list[Callable[[list[MarketEvent]], None]] = []
+        _watch(self)
+
+    def follow_market(self, follower: Callable[[list[MarketEvent]], None]) -> None:
+        """Tell `follower` the events of each frame of market data from now on; it must not block."""
+        self._followers.append(follower)
+
+    def tell_market(self, events: list[MarketEvent]) -> None:
+        """What MarketConsumer has read."""
+        for follower in self._followers:
+            follower(events)
+
+    async def market_caught_up(self) -> Accepted[MarketView] | Unavailable:
+        """The market once market.data has been read up to now; Unavailable if that takes too long.
+
+        While an edge reads the past it tells nobody. A client that came in meanwhile would resume over a ring that is still being filled,
+        and miss for good what lies between its subscription and the end of the reading.
+        """
+        deadline = time.monotonic() + CAUGHT_UP_TIMEOUT_S
+        while self.market_consumer is None or not self.market_consumer.caught_up:
+            if time.monotonic() > deadline:
+                return Unavailable(Cause.MARKET_DATA_BEHIND, "market data is still being read from the log; connect again")
+            await asyncio.sleep(CAUGHT_UP_POLL_S)
+        return Accepted(self.market)
+
+    async def alerts(self, wanted: AlertFilter) -> Accepted[list[dict[str, Any]]] | Unavailable:
+        """Alerts as records of alert.avsc, newest first."""
+        return await recorded(self._history.alerts(wanted), "alerts")
+
+    async def alert(self, alert_id: str) -> Accepted[dict[str, Any] | None] | Unavailable:
+        """One alert; None if there is none of this id."""
+        return await recorded(self._history.alert(alert_id), "alerts")
+
+
+def _watch(gateway: Gateway) -> None:
+    """Gauges that are read when asked for."""
+    accounts, orders, watch = gateway.accounts, gateway.orders, gateway.metrics.watch
+    watch("pending_requests", "commands without a decision yet", lambda: len(accounts.pending))
+    watch("queued_commands", "commands waiting for Kafka", lambda: accounts.producer.stats().queued if accounts.producer else 0)
+    watch("command_frames", "frames appended to account.commands", lambda: accounts.producer.stats().frames if accounts.producer else 0)
+    watch("accounts", "account views in memory", lambda: len(accounts))
+    watch("sessions", "API keys in memory", lambda: len(gateway.sessions))
+    watch("refused_guesses_total", "requests refused after too many wrong API keys", lambda: gateway.sessions.refused_guesses)
+    watch("market_data_lag", "records of market.data not read yet", lambda: gateway.market_consumer.lag() if gateway.market_consumer else 0)
+    watch("market_data_gaps", "sequence numbers of market.data that never came", lambda: gateway.market.gaps)
+    watch("sink_lag_records", "records of the log that MySQL has not stored yet", lambda: orders.sink_lag.records if orders.sink_lag else 0)
+    watch("sink_lag_records_max", "beyond so many new orders are refused; 0: never", lambda: gateway.settings.edge_sink_lag_max)
+    watch("bad_reply_frames", "frames of edge.replies that could not be read", lambda: gateway.replies.bad_frames if gateway.replies else 0)
+    watch(
+        "bad_market_data_frames", "frames of market.data that could not be read",
+        lambda: gateway.market_consumer.bad_frames if gateway.market_consumer else 0,
+    )  # fmt: skip
