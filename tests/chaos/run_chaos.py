@@ -75,11 +75,11 @@ INTERRUPTED: Final = 130
 @click.option("--rate", default=60.0, show_default=True, type=click.FloatRange(1, 5_000), help="Orders per second, all traders together.")
 @click.option("--traders", default=24, show_default=True, type=click.IntRange(10, 1_000))
 @click.option(
-    "--home", type=click.Path(file_okay=False, path_type=Path), help="Where data and logs are kept; without it, they are kept only if something is wrong."
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where data and logs are kept; without it, they are kept only if something is wrong.",
 )
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the final JSON line to this file."
-)
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Also write the final JSON line to this file.")
 @click.option("--lost-tail/--no-lost-tail", default=True, show_default=True, help="At the end, cut off the end of a log and recover it.")
 @click.option("--plan", "plan_only", is_flag=True, help="Print the plan and stop.")
 @click.option(INSIDE, "inside", is_flag=True, hidden=True)
