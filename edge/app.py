@@ -6,10 +6,8 @@ A task of ours that ends by itself is a fault: the process stops and its supervi
 
 import asyncio
 import json
-import logging
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +29,8 @@ from edge.http.limits import BODY_BYTES_MAX
 from edge.http.metrics import HttpMetrics
 from edge.http.state import STATE, EdgeState
 from schemas.settings import Settings
+from streams.process.files import write_atomically
+from streams.process.logging import configure_logging
 
 log = structlog.get_logger(__name__)
 
@@ -69,19 +69,6 @@ async def _close_sockets(app: web.Application) -> None:
         socket.end_nowait(WSCloseCode.GOING_AWAY)
 
 
-def announce(path: Path, content: dict[str, int | str]) -> None:
-    """Write the readiness file so that a reader sees it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(json.dumps(content))
-    draft.replace(path)
-
-
-def withdraw(path: Path) -> None:
-    """Take the readiness file away."""
-    path.unlink(missing_ok=True)
-
-
 async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None:
     """Listen until `stop` is set, then finish what is open and leave."""
     gateway, settings = state.gateway, state.gateway.settings
@@ -90,7 +77,7 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
     site = web.TCPSite(runner, settings.edge_host, settings.edge_port, backlog=1_024)
     await site.start()
     port = runner.addresses[0][1]
-    announce(ready_file, {"pid": os.getpid(), "port": port, "host": settings.edge_host})
+    write_atomically(ready_file, json.dumps({"pid": os.getpid(), "port": port, "host": settings.edge_host}))
     log.info("edge_listens", host=settings.edge_host, port=port, instance=settings.edge_instance)
     links = KafkaLinks(gateway)
     connecting = asyncio.create_task(links.keep(), name="kafka-links")
@@ -102,7 +89,7 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
             raise AssertionError("the links to Kafka ended by themselves")
     finally:
         state.stopping = True
-        withdraw(ready_file)
+        _withdraw(ready_file)
         await runner.cleanup()  # refuses new connections, waits for open requests, closes WebSockets with 1001
         stopping.cancel()
         connecting.cancel()
@@ -112,23 +99,8 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
     log.info("edge_stopped")
 
 
-def configure_logging(level: str) -> None:
-    """Events with fields, one key=value line each, to standard error, by the standard library's handler: what a full disk does not take is no fault of a request."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "role", "event"], drop_missing=True, bool_as_flag=False),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
-    )
-    structlog.contextvars.bind_contextvars(role="edge")
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")  # libraries tell only what is wrong
-    for ours in ("edge", "sinks"):
-        logging.getLogger(ours).setLevel(level)
+def _withdraw(ready_file: Path) -> None:
+    ready_file.unlink(missing_ok=True)
 
 
 async def _main(settings: Settings) -> None:
@@ -142,5 +114,5 @@ async def _main(settings: Settings) -> None:
 
 def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, "edge")
     uvloop.run(_main(settings))

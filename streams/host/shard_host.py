@@ -17,9 +17,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-import faust
 import structlog
-from faust.types import TP
 from prometheus_client import Counter, Gauge
 
 from schemas.errors import StaleData
@@ -31,7 +29,7 @@ from streams.host.snapshots import SnapshotStore
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.suspicious_frames import SuspiciousFrames
-from streams.transport.app import SnapshotTable, fail_fast, make_app, run_app, snapshot_table
+from streams.transport.app import TP, App, SnapshotTable, fail_fast, make_app, run_app, snapshot_table
 from streams.transport.cluster import partition_counts
 from streams.transport.consumer import FastConsumer
 from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
@@ -119,7 +117,7 @@ class ShardHost:
     """The Faust side of a role: owns the shards of the partitions that are assigned now."""
 
     def __init__(
-        self, app: faust.App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
+        self, app: App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
         apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING,
     ) -> None:  # fmt: skip
         """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop."""
@@ -383,7 +381,7 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
 
 
 def _revoked_handler(host: ShardHost) -> Callable[..., Awaitable[None]]:
-    async def on_revoked(_app: faust.App, revoked: set[TP], **_: Any) -> None:
+    async def on_revoked(_app: App, revoked: set[TP], **_: Any) -> None:
         await host.on_revoked(revoked)
 
     return on_revoked

@@ -12,9 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import faust
 import structlog
-from faust.types import TP
 from prometheus_client import Counter
 
 from schemas.codec import FRAMES, WRONG_SCHEMA, BadBytes, Frame, decode_record, encode_record, frame_of
@@ -28,7 +26,7 @@ from streams.host.shard_runner import Record, dead_letter
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.suspicious_frames import SuspiciousFrames
-from streams.transport.app import fail_fast, make_app, run_app
+from streams.transport.app import TP, App, fail_fast, make_app, run_app
 from streams.transport.cluster import partition_counts
 from streams.transport.consumer import consumer_class
 from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
@@ -66,7 +64,7 @@ class SinkRole:
 class SinkFeeder:
     """Gathers events into batches for one sink."""
 
-    def __init__(self, app: faust.App, settings: Settings, role: SinkRole) -> None:
+    def __init__(self, app: App, settings: Settings, role: SinkRole) -> None:
         self._app, self._settings, self._role = app, settings, role
         self._waiting: asyncio.Queue[tuple[Any, Input | None]] = asyncio.Queue(WAITING_RECORDS_MAX)
         self._sink: Sink | None = None

@@ -3,12 +3,12 @@
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from aiohttp import web, web_response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from schemas.settings import Settings
+from streams.process.files import write_atomically
 from streams.process.worker_identity import worker_of
 
 # aiohttp names its version and Python's in every answer
@@ -33,7 +33,7 @@ class HealthServer:
         site = web.TCPSite(self._runner, self._settings.worker_host, self._settings.worker_port)
         await site.start()
         port = self._runner.addresses[0][1]
-        announce(self._address_file, {"pid": os.getpid(), "port": port})
+        write_atomically(self._address_file, json.dumps({"pid": os.getpid(), "port": port}))
 
     async def stop(self) -> None:
         """Close the listening socket and remove the announcement."""
@@ -51,11 +51,3 @@ class HealthServer:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-def announce(path: Path, content: dict[str, object]) -> None:
-    """Write a small JSON file so that a reader sees it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}.tmp")
-    draft.write_text(json.dumps(content))
-    draft.replace(path)

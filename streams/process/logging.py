@@ -1,13 +1,18 @@
-"""Logs as events with fields: one line of key=value pairs each, to standard error, which the supervisor keeps in one file per role."""
+"""Logs of every process: events with fields, one logfmt line each, to standard error, which the supervisor keeps in one file per process."""
 
 import logging
 import sys
+from collections.abc import Iterable
 
 import structlog
 
 
-def configure_logging(level: str, role: str) -> None:
-    """Send structlog's and the libraries' lines to standard error in one form; `role` is a field of every line."""
+def configure_logging(level: str, role: str, silenced: Iterable[str] = ()) -> None:
+    """Give our lines and the libraries' one form. `role` is a field of every line; libraries tell only what is wrong, unless level is DEBUG.
+
+    silenced: loggers of libraries whose errors this process tells in its own words. A line that a full disk does not take raises nothing: no
+    request, batch or restart fails because nobody can read of it.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -30,5 +35,12 @@ def configure_logging(level: str, role: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO if level == "DEBUG" else logging.WARNING)  # libraries tell only what is wrong, unless asked
-    logging.getLogger("outcry").setLevel(level)
+    root.setLevel(logging.INFO if level == "DEBUG" else logging.WARNING)
+    for ours in OUR_LOGGERS:
+        logging.getLogger(ours).setLevel(level)
+    for name in silenced:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    logging.raiseExceptions = False  # it would print where the line could not be written
+
+
+OUR_LOGGERS = ("outcry", "edge", "sinks", "streams", "topics")

@@ -12,6 +12,7 @@ import faust
 import structlog
 import uvloop
 from faust.sensors.monitor import Monitor
+from faust.types import TP
 
 from schemas.errors import StaleData
 from schemas.limits import FRAME_BYTES_MAX
@@ -25,8 +26,23 @@ from streams.transport.producer import NativeProducer
 from streams.transport.recovery import ChangelogTables
 from streams.transport.table_store import TableStore
 
+__all__ = [
+    "TP",
+    "App",
+    "SnapshotTable",
+    "claim_for_cluster",
+    "claim_for_worker",
+    "fail_fast",
+    "make_app",
+    "persisted_after",
+    "run_app",
+    "snapshot_table",
+]
+
 log = structlog.get_logger("outcry.streams")
 
+App = faust.App
+"""Faust's words that hosts need: this package alone imports Faust."""
 
 METADATA_MAX_AGE_MS: Final = 10_000
 """An input of which nothing is committed yet has no position, and aiokafka does not ask who leads it now when the broker that it asks for one does not."""

@@ -19,7 +19,7 @@ from streams.demo.collect import read_topic
 from topics.catalogue import DEAD_LETTERS
 
 PROOF_TIMEOUT_S: Final = 1_800
-EXIT: Final = re.compile(r"event='child\.exited' name='(?P<name>[^']+)' reason=(?P<quote>['\"])(?P<reason>.*?)(?P=quote) restart_in_s=")
+EXIT: Final = re.compile(r"event=child\.exited name=(?P<name>\S+) reason=(?P<quote>\"?)(?P<reason>.*?)(?P=quote) restart_in_s=")
 STAMP: Final = re.compile(r"timestamp=\S+ level=\w+ role=\S+ |\[\d[^]]*\] ")
 KILLED: Final = "killed by SIGKILL"
 SHOWN: Final = 160

@@ -235,7 +235,7 @@ def test_a_killed_service_is_restarted_at_its_address_and_the_status_says_so(loc
     assert after.address == before.address
     assert after.last_exit.startswith("killed by SIGKILL")
     supervisor_log = (local.settings.log_dir / "supervisor.log").read_text()
-    line = [line for line in supervisor_log.splitlines() if "child.exited" in line and f"name='{name}'" in line][-1]
+    line = [line for line in supervisor_log.splitlines() if "child.exited" in line and f" name={name} " in line][-1]
     assert "killed by SIGKILL" in line
     assert "restart_in_s=" in line
 

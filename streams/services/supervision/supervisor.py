@@ -21,6 +21,7 @@ import structlog
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings, load_settings
+from streams.process.logging import configure_logging
 from streams.process.worker_identity import WorkerId
 from streams.services.changed_settings import described
 from streams.services.recipes.elasticsearch import Elasticsearch
@@ -47,7 +48,6 @@ from streams.services.supervision.descendants import descendants, kill_all
 from streams.services.supervision.group_admin import release_member
 from streams.services.supervision.published import PublishedFiles
 from streams.services.supervision.role_files import remove_leavings, role_address
-from streams.services.supervision.supervisor_log import configure_logging
 from streams.services.supervision.topics_step import TopicsStep, create_topics
 from topics.roles import ROLES
 
@@ -379,7 +379,9 @@ def main() -> int:
     lock = take_supervisor_lock(settings.run_dir)
     if lock is None:
         return 3
-    configure_logging()
+    configure_logging(
+        "INFO", "supervisor", silenced=["aiokafka"]
+    )  # a word on each refused connection; what nobody answers is in the status
     remove_leavings(settings.run_dir)
 
     async def supervise() -> None:
