@@ -15,6 +15,7 @@ from schemas.enums import (
     Side,
     TimeInForce,
 )
+from schemas.field_rules import TYPE_RULES
 from schemas.limits import PRICE_TICKS_MAX
 from schemas.reject_reasons import Reason
 
@@ -155,7 +156,7 @@ def replace_refusal(s: AccountState, order: Order, command: Values) -> Reason:
     if price > PRICE_TICKS_MAX:
         return Reason.PRICE_ABOVE_LIMIT
     grows_early = order.hold_max != HOLD_ALL and total > order.hold_max
-    if (price and not book_takes_price(order)) or grows_early:
+    if (price and not TYPE_RULES[OrdType(order.ord_type)].price) or grows_early:
         return Reason.CANNOT_CHANGE
     if order.is_short and price and (reason := price_test_refusal(s, order.instrument, order.ord_type, price)):
         return reason
@@ -179,11 +180,6 @@ def _replaced_funds_refusal(s: AccountState, order: Order, asked: Terms) -> Reas
         or position_refusal(s, account, instrument, more)
         or (funds_refusal(s, account, instrument, more) if more.cash > 0 or more.shares > 0 else Reason.NONE)
     )
-
-
-def book_takes_price(order: Order) -> bool:
-    """Whether a replace may name a price: the order has a limit (or will have: a market-to-limit order that rests has become a limit order)."""
-    return order.ord_type in (OrdType.LIMIT, OrdType.STOP_LIMIT, OrdType.TRAILING_STOP_LIMIT, OrdType.PEGGED)
 
 
 def _position_now(s: AccountState, account: Account, instrument: int) -> Position:

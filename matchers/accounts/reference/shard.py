@@ -5,7 +5,7 @@ New orders (docs/rules.md, section 7; first failure wins). Before all: the same 
  what the order says (order_rules, the book's checks in the book's order); worst price x quantity within the limits of instrument and account; restricted
  lists; position limit; short sale permission and price test; cash or shares; open orders.
  A refused order changes nothing and does not use up its cl_ord_id. An accepted one gets the next order_id, a hold, and goes to its book.
-Lists are consecutive rows of one frame (see BookCommandKind, books.reference.lists): each order is checked by itself, then what the list needs up to it. All
+Lists are consecutive rows of one frame (see BookCommandKind, rules.list_rules): each order is checked by itself, then what the list needs up to it. All
  are accepted or none: the others are refused with LIST_REJECTED. Rows that make no list are refused with INVALID_LIST. The list's number becomes its first order_id.
 Short sales: of an account that may, with located shares, and that has none of its own left to sell. Other sales need the shares, orders of OCO pairs always.
  The price test needs the national best bid: for that stands the last price of a trade that this shard has heard of, which is of its own accounts.
@@ -43,7 +43,6 @@ import numpy as np
 from matchers.accounts.reference.canonical import canonical_state, load_state
 from matchers.accounts.reference.faults import report_fault
 from matchers.accounts.reference.journal import begin, output
-from matchers.accounts.reference.lists import list_at
 from matchers.accounts.reference.orders import new_orders, refuse_order
 from matchers.accounts.reference.reports import (
     cancel_rejected,
@@ -60,6 +59,7 @@ from matchers.accounts.reference.state import AccountState, Order, Values
 from matchers.accounts.reference.updates import account_limits, account_status, account_update, register_session
 from matchers.rules.account_rules import DAY_NS, REPORT_FAULTS, is_valid_cl_ord_id
 from matchers.rules.limits import DEFAULT_LIMITS, ShardLimits
+from matchers.rules.list_rules import is_listed, list_rows_at
 from matchers.rules.outputs import AccountOutput, python_rows
 from matchers.state.canonical_hash import hash_arrays
 from matchers.state.snapshot_head import check_head, head_array, head_values
@@ -173,8 +173,7 @@ class AccountShard:
     def _orders_at(self, commands: list[Values], texts: list[bytes], at: int) -> int:
         """Apply the new order or list at this row; how many rows it was."""
         first = commands[at]
-        listed = first["list_id"] or first["contingency_type"]
-        legs = list_at(commands, at) if listed else [first]
+        legs = commands[at : at + (list_rows_at(commands, at, CommandKind.NEW_ORDER) if is_listed(first) else 1)]
         for command in legs or [first]:
             self._advance(command)
         if legs:

@@ -1,27 +1,21 @@
 """Sessions, postings from outside, and what operators decide about accounts."""
 
-from typing import Final
-
 from matchers.accounts.reference.holds import move_shares, position_of
 from matchers.accounts.reference.journal import answer, event, refuse
 from matchers.accounts.reference.requests import send_cancel
 from matchers.accounts.reference.state import Account, AccountState, Position, Values
-from matchers.rules.account_rules import update_digest
-from schemas.enums import AccountEventKind, AccountPermission, AccountStatus
+from matchers.rules.account_rules import ORDERS_PER_SECOND_MAX, PERMISSIONS_MAX, SESSION_BURST_NS, update_digest
+from schemas.enums import AccountEventKind, AccountStatus
+from schemas.ids import EXCHANGE_ACCOUNT
 from schemas.limits import (
     CASH_MINOR_MAX,
     ORDERS_AT_ONCE_MAX,
     POSITION_LOTS_MAX,
     SESSION_INTERVAL_NS,
-    SESSIONS_AT_ONCE_MAX,
     UPDATE_ID_AHEAD_NS_MAX,
 )
 from schemas.reject_reasons import Reason
 from schemas.units import NANOS_PER_SECOND
-
-ORDERS_PER_SECOND_MAX: Final = NANOS_PER_SECOND
-_SESSION_BURST_NS: Final = (SESSIONS_AT_ONCE_MAX - 1) * SESSION_INTERVAL_NS
-PERMISSIONS_MAX: Final = int(AccountPermission.SHORT_SALE)
 
 
 def register_session(s: AccountState, command: Values) -> None:
@@ -29,7 +23,7 @@ def register_session(s: AccountState, command: Values) -> None:
     account = s.accounts.get(command["account"])
     if not s.asking:
         return
-    if account is None or account.sessions_until - s.log_time > _SESSION_BURST_NS:
+    if account is None or account.sessions_until - s.log_time > SESSION_BURST_NS:
         reason = Reason.RATE_LIMIT if account else Reason.UNKNOWN_ACCOUNT
         answer(s, AccountEventKind.SESSION_REJECTED, None, command, {"account": command["account"], "reason": reason}, b"")
         return
@@ -65,7 +59,7 @@ def _update_refusal(s: AccountState, account: Account | None, command: Values) -
     instrument, cash, lots = command["instrument"], command["cash"], command["order_qty"]
     position = s.positions.get((command["account"], instrument)) or Position(0, instrument)
     before = account or Account(0)
-    if command["account"] == 0 or (s.shards and command["account"] % s.shards != s.shard):
+    if command["account"] == EXCHANGE_ACCOUNT or (s.shards and command["account"] % s.shards != s.shard):
         return Reason.UNKNOWN_ACCOUNT
     if reason := _id_refusal(s, before, command):
         return reason
