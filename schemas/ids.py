@@ -3,6 +3,9 @@
 import uuid
 from typing import Final
 
+EXCHANGE_ACCOUNT: Final = 0
+"""The account of the exchange itself, which the fees go to; no customer has it."""
+
 _ORDER: Final = 0x0DE4
 _ACCOUNT: Final = 0xACC0
 _ASSET: Final = 0xA55E

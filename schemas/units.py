@@ -12,6 +12,8 @@ from decimal import Decimal, InvalidOperation
 
 MINOR_PER_UNIT = 10_000
 NANOS_PER_SECOND = 1_000_000_000
+BASIS_POINTS = 10_000
+"""That make the whole."""
 
 
 class NotANumber(ValueError):

@@ -23,6 +23,7 @@ from schemas.enums import (
     Side,
     TimeInForce,
 )
+from schemas.field_rules import LIST_ROWS, TYPE_RULES, Use
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import CL_ORD_ID_MAX_BYTES
 from schemas.units import to_decimal
@@ -32,22 +33,9 @@ Row = tuple[Any, ...]
 Number = str | int | Decimal
 
 ROW_DTYPE: Final = FRAMES["order_command_frame"].dtype
-LIST_ORDERS: Final = {ContingencyType.OCO: 2, ContingencyType.OTO: 2, ContingencyType.BRACKET: 3}
 _INT64: Final = (1 << 63) - 1
-
-_MUST: Final = True
-_MAY: Final = False
-_PRICES: Final[dict[OrdType, dict[str, bool]]] = {
-    OrdType.MARKET: {},
-    OrdType.LIMIT: {"price": _MUST},
-    OrdType.STOP: {"stop_px": _MUST},
-    OrdType.STOP_LIMIT: {"price": _MUST, "stop_px": _MUST},
-    OrdType.MARKET_TO_LIMIT: {},
-    OrdType.PEGGED: {"price": _MAY, "peg_price_type": _MUST, "offset": _MAY},
-    OrdType.TRAILING_STOP: {"stop_px": _MAY, "offset": _MAY, "offset_basis_points": _MAY},
-    OrdType.TRAILING_STOP_LIMIT: {"price": _MAY, "stop_px": _MAY, "offset": _MAY, "offset_basis_points": _MAY},
-}
-"""Which of these fields an order of each type has. A trailing order needs one of its two distances."""
+_OFFSETS: Final = {"offset": OffsetType.TICKS, "offset_basis_points": OffsetType.BASIS_POINTS}
+"""How a customer says an offset in each unit."""
 
 
 class BadOrder(ValueError):
@@ -154,7 +142,7 @@ def _order_columns(
         "instrument": instrument.number,
         "account": _checked_account(account),
         "order_qty": _steps("order_qty", order_qty, instrument.qty_to_lots),
-        "price": _steps("price", price, instrument.price_to_ticks, least=0 if kind == OrdType.TRAILING_STOP_LIMIT else 1),
+        "price": _steps("price", price, instrument.price_to_ticks, least=0 if TYPE_RULES[kind].price_is_distance else 1),
         "stop_px": _steps("stop_px", more.get("stop_px"), instrument.price_to_ticks),
         "display_qty": _steps("display_qty", more.get("display_qty"), instrument.qty_to_lots),
         "min_qty": _steps("min_qty", more.get("min_qty"), instrument.qty_to_lots),
@@ -179,10 +167,10 @@ def list_rows(
 ) -> list[Row]:
     """The rows of a list, tied by a list_id; raises BadOrder naming the field."""
     kind = _word("contingency_type", contingency_type, ContingencyType)
-    if kind not in LIST_ORDERS:
+    if kind not in LIST_ROWS:
         raise BadOrder("contingency_type", "must be OCO, OTO or BRACKET")
-    if len(orders) != LIST_ORDERS[kind]:
-        raise BadOrder("orders", f"{kind.name} has {LIST_ORDERS[kind]} orders, not {len(orders)}")
+    if len(orders) != LIST_ROWS[kind]:
+        raise BadOrder("orders", f"{kind.name} has {LIST_ROWS[kind]} orders, not {len(orders)}")
     rows: list[Row] = []
     list_id = time.time_ns()  # it ties rows of one frame; those of two lists there differ by the time that making a row takes
     for order in orders:
@@ -284,15 +272,18 @@ def _instrument(instruments: InstrumentTable, symbol: str) -> Instrument:
 
 def _check_prices(kind: OrdType, given: dict[str, Any]) -> None:
     """Check that prices and distances fit the order's type."""
-    wanted = _PRICES[kind]
-    for name in ("price", "stop_px", "offset", "offset_basis_points", "peg_price_type"):
-        has = given.get(name) is not None and not (name == "offset_basis_points" and given[name] == 0)
-        if has and name not in wanted:
+    rule = TYPE_RULES[kind]
+    units = [name for name, unit in _OFFSETS.items() if unit in rule.offsets]
+    uses = {"price": rule.price, "stop_px": rule.stop_px, "peg_price_type": rule.peg_price_type}
+    uses |= {name: Use.NO if name not in units else rule.offset if len(units) == 1 else Use.MAY for name in _OFFSETS}
+    said = {name for name in uses if given.get(name) is not None and not (name == "offset_basis_points" and given[name] == 0)}
+    for name, use in uses.items():
+        if name in said and use == Use.NO:
             raise BadOrder(name, f"a {kind.name} order has none")
-        if not has and wanted.get(name, _MAY):
+        if name not in said and use == Use.MUST:
             raise BadOrder(name, f"a {kind.name} order needs one")
-    if "offset_basis_points" in wanted and (given.get("offset") is not None) == bool(given.get("offset_basis_points")):
-        raise BadOrder("offset", f"a {kind.name} order needs either offset or offset_basis_points")
+    if len(units) > 1 and not (rule.offset == Use.MUST) <= len(said & set(units)) <= 1:
+        raise BadOrder(units[0], f"a {kind.name} order needs either {' or '.join(units)}")
 
 
 def _word(field: str, value: str | IntEnum, words: type[Word]) -> Word:
@@ -335,7 +326,9 @@ def _steps(field: str, value: Number | None, convert: Callable[[Decimal], int], 
 
 def _distance(kind: OrdType, value: Number | None, instrument: Instrument) -> int:
     """Ticks. Only the offset of a peg may be negative."""
-    return _steps("offset", value, instrument.price_to_ticks, least=-_INT64 if kind == OrdType.PEGGED else 1)
+    return _steps(
+        "offset", value, instrument.price_to_ticks, least=-_INT64 if any(least < 0 for least, _ in TYPE_RULES[kind].offsets.values()) else 1
+    )
 
 
 def _whole(field: str, value: int) -> int:

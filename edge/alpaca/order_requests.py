@@ -11,7 +11,6 @@ An id of the others that the client does not give is made of the first one's, so
 
 import uuid
 from dataclasses import replace
-from enum import IntEnum
 from typing import Final
 
 from edge.alpaca.errors import unprocessable
@@ -38,6 +37,7 @@ from schemas.enums import (
     Side,
     TimeInForce,
 )
+from schemas.field_rules import TIME_RULES, TYPE_RULES, WORKING, Use, types_with
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import OFFSET_BASIS_POINTS_MAX
 
@@ -52,28 +52,11 @@ _AT_ENTRY_ONLY: Final = (
 _NEW_IDS: Final = uuid.UUID("0de40000-0000-8000-8000-6c697374696e")
 """Name space of the ids of a list's other orders."""
 _SMP_ID_MAX: Final = (1 << 63) - 1
-
-
-class Use(IntEnum):
-    """Whether an order of a type has a field."""
-
-    NO = 0
-    MAY = 1
-    MUST = 2
-
-
-PRICE_USES: Final = {
-    # limit_price, stop_price, a trail
-    OrdType.MARKET: (Use.NO, Use.NO, Use.NO),
-    OrdType.LIMIT: (Use.MUST, Use.NO, Use.NO),
-    OrdType.STOP: (Use.NO, Use.MUST, Use.NO),
-    OrdType.STOP_LIMIT: (Use.MUST, Use.MUST, Use.NO),
-    OrdType.MARKET_TO_LIMIT: (Use.NO, Use.NO, Use.NO),
-    OrdType.PEGGED: (Use.MAY, Use.NO, Use.NO),
-    OrdType.TRAILING_STOP: (Use.NO, Use.MAY, Use.MUST),
-    OrdType.TRAILING_STOP_LIMIT: (Use.NO, Use.MAY, Use.MUST),
-}
-_TRAILING: Final = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
+_TRAILING: Final = types_with("offset") - types_with("peg_price_type")
+"""What has an offset that is not added to a peg has a trail."""
+_PEGS: Final = types_with("offset") & types_with("peg_price_type")
+_TRAILS: Final = {"trail_price": OffsetType.TICKS, "trail_percent": OffsetType.BASIS_POINTS}
+"""How a client says a trail in each unit."""
 
 
 def parse_new_order(body: bytes, instruments: InstrumentTable) -> NewOrder:
@@ -125,22 +108,22 @@ def _misplaced(ord_type: OrdType, name: str) -> HttpError:
 
 def _price(given: Fields, instrument: Instrument, ord_type: OrdType, order_class: ContingencyType) -> int:
     """The limit, or a TRAILING_STOP_LIMIT's distance of the limit from the stop."""
-    use = PRICE_USES[ord_type][0]
+    rule = TYPE_RULES[ord_type]
     price, distance = given.price("limit_price", instrument), given.price("limit_offset", instrument, is_distance=True)
-    if distance is not None and ord_type != OrdType.TRAILING_STOP_LIMIT:
+    if distance is not None and not (rule.price and rule.price_is_distance):
         raise _misplaced(ord_type, "limit_offset")
-    if price is not None and use == Use.NO:
+    if price is not None and (rule.price == Use.NO or rule.price_is_distance):
         raise _misplaced(ord_type, "limit_price")
     if distance is not None and distance < 0:
         raise bad_parameter("limit_offset must not be negative")
     may_come_later = order_class == ContingencyType.OCO and ord_type == OrdType.LIMIT
-    if price is None and use == Use.MUST and not may_come_later:
+    if price is None and distance is None and rule.price == Use.MUST and not may_come_later:
         raise bad_parameter(f"{_spoken(ord_type)} orders require limit price")
     return price or distance or 0
 
 
 def _stop_px(given: Fields, instrument: Instrument, ord_type: OrdType) -> int:
-    use = PRICE_USES[ord_type][1]
+    use = TYPE_RULES[ord_type].stop_px
     stop_px = given.price("stop_price", instrument)
     if stop_px is not None and use == Use.NO:
         raise _misplaced(ord_type, "stop_price")
@@ -155,13 +138,20 @@ def _spoken(ord_type: OrdType) -> str:
 
 def _offset(given: Fields, instrument: Instrument, ord_type: OrdType) -> tuple[int, OffsetType]:
     """(offset, its unit): a trail, or what is added to a peg."""
-    names = [name for name in ("trail_price", "trail_percent") if name in given]
-    if names and ord_type not in _TRAILING:
-        raise _misplaced(ord_type, names[0])
-    if "peg_offset" in given and ord_type != OrdType.PEGGED:
+    names = [name for name in _TRAILS if name in given]
+    units = TYPE_RULES[ord_type].offsets if ord_type in _TRAILING else {}
+    for name in names:
+        if _TRAILS[name] not in units:
+            raise _misplaced(ord_type, name)
+    if "peg_offset" in given and ord_type not in _PEGS:
         raise _misplaced(ord_type, "peg_offset")
     if ord_type not in _TRAILING:
-        return given.price("peg_offset", instrument, is_distance=True) or 0, OffsetType.TICKS
+        offset = given.price("peg_offset", instrument, is_distance=True)
+        if offset is None and TYPE_RULES[ord_type].offset == Use.MUST:
+            raise bad_parameter(f"{_spoken(ord_type)} orders require peg_offset")
+        return offset or 0, OffsetType.TICKS
+    if not names and TYPE_RULES[ord_type].offset == Use.MAY:
+        return 0, OffsetType.TICKS
     if len(names) != 1:
         raise bad_parameter("trailing_stop orders require either trail_price or trail_percent")
     return trail_of(given, names[0], instrument, in_percent=names[0] == "trail_percent")
@@ -179,7 +169,8 @@ def trail_of(given: Fields, name: str, instrument: Instrument, *, in_percent: bo
 
 
 def _peg(given: Fields, ord_type: OrdType) -> int:
-    if ord_type == OrdType.PEGGED:
+    use = TYPE_RULES[ord_type].peg_price_type
+    if use == Use.MUST or (use and "peg_price_type" in given):
         return given.word("peg_price_type", PEG_PRICE_TYPES)
     if "peg_price_type" in given:
         raise _misplaced(ord_type, "peg_price_type")
@@ -193,7 +184,8 @@ def _exec_inst(given: Fields) -> int:
 
 def _expire_time(given: Fields, time_in_force: TimeInForce) -> int:
     at = given.time("expire_time")
-    if bool(at) != (time_in_force == TimeInForce.GTD):
+    use = TIME_RULES[time_in_force].expire_time
+    if use == Use.NO if at else use == Use.MUST:
         raise bad_parameter("expire_time is required for gtd orders, and does not go with any other")
     return at
 
@@ -250,7 +242,7 @@ def _oco(first: NewOrder, take_profit: Fields | None, stop_loss: Fields | None) 
 
 def _second(first: NewOrder, side: Side) -> NewOrder:
     """What the others of the list have in common; what only the first has (display, minimum, instructions, locate) is left out."""
-    if first.time_in_force not in (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD):
+    if first.time_in_force not in WORKING:
         raise unprocessable("time_in_force must be day, gtc or gtd for orders of a list")
     return NewOrder(
         first.instrument, first.cl_ord_id, side, OrdType.LIMIT, first.time_in_force, first.qty, expire_time=first.expire_time,
@@ -304,7 +296,7 @@ def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> di
     if trailing and price is not None:
         raise _misplaced(OrdType(order.ord_type), "limit_price")
     distance = given.price("limit_offset", instrument, is_distance=True)
-    if distance is not None and order.ord_type != OrdType.TRAILING_STOP_LIMIT:
+    if distance is not None and not TYPE_RULES[OrdType(order.ord_type)].price_is_distance:
         raise _misplaced(OrdType(order.ord_type), "limit_offset")
     if distance == 0 and order.price:
         raise _no_zero("limit_offset")
@@ -329,7 +321,7 @@ def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> di
 
 
 def _new_offset(given: Fields, order: Order, instrument: Instrument) -> int | None:
-    for name, types in (("trail", _TRAILING), ("peg_offset", (OrdType.PEGGED,))):
+    for name, types in (("trail", _TRAILING), ("peg_offset", _PEGS)):
         if name in given and order.ord_type not in types:
             raise _misplaced(OrdType(order.ord_type), name)
     if "trail" in given:

@@ -33,6 +33,7 @@ from matchers.state.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STAT
 from matchers.state.canonical_hash import hash_arrays
 from matchers.state.snapshot_head import check_head, check_layout, head_array
 from schemas.codec import Rows
+from schemas.field_rules import LIST_ROWS_MAX
 from schemas.instruments import InstrumentTable
 from schemas.limits import EDGE_INSTANCES_MAX
 
@@ -43,8 +44,6 @@ POSITIONS_PER_ACCOUNT: Final = 4
 """Reserved on average; more are made room for by copying."""
 _HASHED_AT_ONCE: Final = 2_048
 """Orders; 2,048 x (224 + 128) B, and as much again of results."""
-LEGS_MAX: Final = 3
-"""Orders that one row may begin: a list's."""
 _GROWING: Final = {
     layout.NEED_ACCOUNTS: (layout.ACCOUNTS_USED, ("_accounts",), ("_account_index",)),
     layout.NEED_POSITIONS: (layout.POSITIONS_USED, ("_positions",), ("_position_index",)),
@@ -66,7 +65,7 @@ class AccountShard:
         self.limits = limits
         self.instruments = instruments
         self._rules = instruments.rules.copy()  # its own: a read-only array would be another type to the kernels
-        self._order_table = ORDER_TABLE.copy()
+        self._order_table = ORDER_TABLE.ravel().copy()
         self._facts = np.zeros(len(instruments.rules), layout.FACT_ROW)
         head = self._head = np.zeros(layout.HEAD_LENGTH, np.int64)
         head[[layout.ACCOUNTS_USED, layout.POSITIONS_USED, layout.ORDERS_USED, layout.UPDATES_USED, layout.REPLACED_IDS_USED]] = 1
@@ -163,7 +162,7 @@ class AccountShard:
         """Double what is full: an index, or one of the pools beyond what was reserved."""
         assert need in _GROWING, f"the kernel stopped without a need: {need}"
         used_at, pools, indexes = _GROWING[need]
-        used = int(self._head[used_at]) + LEGS_MAX
+        used = int(self._head[used_at]) + LIST_ROWS_MAX  # what one row may begin
         for name in pools:
             pool = getattr(self, name)
             if used > len(pool):
@@ -188,7 +187,7 @@ class AccountShard:
         }  # fmt: skip
 
     def state_hash(self) -> bytes:
-        """16 bytes over the canonical state, see state_hash.py."""
+        """16 bytes over the canonical state, see canonical_hash.py."""
         used = self._used()
         accounts = np.zeros(len(used["accounts"]) - 1, ACCOUNT_STATE)
         for column in ACCOUNT_STATE.names or ():

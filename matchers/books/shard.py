@@ -1,6 +1,6 @@
 """The book shard that the exchange runs: owns the arrays of the book kernel, saves and restores them.
 
-The rules are in books.reference.shard, and again, compiled, in the modules kernel_book_*; both say the same bytes and have the same state hash. How the state lies
+The rules are in books.reference.shard, and again, compiled, in books.kernel; both say the same bytes and have the same state hash. How the state lies
 in memory is said in books.kernel.layout.
 """
 
@@ -17,6 +17,7 @@ from matchers.books.kernel.order_index import BUCKETS_AT_FIRST, heads_for
 from matchers.books.kernel.requests import REASONS_END
 from matchers.compiled.pools import kernel_rows, put_rows
 from matchers.compiled.reserved_memory import reserved
+from matchers.rules.band_rules import WINDOW_SECONDS
 from matchers.rules.limits import DEFAULT_LIMITS, ShardLimits
 from matchers.rules.order_tables import CHANGE_TABLE, ORDER_TABLE, PHASE_TABLE
 from matchers.rules.outputs import BOOK_COMMAND_DTYPE, EXECUTION_DTYPE, BookOutput
@@ -25,7 +26,6 @@ from matchers.state.snapshot_head import check_head, check_layout, head_array
 from schemas.codec import Rows
 from schemas.enums import MatchingAlgorithm
 from schemas.instruments import InstrumentTable
-from schemas.limits import ORDER_QTY_LOTS_MAX
 from schemas.reject_reasons import Reason
 
 __all__ = ["BookOutput", "BookShard"]
@@ -104,7 +104,7 @@ class BookShard:
     def _begin_books(self, numbers: list[int]) -> None:
         books, rules = self._arrays["books"], self.instruments.rules[numbers]
         books["instrument"], books["reference_px"] = numbers, rules["reference_px"]
-        books["qty_min"], books["qty_max"] = rules["order_qty_min"], np.minimum(rules["order_qty_max"], ORDER_QTY_LOTS_MAX)
+        books["qty_min"], books["qty_max"] = rules["order_qty_min"], rules["order_qty_max"]
         books["prevention"] = rules["self_match_prevention_instruction"]
         books["pro_rata"] = rules["matching_algorithm"] == MatchingAlgorithm.PRO_RATA
         banded = rules["luld_tier"] != 0
@@ -145,7 +145,7 @@ class BookShard:
         return BookOutput(words.view(EXECUTION_DTYPE).reshape(len(words)), first_seq)
 
     def state_hash(self) -> bytes:
-        """16 bytes over the canonical state, see state_hash.py."""
+        """16 bytes over the canonical state, see canonical_hash.py."""
         return hash_arrays(self.canonical_state())
 
     def snapshot(self) -> dict[str, Rows]:
@@ -173,7 +173,7 @@ class BookShard:
     # -- canonical state
 
     def canonical_state(self) -> dict[str, Rows]:
-        """The arrays of state_hash.py."""
+        """The arrays of canonical_hash.py."""
         head, books = self._arrays["head"], self._arrays["books"]
         walk = np.zeros(int(head[layout.ORDERS]), np.uint64)
         resting = orders_in_priority(self._memory, walk)
@@ -226,7 +226,7 @@ class BookShard:
         banded = books[books["window"] != 0]
         for instrument, window in zip(banded["instrument"].tolist(), banded["window"].tolist(), strict=True):
             entries = np.sort(self._arrays["seconds"][window], order="second")
-            entries = entries[(entries["trades"] > 0) & (entries["second"] > entries["second"][-1] - layout.WINDOW_SECONDS)]
+            entries = entries[(entries["trades"] > 0) & (entries["second"] > entries["second"][-1] - WINDOW_SECONDS)]
             if len(entries):
                 rows = np.zeros(len(entries), SECOND_STATE)
                 rows["instrument"] = instrument

@@ -1,10 +1,15 @@
 """Ask the processor for memory before it is needed."""
 
-from typing import Any
+from typing import Any, Final
 
 import numba
 from llvmlite import ir
 from numba.extending import intrinsic
+
+from matchers.compiled.hash_index import U
+
+LINE: Final = U(64)
+"""Bytes of a cache line."""
 
 
 def _prefetch(typing_context: Any, address: Any) -> Any:

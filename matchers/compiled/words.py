@@ -72,6 +72,7 @@ LIST_BRACKET: Final = int(ContingencyType.BRACKET)
 
 INST_POST_ONLY: Final = int(ExecInst.POST_ONLY)
 INST_POST_ONLY_SLIDE: Final = int(ExecInst.POST_ONLY_SLIDE)
+INST_POST_ONLY_ANY: Final = INST_POST_ONLY | INST_POST_ONLY_SLIDE
 INST_HIDDEN: Final = int(ExecInst.HIDDEN)
 
 PREVENTION_NONE: Final = int(SelfMatchPrevention.NONE)

@@ -1,6 +1,6 @@
 """What a person wants to see of one book: a frozen BookView, made of a reference book shard or of the canonical arrays of its snapshot.
 
-Asked of the canonical state only (state_hash.py), so that nothing here depends on how an engine keeps its memory.
+Asked of the canonical state only (canonical_hash.py), so that nothing here depends on how an engine keeps its memory.
 """
 
 from collections.abc import Mapping

@@ -3,13 +3,23 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from schemas.enums import OffsetType, OrdType, Side
+from schemas.enums import AccountPermission, OffsetType, OrdType, Side
+from schemas.field_rules import Use, types_with
 from schemas.ids import mix
-from schemas.limits import CASH_MINOR_MAX, CL_ORD_ID_MAX_BYTES, PRICE_TICKS_MAX
-from schemas.units import NANOS_PER_SECOND
+from schemas.limits import CASH_MINOR_MAX, CL_ORD_ID_MAX_BYTES, PRICE_TICKS_MAX, SESSION_INTERVAL_NS, SESSIONS_AT_ONCE_MAX
+from schemas.units import BASIS_POINTS, NANOS_PER_SECOND
 
 POSITION_COST_MAX: Final = CASH_MINOR_MAX
 """position_cost stays at this amount instead of growing beyond it; it is information, no money is counted by it."""
+
+PERMISSIONS_MAX: Final = int(AccountPermission.SHORT_SALE)
+"""All permissions that an account may have, as bits."""
+
+ORDERS_PER_SECOND_MAX: Final = NANOS_PER_SECOND
+"""An account's rate limit: the interval between two orders is whole ns."""
+
+SESSION_BURST_NS: Final = (SESSIONS_AT_ONCE_MAX - 1) * SESSION_INTERVAL_NS
+"""How far sessions_until may be ahead of log time."""
 
 HOLD_ALL: Final = (1 << 31) - 1
 """hold_max of an order that holds for all its lots; more than ORDER_QTY_LOTS_MAX."""
@@ -20,12 +30,10 @@ HOLD_NOTHING: Final = -1
 DAY_NS: Final = 86_400 * NANOS_PER_SECOND
 """Days of the account shards are UTC days of log time."""
 
-BASIS_POINTS: Final = 10_000
-
 PRICE_TEST_TENTHS: Final = 9
 """Regulation SHO rule 201: the price test begins when a trade is at 9/10 of the previous close or below."""
 
-WITHOUT_LIMIT: Final = frozenset({OrdType.MARKET, OrdType.MARKET_TO_LIMIT, OrdType.STOP, OrdType.TRAILING_STOP})
+WITHOUT_LIMIT: Final = types_with("price", {Use.NO})
 """Orders whose price must be 0: the shard sends their protection price to the book, having held funds for exactly that."""
 
 REPORT_FAULTS: Final = (
@@ -53,7 +61,7 @@ SMALL_FIELDS: Final = (
 LARGE_FIELDS: Final = ("order_qty", "price", "self_match_prevention_id", "stop_px", "display_qty", "min_qty", "offset", "expire_time")
 
 _MASK64: Final = (1 << 64) - 1
-_SEED: Final = 0x9E3779B97F4A7C15
+DIGEST_SEED: Final = 0x9E3779B97F4A7C15
 
 
 def is_valid_cl_ord_id(cl_ord_id: bytes) -> bool:
@@ -71,7 +79,7 @@ def body_digest(command: Mapping[str, Any]) -> int:
     digest = 0
     for place, word in enumerate(words, 1):
         if word:
-            digest ^= mix((word ^ (_SEED * place)) & _MASK64)
+            digest ^= mix((word ^ (DIGEST_SEED * place)) & _MASK64)
     return digest
 
 
@@ -83,7 +91,7 @@ def update_digest(command: Mapping[str, Any]) -> int:
     digest = 0
     for place, word in enumerate(words, 1):
         if word:
-            digest ^= mix((word ^ (_SEED * place)) & _MASK64)
+            digest ^= mix((word ^ (DIGEST_SEED * place)) & _MASK64)
     return digest
 
 

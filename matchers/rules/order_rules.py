@@ -1,40 +1,39 @@
-"""Which orders an account shard takes, by what the order says alone: the same checks as the book's, with its reasons, but for two.
+"""Which orders the shards take by what the order says alone: schemas.field_rules and the limits, in the order in which both shards check.
 
-A price goes with limits only (the shard itself gives the others their protection price), and a quantity limit is the instrument's. So a book never refuses an
-accepted order for what it says, only for what the book is like when it comes.
+Account shards judge what the customer says; books the same once more, with the protection price that orders without a limit have got meanwhile. So a book never
+refuses an accepted order for what it says, only for what the book is like when it comes. In compiled code: matchers.compiled.order_checks.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
-from matchers.rules.account_rules import WITHOUT_LIMIT
-from matchers.rules.order_tables import AUCTION_ONLY, IMMEDIATE, LIMIT_TYPES, STOP_TYPES, TRAILING_TYPES, order_reason
-from schemas.enums import ExecInst, OffsetType, OrdType, PegPriceType, SelfMatchPrevention, Side, TimeInForce
-from schemas.limits import ICEBERG_TRANCHES_MAX, OFFSET_BASIS_POINTS_MAX, OFFSET_TICKS_MAX, PRICE_TICKS_MAX
+from matchers.rules.order_tables import POST_ONLY, order_reason
+from schemas.enums import ExecInst, OrdType, PegPriceType, SelfMatchPrevention, Side, TimeInForce
+from schemas.field_rules import TIME_RULES, TYPE_RULES, TimeRule, TypeRule, Use
+from schemas.limits import ICEBERG_TRANCHES_MAX, PRICE_TICKS_MAX
 from schemas.reject_reasons import Reason
 
 Values = Mapping[str, Any]
-_POST_ONLY: Final = ExecInst.POST_ONLY | ExecInst.POST_ONLY_SLIDE
-OFFSET_MOST: Final = {OffsetType.TICKS: OFFSET_TICKS_MAX, OffsetType.BASIS_POINTS: OFFSET_BASIS_POINTS_MAX}
-"""Largest distance of a trailing stop."""
 
 
-def order_refusal(command: Values, rules: Values, log_time: int) -> Reason:
-    """The first check that the order fails, or NONE."""
+def order_refusal(command: Values, rules: Values, log_time: int, *, in_book: bool = False) -> Reason:
+    """The first check that the order fails, or NONE. `rules`: its instrument's; `in_book`: the price may be a protection price."""
     if command["side"] not in set(Side):
         return Reason.INVALID_SIDE
     if reason := order_reason(command["ord_type"], command["time_in_force"], command["exec_inst"]):
         return reason
     if command["self_match_prevention_instruction"] not in set(SelfMatchPrevention):
         return Reason.INVALID_SELF_MATCH_PREVENTION
+    of_type, of_time = TYPE_RULES[OrdType(command["ord_type"])], TIME_RULES[TimeInForce(command["time_in_force"])]
     return (
         quantity_refusal(command["order_qty"], rules)
-        or _price_refusal(command)
-        or _stop_refusal(command)
-        or _display_refusal(command)
-        or _min_qty_refusal(command)
-        or _offset_refusal(command)
-        or _expire_refusal(command, log_time)
+        or _price_refusal(command["price"], of_type, in_book)
+        or _stop_refusal(command["stop_px"], of_type)
+        or _display_refusal(command, of_type, of_time)
+        or _min_qty_refusal(command, of_type, of_time)
+        or _peg_refusal(command["peg_price_type"], of_type)
+        or (Reason.NONE if good_offset(command["ord_type"], command["offset_type"], command["offset"]) else Reason.INVALID_OFFSET)
+        or (Reason.NONE if good_expiry(command["expire_time"], of_time, log_time) else Reason.INVALID_EXPIRE_TIME)
     )
 
 
@@ -47,51 +46,55 @@ def quantity_refusal(order_qty: int, rules: Values) -> Reason:
     return Reason.QUANTITY_ABOVE_LIMIT if order_qty > rules["order_qty_max"] else Reason.NONE
 
 
-def _price_refusal(command: Values) -> Reason:
-    price, ord_type = command["price"], command["ord_type"]
-    needed = ord_type in (OrdType.LIMIT, OrdType.STOP_LIMIT)
-    if price < (1 if needed else 0) or (price and ord_type in WITHOUT_LIMIT):
+def _price_refusal(price: int, of_type: TypeRule, in_book: bool) -> Reason:
+    if price < (of_type.price == Use.MUST) or (price and not of_type.price and not in_book):
         return Reason.INVALID_PRICE
     return Reason.PRICE_ABOVE_LIMIT if price > PRICE_TICKS_MAX else Reason.NONE
 
 
-def _stop_refusal(command: Values) -> Reason:
-    least = 1 if command["ord_type"] in STOP_TYPES - TRAILING_TYPES else 0
-    most = PRICE_TICKS_MAX if command["ord_type"] in STOP_TYPES else 0
-    return Reason.NONE if least <= command["stop_px"] <= most else Reason.INVALID_STOP_PRICE
+def _stop_refusal(stop_px: int, of_type: TypeRule) -> Reason:
+    most = PRICE_TICKS_MAX if of_type.stop_px else 0
+    return Reason.NONE if (of_type.stop_px == Use.MUST) <= stop_px <= most else Reason.INVALID_STOP_PRICE
 
 
-def _display_refusal(command: Values) -> Reason:
-    display_qty = command["display_qty"]
-    if not display_qty:
+def _display_refusal(command: Values, of_type: TypeRule, of_time: TimeRule) -> Reason:
+    if not command["display_qty"]:
         return Reason.NONE
-    rests = command["ord_type"] in LIMIT_TYPES | {OrdType.MARKET_TO_LIMIT} and command["time_in_force"] not in IMMEDIATE
-    size = 0 < display_qty <= command["order_qty"] and display_qty * ICEBERG_TRANCHES_MAX >= command["order_qty"]
-    return Reason.NONE if rests and size and not command["exec_inst"] & ExecInst.HIDDEN else Reason.INVALID_DISPLAY_QTY
+    allowed = of_type.display and of_time.display and not command["exec_inst"] & ExecInst.HIDDEN
+    return Reason.NONE if allowed and good_display(command["display_qty"], command["order_qty"]) else Reason.INVALID_DISPLAY_QTY
 
 
-def _min_qty_refusal(command: Values) -> Reason:
-    allowed = (
-        command["time_in_force"] not in AUCTION_ONLY and not command["exec_inst"] & _POST_ONLY and command["ord_type"] != OrdType.PEGGED
-    )
+def good_display(display_qty: int, order_qty: int) -> bool:
+    """Whether a new order, or a replace, of this total may ask to display so much at a time."""
+    return 0 < display_qty <= order_qty and good_tranches(display_qty, order_qty)
+
+
+def good_tranches(display_qty: int, order_qty: int) -> bool:
+    """Whether so much at a time makes no more tranches of the total than there may be."""
+    return display_qty * ICEBERG_TRANCHES_MAX >= order_qty
+
+
+def _min_qty_refusal(command: Values, of_type: TypeRule, of_time: TimeRule) -> Reason:
+    allowed = of_type.min_qty and of_time.min_qty and not command["exec_inst"] & POST_ONLY
     return Reason.NONE if 0 <= command["min_qty"] <= (command["order_qty"] if allowed else 0) else Reason.INVALID_MIN_QTY
 
 
-def _offset_refusal(command: Values) -> Reason:
-    ord_type, offset, offset_type = command["ord_type"], command["offset"], command["offset_type"]
-    pegged = ord_type == OrdType.PEGGED
-    if command["peg_price_type"] not in (set(PegPriceType) if pegged else {0}):
-        return Reason.INVALID_PEG
-    if pegged:
-        good = offset_type == OffsetType.TICKS and -OFFSET_TICKS_MAX <= offset <= OFFSET_TICKS_MAX
-    elif ord_type in TRAILING_TYPES:
-        good = 1 <= offset <= OFFSET_MOST.get(offset_type, 0)
-    else:
-        good = not offset and not offset_type
-    return Reason.NONE if good else Reason.INVALID_OFFSET
+def _peg_refusal(peg_price_type: int, of_type: TypeRule) -> Reason:
+    if peg_price_type == 0:
+        return Reason.INVALID_PEG if of_type.peg_price_type == Use.MUST else Reason.NONE
+    return Reason.NONE if of_type.peg_price_type and peg_price_type in set(PegPriceType) else Reason.INVALID_PEG
 
 
-def _expire_refusal(command: Values, log_time: int) -> Reason:
-    dated = command["time_in_force"] == TimeInForce.GTD
-    good = command["expire_time"] > log_time if dated else command["expire_time"] == 0
-    return Reason.NONE if good else Reason.INVALID_EXPIRE_TIME
+def good_offset(ord_type: int, offset_type: int, offset: int) -> bool:
+    """Whether an order of this type may have this offset in this unit; none is (0, 0)."""
+    for unit, (least, most) in TYPE_RULES[OrdType(ord_type)].offsets.items():
+        if unit == offset_type:
+            return least <= offset <= most
+    return not TYPE_RULES[OrdType(ord_type)].offsets and (offset_type, offset) == (0, 0)
+
+
+def good_expiry(expire_time: int, of_time: TimeRule, log_time: int) -> bool:
+    """Expired is what has an expire_time that is not in the future."""
+    if expire_time == 0:
+        return of_time.expire_time != Use.MUST
+    return bool(of_time.expire_time) and expire_time > log_time

@@ -9,7 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from schemas.enums import BookCommandKind, ContingencyType, ExecInst, OrdType, Phase, TimeInForce
+from schemas.enums import BookCommandKind, ExecInst, OrdType, Phase, TimeInForce
+from schemas.field_rules import IMMEDIATE, TIME_RULES, TYPE_RULES, can_rest
 from schemas.reject_reasons import Reason
 
 CALL_PHASES: Final = frozenset({Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION})
@@ -17,43 +18,24 @@ CALL_PHASES: Final = frozenset({Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.CLO
 
 STOP_TYPES: Final = frozenset({OrdType.STOP, OrdType.STOP_LIMIT, OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT})
 TRAILING_TYPES: Final = frozenset({OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT})
-LIMIT_TYPES: Final = frozenset({OrdType.LIMIT, OrdType.STOP_LIMIT, OrdType.TRAILING_STOP_LIMIT, OrdType.PEGGED})
-"""With a limit price, so that post-only means something."""
 CARRIED: Final = frozenset({TimeInForce.GTC, TimeInForce.GTD})
-WORKING: Final = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD})
-"""Times in force of orders that may rest; a replace changes only among these."""
-IMMEDIATE: Final = frozenset({TimeInForce.IOC, TimeInForce.FOK})
-AUCTION_ONLY: Final = frozenset({TimeInForce.OPG, TimeInForce.CLS})
-
-_STOP_TIMES: Final = WORKING | IMMEDIATE
-_ALLOWED_TIMES: Final[dict[OrdType, frozenset[TimeInForce]]] = {
-    OrdType.MARKET: frozenset({TimeInForce.DAY}) | IMMEDIATE | AUCTION_ONLY,  # it never rests, so there is nothing to carry over
-    OrdType.LIMIT: frozenset(TimeInForce),
-    OrdType.STOP: _STOP_TIMES,  # IOC and FOK are judged at election
-    OrdType.STOP_LIMIT: _STOP_TIMES,
-    OrdType.MARKET_TO_LIMIT: WORKING | IMMEDIATE,
-    OrdType.PEGGED: WORKING,
-    OrdType.TRAILING_STOP: _STOP_TIMES,
-    OrdType.TRAILING_STOP_LIMIT: _STOP_TIMES,
-}
 
 TIMES: Final[dict[tuple[OrdType, TimeInForce], Reason]] = {
-    (ord_type, time): Reason.NONE if time in _ALLOWED_TIMES[ord_type] else Reason.INVALID_COMBINATION
+    (ord_type, time): Reason.NONE if time in TYPE_RULES[ord_type].times else Reason.INVALID_COMBINATION
     for ord_type, time in product(OrdType, TimeInForce)
 }
 """Which time in force goes with which order type."""
 
-_POST_ONLY: Final = ExecInst.POST_ONLY | ExecInst.POST_ONLY_SLIDE
-EXEC_INST_MAX: Final = int(_POST_ONLY | ExecInst.HIDDEN)
+POST_ONLY: Final = ExecInst.POST_ONLY | ExecInst.POST_ONLY_SLIDE
+EXEC_INST_MAX: Final = int(POST_ONLY | ExecInst.HIDDEN)
 
 
 def _exec_inst_reason(exec_inst: ExecInst, ord_type: OrdType, time: TimeInForce) -> Reason:
-    if exec_inst & _POST_ONLY == _POST_ONLY:
+    if exec_inst & POST_ONLY == POST_ONLY:
         return Reason.INVALID_EXEC_INST
-    if exec_inst & _POST_ONLY and (ord_type not in LIMIT_TYPES or time not in WORKING):
+    if exec_inst & POST_ONLY and not (TYPE_RULES[ord_type].post_only and TIME_RULES[time].post_only):
         return Reason.INVALID_COMBINATION
-    rests = ord_type in LIMIT_TYPES | {OrdType.MARKET_TO_LIMIT} and time not in IMMEDIATE
-    return Reason.INVALID_COMBINATION if exec_inst & ExecInst.HIDDEN and not rests else Reason.NONE
+    return Reason.INVALID_COMBINATION if exec_inst & ExecInst.HIDDEN and not can_rest(ord_type, time) else Reason.NONE
 
 
 INSTRUCTIONS: Final[dict[tuple[int, OrdType, TimeInForce], Reason]] = {
@@ -151,9 +133,6 @@ def order_reason(ord_type: int, time_in_force: int, exec_inst: int) -> Reason:
         return Reason.INVALID_EXEC_INST
     return INSTRUCTIONS[exec_inst, OrdType(ord_type), TimeInForce(time_in_force)]
 
-
-LEGS: Final = {ContingencyType.OCO: 2, ContingencyType.OTO: 2, ContingencyType.BRACKET: 3}
-"""How many orders each kind of list has."""
 
 ORD_TYPES_END: Final = max(OrdType) + 1
 TIMES_END: Final = max(TimeInForce) + 1

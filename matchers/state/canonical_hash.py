@@ -13,24 +13,6 @@ from typing import Final
 import numpy as np
 
 from schemas.codec import Rows
-from schemas.limits import CL_ORD_ID_MAX_BYTES
-
-ACCOUNT_STATE: Final = np.dtype([("account", "<u8"), ("cash", "<i8"), ("cash_held", "<i8"), ("edges", "<u8")])
-"""In the order in which the accounts were opened. edges: bit e = edge instance e is registered."""
-
-POSITION_STATE: Final = np.dtype(
-    [("account", "<u8"), ("instrument", "<u4"), ("position", "<i8"), ("position_held", "<i8"), ("position_cost", "<i8")]
-)
-"""In the order in which the positions came to be; one that has gone to zero stays."""
-
-ORDER_STATE: Final = np.dtype(
-    [
-        ("order_id", "<u8"), ("account", "<u8"), ("instrument", "<u4"), ("side", "u1"), ("ord_type", "u1"), ("time_in_force", "u1"),
-        ("ord_status", "u1"), ("cancel_pending", "u1"), ("price", "<i8"), ("hold_per_lot", "<i8"), ("order_qty", "<i8"), ("leaves_qty", "<i8"),
-        ("cum_qty", "<i8"), ("cum_cost", "<i8"), ("submitted_at", "<i8"), ("cl_ord_id", f"S{CL_ORD_ID_MAX_BYTES}"),
-    ]
-)  # fmt: skip
-"""Open and done orders by order_id."""
 
 
 class Place(IntEnum):
@@ -49,6 +31,10 @@ class Place(IntEnum):
     """Waits for the closing auction."""
     QUEUED = 6
     """Elected or triggered, its turn has not come; never between commands."""
+
+
+PEG_STALE: Final = -1
+"""In peg_bid: the pegs are to be looked at whatever the reference is."""
 
 
 BOOK_ORDER_STATE: Final = np.dtype(

@@ -14,14 +14,13 @@ import numpy as np
 
 from schemas.codec import Frame, Rows
 from schemas.enums import AccountEventKind, ExecFlag, ExecKind, Side
+from schemas.ids import EXCHANGE_ACCOUNT
 
 STATEMENT_ROWS_MAX: Final = 5_000
 """Of at most ~420 B each: 2.1 MB, within the 4 MB that the strictest common max_allowed_packet lets through."""
 
 CASH, SHARES, FEE, FEE_TAKEN = 1, 2, 3, 4
-"""Legs of a posting: cash and shares of a trade or from outside; the account's fee, and the same amount taken by FEE_ACCOUNT."""
-FEE_ACCOUNT = 0
-"""The exchange's own account; no customer has this number."""
+"""Legs of a posting: cash and shares of a trade or from outside; the account's fee, and the same amount taken by EXCHANGE_ACCOUNT."""
 
 _ORDER_KINDS: Final = [
     AccountEventKind.ACCEPTED, AccountEventKind.CANCEL_PENDING, AccountEventKind.CANCEL_REJECTED, AccountEventKind.TRADE,
@@ -201,7 +200,7 @@ def _posting_statements(rows: Rows, shard: Rows) -> Iterable[str]:
         wanted = np.isin(rows["kind"], _POSTING_KINDS) & (rows[amount] != 0)
         posted = rows[wanted]
         instrument = posted["instrument"] if leg == SHARES else np.zeros_like(posted["instrument"])
-        account = np.full_like(posted["account"], FEE_ACCOUNT) if leg == FEE_TAKEN else posted["account"]
+        account = np.full_like(posted["account"], EXCHANGE_ACCOUNT) if leg == FEE_TAKEN else posted["account"]
         made = {
             "shard": shard[wanted], "leg": np.full(len(posted), leg), "account": account, "instrument": instrument, "amount": sign * posted[amount],
         }  # fmt: skip

@@ -28,6 +28,7 @@ from sinks.redis.client import open_redis
 from sinks.redis.prices import last_prices
 from streams.demo.log_facts import Traded
 from streams.demo.reconcile import AlertSeen, StoreFacts
+from streams.host.kafka_records import polled_record
 from streams.host.lost_records import lost_state_of
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
@@ -121,12 +122,13 @@ def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes, int
             if time.monotonic() - heard_s > STALLED_S:
                 raise ServiceUnavailable(f"Kafka gave no more of {topic.name} for {STALLED_S:g} s, and that was not all")
             for message in consumer.consume(500, timeout=0.05):  # returns early only when 500 are there
-                partition, offset, value = message.partition(), message.offset(), message.value()
+                partition, offset = message.partition(), message.offset()
                 if message.error() is not None or partition is None or offset is None:
                     raise ServiceUnavailable(f"Kafka, topic {topic.name}: {message.error()}")
                 heard_s = time.monotonic()
                 if offset < ends[partition]:
-                    take(partition, value or b"", message.timestamp()[1] * 1_000_000)
+                    record = polled_record(message)
+                    take(partition, record.value or b"", record.time_ns)
                 if offset >= ends[partition] - 1:
                     open_partitions.discard(partition)
     finally:

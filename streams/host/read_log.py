@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
+from streams.host.kafka_records import polled_record
 from streams.host.shard_runner import Record
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import Topic
@@ -99,7 +100,7 @@ class Log:
                 if offset is None or offset >= end:  # the end is also there where compaction took the last offsets
                     return
                 deadline = time.monotonic() + ANSWER_TIMEOUT_S
-                yield Record(topic, partition, offset, message.timestamp()[1] * 1_000_000, message.key(), message.value())
+                yield polled_record(message)
                 if offset == end - 1:
                     return
         finally:

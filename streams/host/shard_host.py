@@ -22,8 +22,9 @@ from prometheus_client import Counter, Gauge
 
 from schemas.errors import StaleData
 from schemas.settings import Settings
+from streams.host.kafka_records import consumed_record
 from streams.host.set_aside import NOTHING, SetAside, set_aside_of
-from streams.host.shard_runner import Output, Processor, Record, RunnerStats, ShardRunner
+from streams.host.shard_runner import Output, Processor, RunnerStats, ShardRunner
 from streams.host.snapshot_pace import SnapshotPace
 from streams.host.snapshots import SnapshotStore
 from streams.process.health import HealthServer
@@ -148,9 +149,7 @@ class ShardHost:
         message = event.message
         shard = self._shards.get(message.partition) or self._open(message.partition)
         self._require_no_gap(message, shard)
-        record = Record(
-            message.topic, message.partition, message.offset, round(message.timestamp * 1000) * 1_000_000, message.key, message.value
-        )
+        record = consumed_record(message)
         async with shard.applying:  # sending may wait; a snapshot taken meanwhile would cover an input whose outputs are not all on the way
             for output in shard.runner.feed(record):
                 shard.unsent.append(await self._send(output))

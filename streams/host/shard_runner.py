@@ -4,6 +4,7 @@ A role provides a `Processor` (its state machine, and how records become calls).
 once, by the next input offset and the highest frame applied of each upstream shard. Both are part of the snapshot.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from schemas.codec import BadBytes, Frame, Header, Rows, encode_frame, encode_record
 from schemas.errors import StaleData
+from schemas.instruments import InstrumentTable
 from schemas.marks import Marks
 from streams.host.lost_records import lost_state_of, replay_is_not_whole
 from streams.host.snapshots import Arrays, Snapshot
@@ -255,6 +257,12 @@ def dead_letter(record: Record, error: BadBytes) -> dict[str, Any]:
 
 def _beginning(data: bytes | None) -> bytes | None:
     return None if data is None else data[:LETTER_BYTES_MAX]
+
+
+def configuration_digest(instruments: InstrumentTable, *numbers: int) -> bytes:
+    """16 bytes over the instruments, the shard's number and what else its outputs depend on: a snapshot of another configuration is refused."""
+    text = "".join(f"{number}/" for number in numbers).encode() + instruments.digest
+    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def clamp_time(rows: Rows, record: Record, tolerance_ns: int = 1_000_000_000) -> None:

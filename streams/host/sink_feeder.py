@@ -21,8 +21,9 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks import Input, Sink
+from streams.host.kafka_records import consumed_record
 from streams.host.lost_records import lost_state_of
-from streams.host.shard_runner import Record, dead_letter
+from streams.host.shard_runner import dead_letter
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.suspicious_frames import SuspiciousFrames
@@ -95,15 +96,14 @@ class SinkFeeder:
 
         The marks here only refuse: a record that is delivered again is a repeat for them, but perhaps not for the store.
         """
-        time_ns = round(message.timestamp * 1000) * 1_000_000
+        record = consumed_record(message)
         try:
-            one = input_of(message.topic, message.partition, message.offset, message.value, time_ns)
+            one = input_of(record.topic, record.partition, record.offset, record.value, record.time_ns)
             if isinstance(one.body, Frame):
-                self._marks_of(message).take(one.body.header, time_ns)
+                self._marks_of(message).take(one.body.header, record.time_ns)
         except BadBytes as error:
-            if lost_state_of(message.value) is not None:
+            if lost_state_of(record.value) is not None:
                 return None
-            record = Record(message.topic, message.partition, message.offset, time_ns, message.key, message.value)
             letter = encode_record("dead_letter", dead_letter(record, error))
             await (await self._app.producer.send(DEAD_LETTERS.name, None, letter, 0, None, None))
             return None

@@ -16,6 +16,7 @@ import numpy as np
 
 from schemas.codec import Frame, Rows
 from schemas.enums import AccountEventKind
+from schemas.ids import EXCHANGE_ACCOUNT
 from schemas.instruments import InstrumentTable
 from schemas.limits import CASH_MINOR_MAX
 
@@ -52,8 +53,6 @@ PROBLEMS_MAX: Final = 20
 """Problems kept with their text; all are counted."""
 CASH: Final = 0
 """Stands for cash where an instrument number stands for its shares."""
-EXCHANGE_ACCOUNT: Final = 0
-"""No customer has this number. In ledgers with both sides of a fee, this account receives it."""
 
 
 @dataclass(frozen=True)

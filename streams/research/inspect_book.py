@@ -29,6 +29,7 @@ from schemas.instruments import Instrument, InstrumentTable, load_instruments
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.host.kafka_records import polled_record
 from streams.host.set_aside import set_aside_of
 from streams.host.shard_runner import Emitter, Record, ShardRunner
 from streams.host.snapshots import Arrays
@@ -220,7 +221,7 @@ def _consumed(consumer: Consumer, partition: int, end: int) -> Iterator[Record]:
             offset = found
             progress.update(task, completed=offset + 1)
             if offset < end:
-                yield Record(BOOK_COMMANDS.name, partition, offset, message.timestamp()[1] * 1_000_000, None, message.value())
+                yield polled_record(message)
 
 
 # ---- command

@@ -6,7 +6,6 @@ State:  one account shard per assigned partition; table `accounts`, see streams.
 On failure: the process stops; skipping a command would fork the accounts from their log.
 """
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +17,7 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import EDGE_INSTANCES_MAX
 from schemas.settings import Settings
 from streams.host.shard_host import role_of, run_role
-from streams.host.shard_runner import Emitter, Record, clamp_time
+from streams.host.shard_runner import Emitter, Record, clamp_time, configuration_digest
 from streams.host.snapshots import Arrays
 from streams.roles.single_commands import BAD_FIELD, frame_of_cancel, frame_of_order
 from streams.transport.cluster import partition_counts
@@ -127,8 +126,7 @@ class HoldFunds:
 
     def configuration(self) -> bytes:
         """Instruments and numbers of shards: outputs depend on them."""
-        text = f"{self._shard}/{self._account_shards}/{self._book_shards}/".encode() + self._instruments.digest
-        return hashlib.blake2b(text, digest_size=16).digest()
+        return configuration_digest(self._instruments, self._shard, self._account_shards, self._book_shards)
 
 
 def untrue_reports(rows: Rows, refused: Sequence[tuple[int, str]]) -> BadBytes:

@@ -6,7 +6,6 @@ State:  one book shard per assigned partition; table `books`, see streams.host.s
 On failure: the process stops; skipping a command would fork the book from its log.
 """
 
-import hashlib
 import time
 
 import numpy as np
@@ -20,7 +19,7 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from streams.host.shard_host import Tick, role_of, run_role
-from streams.host.shard_runner import Emitter, Output, Record, clamp_time
+from streams.host.shard_runner import Emitter, Output, Record, clamp_time, configuration_digest
 from streams.host.snapshots import Arrays
 from streams.roles.hold_funds import require_partition, require_sender, require_shard
 from streams.roles.single_commands import BAD_FIELD
@@ -97,8 +96,7 @@ class MatchOrders:
 
     def configuration(self) -> bytes:
         """Instruments and numbers of shards: outputs depend on them."""
-        text = f"{self._shard}/{self._account_shards}/{self._book_shards}/".encode() + self._instruments.digest
-        return hashlib.blake2b(text, digest_size=16).digest()
+        return configuration_digest(self._instruments, self._shard, self._account_shards, self._book_shards)
 
 
 def timer_command(partition: int) -> Output:

@@ -6,14 +6,12 @@ State:  quotes, bars and sequences; table `market_data`, see streams.host.shard_
 On failure: the process stops; replay continues the sequences where they were.
 """
 
-import hashlib
-
 from matchers.market_data import MarketData
 from schemas.codec import Frame, decode_frame
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from streams.host.shard_host import role_of, run_role
-from streams.host.shard_runner import Emitter, Record
+from streams.host.shard_runner import Emitter, Record, configuration_digest
 from streams.host.snapshots import Arrays
 from topics.catalogue import EXECUTIONS, MARKET_DATA
 from topics.roles import PUBLISH_MARKET_DATA
@@ -60,7 +58,7 @@ class PublishMarketData:
 
     def configuration(self) -> bytes:
         """The instruments: their number is the size of the state."""
-        return hashlib.blake2b(f"{self._shard}/".encode() + self._instruments.digest, digest_size=16).digest()
+        return configuration_digest(self._instruments, self._shard)
 
 
 def run(settings: Settings) -> None:

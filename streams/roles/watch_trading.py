@@ -6,13 +6,11 @@ State:  the detectors' windows; table `surveillance`, see streams.host.shard_hos
 On failure: the process stops; replay raises the same alerts with the same ids.
 """
 
-import hashlib
-
 from schemas.codec import Frame, decode_frame
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from streams.host.shard_host import role_of, run_role
-from streams.host.shard_runner import Emitter, Record
+from streams.host.shard_runner import Emitter, Record, configuration_digest
 from streams.host.snapshots import Arrays
 from streams.transport.consumer import consumer_class
 from surveillance.watch import TradingWatch
@@ -68,7 +66,7 @@ class WatchTrading:
 
     def configuration(self) -> bytes:
         """The instruments: explanations name them."""
-        return hashlib.blake2b(f"{self._shard}/".encode() + self._instruments.digest, digest_size=16).digest()
+        return configuration_digest(self._instruments, self._shard)
 
 
 def run(settings: Settings) -> None:

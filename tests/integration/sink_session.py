@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from matchers.accounts.reference.shard import AccountShard
+from matchers.accounts.reference.state import AccountState
 from matchers.books.reference.shard import BookShard
 from matchers.settlement.reports import reports_of
 from schemas.codec import FRAMES, Frame, Header, Rows
@@ -22,10 +23,10 @@ ACCOUNTS = range(1, 9)
 
 @dataclass
 class Session:
-    """A session of one account shard and one book shard: what they wrote, and the machines to compare with."""
+    """A session of one account shard and one book shard: what they wrote, and the accounts to compare with."""
 
     inputs: list[Input]
-    accounts: AccountShard
+    accounts: AccountState
     executions: Rows
     events: Rows
 
@@ -77,10 +78,10 @@ def play(seed: int, turns: int = 60) -> Session:
         if turn == turns * 3 // 4:
             bust()
             phase(Phase.CLOSING_AUCTION, START + turn * 1_000_000)
-        take(accounts.apply_commands(*_random_commands(rng, turn, accounts), -1))
+        take(accounts.apply_commands(*_random_commands(rng, turn, accounts.state), -1))
     phase(Phase.POST_CLOSE, START + 10**12)
     phase(Phase.CLOSED, START + 10**12)
-    return Session(inputs, accounts, np.concatenate(all_executions), np.concatenate(all_events))
+    return Session(inputs, accounts.state, np.concatenate(all_executions), np.concatenate(all_events))
 
 
 def _openings() -> tuple[Rows, Rows]:
@@ -92,7 +93,7 @@ def _openings() -> tuple[Rows, Rows]:
     return rows, np.zeros(len(rows), "S1")
 
 
-def _random_commands(rng: random.Random, turn: int, accounts: AccountShard) -> tuple[Rows, Rows]:
+def _random_commands(rng: random.Random, turn: int, accounts: AccountState) -> tuple[Rows, Rows]:
     rows = np.zeros(10, FRAMES["order_command_frame"].dtype)
     texts = []
     for index, row in enumerate(rows):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from matchers.accounts import shard as account_shard
 from matchers.accounts.reference import shard as reference_account_shard
+from matchers.accounts.reference.holds import pair_need
 from matchers.books import shard as book_shard
 from matchers.books.reference import shard as reference_book_shard
 from matchers.rules.account_rules import DAY_NS
@@ -203,15 +204,18 @@ class Exchange:
                     self.run_books(shard, 1 << 20, [])
                 self.settle(shard)
         open_orders = {
-            o.order_id: (o.leaves_qty, o.side, o.instrument) for a in self.reference.accounts for o in a.orders.values() if o.leaves_qty
+            o.order_id: (o.leaves_qty, o.side, o.instrument)
+            for a in self.reference.accounts
+            for o in a.state.orders.values()
+            if o.leaves_qty
         }
         resting = {o.order_id: (o.leaves_qty, o.side, o.instrument) for b in self.reference.books for o in b.state.orders.values()}
         assert open_orders == resting, "accounts and books disagree on what is open"
-        fees = sum(shard.fees_minor for shard in self.reference.accounts)
-        cash = sum(a.cash for shard in self.reference.accounts for a in shard.accounts.values())
+        fees = sum(shard.state.fees_minor for shard in self.reference.accounts)
+        cash = sum(a.cash for shard in self.reference.accounts for a in shard.state.accounts.values())
         assert cash + fees == self.deposited, "cash came or went"
         shares: Counter[int] = Counter()
-        for position in (p for shard in self.reference.accounts for p in shard.positions.values()):
+        for position in (p for shard in self.reference.accounts for p in shard.state.positions.values()):
             shares[position.instrument] += position.position
         assert +shares == +self.posted and -shares == -self.posted, "shares came or went"
         self._holds()
@@ -227,10 +231,10 @@ class Exchange:
     def _holds(self) -> None:
         """Holds are what open orders and short positions require by their definition, and never more than there is, but for busted trades."""
         for shard in self.reference.accounts:
-            for account in shard.accounts.values():
+            for account in shard.state.accounts.values():
                 cash, held = 0, Counter[int]()
                 for order in account.open_orders.values():
-                    pair = shard.pair_need(order)
+                    pair = pair_need(shard.state, order)
                     if order.oco is None or order.oco.order_id > order.order_id:
                         cash += pair.cash
                         held[order.instrument] += pair.shares
@@ -384,7 +388,7 @@ class Customers:
         if command["kind"] not in (CommandKind.CANCEL, CommandKind.REPLACE) or pick(3):
             return b""
         command["order_id"] = command.get("order_id", 0) if pick(8) == 0 else 0
-        account = machine.accounts.get(command["account"])
+        account = machine.state.accounts.get(command["account"])
         if account is None or not account.open_orders or pick(6) == 0:
             return (b"c%d" % pick(500), TEXTS[pick(len(TEXTS))])[pick(2)]
         orders = list(account.open_orders.values())
@@ -393,7 +397,7 @@ class Customers:
 
     def own_order(self, shard: int) -> Values:
         """An open order, by its number and its account's, if there is one."""
-        accounts = [one for one in self.exchange.reference.accounts[shard].accounts.values() if one.open_orders]
+        accounts = [one for one in self.exchange.reference.accounts[shard].state.accounts.values() if one.open_orders]
         if not accounts:
             return {}
         account = accounts[self.pick(len(accounts))]
@@ -641,7 +645,7 @@ def test_no_report_stops_an_account_shard_or_makes_money_that_is_not_there(data:
     for _ in range(data.draw(st.integers(1, 8))):
         customers.act(4)
         shard = pick(SHARDS)
-        known = [order for order in exchange.reference.accounts[shard].orders.values() if order.leaves_qty or not pick(4)]
+        known = [order for order in exchange.reference.accounts[shard].state.orders.values() if order.leaves_qty or not pick(4)]
         forged = [forged_report(pick, known[pick(len(known))], exchange.now) for _ in range(1 + pick(3)) if known]
         for row, report in enumerate(forged):
             before = exchange.kernel.accounts[shard].state_hash()
@@ -651,7 +655,7 @@ def test_no_report_stops_an_account_shard_or_makes_money_that_is_not_there(data:
             )
     assert exchange.reference.hashes() == exchange.kernel.hashes()
     for shard in range(SHARDS):
-        for account in exchange.reference.accounts[shard].accounts.values():
+        for account in exchange.reference.accounts[shard].state.accounts.values():
             assert account.available >= 0 or exchange.busted, f"account {account.account} owes"
 
 

@@ -196,7 +196,7 @@ class AbsurdExchange:
     def forged_reports(self, shard: int) -> bytes:
         """Reports in a book shard's name, of orders that are there or not, some of which could be true."""
         rng, accounts = self.rng, cast("Any", self.accounts[shard].readable.processor)._accounts
-        orders = list(accounts.orders.values())
+        orders = list(accounts.state.orders.values())
         drawn = []
         for _ in range(rng.randint(1, 4)):
             values = {

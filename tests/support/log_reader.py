@@ -7,6 +7,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer, TopicPartition
 
 from schemas.settings import Settings
+from streams.host.kafka_records import polled_record
 from streams.host.shard_runner import Record
 from topics.catalogue import Topic
 
@@ -27,7 +28,7 @@ def read_partition(settings: Settings, topic: Topic, partition: int) -> Iterator
             assert message is not None, f"{topic.name}/{partition} gave nothing at {offset + 1} of {high}"
             assert message.error() is None, message.error()
             offset = message.offset()
-            yield Record(topic.name, partition, offset, message.timestamp()[1] * 1_000_000, message.key(), message.value())
+            yield polled_record(message)
     finally:
         consumer.close()
 

@@ -10,13 +10,12 @@ from matchers.accounts.kernel.layout import ACCOUNT_ROW, LAST_ORDER_NUMBER, ORDE
 from matchers.compiled.compilation import helper
 from matchers.compiled.digest import text_digest, text_words
 from matchers.compiled.hash_index import U, hash_of, hash_of_pair
-from matchers.compiled.prefetch import prefetch
+from matchers.compiled.prefetch import LINE, prefetch
 from schemas.limits import ORDER_ID_SHARD_SHIFT
 
 CHUNK: Final = 16
 """Rows looked ahead at a time: 16 x ~10 lines of 64 B stay in the first-level cache until they are used."""
 _ROW_BITS: Final = U(0xFFFFFFFF)
-_LINE: Final = U(64)
 _WORD: Final = U(8)
 _ACCOUNT_BYTES: Final = U(ACCOUNT_ROW.itemsize)
 _POSITION_BYTES: Final = U(POSITION_ROW.itemsize)
@@ -40,7 +39,7 @@ def ask_order(s: Any, order_row: Any) -> None:
     """Ask for an order row (u64), and the beginning of its text."""
     order = U(s.orders.ctypes.data) + order_row * _ORDER_BYTES
     for line in range(4):
-        prefetch(order + U(line) * _LINE)
+        prefetch(order + U(line) * LINE)
     prefetch(U(s.order_text.ctypes.data) + order_row * U(s.order_text.shape[1]) * _WORD)
 
 
@@ -65,7 +64,7 @@ def look_ahead_at_commands(s: Any, rows: Any, text: Any, begin: Any, end: Any) -
         account_row = _first_row(s.account_index, hash_of(command.account))
         account = U(s.accounts.ctypes.data) + account_row * _ACCOUNT_BYTES
         prefetch(account)
-        prefetch(account + _LINE)
+        prefetch(account + LINE)
         ask_index(s.position_index, hash_of_pair(account_row, U(command.instrument)))
         words = text_words(text, row)
         if words > 0:
@@ -77,7 +76,7 @@ def look_ahead_at_commands(s: Any, rows: Any, text: Any, begin: Any, end: Any) -
         position_row = _first_row(s.position_index, hash_of_pair(account_row, U(command.instrument)))
         prefetch(U(s.positions.ctypes.data) + position_row * _POSITION_BYTES)
         last = U(s.accounts[account_row].last_order)
-        prefetch(U(s.orders.ctypes.data) + last * _ORDER_BYTES + _LINE)
+        prefetch(U(s.orders.ctypes.data) + last * _ORDER_BYTES + LINE)
 
 
 @helper
@@ -92,5 +91,5 @@ def look_ahead_at_reports(s: Any, rows: Any, begin: Any, end: Any) -> None:
         order = s.orders[_first_row(s.order_index, hash_of(rows[row].order_id))]
         account = U(s.accounts.ctypes.data) + U(order.account_row) * _ACCOUNT_BYTES
         prefetch(account)
-        prefetch(account + _LINE)
+        prefetch(account + LINE)
         prefetch(U(s.positions.ctypes.data) + U(order.position_row) * _POSITION_BYTES)

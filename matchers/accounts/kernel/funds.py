@@ -6,7 +6,6 @@ import numpy as np
 
 from matchers.accounts.kernel.layout import LOG_TIME, OPEN_ORDERS, OPEN_PER_ACCOUNT_MAX, ORDERS_MAX
 from matchers.accounts.kernel.words import (
-    LIST_OCO,
     PERMISSION_SHORT_SALE,
     REASON_POSITION_LIMIT,
     REASON_RESTRICTED,
@@ -15,6 +14,7 @@ from matchers.accounts.kernel.words import (
 )
 from matchers.compiled.compilation import helper
 from matchers.compiled.words import (
+    LIST_OCO,
     REASON_INSUFFICIENT_BUYING_POWER,
     REASON_INSUFFICIENT_SHARES,
     REASON_NOTIONAL_ABOVE_LIMIT,

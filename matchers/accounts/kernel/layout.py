@@ -81,4 +81,4 @@ State = namedtuple(  # noqa: PYI024  numba takes only the plain kind
     "replaced_id_index",
 )
 """All arrays of a call. The indexes are compiled.hash_index tables: account -> row, (account row, instrument) -> row, order_id -> row,
-(account row, digest) -> order row, (request_id, account) -> row of updates, (account row, digest) -> row of replaced_ids. order_table: order_tables.ORDER_TABLE."""
+(account row, digest) -> order row, (request_id, account) -> row of updates, (account row, digest) -> row of replaced_ids. order_table: order_tables.ORDER_TABLE, flat."""

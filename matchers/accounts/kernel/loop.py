@@ -27,7 +27,8 @@ from matchers.accounts.kernel.layout import (
     REPLIES,
     State,
 )
-from matchers.accounts.kernel.orders import list_length, new_list, new_order, refuse_order
+from matchers.accounts.kernel.lists import list_length, new_list
+from matchers.accounts.kernel.orders import new_order, refuse_order
 from matchers.accounts.kernel.pools import advance, find_account, find_order, forget
 from matchers.accounts.kernel.reports import cancel_rejected, replaced, restated, taken_out, trade, trade_busted, triggered
 from matchers.accounts.kernel.requests import cancel, has_text, replace
@@ -52,9 +53,8 @@ from matchers.compiled.words import (
     REPORT_TRIGGERED,
 )
 from matchers.rules.account_rules import ACCOUNT_FAULT, INSTRUMENT_FAULT, KIND_FAULT, REASON_FAULT, UNKNOWN_ORDER_FAULT
+from schemas.field_rules import LIST_ROWS_MAX
 from schemas.reject_reasons import Reason
-
-_LEGS_MAX = 3
 
 
 @helper
@@ -66,7 +66,7 @@ def is_full(used: Any, pool: Any, index: Any) -> Any:
 @helper
 def _needs_room(s: Any, command: Any) -> Any:
     """Whether the row might not find room; says in `call` of what. A list is several rows, but judged with its first."""
-    legs = _LEGS_MAX if command.contingency_type != 0 else 1
+    legs = LIST_ROWS_MAX if command.contingency_type != 0 else 1
     events = legs
     replies = 2 * legs
     if command.kind == COMMAND_REGISTER_SESSION:

@@ -1,4 +1,4 @@
-"""New orders in the account kernel, alone or in a list; the order of checks and rows is that of accounts.reference.orders."""
+"""New orders in the account kernel; the order of checks and rows is that of accounts.reference.orders. Lists of them: accounts.kernel.lists."""
 
 from typing import Any, Final
 
@@ -7,9 +7,7 @@ import numpy as np
 from matchers.accounts.kernel.checks import (
     body_digest,
     book_stop_px,
-    is_stop,
     is_without_limit,
-    order_refusal,
     worst_px,
 )
 from matchers.accounts.kernel.funds import (
@@ -37,20 +35,15 @@ from matchers.accounts.kernel.pools import find_account, find_cl_ord_id, is_know
 from matchers.accounts.kernel.rows import answer, book_command, event_row, find_position, order_event, publish, put_text
 from matchers.accounts.kernel.words import (
     ACCOUNT_ACTIVE,
-    LIST_BRACKET,
-    LIST_OCO,
-    LIST_OTO,
     REASON_ACCOUNT_SUSPENDED,
-    REASON_INVALID_LIST,
-    REASON_LIST_REJECTED,
     REASON_RATE_LIMIT,
 )
-from matchers.compiled.compilation import helper, routine
-from matchers.compiled.digest import text_digest, text_words
+from matchers.compiled.compilation import helper
+from matchers.compiled.digest import text_digest
 from matchers.compiled.hash_index import U, hash_of, hash_of_pair, index_insert
+from matchers.compiled.order_checks import order_refusal
 from matchers.compiled.words import (
     BOOK_NEW_ORDER,
-    COMMAND_NEW_ORDER,
     EVENT_ACCEPTED,
     EVENT_DUPLICATE,
     EVENT_REJECTED,
@@ -60,16 +53,8 @@ from matchers.compiled.words import (
     REASON_UNKNOWN_ACCOUNT,
     REASON_UNKNOWN_SYMBOL,
     SIDE_BUY,
-    SIDE_SELL,
     STATUS_NEW,
     STATUS_REJECTED,
-    TIF_CLS,
-    TIF_DAY,
-    TIF_GTC,
-    TIF_GTD,
-    TIF_OPG,
-    TYPE_LIMIT,
-    TYPE_MARKET,
     TYPE_PEGGED,
 )
 from matchers.rules.account_rules import HOLD_ALL
@@ -97,7 +82,7 @@ def refuse_order(s: Any, command: Any, account_row: Any, reason: Any, text: Any,
 
 
 @helper
-def _earlier(s: Any, account_row: Any, text: Any, row: Any, words: Any) -> Any:
+def earlier_order(s: Any, account_row: Any, text: Any, row: Any, words: Any) -> Any:
     """(row of the account's order that has this cl_ord_id or 0, digest)."""
     low, high = text_digest(text, row, words)
     earlier = find_cl_ord_id(s, account_row, low, high) if account_row != 0 and words > 0 else np.int64(0)
@@ -105,7 +90,7 @@ def _earlier(s: Any, account_row: Any, text: Any, row: Any, words: Any) -> Any:
 
 
 @helper
-def _refusal(s: Any, command: Any, account_row: Any, position_row: Any, words: Any, earlier: Any) -> Any:
+def refusal(s: Any, command: Any, account_row: Any, position_row: Any, words: Any, earlier: Any) -> Any:
     """The checks of one order up to its price, or 0."""
     if account_row == 0:
         return REASON_UNKNOWN_ACCOUNT
@@ -121,7 +106,7 @@ def _refusal(s: Any, command: Any, account_row: Any, position_row: Any, words: A
     if is_too_fast(s, account):
         return REASON_RATE_LIMIT
     rules = s.rules[command.instrument]
-    reason = order_refusal(s.order_table, command, rules, s.head[LOG_TIME])
+    reason = order_refusal(s.order_table, command, rules.order_qty_min, rules.order_qty_max, s.head[LOG_TIME], in_book=False)
     if reason == 0:
         price = worst_px(command.ord_type, command.side, command.price, book_stop_px(command, rules), rules)
         reason = notional_refusal(account, rules, price, command.order_qty)
@@ -140,7 +125,7 @@ def _hold_per_lot(command: Any, rules: Any) -> Any:
 
 
 @helper
-def _need(command: Any, rules: Any, is_short: Any, is_closing: Any) -> Any:
+def need_of_new(command: Any, rules: Any, is_short: Any, is_closing: Any) -> Any:
     """What a new order needs by itself, as accounts.kernel.holds.need_of has it."""
     lots = command.order_qty
     none = np.int64(0)
@@ -152,7 +137,7 @@ def _need(command: Any, rules: Any, is_short: Any, is_closing: Any) -> Any:
 
 
 @helper
-def _needs_refusal(s: Any, command: Any, account_row: Any, position_row: Any, is_short: Any, need: Any, orders: Any) -> Any:
+def needs_refusal(s: Any, command: Any, account_row: Any, position_row: Any, is_short: Any, need: Any, orders: Any) -> Any:
     """Whether the account has what `orders` new orders need in all, the last of which is this command's."""
     account = s.accounts[account_row]
     reason = position_refusal(s, s.rules[command.instrument], position_row, need[2], need[3])
@@ -169,31 +154,31 @@ def _needs_refusal(s: Any, command: Any, account_row: Any, position_row: Any, is
 def new_order(s: Any, command: Any, text: Any, row: Any, words: Any) -> None:
     """A NEW_ORDER command that stands alone; text: its cl_ord_id, of `words` valid words."""
     account_row = find_account(s, command.account)
-    earlier, low, high = _earlier(s, account_row, text, row, words)
+    earlier, low, high = earlier_order(s, account_row, text, row, words)
     if earlier != 0 and is_known(s, command.instrument) and s.orders[earlier].body == body_digest(command):
         answer(s, EVENT_DUPLICATE, account_row, earlier, np.int64(s.orders[earlier].position_row), command.request_id)
         return
     position_row = find_position(s, account_row, command.instrument) if account_row != 0 else np.int64(0)
-    reason = _refusal(s, command, account_row, position_row, words, earlier)
+    reason = refusal(s, command, account_row, position_row, words, earlier)
     is_short = False
     need = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     if reason == 0:
         is_short = is_short_sale(s, position_row, command)
-        need = _need(command, s.rules[command.instrument], is_short, is_closing=False)
-        reason = _needs_refusal(s, command, account_row, position_row, is_short, need, 1)
+        need = need_of_new(command, s.rules[command.instrument], is_short, is_closing=False)
+        reason = needs_refusal(s, command, account_row, position_row, is_short, need, 1)
     if reason != 0:
         refuse_order(s, command, account_row, reason, text, row, words)
         return
     if position_row == 0:
         position_row = position_made(s, account_row, command.instrument)
-    order_row = _place(s, command, account_row, position_row, is_short, _ZERO)
-    _index(s, order_row, text, row, words, low, high)
+    order_row = place_order(s, command, account_row, position_row, is_short, _ZERO)
+    index_order(s, order_row, text, row, words, low, high)
     put_hold(s, account_row, position_row, need[0], need[1], need[2], need[3])
-    _tell(s, command, order_row)
+    tell(s, command, order_row)
 
 
 @helper
-def _place(s: Any, command: Any, account_row: Any, position_row: Any, is_short: Any, list_id: Any) -> Any:
+def place_order(s: Any, command: Any, account_row: Any, position_row: Any, is_short: Any, list_id: Any) -> Any:
     """Take an order row and fill it; the row."""
     head = s.head
     order_row = head[FREE_ORDER]
@@ -249,7 +234,7 @@ def _place(s: Any, command: Any, account_row: Any, position_row: Any, is_short: 
 
 
 @helper
-def _index(s: Any, order_row: Any, text: Any, row: Any, words: Any, low: Any, high: Any) -> None:
+def index_order(s: Any, order_row: Any, text: Any, row: Any, words: Any, low: Any, high: Any) -> None:
     """Let the order be found by its numbers."""
     order = s.orders[order_row]
     order.digest_low = low
@@ -261,7 +246,7 @@ def _index(s: Any, order_row: Any, text: Any, row: Any, words: Any, low: Any, hi
 
 
 @helper
-def _tell(s: Any, command: Any, order_row: Any) -> None:
+def tell(s: Any, command: Any, order_row: Any) -> None:
     """The ACCEPTED event, and the order to its book."""
     order = s.orders[order_row]
     order_event(s, EVENT_ACCEPTED, order_row, 0, s.call[ASKING], command.request_id)
@@ -284,152 +269,3 @@ def _tell(s: Any, command: Any, order_row: Any) -> None:
     given.offset = command.offset
     given.expire_time = command.expire_time
     given.list_id = order.list_id
-
-
-# -- lists: rare, so these are called rather than inlined
-
-
-@helper
-def _waits(leg: Any, with_market: Any) -> Any:
-    """Whether the order may be one of a pair, or (with_market) a secondary."""
-    working = leg.time_in_force in (TIF_DAY, TIF_GTC, TIF_GTD)
-    return working and (leg.ord_type == TYPE_LIMIT or is_stop(leg.ord_type) or (with_market and leg.ord_type == TYPE_MARKET))
-
-
-@routine
-def list_length(rows: Any, row: Any) -> Any:
-    """How many rows the list has that begins here; 0 if it is none. See accounts.reference.orders.list_at."""
-    first = rows[row]
-    kind = first.contingency_type
-    legs = 3 if kind == LIST_BRACKET else 2
-    if kind not in (LIST_OCO, LIST_OTO, LIST_BRACKET) or first.list_id == _ZERO or row + legs > rows.shape[0]:
-        return 0
-    for at in range(row + 1, row + legs):
-        leg = rows[at]
-        alike = leg.list_id == first.list_id and leg.contingency_type == kind and leg.instrument == first.instrument
-        if leg.kind != COMMAND_NEW_ORDER or not alike or leg.account != first.account:
-            return 0
-    second = rows[row + 1]
-    if kind == LIST_OCO:
-        return 2 if first.side == second.side and _waits(first, with_market=False) and _waits(second, with_market=False) else 0
-    if first.ord_type == TYPE_PEGGED or first.time_in_force in (TIF_OPG, TIF_CLS):
-        return 0
-    if kind == LIST_OTO:
-        return 2 if _waits(second, with_market=True) else 0
-    third = rows[row + 2]
-    fits = second.side == third.side and second.side != first.side and second.ord_type == TYPE_LIMIT and is_stop(third.ord_type)
-    return 3 if fits and _waits(second, with_market=False) and _waits(third, with_market=False) else 0
-
-
-@routine
-def new_list(s: Any, rows: Any, text: Any, row: Any, legs: Any) -> None:
-    """The orders of a list: all are accepted, or none is. legs 0: rows that make no list."""
-    first = rows[row]
-    account_row = find_account(s, first.account)
-    if legs == 0:
-        refuse_order(s, first, account_row, REASON_INVALID_LIST, text, row, text_words(text, row))
-        return
-    if _is_repeated(s, rows, text, row, legs, account_row):
-        return
-    position_row = find_position(s, account_row, first.instrument) if account_row != 0 else np.int64(0)
-    reasons = np.zeros(3, np.int64)
-    for at in range(legs):
-        words = text_words(text, row + at)
-        earlier, _, _ = _earlier(s, account_row, text, row + at, words)
-        reasons[at] = _refusal(s, rows[row + at], account_row, position_row, words, earlier)
-        for before in range(at):
-            if reasons[at] == 0 and _same_text(text, row + at, row + before):
-                reasons[at] = REASON_DUPLICATE_CL_ORD_ID
-    is_short = False
-    total = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
-    if not reasons.any():
-        is_short = is_short_sale(s, position_row, first)
-        for at in range(legs):
-            total = _list_need(rows, row, at + 1, s.rules[first.instrument], is_short)
-            reasons[at] = _needs_refusal(s, rows[row + at], account_row, position_row, is_short and at == 0, total, at + 1)
-    if reasons.any():
-        for at in range(legs):
-            reason = reasons[at] if reasons[at] != 0 else REASON_LIST_REJECTED
-            refuse_order(s, rows[row + at], account_row, reason, text, row + at, text_words(text, row + at))
-        return
-    if position_row == 0:
-        position_row = position_made(s, account_row, first.instrument)
-    _place_list(s, rows, text, row, legs, account_row, position_row, is_short)
-    put_hold(s, account_row, position_row, total[0], total[1], total[2], total[3])
-    for at in range(legs):
-        low, high = text_digest(text, row + at, text_words(text, row + at))
-        _tell(s, rows[row + at], find_cl_ord_id(s, account_row, low, high))
-
-
-@helper
-def _same_text(text: Any, one: Any, other: Any) -> Any:
-    for at in range(text.shape[1]):  # noqa: SIM110  compiled code has no generators
-        if text[one, at] != text[other, at]:
-            return False
-    return True
-
-
-@helper
-def _is_repeated(s: Any, rows: Any, text: Any, row: Any, legs: Any, account_row: Any) -> Any:
-    """Answer a list that was accepted before, order by order; whether it was."""
-    if account_row == 0 or not is_known(s, rows[row].instrument):
-        return False
-    for at in range(legs):
-        words = text_words(text, row + at)
-        earlier, _, _ = _earlier(s, account_row, text, row + at, words)
-        if earlier == 0 or s.orders[earlier].body != body_digest(rows[row + at]):
-            return False
-    for at in range(legs):
-        earlier, _, _ = _earlier(s, account_row, text, row + at, text_words(text, row + at))
-        answer(s, EVENT_DUPLICATE, account_row, earlier, np.int64(s.orders[earlier].position_row), rows[row + at].request_id)
-    return True
-
-
-@helper
-def _is_closing(rows: Any, row: Any, at: Any) -> Any:
-    """Whether order `at` of the list sells what the first one buys."""
-    closing = rows[row].side == SIDE_BUY and rows[row + at].side == SIDE_SELL
-    return at > 0 and rows[row].contingency_type != LIST_OCO and closing
-
-
-@helper
-def _list_need(rows: Any, row: Any, legs: Any, rules: Any, is_short: Any) -> Any:
-    """What the first `legs` orders of a list need in all: a pair counts once."""
-    kind = rows[row].contingency_type
-    cash, shares, buys, shorts = _need(rows[row], rules, is_short, is_closing=False)
-    if legs == 1:
-        return cash, shares, buys, shorts
-    need = _need(rows[row + 1], rules, is_short=False, is_closing=_is_closing(rows, row, 1))
-    if kind == LIST_OCO:
-        return max(cash, need[0]), max(shares, need[1]), max(buys, need[2]), max(shorts, need[3])
-    if legs == 3:
-        third = _need(rows[row + 2], rules, is_short=False, is_closing=_is_closing(rows, row, 2))
-        need = max(need[0], third[0]), max(need[1], third[1]), max(need[2], third[2]), max(need[3], third[3])
-    return cash + need[0], shares + need[1], buys + need[2], shorts + need[3]
-
-
-@helper
-def _place_list(s: Any, rows: Any, text: Any, row: Any, legs: Any, account_row: Any, position_row: Any, is_short: Any) -> None:
-    list_id = U((s.head[SHARD] << ORDER_ID_SHARD_SHIFT) | (s.head[LAST_ORDER_NUMBER] + 1))
-    first = np.int64(0)
-    before = np.int64(0)
-    for at in range(legs):
-        words = text_words(text, row + at)
-        low, high = text_digest(text, row + at, words)
-        order_row = _place(s, rows[row + at], account_row, position_row, is_short and at == 0, list_id)
-        _index(s, order_row, text, row + at, words, low, high)
-        order = s.orders[order_row]
-        if at == 0:
-            first = order_row
-        elif rows[row].contingency_type == LIST_OCO or at == 2:
-            order.oco = before
-            s.orders[before].oco = order_row
-        if at > 0 and rows[row].contingency_type != LIST_OCO:
-            order.primary = first
-            if at == 1:
-                s.orders[first].secondary_1 = order_row
-            else:
-                s.orders[first].secondary_2 = order_row
-        if _is_closing(rows, row, at):
-            order.hold_max = 0
-        before = order_row

@@ -1,4 +1,4 @@
-"""The cl_ord_ids that orders had before a replace, or would have after one, in the account kernel; see accounts.reference.orders, accounts.reference.reports."""
+"""The cl_ord_ids that orders had before a replace, or would have after one, in the account kernel; see accounts.reference.replaced_ids."""
 
 from typing import Any, Final
 

@@ -19,9 +19,6 @@ from matchers.accounts.kernel.words import (
     EVENT_RESTATED,
     EVENT_TRADE_BUSTED,
     EVENT_TRIGGERED,
-    REASON_MARKET_TO_LIMIT,
-    REASON_POST_ONLY_SLIDE,
-    REASON_PRICE_BAND,
 )
 from matchers.compiled.compilation import helper, routine
 from matchers.compiled.hash_index import U
@@ -33,6 +30,9 @@ from matchers.compiled.words import (
     EVENT_EXPIRED,
     EVENT_TRADE,
     REASON_AMOUNT_OUT_OF_RANGE,
+    REASON_MARKET_TO_LIMIT,
+    REASON_POST_ONLY_SLIDE,
+    REASON_PRICE_BAND,
     REASON_REPLACED_TO_NOTHING,
     REASON_REQUESTED_BY_CUSTOMER,
     REASON_UNKNOWN_ACCOUNT,

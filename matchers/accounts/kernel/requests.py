@@ -1,10 +1,10 @@
-"""Cancels and replaces in the account kernel; see accounts.reference.orders and, for replaces, accounts.reference.checks."""
+"""Cancels and replaces in the account kernel; see accounts.reference.requests and, for replaces, accounts.reference.checks."""
 
 from typing import Any, Final
 
 import numpy as np
 
-from matchers.accounts.kernel.checks import quantity_refusal, takes_price, worst_px
+from matchers.accounts.kernel.checks import worst_px
 from matchers.accounts.kernel.funds import (
     count_order,
     funds_refusal,
@@ -22,7 +22,6 @@ from matchers.accounts.kernel.rows import book_command, event_row, order_event, 
 from matchers.accounts.kernel.words import (
     ACCOUNT_ACTIVE,
     EVENT_REPLACE_PENDING,
-    INST_HIDDEN,
     REASON_ACCOUNT_SUSPENDED,
     REASON_RATE_LIMIT,
     REASON_REPLACE_ALREADY_PENDING,
@@ -31,11 +30,13 @@ from matchers.accounts.kernel.words import (
 from matchers.compiled.compilation import helper, routine
 from matchers.compiled.digest import text_digest, text_words
 from matchers.compiled.hash_index import U
+from matchers.compiled.order_checks import PRICED, is_one_of, quantity_refusal
 from matchers.compiled.words import (
     BOOK_CANCEL,
     BOOK_REPLACE,
     EVENT_CANCEL_PENDING,
     EVENT_CANCEL_REJECTED,
+    INST_HIDDEN,
     REASON_CANCEL_ALREADY_PENDING,
     REASON_CANNOT_CHANGE,
     REASON_INVALID_CL_ORD_ID,
@@ -230,7 +231,7 @@ def _replace_refusal(s: Any, order_row: Any, command: Any) -> Any:
         return REASON_INVALID_QUANTITY
     if total <= order.cum_qty:
         return 0
-    reason = quantity_refusal(total, s.rules[order.instrument])
+    reason = quantity_refusal(total, s.rules[order.instrument].order_qty_min, s.rules[order.instrument].order_qty_max)
     if reason != 0:
         return reason
     if command.price < 0:
@@ -238,7 +239,7 @@ def _replace_refusal(s: Any, order_row: Any, command: Any) -> Any:
     if command.price > PRICE_TICKS_MAX:
         return REASON_PRICE_ABOVE_LIMIT
     grows_early = order.hold_max != HOLD_ALL and total > order.hold_max
-    if (command.price != 0 and not takes_price(order.ord_type)) or grows_early:
+    if (command.price != 0 and not is_one_of(np.int64(order.ord_type), PRICED)) or grows_early:
         return REASON_CANNOT_CHANGE
     if order.is_short != 0 and command.price != 0:
         reason = price_test_refusal(s, order.instrument, order.ord_type, command.price)

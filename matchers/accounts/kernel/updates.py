@@ -24,7 +24,6 @@ from matchers.accounts.kernel.words import (
     ACCOUNT_KILLED,
     EVENT_ACCOUNT_LIMITS_CHANGED,
     EVENT_ACCOUNT_STATUS_CHANGED,
-    PERMISSION_SHORT_SALE,
     REASON_ACCOUNT_SUSPENDED,
     REASON_RATE_LIMIT,
     REASON_UPDATE_APPLIED_BEFORE,
@@ -49,19 +48,19 @@ from matchers.compiled.words import (
     REASON_UNKNOWN_ACCOUNT,
     REASON_UNKNOWN_SYMBOL,
 )
+from matchers.rules.account_rules import DIGEST_SEED, ORDERS_PER_SECOND_MAX, PERMISSIONS_MAX, SESSION_BURST_NS
+from schemas.ids import EXCHANGE_ACCOUNT
 from schemas.limits import (
     CASH_MINOR_MAX,
     ORDERS_AT_ONCE_MAX,
     POSITION_LOTS_MAX,
     SESSION_INTERVAL_NS,
-    SESSIONS_AT_ONCE_MAX,
     UPDATE_ID_AHEAD_NS_MAX,
 )
 from schemas.units import NANOS_PER_SECOND
 
 _ZERO: Final = U(0)
-_SESSION_BURST_NS: Final = (SESSIONS_AT_ONCE_MAX - 1) * SESSION_INTERVAL_NS
-_SEED: Final = U(0x9E3779B97F4A7C15)
+_SEED: Final = U(DIGEST_SEED)
 
 
 @helper
@@ -118,7 +117,7 @@ def register_session(s: Any, command: Any) -> None:
         return
     account_row = find_account(s, command.account)
     account = s.accounts[account_row]
-    if account_row == 0 or account.sessions_until - s.head[LOG_TIME] > _SESSION_BURST_NS:
+    if account_row == 0 or account.sessions_until - s.head[LOG_TIME] > SESSION_BURST_NS:
         reply = answer(s, EVENT_SESSION_REJECTED, 0, 0, 0, command.request_id)
         s.replies[reply].account = command.account
         s.replies[reply].reason = REASON_UNKNOWN_ACCOUNT if account_row == 0 else REASON_RATE_LIMIT
@@ -145,7 +144,7 @@ def _update_refusal(s: Any, command: Any, account_row: Any, position_row: Any) -
     """Why an ACCOUNT_UPDATE is refused, or 0. Row 0 of the pools is all zeros."""
     account = s.accounts[account_row]
     position = s.positions[position_row]
-    if command.account == _ZERO:
+    if command.account == U(EXCHANGE_ACCOUNT):
         return REASON_UNKNOWN_ACCOUNT
     if s.head[SHARDS] != 0 and command.account % U(s.head[SHARDS]) != U(s.head[SHARD]):
         return REASON_UNKNOWN_ACCOUNT
@@ -239,9 +238,9 @@ def _limits_refusal(s: Any, command: Any, account_row: Any) -> Any:
         return reason
     if command.instrument != 0 and not is_known(s, command.instrument):
         return REASON_UNKNOWN_SYMBOL
-    if command.account_word > PERMISSION_SHORT_SALE:
+    if command.account_word > PERMISSIONS_MAX:
         return REASON_INVALID_COMMAND
-    most = POSITION_LOTS_MAX if command.instrument != 0 else NANOS_PER_SECOND
+    most = POSITION_LOTS_MAX if command.instrument != 0 else ORDERS_PER_SECOND_MAX
     good = command.order_qty >= 0 and command.order_qty <= most and command.min_qty >= 0 and command.min_qty <= ORDERS_AT_ONCE_MAX
     return 0 if good and command.cash >= 0 and command.cash <= CASH_MINOR_MAX else REASON_AMOUNT_OUT_OF_RANGE
 

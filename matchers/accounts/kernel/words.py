@@ -7,12 +7,7 @@ from schemas.enums import (
     AccountPermission,
     AccountStatus,
     CommandKind,
-    ContingencyType,
-    ExecInst,
-    OffsetType,
     OrdStatus,
-    PegPriceType,
-    SelfMatchPrevention,
 )
 from schemas.reject_reasons import Reason
 
@@ -30,18 +25,6 @@ EVENT_ACCOUNT_LIMITS_CHANGED: Final = int(AccountEventKind.ACCOUNT_LIMITS_CHANGE
 ACCOUNT_ACTIVE: Final = int(AccountStatus.ACTIVE)
 ACCOUNT_KILLED: Final = int(AccountStatus.KILLED)
 PERMISSION_SHORT_SALE: Final = int(AccountPermission.SHORT_SALE)
-LIST_OCO: Final = int(ContingencyType.OCO)
-LIST_OTO: Final = int(ContingencyType.OTO)
-LIST_BRACKET: Final = int(ContingencyType.BRACKET)
-INST_POST_ONLY: Final = int(ExecInst.POST_ONLY)
-INST_POST_ONLY_SLIDE: Final = int(ExecInst.POST_ONLY_SLIDE)
-INST_HIDDEN: Final = int(ExecInst.HIDDEN)
-OFFSET_TICKS: Final = int(OffsetType.TICKS)
-OFFSET_BASIS_POINTS: Final = int(OffsetType.BASIS_POINTS)
-PEG_MIDPOINT: Final = int(PegPriceType.MIDPOINT)
-PEG_MARKET: Final = int(PegPriceType.MARKET)
-PEG_PRIMARY: Final = int(PegPriceType.PRIMARY)
-PREVENTION_LAST: Final = int(SelfMatchPrevention.DECREMENT_AND_CANCEL)
 REASON_ACCOUNT_SUSPENDED: Final = int(Reason.ACCOUNT_SUSPENDED)
 REASON_RATE_LIMIT: Final = int(Reason.RATE_LIMIT)
 REASON_RESTRICTED: Final = int(Reason.RESTRICTED)
@@ -49,14 +32,9 @@ REASON_POSITION_LIMIT: Final = int(Reason.POSITION_LIMIT)
 REASON_SHORT_SALE_NOT_ALLOWED: Final = int(Reason.SHORT_SALE_NOT_ALLOWED)
 REASON_SHORT_SALE_PRICE_TEST: Final = int(Reason.SHORT_SALE_PRICE_TEST)
 REASON_REPLACE_ALREADY_PENDING: Final = int(Reason.REPLACE_ALREADY_PENDING)
-REASON_LIST_REJECTED: Final = int(Reason.LIST_REJECTED)
 REASON_REPLACED_ID_LIMIT: Final = int(Reason.REPLACED_ID_LIMIT)
 REASON_UPDATE_ID_MISSING: Final = int(Reason.UPDATE_ID_MISSING)
 REASON_UPDATE_APPLIED_BEFORE: Final = int(Reason.UPDATE_APPLIED_BEFORE)
 REASON_UPDATE_ID_REUSED: Final = int(Reason.UPDATE_ID_REUSED)
 REASON_UPDATE_ID_TOO_LOW: Final = int(Reason.UPDATE_ID_TOO_LOW)
 REASON_UPDATE_ID_TOO_HIGH: Final = int(Reason.UPDATE_ID_TOO_HIGH)
-REASON_INVALID_LIST: Final = int(Reason.INVALID_LIST)
-REASON_MARKET_TO_LIMIT: Final = int(Reason.MARKET_TO_LIMIT)
-REASON_PRICE_BAND: Final = int(Reason.PRICE_BAND)
-REASON_POST_ONLY_SLIDE: Final = int(Reason.POST_ONLY_SLIDE)

@@ -15,10 +15,8 @@ Buys that cover hold in full like any buy: simple and safe, and the proceeds of 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from matchers.accounts.reference.journal import AccountJournal
-from matchers.accounts.reference.state import Account, Order, Position
+from matchers.accounts.reference.state import Account, AccountState, Order, Position
 from matchers.rules.account_rules import HOLD_NOTHING, collateral, cost_after
 from schemas.enums import Side
 
@@ -40,64 +38,66 @@ class Need:
         return Need(max(self.cash, other.cash), max(self.shares, other.shares), max(self.buys, other.buys), max(self.shorts, other.shorts))
 
 
-class AccountHolds(AccountJournal):
-    """Keeps cash_held, position_held and what open orders could do to positions."""
+def need_of(s: AccountState, order: Order) -> Need:
+    """What the order by itself needs; nothing once it is done."""
+    if not order.leaves_qty or order.hold_max == HOLD_NOTHING:
+        return Need()
+    next_leaves = max(order.terms.order_qty - order.cum_qty, 0) if order.replace_pending else 0
+    lots = max(order.leaves_qty, next_leaves)
+    if order.side == Side.BUY:
+        return Need(cash=max(order.leaves_qty * order.hold_per_lot, next_leaves * order.terms.hold_per_lot), buys=lots)
+    if order.is_short:
+        return Need(cash=lots * s.rules[order.instrument]["short_margin_minor"], shorts=lots)
+    return Need(shares=min(lots, order.hold_max))
 
-    rules: dict[int, dict[str, Any]]
 
-    def need(self, order: Order) -> Need:
-        """What the order by itself needs; nothing once it is done."""
-        if not order.leaves_qty or order.hold_max == HOLD_NOTHING:
-            return Need()
-        next_leaves = max(order.terms.order_qty - order.cum_qty, 0) if order.replace_pending else 0
-        lots = max(order.leaves_qty, next_leaves)
-        if order.side == Side.BUY:
-            return Need(cash=max(order.leaves_qty * order.hold_per_lot, next_leaves * order.terms.hold_per_lot), buys=lots)
-        if order.is_short:
-            return Need(cash=lots * self.rules[order.instrument]["short_margin_minor"], shorts=lots)
-        return Need(shares=min(lots, order.hold_max))
+def pair_need(s: AccountState, order: Order) -> Need:
+    """The same of an order and its OCO partner together."""
+    return need_of(s, order).either(need_of(s, order.oco)) if order.oco else need_of(s, order)
 
-    def pair_need(self, order: Order) -> Need:
-        """The same of an order and its OCO partner together."""
-        return self.need(order).either(self.need(order.oco)) if order.oco else self.need(order)
 
-    @contextmanager
-    def held_anew(self, order: Order) -> Iterator[None]:
-        """Around a change of the order, or of its partner."""
-        self._put(order, self.pair_need(order), -1)
-        yield
-        self._put(order, self.pair_need(order), +1)
+@contextmanager
+def held_anew(s: AccountState, order: Order) -> Iterator[None]:
+    """Around a change of the order, or of its partner."""
+    _put(s, order, pair_need(s, order), -1)
+    yield
+    _put(s, order, pair_need(s, order), +1)
 
-    def hold(self, order: Order, need: Need) -> None:
-        """Add what a new order adds to what is held."""
-        self._put(order, need, +1)
 
-    def position_of(self, account: Account, instrument: int) -> Position:
-        """The position, made if it was not there."""
-        position = self.positions.get((account.account, instrument))
-        if position is None:
-            position = self.positions[account.account, instrument] = Position(account.account, instrument)
-            account.positions.append(position)
-        return position
+def hold(s: AccountState, order: Order, need: Need) -> None:
+    """Add what a new order adds to what is held."""
+    _put(s, order, need, +1)
 
-    def _put(self, order: Order, need: Need, sign: int) -> None:
-        account, position = order.account, self.position_of(order.account, order.instrument)
-        account.cash_held += sign * need.cash
-        with self._collateral_anew(account, position):
-            position.position_held += sign * need.shares
-        position.open_buys += sign * need.buys
-        position.open_shorts += sign * need.shorts
 
-    @contextmanager
-    def _collateral_anew(self, account: Account, position: Position) -> Iterator[None]:
-        margin = self.rules[position.instrument]["short_margin_minor"]
-        account.cash_held -= collateral(position.position - position.position_held, margin)
-        yield
-        account.cash_held += collateral(position.position - position.position_held, margin)
+def position_of(s: AccountState, account: Account, instrument: int) -> Position:
+    """The position, made if it was not there."""
+    position = s.positions.get((account.account, instrument))
+    if position is None:
+        position = s.positions[account.account, instrument] = Position(account.account, instrument)
+        account.positions.append(position)
+    return position
 
-    def move_shares(self, account: Account, instrument: int, lots: int, minor_per_lot: int) -> None:
-        """Post `lots` (negative: take) to the position at `minor_per_lot` each."""
-        position = self.position_of(account, instrument)
-        with self._collateral_anew(account, position):
-            position.position_cost = cost_after(position.position_cost, position.position, lots, minor_per_lot)
-            position.position += lots
+
+def _put(s: AccountState, order: Order, need: Need, sign: int) -> None:
+    account, position = order.account, position_of(s, order.account, order.instrument)
+    account.cash_held += sign * need.cash
+    with _collateral_anew(s, account, position):
+        position.position_held += sign * need.shares
+    position.open_buys += sign * need.buys
+    position.open_shorts += sign * need.shorts
+
+
+@contextmanager
+def _collateral_anew(s: AccountState, account: Account, position: Position) -> Iterator[None]:
+    margin = s.rules[position.instrument]["short_margin_minor"]
+    account.cash_held -= collateral(position.position - position.position_held, margin)
+    yield
+    account.cash_held += collateral(position.position - position.position_held, margin)
+
+
+def move_shares(s: AccountState, account: Account, instrument: int, lots: int, minor_per_lot: int) -> None:
+    """Post `lots` (negative: take) to the position at `minor_per_lot` each."""
+    position = position_of(s, account, instrument)
+    with _collateral_anew(s, account, position):
+        position.position_cost = cost_after(position.position_cost, position.position, lots, minor_per_lot)
+        position.position += lots

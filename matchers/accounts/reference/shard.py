@@ -5,7 +5,7 @@ New orders (docs/rules.md, section 7; first failure wins). Before all: the same 
  what the order says (order_rules, the book's checks in the book's order); worst price x quantity within the limits of instrument and account; restricted
  lists; position limit; short sale permission and price test; cash or shares; open orders.
  A refused order changes nothing and does not use up its cl_ord_id. An accepted one gets the next order_id, a hold, and goes to its book.
-Lists are consecutive rows of one frame (see BookCommandKind, books.reference.lists): each order is checked by itself, then what the list needs up to it. All
+Lists are consecutive rows of one frame (see BookCommandKind, rules.list_rules): each order is checked by itself, then what the list needs up to it. All
  are accepted or none: the others are refused with LIST_REJECTED. Rows that make no list are refused with INVALID_LIST. The list's number becomes its first order_id.
 Short sales: of an account that may, with located shares, and that has none of its own left to sell. Other sales need the shares, orders of OCO pairs always.
  The price test needs the national best bid: for that stands the last price of a trade that this shard has heard of, which is of its own accounts.
@@ -35,25 +35,58 @@ Reference prices are the instrument list's: what a book is told by INSTRUMENT_UP
 Time. log_time never goes back: a row's transact_time only raises it. A shell must not let a sender's clock far in the future in.
 """
 
-from collections import deque
-from typing import Self
+from collections.abc import Callable
+from typing import Final, Self
 
-from matchers.accounts.reference import state
-from matchers.accounts.reference.journal import Values
-from matchers.accounts.reference.orders import Ids, list_at
-from matchers.accounts.reference.reports import AccountReports
-from matchers.accounts.reference.state import Account, Order, Position, ReplacedId
-from matchers.accounts.reference.updates import AccountUpdates
+import numpy as np
+
+from matchers.accounts.reference.canonical import canonical_state, load_state
+from matchers.accounts.reference.faults import report_fault
+from matchers.accounts.reference.journal import begin, output
+from matchers.accounts.reference.orders import new_orders, refuse_order
+from matchers.accounts.reference.reports import (
+    cancel_rejected,
+    forget,
+    replaced,
+    restated,
+    taken_out,
+    trade,
+    trade_busted,
+    triggered,
+)
+from matchers.accounts.reference.requests import Ids, cancel, replace
+from matchers.accounts.reference.state import AccountState, Order, Values
+from matchers.accounts.reference.updates import account_limits, account_status, account_update, register_session
 from matchers.rules.account_rules import DAY_NS, REPORT_FAULTS, is_valid_cl_ord_id
 from matchers.rules.limits import DEFAULT_LIMITS, ShardLimits
+from matchers.rules.list_rules import is_listed, list_rows_at
 from matchers.rules.outputs import AccountOutput, python_rows
+from matchers.state.canonical_hash import hash_arrays
+from matchers.state.snapshot_head import check_head, head_array, head_values
 from schemas.codec import Rows
 from schemas.enums import CommandKind, ReportKind
 from schemas.instruments import InstrumentTable
 from schemas.reject_reasons import Reason
 
+_REPORTS: Final[dict[int, Callable[[AccountState, Values, Order], None]]] = {
+    ReportKind.TRADE: trade,
+    ReportKind.CANCELED: taken_out,
+    ReportKind.EXPIRED: taken_out,
+    ReportKind.REJECTED: taken_out,
+    ReportKind.CANCEL_REJECTED: cancel_rejected,
+    ReportKind.REPLACED: replaced,
+    ReportKind.RESTATED: restated,
+    ReportKind.TRIGGERED: triggered,
+}
+_UPDATES: Final[dict[int, Callable[[AccountState, Values], None]]] = {
+    CommandKind.REGISTER_SESSION: register_session,
+    CommandKind.ACCOUNT_UPDATE: account_update,
+    CommandKind.ACCOUNT_STATUS: account_status,
+    CommandKind.ACCOUNT_LIMITS: account_limits,
+}
 
-class AccountShard(AccountUpdates, AccountReports):
+
+class AccountShard:
     """One account shard. `shards` (0: not checked) lets it refuse to open accounts that another shard owns."""
 
     def __init__(self, shard: int, instruments: InstrumentTable, shards: int = 0, limits: ShardLimits = DEFAULT_LIMITS) -> None:
@@ -61,35 +94,29 @@ class AccountShard(AccountUpdates, AccountReports):
         self.shards = shards
         self.limits = limits
         self.instruments = instruments
-        self.rules = {
-            number: dict(zip(instruments.rules.dtype.names or (), instruments.rules[number].tolist(), strict=True))
-            for number in instruments.by_number
+        table = instruments.rules
+        rules: dict[int, Values] = {
+            number: dict(zip(table.dtype.names or (), table[number].tolist(), strict=True)) for number in instruments.by_number
         }
-        self.log_time = 0
-        self.last_seq = 0
-        self.last_order_number = 0
-        self.open_orders = 0
-        self.fees_minor = 0
-        self.accounts: dict[int, Account] = {}
-        self.positions: dict[tuple[int, int], Position] = {}
-        self.orders: dict[int, Order] = {}
-        self.by_cl_ord_id: dict[tuple[int, tuple[int, int]], Order] = {}
-        self.done: deque[Order] = deque()
-        self.done_before_today = 0
-        """The first so many of `done` were done before the day of log time."""
-        self.updates: dict[tuple[int, int], int] = {}
-        """Digest by account and request_id, in the order of their coming."""
-        self.replaced_ids: deque[ReplacedId] = deque()
-        self.by_replaced_id: dict[tuple[int, tuple[int, int]], ReplacedId] = {}
-        self.last_px: dict[int, int] = {}
-        self.price_test_end: dict[int, int] = {}
-        """First UTC day without the short sale price test, by instrument."""
-        self._begin(-1)
+        self.state = AccountState(shard, shards, rules, limits, last_px=[0] * len(table), price_test_end=[0] * len(table))
+
+    # -- the interface of all machines
+
+    @property
+    def log_time(self) -> int:
+        """ns; the latest transact_time seen."""
+        return self.state.log_time
+
+    @property
+    def last_seq(self) -> int:
+        """The seq of the latest event."""
+        return self.state.last_seq
 
     def apply_commands(self, rows: Rows, cl_ord_id: Rows, reply_partition: int, orig_cl_ord_id: Rows | None = None) -> AccountOutput:
         """Apply order_command_frame rows; the ids are S-arrays of the same length. A reply_partition outside 0..63 wants no answers."""
         assert len(rows) == len(cl_ord_id), "one cl_ord_id a row"
-        self._begin(reply_partition)
+        s = self.state
+        begin(s, reply_partition)
         commands = python_rows(rows)
         given: list[bytes] = cl_ord_id.tolist()
         texts = [text if is_valid_cl_ord_id(text) else b"" for text in given]
@@ -103,84 +130,73 @@ class AccountShard(AccountUpdates, AccountReports):
                 self._advance(commands[at])
                 ids = Ids(texts[at], origs[at] if is_valid_cl_ord_id(origs[at]) else b"", bool(given[at]), bool(origs[at]))
                 self._apply_one(commands[at], ids)
-            self.forget()
+            forget(s)
             at += legs
-        return self._end()
+        return output(s)
+
+    def apply_reports(self, rows: Rows) -> AccountOutput:
+        """Apply book_report_frame rows. One that cannot be true is left out, changes nothing, and is named in `refused`."""
+        s = self.state
+        begin(s, -1)
+        for row, report in enumerate(python_rows(rows)):
+            if fault := report_fault(s, report):
+                s.refused.append((row, REPORT_FAULTS[fault]))
+                continue
+            self._advance(report)
+            if report["kind"] == ReportKind.TRADE_BUSTED:
+                trade_busted(s, report)
+            else:
+                _REPORTS[report["kind"]](s, report, s.orders[report["order_id"]])
+            forget(s)
+        return output(s)
+
+    def state_hash(self) -> bytes:
+        """16 bytes over the canonical state, see canonical_hash.py."""
+        return hash_arrays(canonical_state(self.state))
+
+    def snapshot(self) -> dict[str, Rows]:
+        """The whole state as named arrays."""
+        head = head_array(self.shard, self.shards, self.limits, self.log_time, self.last_seq)
+        return canonical_state(self.state) | {"head": head, "instruments": np.frombuffer(self.instruments.digest, np.uint8)}
+
+    @classmethod
+    def restore(cls, shard: int, instruments: InstrumentTable, arrays: dict[str, Rows]) -> Self:
+        """The shard of a snapshot. Raises StaleData for one of another shard or other instruments."""
+        shards, limits = check_head(shard, instruments, arrays)
+        machine = cls(shard, instruments, shards, limits)
+        machine.state.log_time, machine.state.last_seq = head_values(arrays)
+        load_state(machine.state, arrays)
+        return machine
+
+    # -- commands
 
     def _orders_at(self, commands: list[Values], texts: list[bytes], at: int) -> int:
         """Apply the new order or list at this row; how many rows it was."""
         first = commands[at]
-        listed = first["list_id"] or first["contingency_type"]
-        legs = list_at(commands, at) if listed else [first]
+        legs = commands[at : at + (list_rows_at(commands, at, CommandKind.NEW_ORDER) if is_listed(first) else 1)]
         for command in legs or [first]:
             self._advance(command)
         if legs:
-            self.new_orders([(command, texts[at + place]) for place, command in enumerate(legs)])
+            new_orders(self.state, [(command, texts[at + place]) for place, command in enumerate(legs)])
         else:
-            self.refuse_order(first, texts[at], Reason.INVALID_LIST)
+            refuse_order(self.state, first, texts[at], Reason.INVALID_LIST)
         return len(legs) or 1
 
     def _apply_one(self, command: Values, ids: Ids) -> None:
         match command["kind"]:
             case CommandKind.CANCEL:
-                self.cancel(command, ids)
+                cancel(self.state, command, ids)
             case CommandKind.REPLACE:
-                self.replace(command, ids)
-            case CommandKind.REGISTER_SESSION:
-                self.register_session(command)
-            case CommandKind.ACCOUNT_UPDATE:
-                self.account_update(command)
-            case CommandKind.ACCOUNT_STATUS:
-                self.account_status(command)
-            case CommandKind.ACCOUNT_LIMITS:
-                self.account_limits(command)
+                replace(self.state, command, ids)
+            case kind if kind in _UPDATES:
+                _UPDATES[kind](self.state, command)
             case _:
-                self.refuse_order(command, ids.text, Reason.INVALID_COMMAND)
-
-    def apply_reports(self, rows: Rows) -> AccountOutput:
-        """Apply book_report_frame rows. One that cannot be true is left out, changes nothing, and is named in `refused`."""
-        self._begin(-1)
-        handlers = {
-            ReportKind.TRADE: self.trade,
-            ReportKind.CANCELED: self.taken_out,
-            ReportKind.EXPIRED: self.taken_out,
-            ReportKind.REJECTED: self.taken_out,
-            ReportKind.CANCEL_REJECTED: self.cancel_rejected,
-            ReportKind.REPLACED: self.replaced,
-            ReportKind.RESTATED: self.restated,
-            ReportKind.TRIGGERED: self.triggered,
-        }
-        for row, report in enumerate(python_rows(rows)):
-            if fault := self.report_fault(report):
-                self.refused.append((row, REPORT_FAULTS[fault]))
-                continue
-            self._advance(report)
-            if report["kind"] == ReportKind.TRADE_BUSTED:
-                self.trade_busted(report)
-            else:
-                handlers[ReportKind(report["kind"])](report, self.orders[report["order_id"]])
-            self.forget()
-        return self._end()
+                refuse_order(self.state, command, ids.text, Reason.INVALID_COMMAND)
 
     def _advance(self, row: Values) -> None:
         """Log time; with a new day the orders that are done count as of an earlier one."""
-        day = self.log_time // DAY_NS
-        self.log_time = max(self.log_time, row["transact_time"])
-        if self.log_time // DAY_NS != day:
-            self.done_before_today = len(self.done)
-
-    def state_hash(self) -> bytes:
-        """16 bytes over the canonical state, see state_hash.py."""
-        return state.canonical_hash(self)
-
-    def snapshot(self) -> dict[str, Rows]:
-        """The whole state as named arrays."""
-        return state.snapshot(self)
-
-    @classmethod
-    def restore(cls, shard: int, instruments: InstrumentTable, arrays: dict[str, Rows]) -> Self:
-        """The shard of a snapshot. Raises StaleData for one of another shard or other instruments."""
-        shards, limits = state.check_snapshot(shard, instruments, arrays)
-        machine = cls(shard, instruments, shards, limits)
-        state.restore_into(machine, arrays)
-        return machine
+        s = self.state
+        day = s.log_time // DAY_NS
+        s.log_time = max(s.log_time, row["transact_time"])
+        if s.log_time // DAY_NS != day:
+            s.done_before_today = len(s.done)

@@ -1,25 +1,16 @@
-"""What the reference account shard keeps: accounts, positions, orders; their canonical form, snapshot and restore."""
+"""What the reference account shard keeps: accounts, positions, orders, and the rows of the call. Every rule works on an AccountState."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import Any, Final
 
 from matchers.rules.account_rules import HOLD_ALL
 from matchers.rules.limits import ShardLimits
-from matchers.state.account_layouts import ACCOUNT_STATE, FACT_STATE, ORDER_STATE, POSITION_STATE, REPLACED_ID_STATE, UPDATE_STATE
-from matchers.state.canonical_hash import hash_arrays
-from matchers.state.snapshot_head import check_head, head_array, head_values
-from schemas.codec import Rows
 from schemas.enums import AccountStatus, OrdStatus
-from schemas.ids import cl_ord_id_digest
-from schemas.instruments import InstrumentTable
 
-if TYPE_CHECKING:
-    from matchers.accounts.reference.shard import AccountShard
+Values = dict[str, Any]
 
 
 @dataclass
@@ -101,10 +92,6 @@ class ReplacedId:
     """Empty once it is not pending."""
     is_pending: bool = True
 
-    def row(self) -> tuple[Any, ...]:
-        """Its canonical row."""
-        return (self.account, self.order_id, *self.digest, self.is_pending, self.text)
-
     def clear(self) -> None:
         """It was not granted."""
         self.account, self.order_id, self.digest, self.text, self.is_pending = 0, 0, (0, 0), b"", False
@@ -178,90 +165,48 @@ EVENT_FIELDS: Final = (
     "order_id", "instrument", "side", "ord_type", "time_in_force", "ord_status", "order_qty", "price", "leaves_qty", "cum_qty", "cum_cost",
     "submitted_at", "stop_px", "display_qty", "offset", "expire_time", "list_id", "exec_inst", "contingency_type", "peg_price_type", "offset_type",
 )  # fmt: skip
-_TERMS: Final = {
-    "next_qty": "order_qty", "next_price": "price", "next_hold_per_lot": "hold_per_lot", "next_stop_px": "stop_px",
-    "next_display_qty": "display_qty", "next_offset": "offset", "next_expire_time": "expire_time", "next_time_in_force": "time_in_force",
-    "next_exec_inst": "exec_inst",
-}  # fmt: skip
-_LINKS: Final = ("oco_id", "primary_id")
 
 
-def _order_row(order: Order) -> tuple[Any, ...]:
-    made = {"account": order.account.account, **{name: getattr(order.terms, field) for name, field in _TERMS.items()}}
-    made |= {"oco_id": order.oco.order_id if order.oco else 0, "primary_id": order.primary.order_id if order.primary else 0}
-    return tuple(made[name] if name in made else getattr(order, name) for name in ORDER_STATE.names or ())
+@dataclass
+class AccountState:
+    """All of a shard, and what the call at hand has said so far."""
 
+    shard: int
+    shards: int
+    """0: not checked."""
+    rules: dict[int, Values]
+    """Of the instruments that are known, by number."""
+    limits: ShardLimits
+    last_px: list[int]
+    """By instrument number, of the last trade of this shard's accounts; 0: none yet."""
+    price_test_end: list[int]
+    """First UTC day without the short sale price test, by instrument number."""
+    log_time: int = 0
+    last_seq: int = 0
+    last_order_number: int = 0
+    open_orders: int = 0
+    fees_minor: int = 0
+    accounts: dict[int, Account] = field(default_factory=dict)
+    positions: dict[tuple[int, int], Position] = field(default_factory=dict)
+    """By account and instrument."""
+    orders: dict[int, Order] = field(default_factory=dict)
+    by_cl_ord_id: dict[tuple[int, tuple[int, int]], Order] = field(default_factory=dict)
+    done: deque[Order] = field(default_factory=deque)
+    done_before_today: int = 0
+    """The first so many of `done` were done before the day of log time."""
+    updates: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Digest by account and request_id, in the order of their coming."""
+    replaced_ids: deque[ReplacedId] = field(default_factory=deque)
+    by_replaced_id: dict[tuple[int, tuple[int, int]], ReplacedId] = field(default_factory=dict)
 
-def _rows(dtype: np.dtype[np.void], objects: Any) -> Rows:
-    return np.array([tuple(getattr(one, name) for name in dtype.names or ()) for one in objects], dtype)
-
-
-def _canonical(machine: AccountShard) -> dict[str, Rows]:
-    return {
-        "accounts": _rows(ACCOUNT_STATE, machine.accounts.values()),
-        "positions": _rows(POSITION_STATE, machine.positions.values()),
-        "orders": np.array([_order_row(order) for _, order in sorted(machine.orders.items())], ORDER_STATE),
-        "done": np.array([order.order_id for order in machine.done], np.uint64),
-        "facts": np.array([(machine.last_px.get(n, 0), machine.price_test_end.get(n, 0)) for n in range(len(machine.instruments.rules))], FACT_STATE),
-        "updates": np.array([(*key, body) for key, body in machine.updates.items()], UPDATE_STATE),
-        "replaced_ids": np.array([one.row() for one in machine.replaced_ids], REPLACED_ID_STATE),
-        "counters": np.array([machine.last_order_number, machine.done_before_today, machine.fees_minor], np.int64),
-    }  # fmt: skip
-
-
-def canonical_hash(machine: AccountShard) -> bytes:
-    """The state hash, see state_hash.py."""
-    return hash_arrays(_canonical(machine))
-
-
-def snapshot(machine: AccountShard) -> dict[str, Rows]:
-    """The canonical arrays and the counters that the hash leaves out."""
-    head = head_array(machine.shard, machine.shards, machine.limits, machine.log_time, machine.last_seq)
-    return _canonical(machine) | {"head": head, "instruments": np.frombuffer(machine.instruments.digest, np.uint8)}
-
-
-def check_snapshot(shard: int, instruments: InstrumentTable, arrays: dict[str, Rows]) -> tuple[int, ShardLimits]:
-    """(shards, limits) of a snapshot of this shard; raises StaleData."""
-    return check_head(shard, instruments, arrays)
-
-
-def restore_into(machine: AccountShard, arrays: dict[str, Rows]) -> None:
-    """Fill a new machine."""
-    machine.log_time, machine.last_seq = head_values(arrays)
-    machine.last_order_number, machine.done_before_today, machine.fees_minor = arrays["counters"].tolist()
-    for row in arrays["accounts"].tolist():
-        machine.accounts[row[0]] = Account(*row)
-    for row in arrays["positions"].tolist():
-        machine.positions[row[0], row[1]] = kept = Position(*row)
-        machine.accounts[kept.account].positions.append(kept)
-    for number, (last_px, price_test_end) in enumerate(arrays["facts"].tolist()):
-        machine.last_px[number], machine.price_test_end[number] = last_px, price_test_end
-    rows = [dict(zip(ORDER_STATE.names or (), row, strict=True)) for row in arrays["orders"].tolist()]
-    for row in rows:
-        _restore_order(machine, row)
-    for row in rows:
-        order = machine.orders[row["order_id"]]
-        order.oco = machine.orders.get(row["oco_id"])
-        if row["primary_id"]:
-            order.primary = machine.orders[row["primary_id"]]
-            order.primary.secondaries.append(order)
-    machine.updates = {(account, request_id): body for account, request_id, body in arrays["updates"].tolist()}
-    for account, order_id, low, high, is_pending, text in arrays["replaced_ids"].tolist():
-        one = ReplacedId(account, order_id, (low, high), text, bool(is_pending))
-        machine.replaced_ids.append(one)
-        if order_id:
-            machine.by_replaced_id[account, one.digest] = one
-        if one.is_pending:
-            machine.orders[order_id].next_id = one
-    machine.done = deque(machine.orders[order_id] for order_id in arrays["done"].tolist())
-
-
-def _restore_order(machine: AccountShard, row: dict[str, Any]) -> None:
-    plain = {name: value for name, value in row.items() if name not in _TERMS and name not in _LINKS}
-    terms = Terms(**{field: row[name] for name, field in _TERMS.items()})
-    flags = {name: bool(row[name]) for name in ("cancel_pending", "replace_pending", "is_short", "is_active")}
-    order = Order(**plain | {"account": machine.accounts[row["account"]], "terms": terms} | flags)
-    machine.orders[order.order_id] = machine.by_cl_ord_id[row["account"], cl_ord_id_digest(order.cl_ord_id)] = order
-    if order.leaves_qty:
-        machine.open_orders += 1
-        order.account.open_orders[order.order_id] = order
+    # -- the call at hand
+    asking: int = 0
+    """The bit of the edge that asks, 0: nobody."""
+    first_seq: int = 1
+    events: list[tuple[Values, bytes, bytes]] = field(default_factory=list)
+    """Row, cl_ord_id, orig_cl_ord_id."""
+    replies: list[tuple[Values, bytes, bytes, int]] = field(default_factory=list)
+    """The same, and the mask of the edges that get it."""
+    book_commands: list[Values] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    """Reports that cannot be true: their row, and why."""

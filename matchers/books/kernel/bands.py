@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from matchers.books.kernel.layout import LOG_TIME, ORDERS, WINDOW_SECONDS
+from matchers.books.kernel.layout import LOG_TIME, ORDERS
 from matchers.books.kernel.memory import ONE, ZERO, state_at
 from matchers.books.kernel.orders import detach, rest
 from matchers.books.kernel.queues import after_in, first_in, next_level
@@ -31,16 +31,10 @@ from matchers.compiled.words import (
     SIDE_SELL,
     TYPE_PEGGED,
 )
+from matchers.rules.band_rules import DOUBLED_NS, LIMIT_STATE_NS, LOW_PRICED, LOW_PRICED_WIDTH, MOVE_EVERY_NS, THREE_UNITS, WINDOW_SECONDS
 from schemas.limits import PRICE_TICKS_MAX
-from schemas.units import MINOR_PER_UNIT, NANOS_PER_SECOND
+from schemas.units import NANOS_PER_SECOND
 
-MOVE_EVERY_NS: Final = 30 * NANOS_PER_SECOND
-LIMIT_STATE_NS: Final = 15 * NANOS_PER_SECOND
-PAUSE_NS: Final = 300 * NANOS_PER_SECOND
-DOUBLED_NS: Final = 25 * 60 * NANOS_PER_SECOND
-THREE_UNITS: Final = 3 * MINOR_PER_UNIT
-LOW_PRICED: Final = MINOR_PER_UNIT * 3 // 4
-LOW_PRICED_WIDTH: Final = MINOR_PER_UNIT * 15 // 100
 I: Final = np.int64
 
 

@@ -29,6 +29,7 @@ from matchers.books.kernel.plain import (
 from matchers.books.kernel.rows import BOOK_SHIFT, REASON_SHIFT, SIDE_SHIFT, THREE_COLUMNS, book_of, key_of, write_row
 from matchers.compiled.compilation import helper
 from matchers.compiled.hash_index import U
+from matchers.compiled.order_checks import bits_of
 from matchers.compiled.words import (
     BOOK_CANCEL,
     BOOK_NEW_ORDER,
@@ -43,13 +44,13 @@ from matchers.compiled.words import (
     REASON_PROTECTION_PRICE,
     REASON_REQUESTED_BY_CUSTOMER,
     REASON_TOO_LATE_TO_CANCEL,
-    TIF_DAY,
-    TIF_GTC,
     TIF_IOC,
     TYPE_LIMIT,
     TYPE_MARKET,
 )
-from schemas.enums import TIME_IN_FORCE_UNCHANGED, SelfMatchPrevention
+from matchers.rules.order_tables import order_reason
+from schemas.enums import TIME_IN_FORCE_UNCHANGED, ExecInst, OrdType, SelfMatchPrevention, TimeInForce
+from schemas.field_rules import TIME_RULES, TYPE_RULES, Use
 
 _BYTE: Final = U(0xFF)
 _TYPE_SHIFT, _TIME_SHIFT, _INSTRUCTION_SHIFT, _HALF_SHIFT = U(16), U(24), U(48), U(32)
@@ -59,12 +60,27 @@ _ACCOUNT, _ORDER_ID = U(2), U(3)
 _POST_ONLY_SHIFT, _EXTRA, _PREVENTION_MAX = U(POST_ONLY_SHIFT), U(HAS_EXTRA), U(max(SelfMatchPrevention))
 _TOO_LATE: Final = U(REASON_TOO_LATE_TO_CANCEL) << REASON_SHIFT
 _REQUESTED: Final = U(REASON_REQUESTED_BY_CUSTOMER) << REASON_SHIFT
-_TIMES: Final = U(1 << TIF_DAY | 1 << TIF_GTC | 1 << TIF_IOC)
 _UNCHANGED: Final = U(TIME_IN_FORCE_UNCHANGED)
 _NEW, _CANCELS, _REPLACE = U(BOOK_NEW_ORDER), U(BOOK_CANCEL), U(BOOK_REPLACE)
 DONE, NOT_FAST, GO_ON, SETTLE, MEETS, CLOSES = (U(number) for number in range(6))
 """What became of a command: all done; nothing done yet, the general path's; its order is to go on in the general path; all done but what follows. Within this
 module also: its order is to meet the book; it is done up to its last rows."""
+
+
+def _fast_times(ord_type: OrdType) -> Any:
+    """The times in force, as bits, for which the field rules let an order of this type say no more than a plain one does: a price, and post-only if it rests."""
+    rule, fast = TYPE_RULES[ord_type], []
+    for time in (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC):
+        rests = ord_type != OrdType.MARKET and time != TimeInForce.IOC
+        instructions = (0, ExecInst.POST_ONLY, ExecInst.POST_ONLY_SLIDE) if rests else (0,)
+        needs_more = Use.MUST in (rule.stop_px, rule.peg_price_type, rule.offset, TIME_RULES[time].expire_time)
+        if not needs_more and not any(order_reason(ord_type, time, one) for one in instructions):
+            fast.append(time)
+    return U(bits_of(fast))
+
+
+_LIMIT_TIMES, _MARKET_TIMES = _fast_times(OrdType.LIMIT), _fast_times(OrdType.MARKET)
+assert TYPE_RULES[OrdType.LIMIT].price == Use.MUST, "the fast path takes limit orders by their price"
 
 Entering = namedtuple(  # noqa: PYI024  numba takes only the plain kind
     "Entering", "row side_row columns flags price limit leaves order_qty entry immediate rpt_seq"
@@ -140,10 +156,10 @@ def _begin_new(s: Any, i: Any, at: Any, row: Any) -> Any:
     immediate = market or time_in_force == U(TIF_IOC)
     if (
         (not market and (ord_type != U(TYPE_LIMIT) or price == ZERO))
-        or (market and (time_in_force == U(TIF_GTC) or book.band_high != 0))
+        or (market and book.band_high != 0)
         or book.fast == 0
         or time_in_force > U(TIF_IOC)
-        or (_TIMES >> time_in_force) & ONE == ZERO
+        or ((_MARKET_TIMES if market else _LIMIT_TIMES) >> time_in_force) & ONE == ZERO
         or limit < U(book.price_low)
         or limit > U(book.price_high)
         or is_beyond_bands(book, side, limit)

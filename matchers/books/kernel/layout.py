@@ -24,6 +24,8 @@ from typing import Final
 
 import numpy as np
 
+from schemas.field_rules import LIST_ROWS_MAX
+
 ORDER_ROW: Final = np.dtype(
     [
         # `special` comes first, then side, ord_type, time_in_force where commands and executions have them: one word is copied for three columns
@@ -111,7 +113,6 @@ BOOK_ROW: Final = np.dtype(
 )  # fmt: skip
 """Books by instrument number; the first cache line is what plain orders need."""
 
-WINDOW_SECONDS: Final = 300
 SECOND_ROW: Final = np.dtype([("second", "<i8"), ("price_sum", "<i8"), ("trades", "<i8")])
 """Trades of a second, at second % WINDOW_SECONDS of the book's window; older ones are overwritten when their place is needed."""
 
@@ -148,9 +149,9 @@ BOOKS, NUMBER_MAX, STOPS_MAX, PEGS_MAX, BUSTS_MAX = range(13, 18)
 """How many books there are; the highest instrument number that book_of has; limits."""
 QUEUE_FIRST, QUEUE_END, LEVEL_QTY, LEVEL_COUNT, REASONS = range(18, 23)
 """Follow-ups of the command at hand in `queue`; what a level displayed before the fast path left it, in the middle of a sweep, to the general path (0: it did
-not); reasons of the orders of the list at hand, LEGS_MAX of them."""
-LEGS_MAX: Final = 3
+not); reasons of the orders of the list at hand, LIST_ROWS_MAX of them."""
 CALL_LENGTH: Final = 32
+assert REASONS + LIST_ROWS_MAX <= CALL_LENGTH, "room for the reasons"
 
 STOPPED_SOON, STOPPED_NO_ROOM = 1, 2
 """There are EXECUTIONS_SOON rows; a command made more than EXECUTIONS_MAX."""

@@ -52,7 +52,7 @@ from matchers.books.kernel.rows import BOOK_SHIFT, book_of, key_of, put_invalid
 from matchers.books.kernel.settle import settle
 from matchers.compiled.compilation import helper, kernel, routine
 from matchers.compiled.hash_index import U
-from matchers.compiled.prefetch import prefetch
+from matchers.compiled.prefetch import LINE, prefetch
 from matchers.compiled.words import (
     BOOK_CANCEL,
     BOOK_INSTRUMENT_UPDATE,
@@ -78,7 +78,6 @@ _INSTRUMENT_SHIFT: Final = U(32)
 _MANY: Final = U(1 << 15)
 """Orders that do not fit into a core's own cache: 2 MB of rows."""
 _COMMAND_BYTES: Final = U(BOOK_COMMAND_DTYPE.itemsize)
-_LINE: Final = U(64)
 _ORDER_SHIFT: Final = U(6)
 _HEAD_SHIFT: Final = U(2)
 _ORDER_ID: Final = U(3)
@@ -122,7 +121,7 @@ def look_ahead(s: Any, memory: Any, places: Any, begin: Any, end: Any) -> None:
         places[i - begin] = place
         prefetch(heads + (place << _HEAD_SHIFT))
         prefetch(later)
-        prefetch(later + _LINE)
+        prefetch(later + LINE)
         later += _COMMAND_BYTES
     for i in range(begin, end):
         prefetch(orders + ((U(s.index_heads[places[i - begin]]) & ROW_BITS) << _ORDER_SHIFT))
@@ -144,7 +143,7 @@ def look_farther(memory: Any, begin: Any, end: Any) -> None:
             prefetch(orders + (U(order.next) << _ORDER_SHIFT))
         if book != ~ZERO:
             prefetch(books + book * _BOOK_BYTES)
-            prefetch(sides + book * _LINE)
+            prefetch(sides + book * LINE)
 
 
 @kernel
@@ -240,4 +239,4 @@ def rebuild(memory: Any) -> None:
     fill_dues(s)
 
 
-assert 1 << int(_ORDER_SHIFT) == ORDER_ROW.itemsize and SIDES * SIDE_ROW.itemsize == int(_LINE)
+assert 1 << int(_ORDER_SHIFT) == ORDER_ROW.itemsize and SIDES * SIDE_ROW.itemsize == int(LINE)

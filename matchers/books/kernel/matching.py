@@ -33,7 +33,7 @@ from matchers.compiled.words import (
     EXEC_RESTATED,
     EXEC_TRADE,
     FLAG_SELF_MATCH,
-    INST_POST_ONLY,
+    INST_POST_ONLY_ANY,
     INST_POST_ONLY_SLIDE,
     PHASE_CLOSING_AUCTION,
     PHASE_CONTINUOUS,
@@ -60,7 +60,6 @@ from matchers.compiled.words import (
 from schemas.limits import ORDER_ID_SHARD_SHIFT, PRICE_TICKS_MAX
 
 _TRADE_SHIFT: Final = U(ORDER_ID_SHARD_SHIFT)
-_POST_ONLY: Final = INST_POST_ONLY | INST_POST_ONLY_SLIDE
 _CALL_PHASES: Final = 1 << PHASE_PRE_OPEN | 1 << PHASE_OPENING_AUCTION | 1 << PHASE_CLOSING_AUCTION | 1 << PHASE_VOLATILITY_AUCTION
 
 
@@ -106,7 +105,7 @@ def _conditions(memory: Any, row: Any, limit: Any) -> Any:
     exec_inst, min_qty = exec_inst_of(s, row), ZERO
     if order.extra != 0:
         min_qty = U(s.extras[order.extra].min_qty)
-    if exec_inst & _POST_ONLY != 0 and would_take(s, row, limit):
+    if exec_inst & INST_POST_ONLY_ANY != 0 and would_take(s, row, limit):
         slid = slid_price(s, row)
         if exec_inst & INST_POST_ONLY_SLIDE == 0 or slid == ZERO:
             return limit, U(REASON_POST_ONLY_WOULD_TAKE)

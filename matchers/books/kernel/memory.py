@@ -26,6 +26,7 @@ from matchers.books.kernel.layout import (
 )
 from matchers.compiled.compilation import helper
 from matchers.compiled.hash_index import U
+from matchers.rules.band_rules import WINDOW_SECONDS
 from matchers.rules.outputs import BOOK_COMMAND_DTYPE
 from schemas.instruments import RULES_DTYPE
 
@@ -44,7 +45,7 @@ ARRAYS: Final[dict[str, tuple[np.dtype[Any], int]]] = {
     "queue": (_U4, 0), "book_of": (_U4, 0), "rules": (RULES_DTYPE, 0), "order_table": (_U2, 0), "phase_table": (_U2, 0),
     "executions": (_U8, layout.ROW_WORDS), "commands": (BOOK_COMMAND_DTYPE, 0), "command_words": (_U8, layout.ROW_WORDS),
     "order_words": (_U8, layout.ORDER_WORDS), "change_table": (_U2, 0), "reasons": (_U1, 0), "dues": (layout.DUE_ROW, 0), "busted": (_U8, 0),
-    "seconds": (layout.SECOND_ROW, layout.WINDOW_SECONDS), "terms": (layout.TERMS_ROW, 0),
+    "seconds": (layout.SECOND_ROW, WINDOW_SECONDS), "terms": (layout.TERMS_ROW, 0),
 }  # fmt: skip
 """dtype and second dimension (0: none) of each array of a State, in its order."""
 VIEWS: Final = {"order_words": "orders", "command_words": "commands"}
@@ -68,7 +69,7 @@ _BOOK, _SIDE, _LEVEL, _ORDER, _EXTRA = layout.BOOK_ROW, layout.SIDE_ROW, layout.
 _RULES, _COMMAND = RULES_DTYPE, BOOK_COMMAND_DTYPE
 _DUE, _SECOND, _TERMS = layout.DUE_ROW, layout.SECOND_ROW, layout.TERMS_ROW
 _WORD, _NUMBER, _SHORT, _BYTE = numba.uint64, numba.uint32, numba.uint16, numba.uint8
-_SECONDS: Final = layout.WINDOW_SECONDS
+_SECONDS: Final = WINDOW_SECONDS
 _ROW_WORDS: Final = layout.ROW_WORDS
 _ORDER_WORDS: Final = layout.ORDER_WORDS
 

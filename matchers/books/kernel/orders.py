@@ -42,6 +42,7 @@ from matchers.books.kernel.rows import (
 )
 from matchers.compiled.compilation import helper, routine
 from matchers.compiled.hash_index import U
+from matchers.compiled.order_checks import STOPS, TRAILING, is_one_of
 from matchers.compiled.words import (
     INST_HIDDEN,
     TIF_CLS,
@@ -50,10 +51,6 @@ from matchers.compiled.words import (
     TYPE_MARKET,
     TYPE_MARKET_TO_LIMIT,
     TYPE_PEGGED,
-    TYPE_STOP,
-    TYPE_STOP_LIMIT,
-    TYPE_TRAILING_STOP,
-    TYPE_TRAILING_STOP_LIMIT,
 )
 from matchers.state.canonical_hash import Place
 
@@ -62,8 +59,6 @@ _SIDE_SHIFT: Final = U(8)
 _BYTE: Final = U(0xFF)
 _HALF: Final = U(32)
 _SIDES: Final = U(SIDES)
-_STOPS: Final = 1 << TYPE_STOP | 1 << TYPE_STOP_LIMIT | 1 << TYPE_TRAILING_STOP | 1 << TYPE_TRAILING_STOP_LIMIT
-_TRAILING: Final = 1 << TYPE_TRAILING_STOP | 1 << TYPE_TRAILING_STOP_LIMIT
 NOWHERE, RESTING, DORMANT, PARKED = int(Place.NOWHERE), int(Place.RESTING), int(Place.DORMANT), int(Place.PARKED)
 SECONDARY, CLOSING, QUEUED = int(Place.SECONDARY), int(Place.CLOSING), int(Place.QUEUED)
 
@@ -71,13 +66,13 @@ SECONDARY, CLOSING, QUEUED = int(Place.SECONDARY), int(Place.CLOSING), int(Place
 @helper
 def is_stop(ord_type: Any) -> Any:
     """A stop that is not elected yet."""
-    return (_STOPS >> ord_type) & 1 != 0
+    return is_one_of(ord_type, STOPS)
 
 
 @helper
 def is_trailing(ord_type: Any) -> Any:
     """A stop whose stop_px moves."""
-    return (_TRAILING >> ord_type) & 1 != 0
+    return is_one_of(ord_type, TRAILING)
 
 
 @helper

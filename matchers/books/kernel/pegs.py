@@ -13,8 +13,7 @@ from matchers.compiled.compilation import helper, routine
 from matchers.compiled.hash_index import U
 from matchers.compiled.words import (
     EXEC_RESTATED,
-    INST_POST_ONLY,
-    INST_POST_ONLY_SLIDE,
+    INST_POST_ONLY_ANY,
     PEG_MIDPOINT,
     PEG_PRIMARY,
     PHASE_CONTINUOUS,
@@ -23,11 +22,9 @@ from matchers.compiled.words import (
     SIDE_BUY,
     TYPE_PEGGED,
 )
+from matchers.state.canonical_hash import PEG_STALE
 from schemas.limits import PRICE_TICKS_MAX
 
-PEG_STALE: Final = -1
-"""In peg_bid: the pegs are to be looked at whatever the reference is."""
-_POST_ONLY: Final = INST_POST_ONLY | INST_POST_ONLY_SLIDE
 I: Final = np.int64
 
 
@@ -182,7 +179,7 @@ def _place(memory: Any, row: Any, target: Any) -> None:
     order = s.orders[row]
     order.price = target
     s.extras[order.extra].place = NOWHERE
-    if s.extras[order.extra].exec_inst & _POST_ONLY != 0 and would_take(s, row, target):
+    if s.extras[order.extra].exec_inst & INST_POST_ONLY_ANY != 0 and would_take(s, row, target):
         slid = slid_price(s, row)
         order.price = slid
         if slid == ZERO:

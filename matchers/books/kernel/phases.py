@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 
 from matchers.books.kernel.auction import auction_range, find_cross, uncross
-from matchers.books.kernel.bands import PAUSE_NS, bands_timer, begin_bands, end_bands
+from matchers.books.kernel.bands import bands_timer, begin_bands, end_bands
 from matchers.books.kernel.endings import end
 from matchers.books.kernel.expiry import is_due, take_due
 from matchers.books.kernel.layout import BOOKS, DUES, LOG_TIME, ORDERS, QUEUE_END, QUEUE_FIRST, SIDES
@@ -55,6 +55,7 @@ from matchers.compiled.words import (
     TIF_OPG,
     TYPE_MARKET,
 )
+from matchers.rules.band_rules import PAUSE_NS
 from matchers.rules.order_tables import ENDS_IN
 from schemas.enums import Phase
 from schemas.limits import PRICE_TICKS_MAX

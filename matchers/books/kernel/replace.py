@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from matchers.books.kernel.checks import can_rest, good_display, good_tranches, price_outside_collar, quantity_reason, taking_reason
+from matchers.books.kernel.checks import price_outside_collar, taking_reason
 from matchers.books.kernel.endings import end
 from matchers.books.kernel.expiry import note_expiry
 from matchers.books.kernel.layout import ASKED, COMMAND_INDEX, HIDDEN, LOG_TIME, NOW
@@ -23,7 +23,6 @@ from matchers.books.kernel.orders import (
     exec_inst_of,
     forget_peg,
     identity_of,
-    is_stop,
     is_trailing,
     next_entry,
     note_move,
@@ -38,13 +37,26 @@ from matchers.books.kernel.settle import triggered
 from matchers.books.kernel.stops import arm
 from matchers.compiled.compilation import helper, routine
 from matchers.compiled.hash_index import U
+from matchers.compiled.order_checks import (
+    BITS_END,
+    MOVABLE_STOPS,
+    OFFSET,
+    PRICED,
+    WORKING_TIMES,
+    can_rest,
+    good_display,
+    good_expiry,
+    good_offset,
+    good_tranches,
+    is_one_of,
+    order_reason,
+    quantity_refusal,
+)
 from matchers.compiled.words import (
     EXEC_CANCELED,
     EXEC_REPLACED,
     INST_HIDDEN,
-    INST_POST_ONLY,
-    INST_POST_ONLY_SLIDE,
-    OFFSET_BASIS_POINTS,
+    INST_POST_ONLY_ANY,
     PHASE_CANCEL_ONLY,
     PHASE_CLOSED,
     PHASE_CONTINUOUS,
@@ -63,24 +75,17 @@ from matchers.compiled.words import (
     REASON_PRICE_OUTSIDE_COLLAR,
     REASON_REDUCE_ONLY,
     REASON_REPLACED_TO_NOTHING,
-    TIF_DAY,
-    TIF_GTC,
     TIF_GTD,
     TYPE_LIMIT,
-    TYPE_MARKET,
-    TYPE_MARKET_TO_LIMIT,
     TYPE_PEGGED,
-    TYPE_STOP,
-    TYPE_TRAILING_STOP,
 )
 from matchers.rules.order_tables import REPLACE_IN_PHASE
 from schemas.enums import TIME_IN_FORCE_UNCHANGED, Phase
-from schemas.limits import OFFSET_BASIS_POINTS_MAX, OFFSET_TICKS_MAX, PRICE_TICKS_MAX
+from schemas.limits import PRICE_TICKS_MAX
 from schemas.reject_reasons import Reason
 
 I: Final = np.int64
 _NOW, _ASKED = U(NOW), U(ASKED)
-_POST_ONLY: Final = INST_POST_ONLY | INST_POST_ONLY_SLIDE
 _HIDDEN: Final = U(HIDDEN)
 assert {phase: reason for phase, reason in REPLACE_IN_PHASE.items() if reason} == {
     Phase.CLOSED: Reason.MARKET_CLOSED, Phase.POST_CLOSE: Reason.MARKET_CLOSED, Phase.HALTED: Reason.REDUCE_ONLY,
@@ -139,7 +144,7 @@ def replace_reason(memory: Any, row: Any) -> Any:
         return I(REASON_INVALID_QUANTITY)
     if asked.order_qty <= I(order.order_qty) - I(order.leaves_qty):
         return I(0)
-    reason = quantity_reason(book, asked.order_qty)
+    reason = quantity_refusal(asked.order_qty, I(book.qty_min), I(book.qty_max))
     if reason == 0:
         reason = _price_reason(book, order, command)
     if reason == 0:
@@ -147,7 +152,7 @@ def replace_reason(memory: Any, row: Any) -> Any:
     if reason == 0 and (book.phase == PHASE_HALTED or book.phase == PHASE_CANCEL_ONLY) and not _only_reduces(s):
         reason = I(REASON_REDUCE_ONLY)
     exec_inst = exec_inst_of(s, row)
-    if reason == 0 and exec_inst & _POST_ONLY != 0 and book.phase == PHASE_CONTINUOUS:
+    if reason == 0 and exec_inst & INST_POST_ONLY_ANY != 0 and book.phase == PHASE_CONTINUOUS:
         moves = order.ord_type == TYPE_LIMIT and place_of(s, row) == RESTING and not _keeps_priority(s, row)
         if moves:
             reason = taking_reason(s, book_row, order.side == 1, U(asked.limit), exec_inst)
@@ -161,9 +166,7 @@ def _changes_fixed(s: Any, row: Any, command: Any) -> Any:
     peg_price_type, offset_type, exec_inst, identity = I(0), I(0), exec_inst_of(s, row), identity_of(s, row)
     if order.extra != 0:
         peg_price_type, offset_type = I(s.extras[order.extra].peg_price_type), I(s.extras[order.extra].offset_type)
-    ord_type = order.ord_type
-    trailing = is_trailing(ord_type)
-    no_limit = ord_type == TYPE_MARKET or ord_type == TYPE_MARKET_TO_LIMIT or ord_type == TYPE_STOP or ord_type == TYPE_TRAILING_STOP
+    ord_type = I(order.ord_type)
     return (
         (command.instrument != 0 and command.instrument != s.books[U(order.side_row) >> BOOK_SHIFT].instrument)
         or (command.side != 0 and command.side != order.side)
@@ -174,20 +177,18 @@ def _changes_fixed(s: Any, row: Any, command: Any) -> Any:
         or (command.self_match_prevention_instruction != 0 and I(command.self_match_prevention_instruction) != instruction_of(s, row))
         or command.min_qty != 0
         or I(command.exec_inst) & ~(INST_HIDDEN | exec_inst) != 0
-        or (asked.time_in_force != I(order.time_in_force) and not _may_become(order, asked.time_in_force))
-        or (command.stop_px != 0 and (trailing or not is_stop(ord_type)))
-        or (command.price != 0 and no_limit)
-        or (command.offset != 0 and not trailing and ord_type != TYPE_PEGGED)
+        or (asked.time_in_force != I(order.time_in_force) and not _may_become(s, order, asked.time_in_force))
+        or (command.stop_px != 0 and not is_one_of(ord_type, MOVABLE_STOPS))
+        or (command.price != 0 and not is_one_of(ord_type, PRICED))
+        or (command.offset != 0 and not is_one_of(ord_type, OFFSET))
     )
 
 
 @helper
-def _may_become(order: Any, time_in_force: Any) -> Any:
-    """Whether a replace may give the order this time in force; all types but MARKET may be in force for any working time."""
-    before = order.time_in_force
-    works = before == TIF_DAY or before == TIF_GTC or before == TIF_GTD
-    will_work = time_in_force == TIF_DAY or time_in_force == TIF_GTC or time_in_force == TIF_GTD
-    return works and will_work and (order.ord_type != TYPE_MARKET or time_in_force == TIF_DAY)
+def _may_become(s: Any, order: Any, time_in_force: Any) -> Any:
+    """Whether a replace may give the order this time in force."""
+    both_work = time_in_force < BITS_END and is_one_of(I(order.time_in_force), WORKING_TIMES) and is_one_of(time_in_force, WORKING_TIMES)
+    return both_work and order_reason(s.order_table, I(order.ord_type), time_in_force, I(0)) == 0
 
 
 @helper
@@ -207,17 +208,14 @@ def _price_reason(book: Any, order: Any, command: Any) -> Any:
 def _terms_reason(s: Any, row: Any, command: Any) -> Any:
     """stop_px, display_qty, offset, expire_time."""
     order, asked = s.orders[row], s.terms[_ASKED]
-    ord_type = order.ord_type
     if command.stop_px < 0 or command.stop_px > PRICE_TICKS_MAX:
         return I(REASON_INVALID_STOP_PRICE)
     if not _is_good_display(order, command, asked):
         return I(REASON_INVALID_DISPLAY_QTY)
-    basis_points = order.extra != 0 and s.extras[order.extra].offset_type == OFFSET_BASIS_POINTS
-    most = OFFSET_BASIS_POINTS_MAX if basis_points else OFFSET_TICKS_MAX
-    if asked.offset > most or asked.offset < -most or (is_trailing(ord_type) and asked.offset < 1):
+    offset_type = I(s.extras[order.extra].offset_type) if order.extra != 0 else I(0)
+    if not good_offset(I(order.ord_type), offset_type, asked.offset):
         return I(REASON_INVALID_OFFSET)
-    good = asked.expire_time > I(s.head[LOG_TIME]) if asked.time_in_force == TIF_GTD else command.expire_time == 0
-    return I(0) if good else I(REASON_INVALID_EXPIRE_TIME)
+    return I(0) if good_expiry(asked.expire_time, asked.time_in_force, I(s.head[LOG_TIME])) else I(REASON_INVALID_EXPIRE_TIME)
 
 
 @helper

@@ -8,7 +8,7 @@ from matchers.books.kernel.auction import price_range
 from matchers.books.kernel.checks import situation_reason, static_reason
 from matchers.books.kernel.endings import end
 from matchers.books.kernel.layout import BOOKS, BUSTED, BUSTS_MAX, COMMAND_INDEX, LAST_TRADE, LOG_TIME, REASONS, SHARD, TAKEN
-from matchers.books.kernel.lists import is_listed, list_length
+from matchers.books.kernel.lists import list_length
 from matchers.books.kernel.matching import enter
 from matchers.books.kernel.memory import ONE, ZERO, state_at
 from matchers.books.kernel.order_index import find_order
@@ -34,6 +34,7 @@ from matchers.books.kernel.rows import (
 from matchers.books.kernel.settle import activate, settle
 from matchers.compiled.compilation import helper, routine
 from matchers.compiled.hash_index import U
+from matchers.compiled.list_checks import is_listed
 from matchers.compiled.words import (
     BOOK_TRADING_RESUME,
     EXEC_CANCEL_REJECTED,

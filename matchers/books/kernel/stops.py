@@ -27,9 +27,9 @@ from matchers.compiled.words import (
     TYPE_TRAILING_STOP_LIMIT,
 )
 from schemas.limits import PRICE_TICKS_MAX
+from schemas.units import BASIS_POINTS
 
 I: Final = np.int64
-BASIS_POINTS: Final = 10_000
 _NO_KEY: Final = U(NO_KEY)
 
 

@@ -8,25 +8,13 @@ restated to it, in entry order. A best bid at the upper band or a best offer at 
 pause, a volatility auction of five minutes. Five minutes are 300 whole seconds of log time, the last one included.
 """
 
-from typing import Final
-
 from matchers.books.reference.book import Book
 from matchers.books.reference.state import ShardState
+from matchers.rules.band_rules import DOUBLED_NS, LIMIT_STATE_NS, LOW_PRICED, LOW_PRICED_WIDTH, MOVE_EVERY_NS, THREE_UNITS, WINDOW_SECONDS
 from schemas.enums import ExecKind, OrdType, Side
 from schemas.limits import PRICE_TICKS_MAX
 from schemas.reject_reasons import Reason
-from schemas.units import MINOR_PER_UNIT, NANOS_PER_SECOND
-
-WINDOW_SECONDS: Final = 300
-MOVE_EVERY_NS: Final = 30 * NANOS_PER_SECOND
-LIMIT_STATE_NS: Final = 15 * NANOS_PER_SECOND
-PAUSE_NS: Final = 300 * NANOS_PER_SECOND
-DOUBLED_NS: Final = 25 * 60 * NANOS_PER_SECOND
-"""Before the close, bands are doubled for Tier 1, and for Tier 2 at or below $3.00."""
-
-THREE_UNITS: Final = 3 * MINOR_PER_UNIT
-LOW_PRICED: Final = MINOR_PER_UNIT * 3 // 4
-LOW_PRICED_WIDTH: Final = MINOR_PER_UNIT * 15 // 100
+from schemas.units import NANOS_PER_SECOND
 
 
 def band_limited(book: Book, side: int, price: int) -> int:

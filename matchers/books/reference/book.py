@@ -9,9 +9,10 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import Final
 
-from matchers.rules.order_tables import CALL_PHASES, IMMEDIATE, STOP_TYPES, TRAILING_TYPES
+from matchers.rules.order_tables import CALL_PHASES, STOP_TYPES, TRAILING_TYPES
 from matchers.state.canonical_hash import Place
 from schemas.enums import ExecInst, OrdType, Phase, Side
+from schemas.field_rules import IMMEDIATE
 from schemas.limits import PRICE_TICKS_MAX
 
 MARKET_LEVEL: Final = {Side.BUY: PRICE_TICKS_MAX + 1, Side.SELL: 0}

@@ -17,7 +17,7 @@ _INDICATIVE = ("indicative_px", "indicative_volume", "indicative_side", "indicat
 
 
 def canonical_state(s: ShardState) -> dict[str, Rows]:
-    """The arrays of state_hash.py."""
+    """The arrays of canonical_hash.py."""
     orders = sorted(s.orders.values(), key=lambda one: one.entry)
     queue = [
         order.order_id

@@ -4,15 +4,10 @@ from matchers.books.reference.auction import auction_range
 from matchers.books.reference.book import Book, Order
 from matchers.books.reference.matching import collar_of, limit_of, slid_price, would_take
 from matchers.books.reference.state import ShardState, Values
-from matchers.rules.order_tables import IMMEDIATE, LIMIT_TYPES, NEW_IN_PHASE, STOP_TYPES, TRAILING_TYPES, order_reason
-from schemas.enums import ExecInst, OffsetType, OrdType, PegPriceType, Phase, SelfMatchPrevention, Side, TimeInForce
-from schemas.limits import (
-    ICEBERG_TRANCHES_MAX,
-    OFFSET_BASIS_POINTS_MAX,
-    OFFSET_TICKS_MAX,
-    ORDER_QTY_LOTS_MAX,
-    PRICE_TICKS_MAX,
-)
+from matchers.rules.order_rules import order_refusal
+from matchers.rules.order_tables import NEW_IN_PHASE, POST_ONLY, STOP_TYPES
+from schemas.enums import ExecInst, OrdType, Phase, Side, TimeInForce
+from schemas.field_rules import IMMEDIATE, TYPE_RULES
 from schemas.reject_reasons import Reason
 
 
@@ -52,106 +47,13 @@ def static_reason(s: ShardState, command: Values) -> Reason:
     """Checks of the command alone."""
     if command["instrument"] not in s.books:
         return Reason.UNKNOWN_SYMBOL
-    if command["side"] not in set(Side):
-        return Reason.INVALID_SIDE
-    if reason := order_reason(command["ord_type"], command["time_in_force"], command["exec_inst"]):
-        return reason
-    if command["self_match_prevention_instruction"] not in set(SelfMatchPrevention):
-        return Reason.INVALID_SELF_MATCH_PREVENTION
-    return (
-        quantity_reason(s, command["instrument"], command["order_qty"])
-        or _price_reason(command)
-        or _stop_reason(command)
-        or _display_reason(command)
-        or _min_qty_reason(command)
-        or _offset_reason(command)
-        or _expire_reason(s, command)
-    )
-
-
-def quantity_reason(s: ShardState, instrument: int, order_qty: int) -> Reason:
-    """Why an order must not have this total quantity."""
-    if order_qty <= 0:
-        return Reason.INVALID_QUANTITY
-    if order_qty < s.rules[instrument]["order_qty_min"]:
-        return Reason.QUANTITY_BELOW_LIMIT
-    if order_qty > min(int(s.rules[instrument]["order_qty_max"]), ORDER_QTY_LOTS_MAX):
-        return Reason.QUANTITY_ABOVE_LIMIT
-    return Reason.NONE
-
-
-def _price_reason(command: Values) -> Reason:
-    """A limit price is needed where the order type has one; a market order's protection price, a peg's limit and a trailing distance may be 0."""
-    price = command["price"]
-    if price < 0 or (price == 0 and command["ord_type"] in (OrdType.LIMIT, OrdType.STOP_LIMIT)):
-        return Reason.INVALID_PRICE
-    return Reason.PRICE_ABOVE_LIMIT if price > PRICE_TICKS_MAX else Reason.NONE
-
-
-def _stop_reason(command: Values) -> Reason:
-    stop_px = command["stop_px"]
-    needed = command["ord_type"] in STOP_TYPES - TRAILING_TYPES
-    allowed = command["ord_type"] in STOP_TYPES
-    good = (1 if needed else 0) <= stop_px <= (PRICE_TICKS_MAX if allowed else 0)
-    return Reason.NONE if good else Reason.INVALID_STOP_PRICE
-
-
-def _display_reason(command: Values) -> Reason:
-    if not command["display_qty"]:
-        return Reason.NONE
-    good = not command["exec_inst"] & ExecInst.HIDDEN and good_display(command["display_qty"], command["order_qty"])
-    return Reason.NONE if good and can_rest(command["ord_type"], command["time_in_force"]) else Reason.INVALID_DISPLAY_QTY
-
-
-def can_rest(ord_type: int, time_in_force: int) -> bool:
-    """Whether such an order can rest under a price, so that display_qty and HIDDEN mean something."""
-    return ord_type in LIMIT_TYPES | {OrdType.MARKET_TO_LIMIT} and time_in_force not in IMMEDIATE
-
-
-def good_display(display_qty: int, order_qty: int) -> bool:
-    """Whether a new order, or a replace, of this total may ask to display so much at a time."""
-    return 0 < display_qty <= order_qty and good_tranches(display_qty, order_qty)
-
-
-def good_tranches(display_qty: int, order_qty: int) -> bool:
-    """Whether so much at a time makes no more tranches of the total than there may be."""
-    return display_qty * ICEBERG_TRANCHES_MAX >= order_qty
-
-
-def _min_qty_reason(command: Values) -> Reason:
-    min_qty = command["min_qty"]
-    auction_only = command["time_in_force"] in (TimeInForce.OPG, TimeInForce.CLS)
-    post_only = command["exec_inst"] & (ExecInst.POST_ONLY | ExecInst.POST_ONLY_SLIDE)
-    allowed = not auction_only and not post_only and command["ord_type"] != OrdType.PEGGED
-    return Reason.NONE if 0 <= min_qty <= (command["order_qty"] if allowed else 0) else Reason.INVALID_MIN_QTY
-
-
-def _offset_reason(command: Values) -> Reason:
-    ord_type, offset, offset_type = command["ord_type"], command["offset"], command["offset_type"]
-    if ord_type == OrdType.PEGGED:
-        if command["peg_price_type"] not in set(PegPriceType):
-            return Reason.INVALID_PEG
-        good = offset_type == OffsetType.TICKS and abs(offset) <= OFFSET_TICKS_MAX
-    elif command["peg_price_type"]:
-        return Reason.INVALID_PEG
-    elif ord_type in TRAILING_TYPES:
-        most = {OffsetType.TICKS: OFFSET_TICKS_MAX, OffsetType.BASIS_POINTS: OFFSET_BASIS_POINTS_MAX}.get(offset_type, 0)
-        good = 1 <= offset <= most
-    else:
-        good = not offset and not offset_type
-    return Reason.NONE if good else Reason.INVALID_OFFSET
-
-
-def _expire_reason(s: ShardState, command: Values) -> Reason:
-    dated = command["time_in_force"] == TimeInForce.GTD
-    good = command["expire_time"] > s.log_time if dated else command["expire_time"] == 0
-    return Reason.NONE if good else Reason.INVALID_EXPIRE_TIME
+    return order_refusal(command, s.rules[command["instrument"]], s.log_time, in_book=True)
 
 
 def _phase_reason(s: ShardState, book: Book, order: Order) -> Reason:
     if reason := NEW_IN_PHASE[book.phase, OrdType(order.ord_type), TimeInForce(order.time_in_force)]:
         return reason
-    post_only = order.exec_inst & (ExecInst.POST_ONLY | ExecInst.POST_ONLY_SLIDE)
+    post_only = order.exec_inst & POST_ONLY
     if book.in_call and order.ord_type in (OrdType.LIMIT, OrdType.MARKET) and (post_only or order.min_qty):
         return Reason.NOT_IN_THIS_PHASE
     if order.time_in_force == TimeInForce.CLS and book.phase == Phase.CLOSING_AUCTION and book.phase_end:
@@ -167,8 +69,9 @@ def _phase_reason(s: ShardState, book: Book, order: Order) -> Reason:
 
 
 def _collar_reason(s: ShardState, book: Book, order: Order) -> Reason:
-    limits = {OrdType.LIMIT: order.price, OrdType.STOP_LIMIT: order.price, OrdType.PEGGED: order.peg_limit}
-    return price_collar_reason(s, book, limits.get(OrdType(order.ord_type), 0))
+    of_type = TYPE_RULES[OrdType(order.ord_type)]
+    limit = order.peg_limit if order.ord_type == OrdType.PEGGED else order.price
+    return price_collar_reason(s, book, limit if of_type.price and not of_type.price_is_distance else 0)
 
 
 def price_collar_reason(s: ShardState, book: Book, price: int) -> Reason:
@@ -199,7 +102,7 @@ def _may_stay(book: Book, order: Order) -> bool:
 
 def _taking_reason(s: ShardState, book: Book, order: Order) -> Reason:
     """Post-only orders that would take liquidity, and cannot slide away from it."""
-    post_only = order.exec_inst & (ExecInst.POST_ONLY | ExecInst.POST_ONLY_SLIDE)
+    post_only = order.exec_inst & POST_ONLY
     if not post_only or order.ord_type != OrdType.LIMIT or book.phase != Phase.CONTINUOUS:
         return Reason.NONE
     if not would_take(book, order, limit_of(s, book, order)):

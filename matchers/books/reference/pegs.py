@@ -10,13 +10,10 @@ from matchers.books.reference.bands import band_limited
 from matchers.books.reference.book import Book, Order
 from matchers.books.reference.matching import enter, slid_price, would_take
 from matchers.books.reference.state import ShardState
-from matchers.state.canonical_hash import Place
+from matchers.state.canonical_hash import PEG_STALE, Place
 from schemas.enums import ExecInst, ExecKind, PegPriceType, Phase, Side
 from schemas.limits import PRICE_TICKS_MAX
 from schemas.reject_reasons import Reason
-
-PEG_STALE = -1
-"""In peg_bid: the pegs are to be looked at whatever the reference is."""
 
 
 def peg_target(book: Book, order: Order, bid: int, ask: int) -> int:

@@ -10,19 +10,19 @@ drops its display_qty; a display_qty shows it again. min_qty is of the entry and
 from dataclasses import dataclass
 
 from matchers.books.reference.book import Book, Order
-from matchers.books.reference.checks import can_rest, good_display, good_tranches, price_collar_reason, quantity_reason
+from matchers.books.reference.checks import price_collar_reason
 from matchers.books.reference.matching import end, enter, limit_of, slid_price, would_take
 from matchers.books.reference.pegs import enter_peg
 from matchers.books.reference.session import is_frozen
 from matchers.books.reference.state import ShardState, Values
 from matchers.books.reference.stops import arm
-from matchers.rules.order_tables import REPLACE_IN_PHASE, TIMES, WORKING
+from matchers.rules.order_rules import good_display, good_expiry, good_offset, good_tranches, quantity_refusal
+from matchers.rules.order_tables import POST_ONLY, REPLACE_IN_PHASE, TIMES
 from matchers.state.canonical_hash import Place
-from schemas.enums import TIME_IN_FORCE_UNCHANGED, ExecInst, ExecKind, OffsetType, OrdType, Phase, TimeInForce
-from schemas.limits import OFFSET_BASIS_POINTS_MAX, OFFSET_TICKS_MAX, PRICE_TICKS_MAX
+from schemas.enums import TIME_IN_FORCE_UNCHANGED, ExecInst, ExecKind, OrdType, Phase, TimeInForce
+from schemas.field_rules import TIME_RULES, TYPE_RULES, WORKING, Use, can_rest
+from schemas.limits import PRICE_TICKS_MAX
 from schemas.reject_reasons import Reason
-
-_NO_LIMIT = (OrdType.MARKET, OrdType.MARKET_TO_LIMIT, OrdType.STOP, OrdType.TRAILING_STOP)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def refusal(s: ShardState, book: Book, order: Order, command: Values) -> Reason:
     if asked.order_qty <= order.cum_qty:
         return Reason.NONE
     return (
-        quantity_reason(s, order.instrument, asked.order_qty)
+        quantity_refusal(asked.order_qty, s.rules[order.instrument])
         or _price_reason(s, book, order, command)
         or _terms_reason(s, order, command, asked)
         or (Reason.REDUCE_ONLY if phase_reason and not _only_reduces(now, asked) else Reason.NONE)
@@ -111,12 +111,12 @@ def _fixed_reason(order: Order, command: Values, asked: Terms) -> Reason:
         return Reason.CANNOT_CHANGE
     if asked.time_in_force != order.time_in_force and not _may_become(order, asked.time_in_force):
         return Reason.CANNOT_CHANGE
-    if command["stop_px"] and (order.is_trailing or not order.is_stop):
+    of_type = TYPE_RULES[OrdType(order.ord_type)]
+    if command["stop_px"] and of_type.stop_px != Use.MUST:  # one that may be absent is moved by the market
         return Reason.CANNOT_CHANGE
-    if command["price"] and order.ord_type in _NO_LIMIT:
+    if (command["price"] and not of_type.price) or (command["offset"] and not of_type.offset):
         return Reason.CANNOT_CHANGE
-    has_offset = order.is_trailing or order.ord_type == OrdType.PEGGED
-    return Reason.CANNOT_CHANGE if command["offset"] and not has_offset else Reason.NONE
+    return Reason.NONE
 
 
 def _may_become(order: Order, time_in_force: int) -> bool:
@@ -139,16 +139,15 @@ def _terms_reason(s: ShardState, order: Order, command: Values, asked: Terms) ->
         return Reason.INVALID_STOP_PRICE
     if not _is_good_display(order, command, asked):
         return Reason.INVALID_DISPLAY_QTY
-    most = OFFSET_BASIS_POINTS_MAX if order.offset_type == OffsetType.BASIS_POINTS else OFFSET_TICKS_MAX
-    if abs(asked.offset) > most or (order.is_trailing and asked.offset < 1):
+    if not good_offset(order.ord_type, order.offset_type, asked.offset):
         return Reason.INVALID_OFFSET
-    dated = asked.time_in_force == TimeInForce.GTD
-    return Reason.NONE if (asked.expire_time > s.log_time if dated else not command["expire_time"]) else Reason.INVALID_EXPIRE_TIME
+    of_time = TIME_RULES[TimeInForce(asked.time_in_force)]
+    return Reason.NONE if good_expiry(asked.expire_time, of_time, s.log_time) else Reason.INVALID_EXPIRE_TIME
 
 
 def _is_good_display(order: Order, command: Values, asked: Terms) -> bool:
     """What the replace names, as at entry; what it leaves must not make too many tranches of the new total."""
-    if (command["display_qty"] or asked.hidden) and not can_rest(order.ord_type, order.time_in_force):
+    if (command["display_qty"] or asked.hidden) and not can_rest(OrdType(order.ord_type), TimeInForce(order.time_in_force)):
         return False
     if command["display_qty"]:
         return not command["exec_inst"] & ExecInst.HIDDEN and good_display(command["display_qty"], asked.order_qty)
@@ -163,7 +162,7 @@ def _only_reduces(now: Terms, asked: Terms) -> bool:
 
 def _taking_reason(s: ShardState, book: Book, order: Order, now: Terms, asked: Terms) -> Reason:
     """A post-only order must not be made to take liquidity."""
-    post_only = order.exec_inst & (ExecInst.POST_ONLY | ExecInst.POST_ONLY_SLIDE)
+    post_only = order.exec_inst & POST_ONLY
     if not post_only or order.ord_type != OrdType.LIMIT or order.place != Place.RESTING or _keeps_priority(order, now, asked):
         return Reason.NONE
     if book.in_call:

@@ -10,15 +10,17 @@ trading; bands begin with it and stops that the last price has met are elected; 
 from typing import Final
 
 from matchers.books.reference.auction import auction_range, find_cross, uncross
-from matchers.books.reference.bands import PAUSE_NS, bands_timer, begin_bands, end_bands
+from matchers.books.reference.bands import bands_timer, begin_bands, end_bands
 from matchers.books.reference.book import Book, Order
 from matchers.books.reference.matching import end
 from matchers.books.reference.pegs import park_all
 from matchers.books.reference.state import ShardState, Values
 from matchers.books.reference.stops import elect
-from matchers.rules.order_tables import AUCTION_ONLY, CALL_PHASES, CARRIED, ENDS_IN, PHASE_CHANGES, RESUMES_TO
+from matchers.rules.band_rules import PAUSE_NS
+from matchers.rules.order_tables import CALL_PHASES, CARRIED, ENDS_IN, PHASE_CHANGES, RESUMES_TO
 from matchers.state.canonical_hash import Place
 from schemas.enums import BookCommandKind, ExecKind, OrdType, Phase, Side, TimeInForce
+from schemas.field_rules import AUCTION_ONLY
 from schemas.reject_reasons import Reason
 
 _AFTER_CLOSE: Final = (Phase.POST_CLOSE, Phase.CLOSED)

@@ -1,6 +1,6 @@
 """The book shard's rules in plain Python: what each command does. The kernel must do the same, byte for byte.
 
-The rules themselves are in the reference_* modules, one concern a module; this one says who does what when:
+The rules themselves are in the modules beside this one, one concern a module; this one says who does what when:
  a command's own matching, then, until nothing is left to do: elected stops and triggered orders one at a time, then pegs if their reference has moved; then
  the limit state, the indicative price, and the TOP rows of the book.
 Time: log_time never goes back. Only a TIMER makes what depends on time happen, book after book by instrument number: dated orders, bands, ends of auctions.
@@ -22,7 +22,6 @@ from matchers.books.reference.bands import watch_limit_state
 from matchers.books.reference.book import Book, Order
 from matchers.books.reference.canonical import canonical_state, load_state
 from matchers.books.reference.checks import new_order, refusal
-from matchers.books.reference.lists import is_listed, list_at
 from matchers.books.reference.matching import end, enter
 from matchers.books.reference.pegs import enter_peg, pegs_moved
 from matchers.books.reference.replace import refusal as replace_refusal
@@ -31,6 +30,7 @@ from matchers.books.reference.session import change_phase, expire_dated, is_froz
 from matchers.books.reference.state import ShardState, Values
 from matchers.books.reference.stops import arm
 from matchers.rules.limits import DEFAULT_LIMITS, ShardLimits
+from matchers.rules.list_rules import is_listed, list_rows_at
 from matchers.rules.order_tables import STOP_TYPES
 from matchers.rules.outputs import EXECUTION_DTYPE, BookOutput, python_rows, rows_of
 from matchers.state.canonical_hash import Place, hash_arrays
@@ -92,7 +92,7 @@ class BookShard:
         return BookOutput(rows_of(EXECUTION_DTYPE, s.executions), first_seq)
 
     def state_hash(self) -> bytes:
-        """16 bytes over the canonical state, see state_hash.py."""
+        """16 bytes over the canonical state, see canonical_hash.py."""
         return hash_arrays(canonical_state(self.state))
 
     def snapshot(self) -> dict[str, Rows]:
@@ -121,7 +121,7 @@ class BookShard:
         command = commands[at]
         self._next_row(command, at)
         if command["kind"] == BookCommandKind.NEW_ORDER:
-            legs = list_at(commands, at) if is_listed(command) else [command]
+            legs = _list_at(commands, at) if is_listed(command) else [command]
             for place, leg in enumerate(legs):
                 self._next_row(leg, at + place)
             self.state.command_index = at
@@ -363,3 +363,9 @@ class BookShard:
         """A row with the command's instrument, be it of this shard or not."""
         book = self.state.books.get(command["instrument"])
         self.state.row(kind, book, **{"instrument": command["instrument"]} | columns)
+
+
+def _list_at(rows: list[Values], at: int) -> list[Values]:
+    """The orders of the list that begins at row `at`, each with a number of its own; empty if there is no good list."""
+    legs = rows[at : at + list_rows_at(rows, at, BookCommandKind.NEW_ORDER)]
+    return legs if len({row["order_id"] for row in legs}) == len(legs) else []

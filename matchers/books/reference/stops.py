@@ -13,8 +13,7 @@ from matchers.books.reference.state import ShardState
 from matchers.state.canonical_hash import Place
 from schemas.enums import OffsetType, OrdType, Phase, Side
 from schemas.limits import PRICE_TICKS_MAX
-
-BASIS_POINTS = 10_000
+from schemas.units import BASIS_POINTS
 
 
 def is_met(order: Order, last_px: int) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edge.alpaca.order_json import order_json
-from edge.alpaca.order_requests import PRICE_USES, parse_new_order, parse_replace
+from edge.alpaca.order_requests import parse_new_order, parse_replace
 from edge.alpaca.order_words import CLASS_TEXT, ORD_TYPE_TEXT, PEG_TEXT, TIME_IN_FORCE_TEXT, TYPE_TEXT
 from edge.gateway.account_view import Order
 from edge.gateway.new_order import NewOrder
@@ -23,6 +23,7 @@ from schemas.enums import (
     Side,
     TimeInForce,
 )
+from schemas.field_rules import TIME_RULES, TYPE_RULES
 from schemas.ids import order_uuid
 from schemas.instruments import load_instruments
 
@@ -64,11 +65,11 @@ def test_every_type_of_order_arrives_in_its_columns(fields: dict[str, Any], ord_
     assert (order.ord_type, named(order)) == (ord_type, columns)
 
 
-def test_the_table_of_prices_has_every_type_and_the_words_are_total() -> None:
+def test_the_tables_of_fields_and_the_words_are_total() -> None:
     """No type of order, time in force or class is without a word, and the words of Alpaca's closed lists are used alone."""
-    assert set(PRICE_USES) == set(OrdType) == set(ORD_TYPE_TEXT)
+    assert set(TYPE_RULES) == set(OrdType) == set(ORD_TYPE_TEXT)
     assert set(TYPE_TEXT.values()) == ALPACAS_TYPES
-    assert set(TIME_IN_FORCE_TEXT) == set(TimeInForce)
+    assert set(TIME_RULES) == set(TIME_IN_FORCE_TEXT) == set(TimeInForce)
     assert set(TIME_IN_FORCE_TEXT.values()) == ALPACAS_TIMES
     assert set(CLASS_TEXT) == set(ContingencyType)
     assert set(PEG_TEXT) == set(PegPriceType)

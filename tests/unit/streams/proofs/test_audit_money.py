@@ -14,12 +14,13 @@ from support.memory_log import INSTRUMENTS, traded
 from schemas.codec import FRAMES, Frame, Header
 from schemas.enums import AccountEventKind, Side
 from schemas.errors import OutcryError, StaleData
+from schemas.ids import EXCHANGE_ACCOUNT
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
 from sinks.mysql.ledger import Contradiction, StoredMoney
 from streams.proofs import audit as audit_money
 from streams.proofs.audit import MoneyAudit, audit_money_of, compare_with_mysql
-from streams.proofs.money_ledger import CASH, EXCHANGE_ACCOUNT, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems
+from streams.proofs.money_ledger import CASH, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems
 from streams.proofs.money_trades import check_settlement
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 

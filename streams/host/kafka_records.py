@@ -1,0 +1,20 @@
+"""What the Kafka clients give, as the records that a state machine takes. Kafka stamps records in whole ms."""
+
+from typing import Any
+
+from streams.host.shard_runner import Record
+
+_NANOS_PER_MS = 1_000_000
+
+
+def consumed_record(message: Any) -> Record:
+    """Of a message of Faust, whose timestamp is a float of seconds."""
+    time_ns = round(message.timestamp * 1000) * _NANOS_PER_MS
+    return Record(message.topic, message.partition, message.offset, time_ns, message.key, message.value)
+
+
+def polled_record(message: Any) -> Record:
+    """Of a message of confluent_kafka that is no error."""
+    return Record(
+        message.topic(), message.partition(), message.offset(), message.timestamp()[1] * _NANOS_PER_MS, message.key(), message.value()
+    )
