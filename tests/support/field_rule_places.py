@@ -13,13 +13,11 @@ from typing import Any, Final
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-from edge.gateway.errors import ApiError
-from interpreted import interpreted
-
+sys.path.insert(0, str(Path(__file__).parents[1]))
 import schemas
 from edge.alpaca.order_requests import parse_new_order
 from edge.alpaca.order_words import ORDER_TYPES, TIMES_IN_FORCE
+from edge.http.errors import HttpError
 from matchers.accounts.kernel import orders as account_kernel_orders
 from matchers.accounts.reference.shard import AccountShard as ReferenceAccountShard
 from matchers.accounts.shard import AccountShard
@@ -36,6 +34,7 @@ from schemas.field_rules import TIME_RULES, TYPE_RULES, Use
 from schemas.instruments import load_instruments
 from schemas.limits import PRICE_TICKS_MAX
 from schemas.reject_reasons import Reason
+from support.interpreted import interpreted
 from topics.order_rows import BadOrder, order_row
 
 TABLE: Final = load_instruments(None)
@@ -210,7 +209,7 @@ def _edge_refuses(case: Case) -> bool:
         body |= words[name]
     try:
         parse_new_order(json.dumps(body).encode(), TABLE)
-    except ApiError:
+    except HttpError:
         return True
     return False
 

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from support.field_rule_places import answers, cases, expected
 
 from matchers.rules.list_rules import list_rows_at
 from schemas.enums import CommandKind, ContingencyType, OrdType, TimeInForce
 from schemas.field_rules import LIST_ROWS, LIST_ROWS_MAX, TIME_RULES, TYPE_RULES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PACKAGES = ("schemas", "topics", "matchers", "surveillance", "sinks", "edge", "streams")
 CHANGES = {
     "OrdType.LIMIT: TypeRule(times=frozenset(TimeInForce), price=MUST, display=MAY, post_only=MAY)":
@@ -56,7 +54,7 @@ def changed_tree(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     table.write_text(text)
-    program = [sys.executable, str(Path(__file__).with_name("field_rule_places.py"))]
+    program = [sys.executable, str(ROOT / "tests" / "support" / "field_rule_places.py")]
     done = subprocess.run(program, env=os.environ | {"PYTHONPATH": str(tree)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
