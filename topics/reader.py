@@ -5,13 +5,13 @@
     reader.go_to({("market.data", 0): 1_200})
     for place, records in (await reader.records(timeout_s=1.0)).items(): ...
 
-A client in pure Python spends its processor time on Kafka's protocol: 70 % of the edge's busy samples were that. librdkafka does it in C, in
-threads of its own, without the interpreter. The thread here does nothing but wait for a record and take all others that are there.
+A client in pure Python spends its processor time on Kafka's protocol. librdkafka does it in C, in its own threads, without the interpreter. The
+thread here only waits for a record and takes all others that have arrived.
 
-The consumer belongs to that thread alone: confluent-kafka lets one thread at a time into it, and a loop that asked it for something would
-wait until no record comes for POLL_S. So the thread notes where the logs end, and what else is to be known has a client of its own, topics.offsets.
+The consumer belongs to that thread alone. confluent-kafka allows one thread at a time, and a loop that called it would wait until no record
+comes for POLL_S. So the thread records where the logs end, and other queries use a client of their own, topics.offsets.
 
-No group, no commits: who reads what, and from where, is the caller's business. What was read before `go_to` is never given out after it.
+No group, no commits: the caller decides what is read, and from where. Records read before `go_to` are never returned after it.
 """
 
 import asyncio
@@ -32,10 +32,10 @@ log = structlog.get_logger("outcry.topics")
 
 BATCH_RECORDS_MAX: Final = 1_000
 HELD_BYTES_MAX: Final = 4 * FRAME_BYTES_MAX
-"""What may wait for the loop, in all; the thread takes no more while it does. librdkafka itself holds HELD_KIB_MAX behind it."""
+"""Limit of what waits for the loop; beyond it the thread takes no more. librdkafka itself holds HELD_KIB_MAX behind it."""
 HELD_KIB_MAX: Final = 32_768
 POLL_S: Final = 0.1
-"""How long the thread waits for a record before it looks whether it is to read elsewhere, or to end."""
+"""How long the thread waits for a record before it checks whether to read elsewhere, or to end."""
 ENDS_EVERY_S: Final = 0.25
 DEFAULTS: Final[Mapping[str, Any]] = {
     "group.id": "outcry-reader",  # librdkafka wants a name; nobody joins the group

@@ -22,9 +22,9 @@ from schemas.errors import ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
 
 FLUSH_TIMEOUT_S: Final = 20.0
-"""A process that stops waits so long for what it has sent."""
+"""How long a stopping process waits for what it has sent."""
 QUEUE_KBYTES_MAX: Final = 262_144
-"""What waits for the broker, in all: 32 of the largest frames. Whoever sends more waits."""
+"""Limit of what waits for the broker: 32 of the largest frames. Beyond it, sending blocks."""
 POLL_S: Final = 0.1
 FULL_WAIT_S: Final = 0.001
 DEFAULTS: Final[Mapping[str, Any]] = {
@@ -68,7 +68,7 @@ class LogSender:
         self._answers.start()
 
     async def stop(self, flush_timeout_s: float = FLUSH_TIMEOUT_S) -> None:
-        """What was sent is still delivered, as far as the broker takes it in time."""
+        """Deliver what was sent, as far as the broker accepts it in time."""
         await asyncio.to_thread(self._client.flush, flush_timeout_s)
         self._ending.set()
         await asyncio.to_thread(self._answers.join)
@@ -113,7 +113,7 @@ class LogSender:
             self._client.poll(POLL_S)
 
     def _told(self, acknowledged: "asyncio.Future[Any]", error: KafkaError | None, message: Message) -> None:
-        """The broker's answer, in the thread that polls."""
+        """The broker's answer, in the polling thread."""
         self._loop.call_soon_threadsafe(self._settle, acknowledged, error, message)
 
     def _settle(self, acknowledged: "asyncio.Future[Any]", error: KafkaError | None, message: Message) -> None:
