@@ -66,6 +66,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
     "latency": {
         "orders/s": "rate_per_s", "executed": "executed", "p50, ms": "p50_ms", "p99, ms": "p99_ms", "p99.9, ms": "p999_ms", "max, ms": "max_ms",
         "answer p50, ms": "answer_p50_ms", "answer p99, ms": "answer_p99_ms", "failures": "failures",
+        "ms of CPU per order": "cpu_ms_per_order", "of it": "cpu_ms_per_order_by_process",
     },
     "pipeline": {
         "path": "path", "mix": "mix", "orders/s": "orders_per_s", "trades/s": "trades_per_s", "seconds": "seconds",

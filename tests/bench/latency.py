@@ -4,7 +4,7 @@
     python tests/bench/latency.py --home var/demo --rate 500     # the set that runs there
 
 Every order is a limit IOC against deep resting liquidity, alternately a buy and a sell, over all symbols and 16 accounts, so each one
-executes at once. Latency counts from the time at which the order was due, whatever the edge or this program did meanwhile. One JSON
+executes at once. The processor time of each process of the set is per order. Latency counts from the time at which the order was due, whatever the edge or this program did meanwhile. One JSON
 line per rate; the generator shares the machine with the exchange.
 """
 
@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import click
+import psutil
 import uvloop
 from result_lines import print_result
 from running_set import running_set
@@ -33,6 +34,7 @@ from schemas.units import MINOR_PER_UNIT
 from streams.operate.accounts import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys
 from streams.operate.command_books import change_session
 from streams.services.commands import role_names
+from streams.services.state import read_status
 from topics import OrderProducer
 
 TAKERS = 16
@@ -211,13 +213,35 @@ async def measure(settings: Settings, rates: tuple[float, ...], seconds: float, 
         for number, rate in enumerate(rates):
             await load.run(min(rate, 200.0) if number == 0 else rate, warm_s, f"w{run}{number}")
             load.reset()
+            before = cpu_ms(settings)
             await load.run(rate, seconds, f"m{run}{number}")
-            print_result("latency", result(load, rate, seconds))
+            spent = {name: ms - before.get(name, 0.0) for name, ms in cpu_ms(settings).items()}
+            print_result("latency", result(load, rate, seconds) | per_order(spent, int(rate * seconds)))
             load.reset()
         for task in listeners:
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*listeners)
+
+
+def cpu_ms(settings: Settings) -> dict[str, float]:
+    """Processor time so far of every process of the set, by its name."""
+    found = {}
+    status = read_status(settings.run_dir)
+    assert status is not None, "the supervisor has not reported"
+    for child in status.children:
+        if child.pid is not None:
+            times = psutil.Process(child.pid).cpu_times()
+            found[child.name] = 1000 * (times.user + times.system)
+    return found
+
+
+def per_order(spent_ms: dict[str, float], orders: int) -> dict[str, Any]:
+    """Of each process, and of all."""
+    return {
+        "cpu_ms_per_order": round(sum(spent_ms.values()) / orders, 3),
+        "cpu_ms_per_order_by_process": {name: round(ms / orders, 3) for name, ms in sorted(spent_ms.items(), key=lambda one: -one[1])},
+    }
 
 
 def result(load: Load, rate: float, seconds: float) -> dict[str, Any]:
