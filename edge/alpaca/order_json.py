@@ -6,17 +6,25 @@ Fields behind `reject_reason` are ours. `legs` are there where they were asked f
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
-from edge.alpaca.order_words import CLASS_TEXT, HELD, ORD_TYPE_TEXT, PEG_TEXT, SIDE_TEXT, STATUS_TEXT, TIME_IN_FORCE_TEXT, TYPE_TEXT
+from edge.alpaca.order_words import (
+    CLASS_TEXT,
+    HELD,
+    ORD_TYPE_TEXT,
+    PEG_TEXT,
+    SIDE_TEXT,
+    STATUS_TEXT,
+    TIME_IN_FORCE_TEXT,
+    TRAILING,
+    TYPE_TEXT,
+)
 from edge.gateway.account_view import Order
 from edge.http.timestamps import rfc3339, rfc3339_or_none
 from schemas.enums import ExecInst, OffsetType, OrdStatus, OrdType, Side
 from schemas.ids import asset_uuid, order_uuid
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason
-
-_TRAILING: Final = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
 
 
 def average_price_text(cum_cost: int, cum_qty: int, instrument: Instrument) -> str | None:
@@ -89,7 +97,7 @@ def order_json(order: Order, instruments: InstrumentTable, legs: Sequence[Order]
 def _prices(order: Order, instrument: Instrument) -> dict[str, str | None]:
     """Every price and distance, None where the order has none."""
     is_distance = order.ord_type == OrdType.TRAILING_STOP_LIMIT and not order.is_elected
-    trails, pegged = order.ord_type in _TRAILING, order.ord_type == OrdType.PEGGED
+    trails, pegged = order.ord_type in TRAILING, order.ord_type == OrdType.PEGGED
     in_percent = trails and order.offset_type == OffsetType.BASIS_POINTS
     return {
         "limit_price": instrument.price_text(order.price) if order.price and not is_distance else None,

@@ -19,9 +19,11 @@ from edge.alpaca.order_words import (
     ORDER_CLASSES,
     ORDER_TYPES,
     PEG_PRICE_TYPES,
+    PEGS,
     SELF_MATCH_PREVENTIONS,
     SIDES,
     TIMES_IN_FORCE,
+    TRAILING,
 )
 from edge.alpaca.request_fields import Fields, decode_object, find_instrument, quoted
 from edge.gateway.account_view import Order
@@ -37,7 +39,7 @@ from schemas.enums import (
     Side,
     TimeInForce,
 )
-from schemas.field_rules import TIME_RULES, TYPE_RULES, WORKING, Use, types_with
+from schemas.field_rules import TIME_RULES, TYPE_RULES, WORKING, Use
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import OFFSET_BASIS_POINTS_MAX
 
@@ -52,9 +54,6 @@ _AT_ENTRY_ONLY: Final = (
 _NEW_IDS: Final = uuid.UUID("0de40000-0000-8000-8000-6c697374696e")
 """Name space of the ids of a list's other orders."""
 _SMP_ID_MAX: Final = (1 << 63) - 1
-_TRAILING: Final = types_with("offset") - types_with("peg_price_type")
-"""What has an offset that is not added to a peg has a trail."""
-_PEGS: Final = types_with("offset") & types_with("peg_price_type")
 _TRAILS: Final = {"trail_price": OffsetType.TICKS, "trail_percent": OffsetType.BASIS_POINTS}
 """How a client says a trail in each unit."""
 
@@ -139,13 +138,13 @@ def _spoken(ord_type: OrdType) -> str:
 def _offset(given: Fields, instrument: Instrument, ord_type: OrdType) -> tuple[int, OffsetType]:
     """(offset, its unit): a trail, or what is added to a peg."""
     names = [name for name in _TRAILS if name in given]
-    units = TYPE_RULES[ord_type].offsets if ord_type in _TRAILING else {}
+    units = TYPE_RULES[ord_type].offsets if ord_type in TRAILING else {}
     for name in names:
         if _TRAILS[name] not in units:
             raise _misplaced(ord_type, name)
-    if "peg_offset" in given and ord_type not in _PEGS:
+    if "peg_offset" in given and ord_type not in PEGS:
         raise _misplaced(ord_type, "peg_offset")
-    if ord_type not in _TRAILING:
+    if ord_type not in TRAILING:
         offset = given.price("peg_offset", instrument, is_distance=True)
         if offset is None and TYPE_RULES[ord_type].offset == Use.MUST:
             raise bad_parameter(f"{_spoken(ord_type)} orders require peg_offset")
@@ -291,7 +290,7 @@ def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> di
         raise bad_parameter(_REFUSED["notional"])
     cl_ord_id = given.client_order_id()
     renamed = {"cl_ord_id": cl_ord_id} if cl_ord_id is not None and cl_ord_id != order.cl_ord_id.encode() else {}
-    trailing = order.ord_type in _TRAILING
+    trailing = order.ord_type in TRAILING
     price = given.price("limit_price", instrument)
     if trailing and price is not None:
         raise _misplaced(OrdType(order.ord_type), "limit_price")
@@ -321,7 +320,7 @@ def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> di
 
 
 def _new_offset(given: Fields, order: Order, instrument: Instrument) -> int | None:
-    for name, types in (("trail", _TRAILING), ("peg_offset", _PEGS)):
+    for name, types in (("trail", TRAILING), ("peg_offset", PEGS)):
         if name in given and order.ord_type not in types:
             raise _misplaced(OrdType(order.ord_type), name)
     if "trail" in given:

@@ -8,6 +8,7 @@ from typing import Final
 
 from edge.gateway.account_view import OrderEvent
 from schemas.enums import ContingencyType, OrdStatus, OrdType, PegPriceType, SelfMatchPrevention, Side, TimeInForce
+from schemas.field_rules import types_with
 
 SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
 ORDER_TYPES: Final = {
@@ -81,3 +82,6 @@ HELD: Final = "held"
 """Status of an open order that waits for the first one of its list."""
 ACCEPTED: Final = "accepted"
 """Status, in the answer to a new order, of one of which its book may not have said the last word."""
+TRAILING: Final = types_with("offset") - types_with("peg_price_type")
+"""Types whose offset is not added to a peg: clients call it a trail."""
+PEGS: Final = types_with("offset") & types_with("peg_price_type")

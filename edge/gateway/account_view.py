@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, NamedTuple
 
-from edge.gateway.limits import DONE_ORDERS_PER_VIEW_MAX, LIST_ROWS_MAX
+from edge.gateway.limits import DONE_ORDERS_PER_VIEW_MAX
 from schemas.codec import FRAMES
 from schemas.enums import AccountEventKind as Kind
 from schemas.enums import AccountStatus, ContingencyType, OrdStatus, OrdType
+from schemas.field_rules import LIST_ROWS_MAX
 from schemas.reject_reasons import Reason
 
 

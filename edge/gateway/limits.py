@@ -31,9 +31,6 @@ OUTCRY_EDGE_SINK_LAG_MAX by at most so many seconds of orders."""
 SINK_LAG_TIMEOUT_S: Final = 5.0
 """The broker has so long to answer that."""
 
-LIST_ROWS_MAX: Final = 3
-"""Orders of the longest list, a bracket: they go into one frame, so a frame takes at most a third of its rows in commands."""
-
 RATE_LIMIT_PER_MINUTE: Final = 300_000
 """Requests of one API key a minute: generous (other venues: 200 to 1,200); 5,000/s of one key is beyond the goal of one edge."""
 
