@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from schemas.enums import OrdType, Side, TimeInForce
-from schemas.instruments import Instrument, InstrumentTable
+from schemas.instruments import InstrumentTable
 from schemas.units import MINOR_PER_UNIT
 from streams.demo.bad_orders import BadKind
 
@@ -248,8 +248,3 @@ class Crowd:
         actions: list[Action] = [CancelOrder(trader.account, one) for one in memory.resting]
         memory.resting.clear()
         return actions
-
-
-def deposits_of(trader: Trader, instruments: list[Instrument]) -> dict[int, int]:
-    """Lots by instrument number that a trader starts with."""
-    return {one.number: trader.lots for one in instruments}
