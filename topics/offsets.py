@@ -4,10 +4,11 @@ A client of its own, since confluent-kafka lets one thread at a time into one, a
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from schemas.errors import ServiceUnavailable
 
@@ -15,11 +16,22 @@ Place = tuple[str, int]
 """A topic and the number of a partition."""
 
 ASK_TIMEOUT_S: Final = 30.0
+ASK_AGAIN_S: Final = 0.1
+_PASSING: Final = {
+    KafkaError._UNKNOWN_PARTITION, KafkaError._TRANSPORT, KafkaError._WAIT_COORD, KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.REPLICA_NOT_AVAILABLE, KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.NOT_COORDINATOR,
+    KafkaError.KAFKA_STORAGE_ERROR,
+}  # fmt: skip
+"""Answers of a cluster that is choosing leaders or starting."""
 T = TypeVar("T")
 
 
 class Offsets:
-    """Connects at the first question. One question at a time. Every method raises ServiceUnavailable when no broker answers in `timeout_s`."""
+    """Connects at the first question. One question at a time. Every method raises ServiceUnavailable when no broker answers in `timeout_s`.
+
+    While a partition moves to another leader, a broker may say that it is not the one, or not know it: it is asked again.
+    """
 
     def __init__(self, configuration: Mapping[str, Any], timeout_s: float = ASK_TIMEOUT_S) -> None:
         """configuration: librdkafka's; `bootstrap.servers` at least, `group.id` for `committed`. It joins no group."""
@@ -65,8 +77,12 @@ class Offsets:
         async with self._asking:
             if self._client is None:
                 self._client = Consumer(self._configuration)
-            client = self._client
-            try:
-                return await asyncio.to_thread(question, client)
-            except KafkaException as error:
-                raise ServiceUnavailable(f"Kafka does not say what its offsets are: {error.args[0].str()}") from error
+            client, deadline = self._client, time.monotonic() + self._timeout_s
+            while True:
+                try:
+                    return await asyncio.to_thread(question, client)
+                except KafkaException as error:
+                    why: KafkaError = error.args[0]
+                    if why.code() not in _PASSING or time.monotonic() > deadline:
+                        raise ServiceUnavailable(f"Kafka does not say what its offsets are: {why.str()}") from error
+                await asyncio.sleep(ASK_AGAIN_S)

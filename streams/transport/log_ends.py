@@ -48,9 +48,16 @@ class LogEnds:
         return max(self._position(tp) or 0, committed.get(tp) or 0)
 
     def trouble(self, assigned: Iterable[TP]) -> str:
-        """For /readyz; "" where nothing is doubtful."""
-        for tp, position in self.doubtful(assigned).items():
+        """For /readyz; "" where every input has said where it ends, and none is doubtful.
+
+        A role that called itself ready before would do so on a log that has lost its end, until the first answer came.
+        """
+        mine = list(assigned)
+        for tp, position in self.doubtful(mine).items():
             return self._sentence(tp, self._app.consumer.highwater(tp), position)
+        for tp in mine:
+            if self._app.consumer.highwater(tp) is None:
+                return f"{tp.topic}/{tp.partition} has not told yet where it ends"
         return ""
 
     async def lost(self, assigned: Iterable[TP]) -> dict[TP, str]:
