@@ -68,7 +68,7 @@ INTERRUPTED: Final = 130
 @click.option("--seed", type=int, default=None, help="Decides the plan; without it, one is drawn and printed.")
 @click.option("--brokers", default=3, show_default=True, type=click.IntRange(3, 5))
 @click.option("--lanes", default=3, show_default=True, type=click.IntRange(1, 8), help="Faults at a time, with different victims.")
-@click.option("--minutes", default=20.0, show_default=True, help="Begin no further fault after this time.")
+@click.option("--minutes", default=60.0, show_default=True, help="Begin no further fault after this time.")
 @click.option(
     "--only", multiple=True, type=click.Choice([str(kind) for kind in Kind]), metavar="KIND", help="Only these kinds; may be repeated."
 )
