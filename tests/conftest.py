@@ -24,17 +24,23 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever is in tests/integration, or asks for the services, needs them: nobody has to say so.
-
-    Where tests run in two processes, whatever starts services stays in one, one after the other; the other process has the rest.
-    """
+    """Whatever is in tests/integration, or asks for the services, needs them: nobody has to say so."""
     for item in items:
         if "tests/integration/" in item.nodeid or "services" in getattr(item, "fixturenames", ()):
             item.add_marker("integration")
-        if item.get_closest_marker("integration") or "tests/chaos/" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("services"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run in two processes: whatever starts services stays in one, one after the other; the other process has the rest."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ServicesTogether(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "services" if nodeid.startswith(("tests/integration/", "tests/chaos/")) else nodeid
+
+    return ServicesTogether(config, log)
 
 
 _TOLD = pytest.StashKey[list[str]]()
