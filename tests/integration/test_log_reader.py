@@ -7,13 +7,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from topics import reader as reader_module
-from topics.reader import LogReader, Place
+from topics.offsets import Offsets, Place
+from topics.reader import LogReader, PlacesLost
 
 WAIT_S = 120.0
 
@@ -81,10 +83,43 @@ async def test_records_come_in_order_from_where_the_reader_was_sent(services, ma
         assert (reader.position((topic, 0)), reader.position((topic, 1))) == (2_500, None)
         await ended(reader, (topic, 2), 2_500)
         assert reader.end((topic, 1)) is None
-        assert await reader.ends([(topic, 1)]) == {(topic, 1): 2_500}
-        assert await reader.beginnings([(topic, 1)]) == {(topic, 1): 0}
         write(services, topic, 2, [b"new"])
         assert await read(reader, 1) == {(topic, 2): [(2_500, b"new")]}
+
+
+async def test_offsets_are_asked_for_beside_the_reader(services, made):
+    """Ends, beginnings, a time, what a group has committed; a broker that is away is told after its time."""
+    topic = made(2)
+    write(services, topic, 0, [b"a", b"b"])
+    offsets = Offsets({"bootstrap.servers": services.kafka_url, "group.id": topic})
+    places = [(topic, 0), (topic, 1)]
+    try:
+        assert await offsets.ends(places) == {(topic, 0): 2, (topic, 1): 0}
+        assert await offsets.beginnings(places) == {(topic, 0): 0, (topic, 1): 0}
+        assert await offsets.at(places, 0) == {(topic, 0): 0, (topic, 1): None}
+        assert await offsets.committed(places) == {(topic, 0): None, (topic, 1): None}
+        group = Consumer({"bootstrap.servers": services.kafka_url, "group.id": topic})
+        group.commit(offsets=[TopicPartition(topic, 0, 1)], asynchronous=False)
+        group.close()
+        assert await offsets.committed(places) == {(topic, 0): 1, (topic, 1): None}
+    finally:
+        await offsets.close()
+    away = Offsets({"bootstrap.servers": "127.0.0.1:1"}, timeout_s=0.5)
+    with pytest.raises(ServiceUnavailable, match="Kafka does not say"):
+        await away.ends(places)
+    await away.close()
+
+
+async def test_a_reader_that_may_not_choose_says_what_is_lost(services, made):
+    """With auto.offset.reset error: once, and nothing comes before a new place is given."""
+    topic = made(1)
+    write(services, topic, 0, [b"a"])
+    async with reading(services, **{"auto.offset.reset": "error"}) as reader:
+        reader.go_to({(topic, 0): 77})
+        with pytest.raises(PlacesLost, match=f"{topic}/0"):
+            await read(reader, 1)
+        reader.go_to({(topic, 0): 0})
+        assert await read(reader, 1) == {(topic, 0): [(0, b"a")]}
 
 
 async def test_nothing_that_was_read_before_a_new_place_is_given_out_after_it(services, made):
