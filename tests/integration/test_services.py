@@ -336,7 +336,7 @@ def test_a_kill_of_the_supervisor_leaves_nothing_running_and_its_data_is_used_ag
         assert len(children) == 2
         os.kill(supervisor, signal.SIGKILL)
         when(lambda: all(gone(pid) for pid in children), "the children are gone")
-        assert local.status() is None
+        when(lambda: local.status() is None, "the supervisor is gone too")
         assert outcry(tmp_path, "status").returncode == 1
         examined = outcry(tmp_path, "doctor")
         assert examined.returncode == 1
