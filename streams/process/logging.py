@@ -44,3 +44,4 @@ def configure_logging(level: str, role: str, silenced: Iterable[str] = ()) -> No
 
 
 OUR_LOGGERS = ("outcry", "edge", "sinks", "streams", "topics")
+"""A program that is run as a module calls itself `__main__`: it gives its logger a name."""

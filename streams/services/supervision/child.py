@@ -35,7 +35,7 @@ WORDS_MAX = 600  # of the last words in the status
 LAST_LINES = 200  # in which the traceback of a deep call still fits
 FULL_BYTES = 1 << 20  # less than any program here needs to start
 
-log = structlog.get_logger()
+log = structlog.get_logger("outcry.supervisor")
 
 
 def describe_exit(code: int) -> str:

@@ -10,7 +10,7 @@ from streams.process.files import write_atomically
 
 RETRY_S = 1.0
 
-log = structlog.get_logger()
+log = structlog.get_logger("outcry.supervisor")
 
 
 class PublishedFiles:

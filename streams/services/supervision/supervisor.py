@@ -58,7 +58,7 @@ HOUSEKEEPING_EVERY_S = 10.0
 LOG_BYTES_MAX = 64 * 1024 * 1024
 STATUS_DELAY_S = 0.02  # changes within this time are written together
 
-log = structlog.get_logger()
+log = structlog.get_logger("outcry.supervisor")
 
 
 def recipes_for(wanted: Wanted) -> list[Recipe]:

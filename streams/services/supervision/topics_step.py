@@ -14,7 +14,7 @@ from streams.services.recipes.recipe import run_tool
 from streams.services.state import ChildStatus, State, now
 from streams.services.supervision import probes
 
-log = structlog.get_logger()
+log = structlog.get_logger("outcry.supervisor")
 
 
 class TopicsStep:
