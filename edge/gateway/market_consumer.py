@@ -98,9 +98,8 @@ class MarketConsumer:
 
     def _take(self, place: Place, record: Message, *, live: bool) -> None:
         offset, time_ns = record.offset() or 0, record.timestamp()[1] * 1_000_000
-        if (
-            offset != self._positions[place]
-        ):  # the log has lost its end, or its beginning faster than we read: the reader goes to what there is
+        # not the next one: the log has lost its end, or its beginning faster than we read, and the reader goes to what there is
+        if offset != self._positions[place]:
             log.warning("market_data_lost", expected=self._positions[place], offset=offset, remedy="clients see the gap in seq")
         self._positions[place] = offset + 1
         try:

@@ -92,7 +92,6 @@ class FastConsumer(Consumer):
         self._reader = LogReader(
             reader_configuration(self.app) | {"fetch.min.bytes": self.gulp_bytes, "fetch.wait.max.ms": self.gulp_wait_ms}
         )
-
         self._offsets = Offsets(reader_configuration(self.app))
 
     async def on_start(self) -> None:

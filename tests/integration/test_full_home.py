@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
+from support.own_disk import run_on_own_disk
 
 from schemas.settings import Settings
 from streams.services.commands import probe_all
@@ -33,15 +34,7 @@ ROLES = ("match-orders", "persist-mysql", "persist-elasticsearch", "edge")
 
 def test_a_set_whose_home_was_full_comes_back_by_itself(tmp_path: Path) -> None:
     """Every service and role is ready, and answers, once there is room."""
-    tool = shutil.which("unshare")
-    for user in ([], ["--user", "--map-root-user"]) if tool else []:
-        alone = [str(tool), "--mount", *user]
-        if subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], capture_output=True, check=False).returncode == 0:
-            break
-    else:
-        pytest.skip("no mount namespaces here")
-    script = f"mount -t tmpfs -o size={SIZE_MIB}m tmpfs {tmp_path} && exec {sys.executable} {__file__} {tmp_path}"
-    ended = subprocess.run([*alone, "sh", "-c", script], capture_output=True, text=True, timeout=900, check=False)
+    ended = run_on_own_disk(__file__, tmp_path, f"{SIZE_MIB}m", timeout_s=900)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.endswith("back\n")
 

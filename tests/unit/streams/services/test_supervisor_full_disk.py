@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.own_disk import run_on_own_disk
 
 from schemas.settings import Settings
 from streams.process.files import write_atomically
@@ -68,20 +70,26 @@ async def test_what_a_full_disk_does_not_take_is_written_once_there_is_room_and_
     assert not (tmp_path / "services.json").exists()
 
 
-async def test_a_child_whose_pid_file_cannot_be_written_runs_and_is_restarted_all_the_same(tmp_path: Path) -> None:
-    """It is for people."""
-    (tmp_path / "tiny.pid").symlink_to("/dev/full")
+def sleeping(tmp_path: Path, **more: Any) -> Child:
+    """A child that lives, and answers, until it is killed."""
 
     async def probe(pid: int) -> str:
         return "here"
 
-    child = Child(
+    return Child(
         ChildStatus("tiny", "service", log=str(tmp_path / "tiny.log")),
         command=lambda: Command([sys.executable, "-c", "import time; time.sleep(600)"]),
         probe=probe,
         changed=lambda: None,
-        pid_file=tmp_path / "tiny.pid",
+        **more,
     )
+
+
+async def test_a_child_whose_pid_file_cannot_be_written_runs_and_is_restarted_all_the_same(tmp_path: Path) -> None:
+    """It is for people."""
+    (tmp_path / "tiny.pid").symlink_to("/dev/full")
+
+    child = sleeping(tmp_path, pid_file=tmp_path / "tiny.pid")
     task = asyncio.create_task(child.run())
     for restarts in (0, 1):
         await when(lambda restarts=restarts: child.status.restarts == restarts and child.status.state is State.READY)
@@ -100,16 +108,7 @@ async def test_a_preparation_that_finds_the_disk_full_is_tried_again(tmp_path: P
     async def prepare() -> None:
         write_atomically(tmp_path / "x.conf", "settings")
 
-    async def probe(pid: int) -> str:
-        return "here"
-
-    child = Child(
-        ChildStatus("tiny", "service", log=str(tmp_path / "tiny.log")),
-        command=lambda: Command([sys.executable, "-c", "import time; time.sleep(600)"]),
-        probe=probe,
-        changed=lambda: None,
-        prepare=prepare,
-    )
+    child = sleeping(tmp_path, prepare=prepare)
     task = asyncio.create_task(child.run())
     await when(lambda: child.status.state is State.READY)
     assert (child.status.restarts, child.status.last_exit[:17]) == (1, "the disk is full:")
@@ -157,15 +156,7 @@ def test_a_log_beyond_its_limit_is_moved_aside_or_emptied_where_there_is_no_room
 
 def test_a_supervisor_goes_on_through_a_full_home_and_what_was_lost_comes_back_by_itself(tmp_path: Path) -> None:
     """A role dies while nothing can be written, and cannot come back; the other one is left alone. Then there is room again."""
-    tool = shutil.which("unshare")
-    for user in ([], ["--user", "--map-root-user"]) if tool else []:
-        alone = [str(tool), "--mount", *user]
-        if subprocess.run([*alone, "mount", "-t", "tmpfs", "tmpfs", str(tmp_path)], capture_output=True, check=False).returncode == 0:
-            break
-    else:
-        pytest.skip("no mount namespaces here")
-    script = f"mount -t tmpfs -o size=4m tmpfs {tmp_path} && exec {sys.executable} {__file__} {tmp_path}"
-    ended = subprocess.run([*alone, "sh", "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    ended = run_on_own_disk(__file__, tmp_path, "4m", timeout_s=120)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "back", ended.stdout
 
