@@ -6,6 +6,7 @@ A broker that is away is waited for: clients reconnect by themselves, the watch 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -123,7 +124,7 @@ class KafkaLinks:
     async def _started(self, client: C) -> C:
         """The client, to be stopped with the others."""
         await client.start()
-        self._stops.append(client.stop)
+        self._stops.append(partial(client.stop, SHUTDOWN_GRACE_S) if isinstance(client, LogSender) else client.stop)
         return client
 
     def _kept(self, offsets: Offsets) -> Offsets:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from faust.exceptions import ConsistencyError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import E_PERSISTED_OFFSET, RebalanceAgain, Recovery, ServiceStopped
@@ -84,9 +85,9 @@ class ChangelogRecovery(Recovery):
             self.signal_recovery_start.clear()
             try:
                 await self._wait(self._recover(self._generation_id))
-            except RebalanceAgain:
+            except (RebalanceAgain, IllegalStateError):  # the assignment was taken back while it was taken up: the next one begins anew
                 continue
-            except ServiceStopped:
+            except (ServiceStopped, ConsumerStoppedError):
                 return
 
     async def _recover(self, generation_id: int) -> None:

@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import faust
 import pytest
 import pytest_asyncio
+from aiokafka.errors import IllegalStateError
+from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.types import TP
 
 from schemas.errors import ServiceUnavailable
@@ -200,3 +202,22 @@ async def test_aiokafka_fetches_nothing_and_has_a_position_all_the_same(consumer
     monkeypatch.setattr(consumer._thread, "on_partitions_assigned", assigned)
     await consumer.RebalanceListener(consumer._thread).on_partitions_assigned([INPUT, changelog])
     assert (kafka.paused, kafka.at, told) == ({INPUT, changelog}, {INPUT: 0, changelog: 0}, [{INPUT, changelog}])
+
+
+async def test_a_recovery_whose_assignment_was_taken_back_begins_anew_with_the_next(consumer):
+    """Aiokafka says so while the committed offsets are asked for; it once ended the role."""
+    recovery = ChangelogTables(consumer.app).recovery
+    ends = [IllegalStateError("No current assignment"), RebalanceAgain(), None, ServiceStopped()]
+    began = []
+
+    async def signalled(_: object) -> bool:
+        return False
+
+    async def recover(generation: int) -> None:
+        began.append(generation)
+        if (end := ends.pop(0)) is not None:
+            raise end
+
+    recovery.wait_for_stopped, recovery._recover, recovery._wait = signalled, recover, lambda coroutine: coroutine
+    await asyncio.wait_for(type(recovery)._restart_recovery.fun(recovery), 10)
+    assert len(began) == 4 and not ends
