@@ -3,8 +3,12 @@
 import logging
 import sys
 from collections.abc import Iterable
+from typing import Final
 
 import structlog
+
+OUR_LOGGERS: Final = ("outcry", "edge", "sinks", "streams", "topics")
+"""A program that is run as a module calls itself `__main__`: it gives its logger a name."""
 
 
 def configure_logging(level: str, role: str, silenced: Iterable[str] = ()) -> None:
@@ -41,7 +45,3 @@ def configure_logging(level: str, role: str, silenced: Iterable[str] = ()) -> No
     for name in silenced:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.raiseExceptions = False  # it would print where the line could not be written
-
-
-OUR_LOGGERS = ("outcry", "edge", "sinks", "streams", "topics")
-"""A program that is run as a module calls itself `__main__`: it gives its logger a name."""
