@@ -118,7 +118,7 @@ SENTENCES: dict[Reason, str] = {
     Reason.INVALID_SIDE: "side must be buy or sell",
     Reason.INVALID_ORD_TYPE: "order type is not supported",
     Reason.INVALID_TIME_IN_FORCE: "time_in_force is not supported",
-    Reason.INVALID_COMBINATION: "this time_in_force is not allowed for this order type",
+    Reason.INVALID_COMBINATION: "this time_in_force is not allowed for this order type or its instructions",
     Reason.INVALID_QUANTITY: "qty must be positive",
     Reason.QUANTITY_ABOVE_LIMIT: "qty is above the limit of the asset",
     Reason.INVALID_PRICE: "limit_price must be positive for orders with a limit and absent for others",

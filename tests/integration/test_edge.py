@@ -140,10 +140,15 @@ REFUSED = [
     ({"time_in_force": "gtx"}, 422, 40010001, 'invalid time_in_force "gtx"'),
     ({"qty": "1000", "display_qty": "1"}, 422, 40010001, "display_qty must be"),
     ({"min_qty": "2"}, 422, 40010001, "min_qty must be"),
-    ({"time_in_force": "ioc", "post_only": True}, 422, 42210000, "does not go with"),
+    ({"time_in_force": "ioc", "post_only": True}, 422, 42210000, "not allowed for this order type"),
     ({"post_only": True, "post_only_slide": True}, 422, 42210000, "contradict each other"),
     ({"time_in_force": "gtd", "expire_time": "2020-01-01"}, 422, 40010001, "expire_time must be in the future"),
-    ({"type": "trailing_stop", "limit_price": None, "trail_percent": "1", "time_in_force": "opg"}, 422, 42210000, "does not go with"),
+    (
+        {"type": "trailing_stop", "limit_price": None, "trail_percent": "1", "time_in_force": "opg"},
+        422,
+        42210000,
+        "not allowed for this order type",
+    ),
     ({"symbol": "NVDA", "side": "sell", "locate": True, "limit_price": "100"}, 403, 40310000, "may not sell short"),
     (
         {"order_class": "oto", "type": "pegged", "limit_price": None, "peg_price_type": "primary", "stop_loss": {"stop_price": "1"}},
