@@ -1,5 +1,6 @@
 """Fixtures for every test: the real services, started once a session in a home of its own, and stopped with it; and what tests have counted, told at the end."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,7 +51,9 @@ _TOLD = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Somewhere to put what is told."""
+    """Somewhere to put what is told. And Ctrl+C reaches what tests start: a shell lets its background jobs, and all their children, ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_TOLD] = []
 
 

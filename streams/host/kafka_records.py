@@ -1,16 +1,10 @@
-"""What the Kafka clients give, as the records that a state machine takes. Kafka stamps records in whole ms."""
+"""What the Kafka client gives, as the records that a state machine takes. Kafka stamps records in whole ms."""
 
 from typing import Any
 
 from streams.host.shard_runner import Record
 
 _NANOS_PER_MS = 1_000_000
-
-
-def consumed_record(message: Any) -> Record:
-    """Of a message of Faust, whose timestamp is a float of seconds."""
-    time_ns = round(message.timestamp * 1000) * _NANOS_PER_MS
-    return Record(message.topic, message.partition, message.offset, time_ns, message.key, message.value)
 
 
 def polled_record(message: Any) -> Record:

@@ -22,7 +22,7 @@ from prometheus_client import Counter, Gauge
 
 from schemas.errors import StaleData
 from schemas.settings import Settings
-from streams.host.kafka_records import consumed_record
+from streams.host.kafka_records import polled_record
 from streams.host.set_aside import NOTHING, SetAside, set_aside_of
 from streams.host.shard_runner import Output, Processor, RunnerStats, ShardRunner
 from streams.host.snapshot_pace import SnapshotPace
@@ -139,22 +139,26 @@ class ShardHost:
         stream = stream.noack()
         async for event in stream.events():
             try:
-                await self._one(stream, event)
+                await self._turn(stream, event)
             except asyncio.CancelledError:
                 raise
             except BaseException:
-                fail_fast("fault while applying an input", partition=event.message.partition, offset=event.message.offset)
+                tp = event.message.tp
+                fail_fast("fault while applying an input", partition=tp.partition, offset=self._position(tp), turn=event.message.offset)
 
-    async def _one(self, stream: Any, event: Any) -> None:
+    async def _turn(self, stream: Any, event: Any) -> None:
+        """Apply a turn: inputs that have arrived together, see streams.transport.consumer."""
         message = event.message
         shard = self._shards.get(message.partition) or self._open(message.partition)
         self._require_no_gap(message, shard)
-        record = consumed_record(message)
         async with shard.applying:  # sending may wait; a snapshot taken meanwhile would cover an input whose outputs are not all on the way
-            for output in shard.runner.feed(record):
-                shard.unsent.append(await self._send(output))
+            for record in map(polled_record, message.records):
+                for output in shard.runner.feed(record):
+                    shard.unsent.append(await self._send(output))
+                if shard.revoked.is_set():  # while there was no room to send; the next owner applies the rest
+                    return
+                shard.unacknowledged_bytes += len(record.value or b"")
             shard.unacknowledged.append(event)
-            shard.unacknowledged_bytes += len(message.value or b"")
             shard.arrived.set()
             if shard.unacknowledged_bytes >= REPLAYED_BYTES_MAX:
                 shard.full.set()

@@ -21,9 +21,9 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks import Input, Sink
-from streams.host.kafka_records import consumed_record
+from streams.host.kafka_records import polled_record
 from streams.host.lost_records import lost_state_of
-from streams.host.shard_runner import dead_letter
+from streams.host.shard_runner import Record, dead_letter
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.suspicious_frames import SuspiciousFrames
@@ -38,12 +38,10 @@ from topics.sources import sources_of, topic_named
 log = structlog.get_logger("outcry.streams")
 
 BATCH_RECORDS_MAX: Final = 256
-"""Records gathered into one batch; frames are a few hundred rows under load, so a batch stays near 100,000 rows at the very most."""
-WAITING_RECORDS_MAX: Final = 4 * BATCH_RECORDS_MAX
-"""Records read ahead of the store; then the consumer waits, which is the back-pressure."""
+"""A batch is complete with the turn by which it has so many records; frames are a few hundred rows under load, so it stays near 200,000 rows at the very most."""
+WAITING_TURNS_MAX: Final = 16
+"""Read ahead of the store; then the consumer waits, which is the back-pressure."""
 GULP_BYTES: Final = 1 << 20
-GULP_WAIT_MS: Final = 100
-"""What is stored is 100 ms behind at the most when little happens, and a tenth of the requests to broker and store are made."""
 RETRY_FIRST_S: Final = 0.2
 RETRY_LAST_S: Final = 5.0
 STORED_ROWS = Counter("outcry_stored_rows_total", "rows handed to the store and stored", ["role"])
@@ -60,6 +58,8 @@ class SinkRole:
     sources: tuple[Topic, ...]
     connect: Connect
     url: str
+    gulp_wait_ms: int
+    """How long a fetch waits for GULP_BYTES: when little happens the store is so far behind, and gets few large batches instead of many small ones."""
 
 
 class SinkFeeder:
@@ -67,7 +67,8 @@ class SinkFeeder:
 
     def __init__(self, app: App, settings: Settings, role: SinkRole) -> None:
         self._app, self._settings, self._role = app, settings, role
-        self._waiting: asyncio.Queue[tuple[Any, Input | None]] = asyncio.Queue(WAITING_RECORDS_MAX)
+        self._waiting: asyncio.Queue[tuple[Any, list[Input]]] = asyncio.Queue(WAITING_TURNS_MAX)
+        """Faust events, each a turn, with what is to be stored of them."""
         self._sink: Sink | None = None
         self._trouble = "starting"
         self._marks: dict[TP, Marks] = {}
@@ -83,7 +84,8 @@ class SinkFeeder:
         try:
             async for event in stream.events():
                 try:
-                    await self._waiting.put((event, await self._input_of(event.message)))
+                    inputs = [await self._input_of(record) for record in map(polled_record, event.message.records)]
+                    await self._waiting.put((event, [one for one in inputs if one is not None]))
                 except asyncio.CancelledError:
                     raise
                 except BaseException:
@@ -91,16 +93,15 @@ class SinkFeeder:
         finally:
             writer.cancel()
 
-    async def _input_of(self, message: Any) -> Input | None:
+    async def _input_of(self, record: Record) -> Input | None:
         """The record as the sink's input; None for one that went to the dead letters.
 
         The marks here only refuse: a record that is delivered again is a repeat for them, but perhaps not for the store.
         """
-        record = consumed_record(message)
         try:
             one = input_of(record.topic, record.partition, record.offset, record.value, record.time_ns)
             if isinstance(one.body, Frame):
-                self._marks_of(message).take(one.body.header, record.time_ns)
+                self._marks_of(record).take(one.body.header, record.time_ns)
         except BadBytes as error:
             if lost_state_of(record.value) is not None:
                 return None
@@ -110,8 +111,8 @@ class SinkFeeder:
         else:
             return one
 
-    def _marks_of(self, message: Any) -> Marks:
-        return self._marks.setdefault(TP(message.topic, message.partition), Marks())
+    def _marks_of(self, record: Record) -> Marks:
+        return self._marks.setdefault(TP(record.topic, record.partition), Marks())
 
     async def _write(self, stream: Any) -> None:
         """Store and acknowledge what waits, for ever."""
@@ -123,15 +124,16 @@ class SinkFeeder:
                 self._stored.setdefault(TP(*place), reached.next_offset)
             while True:
                 taken = [await self._waiting.get()]
-                while len(taken) < BATCH_RECORDS_MAX and not self._waiting.empty():
+                batch = [*taken[0][1]]
+                while len(batch) < BATCH_RECORDS_MAX and not self._waiting.empty():
                     taken.append(self._waiting.get_nowait())
-                batch = [one for _, one in taken if one is not None]
+                    batch += taken[-1][1]
                 if batch:
                     sink = self._sink
                     await self._until_available(lambda batch=batch, sink=sink: sink.write_batch(batch))  # type: ignore[misc]
                 for event, _ in taken:
                     await stream.ack(event)
-                    self._stored[TP(event.message.topic, event.message.partition)] = event.message.offset + 1
+                    self._stored[event.message.tp] = event.message.offset + len(event.message.records)
                 STORED_ROWS.labels(self._role.name).inc(sum(len(one.body.rows) if not isinstance(one.body, dict) else 1 for one in batch))
         except asyncio.CancelledError:
             raise
@@ -180,7 +182,7 @@ class SinkFeeder:
         """What the sink has done."""
         return {
             "lag_records": sum(self._lag.values()),
-            "waiting": self._waiting.qsize(),
+            "waiting_turns": self._waiting.qsize(),
             "suspicious_frames": self.suspicious.total(),
             **({} if self._sink is None else vars(self._sink.stats())),
         }
@@ -204,7 +206,7 @@ def run_sink(settings: Settings, role: SinkRole) -> None:
     if not role.url:
         raise ServiceUnavailable(f"{role.name}: its store has no address; start the local set with `outcry up`, or set its OUTCRY_*_URL")
     partition_counts(settings, *role.sources)
-    app = make_app(settings, role.name, consumer_class(GULP_BYTES, GULP_WAIT_MS))
+    app = make_app(settings, role.name, consumer_class(GULP_BYTES, role.gulp_wait_ms))
     feeder = SinkFeeder(app, settings, role)
     health = HealthServer(settings, role.name, feeder.not_ready, feeder.status)
     source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)

@@ -1,14 +1,19 @@
 """Persist to MySQL: the system of record: orders, executions, trades, postings, alerts. See streams.host.sink_feeder for how."""
 
+from typing import Final
+
 from schemas.settings import Settings
 from sinks.mysql.sink import MySqlSink
 from streams.host.sink_feeder import SinkRole, run_sink
 from topics.roles import PERSIST_MYSQL
 
+GULP_WAIT_MS: Final = 250
+"""A commit has a price of its own; what customers see at once is in the memory of the edge."""
+
 
 def sink_role(settings: Settings) -> SinkRole:
     """Where it reads, and what it feeds."""
-    return SinkRole(PERSIST_MYSQL.name, PERSIST_MYSQL.reads, MySqlSink.connect, settings.mysql_url)
+    return SinkRole(PERSIST_MYSQL.name, PERSIST_MYSQL.reads, MySqlSink.connect, settings.mysql_url, GULP_WAIT_MS)
 
 
 def run(settings: Settings) -> None:

@@ -1,10 +1,12 @@
-"""Faust's Kafka consumer with four changes that were found to matter; written against faust-streaming 0.15.3 (a test holds the version).
+"""Faust's Kafka consumer with five changes that were found to matter; written against faust-streaming 0.15.3 (a test holds the version).
 
 * librdkafka reads the records (topics.reader), because aiokafka parses the protocol in Python. aiokafka still does what is needed rarely: the
   membership of the group with Faust's assignor, on which tables and standby copies rest, and the commits. All its partitions are paused, so it
   fetches nothing.
-* Faust races every record's delivery against the suspension of the flow: four asyncio tasks per record, most of its cost. Here delivery is
-  first tried at once. Only if it has to wait (the stream's buffer is full) is it raced.
+* An event is a turn: everything of one partition that has arrived while the agent was busy. Faust's way from the fetch to the agent costs more than
+  a small record, so it is gone once a turn. Turns are short when there is time and long when there is not.
+* Faust races every delivery against the suspension of the flow: four asyncio tasks. Here delivery is first tried at once. Only if it has to wait
+  (the stream's buffer is full) is it raced.
 * A role that can wait (the sinks) fetches in bulk: fewer requests, fewer wake-ups, larger batches.
 * Around a rebalance Faust can deliver a record that was read before it, take those up to the committed offset for old ones and leave them
   out, skip what is in a stream's queue, and even commit all that as "gaps". So an agent gets an input only if it follows the one before.
@@ -54,6 +56,39 @@ async def _rest(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
 
 
 SEEK_AGAIN_S: Final = 0.5
+TURN_RECORDS_MAX: Final = 256
+TURN_BYTES_MAX: Final = 1 << 20
+"""A turn ends with the record by which it reaches this, so that one partition does not keep the others waiting, and a snapshot can be taken between two turns."""
+
+
+class Turn(ConsumerMessage):
+    """Records of one partition that follow on one another, handed to the agent as one event and acknowledged as one. `offset`: of the first."""
+
+    __slots__ = ("records",)
+
+    def __init__(self, tp: TP, records: list[Any], generation_id: int) -> None:
+        kind, time_ms = records[0].timestamp()
+        super().__init__(
+            tp.topic, tp.partition, records[0].offset(), time_ms / 1000, kind, None, None, None, None, 0, 0, tp, generation_id=generation_id
+        )
+        self.records = records
+        """Messages of confluent_kafka."""
+
+    def on_final_ack(self, consumer: Any) -> bool:
+        """Acknowledge every record."""
+        self.acked = True
+        done = [consumer.ack(_Acknowledged(self.topic, self.tp, record.offset())) for record in self.records]
+        return any(done)
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False)
+class _Acknowledged:
+    """What Faust's Consumer.ack looks at; it keeps messages in a weak set."""
+
+    topic: str
+    tp: TP
+    offset: int
+    acked: bool = False
 
 
 @dataclass
@@ -63,12 +98,11 @@ class InputOrder:
     expected: int
     sought_s: float = float("-inf")
 
-    def admits(self, offset: int) -> bool:
-        """Whether the record may be delivered."""
-        if offset > self.expected:
+    def admits(self, first: int, count: int = 1) -> bool:
+        """Whether these records, which follow on one another, may be delivered."""
+        if first > self.expected:
             return False
-        if offset == self.expected:
-            self.expected = offset + 1
+        self.expected = max(self.expected, first + count)
         return True
 
     def goes_back(self, now_s: float) -> bool:
@@ -109,15 +143,16 @@ class FastConsumer(Consumer):
         # within it aiokafka knows that the application is alive; outside of it for broker_max_poll_interval, it leaves the group
         with self._thread._ensure_consumer()._subscription.fetch_context():
             found = await self._reader.records(timeout, active_partitions)
-        return {TP(*place): records for place, records in found.items()}
+        return {TP(*place): turns_of(records) for place, records in found.items()}
 
-    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
-        kind, time_ms = record.timestamp()
-        value = record.value()
-        return ConsumerMessage(
-            tp.topic, tp.partition, record.offset(), time_ms / 1000, kind, None, record.key(), value,
-            None, None, None, tp, generation_id=self.app.consumer_generation_id,
-        )  # fmt: skip
+    def _to_message(self, tp: TP, record: Any) -> Turn:
+        return Turn(tp, record, self.app.consumer_generation_id)
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Nothing: who delivers waits for room. Faust would leave the partition out of the next fetch, and without any other sleep for a second."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Nothing, see above."""
 
     def stop_flow(self) -> None:
         """As Faust's, and whoever waits for records waits no longer."""
@@ -165,12 +200,12 @@ class FastConsumer(Consumer):
         self._reader.go_to({})
         await super().on_partitions_revoked(revoked)
 
-    async def is_next(self, tp: TP, offset: int) -> bool:
-        """Whether an input may be given to its agent: it follows on the one before it, or repeats one. Else the consumer goes back."""
+    async def is_next(self, tp: TP, offset: int, count: int = 1) -> bool:
+        """Whether `count` inputs may be given to their agent: they follow on the one before them, or repeat some. Else the consumer goes back."""
         order = self._order.get(tp)
         if order is None:
             return False
-        if order.admits(offset):
+        if order.admits(offset, count):
             return True
         if order.goes_back(time.monotonic()):
             log.warning("input out of order", topic=tp.topic, partition=tp.partition, offset=offset, expected=order.expected)
@@ -213,6 +248,19 @@ class FastConsumer(Consumer):
         return await super().wait_first(_rest(first, waits_for), *coros[1:])
 
 
+def turns_of(records: list[Any]) -> list[list[Any]]:
+    """Records of one partition as turns: in each they follow on one another, up to TURN_RECORDS_MAX and TURN_BYTES_MAX."""
+    turns: list[list[Any]] = []
+    follows = room = -1
+    for record in records:
+        if record.offset() != follows or room <= 0 or len(turns[-1]) >= TURN_RECORDS_MAX:
+            turns.append([])
+            room = TURN_BYTES_MAX
+        turns[-1].append(record)
+        follows, room = record.offset() + 1, room - len(record)
+    return turns
+
+
 def reader_configuration(app: AppT) -> dict[str, Any]:
     """What a reader of this app has from its settings."""
     return {"bootstrap.servers": ",".join(server_list(app.conf.broker_consumer, 9092)), "client.id": f"{app.conf.id}-reader"}
@@ -242,7 +290,8 @@ class InOrderStream(faust.Stream[bytes]):
         """As Faust's, without those that come too early."""
         consumer = cast("FastConsumer", self.app.consumer)
         async for event in super().events():
-            if await consumer.is_next(event.message.tp, event.message.offset):
+            turn = cast("Turn", event.message)
+            if await consumer.is_next(turn.tp, turn.offset, len(turn.records)):
                 yield event
 
 

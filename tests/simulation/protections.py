@@ -21,7 +21,7 @@ from streams.host.sink_feeder import SinkFeeder
 from streams.host.snapshots import SnapshotStore
 from topics.sources import Sources, names_shard
 
-_FEED, _ONE, _SEND, _OPEN = ShardRunner.feed, ShardHost._one, ShardHost._send, ShardHost._open
+_FEED, _TURN, _SEND, _OPEN = ShardRunner.feed, ShardHost._turn, ShardHost._send, ShardHost._open
 _FRAME_OF: Final = frame_of
 _PAGE_KEY: Final = SnapshotStore.changes.__globals__["_page_key"]
 
@@ -31,8 +31,8 @@ def _feed_again(self: ShardRunner, record: Record) -> list[Output]:
     return _FEED(self, record)
 
 
-async def _one_and_acknowledge(self: ShardHost, stream: Any, event: Any) -> None:
-    await _ONE(self, stream, event)
+async def _turn_and_acknowledge(self: ShardHost, stream: Any, event: Any) -> None:
+    await _TURN(self, stream, event)
     await stream.ack(event)
 
 
@@ -46,7 +46,7 @@ async def _send_and_forget(self: ShardHost, output: Output) -> Any:
 async def _acknowledge_the_last_only(self: Consumer, event: Any) -> None:
     tp = (event.message.topic, event.message.partition)
     if tp in self._acked:
-        self._acked[tp].update(range(self._to_commit[tp], event.message.offset + 2))  # one too many
+        self._acked[tp].update(range(self._to_commit[tp], event.message.offset + len(event.message.records) + 1))  # one too many
     self._acknowledged.set()
 
 
@@ -111,7 +111,7 @@ async def _keep(_self: ShardHost, _revoked: set[Any]) -> None:
 _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     "shards tell repeated frames by their marks": (ShardRunner, "_is_new", lambda _self, _header, _time_ns: True),
     "shards skip inputs that they have applied": (ShardRunner, "feed", _feed_again),
-    "inputs are acknowledged behind their snapshot": (ShardHost, "_one", _one_and_acknowledge),
+    "inputs are acknowledged behind their snapshot": (ShardHost, "_turn", _turn_and_acknowledge),
     "snapshots wait for the outputs before them": (ShardHost, "_send", _send_and_forget),
     "acknowledgements wait for the changelog": (Table, "take_sent", lambda _self: []),
     "only what was done with is committed": (Consumer, "ack", _acknowledge_the_last_only),

@@ -16,11 +16,12 @@ from typing import Any, Final
 from faults import World
 from processes import Process
 from simulated_log import Group, TopicPartition
+from turns import turn_of
 
-from streams.host.shard_runner import Record
 from streams.host.snapshots import is_manifest
 from streams.proofs.recorded_snapshots import changelog_topic
 from streams.transport.app import persisted_after
+from streams.transport.consumer import Turn
 
 PARTITION: Final[ContextVar[int]] = ContextVar("partition")
 """Partition of the current event; Faust's tables write to and read from it."""
@@ -29,24 +30,11 @@ FLUSH_S: Final = 0.01
 """The longest that a member that is told to give up its partitions waits for its producer."""
 
 
-@dataclass(frozen=True)
-class Message:
-    """As Faust's; timestamp in seconds."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: float
-    key: bytes | None
-    value: bytes | None
-
-
 @dataclass(eq=False)
 class Event:
-    """One record handed to an agent. `generation`: of the assignment under which it was read."""
+    """A turn handed to an agent."""
 
-    message: Message
-    generation: int
+    message: Turn
 
 
 @dataclass
@@ -202,8 +190,7 @@ class Consumer:
         tp = (event.message.topic, event.message.partition)
         if tp not in self._acked:
             return  # Faust keeps nothing of partitions that it was told to give up
-        if event.message.offset >= self._to_commit[tp]:
-            self._acked[tp].add(event.message.offset)
+        self._acked[tp] |= {offset for record in event.message.records if (offset := record.offset() or 0) >= self._to_commit[tp]}
         self._acknowledged.set()
 
     # -- what goes on by itself
@@ -226,9 +213,10 @@ class Consumer:
                 continue
             records = self._world.log.parts[tp][position : position + rng.randint(1, 6)]
             self._positions[tp] = position + len(records)
-            for record in records:
-                self._queue.put_nowait(Event(_message(record), self.generation))
             self._world.counts["deliveries"] += len(records)
+            while records:
+                turn, records = records[: (count := rng.randint(1, 6))], records[count:]
+                self._queue.put_nowait(Event(turn_of(turn, self.generation)))
 
     async def _commit_all(self) -> None:
         while True:
@@ -255,10 +243,6 @@ class Consumer:
 class _Tp:
     topic: str
     partition: int
-
-
-def _message(record: Record) -> Message:
-    return Message(record.topic, record.partition, record.offset, record.time_ns / 1e9, record.key, record.value)
 
 
 class FlowControl:

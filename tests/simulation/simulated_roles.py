@@ -107,7 +107,9 @@ class SinkWorker(Process):
         async def connect(_url: str, _instruments: InstrumentTable) -> Sink:
             return cast("Sink", store.connection(self))
 
-        feeder = SinkFeeder(cast("Any", App(self, self.consumer)), settings, SinkRole(role, SINKS[role], connect, "simulated"))
+        feeder = SinkFeeder(
+            cast("Any", App(self, self.consumer)), settings, SinkRole(role, SINKS[role], connect, "simulated", gulp_wait_ms=0)
+        )
         self.start(feeder.consume(self.consumer))
 
     def on_crash(self) -> None:

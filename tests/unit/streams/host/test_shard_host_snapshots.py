@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 from faust.types import TP
+from turns import turn_of
 
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.host.shard_host import Role, ShardHost
+from streams.host.shard_runner import Record
 from streams.host.snapshots import SnapshotStore, is_manifest, unpack_manifest
 from streams.roles.match_orders import MatchOrders, timer_command
 from topics.catalogue import BOOK_COMMANDS
@@ -61,8 +63,7 @@ class World:
     async def feed(self, offset):
         """One input."""
         value = timer_command(0).value
-        message = SimpleNamespace(topic=BOOK_COMMANDS.name, partition=0, offset=offset, timestamp=1.0, key=None, value=value)
-        await self.host._one(self, SimpleNamespace(message=message))
+        await self.host._turn(self, SimpleNamespace(message=turn_of([Record(BOOK_COMMANDS.name, 0, offset, 10**9, None, value)])))
 
     async def wait_acknowledged(self, offset):
         """Until this input is behind a durable snapshot."""

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from turns import turn_of
 
 from matchers.books.shard import BookShard
 from schemas.codec import FRAMES
@@ -15,6 +16,7 @@ from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.__main__ import outcry
 from streams.host.shard_host import Role, ShardHost, Tick
+from streams.host.shard_runner import Record
 from streams.process.worker_identity import REPLICAS, WorkerId, worker_of, workers_of
 from streams.roles.match_orders import MatchOrders, timer_command
 from streams.services.recipes.kafka import copies_of, copies_required, describe_cluster
@@ -147,11 +149,9 @@ async def test_of_two_replicas_only_one_ticks_and_the_other_takes_over_when_it_f
             log.extend(one for one in app.records if one[0] == BOOK_COMMANDS.name)
             app.records.clear()
         for host in living:
-            for offset in range(heard[host], len(log)):
-                message = SimpleNamespace(
-                    topic=BOOK_COMMANDS.name, partition=0, offset=offset, timestamp=now[0], key=None, value=log[offset][2]
-                )
-                await host._one(Stream(), SimpleNamespace(message=message))
+            records = [Record(BOOK_COMMANDS.name, 0, offset, int(now[0] * 1e9), None, value) for offset, (_, _, value) in enumerate(log)]
+            if records[heard[host] :]:
+                await host._turn(Stream(), SimpleNamespace(message=turn_of(records[heard[host] :])))
             heard[host] = len(log)
 
     heard = dict.fromkeys(hosts, 0)

@@ -10,9 +10,11 @@ import pytest_asyncio
 from aiokafka.errors import IllegalStateError
 from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.types import TP
+from turns import message_of, turn_of
 
 from schemas.errors import ServiceUnavailable
-from streams.transport.consumer import SEEK_AGAIN_S, FastConsumer, InOrderStream, InputOrder, consumer_class
+from streams.host.shard_runner import Record
+from streams.transport.consumer import SEEK_AGAIN_S, FastConsumer, InOrderStream, InputOrder, consumer_class, turns_of
 from streams.transport.recovery import ChangelogRecovery, ChangelogTables
 
 INPUT = TP("book.commands", 0)
@@ -157,6 +159,52 @@ async def test_an_input_that_comes_too_early_sends_the_consumer_back_to_the_one_
     came = [7, 9, 10, 11, 8, 9, 10]
     assert [offset for offset in came if await consumer.is_next(INPUT, offset)] == [7, 8, 9, 10]
     assert sought == [{INPUT: 8}]
+
+
+def records(*offsets: int, value: bytes = b"v") -> list[Record]:
+    """Of one partition."""
+    return [Record(*INPUT, offset, 10**9, b"k", value) for offset in offsets]
+
+
+def test_a_turn_is_what_has_arrived_cut_where_it_is_long_or_something_is_missing(monkeypatch):
+    """Within one, records follow on one another; nothing is left out and the order stays."""
+    monkeypatch.setattr("streams.transport.consumer.TURN_RECORDS_MAX", 3)
+    monkeypatch.setattr("streams.transport.consumer.TURN_BYTES_MAX", 10)
+
+    def cut(found: list[Record]) -> list[list[int]]:
+        return [[one.offset() for one in turn] for turn in turns_of([message_of(record) for record in found])]
+
+    assert cut(records(4, 5)) == [[4, 5]]
+    assert cut(records(4, 5, 7, 8, 9, 10, 11)) == [[4, 5], [7, 8, 9], [10, 11]]
+    assert cut(records(1, 2, 3, value=b"123456")) == [[1, 2], [3]]
+    assert cut(records(1, 2, value=bytes(100))) == [[1], [2]]
+    assert cut([]) == []
+
+
+async def test_a_turn_is_given_out_once_whole_and_acknowledged_record_by_record(consumer):
+    """So that Faust commits behind its last record, and not before all turns before it are acknowledged."""
+    consumer.app.topics.acks_enabled_for = lambda topic: True
+    first, second = turn_of(records(7, 8)), turn_of(records(9, 10, 11))
+    consumer._order = {INPUT: InputOrder(7, sought_s=float("inf"))}
+    assert not await consumer.is_next(INPUT, second.offset, len(second.records)), "it does not follow yet"
+    assert await consumer.is_next(INPUT, first.offset, len(first.records))
+    assert await consumer.is_next(INPUT, second.offset, len(second.records))
+    assert await consumer.is_next(INPUT, 10, 3), "a part of it is a repeat, and the role knows repeats"
+    assert consumer._order[INPUT].expected == 13
+    consumer._committed_offset[INPUT] = 7
+    for turn in (first, second):
+        turn.incref()
+    assert second.ack(consumer)
+    assert consumer._new_offset(INPUT) is None
+    assert first.ack(consumer)
+    assert consumer._new_offset(INPUT) == 12
+
+
+async def test_a_full_buffer_leaves_no_partition_out_of_the_next_fetch(consumer):
+    """Faust would sleep for a second where no other is left."""
+    consumer._set_active_tps({INPUT})
+    consumer.on_buffer_full(INPUT)
+    assert consumer._get_active_partitions() == {INPUT}
 
 
 async def test_faust_itself_drops_nothing_as_old(consumer):
