@@ -140,8 +140,10 @@ class FastConsumer(Consumer):
         await super().on_stop()
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  the signature is Faust's
+        membership = self._thread._ensure_consumer()
+        raise_fault_of(membership._coordinator)
         # within it aiokafka knows that the application is alive; outside of it for broker_max_poll_interval, it leaves the group
-        with self._thread._ensure_consumer()._subscription.fetch_context():
+        with membership._subscription.fetch_context():
             found = await self._reader.records(timeout, active_partitions)
         return {TP(*place): turns_of(records) for place, records in found.items()}
 
@@ -246,6 +248,18 @@ class FastConsumer(Consumer):
                 return None
             raise
         return await super().wait_first(_rest(first, waits_for), *coros[1:])
+
+
+def raise_fault_of(coordinator: Any) -> None:
+    """Raise what aiokafka cannot go on with in the group.
+
+    Its own getmany would: it waits for that before it does anything more for the membership, and nothing else would end a role that is no member any
+    more. Only looks, as the coordinator belongs to another thread.
+    """
+    if coordinator._pending_exception is not None:
+        raise coordinator._pending_exception
+    if coordinator._coordination_task.done() and not coordinator._closing.done():
+        coordinator._coordination_task.result()
 
 
 def turns_of(records: list[Any]) -> list[list[Any]]:

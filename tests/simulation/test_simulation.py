@@ -9,8 +9,8 @@ from protections import PROTECTIONS
 from simulate import Run, simulate
 
 FIRST_SEED = 1_000
-SEEDS = 2_000
-"""Some three minutes of two cores; long_simulation.py runs as many as there is time for."""
+SEEDS = 500
+"""Less than a minute of two cores; long_simulation.py runs as many as there is time for."""
 SEEDS_TO_NOTICE = 200
 """Within so many seeds a missing protection is noticed; most are by the first ones."""
 FIRST_SEEDS = {

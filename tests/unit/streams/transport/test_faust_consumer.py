@@ -1,13 +1,14 @@
 """Our changes to Faust's consumer: delivery without a race where nothing waits, and the version that they were written against."""
 
 import asyncio
+import contextlib
 from importlib.metadata import version
 from types import SimpleNamespace
 
 import faust
 import pytest
 import pytest_asyncio
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import GroupAuthorizationFailedError, IllegalStateError
 from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.types import TP
 from turns import message_of, turn_of
@@ -159,6 +160,34 @@ async def test_an_input_that_comes_too_early_sends_the_consumer_back_to_the_one_
     came = [7, 9, 10, 11, 8, 9, 10]
     assert [offset for offset in came if await consumer.is_next(INPUT, offset)] == [7, 8, 9, 10]
     assert sought == [{INPUT: 8}]
+
+
+async def test_a_member_that_aiokafka_gives_up_ends_the_role(consumer):
+    """Aiokafka waits until somebody has taken the error; without, the role would be no member of its group any more, and nobody would say so."""
+    loop = asyncio.get_running_loop()
+    done, failed, open_ = (loop.create_future() for _ in range(3))
+    done.set_result(None)
+    failed.set_exception(LookupError("it is broken"))
+    coordinator = SimpleNamespace(_pending_exception=None, _coordination_task=open_, _closing=open_)
+    consumer._thread = SimpleNamespace(_ensure_consumer=lambda: SimpleNamespace(_coordinator=coordinator, _subscription=subscription))
+    consumer._reader = SimpleNamespace(records=nothing_read)
+    assert await consumer._getmany({INPUT}, 1.0) == {}
+    coordinator._pending_exception = GroupAuthorizationFailedError("outcry-hold-funds")
+    with pytest.raises(GroupAuthorizationFailedError):
+        await consumer._getmany({INPUT}, 1.0)
+    coordinator._pending_exception, coordinator._coordination_task = None, failed
+    with pytest.raises(LookupError, match="it is broken"):
+        await consumer._getmany({INPUT}, 1.0)
+    coordinator._closing = done
+    assert await consumer._getmany({INPUT}, 1.0) == {}, "it is being closed"
+
+
+subscription = SimpleNamespace(fetch_context=contextlib.nullcontext)
+
+
+async def nothing_read(timeout_s, among):
+    """Of LogReader."""
+    return {}
 
 
 def records(*offsets: int, value: bytes = b"v") -> list[Record]:

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 
 import streams.transport
 
-ASKED = {"_committed_offset", "_ensure_consumer", "_subscription", "_get", "_open_for_partition"}
+ASKED = {
+    "_committed_offset", "_ensure_consumer", "_subscription", "_get", "_open_for_partition", "_coordinator", "_pending_exception",
+    "_coordination_task", "_closing",
+}  # fmt: skip
 """Attributes of objects that are not ours."""
 REPLACED = {
     "ChangelogRecovery._restart_recovery", "ChangelogRecovery._slurp_changelogs",
