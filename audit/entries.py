@@ -1,0 +1,38 @@
+"""The entries of an audit log. An entry commits to a record of the log; it is not the record. No I/O.
+
+An entry is one line of JSON. It says where the record is and what its header claims, and has the SHA-256 of the record's value as it is stored.
+Entry n of a log is the record n behind the first one of its partition: nothing is left out, whatever it is. A record that no reader takes is a
+fact of the log too, and so is the second copy of a frame that another replica wrote.
+"""
+
+import json
+from hashlib import sha256
+from typing import Final
+
+from schemas.codec import BadBytes, decode_header, schema_of
+
+VERSION: Final = 1
+TEXT_MAX: Final = 128
+"""Characters of a source's name; longer ones are no program's of ours."""
+
+
+def entry_of(topic: str, partition: int, offset: int, time_ms: int, value: bytes | None) -> bytes:
+    """The entry of a record. time_ms: when it was appended. Never fails: of a value that cannot be read there is no more to say than its hash."""
+    fields = {"v": VERSION, "topic": topic, "partition": partition, "offset": offset, "time_ms": time_ms} | _claims(value)
+    fields["sha256"] = sha256(value or b"").hexdigest()
+    return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def _claims(value: bytes | None) -> dict[str, object]:
+    """What the record says that it is."""
+    try:
+        found = decode_header(value)
+        if found is None:
+            return {"schema": schema_of(value)}
+    except BadBytes as error:
+        return {"unreadable": error.reason}
+    schema, header, count = found
+    return {
+        "schema": schema, "source": header.source[:TEXT_MAX], "source_offset": header.source_offset, "source_index": header.source_index,
+        "first_seq": header.first_seq, "count": count,
+    }  # fmt: skip
