@@ -58,7 +58,7 @@ class LogStore:
             self.position = start
             self.note = keys.sign(Checkpoint(origin, 0, self.tree.root()))
             self._committed = 0
-            self._store_state()
+            self._store_state(self.position, self.note)
         else:
             self.position, self.note = state
             self._committed = Checkpoint.parse(self.note.text).size
@@ -69,6 +69,11 @@ class LogStore:
     def committed(self) -> Checkpoint:
         """The newest checkpoint."""
         return Checkpoint.parse(self.note.text)
+
+    @property
+    def waiting(self) -> int:
+        """Entries that were appended and not committed yet."""
+        return self.tree.size - self._committed
 
     def append(self, entry: bytes) -> None:
         """Add an entry, in memory. It is part of the log once it was committed."""
@@ -99,13 +104,8 @@ class LogStore:
         note = self._keys.sign(checkpoint)
         for path, data in (*self._full, *self._partial()):
             self._disk.write(self.folder / path, data)
-        before = self.position, self.note
+        self._store_state(position, note)
         self.position, self.note = position, note
-        try:
-            self._store_state()
-        except OSError:
-            self.position, self.note = before
-            raise
         self._committed = checkpoint.size
         self._full, done = [], self._done
         self._done = []
@@ -155,8 +155,8 @@ class LogStore:
 
     # ---- state
 
-    def _store_state(self) -> None:
-        state = {"format": _FORMAT, "checkpoint": bytes(self.note).decode(), "position": asdict(self.position)}
+    def _store_state(self, position: Position, note: Note) -> None:
+        state = {"format": _FORMAT, "checkpoint": bytes(note).decode(), "position": asdict(position)}
         self._disk.write(self.folder / STATE, (json.dumps(state, indent=1) + "\n").encode())
 
     def _read_state(self) -> tuple[Position, Note] | None:
