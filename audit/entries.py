@@ -9,6 +9,7 @@ import json
 from hashlib import sha256
 from typing import Final
 
+from audit.findings import Wrong
 from schemas.codec import BadBytes, decode_header, schema_of
 
 VERSION: Final = 1
@@ -21,6 +22,14 @@ def entry_of(topic: str, partition: int, offset: int, time_ms: int, value: bytes
     fields = {"v": VERSION, "topic": topic, "partition": partition, "offset": offset, "time_ms": time_ms} | _claims(value)
     fields["sha256"] = sha256(value or b"").hexdigest()
     return json.dumps(fields, separators=(",", ":")).encode()
+
+
+def offset_of(entry: bytes, place: str) -> int:
+    """The offset of the record that an entry commits to. Raises Wrong."""
+    try:
+        return int(json.loads(entry)["offset"])
+    except (ValueError, KeyError, TypeError):
+        raise Wrong(place, "it says of no record where it is") from None
 
 
 def _claims(value: bytes | None) -> dict[str, object]:

@@ -107,7 +107,7 @@ def _require_name(name: str) -> None:
 
 
 def read_exchange_keys(path: Path) -> ExchangeKeys:
-    """Raises OutcryError where there is no such file, StaleData where it is not one of ours or others may read it."""
+    """Raises StaleData where there is no such file, where it is not one of ours, or where others may read it."""
     content = _read(path, "make one with `outcry audit keys create`")
     try:
         return ExchangeKeys(
@@ -150,7 +150,7 @@ def _read(path: Path, remedy: str) -> Any:
             raise StaleData(f"{path} has secret keys, and others than its owner may read it: chmod 600 it, and rotate the keys if they did")
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise OutcryError(f"there is no key file {path}: {remedy}") from None
+        raise StaleData(f"there is no key file {path}: {remedy}") from None
     except (ValueError, OSError) as error:
         raise StaleData(f"{path}, a key file, cannot be read: {error}") from None
 

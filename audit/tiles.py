@@ -79,27 +79,29 @@ class LogFiles:
     def tile(self, level: int, number: int, size: int) -> list[bytes]:
         """The hashes of a tile as of `size` entries. Where its partial file is gone, the beginning of the full one."""
         width = tile_width(level, number, size)
-        data = self._whole_or_part(level, number, width)
-        if len(data) < width * HASH_BYTES or len(data) % HASH_BYTES:
-            raise Wrong(tile_path(level, number, width), f"{len(data)} bytes for {width} hashes")
+        data, found = self._whole_or_part(level, number, width)
+        if len(data) != found * HASH_BYTES:
+            raise Wrong(tile_path(level, number, found), f"{len(data)} bytes for {found} hashes")
         return [data[at : at + HASH_BYTES] for at in range(0, width * HASH_BYTES, HASH_BYTES)]
 
     def bundle(self, number: int, size: int) -> list[bytes]:
         """The entries of a bundle as of `size` entries."""
         width = tile_width(0, number, size)
-        found = entries_of(self._whole_or_part("entries", number, width), tile_path("entries", number, width))
-        if len(found) < width:
-            raise Wrong(tile_path("entries", number, width), f"it has {len(found)} of {width} entries")
-        return found[:width]
+        data, found = self._whole_or_part("entries", number, width)
+        entries = entries_of(data, tile_path("entries", number, found))
+        if len(entries) != found:
+            raise Wrong(tile_path("entries", number, found), f"it has {len(entries)} entries instead of {found}")
+        return entries[:width]
 
-    def _whole_or_part(self, level: int | str, number: int, width: int) -> bytes:
+    def _whole_or_part(self, level: int | str, number: int, width: int) -> tuple[bytes, int]:
+        """What there is, and the width that it must have."""
         try:
-            return self.read(tile_path(level, number, width))
+            return self.read(tile_path(level, number, width)), width
         except Wrong as missing:
             if width == TILE_WIDTH:
                 raise
             try:
-                return self.read(tile_path(level, number))
+                return self.read(tile_path(level, number)), TILE_WIDTH
             except Wrong:
                 raise missing from None
 

@@ -51,13 +51,12 @@ def _head(policy: Policy, files: LogFiles, name: str) -> tuple[str, Checkpoint, 
 
 def _run_log(options: argparse.Namespace, policy: Policy) -> list[str]:
     files = LogFiles(options.log)
+    held = _head(policy, files, "checkpoint.cosigned")  # before the newest one, because a log that is read goes on
     newest = _head(policy, files, "checkpoint")
     if newest is None:
         raise Wrong("checkpoint", "it is missing")
-    seen = [(path, policy.log_signed(_read(path), path)[1]) for path in options.seen]
-    cosigned = newest if policy.is_reached(newest[2]) else _head(policy, files, "checkpoint.cosigned")
-    if cosigned is not None:
-        seen.append(cosigned[:2])
+    cosigned = newest if held is None and policy.is_reached(newest[2]) else held
+    seen = [(path, policy.log_signed(_read(path), path)[1]) for path in options.seen] + ([] if held is None else [held[:2]])
     order = EntryOrder()
     check_log(files, newest[1], seen, order)
     if cosigned is None or not policy.is_reached(cosigned[2]):

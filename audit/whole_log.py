@@ -1,7 +1,7 @@
 """Check a whole log: every entry, every tile, the root, and that it has grown from what was seen of it before."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from audit.findings import Wrong
 from audit.notes import Checkpoint
@@ -24,14 +24,20 @@ def check_log(
                 "checkpoint", f"the log has {checkpoint.size} entries, but {one.size} were signed and seen ({place}): its end was cut off"
             )
     at_size = {one.size: (place, one) for place, one in seen}
-    for place, one in seen:
-        if at_size[one.size][1].root != one.root:
-            raise Wrong(place, f"two signed checkpoints of {one.size} entries differ: the log has forked")
-    tree, rows = GrowingTree(), {0: [b""] * 0}
+    for place, one in (*seen, ("checkpoint", checkpoint)):
+        other = at_size.get(one.size, (place, one))
+        if other[1].root != one.root:
+            raise Wrong(other[0], f"two signed checkpoints of {one.size} entries differ ({place}): the log has forked")
+    tree = GrowingTree()
+    rows: dict[int, list[bytes]] = {}
     _check_seen(tree, at_size)
-    for number, leaves in _leaves(files, checkpoint.size, each):
+    for number in range(-(-checkpoint.size // TILE_WIDTH)):
+        entries = files.bundle(number, checkpoint.size)
+        leaves = [leaf_hash(entry) for entry in entries]
         _check_tile(files, 0, number, leaves, checkpoint.size)
-        for leaf in leaves:
+        for at, leaf in enumerate(leaves):
+            if each is not None:
+                each(tree.size, entries[at])
             tree.append(leaf)
             if tree.size in at_size:
                 _check_seen(tree, at_size)
@@ -44,19 +50,10 @@ def check_log(
             if len(full) == TILE_WIDTH:
                 _check_tile(files, level, len(row) // TILE_WIDTH - 1, full, checkpoint.size)
     for level, row in rows.items():
-        if level and len(row) % TILE_WIDTH:
+        if len(row) % TILE_WIDTH:
             _check_tile(files, level, len(row) // TILE_WIDTH, row[-(len(row) % TILE_WIDTH) :], checkpoint.size)
     if tree.root() != checkpoint.root:
         raise Wrong("checkpoint", f"its {checkpoint.size} entries have another root than the one that was signed")
-
-
-def _leaves(files: LogFiles, size: int, each: Callable[[int, bytes], None] | None) -> Iterator[tuple[int, list[bytes]]]:
-    for number in range(-(-size // TILE_WIDTH)):
-        entries = files.bundle(number, size)
-        if each is not None:
-            for at, entry in enumerate(entries):
-                each(number * TILE_WIDTH + at, entry)
-        yield number, [leaf_hash(entry) for entry in entries]
 
 
 def _check_tile(files: LogFiles, level: int, number: int, hashes: list[bytes], size: int) -> None:

@@ -3,11 +3,14 @@
 The record before the next one is read again at each start: its digest says whether the log is still the one that was committed to.
 """
 
+import json
 from hashlib import sha256
 from typing import Final
 
 from audit.entries import entry_of
+from audit.findings import Unchecked, Wrong
 from audit.log_store import LogStore, Position
+from audit.tiles import TILE_WIDTH, LogFiles
 from schemas.errors import StaleData
 from streams.host.lost_records import lost_state_of
 from streams.host.shard_runner import Record
@@ -20,9 +23,10 @@ _NS_PER_MS: Final = 1_000_000
 
 
 class SealedPartition:
-    """One partition and its log."""
+    """One partition and its log. Raises StaleData where the log's last entry is not of the record before its position."""
 
     def __init__(self, topic: str, partition: int, store: LogStore) -> None:
+        _require_position(store)
         self.topic, self.partition, self.store = topic, partition, store
         self._known = store.position
         """Of what was appended; the store has the position of what was committed."""
@@ -75,6 +79,22 @@ class SealedPartition:
         if self._waiting_since is not None:
             self.store.commit(self._known)
             self._waiting_since = None
+
+
+def _require_position(store: LogStore) -> None:
+    size = store.committed.size
+    if not size:
+        return
+    try:
+        number, at = divmod(size - 1, TILE_WIDTH)
+        last = json.loads(LogFiles(str(store.folder)).bundle(number, size)[at])
+        found = Position(last["offset"] + 1, last["time_ms"], last["sha256"])
+    except (Wrong, Unchecked, ValueError, KeyError, TypeError) as error:
+        raise StaleData(f"{store.folder}: its last entry cannot be read: {error}") from None
+    if found != store.position:
+        raise StaleData(
+            f"{store.folder}: its last entry is of offset {found.next_offset - 1:,}, but its state goes on at {store.position.next_offset:,}"
+        )
 
 
 def _digest(record: Record) -> str:

@@ -5,7 +5,6 @@ Out:    a folder: NAME.tlog-proof and NAME.record of each record, a page for peo
 On failure: a sentence, exit status 1; nothing is written before everything is found
 """
 
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from audit.entries import offset_of
 from audit.findings import Unchecked, Wrong
 from audit.keys import read_exchange_keys
 from audit.log_store import COSIGNED
@@ -65,7 +65,7 @@ def proof_of(settings: Settings, found: FoundRecord, policy: Policy) -> tuple[Pr
 
 
 def _first_offset(files: LogFiles, size: int) -> int:
-    return int(json.loads(files.bundle(0, size)[0])["offset"]) if size else 0
+    return offset_of(files.bundle(0, size)[0], "entry 0") if size else 0
 
 
 def _cosigned(files: LogFiles) -> Note | None:

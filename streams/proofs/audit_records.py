@@ -5,12 +5,11 @@ Out:    standard output
 On failure: each log's first record that is another one, named; exit status 1
 """
 
-import json
 from collections.abc import Iterator
 
 import click
 
-from audit.entries import entry_of
+from audit.entries import entry_of, offset_of
 from audit.findings import Unchecked, Wrong
 from audit.keys import read_exchange_keys
 from audit.notes import Checkpoint, Note
@@ -41,7 +40,7 @@ def first_difference(log: Log, files: LogFiles, checkpoint: Checkpoint, topic: s
         return ""
     entries = _entries(files, checkpoint.size)
     first = next(entries)
-    start = int(json.loads(first)["offset"])
+    start = offset_of(first, "entry 0")
     where = place(topic, partition)
     bounds = log.bounds(topic, partition)
     if bounds is None or bounds.low > start or bounds.high < start + checkpoint.size:
@@ -52,7 +51,7 @@ def first_difference(log: Log, files: LogFiles, checkpoint: Checkpoint, topic: s
     for record in log.records(topic, partition, start, start + checkpoint.size):
         found = entry_of(topic, partition, record.offset, record.time_ns // _NS_PER_MS, record.value)
         if found != expected:
-            return f"{where} offset {record.offset:,} is {found.decode()}, but entry {done:,} says {expected.decode()}"
+            return f"{where} offset {record.offset:,} is {found.decode()}, but entry {done:,} says {expected.decode(errors='replace')}"
         meter.add()
         done += 1
         expected = next(entries, b"")
