@@ -17,10 +17,18 @@ TEXT_MAX: Final = 128
 """Characters of a source's name; longer ones are no program's of ours."""
 
 
-def entry_of(topic: str, partition: int, offset: int, time_ms: int, value: bytes | None) -> bytes:
-    """The entry of a record. time_ms: when it was appended. Never fails: of a value that cannot be read there is no more to say than its hash."""
+def digest_of(value: bytes | None) -> str:
+    """SHA-256 of a record's value."""
+    return sha256(value or b"").hexdigest()
+
+
+def entry_of(topic: str, partition: int, offset: int, time_ms: int, value: bytes | None, digest: str = "") -> bytes:
+    """The entry of a record. time_ms: when it was appended. digest: of the value, where it is known.
+
+    Never fails: of a value that cannot be read there is no more to say than its digest.
+    """
     fields = {"v": VERSION, "topic": topic, "partition": partition, "offset": offset, "time_ms": time_ms} | _claims(value)
-    fields["sha256"] = sha256(value or b"").hexdigest()
+    fields["sha256"] = digest or digest_of(value)
     return json.dumps(fields, separators=(",", ":")).encode()
 
 

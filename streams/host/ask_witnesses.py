@@ -8,7 +8,7 @@ Source: https://c2sp.org/tlog-witness.
 
 import asyncio
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -32,9 +32,12 @@ REST_FIRST_S: Final = 1.0
 REST_LAST_S: Final = 60.0
 """A witness that does not answer is left alone for so long, at first and at last."""
 ANSWER_BYTES_MAX: Final = 65_536
+ALARMS: Final = frozenset({"fork", "shrunk"})
 COSIGNED: Final = prometheus_client.Gauge("outcry_audit_cosigned_entries", "entries of the newest cosigned checkpoint", ["log"])
 FAILURES: Final = prometheus_client.Counter(
-    "outcry_audit_witness_failures", "requests that a witness did not answer (away), or refused (refused, fork)", ["witness", "what"]
+    "outcry_audit_witness_failures",
+    "requests that a witness did not answer (away), or refused (refused, shrunk, fork)",
+    ["witness", "what"],
 )
 
 
@@ -57,8 +60,8 @@ class Witnesses:
         self._rest_s: dict[str, float] = {}
         self.troubles: dict[str, str] = {}
         """By witness, or witness and log, why it does not cosign."""
-        self.alarms = Counter[str]()
-        """By log, how often a witness said that it has forked or shrunk."""
+        self.alarms: dict[str, str] = {}
+        """By log, that a witness says that it has forked or shrunk."""
 
     async def keep(self) -> None:
         """Ask for ever."""
@@ -99,9 +102,11 @@ class Witnesses:
             self._rest(name, name, "away", f"{type(error).__name__}: {error}".rstrip(": "))
         except (Refused, Wrong, Unchecked) as error:
             what = error.what if isinstance(error, Refused) else "refused"
-            self.alarms[store.origin] += what == "fork"
+            if what in ALARMS:
+                self.alarms[store.origin] = str(error)
             self._rest(name, f"{name} for {store.origin}", what, str(error))
         else:
+            self.alarms.pop(store.origin, None)
             for case in (name, f"{name} for {store.origin}"):
                 self._rest_s.pop(case, None)
                 if self.troubles.pop(case, ""):
@@ -127,9 +132,11 @@ class Witnesses:
                     "fork" if status == 422 else "refused", f"{store.origin}: it answers {status}: {' '.join(body.split())[:200]}"
                 )
             known = decimal(body.removesuffix("\n"), f"the answer of {name}")
-            if known > checkpoint.size or known == old == checkpoint.size:
-                why = f"{store.origin} has {checkpoint.size} entries, but the witness has cosigned {known}: the log has forked or shrunk"
-                raise Refused("fork", why)
+            if known > checkpoint.size:
+                why = f"{store.origin} has {checkpoint.size} entries, but the witness has cosigned {known}: it has shrunk, or is being made anew"
+                raise Refused("shrunk", why)
+            if known == old == checkpoint.size:
+                raise Refused("fork", f"{store.origin} has forked: the witness has cosigned another tree of {known} entries")
             if known == old:
                 break
             self._sizes[name, store.origin] = known
@@ -143,7 +150,7 @@ class Witnesses:
         rest_s = self._rest_s[case] = min(2 * self._rest_s.get(case, REST_FIRST_S / 2), REST_LAST_S)
         self._rest_until[case] = self._clock() + rest_s
         if self.troubles.get(case) != why:
-            (log.error if what == "fork" else log.warning)(
+            (log.error if what in ALARMS else log.warning)(
                 "a witness does not cosign", witness=case, what=what, detail=why, again_in_s=rest_s
             )
         self.troubles[case] = why

@@ -4,10 +4,9 @@ The record before the next one is read again at each start: its digest says whet
 """
 
 import json
-from hashlib import sha256
 from typing import Final
 
-from audit.entries import entry_of
+from audit.entries import digest_of, entry_of
 from audit.findings import Unchecked, Wrong
 from audit.log_store import LogStore, Position
 from audit.tiles import TILE_WIDTH, LogFiles
@@ -57,14 +56,15 @@ class SealedPartition:
                 "records between them are gone, and an audit log leaves nothing out"
             )
         time_ms = record.time_ns // _NS_PER_MS
-        self.store.append(entry_of(self.topic, self.partition, record.offset, time_ms, record.value))
-        self._known = Position(record.offset + 1, time_ms, _digest(record))
+        digest = digest_of(record.value)
+        self.store.append(entry_of(self.topic, self.partition, record.offset, time_ms, record.value, digest))
+        self._known = Position(record.offset + 1, time_ms, digest)
         if self._waiting_since is None:
             self._waiting_since = now_s
         return True
 
     def _require_same(self, record: Record) -> None:
-        if _digest(record) == self._known.last_sha256 or lost_state_of(record.value) is not None:
+        if digest_of(record.value) == self._known.last_sha256 or lost_state_of(record.value) is not None:
             return  # a filler of `outcry recover`: the log has lost what has its entry here, and says so itself
         raise StaleData(another_end(f"{self.topic}/{self.partition}", self.next_offset, self._known.last_ms * _NS_PER_MS, record.time_ns))
 
@@ -95,7 +95,3 @@ def _require_position(store: LogStore) -> None:
         raise StaleData(
             f"{store.folder}: its last entry is of offset {found.next_offset - 1:,}, but its state goes on at {store.position.next_offset:,}"
         )
-
-
-def _digest(record: Record) -> str:
-    return sha256(record.value or b"").hexdigest()

@@ -188,7 +188,7 @@ async def _main(settings: Settings) -> None:
 
     def status() -> dict[str, object]:
         told: dict[str, Any] = {} if not witnesses.troubles else {"witnesses": witnesses.troubles}
-        return role.status() | told | ({"FORKED": dict(witnesses.alarms)} if witnesses.alarms.total() else {})
+        return role.status() | told | ({"ALARM": witnesses.alarms} if witnesses.alarms else {})
 
     health = HealthServer(settings, AUDIT_LOG.name, role.not_ready, status, routes_of(role.stores, keys.public))
     stop = asyncio.Event()
