@@ -158,17 +158,22 @@ def make_world(folder: Path, size: int, rng: random.Random, *, crashes: bool = F
         if number == 0:
             shutil.copytree(world.log, world.older / "log")
             shutil.copytree(world.memory, world.older / "witness")
+    finish_world(world, rng)
+    world.records = Records([record(offset) for offset in range(size + rng.randint(0, 3))])
+    return world
+
+
+def finish_world(world: World, rng: random.Random) -> None:
+    """What the stranger has: the policy, what the witness has seen, a proof with its record."""
     log = open_log(world.log)
-    (folder / "policy").write_text(policy_text(is_witnessed=True))
-    (folder / "seen-by-witness").write_bytes(bytes(open_witness(world.memory).newest(ORIGIN) or b""))
-    index = rng.randrange(size)
-    path = inclusion_path(LogFiles(str(world.log)).nodes(size), index, size)
+    (world.folder / "policy").write_text(policy_text(is_witnessed=True))
+    (world.folder / "seen-by-witness").write_bytes(bytes(open_witness(world.memory).newest(ORIGIN) or b""))
+    index = rng.randrange(world.size)
+    path = inclusion_path(LogFiles(str(world.log)).nodes(world.size), index, world.size)
     one = record(index)
     entry = entry_of("executions", 0, index, one.time_ns // _NS_PER_MS, one.value)
     world.proof.write_bytes(bytes(Proof(index, path, bytes(log.cosigned() or b""), entry)))
-    (folder / "one.record").write_bytes(one.value or b"")
-    world.records = Records([record(offset) for offset in range(size + rng.randint(0, 3))])
-    return world
+    (world.folder / "one.record").write_bytes(one.value or b"")
 
 
 def _grow(world: World, size: int, rng: random.Random, *, crashes: bool) -> None:
