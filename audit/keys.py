@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ class Signer:
     kind: int
     secret: bytes
 
-    @property
+    @cached_property
     def public(self) -> PublicKey:
         """What others need to check its signatures."""
         return PublicKey(self.name, self.kind, Ed25519PrivateKey.from_private_bytes(self.secret).public_key().public_bytes_raw())
@@ -55,7 +56,12 @@ class ExchangeSecret:
 
     def signer(self, origin: str) -> Signer:
         """The key of a log."""
-        return Signer(origin, ED25519, HKDF(SHA256(), SECRET_BYTES, None, _PURPOSE + origin.encode()).derive(self.secret))
+        return _derived(self.secret, origin)
+
+
+@cache
+def _derived(secret: bytes, origin: str) -> Signer:
+    return Signer(origin, ED25519, HKDF(SHA256(), SECRET_BYTES, None, _PURPOSE + origin.encode()).derive(secret))
 
 
 @dataclass(frozen=True)

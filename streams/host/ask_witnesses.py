@@ -81,7 +81,8 @@ class Witnesses:
             return newest is not None
         answers = await asyncio.gather(*(self._signature_of(session, name, store, note, checkpoint) for name in self._policy.urls))
         signed = Note(note.text, (*note.signatures, *(one for one in answers if one is not None)))
-        if not self._policy.is_reached(self._policy.cosigners(signed, "checkpoint")):
+        cosigners = self._policy.cosigners(signed, "checkpoint")
+        if not cosigners or not self._policy.is_reached(cosigners):
             return False
         try:
             await asyncio.to_thread(store.publish_cosigned, signed)

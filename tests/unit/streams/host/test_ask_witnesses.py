@@ -105,6 +105,17 @@ async def test_a_witness_that_is_away_delays_its_own_cosignature_only(tmp_path):
     assert asker.alarms == {}
 
 
+async def test_a_checkpoint_that_nobody_has_cosigned_is_not_called_cosigned(tmp_path):
+    """Also where the policy would be content with nobody."""
+    log, witness = open_log(tmp_path / "log"), open_witness(tmp_path / "witness")
+    grow(log, 10)
+    async with served(answers(lambda data: (503, "", "text/plain"))) as away, served(real(witness)) as address:
+        assert not await round_of(Witnesses(policy_of(away, quorum="none"), [log]), log)
+        assert log.cosigned() is None
+        assert await round_of(Witnesses(policy_of(address, quorum="none"), [log]), log)
+    assert log.cosigned().signed_by([WITNESS.public], "note")
+
+
 async def test_a_witness_that_hangs_does_not_hold_up_another(tmp_path):
     """Two of two are wanted by one policy, one of two by the other."""
     log, witness = open_log(tmp_path / "log"), open_witness(tmp_path / "witness")

@@ -12,6 +12,7 @@ from schemas.errors import StaleData
 from schemas.settings import Settings
 from streams.roles import audit_log
 from streams.roles.audit_log import AuditLog, witnesses_of
+from streams.services.commands import role_names
 from topics.reader import PlacesLost
 from topics.roles import AUDIT_LOG, ROLES
 
@@ -210,3 +211,4 @@ async def test_the_role_reads_what_is_kept_for_ever_and_is_started_by_name_only(
         "account.commands", "book.commands", "executions", "account.events", "alerts", "set.aside",
     ]  # fmt: skip
     assert [name for name, role in ROLES.items() if role.optional] == ["audit-log"]
+    assert set(role_names(with_optional=True)) - set(role_names()) == {"audit-log"}
