@@ -60,7 +60,7 @@ def witness(folder: Path, logs: Path, port: int = 0) -> Iterator[tuple[subproces
             yield process, process.stdout.readline().split()[-1]
         finally:
             process.terminate()
-            process.wait(20)
+            assert process.wait(60) in (0, -signal.SIGKILL)
 
 
 def orders(settings: Settings, first: int, count: int) -> None:
@@ -185,7 +185,7 @@ def role_audit_log(environment: dict[str, str]) -> Iterator[subprocess.Popen[str
             yield process
         finally:
             process.terminate()
-            process.wait(30)
+            assert process.wait(60) in (0, -signal.SIGKILL)
 
 
 def sealed_sizes(settings: Settings) -> dict[str, int]:
