@@ -59,6 +59,9 @@ simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without servic
 chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then proof that nothing was lost or doubled (ARGS="--seed 7 --faults 32", "--help")
 	$(BIN)/python tests/chaos/run_chaos.py $(ARGS)
 
+tamper: $(VENV)/.dev ## tamper with audit logs in every known way; each must be found and named (ARGS="--tamperings 1000 --honest 200 --seed 7")
+	$(BIN)/python tests/tamper/run_tampering.py $(ARGS)
+
 check: $(VENV)/.dev ## lint, format, types, architecture, declared imports, JavaScript: what CI runs before the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -106,4 +109,4 @@ latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos check format tables figures bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos tamper check format tables figures bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean

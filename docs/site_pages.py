@@ -15,7 +15,8 @@ PACKAGES: Final = {
     "matchers": "account and book shards, market data, replay and back-tests",
     "surveillance": "detectors and their alerts",
     "sinks": "MySQL, Redis and Elasticsearch: writing and asking",
-    "streams": "roles, commands, services, recovery and audit, the demo",
+    "audit": "the audit log: trees, signed checkpoints, witnesses, proofs, the verifier",
+    "streams": "roles, commands, services, recovery and proofs, the demo",
     "edge": "HTTP, WebSocket, pages",
 }
 _LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")

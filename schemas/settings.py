@@ -99,6 +99,12 @@ class Settings(BaseSettings):
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest severity of log lines that are written"
     )
 
+    audit_keys: Path | None = Field(default=None, description="secret keys of the audit log (default: OUTCRY_HOME/keys/audit.json)")
+    audit_witnesses: Path | None = Field(
+        default=None,
+        description="file with the witnesses of the audit log: lines `witness NAME VKEY URL`, `group`, `quorum` (c2sp.org/tlog-policy)",
+    )
+
     @field_validator(*_ADDRESSES)
     @classmethod
     def _looks_like_an_address(cls, text: str, info: ValidationInfo) -> str:
@@ -140,6 +146,16 @@ class Settings(BaseSettings):
     def data_dir(self) -> Path:
         """Data of the local services and the RocksDB tables of the workers."""
         return self.home / "data"
+
+    @property
+    def audit_dir(self) -> Path:
+        """The audit logs, a folder for each partition."""
+        return self.data_dir / "audit"
+
+    @property
+    def audit_keys_file(self) -> Path:
+        """The secret keys of the audit log."""
+        return self.audit_keys or self.home / "keys" / "audit.json"
 
     @property
     def cache_dir(self) -> Path:

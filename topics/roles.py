@@ -15,7 +15,9 @@ from topics.catalogue import (
     DEAD_LETTERS,
     EDGE_REPLIES,
     EXECUTIONS,
+    FOREVER,
     MARKET_DATA,
+    TOPICS,
     Topic,
 )
 
@@ -43,6 +45,8 @@ class RoleEntry:
     """Needs kernels, which are compiled at the first start."""
     critical: bool = True
     """A customer waits for it. Others run at low priority and fetch in bulk."""
+    optional: bool = False
+    """Not among all roles: started by its name, because it needs something that an operator has to make first."""
 
     @property
     def group(self) -> str:
@@ -81,9 +85,14 @@ EDGE: Final = RoleEntry(
     "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA), (ACCOUNT_COMMANDS,), workers=False
 )  # fmt: skip
 
+AUDIT_LOG: Final = RoleEntry(
+    "audit-log", "streams.roles.audit_log:run", "commits to every record in signed Merkle trees (needs `outcry audit keys create`)",
+    tuple(topic for topic in TOPICS if topic.retention_ms == FOREVER), workers=False, critical=False, optional=True,
+)  # fmt: skip
+
 ROLES: Final = {
     one.name: one
     for one in (
-        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, EDGE,
+        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, EDGE,
     )
 }  # fmt: skip

@@ -41,7 +41,9 @@ def worker(ctx: click.Context, role: str, instance: int | None, replica: str | N
             param_hint="--replica",
         )
     if who.instance != 1 and not entry.workers:
-        raise click.BadParameter(f"{role} has no group to share; see OUTCRY_EDGE_INSTANCE", param_hint="--instance")
+        raise click.BadParameter(
+            f"{role} has no group to share{'; see OUTCRY_EDGE_INSTANCE' if role == 'edge' else ''}", param_hint="--instance"
+        )
     module, _, function = entry.runs.partition(":")
     try:
         getattr(import_module(module), function)(settings)

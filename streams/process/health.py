@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web, web_response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -18,16 +18,26 @@ vars(web_response)["SERVER_SOFTWARE"] = "open-outcry"
 class HealthServer:
     """Serves the three paths and leaves its address in `run_dir/<worker>.json`."""
 
-    def __init__(self, settings: Settings, role: str, not_ready: Callable[[], str], status: Callable[[], dict[str, object]]) -> None:
-        """`not_ready` returns why the role is not ready, "" when it is. `status` returns what it is doing, for people."""
+    def __init__(
+        self,
+        settings: Settings,
+        role: str,
+        not_ready: Callable[[], str],
+        status: Callable[[], dict[str, object]],
+        routes: Iterable[web.AbstractRouteDef] = (),
+    ) -> None:
+        """`not_ready` returns why the role is not ready, "" when it is. `status` returns what it is doing, for people. routes: what it serves besides."""
         self._settings, self._role, self._not_ready, self._status = settings, role, not_ready, status
         self._address_file = settings.run_dir / f"{worker_of(settings, role).name}.json"
+        self._routes = tuple(routes)
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Listen, then announce the port."""
         app = web.Application()
-        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics)])
+        app.add_routes(
+            [web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._metrics), *self._routes]
+        )
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.worker_host, self._settings.worker_port)

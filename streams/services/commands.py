@@ -25,13 +25,14 @@ from topics.roles import ROLES
 WORKERS_MAX = 16  # of one role on one machine
 
 
-def role_names() -> tuple[str, ...]:
+def role_names(*, with_optional: bool = False) -> tuple[str, ...]:
     """Every role, in the order in which they are shown: the edge is the last one."""
-    return tuple(sorted(ROLES, key=lambda name: (name == "edge", name)))
+    names = (name for name, role in ROLES.items() if with_optional or not role.optional)
+    return tuple(sorted(names, key=lambda name: (name == "edge", name)))
 
 
 @click.command()
-@click.option("--all", "all_roles", is_flag=True, help="Start every role of the exchange too.")
+@click.option("--all", "all_roles", is_flag=True, help="Start every role of the exchange too, but for optional ones (audit-log).")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="Start this role too; may be repeated.")
 @click.option("--service", "services", multiple=True, type=click.Choice(SERVICES), help="Only these services (default: all).")
 @click.option("--brokers", type=click.IntRange(1, 5), default=1, show_default=True, help="Kafka brokers of a new set.")
@@ -58,15 +59,17 @@ def up(
       outcry up --all
       outcry up --all --brokers 3                                 three copies of every topic: any one broker may die
       OUTCRY_BOOK_SHARDS=2 outcry up --all --
+      outcry up --all --role audit-log                            with the audit log, see docs/audit.md
       outcry up --all --replicas match-orders=2                   both do all of the work: if one dies, nothing stops
     """
     settings = settings_of(ctx)
     workers_of, replicas_of = _counts(workers, "--workers", WORKERS_MAX), _counts(replicas, "--replicas", len(REPLICAS))
     roles = tuple(dict.fromkeys([*roles, *workers_of, *replicas_of]))
-    unknown = set(roles) - set(role_names())
+    known = role_names(with_optional=True)
+    unknown = set(roles) - set(known)
     if unknown:
-        raise click.BadParameter(f"no such role: {', '.join(sorted(unknown))}; there are {', '.join(role_names())}", param_hint="--role")
-    local, wanted_roles = LocalSet(settings), role_names() if all_roles else roles
+        raise click.BadParameter(f"no such role: {', '.join(sorted(unknown))}; there are {', '.join(known)}", param_hint="--role")
+    local, wanted_roles = LocalSet(settings), tuple(dict.fromkeys([*role_names(), *roles])) if all_roles else roles
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, _interrupt)

@@ -54,6 +54,11 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "store": "sink", "trades/s": "trades_per_s", "rows/s": "rows_per_s", "us of CPU per row": "sink_cpu_us_per_row",
         "batch p50, ms": "batch_ms_p50", "batch p99, ms": "batch_ms_p99",
     },
+    "audit": {
+        "what": "what", "bytes per record": "record_bytes", "records": "records", "records per CPU second": "records_per_cpu_s",
+        "MB per CPU second": "mb_per_cpu_s", "ms per checkpoint of 1,000": "checkpoint_ms", "entries": "entries", "p50, ms": "proof_ms_p50",
+        "p99, ms": "proof_ms_p99", "bytes per proof": "proof_bytes", "CPU, s": "cpu_s", "seconds": "seconds", "log, MB": "log_mb",
+    },
     "catch-up": {
         "role": "role", "busy loops beside it": "busy_loops", "events/s": "events_per_s", "records/s": "records_per_s", "seconds": "seconds",
         "CPU of the role, s": "role_cpu_s", "CPU of the store, s": "store_cpu_s",

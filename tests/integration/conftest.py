@@ -9,8 +9,8 @@ from schemas.enums import Phase
 from schemas.settings import Settings
 from streams.operate.accounts import Opening, make_api_keys, open_accounts, store_api_keys
 from streams.operate.command_books import change_session
+from streams.services.commands import role_names
 from streams.services.local_set import LocalSet
-from topics.roles import ROLES
 
 ACCOUNTS = tuple(range(1, 9))
 CASH_MINOR = 10_000_000 * 10_000
@@ -38,7 +38,7 @@ class Exchange:
 def exchange(services: Settings) -> Exchange:
     """Every role on the session's services; tests share it, so each uses cl_ord_ids of its own and leaves no orders behind."""
     local_set = LocalSet(services)
-    local_set.start(roles=tuple(sorted(ROLES)))
+    local_set.start(roles=role_names())
     settings = local_set.connected_settings()
     change_session(settings, Phase.CONTINUOUS)
     open_accounts(settings, [Opening(account, CASH_MINOR, {1: LOTS, 2: LOTS}) for account in ACCOUNTS])

@@ -18,8 +18,9 @@ from schemas.ids import EXCHANGE_ACCOUNT
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
 from sinks.mysql.ledger import Contradiction, StoredMoney
-from streams.proofs import audit as audit_money
-from streams.proofs.audit import MoneyAudit, audit_money_of, compare_with_mysql
+from streams.proofs import audit_money
+from streams.proofs.audit import audit
+from streams.proofs.audit_money import MoneyAudit, audit_money_of, compare_with_mysql
 from streams.proofs.money_ledger import CASH, MEANINGS, SIDE_DTYPE, MoneyLedger, Problems
 from streams.proofs.money_trades import check_settlement
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
@@ -172,17 +173,17 @@ def test_a_record_that_cannot_be_read_is_a_problem(exchange, monkeypatch):
 def test_the_command_shows_a_table_or_json_and_exits_by_what_it_found(exchange, monkeypatch):
     """0 all agrees, 1 something does not."""
     monkeypatch.setattr(audit_money, "Log", lambda settings: nullcontext(exchange.log))
-    done = CliRunner().invoke(audit_money.audit, ["money", "--log-only", "--quiet"], obj=Settings())
+    done = CliRunner().invoke(audit, ["money", "--log-only", "--quiet"], obj=Settings())
     assert done.exit_code == 0
     assert "all agrees" in done.stdout
     assert "4 accounts, 5 orders (2 open), 2 trades, 0 in flight" in done.stdout
     exchange.log.change(ACCOUNT_EVENTS.name, 0, 0, cash=(0, 1))
-    done = CliRunner().invoke(audit_money.audit, ["money", "--log-only", "--quiet", "--json"], obj=Settings())
+    done = CliRunner().invoke(audit, ["money", "--log-only", "--quiet", "--json"], obj=Settings())
     assert done.exit_code == 1
     found = msgspec.json.decode(done.stdout)
     assert (found["agrees"], found["problems"][0]["account"]) == (False, 2)
     assert "DIFFERS account.events/0 offset 0, row 0: account 2: cash was 0" in CliRunner().invoke(
-        audit_money.audit, ["money", "--log-only", "--quiet", "--wait", "0"], obj=Settings()
+        audit, ["money", "--log-only", "--quiet", "--wait", "0"], obj=Settings()
     ).stdout.replace("\n", " ")
 
 
