@@ -7,7 +7,7 @@ To add a pattern: a module in surveillance/detectors with a subclass of `Detecto
 surveillance.detectors.DETECTORS.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -89,35 +89,35 @@ class Detector:
     def __init__(self, tracker: OrderTracker, market: Market) -> None:
         self.tracker, self.market = tracker, market
 
-    def advance(self, now: int) -> Iterable[Finding]:
+    def advance(self, now: int) -> Sequence[Finding]:
         """Log time is `now`."""
         return ()
 
-    def placed(self, order: TrackedOrder, now: int) -> Iterable[Finding]:
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """A new order."""
         return ()
 
-    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> Iterable[Finding]:
+    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> Sequence[Finding]:
         """The order traded `qty` lots at `price`. Called for both sides of a trade."""
         return ()
 
-    def traded(self, trade: Trade) -> Iterable[Finding]:
+    def traded(self, trade: Trade) -> Sequence[Finding]:
         """Two orders met. Called once, after `executed`."""
         return ()
 
-    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Iterable[Finding]:
+    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Sequence[Finding]:
         """The order left the market or was reduced. `canceled_qty`: lots canceled by its owner, else 0."""
         return ()
 
-    def phase_changed(self, book: Book, before: int, now: int) -> Iterable[Finding]:
+    def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """The instrument left phase `before` for `book.phase`."""
         return ()
 
-    def indicated(self, book: Book, before: int, now: int) -> Iterable[Finding]:
+    def indicated(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """The indicative price of a call phase went from `before` to `book.indicative_px`; 0: none."""
         return ()
 
-    def bucket_closed(self, book: Book, now: int) -> Iterable[Finding]:
+    def bucket_closed(self, book: Book, now: int) -> Sequence[Finding]:
         """BUCKET_NS of log time are over; `book.windows` have been brought up to date."""
         return ()
 

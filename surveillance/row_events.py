@@ -1,14 +1,17 @@
 """Rows of `executions` as events for detectors: keeps the tracked orders and the market up to date, then tells who listens.
 
-Each handler takes a row as a tuple of COLUMNS. The tracker and the market have an event before any detector hears of it.
+Each handler takes a row as a tuple of COLUMNS. What the listeners return is in `found` until the watch takes it. The tracker and the market have an event before any detector hears of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import numpy as np
+
 from schemas.enums import ExecFlag, ExecKind, OrdType, Side, TimeInForce
 from schemas.reject_reasons import Reason
 from surveillance.activity import CANCELS, COST, FILLS, MADE_QTY, ORDERS, SMALL_TICKS, TAKEN_QTY, TAKES
+from surveillance.contract import Detector, Finding
 from surveillance.market import Market, Trade, follow
 from surveillance.orders import OrderTracker, TrackedOrder
 from surveillance.owners import Owners
@@ -19,7 +22,7 @@ COLUMNS: Final = [
 ]  # fmt: skip
 Row = tuple[int, ...]
 """The values of COLUMNS."""
-Listeners = Mapping[str, Sequence[Callable[..., None]]]
+Listeners = Mapping[str, Sequence[tuple[Detector, Callable[..., Sequence[Finding] | None]]]]
 
 _RESTING_TIMES: Final = (TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD, TimeInForce.OPG)
 _IMMEDIATE: Final = (TimeInForce.IOC, TimeInForce.FOK)
@@ -39,6 +42,7 @@ class RowEvents:
 
     def __init__(self, tracker: OrderTracker, market: Market, owners: Owners, instruments: set[int], listeners: Listeners) -> None:
         self.log_time = self.seq = self.offset = 0
+        self.found: list[tuple[Detector, Finding]] = []
         self._tracker, self._market, self._owners, self._instruments, self._on = tracker, market, owners, instruments, listeners
         self._on_placed, self._on_executed, self._on_traded, self._on_withdrawn, self._on_advance = (
             listeners[event] for event in ("placed", "executed", "traded", "withdrawn", "advance")
@@ -57,7 +61,8 @@ class RowEvents:
             int(ExecKind.SECURITY_STATUS): self._on_status,
             int(ExecKind.AUCTION_INDICATIVE): self._on_indicative,
         }
-        self.kinds = list(self.handlers)
+        self.wanted = np.isin(np.arange(256), list(self.handlers))
+        """By ExecKind, whether a row of it means anything here."""
 
     def advance(self, now: int) -> None:
         """Log time goes on to `now`."""
@@ -65,10 +70,12 @@ class RowEvents:
         market = self._market
         if market.next_close and market.next_close <= now:
             for book in market.close_buckets(now):
-                for bucket_closed in self._on["bucket_closed"]:
-                    bucket_closed(book, now)
-        for advance in self._on_advance:
-            advance(now)
+                for detector, bucket_closed in self._on["bucket_closed"]:
+                    if findings := bucket_closed(book, now):
+                        self.found += [(detector, one) for one in findings]
+        for detector, advance in self._on_advance:
+            if findings := advance(now):
+                self.found += [(detector, one) for one in findings]
         self._tracker.fade(now)
 
     def _on_time(self, row: Row) -> None:
@@ -85,15 +92,16 @@ class RowEvents:
         )  # fmt: skip
         forgotten = self._tracker.place(order)
         if forgotten is not None:
-            for forget in self._on["forgotten"]:
+            for _, forget in self._on["forgotten"]:
                 forget(forgotten)
         book = self._market.book(instrument)
         if not book.bucket_end:
             self._market.touch_bucket(book, self.log_time)
         book.order_qty = follow(book.order_qty, qty) if book.order_qty else qty
         book.windows.of(owner)[ORDERS - 1 + side] += 1
-        for placed in self._on_placed:
-            placed(order, self.log_time)
+        for detector, placed in self._on_placed:
+            if findings := placed(order, self.log_time):
+                self.found += [(detector, one) for one in findings]
 
     def _on_trade(self, row: Row) -> None:
         instrument, price, qty = row[5], row[9], row[10]
@@ -113,12 +121,15 @@ class RowEvents:
             if order is None:
                 continue
             if leaves_qty == 0:
-                for withdrawn in self._on_withdrawn:
-                    withdrawn(order, 0, now)
-            for executed in self._on_executed:
-                executed(order, price, qty, now)
-        for traded in self._on_traded:
-            traded(trade)
+                for detector, withdrawn in self._on_withdrawn:
+                    if findings := withdrawn(order, 0, now):
+                        self.found += [(detector, one) for one in findings]
+            for detector, executed in self._on_executed:
+                if findings := executed(order, price, qty, now):
+                    self.found += [(detector, one) for one in findings]
+        for detector, traded in self._on_traded:
+            if findings := traded(trade):
+                self.found += [(detector, one) for one in findings]
 
     def _note_trade(self, row: Row) -> Trade:
         """The trade in the market, and in the counters of both owners."""
@@ -166,8 +177,9 @@ class RowEvents:
         self._withdrawn(order, canceled_qty)
 
     def _withdrawn(self, order: TrackedOrder, canceled_qty: int) -> None:
-        for withdrawn in self._on_withdrawn:
-            withdrawn(order, canceled_qty, self.log_time)
+        for detector, withdrawn in self._on_withdrawn:
+            if findings := withdrawn(order, canceled_qty, self.log_time):
+                self.found += [(detector, one) for one in findings]
 
     def _on_triggered(self, row: Row) -> None:
         """A dormant order enters the market."""
@@ -223,8 +235,9 @@ class RowEvents:
         if row[5] in self._instruments:
             book = self._market.book(row[5])
             before, book.phase = book.phase, row[14]
-            for phase_changed in self._on["phase_changed"]:
-                phase_changed(book, before, self.log_time)
+            for detector, phase_changed in self._on["phase_changed"]:
+                if findings := phase_changed(book, before, self.log_time):
+                    self.found += [(detector, one) for one in findings]
             book.opened_at = self.log_time
             book.indicative_px = 0
 
@@ -232,5 +245,6 @@ class RowEvents:
         if row[5] in self._instruments:
             book = self._market.book(row[5])
             before, book.indicative_px = book.indicative_px, row[9]
-            for indicated in self._on["indicated"]:
-                indicated(book, before, self.log_time)
+            for detector, indicated in self._on["indicated"]:
+                if findings := indicated(book, before, self.log_time):
+                    self.found += [(detector, one) for one in findings]

@@ -8,7 +8,7 @@ On failure: a row that contradicts the log is an assertion. A row about an order
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
@@ -18,7 +18,7 @@ from schemas.codec import Rows
 from schemas.errors import StaleData
 from schemas.instruments import InstrumentTable
 from surveillance.alerts import Place
-from surveillance.contract import Detector, Finding, MakeDetector, own_arrays, prefixed, settings_of, wants
+from surveillance.contract import Detector, MakeDetector, own_arrays, prefixed, settings_of, wants
 from surveillance.detectors import DETECTORS
 from surveillance.episodes import EpisodeRules, Episodes
 from surveillance.market import Market
@@ -56,8 +56,7 @@ class TradingWatch:
         self._detectors = [make(tracker, self._market) for make in detectors]
         self._config = _digest_of(self._detectors, tracking or Tracking(), rules or EpisodeRules())
         self._episodes = Episodes(instruments, self._config.hex(), self._owners.accounts_of, rules or EpisodeRules())
-        self._found: list[tuple[Detector, Finding]] = []
-        listeners = {event: [self._listener(one, event) for one in self._detectors if wants(one, event)] for event in EVENTS}
+        listeners = {event: [(one, getattr(one, event)) for one in self._detectors if wants(one, event)] for event in EVENTS}
         self._events = RowEvents(tracker, self._market, self._owners, set(instruments.by_number), listeners)
         self._rows = self._alerts = 0
 
@@ -73,9 +72,9 @@ class TradingWatch:
 
     def apply(self, executions: Rows, where: Place) -> Alerts:
         """The revisions that these rows cause. `where`: of the rows."""
-        events, episodes, found = self._events, self._episodes, self._found
+        events, episodes, found = self._events, self._episodes, self._events.found
         handlers = events.handlers
-        wanted = np.flatnonzero(np.isin(executions["kind"], events.kinds))
+        wanted = np.flatnonzero(events.wanted[executions["kind"]])
         rows: list[Row] = executions[wanted][COLUMNS].tolist()
         alerts: Alerts = []
         events.offset = where.offset
@@ -143,15 +142,6 @@ class TradingWatch:
         self._owners.advance(self.log_time)
         if self._owners.accounts_known:
             self._episodes.reference_digest = self._owners.digest.hex()
-
-    def _listener(self, detector: Detector, event: str) -> Callable[..., None]:
-        method, found = getattr(detector, event), self._found
-
-        def listen(*values: Any) -> None:
-            for finding in method(*values) or ():
-                found.append((detector, finding))
-
-        return listen
 
 
 def _digest_of(detectors: Sequence[Detector], *tables: Any) -> bytes:

@@ -5,7 +5,7 @@ flat too, but its counterparties are everybody.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,7 +48,7 @@ class CircularTradingDetector(Detector):
         self._sold: dict[int, dict[tuple[int, int], list[int]]] = {}  # instrument -> (seller, buyer) -> [lots, trades]
         self._said: dict[tuple[int, ...], int] = {}  # (instrument, *members) -> trades when last reported
 
-    def traded(self, trade: Trade) -> Iterable[Finding]:
+    def traded(self, trade: Trade) -> Sequence[Finding]:
         """Counts."""
         if trade.owner == trade.contra_owner:
             return ()
@@ -63,7 +63,7 @@ class CircularTradingDetector(Detector):
         known[1] += 1
         return ()
 
-    def phase_changed(self, book: Book, before: int, now: int) -> Iterable[Finding]:
+    def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """A day is over."""
         if book.phase == Phase.CLOSED:
             self._sold.pop(book.instrument, None)
@@ -71,7 +71,7 @@ class CircularTradingDetector(Detector):
                 del self._said[key]
         return ()
 
-    def bucket_closed(self, book: Book, now: int) -> Iterable[Finding]:
+    def bucket_closed(self, book: Book, now: int) -> Sequence[Finding]:
         """Rings among those who end flat."""
         sold, rules = self._sold.get(book.instrument, {}), self.parameters
         found = []

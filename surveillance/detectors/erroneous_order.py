@@ -3,7 +3,7 @@
 Securities Exchange Act Rule 15c3-5 asks for controls against it. An auction has no touch to be far from, so only continuous trading is looked at.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -21,9 +21,9 @@ class ErroneousOrderParameters:
 
     price_percent_min: int = 5
     """A limit through the last price: a buy above it, a sell below it."""
-    size_min: int = 50
+    size_min: int = 150
     """Lots : usual order of the book (a followed median)."""
-    own_size_min: int = 5
+    own_size_min: int = 10
     """Lots : the owner's largest order in this book so far."""
     own_orders_min: int = 20
     """Orders of the owner before its own size says anything."""
@@ -42,7 +42,7 @@ class ErroneousOrderDetector(Detector):
         self.parameters = parameters or ErroneousOrderParameters()
         self._known: dict[tuple[int, int], list[int]] = {}  # -> [orders, largest lots]
 
-    def placed(self, order: TrackedOrder, now: int) -> Iterable[Finding]:
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """Is it unlike the market, or unlike the owner?"""
         rules, key = self.parameters, (order.instrument, order.owner)
         known = self._known.get(key)

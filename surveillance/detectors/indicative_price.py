@@ -3,7 +3,7 @@
 MAR Annex I.A(g). Who hedges late enters orders and keeps them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -41,13 +41,13 @@ class IndicativePriceDetector(Detector):
         self._newest: dict[int, int] = {}  # instrument -> the order that came in last
         self._movers: dict[int, list[int]] = {}  # order -> [instrument, price before, price after]
 
-    def placed(self, order: TrackedOrder, now: int) -> Iterable[Finding]:
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """The next indicative price is its doing."""
         if self.market.book(order.instrument).phase in CALL_PHASES:
             self._newest[order.instrument] = order.order_id
         return ()
 
-    def indicated(self, book: Book, before: int, now: int) -> Iterable[Finding]:
+    def indicated(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """Did the newest order move it?"""
         order_id, after = self._newest.pop(book.instrument, 0), book.indicative_px
         if order_id and before and after and abs(after - before) * 1000 >= before * self.parameters.move_permille_min:
@@ -56,7 +56,7 @@ class IndicativePriceDetector(Detector):
             self._movers[order_id] = [book.instrument, before, after]
         return ()
 
-    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Iterable[Finding]:
+    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Sequence[Finding]:
         """Does a mover leave?"""
         self._newest.pop(order.instrument, None)
         moved = self._movers.get(order.order_id)
@@ -69,7 +69,7 @@ class IndicativePriceDetector(Detector):
             return ()
         return (self._finding(order, moved[1], moved[2], canceled_qty),)
 
-    def phase_changed(self, book: Book, before: int, now: int) -> Iterable[Finding]:
+    def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """What is in the book at the uncross was meant."""
         self._newest.pop(book.instrument, None)
         for order_id in [order_id for order_id, moved in self._movers.items() if moved[0] == book.instrument]:

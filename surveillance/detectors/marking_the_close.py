@@ -5,7 +5,7 @@ Commodity Exchange Act 4c(a)(5)(B); MAR Annex I.A(g); Securities Exchange Act 9(
 orders) is not known to the book shard: the alert says what was seen, and an analyst looks at positions.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any, ClassVar, Final
@@ -38,8 +38,8 @@ class MarkingTheCloseParameters:
     """Price move in the owner's direction : the mean move of the day for a window of this length; in 1/1000."""
     ticks_min: int = 2
     """Price move, ticks."""
-    trades_min: int = 3
-    """Trades of the owner."""
+    orders_min: int = 3
+    """Aggressive orders of the owner. One large order that goes through the book is a wish."""
     evidence_max: int = 32
     """Trades that are kept as evidence."""
 
@@ -55,7 +55,7 @@ class MarkingTheCloseDetector(Detector):
         self.parameters = parameters or MarkingTheCloseParameters()
         self._opened: dict[int, int] = {}  # instrument -> when its continuous trading began, until that is looked at
 
-    def phase_changed(self, book: Book, before: int, now: int) -> Iterable[Finding]:
+    def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """Continuous trading begins or ends."""
         if book.phase == Phase.CONTINUOUS and before in (Phase.CLOSED, Phase.PRE_OPEN, Phase.OPENING_AUCTION):
             self._opened[book.instrument] = now
@@ -68,7 +68,7 @@ class MarkingTheCloseDetector(Detector):
                 return found
         return ()
 
-    def advance(self, now: int) -> Iterable[Finding]:
+    def advance(self, now: int) -> Sequence[Finding]:
         """A minute after an opening."""
         if not self._opened:
             return ()
@@ -82,30 +82,39 @@ class MarkingTheCloseDetector(Detector):
         return found
 
     def _look(self, book: Book, trades: Sequence[Trade], window: int, which: str, now: int) -> list[Finding]:
-        if len(trades) < self.parameters.trades_min:
+        if len(trades) < self.parameters.orders_min:
             return []
         taken: dict[tuple[int, int], int] = {}
         for one in trades:
             taken[one.owner, one.side] = taken.get((one.owner, one.side), 0) + one.qty
         volume = sum(taken.values())
-        first_px, last_px = trades[0].price - trades[0].tick, trades[-1].price
+        first_px = self._price_before(book, trades[0])
         usual_move = book.move_per_bucket() * isqrt(window * 1_000_000 // BUCKET_NS) // 1000  # grows with the root of time; 1/1000 tick
         found = []
         for (owner, side), qty in sorted(taken.items()):
             own = qty + taken.get((owner, int(Side.BUY) + int(Side.SELL) - side), 0)
-            move = (last_px - first_px) * (1 if side == Side.BUY else -1)
             mine = [one for one in trades if one.owner == owner and one.side == side]
+            move = (mine[-1].price - first_px) * (1 if side == Side.BUY else -1)
             rules = self.parameters
             if (
                 qty * 100 >= volume * rules.share_percent_min
                 and qty * 100 >= own * rules.one_sided_percent_min
                 and qty >= rules.size_min * max(book.trade_qty, 1)
-                and len(mine) >= rules.trades_min
+                and len({one.order_id for one in mine}) >= rules.orders_min
                 and move >= rules.ticks_min
                 and move * 1_000_000 >= usual_move * rules.move_permille_min
             ):
                 found.append(self._finding(book, mine, (volume, qty, move, usual_move), (window, which), now))
         return found
+
+    def _price_before(self, book: Book, first: Trade) -> int:
+        """The last price before a trade; its own if nothing is known before it."""
+        before = first.price
+        for one in book.trades:
+            if one.trd_match_id == first.trd_match_id:
+                break
+            before = one.price
+        return before
 
     def _finding(self, book: Book, mine: list[Trade], seen: tuple[int, int, int, int], when: tuple[int, str], now: int) -> Finding:
         rules, (volume, qty, move, usual_move), (window, which) = self.parameters, seen, when
@@ -129,7 +138,7 @@ class MarkingTheCloseDetector(Detector):
                 Measure("share of the volume", share, rules.share_percent_min, "percent"),
                 Measure("size to usual trade", qty // max(book.trade_qty, 1), rules.size_min, "times"),
                 Measure("price move", move, max(rules.ticks_min, -(-usual_move * rules.move_permille_min // 1_000_000)), "ticks"),
-                Measure("trades", len(mine), rules.trades_min),
+                Measure("aggressive orders", len({one.order_id for one in mine}), rules.orders_min),
             ),
         )  # fmt: skip
 

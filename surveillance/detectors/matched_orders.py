@@ -5,7 +5,7 @@ far more often than the rest of its trading lets expect: if a and b made n and m
 them meet n x m / 2T times.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -54,7 +54,7 @@ class MatchedOrdersDetector(Detector):
         self._met: dict[tuple[int, int, int], list[int]] = {}  # -> [meetings, lots, trades of any kind with one another]
         self._trades: dict[tuple[int, int], int] = {}  # (instrument, owner) -> trades; owner -1: all
 
-    def traded(self, trade: Trade) -> Iterable[Finding]:
+    def traded(self, trade: Trade) -> Sequence[Finding]:
         """Did two orders meet that were made for one another?"""
         a, b = sorted((trade.owner, trade.contra_owner))
         if a == b or trade.uncross:
@@ -80,7 +80,7 @@ class MatchedOrdersDetector(Detector):
         del meetings[: -self.parameters.evidence_max]
         return self._judge(pair, met, meetings)
 
-    def phase_changed(self, book: Book, before: int, now: int) -> Iterable[Finding]:
+    def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """A day is over."""
         if book.phase == Phase.CLOSED:
             for pair in [pair for pair in self._met if pair[0] == book.instrument]:
@@ -97,7 +97,7 @@ class MatchedOrdersDetector(Detector):
         smaller, larger = sorted((taker.order_qty, maker.order_qty))
         return (larger - smaller) * 100 <= larger * rules.size_percent_max and trade.qty * 100 >= smaller * rules.filled_percent_min
 
-    def _judge(self, pair: tuple[int, int, int], met: list[int], meetings: list[Trade]) -> Iterable[Finding]:
+    def _judge(self, pair: tuple[int, int, int], met: list[int], meetings: list[Trade]) -> Sequence[Finding]:
         instrument, a, b = pair
         count, lots, together = met
         others = [self._trades.get((instrument, owner), 0) - together for owner in (a, b, -1)]

@@ -3,7 +3,7 @@
 (EU) 2016/522 Annex II, section 1, 5; MAR Annex I.A(e). A large taker that splits its order has no trades on the other side afterwards.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,7 +26,7 @@ class MomentumIgnitionParameters:
     orders_min: int = 3
     """Aggressive orders of the push."""
     push_ns: int = 5 * SECOND_NS
-    """Longest pause between two trades of the push."""
+    """From its first trade to its last."""
     size_min: int = 8
     """Lots of the push : usual trade."""
     close_ns: int = 60 * SECOND_NS
@@ -46,7 +46,7 @@ class Run:
     side: int
     began_at: int
     last_at: int
-    last_px: int
+    last_px: int  # the furthest
     order_id: int
     levels: int = 1
     orders: int = 1
@@ -68,7 +68,7 @@ class MomentumIgnitionDetector(Detector):
         self._runs: dict[tuple[int, int], Run] = {}
         self._trades: dict[tuple[int, int], list[Trade]] = {}
 
-    def traded(self, trade: Trade) -> Iterable[Finding]:
+    def traded(self, trade: Trade) -> Sequence[Finding]:
         """The taker pushes or closes, the maker closes."""
         if trade.uncross or trade.owner == trade.contra_owner:
             return ()
@@ -88,8 +88,7 @@ class MomentumIgnitionDetector(Detector):
     def _push(self, key: tuple[int, int], run: Run | None, trade: Trade) -> None:
         rules = self.parameters
         better = run is not None and (trade.price > run.last_px if trade.side == Side.BUY else trade.price < run.last_px)
-        worse = run is not None and not better and trade.price != run.last_px
-        if run is None or trade.time - run.last_at > rules.push_ns or worse:
+        if run is None or trade.time - run.began_at > rules.push_ns:
             self._runs.pop(key, None)
             self._trades.pop(key, None)
             while len(self._runs) >= rules.runs_max:
@@ -100,14 +99,15 @@ class MomentumIgnitionDetector(Detector):
         else:
             run.levels += better
             run.orders += trade.order_id != run.order_id
-            run.last_at, run.last_px, run.order_id = trade.time, trade.price, trade.order_id
+            run.last_at, run.order_id = trade.time, trade.order_id
+            run.last_px = trade.price if better else run.last_px
         run.qty += trade.qty
         run.cost += trade.qty * trade.price
         trades = self._trades[key]
         if len(trades) < rules.evidence_max:
             trades.append(trade)
 
-    def _close(self, key: tuple[int, int], run: Run, trade: Trade, *, maker: bool) -> Iterable[Finding]:
+    def _close(self, key: tuple[int, int], run: Run, trade: Trade, *, maker: bool) -> Sequence[Finding]:
         rules = self.parameters
         usual_qty = max(self.market.book(trade.instrument).trade_qty, 1)
         is_push = run.levels >= rules.levels_min and run.orders >= rules.orders_min and run.qty >= rules.size_min * usual_qty

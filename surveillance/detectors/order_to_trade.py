@@ -4,7 +4,7 @@ Delegated Regulation (EU) 2017/566 (RTS 9), Article 3: ordered / traded - 1, auc
 is in the table. The rule is about a system's load, so its severity is low.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -53,7 +53,7 @@ class OrderToTradeDetector(Detector):
         self._days: dict[tuple[int, int], Day] = {}
         self._many: dict[tuple[int, int], int] = {}  # those with enough orders -> 1 once reported
 
-    def placed(self, order: TrackedOrder, now: int) -> Iterable[Finding]:
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """An order."""
         key = (order.instrument, order.owner)
         day = self._days.get(key)
@@ -67,7 +67,7 @@ class OrderToTradeDetector(Detector):
             self._many[key] = 0
         return ()
 
-    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> Iterable[Finding]:
+    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> Sequence[Finding]:
         """A trade."""
         day = self._days.get((order.instrument, order.owner))
         if day is not None:
@@ -75,7 +75,7 @@ class OrderToTradeDetector(Detector):
             day.traded_qty += qty
         return ()
 
-    def bucket_closed(self, book: Book, now: int) -> Iterable[Finding]:
+    def bucket_closed(self, book: Book, now: int) -> Sequence[Finding]:
         """Is a limit exceeded?"""
         found, rules = [], self.parameters
         for key in sorted(key for key, reported in self._many.items() if key[0] == book.instrument and not reported):
@@ -86,7 +86,7 @@ class OrderToTradeDetector(Detector):
                 found.append(self._finding(key, day, by_number, by_volume))
         return found
 
-    def phase_changed(self, book: Book, before: int, now: int) -> Iterable[Finding]:
+    def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """A day is over."""
         found = self.bucket_closed(book, now) if book.phase == Phase.CLOSED else ()
         if book.phase == Phase.CLOSED:

@@ -3,7 +3,7 @@
 (EU) 2016/522 Annex II, section 1. A router splits an order into immediate ones of like size; no large one follows.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -57,7 +57,7 @@ class PingingDetector(Detector):
         self.parameters = parameters or PingingParameters()
         self._searches: dict[tuple[int, int, int], Search] = {}
 
-    def placed(self, order: TrackedOrder, now: int) -> Iterable[Finding]:
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """A ping, or the large order after them."""
         rules, usual_qty = self.parameters, self.market.book(order.instrument).order_qty
         if order.immediate and order.order_qty * 100 <= usual_qty * rules.usual_percent_max:
@@ -78,7 +78,7 @@ class PingingDetector(Detector):
         del self._searches[key]
         return (self._finding(order, pings, largest, now - search.filled_at),)
 
-    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> Iterable[Finding]:
+    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> Sequence[Finding]:
         """A ping found something."""
         if order.immediate and self._searches:
             search = self._searches.get((order.instrument, order.owner, order.side))

@@ -4,7 +4,7 @@
 repricing of pegs is no message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,17 +60,17 @@ class QuoteStuffingDetector(Detector):
         self._orders: dict[tuple[int, int], list[Evidence]] = {}
         self._floor = self.parameters.messages_min * self.parameters.canceled_percent_min // (100 + self.parameters.canceled_percent_min)
 
-    def placed(self, order: TrackedOrder, now: int) -> Iterable[Finding]:
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """A message."""
         self._count(order, now).orders += 1
         return ()
 
-    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> Iterable[Finding]:
+    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> Sequence[Finding]:
         """Who trades wants to."""
         self._count(order, now).fills += 1
         return ()
 
-    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Iterable[Finding]:
+    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Sequence[Finding]:
         """A message, if its owner sent it."""
         if not canceled_qty or order.immediate:
             return ()

@@ -27,7 +27,7 @@ class RampingParameters:
     """Of what the owner took, on that side."""
     sold_percent_min: int = 25
     """Traded the other way : traded on that side."""
-    move_permille_min: int = 2_000
+    move_permille_min: int = 1_000
     """Price move : the mean move per bucket times the root of the number of buckets; in 1/1000."""
     ticks_min: int = 5
     """Price move from the first to the last close, ticks."""
@@ -60,8 +60,8 @@ class RampingDetector(WindowPattern):
                 continue
             if taken * 100 < (taken + sums[TAKEN_QTY + other]) * rules.one_sided_percent_min or back * 100 < own * rules.sold_percent_min:
                 continue
-            gain = (sums[COST + other] * own - sums[COST + at] * back) * sign // own
-            if gain <= 0:
+            gain = (sums[COST + other] - closes[0] * back) * sign  # against the price before the ramp: who had lots before sells them dearer
+            if gain * 4 < move * back:
                 continue
             share = taken * 100 // volume
             found = self.found(book, owner, side, min(950, 500 + 5 * share), _story(owner, side, (taken, share, move, back, gain)), (
@@ -81,7 +81,7 @@ def _story(owner: int, side: int, seen: tuple[int, ...]) -> Steps:
         return (
             f"In half an hour account {owner} {VERBS[side][1]} {names.qty_text(taken)} {names.symbol} aggressively, {share} % of all that was taken.",
             f"The price moved {counted(move, 'tick')} that way.",
-            f"It traded {names.qty_text(back)} the other way at better prices, {counted(gain, 'tick')} x lots in its favour.",
+            f"It traded {names.qty_text(back)} the other way, {counted(gain, 'tick')} x lots better than at the price before.",
             "A trend made to be sold into: compare section 9(a)(2) of the Securities Exchange Act.",
         )
 

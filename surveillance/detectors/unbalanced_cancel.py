@@ -24,6 +24,8 @@ class UnbalancedCancelParameters:
     """Cancels on the one side."""
     canceled_times_min: int = 50
     """Cancels : trades on that side."""
+    sides_times_min: int = 4
+    """Cancels : cancels on the other side. A quoter cancels on both alike, wherever it trades."""
     fills_min: int = 5
     """Trades on the other side."""
     other_times_max: int = 5
@@ -49,11 +51,14 @@ class UnbalancedCancelDetector(WindowPattern):
             if canceled < rules.cancels_min or canceled < filled * rules.canceled_times_min:
                 continue
             others_canceled, others_filled = sums[CANCELS + 1 - at], sums[FILLS + 1 - at]
+            if canceled < others_canceled * rules.sides_times_min:
+                continue
             if others_filled < rules.fills_min or others_canceled > others_filled * rules.other_times_max:
                 continue
             found = self.found(book, owner, side, min(900, 500 + canceled), _story(owner, side, (canceled, filled, others_canceled, others_filled)), (
                 Measure("cancels", canceled, rules.cancels_min),
                 Measure("cancels to trades", canceled // max(filled, 1), rules.canceled_times_min, "times"),
+                Measure("cancels to those of the other side", canceled // max(others_canceled, 1), rules.sides_times_min, "times"),
                 Measure("trades on the other side", others_filled, rules.fills_min),
                 Measure("cancels to trades there", others_canceled // others_filled, rules.other_times_max, "times", at_least=False),
             ))  # fmt: skip

@@ -3,7 +3,7 @@
 Securities Exchange Act 9(a)(1); FINRA 5210.02; MAR Annex I.A(c). Prevented attempts (SELF_MATCH_PREVENTION) trade nothing and are no finding.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,7 +31,7 @@ class WashTradeDetector(Detector):
         super().__init__(tracker, market)
         self.parameters = parameters or WashTradeParameters()
 
-    def traded(self, trade: Trade) -> Iterable[Finding]:
+    def traded(self, trade: Trade) -> Sequence[Finding]:
         """Both sides one owner?"""
         if trade.owner != trade.contra_owner or trade.qty < self.parameters.qty_min:
             return ()

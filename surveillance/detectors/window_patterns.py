@@ -1,7 +1,7 @@
 """What detectors share that look at an owner's sums over some minutes, whenever a bucket of 30 s ends (surveillance.activity)."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import ClassVar, Final
 
 from schemas.enums import Side
@@ -34,7 +34,7 @@ class WindowPattern(Detector):
     def judge(self, book: Book, owner: int, sums: Counters, volume: int) -> Iterable[Finding]:
         """Findings about an owner, at most one a side. volume: lots taken by all in the window."""
 
-    def bucket_closed(self, book: Book, now: int) -> Iterable[Finding]:
+    def bucket_closed(self, book: Book, now: int) -> Sequence[Finding]:
         """By ascending owner, so that the order does not depend on who came first."""
         sums = book.windows.sums[self.buckets]
         volume = sum(one[TAKEN_QTY] + one[TAKEN_QTY + 1] for one in sums.values())

@@ -1,6 +1,6 @@
 """A pattern is a detector of its own: the watch calls what it wants, keeps its arrays apart and reports what it finds."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class EveryThird(Detector):
         super().__init__(tracker, market)
         self.count = 0
 
-    def placed(self, order: TrackedOrder, now: int) -> Iterable[Finding]:
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """Counts."""
         self.count += 1
         if self.count % 3:
