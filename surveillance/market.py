@@ -15,7 +15,7 @@ from surveillance.state_bytes import pack, unpack
 TRADES_KEPT: Final = 1_024
 """Last trades of a book, ~250 B each: four seconds of them at 250 trades a second."""
 CLOSES_KEPT: Final = 60
-"""Last prices at the ends of buckets: half an hour."""
+"""Prices at the ends of buckets: half an hour."""
 
 
 class Trade(NamedTuple):
@@ -78,6 +78,11 @@ class Book:
         """Lots at the best `levels` prices of a side."""
         prices = sorted(self.levels[side], reverse=side == Side.BUY)[:levels]
         return sum(self.levels[side][price] for price in prices)
+
+    def middle(self) -> int:
+        """Between the best prices, rounded down: it does not jump from bid to ask with every trade. The last price while a side is empty."""
+        bid, ask = self.best[Side.BUY], self.best[Side.SELL]
+        return (bid + ask) // 2 if bid and ask else self.last_px
 
     def move_per_bucket(self) -> int:
         """Mean absolute move from one close to the next, in 1/1000 tick; 0 while there are fewer than four closes."""
@@ -142,7 +147,7 @@ class Market:
                 behind = (now - book.bucket_end) // BUCKET_NS
                 book.windows.close(behind)
                 if book.last_px:
-                    book.closes.append(book.last_px)
+                    book.closes.append(book.middle())
                 book.bucket_end = 0 if book.windows.is_empty() else book.bucket_end + (behind + 1) * BUCKET_NS
                 closed.append(book)
         self.next_close = min((book.bucket_end for book in self.books.values() if book.bucket_end), default=0)

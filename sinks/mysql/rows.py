@@ -131,7 +131,9 @@ ALERT_COLUMNS: Final = (
     "evidence", "status", "revised_at", "severity", "occurrences", "episode_key", "details", "revision",
 )  # fmt: skip
 """`revision` last: MySQL assigns from left to right, and the others ask whether theirs is newer than the one that is stored."""
-_NEWEST_REVISION: Final = ", ".join(f"{name} = IF(VALUES(revision) > alerts.revision, VALUES({name}), alerts.{name})" for name in ALERT_COLUMNS[1:])
+_NEWEST_REVISION: Final = ", ".join(
+    f"{name} = IF(VALUES(revision) > alerts.revision, VALUES({name}), alerts.{name})" for name in ALERT_COLUMNS[1:]
+)
 INSERT_ALERT: Final = (
     f"INSERT INTO alerts ({', '.join(ALERT_COLUMNS)}) VALUES ({', '.join(['%s'] * len(ALERT_COLUMNS))}) "  # noqa: S608  constants only
     f"ON DUPLICATE KEY UPDATE {_NEWEST_REVISION}"

@@ -22,10 +22,26 @@ def surveillance() -> None:
 
 
 @surveillance.command()
-@click.option("--pattern", "patterns", multiple=True, type=click.Choice(PATTERNS, case_sensitive=False), help="Only these patterns; may be repeated.")
-@click.option("--density", "densities", multiple=True, type=click.FloatRange(0.5, 1_000), help="Orders a second; may be repeated. [default: 3, 17, 70, 250]")
-@click.option("--severity", "severities", multiple=True, type=click.FloatRange(0, 1), help="How bold, 0 to 1; may be repeated. [default: 0.2, 0.5, 0.8]")
-@click.option("--scenarios", type=click.IntRange(1, 1_000), default=4, show_default=True, help="Markets of each pattern, density and severity.")
+@click.option(
+    "--pattern", "patterns", multiple=True, type=click.Choice(PATTERNS, case_sensitive=False), help="Only these patterns; may be repeated."
+)
+@click.option(
+    "--density",
+    "densities",
+    multiple=True,
+    type=click.FloatRange(0.5, 1_000),
+    help="Orders a second; may be repeated. [default: 3, 17, 70, 250]",
+)
+@click.option(
+    "--severity",
+    "severities",
+    multiple=True,
+    type=click.FloatRange(0, 1),
+    help="How bold, 0 to 1; may be repeated. [default: 0.2, 0.5, 0.8]",
+)
+@click.option(
+    "--scenarios", type=click.IntRange(1, 1_000), default=4, show_default=True, help="Markets of each pattern, density and severity."
+)
 @click.option(
     "--background", type=click.IntRange(0, 100_000_000), default=100_000, show_default=True,
     help="Orders of each density without any manipulation.",

@@ -20,6 +20,10 @@ from surveillance.market import Market
 from surveillance.orders import OrderTracker, TrackedOrder, other_side
 
 SECOND_NS: Final = 1_000_000_000
+ATTEMPTS_WITHIN_NS: Final = 1_200 * SECOND_NS
+"""An attempt is forgotten when no other of its owner follows it for so long."""
+DONE_MAX: Final = 20_000
+"""Owners whose attempts are remembered, ~200 B each; then the oldest is forgotten."""
 
 
 class DepthParameters(Protocol):
@@ -50,6 +54,14 @@ class DepthParameters(Protocol):
         """Share of the orders' original lots that were ever executed."""
 
     @property
+    def attempts_min(self) -> int:
+        """Attempts of one owner before the first is reported, with the one that completes the number."""
+
+    @property
+    def strong_imbalance_min(self) -> int:
+        """An attempt of this imbalance is reported by itself."""
+
+    @property
     def layers_max(self) -> int:
         """How many of the newest orders of a side are examined, so that an execution takes a bounded time."""
 
@@ -78,6 +90,7 @@ EXECUTION_DTYPE: Final = np.dtype(
     [("order_id", "<u8"), ("side", "u1"), ("price", "<i8"), ("order_qty", "<i8"), ("last_qty", "<i8"), ("placed_at", "<i8"), ("traded_at", "<i8"),
      ("account", "<u8"), ("seq", "<u8"), ("offset", "<i8")]
 )  # fmt: skip
+DONE_DTYPE: Final = np.dtype([("instrument", "<u4"), ("owner", "<u8"), ("attempts", "<i8"), ("last_at", "<i8")])
 ATTEMPT_DTYPE: Final = np.dtype(
     [
         ("owner", "<u8"), ("instrument", "<u4"), ("side", "u1"), ("shown_qty", "<i8"), ("own_qty", "<i8"), ("layered_qty", "<i8"),
@@ -127,6 +140,7 @@ class CanceledDepth(Detector):
         self.parameters = rules
         self._rules = rules
         self._attempts: dict[tuple[int, int, int], Attempt] = {}
+        self._done: dict[tuple[int, int], list[int]] = {}  # (instrument, owner) -> [complete attempts, when the last one was]
         self._next_deadline = 0
 
     @abstractmethod
@@ -180,7 +194,18 @@ class CanceledDepth(Detector):
                 self.tracker.flag(layer)
         if complete or not any(layer.leaves_qty for layer in attempt.layers.values()):
             self._close(attempt)
-        return (self._finding(attempt, now),) if complete else ()
+        return (self._finding(attempt, now),) if complete and self._is_enough(attempt, now) else ()
+
+    def _is_enough(self, attempt: Attempt, now: int) -> bool:
+        """Whether a complete attempt is reported: it is strong, or not the owner's first."""
+        key = (attempt.instrument, attempt.owner)
+        count, last_at = self._done.pop(key, [0, 0])
+        count = 1 if now - last_at > ATTEMPTS_WITHIN_NS else count + 1
+        if len(self._done) >= DONE_MAX:
+            del self._done[next(iter(self._done))]
+        self._done[key] = [count, now]
+        is_strong = attempt.layered_qty >= self._rules.strong_imbalance_min * max(self._interest_against(attempt), 1)
+        return is_strong or count >= self._rules.attempts_min
 
     def forgotten(self, order: TrackedOrder) -> None:
         """The tracker has forgotten `order`: without it an attempt has no proof."""
@@ -200,6 +225,7 @@ class CanceledDepth(Detector):
             "attempts": np.array([attempt.row() for attempt in attempts], ATTEMPT_DTYPE),
             "layers": np.array([order_id for attempt in attempts for order_id in attempt.layers], "<u8"),
             "executions": np.array(executions, EXECUTION_DTYPE),
+            "done": np.array([(*key, *values) for key, values in self._done.items()], DONE_DTYPE),
         }
 
     def restore(self, arrays: Arrays) -> None:
@@ -211,6 +237,7 @@ class CanceledDepth(Detector):
                 self._hold(attempt, self.tracker.known(next(layers)))
             attempt.executions = [Execution(*next(executions)) for _ in range(execution_count)]
             self._attempts[(attempt.owner, attempt.instrument, attempt.side)] = attempt
+        self._done = {(instrument, owner): values for instrument, owner, *values in arrays["done"].tolist()}
         self._next_deadline = min(map(self._deadline, self._attempts.values()), default=0)
 
     def _young_orders(self, orders: dict[int, TrackedOrder], now: int) -> Iterator[TrackedOrder]:

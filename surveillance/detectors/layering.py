@@ -35,6 +35,10 @@ class LayeringParameters:
     """Share of the layers' open lots at the execution that their owner canceled."""
     filled_percent_max: int = 10
     """Share of the layers' original lots that were ever executed."""
+    attempts_min: int = 1
+    """Attempts of an owner before they are reported: one is enough."""
+    strong_imbalance_min: int = 1
+    """Layered lots : own interest of an attempt that is reported by itself."""
     layers_max: int = 64
     """How many of the newest orders of a side are examined, so that an execution takes a bounded time."""
     executions_max: int = 64

@@ -25,7 +25,7 @@ class RampingParameters:
     """Taken by the owner on one side : all that was taken."""
     one_sided_percent_min: int = 80
     """Of what the owner took, on that side."""
-    sold_percent_min: int = 25
+    sold_percent_min: int = 10
     """Traded the other way : traded on that side."""
     move_permille_min: int = 1_000
     """Price move : the mean move per bucket times the root of the number of buckets; in 1/1000."""
@@ -60,8 +60,10 @@ class RampingDetector(WindowPattern):
                 continue
             if taken * 100 < (taken + sums[TAKEN_QTY + other]) * rules.one_sided_percent_min or back * 100 < own * rules.sold_percent_min:
                 continue
-            gain = (sums[COST + other] - closes[0] * back) * sign  # against the price before the ramp: who had lots before sells them dearer
-            if gain * 4 < move * back:
+            gain = (
+                sums[COST + other] - closes[0] * back
+            ) * sign  # against the price before the ramp: who had lots before sells them dearer
+            if gain <= 0:
                 continue
             share = taken * 100 // volume
             found = self.found(book, owner, side, min(950, 500 + 5 * share), _story(owner, side, (taken, share, move, back, gain)), (

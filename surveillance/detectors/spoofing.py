@@ -38,6 +38,10 @@ class SpoofingParameters:
     """So many orders at `layering_levels` prices are layering and not spoofing."""
     layering_levels: int = 3
     """See layering_orders."""
+    attempts_min: int = 2
+    """Attempts of an owner within twenty minutes before they are reported. Once, an investor may change its mind after a trade."""
+    strong_imbalance_min: int = 100
+    """Shown lots : own interest of an attempt that is reported by itself."""
     layers_max: int = 64
     """How many of the newest orders of a side are examined."""
     executions_max: int = 64

@@ -37,7 +37,7 @@ STEP_NS = 250_000_000
 DEPTH = {"imbalance_min": 2, "canceled_percent_min": 60, "filled_percent_max": 40, "layers_max": 8, "executions_max": 3}
 DETECTORS = (
     partial(LayeringDetector, parameters=LayeringParameters(orders_min=2, levels_min=2, **DEPTH)),
-    partial(SpoofingDetector, parameters=SpoofingParameters(level_sizes_min=1, layering_orders=3, layering_levels=3, **DEPTH)),
+    partial(SpoofingDetector, parameters=SpoofingParameters(level_sizes_min=1, layering_orders=3, layering_levels=3, attempts_min=2, strong_imbalance_min=6, **DEPTH)),
     WashTradeDetector,
     partial(MatchedOrdersDetector, parameters=MatchedOrdersParameters(pairs_min=1, times_min=0, size_percent_max=60, filled_percent_min=20, pairs_max=2)),
     partial(CircularTradingDetector, parameters=CircularTradingParameters(trades_min=3, inside_percent_min=10, net_percent_max=90)),

@@ -61,14 +61,7 @@ def crowd(world: World, value: Value, orders_per_s: float) -> Actor:
         price = round(worth) + away * (1 + int(rng.geometric(0.2)))
         order_id = world.order(account, side, price, size(world))
         if rng.random() < 0.9:
-            world.add(_leave(world, account, order_id), float(rng.exponential(life_s)))
-
-
-def _leave(world: World, account: int, order_id: int) -> Actor:
-    if order_id in world.open:
-        world.cancel(account, order_id)
-    return
-    yield
+            world.cancel_later(account, order_id, float(rng.exponential(life_s)))
 
 
 def market_maker(world: World, value: Value, account: int, every_s: float, levels: int = 3) -> Actor:

@@ -52,7 +52,9 @@ def spoofing(world: World, party: Party, severity: float) -> Actor:
         side = BUY if turn % 2 else SELL
         away = -1 if side == BUY else 1
         account = party.one(world)
-        shown = world.order(account, side, world.best[side] + away * (3 - round(2 * severity)), party.lots(world, world.usual_level * (1 + 11 * severity)))
+        shown = world.order(
+            account, side, world.best[side] + away * (3 - round(2 * severity)), party.lots(world, world.usual_level * (1 + 11 * severity))
+        )
         yield 1.0 - 0.7 * severity
         other = world.order(party.one(world), BUY + SELL - side, world.best[side], party.lots(world, USUAL), immediate=True)
         yield 1.5 - 1.3 * severity
@@ -154,7 +156,7 @@ def momentum_ignition(world: World, party: Party, severity: float) -> Actor:
     began, ids, bought = world.now, [], 0
     first_px = world.best[SELL]
     for _ in range(3 + round(5 * severity)):
-        qty = party.lots(world, USUAL * (4 + 12 * severity))
+        qty = party.lots(world, world.usual_level * (1 + 5 * severity))
         ids.append(world.order(party.one(world), BUY, world.best[SELL] + 1 + round(2 * severity), qty, immediate=True))
         bought += qty
         yield 0.5 - 0.4 * severity
@@ -171,7 +173,7 @@ def ramping(world: World, party: Party, severity: float) -> Actor:
     """Buys more than anybody for some minutes, always a little higher, then sells a part of it."""
     began, ids, bought = world.now, [], 0
     for _ in range(120):
-        qty = party.lots(world, USUAL * (1 + 16 * severity))
+        qty = party.lots(world, world.usual_level * (0.3 + 2 * severity))
         ids.append(world.order(party.one(world), BUY, world.best[SELL] + 1 + round(2 * severity), qty, immediate=True))
         bought += qty
         yield 1.0
@@ -189,7 +191,7 @@ def quote_stuffing(world: World, party: Party, severity: float) -> Actor:
         account = party.one(world)
         order_id = world.order(account, BUY, world.best[BUY] - 15, party.lots(world, USUAL))
         ids.append(order_id)
-        world.add(_cancel(world, account, order_id), 0.02)
+        world.cancel_later(account, order_id, 0.02)
         yield pause
     world.label("QUOTE_STUFFING", party.accounts, severity, began, ids)
 
@@ -201,7 +203,7 @@ def order_to_trade(world: World, party: Party, severity: float) -> Actor:
         account = party.one(world)
         order_id = world.order(account, BUY if turn % 2 else SELL, world.best[BUY] - 12 if turn % 2 else world.best[SELL] + 12, USUAL)
         ids.append(order_id)
-        world.add(_cancel(world, account, order_id), 0.3)
+        world.cancel_later(account, order_id, 0.3)
         yield 0.05
     world.label("ORDER_TO_TRADE", party.accounts, severity, began, ids)
 
@@ -261,12 +263,6 @@ def indicative_price(world: World, party: Party, severity: float) -> Actor:
         world.cancel(account, order_id)
         yield 0.5
     world.label("INDICATIVE_PRICE", party.accounts, severity, began, ids)
-
-
-def _cancel(world: World, account: int, order_id: int) -> Actor:
-    world.cancel(account, order_id)
-    return
-    yield
 
 
 INJECTORS: Final[dict[str, Inject]] = {

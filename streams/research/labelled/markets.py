@@ -17,9 +17,9 @@ from surveillance import Owners, Place, TradingWatch
 
 OPENING_S: Final = 12.0
 CLOSING_S: Final = 8.0
-INJECTED_AT_S: Final = 135.0
+INJECTED_AT_S: Final = 125.0
 """Long enough for medians and moves to be known."""
-SESSION_S: Final = 320.0
+SESSION_S: Final = 290.0
 """Every manipulation is over by then."""
 
 
@@ -79,7 +79,9 @@ def background(density: float, seed: int, orders: int) -> Outcome:
     return watched(World(seed), density, max(orders / density, 200.0), [], [])
 
 
-def watched(world: World, density: float, seconds: float, actors: Sequence[tuple[float, Actor]], groups: Sequence[Sequence[int]]) -> Outcome:
+def watched(
+    world: World, density: float, seconds: float, actors: Sequence[tuple[float, Actor]], groups: Sequence[Sequence[int]]
+) -> Outcome:
     """Run a session and watch it. `actors`: with the seconds when they begin; `groups`: accounts of one owner."""
     outcome = Outcome(density)
     populate(world, density)

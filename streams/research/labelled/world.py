@@ -93,6 +93,15 @@ class World:
         """Ask for a cancel."""
         self._send(BookCommandKind.CANCEL, 0, 0, 0, 0, 0, 0, account, order_id, 0, 0, 0, 0, 0)
 
+    def cancel_later(self, account: int, order_id: int, after_s: float) -> None:
+        """Ask for a cancel some seconds later, if the order is still there."""
+        self.add(self._leave(account, order_id, after_s))
+
+    def _leave(self, account: int, order_id: int, after_s: float) -> Actor:
+        yield after_s
+        if order_id in self.open:
+            self.cancel(account, order_id)
+
     def mass_cancel(self, account: int) -> None:
         """The operator cancels all orders of an account: its session broke."""
         self._send(BookCommandKind.MASS_CANCEL, 0, 0, 0, 0, 0, 0, account, 0, 0, 0, 0, 0, 0)
@@ -146,7 +155,9 @@ class World:
         return executions
 
     def _see(self, executions: Rows) -> None:
-        columns = executions[["kind", "side", "order_id", "account", "contra_order_id", "contra_account", "price", "leaves_qty", "contra_leaves_qty", "qty"]]
+        columns = executions[
+            ["kind", "side", "order_id", "account", "contra_order_id", "contra_account", "price", "leaves_qty", "contra_leaves_qty", "qty"]
+        ]
         kept: list[tuple[Any, ...]] = columns.tolist()
         known = self.open
         for kind, side, order_id, account, contra_order_id, contra_account, price, leaves_qty, contra_leaves_qty, qty in kept:

@@ -232,7 +232,7 @@ def test_what_is_over_is_forgotten() -> None:
     assert watch.stats().orders_tracked == 1
     kept = {name: len(array) for name, array in watch.snapshot().items() if name not in ("market", "episodes", "owners")}
     assert kept == {
-        "orders": 1, "ended": 0, "layering.attempts": 0, "layering.layers": 0, "layering.executions": 0, "clock": 1,
+        "orders": 1, "ended": 0, "layering.attempts": 0, "layering.layers": 0, "layering.executions": 0, "layering.done": 1, "clock": 1,
     }  # fmt: skip
 
 
