@@ -9,7 +9,7 @@ surveillance.detectors.DETECTORS.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from schemas.codec import Rows
 from schemas.instruments import Instrument
@@ -20,8 +20,7 @@ from surveillance.state_bytes import pack, unpack
 Arrays = Mapping[str, Rows]
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """One order or trade behind a finding: ticks, lots, ns. Fields as in schemas/avro/alert.avsc."""
 
     role: str

@@ -12,7 +12,7 @@ from schemas.enums import ExecFlag, ExecKind, OrdType, Side, TimeInForce
 from schemas.reject_reasons import Reason
 from surveillance.activity import CANCELS, COST, FILLS, MADE_QTY, ORDERS, SMALL_TICKS, TAKEN_QTY, TAKES
 from surveillance.contract import Detector, Finding
-from surveillance.market import Market, Trade, follow
+from surveillance.market import Book, Market, Trade, follow
 from surveillance.orders import OrderTracker, TrackedOrder
 from surveillance.owners import Owners
 
@@ -44,6 +44,7 @@ class RowEvents:
         self.log_time = self.seq = self.offset = 0
         self.found: list[tuple[Detector, Finding]] = []
         self._tracker, self._market, self._owners, self._instruments, self._on = tracker, market, owners, instruments, listeners
+        self._books = market.books
         self._on_placed, self._on_executed, self._on_traded, self._on_withdrawn, self._on_advance = (
             listeners[event] for event in ("placed", "executed", "traded", "withdrawn", "advance")
         )
@@ -83,7 +84,8 @@ class RowEvents:
 
     def _on_new(self, row: Row) -> None:
         _, side, ord_type, time_in_force, _, instrument, order_id, account, _, price, qty, _, _, display_qty = row[:14]
-        if instrument not in self._instruments or not 1 <= side <= 2:
+        book = self._books.get(instrument) or self._book(instrument)
+        if book is None or not 1 <= side <= 2:
             return
         rests, owner = int(_rests(ord_type, time_in_force)), self._owners.owner_of(account)
         order = TrackedOrder(
@@ -94,7 +96,6 @@ class RowEvents:
         if forgotten is not None:
             for _, forget in self._on["forgotten"]:
                 forget(forgotten)
-        book = self._market.book(instrument)
         if not book.bucket_end:
             self._market.touch_bucket(book, self.log_time)
         book.order_qty = follow(book.order_qty, qty) if book.order_qty else qty
@@ -217,19 +218,24 @@ class RowEvents:
         order.display_qty = display_qty
 
     def _on_level(self, row: Row) -> None:
-        if row[5] in self._instruments and 1 <= row[1] <= 2:
-            levels = self._market.book(row[5]).levels[row[1]]
+        book = self._books.get(row[5]) or self._book(row[5])
+        if book is not None and 1 <= row[1] <= 2:
             if row[10]:
-                levels[row[9]] = row[10]
+                book.levels[row[1]][row[9]] = row[10]
             else:
-                levels.pop(row[9], None)
+                book.levels[row[1]].pop(row[9], None)
 
     def _on_top(self, row: Row) -> None:
-        if row[5] in self._instruments and 1 <= row[1] <= 2:
-            book, side, qty = self._market.book(row[5]), row[1], row[10]
+        book = self._books.get(row[5]) or self._book(row[5])
+        if book is not None and 1 <= row[1] <= 2:
+            side, qty = row[1], row[10]
             book.best[side], book.top_qty[side] = row[9], qty
             if qty:
                 book.level_qty = follow(book.level_qty, qty) if book.level_qty else qty
+
+    def _book(self, instrument: int) -> Book | None:
+        """The book of an instrument of which no row has come yet; None for one that nobody knows."""
+        return self._market.book(instrument) if instrument in self._instruments else None
 
     def _on_status(self, row: Row) -> None:
         if row[5] in self._instruments:

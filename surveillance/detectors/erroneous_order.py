@@ -21,7 +21,7 @@ class ErroneousOrderParameters:
 
     price_percent_min: int = 5
     """A limit through the last price: a buy above it, a sell below it."""
-    size_min: int = 120
+    size_min: int = 100
     """Lots : usual order of the book (a followed median)."""
     own_size_min: int = 10
     """Lots : the owner's largest order in this book so far."""

@@ -11,7 +11,7 @@ from schemas.enums import Side
 from schemas.instruments import Instrument
 from surveillance.contract import Detector, Evidence, Finding, Measure, trade_evidence
 from surveillance.market import Market, Trade
-from surveillance.orders import OrderTracker
+from surveillance.orders import OrderTracker, other_side
 from surveillance.wording import VERBS, counted, seconds
 
 SECOND_NS = 1_000_000_000
@@ -29,6 +29,8 @@ class MomentumIgnitionParameters:
     """From its first trade to its last."""
     size_min: int = 8
     """Lots of the push : usual trade."""
+    two_sided_percent_max: int = 20
+    """The owner's own interest on the other side during the push : lots of the push. A quoter that crosses the market quotes both sides."""
     close_ns: int = 60 * SECOND_NS
     """From the last trade of the push to the closing trades."""
     closed_percent_min: int = 50
@@ -54,6 +56,7 @@ class Run:
     cost: int = 0
     closed_qty: int = 0
     gain: int = 0  # ticks x lots
+    other_qty: int = 0  # the owner's largest interest on the other side during the push, lots
 
 
 class MomentumIgnitionDetector(Detector):
@@ -101,6 +104,9 @@ class MomentumIgnitionDetector(Detector):
             run.orders += trade.order_id != run.order_id
             run.last_at, run.order_id = trade.time, trade.order_id
             run.last_px = trade.price if better else run.last_px
+        order = self.tracker.get(trade.order_id)
+        if order is not None:
+            run.other_qty = max(run.other_qty, self.tracker.holding(order).interest[other_side(trade.side)])
         run.qty += trade.qty
         run.cost += trade.qty * trade.price
         trades = self._trades[key]
@@ -110,7 +116,12 @@ class MomentumIgnitionDetector(Detector):
     def _close(self, key: tuple[int, int], run: Run, trade: Trade, *, maker: bool) -> Sequence[Finding]:
         rules = self.parameters
         usual_qty = max(self.market.book(trade.instrument).trade_qty, 1)
-        is_push = run.levels >= rules.levels_min and run.orders >= rules.orders_min and run.qty >= rules.size_min * usual_qty
+        is_push = (
+            run.levels >= rules.levels_min
+            and run.orders >= rules.orders_min
+            and run.qty >= rules.size_min * usual_qty
+            and run.other_qty * 100 <= run.qty * rules.two_sided_percent_max
+        )
         if not is_push or trade.time - run.last_at > rules.close_ns:
             if (not is_push and not maker) or trade.time - run.last_at > rules.close_ns:
                 del self._runs[key], self._trades[key]
@@ -152,6 +163,7 @@ class MomentumIgnitionDetector(Detector):
                 Measure("price levels", run.levels, self.parameters.levels_min),
                 Measure("aggressive orders", run.orders, self.parameters.orders_min),
                 Measure("push to usual trade", run.qty // usual_qty, self.parameters.size_min, "times"),
+                Measure("own interest on the other side", run.other_qty * 100 // run.qty, self.parameters.two_sided_percent_max, "percent", at_least=False),
                 Measure("closed share", run.closed_qty * 100 // run.qty, self.parameters.closed_percent_min, "percent"),
                 Measure("time to close", last.time - run.last_at, self.parameters.close_ns, "ns", at_least=False),
             ),

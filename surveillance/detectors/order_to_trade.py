@@ -119,7 +119,7 @@ class OrderToTradeDetector(Detector):
 
     def state(self) -> Any:
         """Counts by owner."""
-        days = [[key, [list(vars(day.first).values()), *list(vars(day).values())[1:]]] for key, day in self._days.items()]
+        days = [[key, [tuple(day.first), *list(vars(day).values())[1:]]] for key, day in self._days.items()]
         return [days, [[*key, reported] for key, reported in self._many.items()]]
 
     def load(self, state: Any) -> None:

@@ -120,7 +120,7 @@ class PingingDetector(Detector):
 
     def state(self) -> Any:
         """Searches with their pings."""
-        return [[key, [list(vars(one).values()) for one in search.pings], search.filled_at] for key, search in self._searches.items()]
+        return [[key, [tuple(one) for one in search.pings], search.filled_at] for key, search in self._searches.items()]
 
     def load(self, state: Any) -> None:
         """The opposite."""

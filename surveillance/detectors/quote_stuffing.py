@@ -133,7 +133,7 @@ class QuoteStuffingDetector(Detector):
         """The counts of this second and their evidence."""
         return [
             self._second, [[key, list(vars(one).values())] for key, one in self._counts.items()],
-            [[key, [list(vars(one).values()) for one in kept]] for key, kept in self._orders.items()],
+            [[key, [tuple(one) for one in kept]] for key, kept in self._orders.items()],
         ]  # fmt: skip
 
     def load(self, state: Any) -> None:

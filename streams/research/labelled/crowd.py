@@ -19,6 +19,7 @@ MAKERS: Final = 100
 CONTROL: Final = 200
 SIZE_MU, SIZE_SIGMA = np.log(20), np.log(5) / 1.2816
 """Of the logarithm of a size: median 20, p90 100."""
+IMPACT_TICKS_MAX: Final = 5.0
 VALUE_TICKS_PER_ROOT_S: Final = 0.4
 """The value around which the crowd quotes is a random walk."""
 
@@ -32,13 +33,16 @@ class Value:
     """What the crowd thinks the instrument is worth, in ticks."""
 
     def __init__(self, world: World) -> None:
-        self._world, self._at, self.ticks = world, world.now, float(START_PX)
+        self._world, self._at, self.ticks, self._flow = world, world.now, float(START_PX), 0
 
     def now(self) -> float:
         """Moved on to the present."""
         passed = (self._world.now - self._at) / SECOND_NS
         self._at = self._world.now
         self.ticks += self._world.rng.normal(0, VALUE_TICKS_PER_ROOT_S * np.sqrt(passed)) if passed else 0.0
+        # who takes may know something: half a tick for each usual level taken (Kyle's lambda), at most IMPACT_TICKS_MAX at once
+        taken, self._flow = self._world.flow - self._flow, self._world.flow
+        self.ticks += float(np.clip(0.5 * taken / self._world.usual_level, -IMPACT_TICKS_MAX, IMPACT_TICKS_MAX))
         # the market's own prices are news too, so that a push is followed for a while
         middle = (self._world.best[BUY] + self._world.best[SELL]) / 2
         self.ticks += (middle - self.ticks) * (1 - np.exp(-passed / 8))

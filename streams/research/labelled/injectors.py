@@ -233,7 +233,7 @@ def erroneous_order(world: World, party: Party, severity: float) -> Actor:
     if world.own_rng.random() < 0.5:
         wrong = world.order(party.accounts[0], BUY, round(world.best[SELL] * (1.02 + 0.15 * severity)), USUAL)
     else:
-        wrong = world.order(party.accounts[0], BUY, world.best[BUY] - 1, round(USUAL * (20 + 200 * severity)))
+        wrong = world.order(party.accounts[0], BUY, world.best[BUY] - 1, round(USUAL * (20 + 400 * severity)))
     yield 1.0
     world.label("ERRONEOUS_ORDER", party.accounts[:1], severity, began, [wrong])
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from matchers.research.backtest import COMMAND_DTYPE, Backtest
 from schemas.codec import Rows
-from schemas.enums import BookCommandKind, ExecKind, OrdType, Phase, SelfMatchPrevention, Side, TimeInForce
+from schemas.enums import BookCommandKind, ExecFlag, ExecKind, OrdType, Phase, SelfMatchPrevention, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
 
 SECOND_NS: Final = 1_000_000_000
@@ -60,6 +60,8 @@ class World:
         """By Side, what the best price is or last was."""
         self.usual_level = 100.0
         """Lots at the touch, a median that is followed."""
+        self.flow = 0
+        """Lots taken by buyers less lots taken by sellers, ever."""
         self.open: dict[int, tuple[int, int]] = {}
         """Orders in the book -> (account, lots left)."""
         self.orders = 0
@@ -156,11 +158,23 @@ class World:
 
     def _see(self, executions: Rows) -> None:
         columns = executions[
-            ["kind", "side", "order_id", "account", "contra_order_id", "contra_account", "price", "leaves_qty", "contra_leaves_qty", "qty"]
+            [
+                "kind",
+                "side",
+                "order_id",
+                "account",
+                "contra_order_id",
+                "contra_account",
+                "price",
+                "leaves_qty",
+                "contra_leaves_qty",
+                "qty",
+                "flags",
+            ]
         ]
         kept: list[tuple[Any, ...]] = columns.tolist()
         known = self.open
-        for kind, side, order_id, account, contra_order_id, contra_account, price, leaves_qty, contra_leaves_qty, qty in kept:
+        for kind, side, order_id, account, contra_order_id, contra_account, price, leaves_qty, contra_leaves_qty, qty, flags in kept:
             if kind == ExecKind.TOP:
                 if price:
                     self.best[side] = price
@@ -168,6 +182,8 @@ class World:
             elif kind == ExecKind.NEW:
                 known[order_id] = (account, leaves_qty)
             elif kind == ExecKind.TRADE:
+                if not flags & ExecFlag.UNCROSS:
+                    self.flow += qty if side == BUY else -qty
                 for one, owner, left in ((order_id, account, leaves_qty), (contra_order_id, contra_account, contra_leaves_qty)):
                     if left:
                         known[one] = (owner, left)
