@@ -171,6 +171,8 @@ class OrderTracker:
 
     def fade(self, now: int) -> None:
         """Forget orders whose interest is over at `now`."""
+        if not self._ended:
+            return
         horizon = now - self._interest_ns
         while self._ended and self._ended[0].ended_at < horizon:
             order = self._ended.popleft()
@@ -205,7 +207,10 @@ class OrderTracker:
 
     def _insert(self, order: TrackedOrder) -> None:
         self._orders[order.order_id] = order
-        holding = self._holdings.setdefault((order.owner, order.instrument), Holding())
+        key = (order.owner, order.instrument)
+        holding = self._holdings.get(key)
+        if holding is None:
+            holding = self._holdings[key] = Holding()
         holding.interest[order.side] += order.interest_qty
         if order.rests and not order.ended_at:
             holding.open[order.side][order.order_id] = order

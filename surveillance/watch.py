@@ -8,7 +8,7 @@ On failure: a row that contradicts the log is an assertion. A row about an order
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
@@ -75,7 +75,10 @@ class TradingWatch:
         events, episodes, found = self._events, self._episodes, self._events.found
         handlers = events.handlers
         wanted = np.flatnonzero(events.wanted[executions["kind"]])
-        rows: list[Row] = executions[wanted][COLUMNS].tolist()
+        taken = executions[wanted]
+        rows: Iterable[Row] = zip(
+            *(taken[name].tolist() for name in COLUMNS), strict=True
+        )  # a third of the time of taken[COLUMNS].tolist()
         alerts: Alerts = []
         events.offset = where.offset
         for at, row in zip((wanted + where.first_seq).tolist(), rows, strict=True):

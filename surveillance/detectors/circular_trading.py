@@ -46,6 +46,7 @@ class CircularTradingDetector(Detector):
         super().__init__(tracker, market)
         self.parameters = parameters or CircularTradingParameters()
         self._sold: dict[int, dict[tuple[int, int], list[int]]] = {}  # instrument -> (seller, buyer) -> [lots, trades]
+        self._totals: dict[int, dict[int, list[int]]] = {}  # instrument -> owner -> [lots traded, position made]; follows from the pairs
         self._said: dict[tuple[int, ...], int] = {}  # (instrument, *members) -> trades when last reported
 
     def traded(self, trade: Trade) -> Sequence[Finding]:
@@ -57,16 +58,30 @@ class CircularTradingDetector(Detector):
         known = sold.get(pair)
         if known is None:
             if len(sold) >= self.parameters.pairs_max:
-                del sold[next(iter(sold))]
+                oldest = next(iter(sold))
+                self._add(trade.instrument, oldest, -sold.pop(oldest)[0])
             known = sold[pair] = [0, 0]
         known[0] += trade.qty
         known[1] += 1
+        self._add(trade.instrument, pair, trade.qty)
         return ()
+
+    def _add(self, instrument: int, pair: tuple[int, int], lots: int) -> None:
+        totals = self._totals.setdefault(instrument, {})
+        for owner, made in ((pair[0], -lots), (pair[1], lots)):
+            total = totals.get(owner)
+            if total is None:
+                total = totals[owner] = [0, 0]
+            total[0] += lots
+            total[1] += made
+            if not total[0]:
+                del totals[owner]
 
     def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """A day is over."""
         if book.phase == Phase.CLOSED:
             self._sold.pop(book.instrument, None)
+            self._totals.pop(book.instrument, None)
             for key in [key for key in self._said if key[0] == book.instrument]:
                 del self._said[key]
         return ()
@@ -75,7 +90,7 @@ class CircularTradingDetector(Detector):
         """Rings among those who end flat."""
         sold, rules = self._sold.get(book.instrument, {}), self.parameters
         found = []
-        for ring in self._rings(sold):
+        for ring in self._rings(sold, self._totals.get(book.instrument, {})):
             lots = sum(sold[pair][0] for pair in ring[1])
             trades = sum(sold[pair][1] for pair in ring[1])
             key = (book.instrument, *ring[0])
@@ -85,22 +100,17 @@ class CircularTradingDetector(Detector):
                     found.append(finding)
         return found
 
-    def _rings(self, sold: dict[tuple[int, int], list[int]]) -> list[tuple[tuple[int, ...], list[tuple[int, int]]]]:
+    def _rings(
+        self, sold: dict[tuple[int, int], list[int]], totals: dict[int, list[int]]
+    ) -> list[tuple[tuple[int, ...], list[tuple[int, int]]]]:
         """(members, pairs inside): parts of the graph that hold together by trades that are a fifth of either party's volume."""
-        gross: defaultdict[int, int] = defaultdict(int)
-        net: defaultdict[int, int] = defaultdict(int)
-        for (seller, buyer), (lots, _) in sold.items():
-            gross[seller] += lots
-            gross[buyer] += lots
-            net[seller] -= lots
-            net[buyer] += lots
         rules = self.parameters
         # flat over all that they did; what they did outside may move them by as much as it may be
         slack = rules.net_percent_max + 100 - rules.inside_percent_min
-        flat = {owner for owner in gross if abs(net[owner]) * 100 <= gross[owner] * slack}
+        gross = {owner: lots for owner, (lots, net) in totals.items() if abs(net) * 100 <= lots * slack}
         strong: defaultdict[int, set[int]] = defaultdict(set)
         for (seller, buyer), (lots, _) in sold.items():
-            if seller in flat and buyer in flat and lots * 5 >= gross[seller] and lots * 5 >= gross[buyer]:
+            if seller in gross and buyer in gross and lots * 5 >= gross[seller] and lots * 5 >= gross[buyer]:
                 strong[seller].add(buyer)
                 strong[buyer].add(seller)
         rings, seen = [], set[int]()
@@ -157,6 +167,8 @@ class CircularTradingDetector(Detector):
         """The opposite."""
         for instrument, pairs in state[0]:
             self._sold[instrument] = {(seller, buyer): [lots, trades] for seller, buyer, lots, trades in pairs}
+            for pair, (lots, _) in self._sold[instrument].items():
+                self._add(instrument, pair, lots)
         self._said = {tuple(key): trades for key, trades in state[1]}
 
 

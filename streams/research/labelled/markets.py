@@ -86,7 +86,7 @@ def watched(
     outcome = Outcome(density)
     populate(world, density)
     outcome.controls = add_controls(world)
-    world.add(_session(world, seconds))
+    world.add(session(world, seconds))
     for began_s, actor in actors:
         world.add(actor, began_s)
     sets = f"[[owner_set]]\neffective_from = 1\ngroups = {[list(group) for group in groups]}\n" if groups else ""
@@ -118,7 +118,7 @@ def _frames(world: World, seconds: float) -> Iterator[Rows]:
         yield np.concatenate(parts)
 
 
-def _session(world: World, seconds: float) -> Actor:
+def session(world: World, seconds: float) -> Actor:
     """Opening auction, continuous trading, closing auction."""
     world.go_to(Phase.OPENING_AUCTION)
     yield OPENING_S
