@@ -16,6 +16,7 @@ CROWD: Final = 10_000
 """First account of the crowd."""
 MAKERS: Final = 100
 """First account of the market makers; the others below the crowd follow it."""
+FOLLOWERS: Final = 110
 CONTROL: Final = 200
 SIZE_MU, SIZE_SIGMA = np.log(20), np.log(5) / 1.2816
 """Of the logarithm of a size: median 20, p90 100."""
@@ -109,7 +110,7 @@ def populate(world: World, density: float) -> None:
     for number in range(3):
         world.add(market_maker(world, value, MAKERS + number, every_s=18 / (density * 0.3)))
     for number in range(6):
-        world.add(follower(world, MAKERS + 10 + number))
+        world.add(follower(world, FOLLOWERS + number))
 
 
 # -- look-alikes: nobody may be accused of these

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from streams.research.labelled.crowd import FOLLOWERS
 from streams.research.labelled.injectors import PARTY
 from streams.research.labelled.markets import Outcome, Scenario, minute_of
 
@@ -126,4 +127,6 @@ def _share(part: int, whole: int) -> float | None:
 def _who(account: int, outcome: Outcome) -> str:
     if account in outcome.controls:
         return outcome.controls[account]
-    return "market maker" if account < PARTY else "crowd"
+    if account >= PARTY:
+        return "crowd"
+    return "market maker" if account < FOLLOWERS else "trend follower"

@@ -1,5 +1,7 @@
 """Every pattern on a tape written by hand: what completes it, and the look-alike beside it that may not. Layering has its own file."""
 
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from schemas.enums import ExecFlag, Phase, TimeInForce
 from schemas.reject_reasons import Reason
 from surveillance import Owners, Place, TradingWatch
 from surveillance.detectors import PATTERNS
+from surveillance.market import Market
+from surveillance.orders import OrderTracker, Tracking
 
 AT = 18_000
 A, B, C, CROWD = 7, 8, 9, 100
@@ -323,3 +327,18 @@ def test_every_detector_has_a_table_of_parameters_a_name_and_rules() -> None:
     watch = TradingWatch(INSTRUMENTS)
     assert watch.apply(market().array(), Place(first_seq=1)) == []
     assert watch.configuration != TradingWatch(INSTRUMENTS, PATTERNS[1:]).configuration
+
+
+def test_the_analysts_page_has_every_pattern_with_its_version_and_parameters() -> None:
+    """docs/surveillance.md: values as in the tables; bounds of memory and of evidence are left out."""
+    page = (Path(__file__).parents[3] / "docs" / "surveillance.md").read_text()
+    unsaid = ("evidence_max", "executions_max", "layers_max", "pairs_max", "owners_max", "runs_max", "searches_max", "movers_max")
+    for pattern in PATTERNS:
+        parameters = pattern(OrderTracker(Tracking()), Market()).parameters
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {pattern.name.upper()} | {pattern.version} |")]
+        for field in fields(parameters):
+            if field.name not in unsaid:
+                value = getattr(parameters, field.name)
+                shown = f"{value // 10**9} s" if value >= 10**9 else f"{value // 10**6} ms" if "_ns" in field.name else f"{value:,}"
+                assert f"`{field.name}` {shown}" in row, f"{pattern.name}.{field.name}"
+        assert f"| {', '.join(pattern.rule_refs)} |" in page, pattern.name
