@@ -14,6 +14,7 @@ from surveillance.state_bytes import pack, unpack
 
 TRADES_KEPT: Final = 1_024
 """Last trades of a book, ~250 B each: four seconds of them at 250 trades a second."""
+SECONDS_KEPT: Final = 8
 CLOSES_KEPT: Final = 60
 """Prices at the ends of buckets: half an hour."""
 
@@ -56,7 +57,7 @@ class Book:
     """One instrument as the rows so far say it is."""
 
     __slots__ = (
-        "best", "bucket_end", "closes", "indicative_px", "instrument", "last_px", "level_qty", "levels", "opened_at", "order_qty", "phase",
+        "best", "bucket_end", "closes", "indicative_px", "instrument", "last_px", "lately", "level_qty", "levels", "opened_at", "order_qty", "phase",
         "top_qty", "trade_qty", "trades", "windows",
     )  # fmt: skip
 
@@ -70,6 +71,7 @@ class Book:
         self.last_px = self.indicative_px = 0
         self.level_qty = self.trade_qty = self.order_qty = 0  # followed medians; 0: none seen
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
+        self.lately: deque[list[int]] = deque(maxlen=SECONDS_KEPT)  # [second, its last price] of those with trades
         self.closes: deque[int] = deque(maxlen=CLOSES_KEPT)
         self.bucket_end = 0
         self.windows = Windows()
@@ -91,17 +93,29 @@ class Book:
             return 0
         return sum(abs(closes[n] - closes[n - 1]) for n in range(1, len(closes))) * 1000 // (len(closes) - 1)
 
+    def price_before(self, second: int) -> int:
+        """The last price before a second of log time began; the oldest that is known if that is later, 0 if none is."""
+        for known, price in reversed(self.lately):
+            if known < second:
+                return price
+        return self.lately[0][1] if self.lately else 0
+
     def note(self, trade: Trade) -> None:
         """Take a trade."""
         self.trades.append(trade)
         self.last_px = trade.price
+        second = trade.time // 1_000_000_000
+        if self.lately and self.lately[-1][0] == second:
+            self.lately[-1][1] = trade.price
+        else:
+            self.lately.append([second, trade.price])
         self.trade_qty = follow(self.trade_qty, trade.qty) if self.trade_qty else trade.qty
 
     def state(self) -> list[Any]:
         """As lists."""
         return [
             self.instrument, self.phase, self.opened_at, [list(side.items()) for side in self.levels], self.best, self.top_qty, self.last_px,
-            self.indicative_px, self.level_qty, self.trade_qty, self.order_qty, [tuple(trade) for trade in self.trades], list(self.closes), self.bucket_end,
+            self.indicative_px, self.level_qty, self.trade_qty, self.order_qty, [tuple(trade) for trade in self.trades], list(self.closes), self.bucket_end, list(self.lately),
             self.windows.state(),
         ]  # fmt: skip
 
@@ -110,10 +124,11 @@ class Book:
         """The book of `state`."""
         book = cls(state[0])
         book.phase, book.opened_at, levels, book.best, book.top_qty, book.last_px, book.indicative_px = state[1:8]
-        book.level_qty, book.trade_qty, book.order_qty, trades, closes, book.bucket_end, windows = state[8:]
+        book.level_qty, book.trade_qty, book.order_qty, trades, closes, book.bucket_end, lately, windows = state[8:]
         book.levels = tuple(dict(side) for side in levels)
         book.trades.extend(Trade(*one) for one in trades)
         book.closes.extend(closes)
+        book.lately.extend(lately)
         book.windows = Windows.of_state(windows)
         return book
 

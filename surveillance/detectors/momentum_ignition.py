@@ -29,6 +29,8 @@ class MomentumIgnitionParameters:
     """From its first trade to its last."""
     size_min: int = 8
     """Lots of the push : usual trade."""
+    led_times_min: int = 2
+    """The price move of the push : the move the same way in the two seconds before it. A trend follower comes when the move is there."""
     two_sided_percent_max: int = 20
     """The owner's own interest on the other side during the push : lots of the push. A quoter that crosses the market quotes both sides."""
     close_ns: int = 60 * SECOND_NS
@@ -50,6 +52,8 @@ class Run:
     last_at: int
     last_px: int  # the furthest
     order_id: int
+    first_px: int
+    before: int  # ticks that the price had moved the same way in the two seconds before
     levels: int = 1
     orders: int = 1
     qty: int = 0
@@ -97,7 +101,9 @@ class MomentumIgnitionDetector(Detector):
             while len(self._runs) >= rules.runs_max:
                 oldest = next(iter(self._runs))
                 del self._runs[oldest], self._trades[oldest]
-            run = self._runs[key] = Run(trade.side, trade.time, trade.time, trade.price, trade.order_id)
+            moved = trade.price - self.market.book(trade.instrument).price_before(trade.time // SECOND_NS - 1)
+            before = max(0, moved if trade.side == Side.BUY else -moved)
+            run = self._runs[key] = Run(trade.side, trade.time, trade.time, trade.price, trade.order_id, trade.price, before)
             self._trades[key] = []
         else:
             run.levels += better
@@ -120,6 +126,7 @@ class MomentumIgnitionDetector(Detector):
             run.levels >= rules.levels_min
             and run.orders >= rules.orders_min
             and run.qty >= rules.size_min * usual_qty
+            and abs(run.last_px - run.first_px) >= run.before * rules.led_times_min
             and run.other_qty * 100 <= run.qty * rules.two_sided_percent_max
         )
         if not is_push or trade.time - run.last_at > rules.close_ns:
@@ -163,6 +170,7 @@ class MomentumIgnitionDetector(Detector):
                 Measure("price levels", run.levels, self.parameters.levels_min),
                 Measure("aggressive orders", run.orders, self.parameters.orders_min),
                 Measure("push to usual trade", run.qty // usual_qty, self.parameters.size_min, "times"),
+                Measure("move to the move before", abs(run.last_px - run.first_px) // max(run.before, 1), self.parameters.led_times_min, "times"),
                 Measure("own interest on the other side", run.other_qty * 100 // run.qty, self.parameters.two_sided_percent_max, "percent", at_least=False),
                 Measure("closed share", run.closed_qty * 100 // run.qty, self.parameters.closed_percent_min, "percent"),
                 Measure("time to close", last.time - run.last_at, self.parameters.close_ns, "ns", at_least=False),

@@ -43,7 +43,7 @@ DETECTORS = (
     partial(CircularTradingDetector, parameters=CircularTradingParameters(trades_min=3, inside_percent_min=10, net_percent_max=90)),
     partial(MarkingTheCloseDetector, parameters=MarkingTheCloseParameters(size_min=1, move_permille_min=0, ticks_min=0, orders_min=1)),
     partial(PaintingTheTapeDetector, parameters=PaintingTheTapeParameters(trades_min=1, moving_percent_min=1, times_min=0, net_percent_max=90)),
-    partial(MomentumIgnitionDetector, parameters=MomentumIgnitionParameters(levels_min=2, orders_min=2, size_min=1, closed_percent_min=5, two_sided_percent_max=900, runs_max=3)),
+    partial(MomentumIgnitionDetector, parameters=MomentumIgnitionParameters(levels_min=2, orders_min=2, size_min=1, closed_percent_min=5, led_times_min=0, two_sided_percent_max=900, runs_max=3)),
     partial(RampingDetector, parameters=RampingParameters(5, 30, 5, 0, 1, 1)),
     partial(QuoteStuffingDetector, parameters=QuoteStuffingParameters(4, 30, 2 * STEP_NS, 20, 60)),
     partial(OrderToTradeDetector, parameters=OrderToTradeParameters(orders_min=5, number_max=1, volume_max=1)),

@@ -87,6 +87,6 @@ def test_an_id_is_of_detector_and_parameters_and_the_key_of_the_episode_is_not()
         assert alert["config_digest"] == TradingWatch(INSTRUMENTS, makers).configuration.hex()
         return alert["alert_id"], alert["episode_key"]
 
-    (first, key), (again, same), (other, still) = ids(), ids(qty_min=1), ids(qty_min=2)
+    (first, key), (again, same), (other, still) = ids(), ids(repeated_min=5), ids(repeated_min=6)
     assert first == again != other
     assert key == same == still

@@ -99,6 +99,18 @@ def test_a_trade_of_an_owner_with_itself_is_a_wash_trade_in_auctions_too(flags: 
     assert patterns(foreign) == set()
 
 
+@pytest.mark.parametrize(("times", "others", "found"), [(1, 0, False), (4, 0, False), (5, 15, True), (5, 16, False)])
+def test_an_account_that_meets_itself_by_chance_washes_nothing_unless_again_and_again(times: int, others: int, found: bool) -> None:
+    """Old orders of other sizes: five of twenty trades are no chance any more."""
+    tape = Tape()
+    resting = [tape.new(float(n), A, SELL, AT, 30 + n) for n in range(times)]
+    for n, order_id in enumerate(resting):
+        tape.trade(20.0 + n, tape.new(20.0 + n, A, BUY, AT, 10), order_id, 10)
+        for more in range(others) if n == 0 else ():
+            tape.meet(20.01 + more / 1000, CROWD + more, A, BUY, AT, 10)
+    assert (("WASH_TRADE", (A,)) in patterns(tape)) is found
+
+
 def test_a_prevented_self_match_is_no_wash_trade() -> None:
     """Nothing traded."""
     tape = Tape()
@@ -173,6 +185,17 @@ def test_a_push_that_is_sold_into_is_momentum_ignition(resold: int, found: bool)
     if resold:
         tape.meet(50.0, CROWD, A, BUY, AT + 6, resold)
     assert (("MOMENTUM_IGNITION", (A,)) in patterns(tape)) is found
+
+
+def test_who_follows_a_move_that_is_there_ignites_nothing() -> None:
+    """The same push, after others had moved the price four ticks within two seconds."""
+    tape = market()
+    for n in range(4):
+        tape.meet(28.6 + 0.3 * n, CROWD + n, CROWD + 20, BUY, AT + 1 + n, 20)
+    for n in range(4):
+        tape.meet(30.0 + n, A, CROWD + n, BUY, AT + 5 + n, 100)
+    tape.meet(50.0, CROWD, A, BUY, AT + 10, 300)
+    assert ("MOMENTUM_IGNITION", (A,)) not in patterns(tape)
 
 
 @pytest.mark.parametrize(("gives_back", "moves", "found"), [(True, True, True), (False, True, False), (True, False, False)])
