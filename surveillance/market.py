@@ -1,7 +1,7 @@
-"""The market around an event, one `Book` an instrument: levels, touch, phase, last trades, and what every owner did lately.
+"""The market around an event, one `Book` an instrument: touch, phase, last trades, and what every owner did lately.
 
-A function of the rows of `executions` alone. Bounded: a book has as many levels as the exchange has, TRADES_KEPT trades, and at most
-OWNERS_MAX owners a bucket; those beyond are left out. Prices in ticks, quantities in lots, times in ns of log time.
+A function of the rows of `executions` alone. Bounded: TRADES_KEPT trades a book, and at most OWNERS_MAX owners
+a bucket; those beyond are left out. Prices in ticks, quantities in lots, times in ns of log time.
 """
 
 from collections import deque
@@ -57,17 +57,14 @@ class Book:
     """One instrument as the rows so far say it is."""
 
     __slots__ = (
-        "best", "bucket_end", "closes", "indicative_px", "instrument", "last_px", "lately", "level_qty", "levels", "opened_at", "order_qty", "phase",
-        "top_qty", "trade_qty", "trades", "windows",
+        "best", "bucket_end", "closes", "indicative_px", "instrument", "last_px", "lately", "level_qty", "order_qty", "phase",
+        "trade_qty", "trades", "windows",
     )  # fmt: skip
 
     def __init__(self, instrument: int) -> None:
         self.instrument = instrument
         self.phase = int(Phase.CLOSED)
-        self.opened_at = 0  # when the phase began
-        self.levels: tuple[dict[int, int], ...] = ({}, {}, {})  # by Side: price -> lots
         self.best = [0, 0, 0]  # by Side: price, 0 if empty
-        self.top_qty = [0, 0, 0]
         self.last_px = self.indicative_px = 0
         self.level_qty = self.trade_qty = self.order_qty = 0  # followed medians; 0: none seen
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
@@ -75,11 +72,6 @@ class Book:
         self.closes: deque[int] = deque(maxlen=CLOSES_KEPT)
         self.bucket_end = 0
         self.windows = Windows()
-
-    def visible(self, side: int, levels: int) -> int:
-        """Lots at the best `levels` prices of a side."""
-        prices = sorted(self.levels[side], reverse=side == Side.BUY)[:levels]
-        return sum(self.levels[side][price] for price in prices)
 
     def middle(self) -> int:
         """Between the best prices, rounded down: it does not jump from bid to ask with every trade. The last price while a side is empty."""
@@ -114,18 +106,16 @@ class Book:
     def state(self) -> list[Any]:
         """As lists."""
         return [
-            self.instrument, self.phase, self.opened_at, [list(side.items()) for side in self.levels], self.best, self.top_qty, self.last_px,
-            self.indicative_px, self.level_qty, self.trade_qty, self.order_qty, [tuple(trade) for trade in self.trades], list(self.closes), self.bucket_end, list(self.lately),
-            self.windows.state(),
+            self.instrument, self.phase, self.best, self.last_px, self.indicative_px, self.level_qty, self.trade_qty, self.order_qty,
+            [tuple(trade) for trade in self.trades], list(self.closes), self.bucket_end, list(self.lately), self.windows.state(),
         ]  # fmt: skip
 
     @classmethod
     def of_state(cls, state: list[Any]) -> "Book":
         """The book of `state`."""
         book = cls(state[0])
-        book.phase, book.opened_at, levels, book.best, book.top_qty, book.last_px, book.indicative_px = state[1:8]
-        book.level_qty, book.trade_qty, book.order_qty, trades, closes, book.bucket_end, lately, windows = state[8:]
-        book.levels = tuple(dict(side) for side in levels)
+        book.phase, book.best, book.last_px, book.indicative_px = state[1:5]
+        book.level_qty, book.trade_qty, book.order_qty, trades, closes, book.bucket_end, lately, windows = state[5:]
         book.trades.extend(Trade(*one) for one in trades)
         book.closes.extend(closes)
         book.lately.extend(lately)

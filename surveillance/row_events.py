@@ -57,7 +57,6 @@ class RowEvents:
             int(ExecKind.TRIGGERED): self._on_triggered,
             int(ExecKind.REPLACED): self._on_replaced,
             int(ExecKind.RESTATED): self._on_restated,
-            int(ExecKind.LEVEL): self._on_level,
             int(ExecKind.TOP): self._on_top,
             int(ExecKind.SECURITY_STATUS): self._on_status,
             int(ExecKind.AUCTION_INDICATIVE): self._on_indicative,
@@ -171,7 +170,7 @@ class RowEvents:
         canceled_qty = order.leaves_qty if by_owner else 0
         self._tracker.end(order, self.log_time)
         if by_owner:
-            book = self._market.book(order.instrument)
+            book = self._books[order.instrument]
             if not book.bucket_end:
                 self._market.touch_bucket(book, self.log_time)
             book.windows.of(order.owner)[CANCELS - 1 + order.side] += 1
@@ -217,19 +216,11 @@ class RowEvents:
             self._tracker.enter(order, price, display_qty, self.log_time)
         order.display_qty = display_qty
 
-    def _on_level(self, row: Row) -> None:
-        book = self._books.get(row[5]) or self._book(row[5])
-        if book is not None and 1 <= row[1] <= 2:
-            if row[10]:
-                book.levels[row[1]][row[9]] = row[10]
-            else:
-                book.levels[row[1]].pop(row[9], None)
-
     def _on_top(self, row: Row) -> None:
         book = self._books.get(row[5]) or self._book(row[5])
         if book is not None and 1 <= row[1] <= 2:
             side, qty = row[1], row[10]
-            book.best[side], book.top_qty[side] = row[9], qty
+            book.best[side] = row[9]
             if qty:
                 book.level_qty = follow(book.level_qty, qty) if book.level_qty else qty
 
@@ -244,7 +235,6 @@ class RowEvents:
             for detector, phase_changed in self._on["phase_changed"]:
                 if findings := phase_changed(book, before, self.log_time):
                     self.found += [(detector, one) for one in findings]
-            book.opened_at = self.log_time
             book.indicative_px = 0
 
     def _on_indicative(self, row: Row) -> None:

@@ -184,7 +184,7 @@ class CanceledDepth(Detector):
 
     def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> tuple[Finding, ...]:
         """The attempt that this completes, if any. Its layers are flagged and can be part of no other."""
-        attempt = self._attempts.get((order.owner, order.instrument, order.side))
+        attempt = self._attempts.get((order.owner, order.instrument, order.side)) if self._attempts else None
         if attempt is None or order.order_id not in attempt.layers:
             return ()
         attempt.canceled_qty += canceled_qty

@@ -52,7 +52,7 @@ class ErroneousOrderDetector(Detector):
                 self._known[key] = known
         count, largest = known
         known[0], known[1] = count + 1, max(largest, order.order_qty)
-        book = self.market.book(order.instrument)
+        book = self.market.books[order.instrument]
         if book.phase != Phase.CONTINUOUS:
             return ()
         measures = []

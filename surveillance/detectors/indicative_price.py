@@ -43,7 +43,7 @@ class IndicativePriceDetector(Detector):
 
     def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """The next indicative price is its doing."""
-        if self.market.book(order.instrument).phase in CALL_PHASES:
+        if self.market.books[order.instrument].phase in CALL_PHASES:
             self._newest[order.instrument] = order.order_id
         return ()
 
@@ -58,14 +58,15 @@ class IndicativePriceDetector(Detector):
 
     def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Sequence[Finding]:
         """Does a mover leave?"""
-        self._newest.pop(order.instrument, None)
-        moved = self._movers.get(order.order_id)
+        if self._newest:
+            self._newest.pop(order.instrument, None)
+        moved = self._movers.get(order.order_id) if self._movers else None
         if moved is None:
             return ()
         if canceled_qty * 100 < order.order_qty * self.parameters.canceled_percent_min:
             return ()
         del self._movers[order.order_id]
-        if self.market.book(order.instrument).phase not in CALL_PHASES:
+        if self.market.books[order.instrument].phase not in CALL_PHASES:
             return ()
         return (self._finding(order, moved[1], moved[2], canceled_qty),)
 

@@ -59,7 +59,7 @@ class PingingDetector(Detector):
 
     def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """A ping, or the large order after them."""
-        rules, usual_qty = self.parameters, self.market.book(order.instrument).order_qty
+        rules, usual_qty = self.parameters, self.market.books[order.instrument].order_qty
         if order.immediate and order.order_qty * 100 <= usual_qty * rules.usual_percent_max:
             self._ping(order, now)
             return ()
