@@ -1,8 +1,8 @@
 """Wash trade: one owner is buyer and seller, so nothing changes hands. In auctions too, where self-match prevention does not act.
 
 Securities Exchange Act 9(a)(1); FINRA 5210.02; MAR Annex I.A(c). Orders of one account that meet by chance are no wash trade, and without self-match
-prevention they do meet. So a trade is reported if it is between two accounts of the owner, if both orders were entered together in one size, or if the
-owner trades with itself again and again. Prevented attempts (SELF_MATCH_PREVENTION) trade nothing.
+prevention they do meet. So a trade is reported if it is between two accounts of the owner, if both orders were entered together in one size and it is
+not the first of this kind, or if the owner trades with itself again and again. Prevented attempts (SELF_MATCH_PREVENTION) trade nothing.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,8 @@ class WashTradeParameters:
     """Between the entries of two orders that were made for one another."""
     size_percent_max: int = 2
     """Difference of their sizes."""
+    together_min: int = 2
+    """Trades of such orders in a book and day: the second is no chance any more."""
     repeated_min: int = 5
     """Trades with itself, of any kind, in a book and day, from which on an owner does not meet itself by chance,"""
     share_percent_min: int = 25
@@ -41,7 +43,9 @@ class WashTradeDetector(Detector):
     def __init__(self, tracker: OrderTracker, market: Market, parameters: WashTradeParameters | None = None) -> None:
         super().__init__(tracker, market)
         self.parameters = parameters or WashTradeParameters()
-        self._own: dict[tuple[int, int], list[int]] = {}  # (instrument, owner) -> [trades with itself, all its trades since the first]
+        self._own: dict[
+            tuple[int, int], list[int]
+        ] = {}  # (instrument, owner) -> [trades with itself, all since the first, entered together]
 
     def traded(self, trade: Trade) -> Sequence[Finding]:
         """Both sides one owner?"""
@@ -58,10 +62,11 @@ class WashTradeDetector(Detector):
         if counts is None:
             if len(own) >= self.parameters.owners_max:
                 del own[next(iter(own))]
-            counts = own[key] = [0, 0]
+            counts = own[key] = [0, 0, 0]
         counts[0] += 1
         counts[1] += 1
-        why = self._why(trade, *counts)
+        counts[2] += self._are_together(trade)
+        why = self._why(trade, counts)
         return (self._finding(trade, why, counts[0]),) if why else ()
 
     def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
@@ -71,16 +76,22 @@ class WashTradeDetector(Detector):
                 del self._own[key]
         return ()
 
-    def _why(self, trade: Trade, times: int, trades: int) -> str:
+    def _are_together(self, trade: Trade) -> bool:
+        """Whether both orders were entered at about the same time, in one size."""
+        rules: WashTradeParameters = self.parameters
+        taker, maker = self.tracker.get(trade.order_id), self.tracker.get(trade.contra_order_id)
+        if taker is None or maker is None or abs(taker.placed_at - maker.placed_at) > rules.entered_within_ns:
+            return False
+        smaller, larger = sorted((taker.order_qty, maker.order_qty))
+        return (larger - smaller) * 100 <= larger * rules.size_percent_max
+
+    def _why(self, trade: Trade, counts: list[int]) -> str:
         """Why it is no accident; empty if it may be one."""
-        rules = self.parameters
+        rules, (times, trades, together) = self.parameters, counts
         if trade.account != trade.contra_account:
             return "The two accounts have one owner."
-        taker, maker = self.tracker.get(trade.order_id), self.tracker.get(trade.contra_order_id)
-        if taker is not None and maker is not None and abs(taker.placed_at - maker.placed_at) <= rules.entered_within_ns:
-            smaller, larger = sorted((taker.order_qty, maker.order_qty))
-            if (larger - smaller) * 100 <= larger * rules.size_percent_max:
-                return "Both orders were entered together, in one size."
+        if together >= rules.together_min and self._are_together(trade):
+            return f"Both orders were entered together, in one size, for the {together}. time today."
         if times >= rules.repeated_min and times * 100 >= trades * rules.share_percent_min:
             return f"It was trade {times} of the account with itself today, of {trades} since the first."
         return ""
@@ -115,4 +126,4 @@ class WashTradeDetector(Detector):
 
     def load(self, state: Any) -> None:
         """The opposite."""
-        self._own = {(instrument, owner): [times, trades] for instrument, owner, times, trades in state}
+        self._own = {(instrument, owner): counts for instrument, owner, *counts in state}

@@ -35,10 +35,11 @@ def test_an_alert_of_version_0_2_is_whole() -> None:
 def test_an_alert_of_this_version_says_where_its_evidence_is() -> None:
     """Order, account, trade and place in the log."""
     tape = Tape()
-    tape.meet(0.0, 7, 7, BUY, 18_000, 5)
+    for at in (0.0, 1.0):
+        tape.meet(at, 7, 7, BUY, 18_000, 5)
     (alert,) = tape.alerts(WashTradeDetector)
     shown = alert_json(whole(alert), INSTRUMENTS)
     assert (shown["severity"], shown["occurrences"], len(shown["steps"])) == ("MEDIUM", 1, 3)
     taker, maker = shown["evidence"]
-    assert (taker["role"], taker["account"], taker["trade_id"], taker["seq"], taker["offset"]) == ("TAKER", 7, 3, 3, 0)
-    assert (maker["side"], maker["price"], maker["order_number"]) == ("sell", "180", 1)
+    assert (taker["role"], taker["account"], taker["trade_id"], taker["seq"], taker["offset"]) == ("TAKER", 7, 6, 6, 0)
+    assert (maker["side"], maker["price"], maker["order_number"]) == ("sell", "180", 3)

@@ -1,5 +1,6 @@
 """Alerts are episodes: one for what a party does again in an instrument, in numbered revisions, until it is quiet."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from surveillance import EpisodeRules, Owners, Place, TradingWatch
 from surveillance.detectors.wash_trade import WashTradeDetector, WashTradeParameters
 
 A, B = 7, 8
-WASH = (WashTradeDetector,)
+WASH = (partial(WashTradeDetector, parameters=WashTradeParameters(together_min=1)),)
 
 
 def washes(*times: float, account: int = A) -> Tape:
@@ -82,7 +83,9 @@ def test_an_id_is_of_detector_and_parameters_and_the_key_of_the_episode_is_not()
     """A case hangs on the key, so that a new version does not open it again."""
 
     def ids(**parameters: int) -> tuple[str, str]:
-        makers: tuple[Any, ...] = (lambda tracker, market: WashTradeDetector(tracker, market, WashTradeParameters(**parameters)),)
+        makers: tuple[Any, ...] = (
+            lambda tracker, market: WashTradeDetector(tracker, market, WashTradeParameters(together_min=1, **parameters)),
+        )
         (alert,) = TradingWatch(INSTRUMENTS, makers).apply(washes(0.0).array(), Place(first_seq=1))
         assert alert["config_digest"] == TradingWatch(INSTRUMENTS, makers).configuration.hex()
         return alert["alert_id"], alert["episode_key"]

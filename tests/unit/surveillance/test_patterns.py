@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.watch_tape import BUY, INSTRUMENTS, SELL, Tape
 
-from schemas.enums import ExecFlag, Phase, TimeInForce
+from schemas.enums import ExecFlag, ExecKind, Phase, TimeInForce
 from schemas.reject_reasons import Reason
 from surveillance import Owners, Place, TradingWatch
 from surveillance.detectors import PATTERNS
@@ -89,11 +89,13 @@ def test_accounts_of_one_owner_spoof_together() -> None:
 def test_a_trade_of_an_owner_with_itself_is_a_wash_trade_in_auctions_too(flags: int) -> None:
     """Of one account, or of two that one owner has."""
     same, linked, foreign = Tape(), Tape(), Tape()
-    same.meet(0.0, A, A, BUY, AT, 5)
+    for at in (0.0, 1.0):
+        same.meet(at, A, A, BUY, AT, 5)
     for tape in (linked, foreign):
         tape.meet(0.0, A, B, BUY, AT, 5)
     for tape in (same, linked, foreign):
-        tape.rows[-1]["flags"] = flags
+        for row in tape.rows:
+            row["flags"] = flags * (row["kind"] == ExecKind.TRADE)
     assert patterns(same) == {("WASH_TRADE", (A,))}
     assert patterns(linked, group(A, B)) == {("WASH_TRADE", (A, B))}
     assert patterns(foreign) == set()
@@ -109,6 +111,13 @@ def test_an_account_that_meets_itself_by_chance_washes_nothing_unless_again_and_
         for more in range(others) if n == 0 else ():
             tape.meet(20.01 + more / 1000, CROWD + more, A, BUY, AT, 10)
     assert (("WASH_TRADE", (A,)) in patterns(tape)) is found
+
+
+def test_one_self_match_of_equal_orders_is_still_chance() -> None:
+    """The second of a day is not."""
+    tape = Tape()
+    tape.meet(0.0, A, A, BUY, AT, 5)
+    assert patterns(tape) == set()
 
 
 def test_a_prevented_self_match_is_no_wash_trade() -> None:
@@ -328,7 +337,8 @@ def test_every_alert_tells_its_story_with_numbers_rules_and_a_counterfactual() -
     tapes = [market() for _ in range(2)]
     spoof(tapes[0], 30.0)
     spoof(tapes[0], 40.0)
-    tapes[1].meet(30.0, A, A, BUY, AT, 5)
+    for at in (30.0, 31.0):
+        tapes[1].meet(at, A, A, BUY, AT, 5)
     for tape in [*tapes, close(4, 100, 2)]:
         for alert in tape.alerts():
             assert len(alert["steps"]) >= 2
