@@ -44,7 +44,8 @@ def run(plan: Plan) -> Iterator[tuple[Outcome, Scenario | None]]:
         for session in range(-(-orders // BACKGROUND_ORDERS_MAX)):
             seed = _seed(plan.seed, 0, round(density * 10), 0, session)
             yield background(density, seed, min(BACKGROUND_ORDERS_MAX, orders - session * BACKGROUND_ORDERS_MAX)), None
-        for place, pattern in enumerate(plan.patterns, 1):
+        for pattern in plan.patterns:
+            place = PATTERNS.index(pattern) + 1  # the same markets, whatever else is run
             for severity in plan.severities:
                 for number in range(plan.scenarios):
                     seed = _seed(plan.seed, place, round(density * 10), round(severity * 100), number)
