@@ -117,9 +117,14 @@ def raw_schema(name: str) -> Any:
 
 @cache
 def _parsed_before(name: str) -> Any:
-    """The first layout of a frame: without the columns that have a default, which came later."""
-    schema = raw_schema(name)
-    return fastavro.parse_schema(schema | {"fields": [field for field in schema["fields"] if "default" not in field]})
+    """The first layout of a record: without the fields that have a default, which came later."""
+    return fastavro.parse_schema(_without_defaults(raw_schema(name)))
+
+
+def _without_defaults(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_without_defaults(one) for one in schema if not (isinstance(one, dict) and "default" in one)]
+    return {key: _without_defaults(value) for key, value in schema.items()} if isinstance(schema, dict) else schema
 
 
 @cache
@@ -143,7 +148,7 @@ def _frame_schema(name: str) -> FrameSchema:
 
 
 FRAMES: Final[dict[str, FrameSchema]] = {name: _frame_schema(name) for name in FRAME_NAMES}
-_FIRST_LAYOUTS: Final[dict[bytes, str]] = {_prefix_of(_parsed_before(name)): name for name in FRAME_NAMES}
+_FIRST_LAYOUTS: Final[dict[bytes, str]] = {_prefix_of(_parsed_before(name)): name for name in FRAME_NAMES + RECORD_NAMES}
 _NAME_OF_PREFIX: Final[dict[bytes, str]] = _FIRST_LAYOUTS | {prefix_of(name): name for name in FRAME_NAMES + RECORD_NAMES}
 
 

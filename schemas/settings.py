@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     replication_factor: int = Field(default=1, ge=1, le=7, description="copies of every topic when topics are created")
 
     instruments_file: Path | None = Field(default=None, description="TOML list of instruments (default: the built-in set)")
+    owner_sets_file: Path | None = Field(default=None, description="TOML list of accounts of one owner, for surveillance (default: none)")
 
     edge_host: str = Field(default="127.0.0.1", description="address the edge listens on")
     edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0: any free one")

@@ -1,4 +1,4 @@
-"""Track which orders each account has, and recently had, in each instrument. Bounded, and a function of the rows alone.
+"""Track which orders each owner has, and recently had, in each instrument. Bounded, and a function of the rows alone.
 
 Detectors read it; `TradingWatch` feeds it. An order is kept while it is open, then until its interest has faded (see `interest`), then
 while a detector holds it. Beyond the limit the oldest order is forgotten.
@@ -19,7 +19,7 @@ ORDER_DTYPE: Final = np.dtype(
     [
         ("order_id", "<u8"), ("account", "<u8"), ("instrument", "<u4"), ("side", "u1"), ("rests", "u1"), ("flagged", "u1"), ("faded", "u1"),
         ("price", "<i8"), ("order_qty", "<i8"), ("leaves_qty", "<i8"), ("display_qty", "<i8"), ("traded_qty", "<i8"),
-        ("interest_qty", "<i8"), ("placed_at", "<i8"), ("ended_at", "<i8"),
+        ("interest_qty", "<i8"), ("placed_at", "<i8"), ("ended_at", "<i8"), ("owner", "<u8"), ("seq", "<u8"), ("offset", "<i8"), ("immediate", "u1"),
     ]
 )  # fmt: skip
 
@@ -53,6 +53,10 @@ class TrackedOrder:
     interest_qty: int
     placed_at: int
     ended_at: int  # 0: still open
+    owner: int  # its account's owner group, see surveillance.owners
+    seq: int  # of the row that brought it: number in the book shard, and offset of the first record that had it
+    offset: int
+    immediate: int  # 1: what does not trade at once is canceled (IOC, FOK)
     held: int = 0
 
     def row(self) -> tuple[int, ...]:
@@ -60,6 +64,7 @@ class TrackedOrder:
         return (
             self.order_id, self.account, self.instrument, self.side, self.rests, self.flagged, self.faded,
             self.price, self.order_qty, self.leaves_qty, self.display_qty, self.traded_qty, self.interest_qty, self.placed_at, self.ended_at,
+            self.owner, self.seq, self.offset, self.immediate,
         )  # fmt: skip
 
 
@@ -74,7 +79,7 @@ def _per_side() -> dict[int, dict[int, TrackedOrder]]:
 
 @dataclass(slots=True)
 class Holding:
-    """One account in one instrument. open: resting orders by side, in order of entry; interest: lots by side."""
+    """One owner in one instrument. open: resting orders by side, in order of entry; interest: lots by side."""
 
     open: dict[int, dict[int, TrackedOrder]] = field(default_factory=_per_side)
     interest: dict[int, int] = field(default_factory=lambda: dict.fromkeys(BOTH_SIDES, 0))
@@ -109,7 +114,7 @@ class OrderTracker:
 
     def holding(self, order: TrackedOrder) -> Holding:
         """The account's orders and interest; empty if nothing is known."""
-        return self._holdings.get((order.account, order.instrument)) or Holding()
+        return self._holdings.get((order.owner, order.instrument)) or Holding()
 
     def get(self, order_id: int) -> TrackedOrder | None:
         """The order, or None if it is not known (any more)."""
@@ -131,7 +136,7 @@ class OrderTracker:
         if not order.rests:
             order.interest_qty += qty
             # made anew if need be: a MARKET order that has not traded yet is neither open nor interest, so nothing may be known of its account
-            self._holdings.setdefault((order.account, order.instrument), Holding()).interest[order.side] += qty
+            self._holdings.setdefault((order.owner, order.instrument), Holding()).interest[order.side] += qty
         if leaves_qty == 0:
             self.end(order, now)
 
@@ -166,6 +171,8 @@ class OrderTracker:
 
     def fade(self, now: int) -> None:
         """Forget orders whose interest is over at `now`."""
+        if not self._ended:
+            return
         horizon = now - self._interest_ns
         while self._ended and self._ended[0].ended_at < horizon:
             order = self._ended.popleft()
@@ -200,7 +207,10 @@ class OrderTracker:
 
     def _insert(self, order: TrackedOrder) -> None:
         self._orders[order.order_id] = order
-        holding = self._holdings.setdefault((order.account, order.instrument), Holding())
+        key = (order.owner, order.instrument)
+        holding = self._holdings.get(key)
+        if holding is None:
+            holding = self._holdings[key] = Holding()
         holding.interest[order.side] += order.interest_qty
         if order.rests and not order.ended_at:
             holding.open[order.side][order.order_id] = order
@@ -222,6 +232,6 @@ class OrderTracker:
         self._delete_holding_if_empty(order)
 
     def _delete_holding_if_empty(self, order: TrackedOrder) -> None:
-        key = (order.account, order.instrument)
+        key = (order.owner, order.instrument)
         if key in self._holdings and self._holdings[key].is_empty():
             del self._holdings[key]

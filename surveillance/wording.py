@@ -1,9 +1,26 @@
 """Numbers in the explanations of alerts: rounded down, in integers, so that a replay writes the same text."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from schemas.enums import Side
+from schemas.instruments import Instrument
+
+
+class Measured(Protocol):
+    """A measure beside its bound: surveillance.contract.Measure."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def value(self) -> int: ...  # noqa: D102
+    @property
+    def bound(self) -> int: ...  # noqa: D102
+    @property
+    def unit(self) -> str: ...  # noqa: D102
+    @property
+    def at_least(self) -> bool: ...  # noqa: D102
+
 
 VERBS: Final = {int(Side.BUY): ("buy", "bought"), int(Side.SELL): ("sell", "sold")}
 """Present and past, by side."""
@@ -35,3 +52,29 @@ def tenths(part: int, whole: int) -> str:
     """A quotient with one decimal."""
     found = part * 10 // whole
     return f"{found // 10}.{found % 10}"
+
+
+def measured(value: int, unit: str, instrument: Instrument) -> str:
+    """A number with its unit, see surveillance.contract.Measure."""
+    if unit == "ns":
+        return seconds(value)
+    if unit == "lots":
+        return instrument.qty_text(value)
+    if unit == "ticks":
+        return counted(value, "tick")
+    if unit == "percent":
+        return f"{value} %"
+    return counted(value, "time") if unit == "times" else str(value)
+
+
+def counterfactual(measures: Sequence[Measured], instrument: Instrument) -> str:
+    """What would not have fired: the three measures that are nearest to their bounds, in one sentence."""
+    nearest = sorted(measures, key=lambda one: abs(one.value - one.bound) * 1000 // max(one.bound, 1))[:3]
+    parts = [
+        f"{one.name} {'below' if one.at_least else 'above'} {measured(one.bound, one.unit, instrument)} "
+        f"(seen: {measured(one.value, one.unit, instrument)})"
+        for one in nearest
+    ]
+    if not parts:
+        return ""
+    return f"It would not have fired with {' or '.join([', '.join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)}."

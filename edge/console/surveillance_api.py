@@ -23,6 +23,10 @@ from schemas.instruments import Instrument, InstrumentTable
 
 COOKIE: Final = "outcry_admin"
 ALERTS_PAGE_MAX: Final = 500
+_AS_THEY_ARE: Final = (
+    "alert_id", "episode_key", "pattern", "account", "score", "severity", "status", "revision", "occurrences", "explanation", "source", "rule_refs",
+    "features", "counterfactual", "detector_version", "config_digest", "reference_digest",
+)  # fmt: skip
 
 
 def _cookie_of(key: str) -> str:
@@ -97,36 +101,48 @@ def _whole(text: str, name: str) -> int:
 
 
 def alert_json(alert: dict[str, Any], instruments: InstrumentTable) -> dict[str, Any]:
-    """A record of alert.avsc with prices, quantities and times as people read them; ids also as the API shows them."""
+    """A record of alert.avsc with prices, quantities and times as people read them; ids also as the API shows them.
+
+    An alert of version 0.2 has no steps, accounts and severity: then they are its explanation, its account, and empty.
+    """
     instrument = instruments.by_number[alert["instrument"]]
+    accounts = alert["accounts"] or [alert["account"]]
     return {
-        "alert_id": alert["alert_id"],
-        "pattern": alert["pattern"],
+        **{name: alert[name] for name in _AS_THEY_ARE},
         "symbol": instrument.symbol,
-        "account": alert["account"],
         "account_id": account_uuid(alert["account"]),
+        "accounts": accounts,
+        "account_ids": [account_uuid(one) for one in accounts],
         "side": alert["side"].lower(),
-        "score": alert["score"],
-        "explanation": alert["explanation"],
+        "steps": alert["steps"] or [alert["explanation"]],
         "window_start": rfc3339_or_none(alert["window_start"]),
         "window_end": rfc3339_or_none(alert["window_end"]),
         "detected_at": rfc3339_or_none(alert["detected_at"]),
-        "source": alert["source"],
-        "evidence": [_evidence_json(one, instrument) for one in alert["evidence"]],
+        "revised_at": rfc3339_or_none(alert["revised_at"] or alert["detected_at"]),
+        "evidence_total": max(alert["evidence_total"], len(alert["evidence"])),
+        "evidence": [_evidence_json(one, instrument, alert["source"]) for one in alert["evidence"]],
     }
 
 
-def _evidence_json(evidence: dict[str, Any], instrument: Instrument) -> dict[str, Any]:
+def _evidence_json(evidence: dict[str, Any], instrument: Instrument, source: str) -> dict[str, Any]:
+    """`seq` and `offset` are None where the alert does not say them: version 0.2."""
+    topic, _, partition = source.partition("@")[0].rpartition("/")
     return {
         "role": evidence["role"],
         "order_id": order_uuid(evidence["order_id"]),
         "order_number": evidence["order_id"],
+        "account": evidence.get("account") or None,
+        "trade_id": evidence.get("trd_match_id") or None,
         "side": str(evidence["side"]).lower(),
         "price": instrument.price_text(evidence["price"]),
         "qty": instrument.qty_text(evidence["qty"]),
         "traded_qty": instrument.qty_text(evidence["traded_qty"]),
         "placed_at": rfc3339_or_none(evidence["placed_at"]),
         "ended_at": rfc3339_or_none(evidence["ended_at"]),
+        "topic": topic,
+        "partition": int(partition) if partition.isdigit() else None,
+        "offset": evidence["offset"] if evidence.get("offset", -1) >= 0 else None,
+        "seq": evidence.get("seq") or None,
     }
 
 

@@ -11,6 +11,7 @@ from edge.gateway.account_view import Order
 from edge.gateway.history import AlertFilter, OrderFilter
 from edge.gateway.limits import CACHE_TIMEOUT_S, PING_TIMEOUT_S, STORE_TIMEOUT_S
 from edge.gateway.sessions import KeyRecord
+from schemas.codec import raw_schema
 from schemas.enums import OrdStatus, Side
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
@@ -26,6 +27,9 @@ T = TypeVar("T")
 MYSQL_CONNECTIONS_MAX: Final = 8
 CACHED_KEY_TTL_S: Final = 300
 """A withdrawn key works for at most this long beyond SESSION_TTL_S, unless whoever withdraws it deletes it from the cache too."""
+
+ALERT_DEFAULTS: Final = {field["name"]: field["default"] for field in raw_schema("alert")["fields"] if "default" in field}
+"""What an alert of version 0.2 does not say."""
 
 # the time that an order's last state stands for
 _TIME_OF_STATUS: Final = {
@@ -204,4 +208,6 @@ def _order(stored: StoredOrder) -> Order:
 
 
 def _alert(stored: StoredAlert) -> dict[str, Any]:
-    return {**asdict(stored), "side": Side(stored.side).name}
+    values = asdict(stored)
+    details = values.pop("details")
+    return {**ALERT_DEFAULTS, **details, **values, "side": Side(stored.side).name}

@@ -138,9 +138,10 @@ def _iso(values: Rows) -> list[str]:
 
 
 def _alert_document(one: Input, alert: dict[str, Any], instruments: InstrumentTable, generation: str) -> Document:
+    """Every revision is a document of its own: what an analyst saw at a time can be seen again."""
     instrument = instruments.by_number.get(alert["instrument"])
     tick = float(instrument.tick_size) if instrument is not None else 0.0
-    times = {name: _iso(np.array([alert[name]]))[0] for name in ("window_start", "window_end", "detected_at")}
+    times = {name: _iso(np.array([alert[name]]))[0] for name in ("window_start", "window_end", "detected_at", "revised_at")}
     evidence = [
         {
             **item,
@@ -150,8 +151,11 @@ def _alert_document(one: Input, alert: dict[str, Any], instruments: InstrumentTa
         }
         for item in alert["evidence"]
     ]
-    document = {**alert, **times, "evidence": evidence, "topic": one.topic, "partition": one.partition, "offset": one.offset}
-    return _document(index_of(ALERTS, times["detected_at"][:10], generation), alert["alert_id"], document)
+    features = [{"name": name, "value": value} for name, value in sorted(alert["features"].items())]
+    origin = {"topic": one.topic, "partition": one.partition, "offset": one.offset}
+    document = {**alert, **times, "evidence": evidence, "features": features, **origin}
+    name = alert["alert_id"] if alert["revision"] == 1 else f"{alert['alert_id']}-{alert['revision']}"
+    return _document(index_of(ALERTS, times["detected_at"][:10], generation), name, document)
 
 
 def _document(index: str, document_id: str, source: dict[str, Any]) -> Document:

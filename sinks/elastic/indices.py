@@ -7,7 +7,7 @@ and a refused request may have any 64 bits, more than `long` allows. Prices: `pr
 
 from typing import Any, Final
 
-TEMPLATE_VERSION: Final = 3
+TEMPLATE_VERSION: Final = 4
 EXECUTIONS, ACCOUNT_EVENTS, ALERTS = "audit-executions", "audit-account-events", "audit-alerts"
 REBUILD: Final = "rebuild-"
 """Prefix of indices that are being rebuilt from the log (sinks.elastic.generation). `audit-*` does not find them until they are in use."""
@@ -15,6 +15,8 @@ REBUILD: Final = "rebuild-"
 _KEYWORD: Final = {"type": "keyword"}
 _LONG: Final = {"type": "long"}
 _TIME: Final = {"type": "date_nanos"}
+_TEXT: Final = {"type": "text"}
+_INTEGER: Final = {"type": "integer"}
 # what is summed keeps its column; the state after an event is only read with its document, and each column costs the node on every write
 _AMOUNT: Final = {"type": "long", "index": False}
 _STATE: Final = {"type": "long", "index": False, "doc_values": False}
@@ -42,13 +44,18 @@ _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
     ALERTS: {
         "topic": _KEYWORD, "partition": {"type": "integer"}, "offset": _LONG, "alert_id": _KEYWORD, "pattern": _KEYWORD, "instrument": _LONG,
         "symbol": _KEYWORD, "account": _KEYWORD, "side": _KEYWORD, "score": {"type": "double"}, "explanation": {"type": "text"},
-        "window_start": _TIME, "window_end": _TIME, "detected_at": _TIME, "source": _KEYWORD,
+        "window_start": _TIME, "window_end": _TIME, "detected_at": _TIME, "revised_at": _TIME, "source": _KEYWORD,
+        **dict.fromkeys(("episode_key", "status", "severity", "accounts", "rule_refs", "config_digest", "reference_digest"), _KEYWORD),
+        **dict.fromkeys(("revision", "occurrences", "evidence_total", "detector_version"), _INTEGER),
+        **dict.fromkeys(("steps", "counterfactual"), _TEXT),
+        "features": {"type": "nested", "dynamic": "strict", "properties": {"name": _KEYWORD, "value": _LONG}},
         "evidence": {
             "type": "nested",
             "dynamic": "strict",
             "properties": {
                 "role": _KEYWORD, "order_id": _KEYWORD, "side": _KEYWORD, "price": _LONG, "price_display": _DISPLAY, "qty": _AMOUNT,
-                "traded_qty": _AMOUNT, "placed_at": _TIME, "ended_at": _TIME,
+                "traded_qty": _AMOUNT, "placed_at": _TIME, "ended_at": _TIME, "account": _KEYWORD, "trd_match_id": _KEYWORD,
+                "seq": _LONG, "offset": _AMOUNT,
             },
         },
     },

@@ -33,9 +33,10 @@ async def account_event_counts(client: AsyncElasticsearch) -> dict[str, int]:
 
 
 async def alert_count(client: AsyncElasticsearch) -> int:
-    """Number of alert documents."""
+    """Number of alerts: documents of a first revision."""
+    first = {"bool": {"must_not": {"range": {"revision": {"gt": 1}}}}}  # alerts of version 0.2 do not say
     with translated():
-        return int((await client.count(index=f"{ALERTS}-*", **_MISSING))["count"])
+        return int((await client.count(index=f"{ALERTS}-*", query=first, **_MISSING))["count"])
 
 
 async def trade_count(client: AsyncElasticsearch) -> int:
@@ -52,7 +53,7 @@ async def order_events(client: AsyncElasticsearch, order_id: int) -> list[dict[s
 
 
 async def alerts_of_account(client: AsyncElasticsearch, account: int) -> list[dict[str, Any]]:
-    """Alerts about an account, by time."""
+    """Revisions of alerts about an account, by the time of the alert."""
     return await _search(client, f"{ALERTS}-*", {"term": {"account": str(account)}}, "detected_at")
 
 

@@ -104,7 +104,15 @@ class StoredAlert:
     window_end: int
     detected_at: int
     source: str
+    revision: int
+    status: str
+    revised_at: int
+    severity: str
+    occurrences: int
+    episode_key: str
     evidence: list[dict[str, Any]]
+    details: dict[str, Any]
+    """Fields of alert.avsc that no query asks for; empty for alerts of version 0.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,4 +372,4 @@ def _marks(values: Iterable[Any]) -> str:
 
 
 def _alert(row: tuple[Any, ...]) -> StoredAlert:
-    return StoredAlert(*(*row[:-1], json.loads(row[-1])))
+    return StoredAlert(*(*row[:-2], json.loads(row[-2]), json.loads(row[-1])))

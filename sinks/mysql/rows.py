@@ -122,14 +122,23 @@ REJECTS: Final = Table(
     "seq = rejects.seq",
 )  # fmt: skip
 
+ALERT_DETAILS: Final = (
+    "accounts", "steps", "rule_refs", "features", "counterfactual", "evidence_total", "detector_version", "config_digest", "reference_digest",
+)  # fmt: skip
+"""Fields of alert.avsc that are kept together in the column `details`."""
 ALERT_COLUMNS: Final = (
     "alert_id", "pattern", "instrument", "account", "side", "score", "explanation", "window_start", "window_end", "detected_at", "source",
-    "evidence",
+    "evidence", "status", "revised_at", "severity", "occurrences", "episode_key", "details", "revision",
 )  # fmt: skip
+"""`revision` last: MySQL assigns from left to right, and the others ask whether theirs is newer than the one that is stored."""
+_NEWEST_REVISION: Final = ", ".join(
+    f"{name} = IF(VALUES(revision) > alerts.revision, VALUES({name}), alerts.{name})" for name in ALERT_COLUMNS[1:]
+)
 INSERT_ALERT: Final = (
     f"INSERT INTO alerts ({', '.join(ALERT_COLUMNS)}) VALUES ({', '.join(['%s'] * len(ALERT_COLUMNS))}) "  # noqa: S608  constants only
-    "ON DUPLICATE KEY UPDATE alert_id = alerts.alert_id"
+    f"ON DUPLICATE KEY UPDATE {_NEWEST_REVISION}"
 )
+"""The newest revision of an alert stays, in whichever order they come."""
 
 
 def execution_statements(frames: Sequence[Frame]) -> list[str]:
@@ -162,7 +171,11 @@ def account_statements(frames: Sequence[tuple[int, Frame]]) -> list[str]:
 
 def alert_values(alert: dict[str, Any]) -> tuple[Any, ...]:
     """The values of INSERT_ALERT."""
-    replaced = {"side": int(Side[alert["side"]]), "evidence": json.dumps(alert["evidence"])}
+    replaced = {
+        "side": int(Side[alert["side"]]),
+        "evidence": json.dumps(alert["evidence"]),
+        "details": json.dumps({name: alert[name] for name in ALERT_DETAILS}),
+    }
     return tuple(replaced.get(name, alert.get(name)) for name in ALERT_COLUMNS)
 
 

@@ -7,13 +7,23 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.mysql.pool import MySql, Transaction
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 _ADDED_TO_ORDERS: Final = {
     "stop_px": "BIGINT", "display_qty": "BIGINT", "price_offset": "BIGINT", "offset_type": "TINYINT UNSIGNED", "peg_price_type": "TINYINT UNSIGNED",
     "exec_inst": "TINYINT UNSIGNED", "expire_time": "BIGINT", "contingency_type": "TINYINT UNSIGNED", "list_id": "BIGINT UNSIGNED",
 }  # fmt: skip
-ADDED_COLUMNS: Final = {"orders": _ADDED_TO_ORDERS, "sink_marks": {"mark_ns": "BIGINT"}}
-"""By table, columns since version 3 (orders) and 4, NOT NULL DEFAULT 0. Orders stored before keep 0 there until a rebuild."""
+_ASCII: Final = "CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT"
+_ADDED_TO_ALERTS: Final = {
+    "revision": "INT NOT NULL DEFAULT 1", "status": f"VARCHAR(8) {_ASCII} 'CLOSED'", "revised_at": "BIGINT NOT NULL DEFAULT 0",
+    "severity": f"VARCHAR(8) {_ASCII} ''", "occurrences": "INT NOT NULL DEFAULT 1", "episode_key": f"VARCHAR(64) {_ASCII} ''",
+    "details": "JSON NOT NULL DEFAULT '{}'",
+}  # fmt: skip
+ADDED_COLUMNS: Final = {
+    "orders": {name: f"{kind} NOT NULL DEFAULT 0" for name, kind in _ADDED_TO_ORDERS.items()},
+    "sink_marks": {"mark_ns": "BIGINT NOT NULL DEFAULT 0"},
+    "alerts": _ADDED_TO_ALERTS,
+}
+"""By table, columns since version 3 (orders), 4 (sink_marks) and 5. Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
 _LOCK: Final = "outcry.schema"
 _LOCK_TIMEOUT_S: Final = 20
 _VERSION_TABLE: Final = "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
@@ -65,7 +75,7 @@ async def _add_columns(transaction: Transaction) -> None:
             "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s", (table,)
         )
         known = {name for (name,) in present}
-        missing = [f"ADD COLUMN {name} {kind} NOT NULL DEFAULT 0" for name, kind in added.items() if known and name not in known]
+        missing = [f"ADD COLUMN {name} {kind}" for name, kind in added.items() if known and name not in known]
         if missing:
             await transaction.execute(f"ALTER TABLE {table} {', '.join(missing)}")
 

@@ -135,6 +135,13 @@ CREATE TABLE IF NOT EXISTS alerts (
     detected_at BIGINT NOT NULL,
     source VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
     evidence JSON NOT NULL COMMENT 'list as in schemas/avro/alert.avsc',
+    revision INT NOT NULL DEFAULT 1,
+    status VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'CLOSED',
+    revised_at BIGINT NOT NULL DEFAULT 0,
+    severity VARCHAR(8) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
+    occurrences INT NOT NULL DEFAULT 1,
+    episode_key VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '',
+    details JSON NOT NULL DEFAULT '{}' COMMENT 'the fields of alert.avsc that no query asks for',
     KEY by_time (detected_at),
     KEY by_account (account, detected_at)
 ) ENGINE = InnoDB;

@@ -215,7 +215,10 @@ class ShardRunner:
         if meta["engine_version"] != ENGINE_VERSION:
             raise StaleData(f"the snapshot is of engine version {meta['engine_version']}, this is {ENGINE_VERSION}")
         if meta["configuration"] != self.processor.configuration():
-            raise StaleData("instruments or numbers of shards are not those of the snapshot; put them back, or start with an empty log")
+            raise StaleData(
+                "instruments or numbers of shards are not those of the snapshot, or of watch-trading the detectors' rules; put them back, or start with an "
+                "empty log (watch-trading alone: delete its tables, and it reads the log again)"
+            )
         self.processor.restore(snapshot.arrays)
         if meta["state_hash"] is not None:
             assert self.processor.state_hash() == meta["state_hash"], "restored state differs from the snapshot's own hash"

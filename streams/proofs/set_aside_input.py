@@ -9,7 +9,7 @@ from streams.host.shard_runner import Processor, ShardRunner
 from streams.process.worker_identity import REPLICAS, WorkerId
 from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
 from streams.proofs.verify import ROLES
-from streams.roles.watch_trading import WatchTrading
+from streams.roles.watch_trading import WatchTrading, read_owner_sets
 
 _WATCH = "watch-trading"
 _TABLES = {one.role: one.table for one in ROLES.values()} | {_WATCH: "surveillance"}
@@ -32,10 +32,11 @@ def set_aside_input(settings: Settings, topic: str, role: str | None, partition:
         if name != _WATCH:  # its output is alerts, which are rare and no frames
             require_not_passed(log, topic, verified.own.name, partition, offset)
         instruments = load_instruments(settings.instruments_file)
+        owner_sets = read_owner_sets(settings)
         counts = {one.name: log.partitions(one) for one in verified.needs}
 
         def processor() -> Processor:
-            return WatchTrading(partition, instruments) if name == _WATCH else verified.make(partition, instruments, counts)
+            return WatchTrading(partition, instruments, owner_sets) if name == _WATCH else verified.make(partition, instruments, counts)
 
         def newest() -> ShardRunner:
             """The shard at the newest snapshot of any replica; without one, at the beginning of the log."""

@@ -36,7 +36,7 @@ def _sentence(name: str, now: str, before: str) -> str:
 def _text(name: str, value: object) -> str:
     if name in _SECRET:
         return _digest(str(value))
-    if name == "instruments_file" and value is not None:
+    if name in ("instruments_file", "owner_sets_file") and value is not None:
         return os.path.abspath(str(value))  # noqa: PTH100 - not resolved: a link may be the point
     return "" if value is None else str(value)
 

@@ -79,6 +79,7 @@ def _start(local: LocalSet) -> Iterator[Finding]:
     """What would make the next `outcry up` fail, and settings that the running set does not use."""
     yield from preflight.privacy(local.settings)
     yield from preflight.instruments(local.settings)
+    yield from preflight.owner_sets(local.settings)
     status = local.status()
     if status is None or not any(child.name == preflight.EDGE and child.pid for child in status.children):
         yield from preflight.edge_port(local.settings)

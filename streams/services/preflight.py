@@ -12,6 +12,7 @@ from schemas.errors import OutcryError
 from schemas.instruments import BadInstruments, load_instruments
 from schemas.settings import Settings
 from streams.services.recipes.recipe import private_directory
+from surveillance.owners import BadOwnerSets, Owners
 
 EDGE = "edge"
 ROOM_MIN_BYTES = 16 << 20
@@ -36,7 +37,7 @@ def require(settings: Settings, new_roles: set[str]) -> None:
     """Raises NotReadyToStart unless the home is writable and what the new roles need is there."""
     findings = list(home(settings))
     if new_roles:
-        findings += instruments(settings)
+        findings += [*instruments(settings), *owner_sets(settings)]
     if EDGE in new_roles:
         findings += edge_port(settings)
     problems = [f"{one.subject}: {one.fact}\n    -> {one.mend}" for one in findings if one.mend is not None]
@@ -92,6 +93,19 @@ def instruments(settings: Settings) -> Iterator[Finding]:
         yield Finding("instruments", str(error), "fix the file, or set OUTCRY_INSTRUMENTS_FILE to another one")
     else:
         yield Finding("instruments", f"{count} in {settings.instruments_file or 'the built-in list'}")
+
+
+def owner_sets(settings: Settings) -> Iterator[Finding]:
+    """The owner sets, which watch-trading reads when it starts."""
+    path = settings.owner_sets_file
+    if path is None:
+        return
+    try:
+        Owners.of_toml(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, BadOwnerSets) as error:
+        yield Finding("owner sets", f"{path}: {error}", "fix the file, or set OUTCRY_OWNER_SETS_FILE to another one")
+    else:
+        yield Finding("owner sets", str(path))
 
 
 def edge_port(settings: Settings) -> Iterator[Finding]:

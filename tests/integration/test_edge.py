@@ -14,6 +14,7 @@ import aiohttp
 import msgpack
 import pytest
 from edge_session import SHARDS, WAIT_S, Edge, Gate, ThinExchange, an_order, call, key_of, wait_for
+from support.alert_records import whole
 
 from schemas.enums import Phase
 from schemas.ids import order_uuid
@@ -621,11 +622,11 @@ def an_alert(number: int, pattern: str, instrument: int, account: int) -> dict[s
         "ended_at": 0,
     }
     trade = {**layer, "role": "EXECUTION", "order_id": 41 + number, "side": "BUY", "traded_qty": 30, "ended_at": at}
-    return {
+    return whole({
         "alert_id": f"alert-{number}", "pattern": pattern, "instrument": instrument, "symbol": "", "account": account, "side": "SELL",
         "score": 0.5 + number / 100, "explanation": f"it's \"{number}\" – see there", "window_start": at - 9, "window_end": at,
         "detected_at": at, "source": f"executions/0@{number}", "evidence": [layer, trade],
-    }  # fmt: skip
+    })  # fmt: skip
 
 
 async def test_alerts_are_listed_newest_first_filtered_and_read_one_by_one(own_services: Settings, edge: Edge) -> None:

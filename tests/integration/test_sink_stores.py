@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sink_session import ACCOUNTS, INSTRUMENTS, START, disturbed, market_data, play
+from support.alert_records import whole
 
 from schemas.enums import AccountEventKind, ExecFlag, ExecKind, MarketDataKind, Side
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData
@@ -37,7 +38,7 @@ from streams.services.local_set import LocalSet
 pytestmark = pytest.mark.integration
 
 TABLES = ("orders", "trades", "trade_busts", "executions", "postings", "rejects", "alerts", "api_keys", "sink_marks")
-ALERT = {
+ALERT = whole({
     "alert_id": "layering-00ff", "pattern": "LAYERING", "instrument": 1, "symbol": "AAPL", "account": 3, "side": "BUY", "score": 0.97,
     "explanation": "It's \\ \"quoted\"; and – typographic", "window_start": START, "window_end": START + 5, "detected_at": START + 5,
     "source": "executions/0@7",
@@ -45,7 +46,7 @@ ALERT = {
         {"role": "LAYER", "order_id": 1, "side": "BUY", "price": 17_999, "qty": 5, "traded_qty": 0, "placed_at": START, "ended_at": 0},
         {"role": "EXECUTION", "order_id": 2, "side": "SELL", "price": 18_000, "qty": 5, "traded_qty": 5, "placed_at": START, "ended_at": START + 1},
     ],
-}  # fmt: skip
+})  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -214,25 +215,29 @@ async def test_the_lists_of_orders_are_filtered_as_alpaca_has_it(mysql_sink: MyS
 
 
 async def test_an_alert_comes_back_with_its_orders(mysql_sink: MySqlSink, mysql: MySql, elastic: Any, stores: Any) -> None:
-    """Delivered three times, stored once, word for word, in MySQL with the orders behind it and in Elasticsearch."""
+    """Delivered again and out of order: the newest revision is in MySQL, word for word and with its orders, and each one in Elasticsearch."""
     session = play(7, turns=10)
     order_ids = list(session.accounts.orders)[:2]
-    alert = {**ALERT, "evidence": [{**item, "order_id": number} for item, number in zip(ALERT["evidence"], order_ids, strict=True)]}  # type: ignore[call-overload]
+    alert = {**ALERT, "evidence": [{**item, "order_id": number} for item, number in zip(ALERT["evidence"], order_ids, strict=True)]}
+    revised = {**alert, "revision": 3, "score": 1.0, "occurrences": 7, "steps": ["again"], "features": {"orders": 5}}
     audit = await ElasticSink.connect(stores[1].elasticsearch_url, INSTRUMENTS)
     for sink in (mysql_sink, audit):
         await sink.write_batch(session.inputs)
-        for offset in (0, 0, 1):
-            await sink.write_batch([Input("alerts", 0, offset, alert)])
+        for offset, one in ((0, alert), (0, alert), (1, alert), (2, revised), (3, alert), (4, {**revised, "revision": 2, "score": 0.1})):
+            await sink.write_batch([Input("alerts", 0, offset, one)])
     await audit.flush()
-    found = await mysql_queries.alert_with_orders(mysql, ALERT["alert_id"])  # type: ignore[arg-type]
+    found = await mysql_queries.alert_with_orders(mysql, ALERT["alert_id"])
     assert found is not None
+    assert (found[0].revision, found[0].score, found[0].occurrences, found[0].details["steps"]) == (3, 1.0, 7, ["again"]), (
+        "the newest stays"
+    )
     assert (found[0].explanation, found[0].evidence) == (ALERT["explanation"], alert["evidence"])
     assert [one.order_id for one in found[1]] == order_ids
     assert await mysql_queries.list_alerts(mysql) == [found[0]]
     assert await mysql_queries.list_alerts(mysql, before=START) == []
     assert await mysql_queries.alert_with_orders(mysql, "none") is None
     assert await elastic_queries.alert_count(elastic) == 1
-    assert [one["explanation"] for one in await elastic_queries.alerts_of_account(elastic, 3)] == [ALERT["explanation"]]
+    assert [one["explanation"] for one in await elastic_queries.alerts_of_account(elastic, 3)] == [ALERT["explanation"]] * 3
     await audit.close()
 
 
@@ -257,6 +262,11 @@ async def test_tables_of_version_2_get_what_they_lack_and_keep_their_rows(mysql_
         dropped = ", ".join(f"DROP COLUMN {name}" for name in tuple(ADDED_COLUMNS["orders"])[2:])
         await transaction.execute(f"ALTER TABLE orders {dropped}")
         await transaction.execute("ALTER TABLE sink_marks DROP COLUMN mark_ns")
+        await transaction.execute(f"ALTER TABLE alerts {', '.join(f'DROP COLUMN {name}' for name in ADDED_COLUMNS['alerts'])}")
+        await transaction.execute(
+            "INSERT INTO alerts (alert_id, pattern, instrument, account, side, score, explanation, window_start, window_end, detected_at, source, evidence) "
+            "VALUES ('old', 'LAYERING', 1, 3, 1, 0.5, 'said', 1, 2, 2, 'executions/0@1', '[]')"
+        )
         await transaction.execute("DELETE FROM schema_version")
         await transaction.execute("INSERT INTO schema_version (version) VALUES (2)")
     assert not await mysql_queries.schema_is_current(mysql)
@@ -265,6 +275,9 @@ async def test_tables_of_version_2_get_what_they_lack_and_keep_their_rows(mysql_
     assert (await mysql_queries.counts(mysql)).orders == before > 0
     stored = await mysql_queries.orders_by_ids(mysql, session.accounts.orders)
     assert {one.list_id for one in stored} == {0}
+    old = await mysql_queries.alert_with_orders(mysql, "old")
+    assert old is not None
+    assert (old[0].explanation, old[0].revision, old[0].status, old[0].details) == ("said", 1, "CLOSED", {})
 
 
 async def test_tables_of_a_newer_program_are_refused(mysql: MySql) -> None:

@@ -304,7 +304,8 @@ def _check_marked(log: SimulatedLog, store: MarkedStore, logged: Logged, finding
                 f"{store.name}: {topic.name}/{partition}: {len(kept)} frames are stored, {len(expected)} are in the log", kept == expected
             )
     alerts = [decode_record(record.value or b"")[1] for partition in range(SHARDS) for record in log.parts[ALERTS.name, partition]]
-    findings.equal(f"{store.name}: alerts", {one["alert_id"] for one in alerts}, set(store.alerts))
+    newest = {one["alert_id"]: one for one in sorted(alerts, key=lambda one: one["revision"])}
+    findings.equal(f"{store.name}: alerts", newest, store.alerts)
 
 
 def _check_newest(store: NewestStore, logged: Logged, findings: Findings) -> None:

@@ -90,8 +90,8 @@ class MarkedStore(Store):
     def __init__(self, world: World, name: str) -> None:
         super().__init__(world, name)
         self.kept: dict[TopicPartition, list[Frame]] = {}
-        self.alerts: dict[int, dict[str, Any]] = {}
-        """By alert_id, their primary key: alerts have no source to mark."""
+        self.alerts: dict[str, dict[str, Any]] = {}
+        """By alert_id, their primary key, the newest revision: alerts have no source to mark."""
         self.marks: dict[TopicPartition, PartitionMarks] = {}
 
     def reached(self) -> dict[tuple[str, int], Reached]:
@@ -110,7 +110,9 @@ class MarkedStore(Store):
                 if isinstance(one.body, Frame):
                     self.kept.setdefault(tp, []).append(one.body)
                 else:
-                    self.alerts.setdefault(one.body["alert_id"], one.body)
+                    kept = self.alerts.setdefault(one.body["alert_id"], one.body)
+                    if one.body["revision"] > kept["revision"]:
+                        self.alerts[one.body["alert_id"]] = one.body
 
 
 class NewestStore(Store):

@@ -1,5 +1,5 @@
 "use strict";
-// Alerts for an analyst: the list, and for the chosen one its explanation, its facts, its orders as a timeline and as a table.
+// Alerts for an analyst: the list, and for the chosen one its story in steps, its facts, its orders as a timeline and as a table.
 
 const POLL_MS = 2_000;
 const $ = (id) => document.getElementById(id);
@@ -56,10 +56,13 @@ function fill(id, values) {
 
 function show() {
   fill("symbol", [...new Set(alerts.map((a) => a.symbol))].sort());
-  fill("account", [...new Set(alerts.map((a) => String(a.account)))].sort((a, b) => a - b));
-  const listed = alerts.filter((a) => (!$("symbol").value || a.symbol === $("symbol").value) && (!$("account").value || String(a.account) === $("account").value));
+  fill("account", [...new Set(alerts.flatMap((a) => a.accounts.map(String)))].sort((a, b) => a - b));
+  for (const name of ["pattern", "severity", "status"]) fill(name, [...new Set(alerts.map((a) => a[name]).filter(Boolean))].sort());
+  const passes = (a, id, value) => !$(id).value || value === $(id).value;
+  const listed = alerts.filter((a) => passes(a, "symbol", a.symbol) && (!$("account").value || a.accounts.map(String).includes($("account").value))
+    && passes(a, "pattern", a.pattern) && passes(a, "severity", a.severity) && passes(a, "status", a.status));
   const chosen = listed.find((a) => a.alert_id === chosenId) || listed[0];
-  const now = JSON.stringify([listed.map((a) => a.alert_id), chosen?.alert_id]);
+  const now = JSON.stringify([listed.map((a) => [a.alert_id, a.revision]), chosen?.alert_id]);
   if (now === drawn) return;
   drawn = now;
   $("alerts").replaceChildren(...listed.map((alert) => row(alert, alert === chosen)));
@@ -78,20 +81,31 @@ function row(alert, isChosen) {
   });
   return element("tr", { "aria-selected": String(isChosen) },
     element("td", {}, button), element("td", {}, alert.pattern), element("td", {}, alert.symbol), element("td", { class: "num" }, String(alert.account)),
-    element("td", { class: alert.side === "buy" ? "up" : "down" }, alert.side), element("td", { class: "num" }, alert.score.toFixed(2)));
+    element("td", {}, alert.severity.toLowerCase()), element("td", { class: "num" }, alert.score.toFixed(2)), element("td", { class: "num" }, String(alert.occurrences)),
+    element("td", {}, alert.status.toLowerCase()));
 }
 
 function detail(alert) {
-  $("alert-title").textContent = `${alert.pattern} in ${alert.symbol} by account ${alert.account}`;
-  $("explanation").textContent = alert.explanation;
+  const who = `account${alert.accounts.length === 1 ? "" : "s"} ${alert.accounts.join(", ")}`;
+  $("alert-title").textContent = `${alert.pattern.replaceAll("_", " ")} in ${alert.symbol} by ${who}`;
+  $("steps").replaceChildren(...alert.steps.map((step) => element("li", {}, step)));
+  say("counterfactual", alert.counterfactual);
   const end = Math.max(ms(alert.window_end), ...alert.evidence.map((e) => e.ended_at ? ms(e.ended_at) : 0));
-  const facts = { "Alert": alert.alert_id, "Window": `${clock(alert.window_start)} to ${clock(alert.window_end)}`, "Completed by": alert.source };
+  const facts = { "Alert": alert.alert_id, "Window": `${clock(alert.window_start)} to ${clock(alert.window_end)}`, "Side": alert.side,
+    "Seen": `${alert.occurrences} time${alert.occurrences === 1 ? "" : "s"}; revision ${alert.revision}, ${alert.status.toLowerCase()}`,
+    "Rules": alert.rule_refs.join("; ") || "not said", "Measured": Object.entries(alert.features).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join("; ") || "not said",
+    "Detector": alert.config_digest ? `version ${alert.detector_version}, parameters ${alert.config_digest.slice(0, 12)}` : "an earlier version, which did not say",
+    "Last frame": alert.source };
   $("facts").replaceChildren(...Object.entries(facts).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
   $("orders").replaceChildren(...alert.evidence.map((order) => element("tr", {},
-    element("td", {}, order.role.toLowerCase()), element("td", { class: order.side === "buy" ? "up" : "down" }, order.side),
+    element("td", {}, order.role.toLowerCase()), element("td", { class: "num" }, order.account === null ? "" : String(order.account)),
+    element("td", { class: order.side === "buy" ? "up" : "down" }, order.side),
     element("td", { class: "num" }, Number(order.price).toFixed(2)), element("td", { class: "num" }, order.qty), element("td", { class: "num" }, order.traded_qty),
     element("td", {}, clock(order.placed_at)), element("td", {}, clock(order.ended_at)), element("td", { class: "num" }, stood(order, end)),
-    element("td", { class: "soft", title: order.order_id }, order.order_id.slice(-12)))));
+    element("td", { class: "soft", title: order.order_id }, order.order_id.slice(-12)),
+    element("td", { class: "soft" }, order.seq === null ? "" : `${order.topic}/${order.partition}@${order.offset} row ${order.seq}`))));
+  const more = alert.evidence_total - alert.evidence.length;
+  say("orders-note", more > 0 ? `${more} more are counted and not listed.` : "");
   timeline(alert, end);
 }
 
@@ -112,7 +126,7 @@ function timeline(alert, end) {
   orders.forEach((order, i) => {
     const tone = order.side === "buy" ? "var(--up)" : "var(--down)", top = i * line + 4;
     const from = x(ms(order.placed_at)), to = order.ended_at ? x(ms(order.ended_at)) : width - 20;
-    const isTrade = order.role !== "LAYER";
+    const isTrade = order.trade_id !== null || order.role === "EXECUTION";
     svg.append(element("g", {},
       element("title", {}, `${order.role} ${order.side} ${order.qty} at ${order.price}, ${clock(order.placed_at)} to ${clock(order.ended_at)}`),
       element("text", { x: 0, y: top + 11, fill: "var(--soft)", "font-size": 12 }, `${order.side} ${order.qty} @ ${Number(order.price).toFixed(2)}`),
@@ -121,6 +135,6 @@ function timeline(alert, end) {
   });
 }
 
-for (const id of ["symbol", "account"]) $(id).addEventListener("change", show);
+for (const id of ["symbol", "account", "pattern", "severity", "status"]) $(id).addEventListener("change", show);
 addEventListener("resize", () => { drawn = ""; show(); });
 load();

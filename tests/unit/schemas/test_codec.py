@@ -185,3 +185,20 @@ def test_a_changed_column_type_changes_the_pinned_layout():
     """The Avro fingerprint does not cover the dtype attribute, so the layout is pinned here: change it only under a new schema name."""
     layouts = {name: [(field["name"], field["dtype"]) for field in raw_schema(name)["fields"] if "dtype" in field] for name in FRAME_NAMES}
     assert {name: f"{zlib.crc32(repr(layout).encode()):08x}" for name, layout in layouts.items()} == PINNED
+
+
+ALERT_OF_0_2 = (
+    "c301f8155d131bdf3ce51a6c61796572696e672d30306666104c41594552494e4702084141504c0600000000000000e03f02780204041c6578656375"
+    "74696f6e732f304037020a4c415945521206425559020400020000"
+)
+
+
+def test_an_alert_of_version_0_2_is_read_as_a_closed_episode_of_one_revision() -> None:
+    """Bytes as that version wrote them: its fingerprint is on the topics for ever."""
+    old = bytes.fromhex(ALERT_OF_0_2)
+    assert old[:10].hex() == "c301f8155d131bdf3ce5"
+    name, alert = decode_record(old)
+    assert (name, alert["alert_id"], alert["account"], alert["score"]) == ("alert", "layering-00ff", 3, 0.5)
+    assert (alert["revision"], alert["status"], alert["steps"], alert["features"], alert["config_digest"]) == (1, "CLOSED", [], {}, "")
+    (layer,) = alert["evidence"]
+    assert (layer["role"], layer["order_id"], layer["ended_at"], layer["seq"], layer["offset"]) == ("LAYER", 9, 0, 0, -1)

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+from support.alert_records import whole
 
-from schemas.codec import FRAMES, Frame, Header, Rows
+from schemas.codec import FRAMES, Frame, Header, Rows, raw_schema
 from schemas.enums import AccountEventKind, ExecFlag, ExecKind, MarketDataKind, OrdType
 from schemas.instruments import load_instruments
 from schemas.marks import Marks
@@ -16,7 +17,7 @@ from sinks import Input
 from sinks.elastic.documents import Document, documents
 from sinks.elastic.indices import templates
 from sinks.elastic.sink import CHUNK_BYTES_MAX, CHUNK_DOCUMENTS_MAX, chunked
-from sinks.mysql.rows import ORDER_TERMS, STATEMENT_ROWS_MAX, account_statements, execution_statements
+from sinks.mysql.rows import ALERT_COLUMNS, ALERT_DETAILS, ORDER_TERMS, STATEMENT_ROWS_MAX, account_statements, execution_statements
 from sinks.mysql.schema import ADDED_COLUMNS, statements
 from sinks.mysql.sink import TRANSACTION_ROWS_MAX, PartitionMarks, transactions
 from sinks.redis.sink import newest_rows
@@ -91,7 +92,7 @@ def test_an_order_keeps_what_it_was_ordered_with() -> None:
     assert values_of(renamed).endswith("x'62')"), "a replace may give it another cl_ord_id"
     assert "cl_ord_id = IF(VALUES(version) > version, VALUES(cl_ord_id), cl_ord_id)" in renamed
     script = (files("sinks") / "mysql" / "schema.sql").read_text()
-    assert all(f"    {name} {kind} NOT NULL DEFAULT 0" in script for added in ADDED_COLUMNS.values() for name, kind in added.items())
+    assert all(f"    {name} {kind}" in script for added in ADDED_COLUMNS.values() for name, kind in added.items())
 
 
 def test_a_refused_cancel_of_an_unknown_order_is_a_reject_and_never_an_order() -> None:
@@ -254,7 +255,7 @@ def test_no_document_has_a_field_that_its_index_does_not_know() -> None:
     inputs = [
         Input("executions", 0, 0, frame("execution_frame", [{"kind": kind, "instrument": 1} for kind in ExecKind])),
         Input("account.events", 0, 0, frame("account_event_frame", [{"kind": kind, "instrument": 1} for kind in AccountEventKind])),
-        Input("alerts", 0, 0, alert),
+        Input("alerts", 0, 0, whole(alert)),
     ]
     known = {body["index_patterns"][0].rstrip("*"): body["template"]["mappings"]["properties"] for body in templates().values()}
     seen = set()
@@ -263,7 +264,34 @@ def test_no_document_has_a_field_that_its_index_does_not_know() -> None:
             stream = next(name for name in known if orjson.loads(document.action)["create"]["_index"].startswith(name))
             seen.add(stream)
             assert set(orjson.loads(document.source)) <= set(known[stream])
+            if stream.endswith("alerts-"):
+                fields = orjson.loads(document.source)
+                assert set(fields) == set(known[stream])
+                assert set(fields["evidence"][0]) == set(known[stream]["evidence"]["properties"])
     assert seen == set(known)
+
+
+def test_every_revision_of_an_alert_is_a_document_of_its_own() -> None:
+    """The first has the alert's id, as it had before there were revisions."""
+    alert = {
+        "alert_id": "a", "pattern": "LAYERING", "instrument": 1, "symbol": "AAPL", "account": 1, "side": "BUY", "score": 0.5, "explanation": "",
+        "window_start": 1, "window_end": 2, "detected_at": 2, "source": "", "evidence": [],
+    }  # fmt: skip
+    ids = []
+    for revision in (1, 2, 10):
+        (document,) = documents(
+            Input("alerts", 0, revision, whole({**alert, "revision": revision, "features": {"b": 2, "a": 1}})), INSTRUMENTS
+        )
+        ids.append(orjson.loads(document.action)["create"]["_id"])
+        assert orjson.loads(document.source)["features"] == [{"name": "a", "value": 1}, {"name": "b", "value": 2}]
+    assert ids == ["a", "a-2", "a-10"]
+
+
+def test_an_alert_has_every_field_of_its_schema_in_mysql() -> None:
+    """In a column of its own or in `details`, but for the symbol, which the instrument has."""
+    names = {field["name"] for field in raw_schema("alert")["fields"]}
+    assert set(ALERT_COLUMNS) - {"details"} | set(ALERT_DETAILS) | {"symbol"} == names
+    assert ALERT_COLUMNS[-1] == "revision", "the others look at the revision that is stored"
 
 
 def test_every_account_event_is_audited() -> None:

@@ -1,6 +1,6 @@
 """A pattern is a detector of its own: the watch calls what it wants, keeps its arrays apart and reports what it finds."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from schemas.codec import FRAMES, decode_record, encode_record
 from schemas.enums import ExecKind, OrdType, Side, TimeInForce
 from schemas.instruments import load_instruments
-from surveillance import LayeringDetector, TradingWatch
+from surveillance import EpisodeRules, LayeringDetector, Place, TradingWatch
 from surveillance.contract import Arrays, Detector, Evidence, Finding
 from surveillance.orders import TrackedOrder
 
@@ -20,11 +20,11 @@ class EveryThird(Detector):
 
     name = "every_third"
 
-    def __init__(self, tracker: Any) -> None:
-        super().__init__(tracker)
+    def __init__(self, tracker: Any, market: Any) -> None:
+        super().__init__(tracker, market)
         self.count = 0
 
-    def placed(self, order: TrackedOrder, now: int) -> Iterable[Finding]:
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """Counts."""
         self.count += 1
         if self.count % 3:
@@ -33,17 +33,17 @@ class EveryThird(Detector):
         return (
             Finding(
                 "EVERY_THIRD", order.instrument, order.account, order.side, (order.order_id,), 500, now,
-                lambda instrument: f"{instrument.qty_text(order.order_qty)} {instrument.symbol}", (evidence,),
+                lambda instrument: (f"{instrument.qty_text(order.order_qty)} {instrument.symbol}",), (evidence,),
             ),
         )  # fmt: skip
 
     def snapshot(self) -> dict[str, Any]:
         """The count, under a name that another detector may use too."""
-        return {"episodes": np.array([self.count], "<u8")}
+        return {"attempts": np.array([self.count], "<u8")}
 
     def restore(self, arrays: Arrays) -> None:
         """The count."""
-        self.count = int(arrays["episodes"][0])
+        self.count = int(arrays["attempts"][0])
 
 
 BOTH = (LayeringDetector, EveryThird)
@@ -60,7 +60,8 @@ def new_orders(count: int) -> Any:
 
 def test_a_detector_that_nobody_named_before_raises_whole_alerts() -> None:
     """Each can be written as the schema says, and reads back equal."""
-    alerts = TradingWatch(INSTRUMENTS, BOTH).apply(new_orders(7), "executions/0@1")
+    alerts = TradingWatch(INSTRUMENTS, BOTH, rules=EpisodeRules(quiet_ns=1, revise_ns=0)).apply(new_orders(7), Place(first_seq=1))
+    alerts = [one for one in alerts if one["revision"] == 1]
     assert [(alert["pattern"], alert["evidence"][0]["order_id"], alert["explanation"]) for alert in alerts] == [
         ("EVERY_THIRD", 3, "5 AAPL"),
         ("EVERY_THIRD", 6, "5 AAPL"),
@@ -70,13 +71,13 @@ def test_a_detector_that_nobody_named_before_raises_whole_alerts() -> None:
 
 
 def test_detectors_keep_their_arrays_apart_and_come_back() -> None:
-    """Both have one called episodes."""
+    """Both have one called attempts."""
     rows = new_orders(7)
     whole, watch = TradingWatch(INSTRUMENTS, BOTH), TradingWatch(INSTRUMENTS, BOTH)
-    expected = whole.apply(rows, "executions/0@1")
-    alerts = watch.apply(rows[:5], "executions/0@1")
+    expected = whole.apply(rows, Place(first_seq=1))
+    alerts = watch.apply(rows[:5], Place(first_seq=1))
     arrays = {name: array.copy() for name, array in watch.snapshot().items()}
-    assert {"layering.episodes", "every_third.episodes"} <= arrays.keys()
+    assert {"layering.attempts", "every_third.attempts"} <= arrays.keys()
     watch = TradingWatch.restore(INSTRUMENTS, arrays, BOTH)
-    assert alerts + watch.apply(rows[5:], "executions/0@1") == expected
+    assert alerts + watch.apply(rows[5:], Place(first_seq=6)) == expected
     assert watch.state_hash() == whole.state_hash()

@@ -1,87 +1,21 @@
 """The layering rule: each condition just met and just missed, what is not layering, and what an alert says."""
 
-from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
+from support.watch_tape import BUY, INSTRUMENTS, SECOND, SELL, START, Tape
 
 from matchers.books.reference.shard import BookShard
 from matchers.rules.outputs import BOOK_COMMAND_DTYPE, rows_of
-from schemas.codec import FRAMES, decode_record, encode_record
+from schemas.codec import decode_record, encode_record
 from schemas.enums import BookCommandKind, ExecFlag, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce
-from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
-from surveillance import LayeringDetector, LayeringParameters, Tracking, TradingWatch, alert_source
+from surveillance import LayeringDetector, LayeringParameters, Place, Tracking, TradingWatch
 
-INSTRUMENTS = load_instruments(None)
 RULES = LayeringParameters()
-SECOND = 1_000_000_000
-START = 1_000 * SECOND
 SPOOFER, VICTIM = 7, 8
-BUY, SELL = int(Side.BUY), int(Side.SELL)
-
-
-class Tape:
-    """Rows of one book, written by hand; time in seconds since START."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, int]] = []
-        self._orders: dict[int, dict[str, int]] = {}
-
-    def new(self, at: float, account: int, side: int, price: int, qty: int, **more: int) -> int:
-        """A new order; returns its id."""
-        order_id = len(self._orders) + 1
-        order = {"instrument": 1, "ord_type": OrdType.LIMIT, "time_in_force": TimeInForce.DAY, "side": side, "price": price, **more}
-        display_qty = order.pop("display_qty", qty if order["ord_type"] == OrdType.LIMIT else 0)
-        self._orders[order_id] = {**order, "account": account, "leaves_qty": qty}
-        self._add(at, kind=ExecKind.NEW, order_id=order_id, account=account, qty=qty, leaves_qty=qty, display_qty=display_qty, **order)
-        return order_id
-
-    def trade(self, at: float, order_id: int, contra_order_id: int, qty: int) -> None:
-        """The first order comes in and meets the second one, at its price."""
-        order, contra = self._orders[order_id], self._orders[contra_order_id]
-        for one in (order, contra):
-            one["leaves_qty"] -= qty
-            assert one["leaves_qty"] >= 0
-        self._add(
-            at, kind=ExecKind.TRADE, side=order["side"], instrument=order["instrument"], order_id=order_id, account=order["account"],
-            contra_order_id=contra_order_id, contra_account=contra["account"], price=contra["price"], qty=qty,
-            leaves_qty=order["leaves_qty"], contra_leaves_qty=contra["leaves_qty"], display_qty=contra["leaves_qty"], trd_match_id=len(self.rows) + 1,
-        )  # fmt: skip
-
-    def end(self, at: float, order_id: int, kind: int = ExecKind.CANCELED, reason: int = Reason.REQUESTED_BY_CUSTOMER) -> None:
-        """The order leaves the market."""
-        order = self._orders[order_id]
-        more = {name: order[name] for name in ("side", "instrument", "account", "price")}
-        self._add(at, kind=kind, order_id=order_id, reason=reason, qty=order["leaves_qty"], **more)
-        order["leaves_qty"] = 0
-
-    def change(self, at: float, order_id: int, kind: int, **now: int) -> None:
-        """The order is replaced, triggered or restated: `now` are its columns that change, and the row's reason."""
-        order = self._orders[order_id]
-        order |= {name: value for name, value in now.items() if name in order}
-        columns = ("side", "instrument", "account", "price", "ord_type", "time_in_force", "leaves_qty")
-        self._add(at, kind=kind, order_id=order_id, **{name: order[name] for name in columns} | now)
-
-    def time(self, at: float) -> None:
-        """Log time goes on."""
-        self._add(at, kind=ExecKind.TIME)
-
-    def array(self) -> Any:
-        """All rows as execution_frame rows."""
-        rows = np.zeros(len(self.rows), FRAMES["execution_frame"].dtype)
-        for index, row in enumerate(self.rows):
-            for name, value in row.items():
-                rows[name][index] = value
-        return rows
-
-    def alerts(self, rules: LayeringParameters = RULES) -> list[dict[str, Any]]:
-        """What a new watch makes of the tape."""
-        return TradingWatch(INSTRUMENTS, (partial(LayeringDetector, parameters=rules),)).apply(self.array(), "executions/0@1")
-
-    def _add(self, at: float, **fields: int) -> None:
-        self.rows.append({**fields, "transact_time": START + round(at * SECOND), "rpt_seq": len(self.rows) + 1})
+LAYERING = (LayeringDetector,)
+WHERE = Place(first_seq=1)
 
 
 def layered(
@@ -103,7 +37,7 @@ def layered(
 @pytest.mark.parametrize("side", [BUY, SELL])
 def test_layers_an_execution_on_the_other_side_and_cancels_make_one_alert(side: int) -> None:
     """The whole pattern, on either side, is exactly one alert, for the account that did it and not for its victim."""
-    alerts = layered(side=side).alerts()
+    alerts = layered(side=side).alerts(*LAYERING)
     assert [(alert["account"], alert["side"], alert["pattern"]) for alert in alerts] == [(SPOOFER, Side(side).name, "LAYERING")]
 
 
@@ -120,8 +54,8 @@ def test_layers_an_execution_on_the_other_side_and_cancels_make_one_alert(side: 
 )  # fmt: skip
 def test_each_bound_is_inclusive(met: dict[str, Any], missed: dict[str, Any]) -> None:
     """Just met is an alert, just missed is none."""
-    assert len(layered(**met).alerts()) == 1
-    assert layered(**missed).alerts() == []
+    assert len(layered(**met).alerts(*LAYERING)) == 1
+    assert layered(**missed).alerts(*LAYERING) == []
 
 
 @pytest.mark.parametrize(("filled", "alerts"), [(50, 1), (51, 0)])
@@ -133,7 +67,7 @@ def test_layers_that_traded_more_than_the_bound_were_meant_to_trade(filled: int,
     tape.trade(1.0, tape.new(1.0, SPOOFER, SELL, 18_000, 50), tape.new(0.5, VICTIM, BUY, 18_000, 50), 50)
     for order_id in ids:
         tape.end(2.0, order_id)
-    assert len(tape.alerts()) == alerts
+    assert len(tape.alerts(*LAYERING)) == alerts
 
 
 @pytest.mark.parametrize(
@@ -145,7 +79,7 @@ def test_only_a_cancel_by_the_owner_counts(kind: int, reason: int) -> None:
     tape = layered(canceled=0)
     for order_id in range(1, 6):
         tape.end(2.0, order_id, kind, reason)
-    assert tape.alerts() == []
+    assert tape.alerts(*LAYERING) == []
 
 
 def test_cancels_without_an_execution_on_the_other_side_are_no_alert() -> None:
@@ -154,7 +88,7 @@ def test_cancels_without_an_execution_on_the_other_side_are_no_alert() -> None:
     ids = [tape.new(0.0, SPOOFER, BUY, 17_999 - n, 100) for n in range(10)]
     for order_id in ids:
         tape.end(1.0, order_id)
-    assert tape.alerts() == []
+    assert tape.alerts(*LAYERING) == []
 
 
 def test_an_execution_of_another_account_or_instrument_does_not_count() -> None:
@@ -167,9 +101,9 @@ def test_an_execution_of_another_account_or_instrument_does_not_count() -> None:
         for order_id in range(1, 6):
             tape.end(2.0, order_id)
         if "account" in more:
-            assert tape.alerts() == []
+            assert tape.alerts(*LAYERING) == []
         else:
-            assert TradingWatch(INSTRUMENTS).apply(tape.array(), "executions/0@1") == []
+            assert TradingWatch(INSTRUMENTS, LAYERING).apply(tape.array(), WHERE) == []
 
 
 def test_the_genuine_order_may_rest_before_the_layers_come() -> None:
@@ -180,7 +114,7 @@ def test_the_genuine_order_may_rest_before_the_layers_come() -> None:
     tape.trade(1.0, tape.new(1.0, VICTIM, BUY, 18_001, 100), genuine, 100)
     for order_id in ids:
         tape.end(1.5, order_id)
-    assert len(tape.alerts()) == 1
+    assert len(tape.alerts(*LAYERING)) == 1
 
 
 def test_an_unfilled_rest_of_an_immediate_order_is_not_own_interest() -> None:
@@ -193,7 +127,7 @@ def test_an_unfilled_rest_of_an_immediate_order_is_not_own_interest() -> None:
     tape.end(1.0, genuine, reason=Reason.IMMEDIATE_OR_CANCEL)
     for order_id in ids:
         tape.end(1.5, order_id)
-    assert len(tape.alerts()) == 1
+    assert len(tape.alerts(*LAYERING)) == 1
 
 
 def test_a_market_maker_on_both_sides_is_never_reported() -> None:
@@ -213,7 +147,7 @@ def test_a_market_maker_on_both_sides_is_never_reported() -> None:
                 if side != hit or order_id not in quotes[hit][: 1 + turn % 5]:
                     tape.end(at, order_id)
         middle += 1 if hit == SELL else -1
-    assert tape.alerts() == []
+    assert tape.alerts(*LAYERING) == []
 
 
 def test_a_market_maker_hit_before_all_its_quotes_are_in_is_not_reported() -> None:
@@ -225,11 +159,11 @@ def test_a_market_maker_hit_before_all_its_quotes_are_in_is_not_reported() -> No
         tape.new(0.0, 1, SELL, 18_002 + n, 200)
     for order_id in bids:
         tape.end(0.5, order_id)
-    assert tape.alerts() == []
+    assert tape.alerts(*LAYERING) == []
 
 
-def test_one_episode_is_one_alert_and_the_next_one_another() -> None:
-    """The cancels behind the ninetieth percent repeat nothing; new layers and a new execution are a new episode with another id."""
+def test_an_attempt_counts_once_and_the_next_one_joins_the_episode() -> None:
+    """The cancels behind the ninetieth percent repeat nothing; new layers and a new execution are one more occurrence."""
     tape = Tape()
     for turn in range(3):
         ids = [tape.new(turn * 3, SPOOFER, BUY, 17_999 - n, 100) for n in range(20)]
@@ -237,10 +171,11 @@ def test_one_episode_is_one_alert_and_the_next_one_another() -> None:
         tape.trade(turn * 3 + 1, tape.new(turn * 3 + 1, SPOOFER, SELL, 18_000, 50), resting, 50)
         for order_id in ids:
             tape.end(turn * 3 + 2, order_id)
-    alerts = tape.alerts()
-    assert len(alerts) == 3
-    assert len({alert["alert_id"] for alert in alerts}) == 3
-    assert all(len([one for one in alert["evidence"] if one["role"] == "LAYER"]) == 20 for alert in alerts)
+    (alert,) = tape.alerts(*LAYERING)
+    assert len([one for one in alert["evidence"] if one["role"] == "LAYER"]) == 20
+    tape.time(700.0)
+    closed = tape.revisions(*LAYERING)[-1]
+    assert (closed["status"], closed["occurrences"], closed["evidence_total"]) == ("CLOSED", 3, 3 * 21)
 
 
 def test_layers_on_alternating_sides_do_not_excuse_each_other() -> None:
@@ -253,21 +188,23 @@ def test_layers_on_alternating_sides_do_not_excuse_each_other() -> None:
         tape.trade(turn + 0.2, tape.new(turn + 0.2, SPOOFER, other, 18_000, 50), resting, 50)
         for order_id in ids:
             tape.end(turn + 0.5, order_id)
-    assert [alert["side"] for alert in tape.alerts()] == ["BUY", "SELL", "BUY", "SELL"]
+    tape.time(700.0)
+    assert tape.revisions(*LAYERING)[-1]["occurrences"] == 4
 
 
 def test_the_alert_has_the_evidence_and_says_it_in_words() -> None:
     """Orders, times and quantities are those of the tape; the record is a valid Avro alert."""
     tape = layered(sold=50)
-    alert = TradingWatch(INSTRUMENTS).apply(tape.array(), alert_source("executions", 1, 77))[0]
+    alert = TradingWatch(INSTRUMENTS, LAYERING).apply(tape.array(), Place("executions", 1, 77, 500))[0]
     layer = alert["evidence"][0]
     assert layer == {
         "role": "LAYER", "order_id": 1, "side": "BUY", "price": 17_999, "qty": 100, "traded_qty": 0, "placed_at": START, "ended_at": START + 2 * SECOND,
+        "account": SPOOFER, "trd_match_id": 0, "seq": 500, "offset": 77,
     }  # fmt: skip
     execution = alert["evidence"][-1]
     assert execution == {
         "role": "EXECUTION", "order_id": 7, "side": "SELL", "price": 18_000, "qty": 50, "traded_qty": 50,
-        "placed_at": START + SECOND, "ended_at": START + SECOND,
+        "placed_at": START + SECOND, "ended_at": START + SECOND, "account": SPOOFER, "trd_match_id": 0, "seq": 506, "offset": 77,
     }  # fmt: skip
     assert alert["explanation"].startswith(
         "Account 7 entered 5 buy orders for 500 AAPL at 5 prices from 179.95 to 179.99 within 0.000 s. While 500 of them rested, 10.0 times its "
@@ -290,11 +227,12 @@ def test_what_is_over_is_forgotten() -> None:
     tape.end(3.0, 6)
     tape.time(60.0)
     tape.new(60.0, 9, BUY, 100, 1)
-    watch = TradingWatch(INSTRUMENTS)
-    assert len(watch.apply(tape.array(), "executions/0@1")) == 1
+    watch = TradingWatch(INSTRUMENTS, LAYERING)
+    assert len(watch.apply(tape.array(), WHERE)) == 1
     assert watch.stats().orders_tracked == 1
-    assert {name: len(array) for name, array in watch.snapshot().items()} == {
-        "orders": 1, "ended": 0, "layering.episodes": 0, "layering.layers": 0, "layering.executions": 0, "clock": 1,
+    kept = {name: len(array) for name, array in watch.snapshot().items() if name not in ("market", "episodes", "owners")}
+    assert kept == {
+        "orders": 1, "ended": 0, "layering.attempts": 0, "layering.layers": 0, "layering.executions": 0, "layering.done": 1, "clock": 1,
     }  # fmt: skip
 
 
@@ -305,17 +243,17 @@ def test_memory_is_bounded_by_forgetting_the_oldest_order() -> None:
         tape.new(1.5, 1_000 + n, BUY, 100, 1)
     for order_id in range(1, 6):
         tape.end(2.0, order_id)
-    watch = TradingWatch(INSTRUMENTS, tracking=Tracking(orders_max=100))
-    assert watch.apply(tape.array(), "executions/0@1") == []
+    watch = TradingWatch(INSTRUMENTS, LAYERING, tracking=Tracking(orders_max=100))
+    assert watch.apply(tape.array(), WHERE) == []
     assert watch.stats().orders_tracked == 100
-    assert len(watch.snapshot()["layering.episodes"]) == 0
+    assert len(watch.snapshot()["layering.attempts"]) == 0
 
 
 def test_an_unknown_order_is_left_out() -> None:
     """A trade or cancel of an order from before the watch began changes nothing and stops nothing."""
     tape = layered()
-    watch = TradingWatch(INSTRUMENTS)
-    assert watch.apply(tape.array()[-6:], "executions/0@1") == []
+    watch = TradingWatch(INSTRUMENTS, LAYERING)
+    assert watch.apply(tape.array()[-6:], WHERE) == []
 
 
 def changed_layers(layer_qty: int = 100, **more: int) -> tuple[Tape, list[int], int, int]:
@@ -333,13 +271,13 @@ def test_a_hidden_order_is_no_layer_from_the_beginning_and_an_iceberg_is_what_it
         tape.trade(1.0, own, victim, 50)
         for order_id in ids:
             tape.end(2.0, order_id)
-        assert len(tape.alerts()) == alerts, display_qty
+        assert len(tape.alerts(*LAYERING)) == alerts, display_qty
 
 
 @pytest.mark.parametrize(("layer", "alerts"), [({}, 1), ({"exec_inst": ExecInst.HIDDEN}, 0), ({"display_qty": 1}, 0)])
 def test_the_book_says_itself_what_the_layers_display(layer: dict[str, int], alerts: int) -> None:
     """The whole pattern through the matching engine: plain layers, hidden ones, icebergs with a tip."""
-    book, watch, found = BookShard(0, INSTRUMENTS, 1, levels=False), TradingWatch(INSTRUMENTS), []
+    book, watch, found = BookShard(0, INSTRUMENTS, 1, levels=False), TradingWatch(INSTRUMENTS, LAYERING), []
     order = {"kind": BookCommandKind.NEW_ORDER, "instrument": 1, "ord_type": OrdType.LIMIT}
     of_spoofer = order | {"account": SPOOFER, "order_qty": 100}
     commands = [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": Phase.CONTINUOUS}]
@@ -349,7 +287,7 @@ def test_the_book_says_itself_what_the_layers_display(layer: dict[str, int], ale
     commands += [{"kind": BookCommandKind.CANCEL, "instrument": 1, "account": SPOOFER, "order_id": n} for n in range(1, 6)]
     for at, command in enumerate(commands):
         rows = rows_of(BOOK_COMMAND_DTYPE, [command | {"transact_time": START + at * SECOND // 4}])
-        found += watch.apply(book.apply(rows).executions, "executions/0@1")
+        found += watch.apply(book.apply(rows).executions, WHERE)
     assert len(found) == alerts
 
 
@@ -364,7 +302,7 @@ def test_an_order_that_is_hidden_or_shown_by_a_replace_counts_as_it_is_then() ->
             tape.trade(1.0, own, victim, 50)
             for order_id in ids:
                 tape.end(2.0, order_id)
-            assert len(tape.alerts()) == alerts, (price_change, display_qty)
+            assert len(tape.alerts(*LAYERING)) == alerts, (price_change, display_qty)
 
 
 def test_what_nobody_sees_is_no_layer() -> None:
@@ -378,7 +316,7 @@ def test_what_nobody_sees_is_no_layer() -> None:
         tape.trade(1.0, own, victim, 50)
         for order_id in ids:
             tape.end(2.0, order_id)
-        assert len(tape.alerts()) == alerts
+        assert len(tape.alerts(*LAYERING)) == alerts
 
 
 def test_a_replace_to_less_is_a_cancellation() -> None:
@@ -387,7 +325,7 @@ def test_a_replace_to_less_is_a_cancellation() -> None:
     tape.trade(1.0, own, victim, 50)
     for order_id in ids:
         tape.change(2.0, order_id, ExecKind.REPLACED, qty=1, leaves_qty=1, display_qty=1)
-    assert len(tape.alerts()) == 1
+    assert len(tape.alerts(*LAYERING)) == 1
 
 
 def test_an_old_order_that_is_replaced_to_another_price_is_a_new_one() -> None:
@@ -401,7 +339,7 @@ def test_an_old_order_that_is_replaced_to_another_price_is_a_new_one() -> None:
         tape.trade(40.0, own, victim, 50)
         for order_id in ids:
             tape.end(41.0, order_id)
-        assert len(tape.alerts()) == alerts
+        assert len(tape.alerts(*LAYERING)) == alerts
 
 
 def test_stops_are_layers_once_they_are_triggered() -> None:
@@ -413,7 +351,7 @@ def test_stops_are_layers_once_they_are_triggered() -> None:
         tape.trade(1.0, own, victim, 50)
         for order_id in ids:
             tape.end(2.0, order_id)
-        assert len(tape.alerts()) == alerts
+        assert len(tape.alerts(*LAYERING)) == alerts
 
 
 def test_parked_pegs_are_no_layers() -> None:
@@ -425,7 +363,7 @@ def test_parked_pegs_are_no_layers() -> None:
         tape.trade(1.0, own, victim, 50)
         for order_id in ids:
             tape.end(2.0, order_id)
-        assert len(tape.alerts()) == alerts
+        assert len(tape.alerts(*LAYERING)) == alerts
 
 
 def test_an_operators_mass_cancel_is_not_the_owners_wish() -> None:
@@ -434,7 +372,7 @@ def test_an_operators_mass_cancel_is_not_the_owners_wish() -> None:
     tape.trade(1.0, own, victim, 50)
     for order_id in ids:
         tape.end(2.0, order_id, reason=Reason.MASS_CANCEL)
-    assert tape.alerts() == []
+    assert tape.alerts(*LAYERING) == []
 
 
 def test_an_execution_in_an_auction_is_an_execution() -> None:
@@ -444,4 +382,4 @@ def test_an_execution_in_an_auction_is_an_execution() -> None:
     tape.rows[-1]["flags"] = ExecFlag.UNCROSS
     for order_id in ids:
         tape.end(2.0, order_id)
-    assert len(tape.alerts()) == 1
+    assert len(tape.alerts(*LAYERING)) == 1

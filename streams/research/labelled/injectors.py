@@ -1,0 +1,275 @@
+"""Manipulators: one actor a pattern, with a severity from 0 to 1 that decides size, distance, speed and repetition.
+
+What severity means does not depend on any detector's bound: at 0.1 most of them are hardly more than clumsy, at 1 they are flagrant. `Party` is the
+camouflage: with it, a manipulator spreads its orders over linked accounts, varies sizes, and lets some of what it shows be executed.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.enums import Phase
+from streams.research.labelled.world import BUY, SELL, Actor, World
+
+PARTY: Final = 1_000
+"""First account of the manipulators."""
+USUAL: Final = 30
+"""Lots that are usual, as the crowd trades."""
+
+
+@dataclass(frozen=True)
+class Party:
+    """Who manipulates: its accounts, and whether it hides."""
+
+    accounts: tuple[int, ...]
+    camouflage: bool
+
+    def one(self, world: World) -> int:
+        """The account for the next order."""
+        return self.accounts[int(world.own_rng.integers(len(self.accounts)))] if self.camouflage else self.accounts[0]
+
+    def lots(self, world: World, qty: float) -> int:
+        """A size, varied by a fifth if it hides."""
+        return max(1, round(qty * (world.own_rng.uniform(0.8, 1.2) if self.camouflage else 1)))
+
+
+Inject = Callable[[World, Party, float], Actor]
+
+
+def _gap(world: World) -> Generator[float, None, int]:
+    """Wait, at most five seconds, for room between bid and ask; a price there, or the bid's if there is none."""
+    for _ in range(100):
+        if world.best[SELL] - world.best[BUY] >= 2:
+            break
+        yield 0.05
+    return (world.best[BUY] + world.best[SELL]) // 2
+
+
+def spoofing(world: World, party: Party, severity: float) -> Actor:
+    """Shows one large order, trades a little on the other side, cancels. Two to six times."""
+    began, ids = world.now, []
+    for turn in range(2 + round(4 * severity)):
+        side = BUY if turn % 2 else SELL
+        away = -1 if side == BUY else 1
+        account = party.one(world)
+        shown = world.order(
+            account, side, world.best[side] + away * (3 - round(2 * severity)), party.lots(world, world.usual_level * (1 + 11 * severity))
+        )
+        yield 1.0 - 0.7 * severity
+        other = world.order(party.one(world), BUY + SELL - side, world.best[side], party.lots(world, USUAL), immediate=True)
+        yield 1.5 - 1.3 * severity
+        world.cancel(account, shown)
+        ids += [shown, other]
+        yield 6.0 - 4 * severity
+    world.label("SPOOFING", party.accounts, severity, began, ids)
+
+
+def layering(world: World, party: Party, severity: float) -> Actor:
+    """Several orders at several prices, a trade on the other side, cancels. Two to five times."""
+    began, ids = world.now, []
+    for turn in range(2 + round(3 * severity)):
+        side = BUY if turn % 2 else SELL
+        away = -1 if side == BUY else 1
+        layers = []
+        for level in range(3 + round(4 * severity)):
+            account = party.one(world)
+            price = world.best[side] + away * (1 + round(2 * (1 - severity)) + level)
+            layers.append((account, world.order(account, side, price, party.lots(world, world.usual_level * (0.5 + 2 * severity)))))
+            yield 0.1
+        yield 0.5
+        ids.append(world.order(party.one(world), BUY + SELL - side, world.best[side], party.lots(world, USUAL), immediate=True))
+        yield 2.0 - 1.5 * severity
+        for account, order_id in layers:
+            world.cancel(account, order_id)
+        ids += [order_id for _, order_id in layers]
+        yield 6.0 - 4 * severity
+    world.label("LAYERING", party.accounts, severity, began, ids)
+
+
+def wash_trade(world: World, party: Party, severity: float) -> Actor:
+    """Rests an order inside the spread and takes it at once, with another account of its own if it has one."""
+    began, ids = world.now, []
+    for _ in range(1 + round(5 * severity)):
+        price = yield from _gap(world)
+        qty = party.lots(world, USUAL * (0.5 + 4 * severity))
+        first, second = party.accounts[0], party.accounts[-1]
+        ids.append(world.order(first, SELL, price, qty, unprevented=True))
+        ids.append(world.order(second, BUY, price, qty, immediate=True, unprevented=True))
+        yield 4.0
+    world.label("WASH_TRADE", party.accounts, severity, began, ids)
+
+
+def matched_orders(world: World, party: Party, severity: float) -> Actor:
+    """Two parties, not linked, who enter opposite orders of one size within a moment of one another. Four to sixteen times."""
+    began, ids = world.now, []
+    a, b = party.accounts[0], party.accounts[-1]
+    for turn in range(4 + round(12 * severity)):
+        price = yield from _gap(world)
+        qty = max(1, round(USUAL * (1 + 3 * severity)))
+        ids.append(world.order(a if turn % 2 else b, SELL, price, qty))
+        yield 0.01
+        ids.append(world.order(b if turn % 2 else a, BUY, price, qty, immediate=not party.camouflage))
+        yield 3.0
+    world.label("MATCHED_ORDERS", (a, b), severity, began, ids)
+
+
+def circular_trading(world: World, party: Party, severity: float) -> Actor:
+    """Three to five parties pass the same lots around."""
+    members = party.accounts[: 3 + round(2 * severity)]
+    began, ids = world.now, []
+    for _ in range(3 + round(7 * severity)):
+        qty = max(1, round(USUAL * (1 + 3 * severity)))
+        for at, seller in enumerate(members):
+            price = yield from _gap(world)
+            ids.append(world.order(seller, SELL, price, qty))
+            ids.append(world.order(members[(at + 1) % len(members)], BUY, price, qty, immediate=True))
+            yield 1.5
+    world.label("CIRCULAR_TRADING", members, severity, began, ids)
+
+
+def marking_the_close(world: World, party: Party, severity: float) -> Actor:
+    """Buys aggressively in the last seconds before the closing auction. It begins 2 to 12 s before the end (see evaluate)."""
+    began, ids = world.now, []
+    while world.phase == Phase.CONTINUOUS:
+        qty = party.lots(world, USUAL * (2 + 10 * severity))
+        ids.append(world.order(party.one(world), BUY, world.best[SELL] + 1 + round(4 * severity), qty, immediate=True))
+        yield 0.35 - 0.25 * severity
+    world.label("MARKING_THE_CLOSE", party.accounts, severity, began, ids)
+
+
+def painting_the_tape(world: World, party: Party, severity: float) -> Actor:
+    """Small buys that each lift the price, and small passive sales that give the lots back."""
+    began, ids = world.now, []
+    for _ in range(12 + round(40 * severity)):
+        account = party.one(world)
+        ids.append(world.order(account, SELL, world.best[SELL] + 1, 4))
+        price = world.best[SELL]
+        ids.append(world.order(party.one(world), BUY, price, party.lots(world, 3), immediate=True))
+        yield 0.4
+        ids.append(world.order(party.one(world), SELL, world.best[BUY], 2, immediate=True))
+        yield 1.6 - severity
+    world.label("PAINTING_THE_TAPE", party.accounts, severity, began, ids)
+
+
+def momentum_ignition(world: World, party: Party, severity: float) -> Actor:
+    """Buys through the book with several large orders, then sells into what follows."""
+    began, ids, bought = world.now, [], 0
+    first_px = world.best[SELL]
+    for _ in range(3 + round(5 * severity)):
+        qty = party.lots(world, world.usual_level * (1 + 5 * severity))
+        ids.append(world.order(party.one(world), BUY, world.best[SELL] + 1 + round(2 * severity), qty, immediate=True))
+        bought += qty
+        yield 0.5 - 0.4 * severity
+    # sells above what it paid on average, to those who follow
+    price = (first_px + world.best[SELL]) // 2 + 1
+    for _ in range(4):
+        ids.append(world.order(party.one(world), SELL, max(price, world.best[BUY]), max(bought // 4, 1)))
+        yield 1.0
+    yield 20.0
+    world.label("MOMENTUM_IGNITION", party.accounts, severity, began, ids)
+
+
+def ramping(world: World, party: Party, severity: float) -> Actor:
+    """Buys more than anybody for some minutes, always a little higher, then sells a part of it."""
+    began, ids, bought = world.now, [], 0
+    for _ in range(120):
+        qty = party.lots(world, world.usual_level * (0.3 + 2 * severity))
+        ids.append(world.order(party.one(world), BUY, world.best[SELL] + 1 + round(2 * severity), qty, immediate=True))
+        bought += qty
+        yield 1.0
+    for _ in range(20):
+        ids.append(world.order(party.one(world), SELL, world.best[BUY] - 1, max(bought // 60, 1), immediate=True))
+        yield 0.5
+    world.label("RAMPING", party.accounts, severity, began, ids)
+
+
+def quote_stuffing(world: World, party: Party, severity: float) -> Actor:
+    """Thousands of orders away from the market, each canceled a moment later, for one to five seconds."""
+    began, ids = world.now, []
+    pause = 1 / (60 + 400 * severity)
+    for _ in range(round((1 + 4 * severity) / pause)):
+        account = party.one(world)
+        order_id = world.order(account, BUY, world.best[BUY] - 15, party.lots(world, USUAL))
+        ids.append(order_id)
+        world.cancel_later(account, order_id, 0.02)
+        yield pause
+    world.label("QUOTE_STUFFING", party.accounts, severity, began, ids)
+
+
+def order_to_trade(world: World, party: Party, severity: float) -> Actor:
+    """A strategy that changes its mind a thousand times a trade; slow enough to be no flood."""
+    began, ids = world.now, []
+    for turn in range(1_200 + round(1_000 * severity)):
+        account = party.one(world)
+        order_id = world.order(account, BUY if turn % 2 else SELL, world.best[BUY] - 12 if turn % 2 else world.best[SELL] + 12, USUAL)
+        ids.append(order_id)
+        world.cancel_later(account, order_id, 0.3)
+        yield 0.05
+    world.label("ORDER_TO_TRADE", party.accounts, severity, began, ids)
+
+
+def unbalanced_cancel(world: World, party: Party, severity: float) -> Actor:
+    """Shows and cancels bids all the time, and sells at every chance."""
+    began, ids = world.now, []
+    for turn in range(60 + round(100 * severity)):
+        account = party.one(world)
+        order_id = world.order(account, BUY, world.best[BUY] - 2, party.lots(world, USUAL))
+        ids.append(order_id)
+        yield 0.6
+        world.cancel(account, order_id)
+        if turn % 5 == 0:
+            ids.append(world.order(party.one(world), SELL, world.best[BUY], party.lots(world, USUAL / 2), immediate=True))
+        yield 0.2
+    world.label("UNBALANCED_CANCEL", party.accounts, severity, began, ids)
+
+
+def erroneous_order(world: World, party: Party, severity: float) -> Actor:
+    """Ordinary orders, then one at a wrong price or of a wrong size."""
+    began = world.now
+    for _ in range(25):
+        order_id = world.order(party.accounts[0], BUY, world.best[BUY] - 3, USUAL)
+        yield 0.4
+        world.cancel(party.accounts[0], order_id)
+    if world.own_rng.random() < 0.5:
+        wrong = world.order(party.accounts[0], BUY, round(world.best[SELL] * (1.02 + 0.15 * severity)), USUAL)
+    else:
+        wrong = world.order(party.accounts[0], BUY, world.best[BUY] - 1, round(USUAL * (20 + 400 * severity)))
+    yield 1.0
+    world.label("ERRONEOUS_ORDER", party.accounts[:1], severity, began, [wrong])
+
+
+def pinging(world: World, party: Party, severity: float) -> Actor:
+    """Lots of one share at successive prices, then a large order."""
+    began, ids = world.now, []
+    for turn in range(4 + round(8 * severity)):
+        ids.append(world.order(party.one(world), BUY, world.best[SELL] - turn % 2, 1, immediate=True))
+        yield 0.6
+    ids.append(world.order(party.one(world), BUY, world.best[SELL], 1, immediate=True))
+    yield 2.0 - 1.5 * severity
+    ids.append(world.order(party.one(world), BUY, world.best[SELL] + 1, party.lots(world, USUAL * (1 + 12 * severity))))
+    yield 1.0
+    world.label("PINGING", party.accounts, severity, began, ids)
+
+
+def indicative_price(world: World, party: Party, severity: float) -> Actor:
+    """In the opening auction, a large order far through the market that is taken back before the uncross (see evaluate for the phases)."""
+    began, ids = world.now, []
+    for _ in range(1 + round(2 * severity)):
+        account = party.one(world)
+        price = round(world.best[SELL] * (1.005 + 0.05 * severity)) + 20
+        order_id = world.order(account, BUY, price, party.lots(world, USUAL * (20 + 200 * severity)))
+        ids.append(order_id)
+        yield 1.0
+        world.cancel(account, order_id)
+        yield 0.5
+    world.label("INDICATIVE_PRICE", party.accounts, severity, began, ids)
+
+
+INJECTORS: Final[dict[str, Inject]] = {
+    "LAYERING": layering, "SPOOFING": spoofing, "WASH_TRADE": wash_trade, "MATCHED_ORDERS": matched_orders, "CIRCULAR_TRADING": circular_trading,
+    "MARKING_THE_CLOSE": marking_the_close, "PAINTING_THE_TAPE": painting_the_tape, "MOMENTUM_IGNITION": momentum_ignition, "RAMPING": ramping,
+    "QUOTE_STUFFING": quote_stuffing, "ORDER_TO_TRADE": order_to_trade, "UNBALANCED_CANCEL": unbalanced_cancel, "ERRONEOUS_ORDER": erroneous_order,
+    "PINGING": pinging, "INDICATIVE_PRICE": indicative_price,
+}  # fmt: skip
+NOT_LINKED: Final = ("MATCHED_ORDERS", "CIRCULAR_TRADING")
+"""Patterns of several parties: their accounts are in no owner set."""

@@ -1,0 +1,134 @@
+"""Markets as the evaluation runs them: a session with a crowd and the look-alikes, at most one manipulation, watched by the real detectors."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from schemas.codec import Rows
+from schemas.enums import Phase
+from streams.research.labelled.baseline import Baseline
+from streams.research.labelled.crowd import add_controls, populate
+from streams.research.labelled.injectors import INJECTORS, NOT_LINKED, PARTY, Party
+from streams.research.labelled.world import INSTRUMENTS, START_NS, Actor, Label, World
+from surveillance import Owners, Place, TradingWatch
+
+OPENING_S: Final = 12.0
+CLOSING_S: Final = 8.0
+INJECTED_AT_S: Final = 125.0
+"""Long enough for medians and moves to be known."""
+SESSION_S: Final = 290.0
+"""Every manipulation is over by then."""
+
+
+FRAME_ROWS: Final = 2_000
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One manipulation in a market of its own."""
+
+    pattern: str
+    severity: float
+    density: float
+    """Orders a second of everybody else."""
+    seed: int
+    camouflage: bool
+
+
+@dataclass
+class Outcome:
+    """What a market was, and what the watch said of it."""
+
+    density: float
+    orders: int = 0
+    rows: int = 0
+    watch_cpu_s: float = 0.0
+    labels: list[Label] = field(default_factory=list)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    """The newest revision of each."""
+    flagged: set[tuple[int, int]] = field(default_factory=set)
+    """(account, minute) that the baseline flags."""
+    controls: dict[int, str] = field(default_factory=dict)
+
+
+def party_of(scenario: Scenario) -> Party:
+    """As many accounts as the pattern needs; with camouflage three."""
+    counts = {"MATCHED_ORDERS": 2, "CIRCULAR_TRADING": 5}
+    number = counts.get(scenario.pattern, 3 if scenario.camouflage else 1)
+    return Party(tuple(range(PARTY, PARTY + number)), scenario.camouflage)
+
+
+def injected(scenario: Scenario) -> Outcome:
+    """Run the market of a scenario."""
+    party, world = party_of(scenario), World(scenario.seed)
+    actor = INJECTORS[scenario.pattern](world, party, scenario.severity)
+    began_s = INJECTED_AT_S + world.own_rng.uniform(0, 10)
+    if scenario.pattern == "INDICATIVE_PRICE":
+        began_s = OPENING_S - 8
+    if scenario.pattern == "MARKING_THE_CLOSE":
+        began_s = SESSION_S - CLOSING_S - world.own_rng.uniform(2, 8)
+    linked = len(party.accounts) > 1 and scenario.pattern not in NOT_LINKED
+    return watched(world, scenario.density, SESSION_S, [(began_s, actor)], [party.accounts] if linked else [])
+
+
+def background(density: float, seed: int, orders: int) -> Outcome:
+    """A session without a manipulation, of about so many orders, with all look-alikes."""
+    return watched(World(seed), density, max(orders / density, 200.0), [], [])
+
+
+def watched(
+    world: World, density: float, seconds: float, actors: Sequence[tuple[float, Actor]], groups: Sequence[Sequence[int]]
+) -> Outcome:
+    """Run a session and watch it. `actors`: with the seconds when they begin; `groups`: accounts of one owner."""
+    outcome = Outcome(density)
+    populate(world, density)
+    outcome.controls = add_controls(world)
+    world.add(session(world, seconds))
+    for began_s, actor in actors:
+        world.add(actor, began_s)
+    sets = f"[[owner_set]]\neffective_from = 1\ngroups = {[list(group) for group in groups]}\n" if groups else ""
+    watch, baseline, seq = TradingWatch(INSTRUMENTS, owners=Owners.of_toml(sets)), Baseline(), 1
+    newest: dict[str, dict[str, Any]] = {}
+    for rows in _frames(world, seconds + 1):
+        began = time.process_time()
+        for alert in watch.apply(rows, Place("executions", 0, outcome.rows, seq)):
+            newest[alert["alert_id"]] = alert
+        outcome.watch_cpu_s += time.process_time() - began
+        baseline.take(rows)
+        seq += len(rows)
+    outcome.orders, outcome.rows, outcome.labels = world.orders, seq - 1, world.labels
+    outcome.alerts, outcome.flagged = list(newest.values()), baseline.flagged()
+    return outcome
+
+
+def _frames(world: World, seconds: float) -> Iterator[Rows]:
+    """The executions in portions as a busy log has them."""
+    parts: list[Rows] = []
+    waiting = 0
+    for rows in world.run(seconds):
+        parts.append(rows)
+        waiting += len(rows)
+        if waiting >= FRAME_ROWS:
+            yield np.concatenate(parts)
+            parts, waiting = [], 0
+    if parts:
+        yield np.concatenate(parts)
+
+
+def session(world: World, seconds: float) -> Actor:
+    """Opening auction, continuous trading, closing auction."""
+    world.go_to(Phase.OPENING_AUCTION)
+    yield OPENING_S
+    world.go_to(Phase.CONTINUOUS)
+    yield seconds - OPENING_S - CLOSING_S
+    world.go_to(Phase.CLOSING_AUCTION)
+    yield CLOSING_S
+    world.go_to(Phase.CLOSED)
+
+
+def minute_of(at_ns: int) -> int:
+    """Minutes since the beginning."""
+    return (at_ns - START_NS) // 60_000_000_000

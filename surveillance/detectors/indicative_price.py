@@ -1,0 +1,107 @@
+"""Indicative-price games: orders of a call phase that move the indicative price and are canceled before the uncross.
+
+MAR Annex I.A(g). Who hedges late enters orders and keeps them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from schemas.enums import Phase
+from schemas.instruments import Instrument
+from surveillance.contract import Detector, Finding, Measure, order_evidence
+from surveillance.market import Book, Market
+from surveillance.orders import OrderTracker, TrackedOrder
+from surveillance.wording import VERBS
+
+CALL_PHASES: Final = (Phase.PRE_OPEN, Phase.OPENING_AUCTION, Phase.CLOSING_AUCTION, Phase.VOLATILITY_AUCTION, Phase.HALTED)
+
+
+@dataclass(frozen=True)
+class IndicativePriceParameters:
+    """When a canceled order was a game. Every bound is inclusive."""
+
+    move_permille_min: int = 10
+    """Move of the indicative price by the order's entry : that price."""
+    canceled_percent_min: int = 80
+    """Of the order."""
+    movers_max: int = 10_000
+    """Orders that moved a price and are still there; then the oldest is forgotten."""
+
+
+class IndicativePriceDetector(Detector):
+    """Orders that moved the indicative price, by instrument, of this call phase."""
+
+    name: ClassVar[str] = "indicative_price"
+    rule_refs: ClassVar[tuple[str, ...]] = ("MAR Annex I.A(g)", "SEA 9(a)(2)")
+
+    def __init__(self, tracker: OrderTracker, market: Market, parameters: IndicativePriceParameters | None = None) -> None:
+        super().__init__(tracker, market)
+        self.parameters = parameters or IndicativePriceParameters()
+        self._newest: dict[int, int] = {}  # instrument -> the order that came in last
+        self._movers: dict[int, list[int]] = {}  # order -> [instrument, price before, price after]
+
+    def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
+        """The next indicative price is its doing."""
+        if self.market.books[order.instrument].phase in CALL_PHASES:
+            self._newest[order.instrument] = order.order_id
+        return ()
+
+    def indicated(self, book: Book, before: int, now: int) -> Sequence[Finding]:
+        """Did the newest order move it?"""
+        order_id, after = self._newest.pop(book.instrument, 0), book.indicative_px
+        if order_id and before and after and abs(after - before) * 1000 >= before * self.parameters.move_permille_min:
+            while len(self._movers) >= self.parameters.movers_max:
+                del self._movers[next(iter(self._movers))]
+            self._movers[order_id] = [book.instrument, before, after]
+        return ()
+
+    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Sequence[Finding]:
+        """Does a mover leave?"""
+        if self._newest:
+            self._newest.pop(order.instrument, None)
+        moved = self._movers.get(order.order_id) if self._movers else None
+        if moved is None:
+            return ()
+        if canceled_qty * 100 < order.order_qty * self.parameters.canceled_percent_min:
+            return ()
+        del self._movers[order.order_id]
+        if self.market.books[order.instrument].phase not in CALL_PHASES:
+            return ()
+        return (self._finding(order, moved[1], moved[2], canceled_qty),)
+
+    def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
+        """What is in the book at the uncross was meant."""
+        self._newest.pop(book.instrument, None)
+        for order_id in [order_id for order_id, moved in self._movers.items() if moved[0] == book.instrument]:
+            del self._movers[order_id]
+        return ()
+
+    def _finding(self, order: TrackedOrder, before: int, after: int, canceled_qty: int) -> Finding:
+        permille, rules = abs(after - before) * 1000 // before, self.parameters
+
+        def steps(names: Instrument) -> tuple[str, ...]:
+            return (
+                f"In a call phase account {order.account} entered an order to {VERBS[order.side][0]} {names.qty_text(order.order_qty)} {names.symbol} at "
+                f"{names.price_text(order.price)}, which moved the indicative price from {names.price_text(before)} to {names.price_text(after)}.",
+                f"It canceled {names.qty_text(canceled_qty)} of it before the uncross.",
+                "An order that showed a price which it never stood for: compare MAR, Annex I.A(g).",
+            )
+
+        return Finding(
+            "INDICATIVE_PRICE", order.instrument, order.owner, order.side, (order.instrument, order.order_id), min(900, 500 + 10 * permille),
+            order.placed_at, steps, (order_evidence("MOVER", order),),
+            (
+                Measure("move of the indicative price in 1/1000", permille, rules.move_permille_min),
+                Measure("canceled share", canceled_qty * 100 // max(order.order_qty, 1), rules.canceled_percent_min, "percent"),
+            ),
+        )  # fmt: skip
+
+    def state(self) -> Any:
+        """Newest orders and movers."""
+        return [list(self._newest.items()), [[order_id, *moved] for order_id, moved in self._movers.items()]]
+
+    def load(self, state: Any) -> None:
+        """The opposite."""
+        self._newest = dict(state[0])
+        self._movers = {order_id: moved for order_id, *moved in state[1]}

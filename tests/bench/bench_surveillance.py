@@ -1,0 +1,75 @@
+"""What surveillance costs: rows of executions through every detector, alone and together, by the CPU time of the thread. Prints JSON lines.
+
+    python tests/bench/bench_surveillance.py [--orders N] [--each]
+
+The rows are a labelled market's (streams/research/labelled): a crowd at 70 orders a second, market makers and look-alikes, and LEVEL and TOP rows as the
+engine writes them, so about four rows an order. --each also measures every detector by itself, over the shared state that all need.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from result_lines import print_result
+
+from schemas.codec import Rows
+from streams.research.labelled.crowd import add_controls, populate
+from streams.research.labelled.markets import session
+from streams.research.labelled.world import INSTRUMENTS, World
+from surveillance import Place, TradingWatch
+from surveillance.detectors import PATTERNS
+
+DENSITY = 70.0
+FRAME_ROWS = (4_096, 64, 4)
+RUNS = 5
+
+
+def executions(orders: int, seed: int) -> tuple[Rows, int]:
+    """A session's rows, and how many orders it was."""
+    world, seconds = World(seed), orders / DENSITY
+    populate(world, DENSITY)
+    add_controls(world)
+    world.add(session(world, seconds))
+    return np.concatenate(list(world.run(seconds))), world.orders
+
+
+def watched(rows: Rows, frame_rows: int, detectors: Sequence[Any]) -> tuple[float, TradingWatch]:
+    """CPU seconds of one pass, and the watch after it."""
+    watch = TradingWatch(INSTRUMENTS, detectors)
+    began = time.thread_time()
+    for start in range(0, len(rows), frame_rows):
+        watch.apply(rows[start : start + frame_rows], Place(first_seq=start + 1))
+    return time.thread_time() - began, watch
+
+
+def measure(name: str, rows: Rows, orders: int, frame_rows: int, detectors: Sequence[Any]) -> None:
+    """The best of some passes: whatever else runs on the machine only ever adds."""
+    seconds, watch = min((watched(rows, frame_rows, detectors) for _ in range(RUNS)), key=lambda one: one[0])
+    began = time.thread_time()
+    arrays = watch.snapshot()
+    snapshot_ms = (time.thread_time() - began) * 1000
+    print_result("surveillance", {
+        "detectors": name, "frame_rows": frame_rows, "rows": len(rows), "orders": orders, "rows_per_cpu_s": round(len(rows) / seconds),
+        "orders_per_cpu_s": round(orders / seconds), "us_per_row": round(seconds * 1e6 / len(rows), 2), "snapshot_ms": round(snapshot_ms, 1),
+        "snapshot_kb": round(sum(array.nbytes for array in arrays.values()) / 1024),
+    })  # fmt: skip
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=30_000)
+    parser.add_argument("--each", action="store_true", help="every detector by itself too")
+    arguments = parser.parse_args()
+    rows, orders = executions(arguments.orders, seed=1)
+    for frame_rows in FRAME_ROWS:
+        measure("all", rows, orders, frame_rows, PATTERNS)
+    measure("none", rows, orders, FRAME_ROWS[0], ())
+    for pattern in PATTERNS if arguments.each else ():
+        measure(pattern.name, rows, orders, FRAME_ROWS[0], (pattern,))
+
+
+if __name__ == "__main__":
+    main()
