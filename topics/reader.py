@@ -145,7 +145,10 @@ class LogReader:
         return self._next.get(place)
 
     def end(self, place: Place) -> int | None:
-        """Where the log ended at an answer to a fetch, at most ENDS_EVERY_S before the last; None before that. Costs no request."""
+        """Where the log ended at an answer to a fetch, at most ENDS_EVERY_S before the last, and never before a record that was read; None before that.
+
+        Costs no request.
+        """
         return self._ends.get(place) if place in self._next else None
 
     # ---- on the loop
@@ -182,6 +185,8 @@ class LogReader:
             error = message.error()
             if error is None:
                 self._held.setdefault(place, []).append(message)
+                if place in self._ends:
+                    self._ends[place] = max(self._ends[place], _offset(message) + 1)
                 continue
             if error.code() == KafkaError._PARTITION_EOF:
                 self._seen_end[place] = _offset(message)

@@ -1,22 +1,48 @@
 """`outcry warm`: compile the kernels now, so that the first start of a worker is as quick as any other."""
 
+import subprocess
 import time
+from functools import partial
 
 import click
 
-from matchers.warm import warm as compile_kernels
+from matchers.warm import warm_accounts, warm_books, warm_columns
+from streams.services.recipes.recipe import dying_with_parent
+from streams.services.supervision.supervisor import outcry_command
 
 
 @click.command()
-def warm() -> None:
+@click.argument("only", type=click.Choice(["accounts", "books"]), required=False)
+def warm(only: str | None) -> None:
     """Compile the matching and account kernels into numba's cache.
 
-    The first time takes 1 to 2.5 minutes of one core; after that, and until the kernels change, a second or two.
+    The first time takes 1 to 2.5 minutes of one core, shared out to two; after that, and until the kernels change, a second or two.
 
     \b
-    Example:
+    Examples:
       outcry warm
+      outcry warm books
     """
-    started = time.monotonic()
-    compile_kernels(lambda step: click.echo(f"{time.monotonic() - started:6.1f} s  {step}"))
-    click.echo(f"{time.monotonic() - started:6.1f} s  every kernel is compiled")
+    say = partial(_say, time.monotonic())
+    say("columns of frames")
+    warm_columns()  # first and alone: both halves need them, and two processes must not write one file of the cache
+    if only == "books":
+        warm_books(say)
+        return
+    if only == "accounts":
+        warm_accounts(say)
+        return
+    with subprocess.Popen(dying_with_parent(outcry_command("warm", "books"))) as books:  # noqa: S603  our own argument vector
+        try:
+            warm_accounts(say)
+            failed = books.wait()
+        except BaseException:
+            books.kill()
+            raise
+    if failed:
+        raise click.ClickException(f"the book kernels were not compiled: exit code {failed}")
+    say("every kernel is compiled")
+
+
+def _say(began: float, step: str) -> None:
+    click.echo(f"{time.monotonic() - began:6.1f} s  {step}")

@@ -27,6 +27,7 @@ import structlog
 from faust.transport.drivers.aiokafka import Consumer, ConsumerRebalanceListener, server_list
 from faust.types import TP, AppT
 from faust.types.tuples import ConsumerMessage
+from mode import Service
 
 from schemas.errors import ServiceUnavailable
 from topics.offsets import Offsets, Place
@@ -56,6 +57,7 @@ async def _rest(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
 
 
 SEEK_AGAIN_S: Final = 0.5
+MEMBERSHIP_EVERY_S: Final = 1.0
 TURN_RECORDS_MAX: Final = 256
 TURN_BYTES_MAX: Final = 1 << 20
 """A turn ends with the record by which it reaches this, so that one partition does not keep the others waiting, and a snapshot can be taken between two turns."""
@@ -139,11 +141,17 @@ class FastConsumer(Consumer):
         await self._offsets.close()
         await super().on_stop()
 
+    @Service.task
+    async def _stay_member(self) -> None:
+        """End the role when aiokafka has given up its membership. Not left to whoever reads: nobody reads while a rebalance is under way."""
+        while not self.should_stop:
+            await self.sleep(MEMBERSHIP_EVERY_S)
+            if not self.should_stop:
+                raise_fault_of(self._thread._ensure_consumer()._coordinator)
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  the signature is Faust's
-        membership = self._thread._ensure_consumer()
-        raise_fault_of(membership._coordinator)
         # within it aiokafka knows that the application is alive; outside of it for broker_max_poll_interval, it leaves the group
-        with membership._subscription.fetch_context():
+        with self._thread._ensure_consumer()._subscription.fetch_context():
             found = await self._reader.records(timeout, active_partitions)
         return {TP(*place): turns_of(records) for place, records in found.items()}
 
@@ -253,8 +261,8 @@ class FastConsumer(Consumer):
 def raise_fault_of(coordinator: Any) -> None:
     """Raise what aiokafka cannot go on with in the group.
 
-    Its own getmany would: it waits for that before it does anything more for the membership, and nothing else would end a role that is no member any
-    more. Only looks, as the coordinator belongs to another thread.
+    Its own getmany would: until that is called it does nothing more for the membership, and the role would be no member any more without a word. A broker
+    whose disk is full answers so, for example. Only looks, as the coordinator belongs to another thread.
     """
     if coordinator._pending_exception is not None:
         raise coordinator._pending_exception

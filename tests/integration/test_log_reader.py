@@ -218,3 +218,20 @@ async def test_a_fault_of_the_thread_is_told_to_whoever_reads(services, monkeypa
         reader.go_to({("any", 0): 0})
         with pytest.raises(MemoryError, match="no more"):
             await reader.records(WAIT_S)
+
+
+async def test_a_log_never_ends_before_what_was_read_of_it(services: Settings, made: Callable[[int, Mapping[str, str] | None], str]):
+    """Where it ends is noted now and then, and records come all the time: a role that reads them must not call their log short."""
+    topic = made(1, None)
+    place = topic, 0
+    write(services, topic, 0, [b"first"])
+    async with reading(services) as reader:
+        reader.go_to({place: 0})
+        assert reader.end(place) is None
+        async with asyncio.timeout(WAIT_S):
+            while reader.end(place) is None:
+                await reader.records(0.05)
+        for number in range(1, 40):
+            write(services, topic, 0, [b"%d" % number])
+            assert await read(reader, 1) == {place: [(number, b"%d" % number)]}
+            assert reader.end(place) >= number + 1 == reader.position(place)

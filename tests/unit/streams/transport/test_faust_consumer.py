@@ -1,14 +1,13 @@
 """Our changes to Faust's consumer: delivery without a race where nothing waits, and the version that they were written against."""
 
 import asyncio
-import contextlib
 from importlib.metadata import version
 from types import SimpleNamespace
 
 import faust
 import pytest
 import pytest_asyncio
-from aiokafka.errors import GroupAuthorizationFailedError, IllegalStateError
+from aiokafka.errors import IllegalStateError, UnknownError
 from faust.tables.recovery import RebalanceAgain, ServiceStopped
 from faust.types import TP
 from turns import message_of, turn_of
@@ -162,32 +161,29 @@ async def test_an_input_that_comes_too_early_sends_the_consumer_back_to_the_one_
     assert sought == [{INPUT: 8}]
 
 
-async def test_a_member_that_aiokafka_gives_up_ends_the_role(consumer):
-    """Aiokafka waits until somebody has taken the error; without, the role would be no member of its group any more, and nobody would say so."""
+async def test_a_member_that_aiokafka_gives_up_ends_the_role(consumer, monkeypatch):
+    """Nobody reads during a rebalance, so nobody would take the error that aiokafka waits to be taken, and the role would wait for ever."""
+    monkeypatch.setattr("streams.transport.consumer.MEMBERSHIP_EVERY_S", 0.001)
     loop = asyncio.get_running_loop()
     done, failed, open_ = (loop.create_future() for _ in range(3))
     done.set_result(None)
     failed.set_exception(LookupError("it is broken"))
     coordinator = SimpleNamespace(_pending_exception=None, _coordination_task=open_, _closing=open_)
-    consumer._thread = SimpleNamespace(_ensure_consumer=lambda: SimpleNamespace(_coordinator=coordinator, _subscription=subscription))
-    consumer._reader = SimpleNamespace(records=nothing_read)
-    assert await consumer._getmany({INPUT}, 1.0) == {}
-    coordinator._pending_exception = GroupAuthorizationFailedError("outcry-hold-funds")
-    with pytest.raises(GroupAuthorizationFailedError):
-        await consumer._getmany({INPUT}, 1.0)
+    consumer._thread = SimpleNamespace(_ensure_consumer=lambda: SimpleNamespace(_coordinator=coordinator))
+    staying = asyncio.create_task(FastConsumer._stay_member.fun(consumer))
+    await asyncio.sleep(0.05)
+    assert not staying.done()
+    coordinator._pending_exception = UnknownError("the broker's disk is full")
+    with pytest.raises(UnknownError):
+        await asyncio.wait_for(staying, 10)
     coordinator._pending_exception, coordinator._coordination_task = None, failed
     with pytest.raises(LookupError, match="it is broken"):
-        await consumer._getmany({INPUT}, 1.0)
+        await asyncio.wait_for(FastConsumer._stay_member.fun(consumer), 10)
     coordinator._closing = done
-    assert await consumer._getmany({INPUT}, 1.0) == {}, "it is being closed"
-
-
-subscription = SimpleNamespace(fetch_context=contextlib.nullcontext)
-
-
-async def nothing_read(timeout_s, among):
-    """Of LogReader."""
-    return {}
+    staying = asyncio.create_task(FastConsumer._stay_member.fun(consumer))
+    await asyncio.sleep(0.05)
+    assert not staying.done(), "it is being closed"
+    staying.cancel()
 
 
 def records(*offsets: int, value: bytes = b"v") -> list[Record]:
