@@ -30,10 +30,10 @@ def warm_accounts(progress: Progress | None = None) -> None:
     """Compile or load the kernels of the account shard; `progress` is told the name of each step before it starts."""
     no_text = np.zeros(0, "S8")
     machine = AccountShard(0, _instruments())
-    warm_columns()
     _run(
         progress,
         {
+            "columns of frames": warm_columns,
             "account kernel: commands": lambda: machine.apply_commands(_no_rows(COMMAND_DTYPE), no_text, -1),
             "account kernel: reports": lambda: machine.apply_reports(_no_rows(REPORT_DTYPE)),
             "account kernel: snapshot": lambda: AccountShard.restore(0, _instruments(), machine.snapshot()).state_hash(),
@@ -44,10 +44,10 @@ def warm_accounts(progress: Progress | None = None) -> None:
 def warm_books(progress: Progress | None = None) -> None:
     """Compile or load the kernels of the book shard."""
     machine = BookShard(0, _instruments(), 1)
-    warm_columns()
     _run(
         progress,
         {
+            "columns of frames": warm_columns,
             "book kernel: commands": lambda: machine.apply(_no_rows(BOOK_COMMAND_DTYPE)),
             "book kernel: reports": lambda: reports_of(_no_rows(EXECUTION_DTYPE)),
             "book kernel: snapshot": lambda: BookShard.restore(0, _instruments(), machine.snapshot()).state_hash(),

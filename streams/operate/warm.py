@@ -24,7 +24,6 @@ def warm(only: str | None) -> None:
       outcry warm books
     """
     say = partial(_say, time.monotonic())
-    say("columns of frames")
     warm_columns()  # first and alone: both halves need them, and two processes must not write one file of the cache
     if only == "books":
         warm_books(say)
