@@ -17,6 +17,7 @@ from streams.demo.bad_orders import EXPECTED, BadKind
 from streams.demo.log_facts import LogFacts, facts_of
 from streams.demo.traders import TICK_S, Action, Channel, Crowd, NewOrder, Role, Trader, recruit
 from surveillance import TradingWatch
+from surveillance.alerts import Place
 
 SESSION_S = 12
 RATE = 200
@@ -111,7 +112,7 @@ def session() -> Session:
         if turn:
             exchange.command(np.array([row_of(one, now) for one in turn], ROW), np.array([one.cl_ord_id for one in turn], "S"))
     executions, events, texts = (np.concatenate(part) for part in (exchange.executions, exchange.events, exchange.texts))
-    alerts = [dict(alert) for alert in TradingWatch(instruments).apply(executions, "executions/0@0")]
+    alerts = [dict(alert) for alert in TradingWatch(instruments).apply(executions, Place())]
     return Session(traders, actions, executions, events, texts, alerts, facts_of(executions, events, texts, instruments))
 
 
