@@ -74,8 +74,9 @@ format: $(VENV)/.dev ## format every file
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-tables: $(VENV)/.dev ## write the generated tables of docs/wire.md
+tables: $(VENV)/.dev ## write the generated tables: those of docs/wire.md, and the days on which NYSE is closed
 	$(BIN)/python tests/tidy/document_tables.py
+	$(BIN)/python tests/tidy/market_days.py
 
 figures: $(VENV)/.dev ## write the figures of docs/benchmarks.md (FROM="run.jsonl ..." stores the output of benches first)
 	$(BIN)/python tests/bench/figures.py $(FROM)

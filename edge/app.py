@@ -15,7 +15,7 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from edge.alpaca import account_api, order_queries, orders_api, prices_api
+from edge.alpaca import account_api, calendar_api, order_queries, orders_api, prices_api
 from edge.alpaca.market_data_ws import HUB, MarketHub
 from edge.console import ops_api, pages, surveillance_api
 from edge.gateway.gateway import Gateway
@@ -35,7 +35,9 @@ from streams.process.logging import configure_logging
 log = structlog.get_logger(__name__)
 
 _ROUTES: Final = tuple(
-    route for module in (orders_api, order_queries, account_api, prices_api, surveillance_api, ops_api, pages) for route in module.ROUTES
+    route
+    for module in (orders_api, order_queries, account_api, calendar_api, prices_api, surveillance_api, ops_api, pages)
+    for route in module.ROUTES
 )
 
 

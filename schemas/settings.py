@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.limits import SHARDS_MAX
+from schemas.market_hours import MarketClock
 
 PREFIX = "OUTCRY_"
 
@@ -76,6 +77,13 @@ class Settings(BaseSettings):
     instruments_file: Path | None = Field(default=None, description="TOML list of instruments (default: the built-in set)")
     owner_sets_file: Path | None = Field(default=None, description="TOML list of accounts of one owner, for surveillance (default: none)")
 
+    market_days_file: Path | None = Field(
+        default=None, description="TOML with days that the market is closed, or closes early, beside those of NYSE (default: none)"
+    )
+    market_clock: str = Field(
+        default="", description="market time of a rehearsal, REAL=MARKET*SPEED: 2026-11-30T12:00:00Z=2026-11-27T06:25:00-05:00*600"
+    )
+
     edge_host: str = Field(default="127.0.0.1", description="address the edge listens on")
     edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0: any free one")
     edge_instance: int = Field(default=0, ge=0, le=63, description="which partition of edge.replies this edge owns")
@@ -112,6 +120,12 @@ class Settings(BaseSettings):
         form, fits = _ADDRESSES[str(info.field_name)]
         if text and not fits(text):
             raise ValueError(f"is not {form}")
+        return text
+
+    @field_validator("market_clock")
+    @classmethod
+    def _is_a_clock(cls, text: str) -> str:
+        MarketClock.parse(text)
         return text
 
     @classmethod

@@ -8,6 +8,8 @@ from schemas.settings import Settings
 
 _DAY_MS: Final = 86_400_000
 FOREVER: Final = -1
+CALENDAR: Final = "calendar"
+"""Source of the frames of `run-market`; source_offset is the number of the step (schemas.market_hours)."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Feed:
     """A shard writes to any partition, not only to that of its own number."""
     alone: bool
     """No customer, operator or clock writes frames there."""
+    numbered: tuple[str, ...] = ()
+    """Others who number their frames as shards do, so that each is taken once, whoever sends it and however often."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ ACCOUNT_COMMANDS: Final = Topic(
     Feed("book.commands", crosses=True, alone=False),
 )  # fmt: skip
 BOOK_COMMANDS: Final = Topic(
-    "book.commands", ("book_command_frame",), "book shard", _book_shards, FOREVER, "hold-funds, operators", "orders whose funds are held",
-    Feed("account.commands", crosses=True, alone=False),
+    "book.commands", ("book_command_frame",), "book shard", _book_shards, FOREVER, "hold-funds, operators, run-market",
+    "orders whose funds are held, and the phases of the day", Feed("account.commands", crosses=True, alone=False, numbered=(CALENDAR,)),
 )  # fmt: skip
 EXECUTIONS: Final = Topic(
     "executions", ("execution_frame",), "book shard", _book_shards, FOREVER, "match-orders", "the books' decisions; a trade exists only here",

@@ -90,9 +90,14 @@ AUDIT_LOG: Final = RoleEntry(
     tuple(topic for topic in TOPICS if topic.retention_ms == FOREVER), workers=False, critical=False, optional=True,
 )  # fmt: skip
 
+RUN_MARKET: Final = RoleEntry(
+    "run-market", "streams.roles.run_market:run", "opens and closes the market by its calendar (else `outcry session` does)", (BOOK_COMMANDS,),
+    (BOOK_COMMANDS,), workers=False, critical=False, optional=True,
+)  # fmt: skip
+
 ROLES: Final = {
     one.name: one
     for one in (
-        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, EDGE,
+        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, RUN_MARKET, EDGE,
     )
 }  # fmt: skip

@@ -19,7 +19,7 @@ _BY_NAME: Final = {topic.name: topic for topic in TOPICS}
 
 @dataclass(frozen=True)
 class Sources:
-    """Of one partition. shards: their sources, whose frames are told apart by marks; others: whether customers, operators or clocks write there."""
+    """Of one partition. shards: sources whose frames are told apart by marks, the calendar's too; others: whether customers, operators or clocks write there."""
 
     where: str
     shards: frozenset[str]
@@ -43,7 +43,7 @@ def sources_of(topic: Topic, partition: int, shards: int = SHARDS_MAX) -> Source
     if feed is None:
         return Sources(where, frozenset(), others=True)
     numbers = range(shards) if feed.crosses else (partition,)
-    return Sources(where, frozenset(f"{feed.topic}/{number}" for number in numbers), others=not feed.alone)
+    return Sources(where, frozenset((*(f"{feed.topic}/{number}" for number in numbers), *feed.numbered)), others=not feed.alone)
 
 
 def topic_named(name: str) -> Topic:

@@ -1,6 +1,5 @@
-"""GET /v2/account, /v2/positions, /v2/assets, /v2/clock."""
+"""GET /v2/account, /v2/positions, /v2/assets."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
@@ -8,7 +7,6 @@ from aiohttp import web
 from edge.alpaca.access import account_of, authenticate
 from edge.alpaca.account_json import account_json, asset_json, position_json
 from edge.alpaca.request_fields import find_instrument
-from edge.gateway.market_calendar import CLOSE, NEW_YORK, OPEN, next_at
 from edge.http.answers import json_response
 from edge.http.errors import bad_parameter, not_found
 from edge.http.state import gateway_of
@@ -62,26 +60,10 @@ async def get_asset(request: web.Request) -> web.Response:
     return json_response(asset_json(instrument))
 
 
-async def get_clock(request: web.Request) -> web.Response:
-    """Whether the books trade now, and when the calendar opens and closes them next."""
-    gateway = gateway_of(request)
-    await authenticate(request)
-    now = datetime.now(UTC)
-    return json_response(
-        {
-            "timestamp": now.astimezone(NEW_YORK).isoformat(),
-            "is_open": gateway.market.is_open,
-            "next_open": next_at(now, OPEN).isoformat(),
-            "next_close": next_at(now, CLOSE).isoformat(),
-        }
-    )
-
-
 ROUTES: Final = (
     web.get("/v2/account", get_account),
     web.get("/v2/positions", get_positions),
     web.get("/v2/positions/{symbol}", get_position),
     web.get("/v2/assets", get_assets),
     web.get("/v2/assets/{symbol}", get_asset),
-    web.get("/v2/clock", get_clock),
 )

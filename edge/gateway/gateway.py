@@ -12,6 +12,7 @@ from typing import Any
 from edge.gateway.accounts import Accounts
 from edge.gateway.history import AlertFilter, History, Stores, recorded
 from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
+from edge.gateway.market_calendar import MarketHours
 from edge.gateway.market_consumer import MarketConsumer
 from edge.gateway.market_events import MarketEvent
 from edge.gateway.market_view import MarketView
@@ -22,6 +23,7 @@ from edge.gateway.pending_requests import PendingRequests
 from edge.gateway.reply_consumer import ReplyConsumer
 from edge.gateway.sessions import KeyStore, Sessions
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.market_hours import MarketCalendar, MarketClock
 from schemas.settings import Settings
 
 
@@ -33,6 +35,7 @@ class Gateway:
         self.instruments: InstrumentTable = load_instruments(settings.instruments_file)
         self.metrics = Metrics()
         self.market = MarketView(self.instruments)
+        self.hours = MarketHours(MarketCalendar.load(settings.market_days_file), MarketClock.parse(settings.market_clock), time.time_ns)
         self.accounts = Accounts(PendingRequests(settings.edge_decision_timeout_ms, time.time_ns), time.time_ns)
         self.orders = Orders(self.accounts, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
         self.sessions = Sessions(keys, time.monotonic)

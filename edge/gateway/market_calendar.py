@@ -1,24 +1,29 @@
-"""When the market is meant to open and close: weekdays 09:30 to 16:00 America/New_York, without holidays.
+"""When the market is meant to open and close, for customers who ask; whether it *is* open is what the books say."""
 
-For customers who ask when; whether the market *is* open is what the books say.
-"""
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
 
-from datetime import datetime, time, timedelta
-from typing import Final
-from zoneinfo import ZoneInfo
-
-NEW_YORK: Final = ZoneInfo("America/New_York")
-OPEN: Final = time(9, 30)
-CLOSE: Final = time(16, 0)
-_SATURDAY: Final = 5
+from schemas.market_hours import MarketCalendar, MarketClock, TradingDay, moment
 
 
-def next_at(now: datetime, at: time) -> datetime:
-    """The first weekday moment with this New York time after `now` (any zone)."""
-    local = now.astimezone(NEW_YORK)
-    day = local.date()
-    while True:
-        moment = datetime.combine(day, at, NEW_YORK)
-        if day.weekday() < _SATURDAY and moment > local:
-            return moment
-        day += timedelta(days=1)
+class MarketHours:
+    """The calendar at market time. now: real time, ns."""
+
+    def __init__(self, calendar: MarketCalendar, clock: MarketClock, now: Callable[[], int]) -> None:
+        self._calendar, self._clock, self._now = calendar, clock, now
+
+    def now(self) -> datetime:
+        """Market time in New York, whole seconds."""
+        return moment(self._clock.to_market(self._now()))
+
+    def next_open(self) -> datetime:
+        """The next open. Raises CalendarEnds."""
+        return self._calendar.next_open(self.now())
+
+    def next_close(self) -> datetime:
+        """The next close. Raises CalendarEnds."""
+        return self._calendar.next_close(self.now())
+
+    def days(self, first: date | None, last: date | None) -> Iterator[TradingDay]:
+        """Trading days, both ends included; None: as far as the calendar reaches."""
+        return self._calendar.days(first or self._calendar.first, last or self._calendar.last)

@@ -6,24 +6,24 @@ There is no command to bust a trade yet.
 import re
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from datetime import time as time_of_day
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import click
 
 from schemas.enums import BookCommandKind, Phase, Side
 from schemas.errors import OutcryError
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.market_hours import CLOSE, NEW_YORK, MarketCalendar, MarketClock, moment, steps_of
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from schemas.units import NotAMultiple, NotANumber, OutOfRange, to_decimal
 from streams.__main__ import settings_of
 from streams.operate.command_books import PhaseAnswer, mass_cancel_answer, phase_answers, send
 
-NEW_YORK: Final = ZoneInfo("America/New_York")
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
 _REASONS: Final = {"regulatory": Reason.REGULATORY_HALT, "market-wide": Reason.MARKET_WIDE_HALT}
 _SIDES: Final = {"buy": Side.BUY, "sell": Side.SELL}
@@ -83,6 +83,9 @@ def _one_or_every(symbol: str | None, every: bool) -> None:
 def session() -> None:
     """The trading session: phases, halts, reference data of the day, mass cancels.
 
+    The role run-market commands the phases of each day by itself. A phase that is commanded here stands until it commands the next one, and a
+    halt until the market is closed.
+
     \b
     A day with auctions:
       outcry session pre-open --until 09:28
@@ -125,6 +128,33 @@ def _phase_command(name: str, phase: Phase, takes_end: bool, sentence: str) -> c
 
 for _name, (_phase, _takes_end, _sentence) in _PHASES.items():
     session.add_command(_phase_command(_name, _phase, _takes_end, _sentence))
+
+
+@session.command("calendar")
+@click.option("--from", "first", metavar="DAY", help="First day, such as 2026-11-27 (default: today).")
+@click.option("--days", type=click.IntRange(1, 366), default=10, show_default=True, help="How many trading days.")
+@click.pass_context
+def calendar(ctx: click.Context, first: str | None, days: int) -> None:
+    """Show the coming trading days and when each phase begins, New York time. The role run-market commands them.
+
+    \b
+    Examples:
+      outcry session calendar
+      outcry session calendar --from 2026-11-25 --days 5
+    """
+    settings = settings_of(ctx)
+    known = MarketCalendar.load(settings.market_days_file)
+    try:
+        start = date.fromisoformat(first) if first else moment(MarketClock.parse(settings.market_clock).to_market(time.time_ns())).date()
+    except ValueError:
+        raise click.BadParameter(f"{first!r} is not a day such as 2026-11-27", param_hint="--from") from None
+    found = list(islice(known.days(start, known.last), days))
+    if not found:
+        raise OutcryError(f"the market calendar ends on {known.last}: name more days in OUTCRY_MARKET_DAYS_FILE")
+    click.echo(f"{'day':<15}{''.join(f'{step.phase.name.lower():<17}' for step in steps_of(found[0]))}".rstrip())
+    for one in found:
+        times = "".join(f"{moment(step.at_ns):%H:%M}{'':<12}" for step in steps_of(one))
+        click.echo(f"{one.day:%a %Y-%m-%d} {times}{'half day' if one.closes != CLOSE else ''}".rstrip())
 
 
 @session.command("halt")

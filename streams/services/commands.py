@@ -32,7 +32,9 @@ def role_names(*, with_optional: bool = False) -> tuple[str, ...]:
 
 
 @click.command()
-@click.option("--all", "all_roles", is_flag=True, help="Start every role of the exchange too, but for optional ones (audit-log).")
+@click.option(
+    "--all", "all_roles", is_flag=True, help="Start every role of the exchange too, but for optional ones (audit-log, run-market)."
+)
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="Start this role too; may be repeated.")
 @click.option("--service", "services", multiple=True, type=click.Choice(SERVICES), help="Only these services (default: all).")
 @click.option("--brokers", type=click.IntRange(1, 5), default=1, show_default=True, help="Kafka brokers of a new set.")

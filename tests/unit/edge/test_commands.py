@@ -9,7 +9,6 @@ from edge.gateway.account_view import ReplyRow
 from edge.gateway.accounts import Accounts
 from edge.gateway.command_frames import Command, encode_commands
 from edge.gateway.limits import RATE_LIMIT_PER_MINUTE
-from edge.gateway.market_calendar import CLOSE, NEW_YORK, OPEN, next_at
 from edge.gateway.outcomes import Accepted, Cause, Denied, OutcomeUnknown, Unavailable
 from edge.gateway.pending_requests import PendingRequests
 from edge.gateway.rate_limits import TokenBucket
@@ -150,13 +149,3 @@ def test_a_bucket_refuses_when_empty_and_fills_with_time() -> None:
     assert bucket.take(1.0)
     assert not bucket.take(1.0)
     assert TokenBucket(RATE_LIMIT_PER_MINUTE, RATE_LIMIT_PER_MINUTE / 60, 0, 0).seconds_until_full() == 60
-
-
-def test_the_calendar_skips_weekends_and_follows_new_york() -> None:
-    """Friday evening to Monday morning, across a change of clocks too."""
-    from datetime import datetime
-
-    friday = datetime(2026, 3, 6, 17, 0, tzinfo=NEW_YORK)
-    assert next_at(friday, OPEN).isoformat() == "2026-03-09T09:30:00-04:00"
-    assert next_at(friday, CLOSE).isoformat() == "2026-03-09T16:00:00-04:00"
-    assert next_at(datetime(2026, 3, 9, 9, 0, tzinfo=NEW_YORK), OPEN).isoformat() == "2026-03-09T09:30:00-04:00"

@@ -29,7 +29,7 @@ SETTINGS = {
     "OUTCRY_SESSION_TIMEOUT_MS": ("999", "greater than or equal to 1000"), "OUTCRY_LOG_LEVEL": ("LOUD", "match pattern"),
     "OUTCRY_KAFKA_URL": ("kafka://x:9092", "is not host:port[,host:port]"), "OUTCRY_MYSQL_URL": ("http://x", "is not mysql://"),
     "OUTCRY_REDIS_URL": ("127.0.0.1:6379", "is not redis://"), "OUTCRY_ELASTICSEARCH_URL": ("https://", "is not http://host:port"),
-    "OUTCRY_EDGE_URL": ("ws://127.0.0.1:8080", "is not http://host:port"),
+    "OUTCRY_EDGE_URL": ("ws://127.0.0.1:8080", "is not http://host:port"), "OUTCRY_MARKET_CLOCK": ("noon", "is not REAL=MARKET*SPEED"),
 }  # fmt: skip
 
 

@@ -63,6 +63,8 @@ def run(home: Path, *arguments: str) -> Any:
         (["mass-cancel", "--all", "--account", "1"], "choose the orders"),
         (["mass-cancel", "--account", "0"], "0 is not in the range"),
         (["bust", "1"], "No such command"),
+        (["calendar", "--from", "today"], "'today' is not a day"),
+        (["calendar", "--days", "0"], "0 is not in the range"),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -86,7 +88,7 @@ def test_every_command_has_examples_that_it_takes(tmp_path: Path, name: str) -> 
 
 def test_the_help_lists_these_commands_and_no_other() -> None:
     """A bust is missing on purpose: account shards cannot take its postings back yet."""
-    assert set(session.commands) == set(COMMANDS)
+    assert set(session.commands) == {*COMMANDS, "calendar"}
 
 
 @pytest.mark.parametrize(
@@ -211,3 +213,14 @@ def test_a_refusal_ends_with_exit_code_1_unless_the_command_was_for_every_book_t
     done = run(tmp_path, "halt", "--all", "--reason", "market-wide")
     assert done.exit_code == 0 and "MSFT     HALTED: market-wide circuit breaker" in done.output and "unchanged" in done.output
     assert run(tmp_path, "open").exit_code == 1
+
+
+def test_the_calendar_shows_days_and_phases(tmp_path: Path) -> None:
+    """Thanksgiving is not there, the day after it is short."""
+    done = run(tmp_path, "calendar", "--from", "2026-11-25", "--days", "2")
+    assert done.exit_code == 0
+    head, first, second = done.output.splitlines()
+    assert head.split()[:3] == ["day", "pre_open", "opening_auction"]
+    assert first.split() == ["Wed", "2026-11-25", "06:30", "09:28", "09:30", "15:55", "16:00", "16:05"]
+    assert second.split() == ["Fri", "2026-11-27", "06:30", "09:28", "09:30", "12:55", "13:00", "13:05", "half", "day"]
+    assert "ends on 2040-12-31" in str(run(tmp_path, "calendar", "--from", "2041-01-01").exception)
