@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 ROOT: Final = Path(__file__).parents[1]
 PACKAGES: Final = {
     "schemas": "the words: enumerations, reasons, limits, instruments, frames, settings",
+    "access": "people, passwords, second factors, tokens",
     "topics": "the log: topics, partitions, the wire format, and the producer library",
     "matchers": "account and book shards, market data, replay and back-tests",
     "surveillance": "detectors and their alerts",

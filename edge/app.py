@@ -17,11 +17,12 @@ from aiohttp import WSCloseCode, web
 
 from edge.alpaca import account_api, calendar_api, order_queries, orders_api, prices_api
 from edge.alpaca.market_data_ws import HUB, MarketHub
-from edge.console import ops_api, pages, surveillance_api
+from edge.console import ops_api, pages, sign_in, surveillance_api
 from edge.gateway.gateway import Gateway
 from edge.gateway.history import History, Stores
 from edge.gateway.kafka_links import KafkaLinks
 from edge.gateway.limits import SHUTDOWN_GRACE_S
+from edge.gateway.people import PeopleStore
 from edge.gateway.sessions import KeyStore
 from edge.gateway.stores import EdgeStores
 from edge.http import answers as http
@@ -36,14 +37,14 @@ log = structlog.get_logger(__name__)
 
 _ROUTES: Final = tuple(
     route
-    for module in (orders_api, order_queries, account_api, calendar_api, prices_api, surveillance_api, ops_api, pages)
+    for module in (orders_api, order_queries, account_api, calendar_api, prices_api, surveillance_api, ops_api, pages, sign_in)
     for route in module.ROUTES
 )
 
 
-def make_state(settings: Settings, keys: KeyStore, history: History, stores: Stores) -> EdgeState:
+def make_state(settings: Settings, keys: KeyStore, people: PeopleStore, history: History, stores: Stores) -> EdgeState:
     """Everything the handlers share; nothing is connected yet."""
-    gateway = Gateway(settings, keys, history, stores)
+    gateway = Gateway(settings, keys, people, history, stores)
     state = EdgeState(gateway, HttpMetrics(gateway.metrics))
     watch = gateway.metrics.watch
     watch("websockets", "open WebSockets", lambda: len(state.sockets))
@@ -110,7 +111,7 @@ async def _main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     stores = EdgeStores(settings)
-    state = make_state(settings, stores, stores, stores)
+    state = make_state(settings, stores, stores, stores, stores)
     await serve(state, stop, settings.run_dir / "edge.json")
 
 

@@ -93,7 +93,6 @@ class Settings(BaseSettings):
         ge=0,
         description="the edge refuses new orders (503, Retry-After) while MySQL is this many records behind the log; 0: never",
     )
-    admin_key: str = Field(default="", description="API key of analysts and operators; if empty, their pages are open on loopback only")
 
     worker_host: str = Field(default="127.0.0.1", description="address of a worker's /metrics and /healthz")
     worker_port: int = Field(default=0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0: any free one")

@@ -1,5 +1,6 @@
 """The pages and what they are made of: files of edge/console/web, all from this server, no address of anybody else's in them."""
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -9,12 +10,12 @@ from aiohttp import web
 from edge.http.errors import no_route
 
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-ASSETS: Final = ("style.css", "prices.js", "surveillance.js", "icon.svg")
+ASSETS: Final = ("style.css", "prices.js", "session.js", "surveillance.js", "icon.svg")
 
 # everything comes from here; no inline script or style, nobody may frame the pages
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 
@@ -23,12 +24,26 @@ def _read(name: str) -> bytes:
     return (files("edge") / "console" / "web" / name).read_bytes()
 
 
+_HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # with no-referrer, browsers say `Origin: null` when a form of ours is sent
+}
+
+
 def page(name: str) -> web.Response:
     """One file of edge/console/web with the headers of a page."""
-    return web.Response(
-        body=_read(name), content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8",
-        headers={"Content-Security-Policy": _POLICY, "Cross-Origin-Opener-Policy": "same-origin"},
-    )  # fmt: skip
+    return web.Response(body=_read(name), content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8", headers=_HEADERS)
+
+
+def text_of_page(name: str) -> str:
+    """A page that is to be filled in."""
+    return _read(name).decode()
+
+
+def html_page(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A page that was filled in, with the headers of a page."""
+    return web.Response(text=text, status=status, content_type="text/html", charset="utf-8", headers={**_HEADERS, **(headers or {})})
 
 
 async def prices_page(request: web.Request) -> web.Response:

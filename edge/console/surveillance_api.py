@@ -1,27 +1,21 @@
-"""Alerts for analysts: GET /surveillance/alerts, /surveillance/alerts/{id}, and the page that shows them.
+"""Alerts for analysts: GET /surveillance/alerts, /surveillance/alerts/{id}, and the page that shows them."""
 
-With an admin key set, it is asked as header X-Admin-Key, or once as ?key= which becomes a cookie. Without one, only a browser on this
-machine is served (edge.http.addresses says what that is): no proxy that can be seen, no rebound name.
-"""
-
-import hashlib
-import hmac
 from typing import Any, Final
 
 from aiohttp import web
-from yarl import URL
 
+from access.people import Role
 from edge.console.pages import page
+from edge.console.sign_in import allowed
 from edge.gateway.history import AlertFilter
-from edge.http.addresses import is_from_this_machine
 from edge.http.answers import json_response
-from edge.http.errors import HttpError, bad_parameter, not_found, read_value
+from edge.http.errors import bad_parameter, not_found, read_value
 from edge.http.state import gateway_of
 from edge.http.timestamps import rfc3339_or_none
 from schemas.ids import account_uuid, order_uuid
 from schemas.instruments import Instrument, InstrumentTable
 
-COOKIE: Final = "outcry_admin"
+READERS: Final = (Role.ANALYST, Role.SUPERVISOR, Role.COMPLIANCE)
 ALERTS_PAGE_MAX: Final = 500
 _AS_THEY_ARE: Final = (
     "alert_id", "episode_key", "pattern", "account", "score", "severity", "status", "revision", "occurrences", "explanation", "source", "rule_refs",
@@ -29,43 +23,15 @@ _AS_THEY_ARE: Final = (
 )  # fmt: skip
 
 
-def _cookie_of(key: str) -> str:
-    return hashlib.sha256(b"outcry-admin-cookie:" + key.encode()).hexdigest()
-
-
-def _same(given: str, expected: str) -> bool:
-    """Without telling by its time how much was right; what a client sends need not be UTF-8."""
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), expected.encode())
-
-
-def check_analyst(request: web.Request) -> None:
-    """Raises HttpError unless the request may see alerts."""
-    key = gateway_of(request).settings.admin_key
-    if not key:
-        if not is_from_this_machine(request):
-            raise HttpError(403, "surveillance is open on this machine only, not through a proxy; set OUTCRY_ADMIN_KEY to allow others")
-        return
-    given = request.headers.get("X-Admin-Key", "")
-    cookie = request.cookies.get(COOKIE, "")
-    if not (_same(given, key) or _same(cookie, _cookie_of(key))):
-        raise HttpError(401, "surveillance needs the admin key: header X-Admin-Key, or open the page once with ?key=")
-
-
+@allowed(*READERS)
 async def surveillance_page(request: web.Request) -> web.StreamResponse:
-    """The analyst's page; ?key= becomes a cookie and leaves the address bar."""
-    key = gateway_of(request).settings.admin_key
-    given = request.query.get("key", "")
-    if key and _same(given, key):
-        response = web.Response(status=303, headers={"Location": str(URL(request.path))})
-        response.set_cookie(COOKIE, _cookie_of(key), httponly=True, samesite="Strict", path="/surveillance", secure=request.secure)
-        return response
-    check_analyst(request)
+    """The analyst's page."""
     return page("surveillance.html")
 
 
+@allowed(*READERS)
 async def get_alerts(request: web.Request) -> web.Response:
     """Newest first; filters pattern, symbol, account (an empty one is none); limit."""
-    check_analyst(request)
     gateway = gateway_of(request)
     query = request.query
     limit = _whole(query.get("limit", "100"), "limit")
@@ -84,9 +50,9 @@ async def get_alerts(request: web.Request) -> web.Response:
     return json_response([alert_json(alert, gateway.instruments) for alert in alerts])
 
 
+@allowed(*READERS)
 async def get_alert(request: web.Request) -> web.Response:
     """One alert by its id."""
-    check_analyst(request)
     gateway = gateway_of(request)
     alert = read_value(await gateway.alert(request.match_info["alert_id"]))
     if alert is None:

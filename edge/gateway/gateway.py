@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from edge.gateway.access_log import AccessLines
 from edge.gateway.accounts import Accounts
 from edge.gateway.history import AlertFilter, History, Stores, recorded
 from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
@@ -20,6 +21,7 @@ from edge.gateway.metrics import Metrics
 from edge.gateway.orders import Orders
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from edge.gateway.pending_requests import PendingRequests
+from edge.gateway.people import People, PeopleStore
 from edge.gateway.reply_consumer import ReplyConsumer
 from edge.gateway.sessions import KeyStore, Sessions
 from schemas.instruments import InstrumentTable, load_instruments
@@ -30,7 +32,7 @@ from schemas.settings import Settings
 class Gateway:
     """Nothing is connected yet when it is made; edge.gateway.kafka_links connects it. Consumers are None until then."""
 
-    def __init__(self, settings: Settings, keys: KeyStore, history: History, stores: Stores) -> None:
+    def __init__(self, settings: Settings, keys: KeyStore, people: PeopleStore, history: History, stores: Stores) -> None:
         self.settings = settings
         self.instruments: InstrumentTable = load_instruments(settings.instruments_file)
         self.metrics = Metrics()
@@ -39,6 +41,7 @@ class Gateway:
         self.accounts = Accounts(PendingRequests(settings.edge_decision_timeout_ms, time.time_ns), time.time_ns)
         self.orders = Orders(self.accounts, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
         self.sessions = Sessions(keys, time.monotonic)
+        self.people = People(people, AccessLines(), time.time_ns)
         self.stores = stores
         self.replies: ReplyConsumer | None = None
         self.market_consumer: MarketConsumer | None = None
@@ -88,6 +91,7 @@ def _watch(gateway: Gateway) -> None:
     watch("accounts", "account views in memory", lambda: len(accounts))
     watch("sessions", "API keys in memory", lambda: len(gateway.sessions))
     watch("refused_guesses_total", "requests refused after too many wrong API keys", lambda: gateway.sessions.refused_guesses)
+    watch("refused_sign_ins_total", "attempts to sign in refused after too many wrong ones", lambda: gateway.people.refused)
     watch("market_data_lag", "records of market.data not read yet", lambda: gateway.market_consumer.lag() if gateway.market_consumer else 0)
     watch("market_data_gaps", "sequence numbers of market.data that never came", lambda: gateway.market.gaps)
     watch("sink_lag_records", "records of the log that MySQL has not stored yet", lambda: orders.sink_lag.records if orders.sink_lag else 0)

@@ -100,3 +100,26 @@ PING_TIMEOUT_S: Final = 1.0
 
 SHUTDOWN_GRACE_S: Final = 5.0
 """Open requests and the last frames have so long to finish."""
+
+PERSON_IDLE_S: Final = 30 * 60
+PERSON_SESSION_S: Final = 12 * 60 * 60
+"""A session of somebody who works here ends after so long without work, and after so long in any case: a working day."""
+
+PERSON_TOUCH_S: Final = 60
+"""How exactly the last work of a session is known: one write to MySQL a minute."""
+
+SIGN_IN_FREE: Final = 5
+SIGN_IN_DELAY_MAX_S: Final = 900.0
+"""Attempts to sign in by one name before each next one waits 1, 2, 4 ... 900 s. Then 96 guesses a day: of the codes of a second factor, three of
+a million are right at a time, so somebody who has the password needs years."""
+
+SIGN_INS_OF_ADDRESS_BURST: Final = 20
+SIGN_INS_OF_ADDRESS_PER_S: Final = 0.1
+"""Attempts from one address (of IPv6: one /64), whatever the name; a right one makes it full again."""
+
+STRANGERS_KEPT: Final = 20_000
+"""Names that nobody has, and addresses, whose attempts are remembered; ~300 B each."""
+
+PASSWORDS_AT_ONCE: Final = 2
+PASSWORDS_WAITING_MAX: Final = 20
+"""Each takes 64 MiB and ~0.1 s of processor time: 128 MiB together, and the last of those that wait is answered within seconds."""

@@ -1,4 +1,4 @@
-"""The stores behind the edge: API keys and history from MySQL, keys cached in Redis. Connected when first needed, again after a failure."""
+"""The stores behind the edge: API keys, people and history from MySQL, keys cached in Redis. Connected when first needed, again after a failure."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,9 @@ from schemas.codec import raw_schema
 from schemas.enums import OrdStatus, Side
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
+from sinks.mysql import people as mysql_people
 from sinks.mysql import queries as mysql_queries
+from sinks.mysql.people import StoredPerson, StoredSession, StoredToken
 from sinks.mysql.pool import MySql
 from sinks.mysql.queries import StoredAlert, StoredOrder
 from sinks.redis.sessions import CachedKey, SessionCache
@@ -41,7 +43,7 @@ _TIME_OF_STATUS: Final = {
 
 
 class EdgeStores:
-    """KeyStore, History and Stores over the real servers; each method raises ServiceUnavailable, also for a server that stays silent."""
+    """KeyStore, PeopleStore, History and Stores over the real servers; each method raises ServiceUnavailable, also for a server that stays silent."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -90,6 +92,38 @@ class EdgeStores:
         """One alert."""
         found = await self._ask(mysql_queries.alert_with_orders, alert_id)
         return _alert(found[0]) if found else None
+
+    async def person(self, name: str) -> StoredPerson | None:
+        """Somebody who works here."""
+        return await self._ask(mysql_people.person, name)
+
+    async def claim_attempt(self, name: str, attempts: int, now: int) -> bool:
+        """Count an attempt to sign in before it is looked at."""
+        return await self._ask(mysql_people.claim_attempt, name, attempts, now)
+
+    async def open_session(self, digest: str, name: str, totp_step: int, address: str, now: int, began_after: int) -> bool:
+        """Begin a session."""
+        return await self._ask(mysql_people.open_session, digest, name, totp_step, address, now, began_after)
+
+    async def session(self, digest: str) -> StoredSession | None:
+        """A session."""
+        return await self._ask(mysql_people.session, digest)
+
+    async def touch_session(self, digest: str, now: int) -> None:
+        """Its person has done something."""
+        await self._ask(mysql_people.touch_session, digest, now)
+
+    async def end_session(self, digest: str) -> None:
+        """Sign out."""
+        await self._ask(mysql_people.end_session, digest)
+
+    async def end_sessions(self, name: str) -> int:
+        """Sign out everywhere."""
+        return await self._ask(mysql_people.end_sessions, name)
+
+    async def token(self, token_id: str) -> StoredToken | None:
+        """An operator token."""
+        return await self._ask(mysql_people.token, token_id)
 
     async def ping(self) -> dict[str, bool]:
         """Whether each store answers within PING_TIMEOUT_S."""

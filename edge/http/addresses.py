@@ -32,7 +32,7 @@ def is_from_this_machine(request: web.Request) -> bool:
     Each of these is needed. The peer is loopback: not so for anybody elsewhere. The host in the request's line, if it has one, and the Host header are loopback:
     not so where a web site's name was made to point here. No header of a proxy, and HTTP/1.1: a proxy on this machine is a loopback peer too, may say
     `Host: 127.0.0.1`, and either tells of itself or speaks HTTP/1.0 (nginx as it is installed). One that hides itself in every respect, such as a tunnel,
-    is not seen: behind any proxy, set OUTCRY_ADMIN_KEY.
+    is not seen: behind any proxy, give everybody a second factor.
     """
     headers = request.headers
     if request.version != HttpVersion11 or any(

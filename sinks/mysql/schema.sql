@@ -1,4 +1,4 @@
--- Tables of the system of record, version 3 (1 had no trade_busts, 2 fewer columns of orders: see ADDED_COLUMNS in mysql_schema.py). Only what MySQL 8 and MariaDB 10.6 share.
+-- Tables of the system of record, version 6 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
 --
 -- Numbers are the integers of the log: times ns since 1970 UTC, prices ticks, quantities lots, cash minor units (1/10,000). Ids are
 -- unsigned as in the frames. Text that the exchange makes or checks (cl_ord_id, key_id, ...) is ASCII and compared byte by byte: a
@@ -152,6 +152,42 @@ CREATE TABLE IF NOT EXISTS api_keys (
     account BIGINT UNSIGNED NOT NULL,
     created_at BIGINT NOT NULL,
     KEY by_account (account)
+) ENGINE = InnoDB;
+
+-- Who works on the exchange. Passwords as argon2id hashes; attempts: to sign in, since the last that succeeded.
+CREATE TABLE IF NOT EXISTS people (
+    name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    password_hash VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    totp_secret VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'empty: no second factor',
+    totp_step BIGINT NOT NULL DEFAULT 0 COMMENT 'of the code that was used last',
+    roles VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    enabled BOOLEAN NOT NULL DEFAULT TRUE,
+    attempts INT NOT NULL DEFAULT 0,
+    attempted_at BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS people_sessions (
+    digest BINARY(32) NOT NULL PRIMARY KEY COMMENT 'SHA-256 of the word in the cookie',
+    name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    began_at BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    address VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    KEY by_name (name, began_at)
+) ENGINE = InnoDB;
+
+-- What programs show in a person's name.
+CREATE TABLE IF NOT EXISTS operator_tokens (
+    token_id VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    digest BINARY(32) NOT NULL,
+    roles VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    read_only BOOLEAN NOT NULL,
+    label VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL,
+    created_at BIGINT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    KEY by_name (name)
 ) ENGINE = InnoDB;
 
 -- How far a sink has come, written in the transaction of the rows: the next offset of the partition (source ''), and of each source

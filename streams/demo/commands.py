@@ -13,6 +13,7 @@ from rich.console import Console
 from schemas.errors import OutcryError
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.demo.analyst import ANALYST_FILE
 from streams.demo.interruption import Interrupted, interruptible, leave, run
 from streams.demo.reconcile import Verdict
 from streams.demo.session import Options, Session
@@ -124,8 +125,7 @@ def _start_and_play(local: LocalSet, options: Options, console: Console) -> int:
         local.start(SERVICES, role_names(), watch=progress)
     session = Session(local.connected_settings(), local, role_names(), options, console, home / KEYS_FILE)
     session.summary.steps_s["start"] = round(time.monotonic() - began, 1)
-    url = session.settings.edge_url
-    console.print(f"web page: {url}/   alerts: {url}/surveillance", highlight=False, soft_wrap=True)
+    console.print(f"web page: {session.settings.edge_url}/", highlight=False, soft_wrap=True)
     try:
         run(session.play())
     except KeyboardInterrupt:
@@ -154,7 +154,7 @@ def empty(home: Path) -> None:
     """Remove the directories and files of an earlier demo, and nothing else."""
     for name in OWN_DIRECTORIES:
         shutil.rmtree(home / name, ignore_errors=True)
-    for name in (SUMMARY_FILE, KEYS_FILE):
+    for name in (SUMMARY_FILE, KEYS_FILE, ANALYST_FILE):
         (home / name).unlink(missing_ok=True)
 
 
@@ -164,7 +164,7 @@ def _say_what_runs(console: Console, local: LocalSet, home: Path) -> None:
     lines = [
         "left running:",
         f"  prices        {url}/",
-        f"  surveillance  {url}/surveillance",
+        f"  surveillance  {url}/surveillance (name and password: {home / ANALYST_FILE})",
         f"  API keys      {home / KEYS_FILE}",
         f"  log           Kafka at {settings.kafka_url}",
         f"  stop it with  OUTCRY_HOME={home} outcry down",

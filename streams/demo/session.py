@@ -16,6 +16,7 @@ from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from streams.demo import collect
+from streams.demo.analyst import ANALYST, ANALYST_FILE, admit_analyst
 from streams.demo.chaos import Kill, kill_each
 from streams.demo.http_gateway import CONNECT_TIMEOUT_S, HttpGateway
 from streams.demo.log_facts import LogFacts, facts_of
@@ -77,6 +78,7 @@ class Session:
         self._channel = {trader.account: trader.channel for trader in self.traders}
         self._alerts: list[str] = []
         self._events: list[str] = []
+        self._token = ""
         self.summary.session = {"traders": len(self.traders), "seed": self.options.seed, "orders_per_s_asked": self.options.rate,
                                 "seconds_asked": self.options.seconds, "chaos": self.options.chaos}  # fmt: skip
 
@@ -129,6 +131,8 @@ class Session:
             keys = make_api_keys([trader.account for trader in self.traders])
             await asyncio.to_thread(store_api_keys, self.settings, keys)
             write_keys_file(self.keys_file, keys)
+            password, self._token = await asyncio.to_thread(admit_analyst, self.settings, self.keys_file.with_name(ANALYST_FILE))
+        self._say(f"alerts: {self._edge_url()}/surveillance (name {ANALYST}, password {password})")
         return keys
 
     async def _trade(self, http: HttpGateway, topic: TopicGateway, watchers: list[MarketWatcher]) -> None:
@@ -175,7 +179,7 @@ class Session:
         self._events.append(event)
 
     async def _poll_alerts(self) -> None:
-        headers = {"X-Admin-Key": self.settings.admin_key} if self.settings.admin_key else {}
+        headers = {"Authorization": f"Bearer {self._token}"}
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
             while True:
                 await asyncio.sleep(ALERTS_EVERY_S)

@@ -7,12 +7,11 @@ from schemas.settings import PREFIX, Settings
 
 _OF_ONE_PROCESS = ("home", "cache", "edge_url", "worker_host", "worker_port", "worker_replica", "worker_instance", "edge_instance")
 """Where the set is, or which part of it a process is: told on a command line, or found in its files."""
-_SECRET = ("admin_key",)
 _ADDRESSES = ("kafka_url", "mysql_url", "redis_url", "elasticsearch_url")
 
 
 def described(settings: Settings) -> dict[str, str]:
-    """Every setting that the processes use, as text. Of a secret only a digest, of an address only what the environment names."""
+    """Every setting that the processes use, as text. Of an address only a digest, and only of what the environment names."""
     texts = {name: _text(name, getattr(settings, name)) for name in Settings.model_fields if name not in (*_OF_ONE_PROCESS, *_ADDRESSES)}
     return texts | {name: _digest(os.environ.get(PREFIX + name.upper(), "")) for name in _ADDRESSES}
 
@@ -28,14 +27,12 @@ def changed(settings: Settings, running: dict[str, str]) -> list[str]:
 
 def _sentence(name: str, now: str, before: str) -> str:
     variable = PREFIX + name.upper()
-    if name in (*_SECRET, *_ADDRESSES):
+    if name in _ADDRESSES:
         return f"{variable} differs from that of the running set"
     return f"{variable} is {now or 'empty'} here, but the running set was started with {before or 'nothing'}"
 
 
 def _text(name: str, value: object) -> str:
-    if name in _SECRET:
-        return _digest(str(value))
     if name in ("instruments_file", "owner_sets_file") and value is not None:
         return os.path.abspath(str(value))  # noqa: PTH100 - not resolved: a link may be the point
     return "" if value is None else str(value)

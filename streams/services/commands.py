@@ -12,6 +12,8 @@ from rich.console import Console
 
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
+from sinks.mysql.people import people
+from sinks.mysql.pool import MySql
 from streams.__main__ import settings_of
 from streams.process.worker_identity import REPLICAS
 from streams.services.doctor import examine
@@ -95,6 +97,8 @@ def up(
     if failure is not None:
         click.echo(f"outcry: {failure}", err=True)
     click.echo("`outcry status` shows it; `outcry down` stops it" if not foreground else "Ctrl-C stops it")
+    if "edge" in running.wanted.roles and not asyncio.run(_somebody_works_here(local.connected_settings())):
+        click.echo("nobody can sign in to the pages for analysts yet: `outcry users add NAME --role analyst`")
     if foreground:
         _stay(local)
     elif failure is not None:
@@ -184,6 +188,18 @@ def doctor(ctx: click.Context) -> None:
             click.echo(f"     {'':<22} -> {finding.mend}")
     click.echo("no problems found" if unhealthy == 0 else f"problems found: {unhealthy}")
     sys.exit(0 if unhealthy == 0 else 1)
+
+
+async def _somebody_works_here(settings: Settings) -> bool:
+    """Whether anybody may sign in; True where it cannot be asked, which is told elsewhere."""
+    try:
+        db = await MySql.connect(settings.mysql_url, size_max=1)
+        try:
+            return bool(await people(db))
+        finally:
+            await db.close()
+    except ServiceUnavailable:
+        return True
 
 
 async def probe_all(found: SetStatus | None, settings: Settings) -> dict[str, str]:

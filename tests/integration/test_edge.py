@@ -16,6 +16,7 @@ import pytest
 from edge_session import SHARDS, WAIT_S, Edge, Gate, ThinExchange, an_order, call, key_of, wait_for
 from support.alert_records import whole
 
+from access.people import Role
 from schemas.enums import Phase
 from schemas.ids import order_uuid
 from schemas.instruments import load_instruments
@@ -26,6 +27,7 @@ from sinks.mysql.queries import insert_api_keys
 from sinks.mysql.schema import apply_schema
 from sinks.mysql.sink import MySqlSink
 from streams.operate.topics import create_topics
+from streams.operate.users import make_token, put_person
 from streams.services.local_set import LocalSet
 
 pytestmark = pytest.mark.integration
@@ -73,6 +75,13 @@ async def gates(own_services: Settings) -> AsyncIterator[Gates]:
     yield made
     for gate in made.values():
         await gate.shut()
+
+
+@pytest.fixture(scope="module")
+async def analyst(own_services: Settings) -> str:
+    """The token of somebody who may read alerts."""
+    await asyncio.to_thread(put_person, own_services, "ann", "a few plain words", frozenset({Role.ANALYST}))
+    return (await asyncio.to_thread(make_token, own_services, "ann", frozenset({Role.ANALYST}), read_only=True, days=1, label=""))[1]
 
 
 @pytest.fixture(scope="module")
@@ -629,7 +638,7 @@ def an_alert(number: int, pattern: str, instrument: int, account: int) -> dict[s
     })  # fmt: skip
 
 
-async def test_alerts_are_listed_newest_first_filtered_and_read_one_by_one(own_services: Settings, edge: Edge) -> None:
+async def test_alerts_are_listed_newest_first_filtered_and_read_one_by_one(own_services: Settings, edge: Edge, analyst: str) -> None:
     """Rows as the sink stores them; filters combine; limit counts what has passed them."""
     rows = [("LAYERING", 1, 3), ("LAYERING", 2, 3), ("SPOOFING", 1, 3), ("LAYERING", 1, 4), ("SPOOFING", 2, 5)]
     sink = await MySqlSink.connect(own_services.mysql_url, load_instruments(None))
@@ -637,7 +646,7 @@ async def test_alerts_are_listed_newest_first_filtered_and_read_one_by_one(own_s
     await sink.close()
 
     async def ids(query: str) -> list[int]:
-        status, body, _ = await call(edge, 1, "GET", f"/surveillance/alerts?{query}")
+        status, body, _ = await call(edge, 1, "GET", f"/surveillance/alerts?{query}", token=analyst)
         assert status == 200, body
         return [int(one["alert_id"].removeprefix("alert-")) for one in body]
 
@@ -647,8 +656,8 @@ async def test_alerts_are_listed_newest_first_filtered_and_read_one_by_one(own_s
         "pattern=%C3%A9": [], "pattern=&symbol=&account=": [4, 3, 2, 1, 0],
     }  # fmt: skip
     assert {query: await ids(query) for query in cases} == cases
-    listed = (await call(edge, 1, "GET", "/surveillance/alerts?limit=1&account=4"))[1]
-    status, alert, _ = await call(edge, 1, "GET", "/surveillance/alerts/alert-3")
+    listed = (await call(edge, 1, "GET", "/surveillance/alerts?limit=1&account=4", token=analyst))[1]
+    status, alert, _ = await call(edge, 1, "GET", "/surveillance/alerts/alert-3", token=analyst)
     assert (status, [alert]) == (200, listed)
     assert (alert["symbol"], alert["side"], alert["score"], alert["explanation"]) == ("AAPL", "sell", 0.53, 'it\'s "3" – see there')
     assert alert["detected_at"] == "2027-01-15T08:00:03.000000000Z"
@@ -656,7 +665,7 @@ async def test_alerts_are_listed_newest_first_filtered_and_read_one_by_one(own_s
     assert (layer["order_id"], layer["price"], layer["qty"], layer["ended_at"]) == (order_uuid(43), "180.05", "30", None)
     assert (trade["role"], trade["traded_qty"], trade["ended_at"]) == ("EXECUTION", "30", alert["detected_at"])
     for unknown in ("alert-99", "%C3%A9", "'%20OR%20''='"):
-        status, body, _ = await call(edge, 1, "GET", f"/surveillance/alerts/{unknown}")
+        status, body, _ = await call(edge, 1, "GET", f"/surveillance/alerts/{unknown}", token=analyst)
         assert (status, body["code"]) == (404, 40410000), unknown
 
 
@@ -682,7 +691,7 @@ async def degraded(edge: Edge) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize(("how", "account"), [("shut", 12), ("silence", 13)])
-async def test_orders_go_on_while_mysql_and_redis_are_away(edge: Edge, gates: Gates, how: str, account: int) -> None:
+async def test_orders_go_on_while_mysql_and_redis_are_away(edge: Edge, gates: Gates, analyst: str, how: str, account: int) -> None:
     """Who is known trades on and is answered by the shard; what only MySQL knows is 503 that says so, soon; all comes back by itself."""
     await call(edge, account, "GET", "/v2/account")
     async with away(gates, how, "mysql", "redis"):
@@ -703,11 +712,12 @@ async def test_orders_go_on_while_mysql_and_redis_are_away(edge: Edge, gates: Ga
             f"/v2/orders/{order_uuid(987_654)}": (account, "older orders cannot be read"),
             "/v2/orders:by_client_order_id?client_order_id=unheard": (account, "older orders cannot be read"),
             "/v2/positions": (account + 10, "API keys cannot be looked up"),
-            "/surveillance/alerts": (account, "alerts cannot be read"),
-            "/surveillance/alerts/alert-1": (account, "alerts cannot be read"),
+            "/surveillance/alerts": (account, "nobody can be identified"),
         }
         async with asyncio.timeout(WAIT_S / 2):
-            answers = await asyncio.gather(*(call(edge, who, "GET", path) for path, (who, _) in asked.items()))
+            answers = await asyncio.gather(
+                *(call(edge, who, "GET", path, token=analyst if "surveillance" in path else "") for path, (who, _) in asked.items())
+            )
         for (path, (_, text)), (status, body, headers) in zip(asked.items(), answers, strict=True):
             assert (status, body["code"], headers["Retry-After"]) == (503, 50310000, "1"), (path, body)
             assert body["message"] == f"{text} at the moment (MySQL is not reachable)"

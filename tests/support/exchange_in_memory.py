@@ -138,7 +138,7 @@ class Exchange:
 async def trading(phase: Phase = Phase.CONTINUOUS, **settings: Any) -> AsyncIterator[tuple[Gateway, Exchange, Records]]:
     """A gateway and an exchange: accounts 1 and 2 have 10,000.00 and 50 shares of AAPL each."""
     stores: Any = Records()
-    gateway = Gateway(Settings(**settings), stores, stores, stores)
+    gateway = Gateway(Settings(**settings), stores, stores, stores, stores)
     exchange = Exchange(gateway)
     kafka: Any = exchange
     gateway.accounts.producer = producer = CommandProducer(

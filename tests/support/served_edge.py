@@ -1,15 +1,17 @@
-"""An edge's application on a socket for the unit tests: real HTTP and WebSockets, no Kafka, stores that a test fills."""
+"""An edge's application on a socket for the unit tests: real HTTP and WebSockets, no Kafka, stores and people that a test fills."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from access.events import AccessEvent
 from edge.alpaca.market_data_ws import HUB, MarketHub
 from edge.app import make_app, make_state
 from edge.gateway.gateway import Gateway
@@ -19,14 +21,16 @@ from edge.gateway.sessions import KeyRecord
 from edge.http.state import EdgeState
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
+from support.people_store import PeopleInMemory
 
 WAIT_S = 120.0
 
 
-class FakeStores:
+class FakeStores(PeopleInMemory):
     """The keys KEY1, KEY2, ... of accounts 1, 2, ... with the secrets secret-1, ...; no orders, no alerts. Or away."""
 
     def __init__(self, *, away: bool) -> None:
+        super().__init__(away=away)
         self._away = away
         self.asked: list[AlertFilter] = []
         self.keys_asked = 0
@@ -51,6 +55,19 @@ class FakeStores:
         return {"mysql": not self._away, "redis": True}
 
 
+class _Events:
+    """An AccessLog."""
+
+    def __init__(self, *, away: bool) -> None:
+        self.events: list[AccessEvent] = []
+        self._away = away
+
+    async def record(self, event: AccessEvent) -> None:
+        if self._away:
+            raise ServiceUnavailable("away")
+        self.events.append(event)
+
+
 @dataclass(frozen=True)
 class Served:
     """A running application."""
@@ -65,23 +82,44 @@ class Served:
         """Behind the protocols."""
         return self.state.gateway
 
+    @property
+    def origin(self) -> str:
+        """Of its own pages."""
+        return f"http://{self.client.host}:{self.client.port}"
+
+    def record_events(self, *, away: bool = False) -> list[AccessEvent]:
+        """What People records from now on; away: it cannot."""
+        log = _Events(away=away)
+        self.gateway.people._access_log = log
+        return log.events
+
     async def get(self, path: str, **options: Any) -> tuple[int, Any, Any]:
         """(status, body, headers), no redirect followed."""
-        async with self.client.get(path, allow_redirects=False, **options) as response:
+        return await self._ask("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> tuple[int, Any, Any]:
+        """The same."""
+        return await self._ask("POST", path, **options)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> tuple[int, Any, Any]:
+        async with self.client.request(method, path, allow_redirects=False, **options) as response:
             text = await response.text()
             return response.status, json.loads(text) if response.content_type == "application/json" else text, response.headers
 
 
 @asynccontextmanager
-async def served(*, away: bool = False, caught_up: bool = True, **settings: Any) -> AsyncIterator[Served]:
-    """An application with these settings."""
+async def served(
+    *, away: bool = False, caught_up: bool = True, routes: Sequence[web.RouteDef] = (), **settings: Any
+) -> AsyncIterator[Served]:
+    """An application with these settings, and more routes."""
     stores: Any = FakeStores(away=away)
-    state = make_state(Settings(**settings), stores, stores, stores)
+    state = make_state(Settings(**settings), stores, stores, stores, stores)
     unread: Any = None  # a topic of no partitions: there is nothing to read, and nothing is read
     gateway = state.gateway
     gateway.market_consumer = MarketConsumer(unread, unread, [], gateway.market, gateway.tell_market)
     gateway.market_consumer.running = caught_up
     app = make_app(state)
+    app.add_routes(routes)
     async with TestClient(TestServer(app)) as client:
         yield Served(client, state, stores, app[HUB])
 

@@ -1,5 +1,6 @@
-"use strict";
 // Alerts for an analyst: the list, and for the chosen one its story in steps, its facts, its orders as a timeline and as a table.
+
+import { signIn } from "/web/session.js";
 
 const POLL_MS = 2_000;
 const $ = (id) => document.getElementById(id);
@@ -31,7 +32,8 @@ function stood(order, end) {
 
 async function load() {
   try {
-    const response = await fetch("/surveillance/alerts?limit=500");
+    const response = await fetch("/surveillance/alerts?limit=500", { headers: { "X-Poll": "1" } });
+    if (response.status === 401) return signIn();
     const body = await response.json();
     if (!response.ok) throw new Error(body.message);
     alerts = body;

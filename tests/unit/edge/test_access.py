@@ -5,12 +5,16 @@ import base64
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
+from support.people_store import PASSWORD
 from support.served_edge import Served, served
 
+from access.people import Role
 from edge.gateway.limits import WRONG_SECRETS_BURST
+from edge.http.addresses import is_from_this_machine
 from edge.http.errors import NO_ROUTE
 
-ALERTS = "/surveillance/alerts"
+FORM = "name=ann&password=" + PASSWORD.replace(" ", "+")
 
 
 async def raw(edge: Served, request: str) -> str:
@@ -47,30 +51,44 @@ async def test_no_answer_tells_versions_of_what_it_is_made_with(request_text: st
 @pytest.mark.parametrize(
     ("line", "headers", "status"),
     [
-        (ALERTS, {"Host": "127.0.0.1"}, 200),
-        (ALERTS, {"Host": "localhost:8080"}, 200),
-        (ALERTS, {"Host": "[::1]:8080"}, 200),
-        (ALERTS, {"Host": "evil.example"}, 403),
-        (f"http://127.0.0.1{ALERTS}", {"Host": "evil.example"}, 403),
-        (f"http://evil.example{ALERTS}", {"Host": "127.0.0.1"}, 403),
-        (ALERTS, {"Host": "127.0.0.1", "X-Forwarded-For": "203.0.113.7"}, 403),
-        (ALERTS, {"Host": "127.0.0.1", "Forwarded": "for=203.0.113.7"}, 403),
-        (ALERTS, {"Host": "127.0.0.1", "Via": "1.1 proxy"}, 403),
+        ("/sign-in", {"Host": "127.0.0.1"}, 303),
+        ("/sign-in", {"Host": "localhost:8080"}, 303),
+        ("/sign-in", {"Host": "[::1]:8080"}, 303),
+        ("/sign-in", {"Host": "evil.example"}, 401),
+        ("http://127.0.0.1/sign-in", {"Host": "evil.example"}, 401),
+        ("http://evil.example/sign-in", {"Host": "127.0.0.1"}, 401),
+        ("/sign-in", {"Host": "127.0.0.1", "X-Forwarded-For": "203.0.113.7"}, 401),
+        ("/sign-in", {"Host": "127.0.0.1", "Forwarded": "for=203.0.113.7"}, 401),
+        ("/sign-in", {"Host": "127.0.0.1", "Via": "1.1 proxy"}, 401),
     ],
 )
-async def test_without_an_admin_key_surveillance_is_for_this_machine_only(line: str, headers: dict[str, str], status: int) -> None:
+async def test_without_a_second_factor_one_signs_in_on_this_machine_only(line: str, headers: dict[str, str], status: int) -> None:
     """Whatever the line and the Host say, and through whatever proxy that tells of itself."""
     async with served() as edge:
-        told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        answer = await raw(edge, f"GET {line} HTTP/1.1\r\n{told}Connection: close\r\n\r\n")
+        edge.stores.add("ann", Role.ANALYST)
+        answer = await raw(edge, _post(f"{line} HTTP/1.1", headers))
         assert f" {status} " in answer.split("\r\n")[0]
 
 
 async def test_a_proxy_that_speaks_http_1_0_is_not_this_machine() -> None:
     """As nginx does unless it is told otherwise."""
     async with served() as edge:
-        answer = await raw(edge, f"GET {ALERTS} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
-        assert " 403 " in answer.split("\r\n")[0]
+        edge.stores.add("ann", Role.ANALYST)
+        answer = await raw(edge, _post("/sign-in HTTP/1.0", {"Host": "127.0.0.1"}))
+        assert " 401 " in answer.split("\r\n")[0]
+
+
+@pytest.mark.parametrize(("peer", "here"), [("127.0.0.1", True), ("::1", True), ("203.0.113.5", False), ("", False)])
+def test_a_peer_elsewhere_is_elsewhere_whatever_host_it_names(peer: str, here: bool) -> None:
+    """The address of the connection counts."""
+    request = make_mocked_request("GET", "/", {"Host": "localhost"})
+    assert is_from_this_machine(request.clone(remote=peer, host="localhost")) is here
+
+
+def _post(line: str, headers: dict[str, str]) -> str:
+    told = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    kind = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(FORM)}\r\n"
+    return f"POST {line}\r\n{told}{kind}Connection: close\r\n\r\n{FORM}"
 
 
 def basic(key_id: str, secret: str) -> dict[str, str]:

@@ -130,7 +130,7 @@ def a_request(peer: str = "127.0.0.1", **headers: str) -> Any:
     from aiohttp.test_utils import make_mocked_request
 
     stores: Any = FakeStores(away=False)
-    return make_mocked_request("GET", "/", headers, app=make_app(make_state(Settings(), stores, stores, stores))).clone(remote=peer)
+    return make_mocked_request("GET", "/", headers, app=make_app(make_state(Settings(), stores, stores, stores, stores))).clone(remote=peer)
 
 
 # ---- liveness
