@@ -17,6 +17,7 @@ PACKAGES: Final = {
     "surveillance": "detectors and their alerts",
     "sinks": "MySQL, Redis and Elasticsearch: writing and asking",
     "audit": "the audit log: trees, signed checkpoints, witnesses, proofs, the verifier",
+    "reports": "regulatory reports: the facts of a day, events, checks, files, tables",
     "streams": "roles, commands, services, recovery and proofs, the demo",
     "edge": "HTTP, WebSocket, pages",
 }

@@ -113,6 +113,11 @@ class Settings(BaseSettings):
         description="file with the witnesses of the audit log: lines `witness NAME VKEY URL`, `group`, `quorum` (c2sp.org/tlog-policy)",
     )
 
+    reports_file: Path | None = Field(
+        default=None,
+        description="TOML list for regulatory reports: who reports, and the member of each account (`outcry report reference`)",
+    )
+
     @field_validator(*_ADDRESSES)
     @classmethod
     def _looks_like_an_address(cls, text: str, info: ValidationInfo) -> str:
@@ -170,6 +175,11 @@ class Settings(BaseSettings):
     def audit_keys_file(self) -> Path:
         """The secret keys of the audit log."""
         return self.audit_keys or self.home / "keys" / "audit.json"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Regulatory reports, a folder for each day."""
+        return self.data_dir / "reports"
 
     @property
     def cache_dir(self) -> Path:

@@ -82,6 +82,16 @@ class Log:
             )
         return found
 
+    def offset_at(self, topic: str, partition: int, time_ms: int) -> int | None:
+        """The first record that was appended at this time or later; None if there is none. Raises ServiceUnavailable."""
+        try:
+            (found,) = self._asker.offsets_for_times([TopicPartition(topic, partition, time_ms)], ANSWER_TIMEOUT_S)
+        except KafkaException as error:
+            raise ServiceUnavailable(
+                f"Kafka at {self._settings.kafka_url} does not say where {place(topic, partition)} was at a time: {error}"
+            ) from error
+        return int(found.offset) if found.offset >= 0 else None
+
     def records(self, topic: str, partition: int, start: int, end: int) -> Generator[Record]:
         """The records from offset `start` to before `end`. Raises ServiceUnavailable when nothing comes for ANSWER_TIMEOUT_S."""
         if start >= end:

@@ -41,6 +41,10 @@ class MemoryLog(Log):
             return None
         return Bounds(self.low[topic, partition], len(self.parts[topic, partition]))
 
+    def offset_at(self, topic: str, partition: int, time_ms: int) -> int | None:
+        later = (record.offset for record in self.parts[topic, partition] if record.time_ns // 1_000_000 >= time_ms)
+        return next(later, None)
+
     def records(self, topic: str, partition: int, start: int, end: int) -> Iterator[Record]:
         yield from self.parts[topic, partition][start:end]
 

@@ -67,7 +67,7 @@ def test_a_command_that_does_not_exist_would_be_found(line):
 def test_every_make_target_in_the_documents_exists():
     """`make help` has it, too."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    used = {word for _, line in shown("make") for word in re.findall(r"^make ([a-z-]+)", line)}
+    used = {word for _, line in shown("make") for word in re.findall(r"^make ([a-z][a-z-]*)", line)}
     assert len(used) >= 15
     assert used - targets == set()
 

@@ -1,0 +1,256 @@
+"""What happened on a trading day, as columns: what every report is a function of. No I/O.
+
+Made in one pass over the frames of `executions` and `account.events`, in the order of each partition, each frame once. Only log time decides
+what belongs to the day, so it does not matter where in the log the reading began.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from reports.trading_day import TradingDay
+from schemas.codec import FRAMES, Frame, Rows
+from schemas.enums import AccountEventKind, ContingencyType, ExecKind, Side
+from schemas.errors import StaleData
+from schemas.instruments import InstrumentTable
+from schemas.units import NANOS_PER_SECOND
+
+MARGIN_NS: Final = 600 * NANOS_PER_SECOND
+"""Account events so long before and after the day are read too: the clocks of account shards and books differ by less, and each says a part of an order."""
+
+ORDER_KINDS: Final = (
+    ExecKind.NEW, ExecKind.TRADE, ExecKind.CANCELED, ExecKind.EXPIRED, ExecKind.REPLACED, ExecKind.TRIGGERED, ExecKind.RESTATED, ExecKind.TRADE_BUSTED,
+)  # fmt: skip
+MARKET_KINDS: Final = (ExecKind.SECURITY_STATUS, ExecKind.PRICE_BAND)
+_DESCRIBES: Final = (
+    AccountEventKind.ACCEPTED, AccountEventKind.RESTATED, AccountEventKind.REPLACED, AccountEventKind.TRIGGERED, AccountEventKind.TRADE,
+    AccountEventKind.CANCELED, AccountEventKind.EXPIRED, AccountEventKind.CANCEL_PENDING, AccountEventKind.REPLACE_PENDING,
+)  # fmt: skip
+MESSAGE_KINDS: Final = (
+    AccountEventKind.ACCEPTED, AccountEventKind.REJECTED, AccountEventKind.CANCEL_PENDING, AccountEventKind.REPLACE_PENDING,
+    AccountEventKind.CANCEL_REJECTED,
+)  # fmt: skip
+"""Account events that answer a message of a customer."""
+
+EXECUTION: Final = FRAMES["execution_frame"].dtype
+TOP: Final = np.dtype(
+    [("instrument", "<u4"), ("side", "u1"), ("rpt_seq", "<u8"), ("price", "<i8"), ("qty", "<i8"), ("transact_time", "<i8")], align=True
+)
+"""The best price of a side from a row on; price 0: there is none."""
+ORDER: Final = np.dtype(
+    [
+        ("order_id", "<u8"), ("account", "<u8"), ("list_id", "<u8"), ("instrument", "<u4"), ("side", "u1"), ("ord_type", "u1"), ("time_in_force", "u1"),
+        ("exec_inst", "u1"), ("contingency_type", "u1"), ("peg_price_type", "u1"), ("offset_type", "u1"), ("order_qty", "<i8"), ("price", "<i8"),
+        ("leaves_qty", "<i8"), ("stop_px", "<i8"), ("display_qty", "<i8"), ("offset", "<i8"), ("expire_time", "<i8"), ("submitted_at", "<i8"), ("transact_time", "<i8"),
+        ("seq", "<u8"), ("position", "<i8"), ("position_held", "<i8"), ("kind", "u1"), ("is_short", "?"),
+    ],
+    align=True,
+)  # fmt: skip
+"""An order as its account shard first describes it on the day, see account_event_frame. is_short: accepted as a short sale."""
+MESSAGE: Final = np.dtype(
+    [
+        ("account", "<u8"), ("order_id", "<u8"), ("instrument", "<u4"), ("kind", "u1"), ("ord_type", "u1"), ("reason", "<u2"), ("contingency_type", "u1"),
+        ("order_qty", "<i8"), ("leaves_qty", "<i8"), ("transact_time", "<i8"),
+    ],
+    align=True,
+)  # fmt: skip
+_HELD: Final = np.dtype([("account", "<u8"), ("instrument", "<u4"), ("seq", "<u8"), ("position_held", "<i8")], align=True)
+
+
+@dataclass(frozen=True)
+class DayFacts:
+    """The day. Rows of one instrument are in the order of its rpt_seq."""
+
+    day: TradingDay
+    instruments: InstrumentTable
+    executions: Rows
+    """EXECUTION rows of ORDER_KINDS, by instrument and rpt_seq."""
+    bids: Rows
+    offers: Rows
+    """For each row of executions the best bid and offer before its command, ticks; 0: none."""
+    markets: Rows
+    """EXECUTION rows of MARKET_KINDS, by instrument and rpt_seq."""
+    tops: Rows
+    """TOP, by instrument and rpt_seq."""
+    orders: Rows
+    """ORDER: by order_id, every order that has a row in executions, `order_count` of them; behind them, orders as they were after a replace."""
+    order_count: int
+    cl_ord_ids: Rows
+    """S, beside orders."""
+    replaced: dict[int, list[int]]
+    """By order_id, where in `orders` it is after each replace of the day."""
+    messages: Rows
+    """MESSAGE: what customers asked on the day, by account event."""
+
+    def order_rows(self, order_ids: Rows) -> Any:
+        """The rows in `orders` of these order ids."""
+        return np.searchsorted(self.orders["order_id"][: self.order_count], order_ids)
+
+
+@dataclass
+class DayBuilder:
+    """Takes the frames of the day, and of MARGIN_NS before and after it; others do no harm."""
+
+    day: TradingDay
+    instruments: InstrumentTable
+    _executions: list[Rows] = field(default_factory=list)
+    _markets: list[Rows] = field(default_factory=list)
+    _tops: list[Rows] = field(default_factory=list)
+    _orders: list[Rows] = field(default_factory=list)
+    _texts: list[Rows] = field(default_factory=list)
+    _held: list[Rows] = field(default_factory=list)
+    _messages: list[Rows] = field(default_factory=list)
+    _earlier: dict[int, tuple[Rows, Rows]] = field(default_factory=dict)
+    rows: Counter[str] = field(default_factory=Counter)
+    """Rows of the day by topic and kind."""
+
+    def take_executions(self, frame: Frame) -> None:
+        """A frame of `executions`."""
+        rows = frame.rows[self.day.contains(frame.rows["transact_time"])]
+        self._count("executions", ExecKind, rows)
+        for kinds, kept in ((ORDER_KINDS, self._executions), (MARKET_KINDS, self._markets)):
+            chosen = rows[np.isin(rows["kind"], kinds)]
+            if len(chosen):
+                kept.append(chosen)
+        tops = rows[rows["kind"] == ExecKind.TOP]
+        if len(tops):
+            self._tops.append(_columns(tops, TOP))
+
+    def take_account_events(self, frame: Frame) -> None:
+        """A frame of `account.events`."""
+        rows, day = frame.rows, self.day
+        times = rows["transact_time"]
+        is_near = (times >= day.start_ns - MARGIN_NS) & (times < day.end_ns + MARGIN_NS)
+        today = rows[day.contains(times)]
+        self._count("account.events", AccountEventKind, today)
+        messages = today[np.isin(today["kind"], MESSAGE_KINDS)]
+        if len(messages):
+            self._messages.append(_columns(messages, MESSAGE))
+        chosen = np.flatnonzero(is_near & np.isin(rows["kind"], _DESCRIBES))
+        if len(chosen):
+            self._orders.append(_columns(rows[chosen], ORDER))
+            self._texts.append(np.zeros(len(chosen), "S1") if frame.cl_ord_id is None else frame.cl_ord_id[chosen])
+        positions = rows[is_near & (rows["instrument"] != 0)]
+        if len(positions):
+            self._held.append(_columns(positions, _HELD))
+
+    def undescribed(self) -> Rows:
+        """Orders of the books that no account event so far describes: those that were carried over from an earlier day."""
+        rows = _joined(self._executions, EXECUTION)
+        in_books = np.unique(np.concatenate([rows["order_id"], rows["contra_order_id"]]))
+        known = np.concatenate([_joined(self._orders, ORDER)["order_id"], np.array([0, *self._earlier], "<u8")])
+        found: Rows = in_books[~np.isin(in_books, known)]
+        return found
+
+    def take_earlier(self, frame: Frame, order_ids: Rows) -> None:
+        """A frame of `account.events` from before the day, for these orders; the last description of each counts."""
+        rows = frame.rows
+        chosen = np.isin(rows["order_id"], order_ids) & np.isin(rows["kind"], _DESCRIBES) & (rows["transact_time"] < self.day.start_ns)
+        for at in np.flatnonzero(chosen).tolist():
+            text = np.zeros(1, "S1") if frame.cl_ord_id is None else frame.cl_ord_id[at : at + 1]
+            self._earlier[int(rows["order_id"][at])] = _columns(rows[at : at + 1], ORDER), text
+
+    def _count(self, topic: str, kinds: Any, rows: Rows) -> None:
+        numbers, counts = np.unique(rows["kind"], return_counts=True)
+        names = {int(one): one.name for one in kinds}
+        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            self.rows[f"{topic} {names.get(number, number)}"] += count
+
+    def facts(self) -> DayFacts:
+        """All that was taken. Raises StaleData for an order that a book knows and no account shard has accepted."""
+        executions, markets, tops = _joined(self._executions, EXECUTION), _joined(self._markets, EXECUTION), _joined(self._tops, TOP)
+        executions, markets, tops = (rows[np.lexsort((rows["rpt_seq"], rows["instrument"]))] for rows in (executions, markets, tops))
+        described = _joined([*self._orders, *(rows for rows, _ in self._earlier.values())], ORDER)
+        texts = np.concatenate([np.zeros(0, "S1"), *self._texts, *(text for _, text in self._earlier.values())])
+        by_order = np.lexsort((described["seq"], described["order_id"]))
+        described, texts = described[by_order], texts[by_order]
+        in_books = np.unique(np.concatenate([executions["order_id"], executions["contra_order_id"]]))
+        in_books = in_books[in_books != 0]
+        first = np.searchsorted(described["order_id"], in_books)
+        if len(in_books):
+            found = np.take(described["order_id"], first, mode="clip") if len(described) else np.zeros(len(in_books), "<u8")
+            missing = in_books[found != in_books]
+            if len(missing):
+                raise StaleData(
+                    f"the books have rows of {len(missing):,} orders on {self.day} that account.events does not describe; the first is "
+                    f"{missing[0]}: are all account shards running, and is the log whole?"
+                )
+        orders = described[first]
+        orders["is_short"] = _short_sales(orders, _joined(self._held, _HELD))
+        bids, offers = (_tops_before(executions, tops, side) for side in Side)
+        again = np.flatnonzero((described["kind"] == AccountEventKind.REPLACED) & (described["transact_time"] >= self.day.start_ns))
+        again = again[np.isin(described["order_id"][again], in_books)]
+        changed, replaced = described[again], dict[int, list[int]]()
+        changed["is_short"] = orders["is_short"][np.searchsorted(in_books, changed["order_id"])]
+        for at, order_id in enumerate(changed["order_id"].tolist(), len(orders)):
+            replaced.setdefault(order_id, []).append(at)
+        return DayFacts(
+            self.day, self.instruments, executions, bids, offers, markets, tops, np.concatenate([orders, changed]), len(orders),
+            np.concatenate([texts[first], texts[again]]), replaced, _joined(self._messages, MESSAGE),
+        )  # fmt: skip
+
+
+def _columns(rows: Rows, dtype: np.dtype[np.void]) -> Rows:
+    """Some columns of rows; those that they do not have are zero."""
+    found, names = np.zeros(len(rows), dtype), rows.dtype.names or ()
+    for name in dtype.names or ():
+        if name in names:
+            found[name] = rows[name]
+    return found
+
+
+def _joined(parts: Iterable[Rows], dtype: np.dtype[np.void]) -> Rows:
+    listed = list(parts)
+    return np.concatenate(listed) if listed else np.zeros(0, dtype)
+
+
+def _tops_before(rows: Rows, tops: Rows, side: Side) -> Rows:
+    """Best price of a side before each row. A command's TOP rows follow its other rows, so the last one above a row is of an earlier command."""
+    own = tops[tops["side"] == side]
+    keys, wanted = (_place(one) for one in (own, rows))
+    at = np.searchsorted(keys, wanted) - 1
+    if not len(own):
+        return np.zeros(len(rows), np.int64)
+    chosen = np.maximum(at, 0)
+    known = (at >= 0) & (own["instrument"][chosen] == rows["instrument"])
+    found: Rows = np.where(known, own["price"][chosen], 0)
+    return found
+
+
+def _place(rows: Rows) -> Rows:
+    """A number that rises by instrument and rpt_seq. Instruments have 16 bits, and rpt_seq has room in 47."""
+    found: Rows = rows["instrument"].astype(np.int64) << 47 | rows["rpt_seq"].astype(np.int64)
+    return found
+
+
+def _short_sales(orders: Rows, held: Rows) -> Any:
+    """Which orders were accepted as short sales: a sale of shares holds them, a short sale holds none.
+
+    It holds as much as before then, and as the event before it of the same account and instrument says. Where there is none in reach, a sale is
+    short if fewer shares are held than it sells, or more than there are.
+    """
+    is_first = (orders["list_id"] == 0) | (orders["list_id"] == orders["order_id"])  # what a list sells later, it has bought before
+    sells = (orders["side"] == Side.SELL) & (orders["contingency_type"] != ContingencyType.OCO) & is_first
+    found = sells & ((orders["position_held"] < orders["leaves_qty"]) | (orders["position_held"] > orders["position"]))
+    unclear = np.flatnonzero(
+        sells & ~found & (orders["kind"] == AccountEventKind.ACCEPTED) & (orders["position_held"] == orders["position"])
+    )
+    if not len(unclear):
+        return found
+    held = held[np.isin(held["account"], orders["account"][unclear])]
+    before: dict[tuple[int, int], int] = {}
+    asked = {
+        (account, instrument, seq): at
+        for account, instrument, seq, at in zip(
+            *(orders[name][unclear].tolist() for name in ("account", "instrument", "seq")), unclear.tolist(), strict=True
+        )
+    }
+    for account, instrument, seq, lots in sorted(held.tolist()):
+        at = asked.get((account, instrument, seq))
+        if at is not None and (account, instrument) in before:
+            found[at] = lots == before[account, instrument]
+        before[account, instrument] = lots
+    return found

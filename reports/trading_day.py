@@ -1,0 +1,99 @@
+"""A trading day: a date in New York, and the log times that belong to it. No I/O."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import cached_property
+from typing import Any, Final, Self
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from schemas.codec import Rows
+from schemas.errors import OutcryError
+from schemas.units import NANOS_PER_SECOND
+
+NEW_YORK: Final = ZoneInfo("America/New_York")
+_SATURDAY: Final = 5
+
+
+def moment_text(time_ns: int) -> str:
+    """A log time for people, to the second."""
+    return f"{datetime.fromtimestamp(time_ns // NANOS_PER_SECOND, NEW_YORK):%Y-%m-%d %H:%M:%S} New York time"
+
+
+@dataclass(frozen=True, order=True)
+class TradingDay:
+    """From midnight to midnight, New York time. An event belongs to the day of its log time."""
+
+    date: date
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """YYYY-MM-DD. Raises OutcryError."""
+        try:
+            return cls(datetime.strptime(text, "%Y-%m-%d").date())  # noqa: DTZ007  a date has no zone
+        except ValueError:
+            raise OutcryError(f"{text!r} is no day: use YYYY-MM-DD") from None
+
+    @classmethod
+    def of(cls, time_ns: int) -> Self:
+        """The day of a log time."""
+        return cls(datetime.fromtimestamp(time_ns // NANOS_PER_SECOND, NEW_YORK).date())
+
+    def __str__(self) -> str:
+        return self.date.isoformat()
+
+    @property
+    def compact(self) -> str:
+        """YYYYMMDD."""
+        return f"{self.date:%Y%m%d}"
+
+    @cached_property
+    def start_ns(self) -> int:
+        """First log time of the day."""
+        return self.at_ns(time(0))
+
+    @cached_property
+    def end_ns(self) -> int:
+        """First log time of the next day."""
+        return type(self)(self.date + timedelta(days=1)).start_ns
+
+    def at_ns(self, moment: time) -> int:
+        """The log time of a New York time of day."""
+        return int(datetime.combine(self.date, moment, NEW_YORK).timestamp()) * NANOS_PER_SECOND
+
+    def weekday_after(self, days: int) -> Self:
+        """The day so many weekdays later. Holidays count as weekdays: a deadline is never shown later than it is."""
+        found = self.date
+        while days:
+            found += timedelta(days=1)
+            days -= found.weekday() < _SATURDAY
+        return type(self)(found)
+
+    def contains(self, times: Rows) -> Any:
+        """Which of the log times belong to the day, as an array of bool."""
+        return (times >= self.start_ns) & (times < self.end_ns)
+
+    def stamps(self, times: Rows) -> list[str]:
+        """Log times of the day as YYYYMMDDTHHMMSS.nnnnnnnnn in New York."""
+        local = times.astype(np.int64)
+        for start_ns, offset_ns in self._offsets:
+            local = np.where(times >= start_ns, times + offset_ns, local)
+        text = np.datetime_as_string(local.astype("M8[ns]"), unit="ns").tolist()
+        return [one.replace("-", "").replace(":", "") for one in text]
+
+    @cached_property
+    def _offsets(self) -> Sequence[tuple[int, int]]:
+        """(log time, offset of New York from UTC in ns) from that time on; two where the clocks change on this day."""
+        hours = [
+            self.start_ns + hour * 3_600 * NANOS_PER_SECOND for hour in range((self.end_ns - self.start_ns) // (3_600 * NANOS_PER_SECOND))
+        ]
+        found: list[tuple[int, int]] = []
+        for start_ns in hours:
+            offset = datetime.fromtimestamp(start_ns // NANOS_PER_SECOND, NEW_YORK).utcoffset()
+            assert offset is not None, "New York has a zone"
+            offset_ns = int(offset.total_seconds()) * NANOS_PER_SECOND
+            if not found or found[-1][1] != offset_ns:
+                found.append((start_ns, offset_ns))
+        return found

@@ -1,0 +1,185 @@
+"""Reports on disk: OUTCRY_HOME/data/reports/DAY/NAME has the files of a report, and report.json that says what they are and what they were made from.
+
+A folder appears whole or not at all, and its files are never changed. What is added later: supplements, as files with higher numbers, and
+submissions.json, which says what was sent where.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from reports.cat.files import READ_BYTES, FileName, Packer, Unpacker, split
+from reports.catalogue import ReportKind
+from reports.reference import Reference
+from reports.trading_day import TradingDay
+from schemas.errors import OutcryError, StaleData
+from schemas.settings import Settings
+from streams.compliance.origins import AuditedOrigin
+from streams.compliance.read_day import DayRead
+
+MANIFEST: Final = "report.json"
+SUBMISSIONS: Final = "submissions.json"
+_MAKING: Final = ".making"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file of a report. sha256: of its content, unpacked where it is packed."""
+
+    name: str
+    records: int
+    bytes: int
+    sha256: str
+    supplements: bool = False
+
+
+@dataclass
+class StoredReport:
+    """A report that was made."""
+
+    folder: Path
+    day: TradingDay
+    kind: ReportKind
+    files: list[StoredFile]
+    manifest: dict[str, Any]
+
+    def lines(self, name: str) -> tuple[Iterator[bytes], Unpacker | None]:
+        """The lines of one of its files; of a packed one also what compares it with its companion, once they were read."""
+        path = self.folder / name
+        if not self.kind.is_cat:
+            return _lines(path), None
+        meta = self.folder / FileName(*_parts(name)).meta
+        unpacker = Unpacker(name, _chunks(path), meta.read_bytes() if meta.is_file() else None)
+        return unpacker.lines(), unpacker
+
+    def add(self, name: str, file: StoredFile) -> None:
+        """Enter a supplement into the manifest."""
+        self.files.append(file)
+        self.manifest["files"].append(asdict(file))
+        write_json(self.folder / MANIFEST, self.manifest)
+
+
+def folder_of(settings: Settings, day: TradingDay, kind: ReportKind) -> Path:
+    """Where a report is."""
+    return settings.reports_dir / str(day) / kind.name
+
+
+def stored(settings: Settings, day: TradingDay, kind: ReportKind) -> StoredReport | None:
+    """A report that was made; None if it was not. Raises StaleData for a manifest that cannot be read."""
+    folder = folder_of(settings, day, kind)
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        manifest = json.loads(path.read_text())
+        files = [StoredFile(**one) for one in manifest["files"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StaleData(f"{path} cannot be read ({type(error).__name__} {error}): move {folder} away and make the report again") from None
+    return StoredReport(folder, day, kind, files, manifest)
+
+
+def require(settings: Settings, day: TradingDay, kind: ReportKind) -> StoredReport:
+    """As stored; raises OutcryError where there is none."""
+    found = stored(settings, day, kind)
+    if found is None:
+        raise OutcryError(f"there is no {kind.name} report of {day}: make it with `outcry report make --day {day} --name {kind.name}`")
+    return found
+
+
+def days(settings: Settings) -> list[TradingDay]:
+    """Days with reports, in order."""
+    folder = settings.reports_dir
+    names = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")] if folder.is_dir() else []
+    return sorted(TradingDay.parse(name) for name in names)
+
+
+def store(
+    settings: Settings, kind: ReportKind, read: DayRead, reference: Reference, origins: list[AuditedOrigin], reference_digest: str
+) -> tuple[StoredReport, bool]:
+    """Make a report and store it; False where it was made before and is the same. Raises StaleData where it would be another one now."""
+    folder, day = folder_of(settings, read.facts.day, kind), read.facts.day
+    making = folder.with_name(f"{folder.name}{_MAKING}")
+    shutil.rmtree(making, ignore_errors=True)  # left by a process that died
+    making.mkdir(parents=True)
+    try:
+        files = list(_write_packed(making, kind, read, reference) if kind.is_cat else _write_plain(making, kind, read, reference))
+        manifest = {
+            "report": kind.name, "day": str(day), "modelled_on": kind.modelled_on, "files": [asdict(one) for one in files], "rows": read.rows,
+            "instruments": read.facts.instruments.digest.hex(), "reference": reference_digest, "log": [asdict(one) for one in origins],
+        }  # fmt: skip
+        before = stored(settings, day, kind)
+        if before is not None:
+            _require_same(before, files)
+            return before, False
+        write_json(making / MANIFEST, manifest)
+        making.rename(folder)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    return StoredReport(folder, day, kind, files, manifest), True
+
+
+def _require_same(before: StoredReport, files: list[StoredFile]) -> None:
+    first = [one for one in before.files if not one.supplements]
+    for old, new in zip(first, files, strict=False):
+        if old != new:
+            raise StaleData(
+                f"{before.folder / old.name} was made with {old.records:,} records and digest {old.sha256[:16]}, and now has {new.records:,} and "
+                f"{new.sha256[:16]}: the reference, the instruments or the log have changed. What was submitted stays; correct it with "
+                "`outcry report correct`"
+            )
+    if len(first) != len(files):
+        raise StaleData(f"{before.folder} has {len(first)} files, and now there would be {len(files)}")
+
+
+def _write_packed(folder: Path, kind: ReportKind, read: DayRead, reference: Reference) -> Iterator[StoredFile]:
+    parts = split(kind.lines(read.facts, reference))
+    for sequence, lines in enumerate(parts, 1):
+        yield pack_file(folder, FileName(reference.reporter, read.facts.day.compact, sequence), lines)
+
+
+def pack_file(folder: Path, name: FileName, lines: Iterator[bytes], *, supplements: bool = False) -> StoredFile:
+    """Write a packed file and its companion."""
+    with (folder / str(name)).open("wb") as out:
+        packer = Packer(out.write)
+        packer.take(lines)
+        meta = packer.finish(str(name), done_for_day=not supplements)
+    (folder / name.meta).write_bytes(bytes(meta))
+    return StoredFile(str(name), meta.records, meta.sizeRaw, meta.sha256Raw, supplements)
+
+
+def _write_plain(folder: Path, kind: ReportKind, read: DayRead, reference: Reference) -> Iterator[StoredFile]:
+    name = f"{kind.name}-{read.facts.day}.csv"
+    digest, records, size = sha256(), -1, 0  # the header is no record
+    with (folder / name).open("wb") as out:
+        for line in kind.lines(read.facts, reference):
+            out.write(line)
+            digest.update(line)
+            records, size = records + 1, size + len(line)
+    yield StoredFile(name, records, size, digest.hexdigest())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file in one step."""
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(json.dumps(value, indent=1) + "\n")
+    draft.replace(path)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(READ_BYTES):
+            yield chunk
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        yield from file
+
+
+def _parts(name: str) -> tuple[str, str, int]:
+    stem = name.partition(".")[0].split("_")
+    return stem[0], stem[1], int(stem[-1])
