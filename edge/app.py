@@ -17,7 +17,7 @@ from aiohttp import WSCloseCode, web
 
 from edge.alpaca import account_api, calendar_api, order_queries, orders_api, prices_api
 from edge.alpaca.market_data_ws import HUB, MarketHub
-from edge.console import ops_api, pages, sign_in, surveillance_api
+from edge.console import cases_api, ops_api, pages, sign_in, surveillance_api
 from edge.gateway.gateway import Gateway
 from edge.gateway.history import History, Stores
 from edge.gateway.kafka_links import KafkaLinks
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 _ROUTES: Final = tuple(
     route
-    for module in (orders_api, order_queries, account_api, calendar_api, prices_api, surveillance_api, ops_api, pages, sign_in)
+    for module in (orders_api, order_queries, account_api, calendar_api, prices_api, surveillance_api, cases_api, ops_api, pages, sign_in)
     for route in module.ROUTES
 )
 

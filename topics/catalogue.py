@@ -89,6 +89,9 @@ MARKET_DATA: Final = Topic(
     Feed("executions", crosses=False, alone=True),
 )  # fmt: skip
 ALERTS: Final = Topic("alerts", ("alert",), "book shard", _book_shards, FOREVER, "watch-trading", "suspicious patterns with their evidence")
+CASES: Final = Topic(
+    "cases", ("case_action",), "always 0", _one, FOREVER, "edge", "what analysts do with cases and suppressions, and which evidence they read",
+)  # fmt: skip
 DEAD_LETTERS: Final = Topic(
     "dead.letters", ("dead_letter",), "always 0", _one, 30 * _DAY_MS, "every role", "records that were refused, with reason and bytes",
 )  # fmt: skip
@@ -96,4 +99,15 @@ SET_ASIDE: Final = Topic(
     "set.aside", ("set_aside",), "always 0", _one, FOREVER, "operators", "inputs that every shard skips, because it would stop at them",
 )  # fmt: skip
 
-TOPICS: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, EDGE_REPLIES, MARKET_DATA, ALERTS, DEAD_LETTERS, SET_ASIDE)
+TOPICS: Final = (
+    ACCOUNT_COMMANDS,
+    BOOK_COMMANDS,
+    EXECUTIONS,
+    ACCOUNT_EVENTS,
+    EDGE_REPLIES,
+    MARKET_DATA,
+    ALERTS,
+    CASES,
+    DEAD_LETTERS,
+    SET_ASIDE,
+)

@@ -12,6 +12,7 @@ from topics.catalogue import (
     ACCOUNT_EVENTS,
     ALERTS,
     BOOK_COMMANDS,
+    CASES,
     DEAD_LETTERS,
     EDGE_REPLIES,
     EXECUTIONS,
@@ -71,8 +72,8 @@ WATCH_TRADING: Final = RoleEntry(
     table="surveillance", replicas=True, critical=False,
 )  # fmt: skip
 PERSIST_MYSQL: Final = RoleEntry(
-    "persist-mysql", "streams.roles.persist_mysql:run", "stores orders, trades, postings and alerts in MySQL",
-    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), (DEAD_LETTERS,), critical=False,
+    "persist-mysql", "streams.roles.persist_mysql:run", "stores orders, trades, postings, alerts and cases in MySQL",
+    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS, CASES), (DEAD_LETTERS,), critical=False,
 )  # fmt: skip
 PERSIST_REDIS: Final = RoleEntry(
     "persist-redis", "streams.roles.persist_redis:run", "keeps the newest prices in Redis", (MARKET_DATA,), (DEAD_LETTERS,), critical=False,
@@ -82,7 +83,8 @@ PERSIST_ELASTICSEARCH: Final = RoleEntry(
     (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), (DEAD_LETTERS,), critical=False,
 )  # fmt: skip
 EDGE: Final = RoleEntry(
-    "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA), (ACCOUNT_COMMANDS,), workers=False
+    "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA, CASES),
+    (ACCOUNT_COMMANDS, CASES), workers=False,
 )  # fmt: skip
 
 AUDIT_LOG: Final = RoleEntry(

@@ -11,6 +11,8 @@ from typing import Any
 
 from edge.gateway.access_log import AccessLines
 from edge.gateway.accounts import Accounts
+from edge.gateway.case_files import CaseFiles
+from edge.gateway.cases import Cases
 from edge.gateway.history import AlertFilter, History, Stores, recorded
 from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
 from edge.gateway.market_calendar import MarketHours
@@ -41,6 +43,8 @@ class Gateway:
         self.accounts = Accounts(PendingRequests(settings.edge_decision_timeout_ms, time.time_ns), time.time_ns)
         self.orders = Orders(self.accounts, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
         self.sessions = Sessions(keys, time.monotonic)
+        self.cases = Cases()
+        self.case_files = CaseFiles(self.cases, history, self.instruments)
         self.people = People(people, AccessLines(), time.time_ns)
         self.stores = stores
         self.replies: ReplyConsumer | None = None
@@ -97,6 +101,7 @@ def _watch(gateway: Gateway) -> None:
     watch("sink_lag_records", "records of the log that MySQL has not stored yet", lambda: orders.sink_lag.records if orders.sink_lag else 0)
     watch("sink_lag_records_max", "beyond so many new orders are refused; 0: never", lambda: gateway.settings.edge_sink_lag_max)
     watch("bad_reply_frames", "frames of edge.replies that could not be read", lambda: gateway.replies.bad_frames if gateway.replies else 0)
+    watch("bad_case_records", "records of cases that could not be read", lambda: gateway.cases.bad_records)
     watch(
         "bad_market_data_frames", "frames of market.data that could not be read",
         lambda: gateway.market_consumer.bad_frames if gateway.market_consumer else 0,

@@ -1,12 +1,13 @@
 """What the edge reads from the system of record: done orders that it has forgotten, and alerts. The contract; MySQL stands behind it."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from edge.gateway.account_view import Order
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from schemas.errors import ServiceUnavailable
+from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
 
 T = TypeVar("T")
 
@@ -45,7 +46,32 @@ class AlertFilter:
     account: int | None = None
 
 
-class History(Protocol):
+class CaseHistory(Protocol):
+    """The functions of sinks.mysql.case_queries. Every method raises ServiceUnavailable while the store cannot be asked."""
+
+    async def queue(self, wanted: QueueFilter) -> tuple[list[QueueRow], int]:
+        """Alerts with their cases, and how many pass the filter in all."""
+
+    async def queue_counts(self, wanted: QueueFilter) -> dict[str, dict[str, int]]:
+        """By status, severity and pattern."""
+
+    async def alert_volumes(self, since_ns: int) -> list[tuple[int, str, int, int]]:
+        """(day, pattern, version of its rule, alerts)."""
+
+    async def covered(self, window: Window) -> int:
+        """How many alerts a suppression has kept out of the queue."""
+
+    async def alerts_named(self, alert_ids: Sequence[str]) -> list[QueueRow]:
+        """These alerts."""
+
+    async def related_alerts(self, alert_id: str) -> list[QueueRow]:
+        """Of the same account, or pattern and instrument."""
+
+    async def actions_of_case(self, case_id: str) -> list[StoredAction]:
+        """All records about a case or suppression."""
+
+
+class History(CaseHistory, Protocol):
     """Every method raises ServiceUnavailable while the store cannot be asked."""
 
     async def orders(self, account: int, wanted: OrderFilter) -> list[Order]:

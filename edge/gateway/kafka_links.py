@@ -1,4 +1,4 @@
-"""The edge's three connections to Kafka: commands out, replies in, market data in. Made together, watched, told to the Gateway.
+"""The edge's connections to Kafka: commands out, replies in, market data in, cases in and out. Made together, watched, told to the Gateway.
 
 A broker that is away is waited for: clients reconnect by themselves, the watch only notices. Any other end of a task is a fault of ours.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
+from edge.gateway.cases import CaseConsumer
 from edge.gateway.command_frames import Command
 from edge.gateway.command_producer import CommandProducer
 from edge.gateway.gateway import Gateway
@@ -19,7 +20,7 @@ from edge.gateway.market_consumer import MarketConsumer
 from edge.gateway.reply_consumer import ReplyConsumer
 from edge.gateway.sink_lag import GROUP, STORED, SinkLag
 from schemas.errors import ServiceUnavailable
-from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA, Topic
+from topics.catalogue import ACCOUNT_COMMANDS, CASES, EDGE_REPLIES, MARKET_DATA, Topic
 from topics.offsets import Offsets
 from topics.reader import LogReader
 from topics.sender import LogSender
@@ -104,10 +105,14 @@ class KafkaLinks:
         market = MarketConsumer(
             await self._started(LogReader(client | fuller)), offsets, market_partitions, gateway.market, gateway.tell_market
         )
+        await self._partitions(CASES)
+        cases = CaseConsumer(await self._started(LogReader(client)), offsets, gateway.cases)
         stored = [(topic.name, number) for topic in STORED for number in sorted(await self._partitions(topic))]
         sink_lag = SinkLag(self._kept(Offsets(client | {"group.id": GROUP}, SINK_LAG_TIMEOUT_S)), stored, settings.edge_sink_lag_max)
         await replies.start()
         await market.start()
+        await cases.start()
+        gateway.cases.sender = self._sender
         source = f"edge-{settings.edge_instance}"
         self._commands = CommandProducer(self._sender, shards, source, settings.edge_instance, time.time_ns, self._not_sent)
         gateway.replies, gateway.market_consumer = replies, market
@@ -115,6 +120,7 @@ class KafkaLinks:
         self._tasks = [
             asyncio.create_task(replies.run(), name="replies"),
             asyncio.create_task(market.run(), name="market-data"),
+            asyncio.create_task(cases.run(), name="cases"),
             asyncio.create_task(self._sweep(), name="sweep"),
             asyncio.create_task(sink_lag.run(), name="sink-lag"),
         ]

@@ -86,6 +86,12 @@ MARKET_DATA_FETCH_WAIT_MS_MAX: Final = 10
 the edge and the broker the same whether it brings one record or fifty), and a price at most 10 ms later, which no eye sees. The price of
 it is 100 fetches/s of a silent market: 5 % of a core here, 7 % in the broker."""
 
+CASE_READ_BACK_S: Final = 10.0
+"""An action on a case is appended and read back within some ms; after so long nobody waits any more."""
+
+CASE_RECORDS_KEPT: Final = 2_000
+"""The newest records of `cases`, ~1 KB each: what MySQL does not have yet. It is a second behind, and people do a few things a second."""
+
 LAG_READY_MAX: Final = 5_000
 """Records of market.data behind the log's end with which an edge still calls itself ready."""
 

@@ -1,7 +1,7 @@
 """The stores behind the edge: API keys, people and history from MySQL, keys cached in Redis. Connected when first needed, again after a failure."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -15,8 +15,10 @@ from schemas.codec import raw_schema
 from schemas.enums import OrdStatus, Side
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
+from sinks.mysql import case_queries
 from sinks.mysql import people as mysql_people
 from sinks.mysql import queries as mysql_queries
+from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
 from sinks.mysql.people import StoredPerson, StoredSession, StoredToken
 from sinks.mysql.pool import MySql
 from sinks.mysql.queries import StoredAlert, StoredOrder
@@ -86,12 +88,40 @@ class EdgeStores:
         found = await self._ask(
             mysql_queries.list_alerts, wanted.limit, account=wanted.account, instrument=wanted.instrument, pattern=wanted.pattern
         )
-        return [_alert(one) for one in found]
+        return [alert_record(one) for one in found]
 
     async def alert(self, alert_id: str) -> dict[str, Any] | None:
         """One alert."""
         found = await self._ask(mysql_queries.alert_with_orders, alert_id)
-        return _alert(found[0]) if found else None
+        return alert_record(found[0]) if found else None
+
+    async def queue(self, wanted: QueueFilter) -> tuple[list[QueueRow], int]:
+        """Alerts with their cases, and how many pass the filter in all."""
+        return await self._ask(case_queries.queue, wanted)
+
+    async def queue_counts(self, wanted: QueueFilter) -> dict[str, dict[str, int]]:
+        """By status, severity and pattern."""
+        return await self._ask(case_queries.counts, wanted)
+
+    async def alert_volumes(self, since_ns: int) -> list[tuple[int, str, int, int]]:
+        """(day, pattern, version of its rule, alerts)."""
+        return await self._ask(case_queries.volumes, since_ns)
+
+    async def covered(self, window: Window) -> int:
+        """How many alerts a suppression has kept out of the queue."""
+        return await self._ask(case_queries.covered, window)
+
+    async def alerts_named(self, alert_ids: Sequence[str]) -> list[QueueRow]:
+        """These alerts."""
+        return await self._ask(case_queries.alerts_named, alert_ids)
+
+    async def related_alerts(self, alert_id: str) -> list[QueueRow]:
+        """Of the same account, or pattern and instrument; none if there is no such alert."""
+        return await self._ask(case_queries.related, alert_id)
+
+    async def actions_of_case(self, case_id: str) -> list[StoredAction]:
+        """All records about a case or suppression."""
+        return await self._ask(case_queries.actions_of_case, case_id)
 
     async def person(self, name: str) -> StoredPerson | None:
         """Somebody who works here."""
@@ -241,7 +271,8 @@ def _order(stored: StoredOrder) -> Order:
     return order
 
 
-def _alert(stored: StoredAlert) -> dict[str, Any]:
+def alert_record(stored: StoredAlert) -> dict[str, Any]:
+    """The alert as a record of alert.avsc."""
     values = asdict(stored)
     details = values.pop("details")
     return {**ALERT_DEFAULTS, **details, **values, "side": Side(stored.side).name}

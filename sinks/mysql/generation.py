@@ -15,6 +15,7 @@ from typing import Final, Self
 
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
+from sinks.mysql.case_rows import Decide
 from sinks.mysql.pool import MySql, Transaction
 from sinks.mysql.schema import SCHEMA_VERSION, WRITE_INSTRUMENT, apply_schema, statements
 from sinks.mysql.sink import SINK, MySqlSink, prefixed
@@ -36,12 +37,14 @@ class NotEmpty(OutcryError):
 class MySqlGeneration:
     """The new tables while they are filled. Every method raises ServiceUnavailable."""
 
-    def __init__(self, db: MySql) -> None:
+    def __init__(self, db: MySql, decide: Decide | None = None) -> None:
         self._db = db
-        self.sink = MySqlSink(db, BUILDING)
+        self.sink = MySqlSink(db, BUILDING, decide)
 
     @classmethod
-    async def connect(cls, url: str, instruments: InstrumentTable, log_id: str, *, restart: bool, drop_former: bool) -> Self:
+    async def connect(
+        cls, url: str, instruments: InstrumentTable, log_id: str, decide: Decide | None = None, *, restart: bool, drop_former: bool
+    ) -> Self:
         """Connect and make the tables, or find those of an interrupted rebuild of the same log.
 
         Raises StaleData for tables of another version, or a rebuild of another log; NotEmpty if an earlier rebuild's former tables are there.
@@ -49,7 +52,7 @@ class MySqlGeneration:
         db = await MySql.connect(url, size_max=2)
         try:
             await apply_schema(db, instruments)
-            made = cls(db)
+            made = cls(db, decide)
             await made._prepare(instruments, f"{log_id} version {SCHEMA_VERSION}", restart=restart, drop_former=drop_former)
         except BaseException:
             await db.close()

@@ -159,11 +159,12 @@ class Imbalances:
     orders_whose_executions_do_not_add_up: int = field(default=0)
 
 
-def _columns(row: type[Any]) -> str:
+def columns_of(row: type[Any]) -> str:
+    """The columns of a table that its dataclass names."""
     return ", ".join(one.name for one in fields(row))
 
 
-_ORDER_COLUMNS: Final = _columns(StoredOrder)
+_ORDER_COLUMNS: Final = columns_of(StoredOrder)
 _SELECT_ORDERS: Final = f"SELECT {_ORDER_COLUMNS} FROM orders"  # noqa: S608  constant names; so below: values only ever go in as arguments
 _STATUS: Final = {
     "open": f"ord_status IN {OPEN_STATUSES}",
@@ -218,13 +219,13 @@ async def orders_of_account(db: MySql, account: int, wanted: OrderFilter) -> lis
 
 async def executions_of_order(db: MySql, order_id: int) -> list[StoredExecution]:
     """The order's fills, oldest first."""
-    sql = f"SELECT {_columns(StoredExecution)} FROM executions WHERE order_id = %s ORDER BY transact_time, trd_match_id LIMIT {ROWS_MAX}"  # noqa: S608
+    sql = f"SELECT {columns_of(StoredExecution)} FROM executions WHERE order_id = %s ORDER BY transact_time, trd_match_id LIMIT {ROWS_MAX}"  # noqa: S608
     return [StoredExecution(*row) for row in await db.fetch(sql, (order_id,))]
 
 
 async def recent_trades(db: MySql, instrument: int, limit: int = 100) -> list[StoredTrade]:
     """The instrument's last trades, newest first."""
-    sql = f"SELECT {_columns(StoredTrade)} FROM trades WHERE instrument = %s ORDER BY trd_match_id DESC LIMIT %s"  # noqa: S608
+    sql = f"SELECT {columns_of(StoredTrade)} FROM trades WHERE instrument = %s ORDER BY trd_match_id DESC LIMIT %s"  # noqa: S608
     return [StoredTrade(*row) for row in await db.fetch(sql, (instrument, min(limit, ROWS_MAX)))]
 
 
@@ -247,18 +248,18 @@ async def list_alerts(
         if value is not None:
             conditions.append(f"{condition} %s")
             args.append(value)
-    sql = f"SELECT {_columns(StoredAlert)} FROM alerts WHERE {' AND '.join(conditions)} ORDER BY detected_at DESC, alert_id LIMIT %s"  # noqa: S608
-    return [_alert(row) for row in await db.fetch(sql, (*args, min(limit, ROWS_MAX)))]
+    sql = f"SELECT {columns_of(StoredAlert)} FROM alerts WHERE {' AND '.join(conditions)} ORDER BY detected_at DESC, alert_id LIMIT %s"  # noqa: S608
+    return [alert_of_row(row) for row in await db.fetch(sql, (*args, min(limit, ROWS_MAX)))]
 
 
 async def alert_with_orders(db: MySql, alert_id: str) -> tuple[StoredAlert, list[StoredOrder]] | None:
     """One alert and the orders that its evidence names, as they are now."""
     if not alert_id.isascii():
         return None
-    rows = await db.fetch(f"SELECT {_columns(StoredAlert)} FROM alerts WHERE alert_id = %s", (alert_id,))  # noqa: S608
+    rows = await db.fetch(f"SELECT {columns_of(StoredAlert)} FROM alerts WHERE alert_id = %s", (alert_id,))  # noqa: S608
     if not rows:
         return None
-    alert = _alert(rows[0])
+    alert = alert_of_row(rows[0])
     return alert, await orders_by_ids(db, (one["order_id"] for one in alert.evidence))
 
 
@@ -371,5 +372,6 @@ def _marks(values: Iterable[Any]) -> str:
     return ", ".join("%s" for _ in values)
 
 
-def _alert(row: tuple[Any, ...]) -> StoredAlert:
+def alert_of_row(row: tuple[Any, ...]) -> StoredAlert:
+    """The values of columns_of(StoredAlert)."""
     return StoredAlert(*(*row[:-2], json.loads(row[-2]), json.loads(row[-1])))

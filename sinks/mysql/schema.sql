@@ -1,4 +1,4 @@
--- Tables of the system of record, version 6 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
+-- Tables of the system of record, version 7 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
 --
 -- Numbers are the integers of the log: times ns since 1970 UTC, prices ticks, quantities lots, cash minor units (1/10,000). Ids are
 -- unsigned as in the frames. Text that the exchange makes or checks (cl_ord_id, key_id, ...) is ASCII and compared byte by byte: a
@@ -144,6 +144,40 @@ CREATE TABLE IF NOT EXISTS alerts (
     details JSON NOT NULL DEFAULT '{}' COMMENT 'the fields of alert.avsc that no query asks for',
     KEY by_time (detected_at),
     KEY by_account (account, detected_at)
+) ENGINE = InnoDB;
+
+-- What the records of the topic cases have made: of each case and suppression its newest state, of each alert the case that took it last.
+CREATE TABLE IF NOT EXISTS cases (
+    case_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    version INT NOT NULL,
+    status VARCHAR(20) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    owner VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL COMMENT 'empty: nobody',
+    pattern VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    updated_at BIGINT NOT NULL,
+    closed_at BIGINT NOT NULL COMMENT '0: it is open',
+    due_at BIGINT NOT NULL,
+    state JSON NOT NULL COMMENT 'as surveillance/cases has it',
+    KEY by_status (status),
+    KEY by_time (updated_at)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS case_alerts (
+    alert_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    case_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    KEY by_case (case_id)
+) ENGINE = InnoDB;
+
+-- Every record of the topic cases: actions that were taken, that were refused, and reads of evidence.
+CREATE TABLE IF NOT EXISTS case_actions (
+    log_offset BIGINT NOT NULL PRIMARY KEY,
+    case_id VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    action VARCHAR(32) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    actor VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    at BIGINT NOT NULL,
+    refusal VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL COMMENT 'empty: it was taken',
+    body JSON NOT NULL COMMENT 'the record, as schemas/avro/case_action.avsc',
+    KEY by_case (case_id, log_offset),
+    KEY by_actor (actor, log_offset)
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS api_keys (

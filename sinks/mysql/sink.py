@@ -1,6 +1,6 @@
-"""Store orders, executions, trades, postings, rejects and alerts in MySQL, each batch in one transaction with its marks.
+"""Store orders, executions, trades, postings, rejects, alerts and cases in MySQL, each batch in one transaction with its marks.
 
-In:     executions, account.events, alerts
+In:     executions, account.events, alerts, cases
 Repeats: a record below the partition's next offset, and a frame not above its source's newest, are left out. The marks are read,
         locked and written in the transaction of the rows, so neither a crash nor a second worker can store half a batch, or one twice.
 """
@@ -14,6 +14,7 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.marks import Marks
 from sinks.contract import Input, Reached, SinkStats
+from sinks.mysql.case_rows import Decide, store_action
 from sinks.mysql.pool import MySql, Transaction
 from sinks.mysql.rows import INSERT_ALERT, account_statements, alert_values, execution_statements
 from sinks.mysql.schema import apply_schema
@@ -54,14 +55,17 @@ class PartitionMarks:
 
 
 class MySqlSink:
-    """The system of record; see sinks.contract for what it promises. `prefix`: of the names of its tables."""
+    """The system of record; see sinks.contract for what it promises. `prefix`: of the names of its tables.
 
-    def __init__(self, db: MySql, prefix: str = "") -> None:
-        self._db, self._prefix = db, prefix
+    decide: what a record of `cases` makes of a case; without it such records cannot be stored.
+    """
+
+    def __init__(self, db: MySql, prefix: str = "", decide: Decide | None = None) -> None:
+        self._db, self._prefix, self._decide = db, prefix, decide
         self._stats = SinkStats()
 
     @classmethod
-    async def connect(cls, url: str, instruments: InstrumentTable) -> Self:
+    async def connect(cls, url: str, instruments: InstrumentTable, decide: Decide | None = None) -> Self:
         """Connect and bring the tables up to date. Raises ServiceUnavailable, StaleData."""
         db = await MySql.connect(url, size_max=2)
         try:
@@ -69,7 +73,7 @@ class MySqlSink:
         except BaseException:
             await db.close()
             raise
-        return cls(db)
+        return cls(db, decide=decide)
 
     async def write_batch(self, batch: Sequence[Input]) -> None:
         """Store the batch, in one transaction unless it is large. Parts that were committed before a failure are repeats the next time."""
@@ -117,6 +121,9 @@ class MySqlSink:
             if one.topic == "alerts":
                 assert isinstance(one.body, dict)
                 rows += await transaction.execute(prefixed(INSERT_ALERT, self._prefix), alert_values(one.body))
+            elif one.topic == "cases":
+                assert isinstance(one.body, dict) and self._decide is not None, "whoever stores cases has to know their rules"
+                rows += await store_action(transaction, self._prefix, self._decide, one.offset, one.body)
         await _save_marks(transaction, marks, self._prefix)
         return len(taken), rows
 
@@ -152,7 +159,7 @@ def _statements(taken: Sequence[Input]) -> list[str]:
             assert one.topic in frames, f"topic {one.topic} is not one that MySQL stores"
             frames[one.topic].append((one.partition, one.body))
         else:
-            assert one.topic == "alerts", f"topic {one.topic} is not one that MySQL stores"
+            assert one.topic in ("alerts", "cases"), f"topic {one.topic} is not one that MySQL stores"
     statements = []
     if frames["executions"]:
         statements += execution_statements([frame for _, frame in frames["executions"]])

@@ -1,6 +1,6 @@
 """`outcry rebuild STORE`: make the content of a store again from the log alone, beside the live one, and switch to it.
 
-In:     executions, account.events, alerts, each from its first record (Redis: executions, from which market data is made again)
+In:     executions, account.events, alerts, cases (MySQL alone), each from its first record (Redis: executions, from which market data is made again)
 Out:    the store: new tables, keys or indices, then the switch; standard output
 State:  MySQL: the new tables' own marks, so an interrupted rebuild continues; the others begin again
 On failure: nothing that is in use is touched before the switch; each switch may happen while the live sink writes, see sinks.*_generation.
@@ -33,9 +33,11 @@ from streams.host.read_log import Log, Meter, place
 from streams.host.set_aside import NOTHING, SetAside, read_set_aside
 from streams.host.shard_runner import Record, ShardRunner
 from streams.host.sink_feeder import BATCH_RECORDS_MAX, input_of
+from streams.roles.persist_elasticsearch import sink_role as elasticsearch_role
 from streams.roles.persist_mysql import sink_role as mysql_role
 from streams.roles.publish_market_data import PublishMarketData
 from streams.transport.cluster import cluster_id
+from surveillance.cases.desk import decide
 from topics.catalogue import EXECUTIONS, MARKET_DATA, Topic
 from topics.log_ends import lost_end
 
@@ -168,7 +170,7 @@ async def rebuild_mysql(settings: Settings, log: Log, report: RebuildReport, opt
     work = Rebuild(log, report, mysql_role(settings).sources, quiet=options.quiet)
     work.ends()  # a log that cannot be rebuilt from is refused before anything is made
     made = await MySqlGeneration.connect(
-        settings.mysql_url, instruments, cluster_id(settings), restart=options.restart, drop_former=options.drop_former
+        settings.mysql_url, instruments, cluster_id(settings), decide, restart=options.restart, drop_former=options.drop_former
     )
     try:
         report.resumed_at = {place(*where): offset for where, offset in (await made.offsets()).items()}
@@ -217,7 +219,7 @@ async def rebuild_redis(settings: Settings, log: Log, report: RebuildReport, opt
 
 async def rebuild_elasticsearch(settings: Settings, log: Log, report: RebuildReport, options: "Options") -> None:
     """New indices, which replace the former ones by aliases, then what arrived meanwhile."""
-    work, as_it_is = Rebuild(log, report, mysql_role(settings).sources, quiet=options.quiet), AsItIs()
+    work, as_it_is = Rebuild(log, report, elasticsearch_role(settings).sources, quiet=options.quiet), AsItIs()
     ends = work.ends()
     made = await ElasticGeneration.connect(settings.elasticsearch_url, load_instruments(settings.instruments_file))
     try:

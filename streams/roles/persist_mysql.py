@@ -1,10 +1,12 @@
-"""Persist to MySQL: the system of record: orders, executions, trades, postings, alerts. See streams.host.sink_feeder for how."""
+"""Persist to MySQL: the system of record: orders, executions, trades, postings, alerts, cases. See streams.host.sink_feeder for how."""
 
+from functools import partial
 from typing import Final
 
 from schemas.settings import Settings
 from sinks.mysql.sink import MySqlSink
 from streams.host.sink_feeder import SinkRole, run_sink
+from surveillance.cases.desk import decide
 from topics.roles import PERSIST_MYSQL
 
 GULP_WAIT_MS: Final = 250
@@ -13,7 +15,7 @@ GULP_WAIT_MS: Final = 250
 
 def sink_role(settings: Settings) -> SinkRole:
     """Where it reads, and what it feeds."""
-    return SinkRole(PERSIST_MYSQL.name, PERSIST_MYSQL.reads, MySqlSink.connect, settings.mysql_url, GULP_WAIT_MS)
+    return SinkRole(PERSIST_MYSQL.name, PERSIST_MYSQL.reads, partial(MySqlSink.connect, decide=decide), settings.mysql_url, GULP_WAIT_MS)
 
 
 def run(settings: Settings) -> None:

@@ -18,19 +18,22 @@ from edge.gateway.gateway import Gateway
 from edge.gateway.history import AlertFilter
 from edge.gateway.market_consumer import MarketConsumer
 from edge.gateway.sessions import KeyRecord
+from edge.gateway.stores import alert_record
 from edge.http.state import EdgeState
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
+from support.case_store import AlertsInMemory, CaseLog
 from support.people_store import PeopleInMemory
 
 WAIT_S = 120.0
 
 
-class FakeStores(PeopleInMemory):
-    """The keys KEY1, KEY2, ... of accounts 1, 2, ... with the secrets secret-1, ...; no orders, no alerts. Or away."""
+class FakeStores(PeopleInMemory, AlertsInMemory):
+    """The keys KEY1, KEY2, ... of accounts 1, 2, ... with the secrets secret-1, ...; no orders. Or away."""
 
     def __init__(self, *, away: bool) -> None:
-        super().__init__(away=away)
+        PeopleInMemory.__init__(self, away=away)
+        AlertsInMemory.__init__(self)
         self._away = away
         self.asked: list[AlertFilter] = []
         self.keys_asked = 0
@@ -49,6 +52,12 @@ class FakeStores(PeopleInMemory):
             raise ServiceUnavailable("MySQL at db.internal:3306/outcry refused the request")
         self.asked.append(wanted)
         return []
+
+    async def alert(self, alert_id: str) -> dict[str, Any] | None:
+        """One that AlertsInMemory knows."""
+        if self._away:
+            raise ServiceUnavailable("MySQL at db.internal:3306/outcry refused the request")
+        return alert_record(self.stored[alert_id]) if alert_id in self.stored else None
 
     async def ping(self) -> dict[str, bool]:
         """By name."""
@@ -76,6 +85,8 @@ class Served:
     state: EdgeState
     stores: FakeStores
     hub: MarketHub
+    cases: CaseLog
+    """The topic `cases`."""
 
     @property
     def gateway(self) -> Gateway:
@@ -118,10 +129,12 @@ async def served(
     gateway = state.gateway
     gateway.market_consumer = MarketConsumer(unread, unread, [], gateway.market, gateway.tell_market)
     gateway.market_consumer.running = caught_up
+    case_log: Any = CaseLog(gateway.cases)
+    gateway.cases.sender, gateway.cases.caught_up = case_log, True
     app = make_app(state)
     app.add_routes(routes)
     async with TestClient(TestServer(app)) as client:
-        yield Served(client, state, stores, app[HUB])
+        yield Served(client, state, stores, app[HUB], case_log)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:

@@ -3,7 +3,7 @@
 from support.alert_records import whole
 from support.watch_tape import BUY, INSTRUMENTS, Tape
 
-from edge.console.surveillance_api import alert_json
+from edge.console.alert_json import alert_json
 from schemas.ids import account_uuid
 from surveillance.detectors.wash_trade import WashTradeDetector
 
