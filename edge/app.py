@@ -32,6 +32,8 @@ from edge.http.state import STATE, EdgeState
 from schemas.settings import Settings
 from streams.process.files import write_atomically
 from streams.process.logging import configure_logging
+from streams.process.record_keys import record_keys
+from topics.roles import EDGE
 
 log = structlog.get_logger(__name__)
 
@@ -73,8 +75,9 @@ async def _close_sockets(app: web.Application) -> None:
 
 
 async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None:
-    """Listen until `stop` is set, then finish what is open and leave."""
+    """Listen until `stop` is set, then finish what is open and leave. Raises OutcryError where the edge has no key to write with."""
     gateway, settings = state.gateway, state.gateway.settings
+    links = KafkaLinks(gateway, record_keys(settings, EDGE.name))
     runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=SHUTDOWN_GRACE_S, keepalive_timeout=75)
     await runner.setup()
     site = web.TCPSite(runner, settings.edge_host, settings.edge_port, backlog=1_024)
@@ -82,7 +85,6 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
     port = runner.addresses[0][1]
     write_atomically(ready_file, json.dumps({"pid": os.getpid(), "port": port, "host": settings.edge_host}))
     log.info("edge_listens", host=settings.edge_host, port=port, instance=settings.edge_instance)
-    links = KafkaLinks(gateway)
     connecting = asyncio.create_task(links.keep(), name="kafka-links")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:

@@ -45,6 +45,8 @@ class Marks:
         """Frames by source that cannot be true, since the start of this process."""
         self.jumps = Counter[str]()
         """Frames by source that were taken and are suspicious."""
+        self.unproven = Counter[str]()
+        """Records by the reason for which their sender is not believed (topics.record_codes): they never came as far as a mark."""
 
     def take(self, header: Header, time_ns: int) -> bool:
         """True for a frame that is new; it is then the newest of its source. False for a repeat. time_ns: append time of its record.
@@ -79,7 +81,7 @@ class Marks:
     @property
     def suspicious(self) -> int:
         """Frames of any source that were refused, or taken with an alarm."""
-        return self.refused.total() + self.jumps.total()
+        return self.refused.total() + self.jumps.total() + self.unproven.total()
 
     def _refusal(self, header: Header, why: str) -> BadBytes:
         self.refused[header.source] += 1

@@ -107,6 +107,13 @@ class Settings(BaseSettings):
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest severity of log lines that are written"
     )
 
+    keys_dir: Path | None = Field(
+        default=None, description="folder of the keys that prove who writes records (default: OUTCRY_HOME/keys/records)"
+    )
+    require_record_codes: bool = Field(
+        default=False, description="start nothing without these keys; where there are keys, records have to be proven in any case"
+    )
+
     audit_keys: Path | None = Field(default=None, description="secret keys of the audit log (default: OUTCRY_HOME/keys/audit.json)")
     audit_witnesses: Path | None = Field(
         default=None,
@@ -165,6 +172,11 @@ class Settings(BaseSettings):
     def data_dir(self) -> Path:
         """Data of the local services and the RocksDB tables of the workers."""
         return self.home / "data"
+
+    @property
+    def record_keys_dir(self) -> Path:
+        """The keys that prove who writes records."""
+        return self.keys_dir or self.home / "keys" / "records"
 
     @property
     def audit_dir(self) -> Path:

@@ -35,7 +35,6 @@ class Topic:
     partition_of: str
     partitions: Callable[[Settings], int]
     retention_ms: int
-    written_by: str
     purpose: str
     feed: Feed | None = None
 
@@ -65,38 +64,38 @@ def _one(settings: Settings) -> int:
 
 ACCOUNT_COMMANDS: Final = Topic(
     "account.commands", ("order_command_frame", "new_order_single", "order_cancel_request", "book_report_frame"),
-    "account shard", _account_shards, FOREVER, "edge, producers, match-orders", "customers' commands, and the books' reports",
+    "account shard", _account_shards, FOREVER, "customers' commands, and the books' reports",
     Feed("book.commands", crosses=True, alone=False),
 )  # fmt: skip
 BOOK_COMMANDS: Final = Topic(
-    "book.commands", ("book_command_frame",), "book shard", _book_shards, FOREVER, "hold-funds, operators, run-market",
+    "book.commands", ("book_command_frame",), "book shard", _book_shards, FOREVER,
     "orders whose funds are held, and the phases of the day", Feed("account.commands", crosses=True, alone=False, numbered=(CALENDAR,)),
 )  # fmt: skip
 EXECUTIONS: Final = Topic(
-    "executions", ("execution_frame",), "book shard", _book_shards, FOREVER, "match-orders", "the books' decisions; a trade exists only here",
+    "executions", ("execution_frame",), "book shard", _book_shards, FOREVER, "the books' decisions; a trade exists only here",
     Feed("book.commands", crosses=False, alone=True),
 )  # fmt: skip
 ACCOUNT_EVENTS: Final = Topic(
-    "account.events", ("account_event_frame",), "account shard", _account_shards, FOREVER, "hold-funds", "orders accepted and refused, postings",
+    "account.events", ("account_event_frame",), "account shard", _account_shards, FOREVER, "orders accepted and refused, postings",
     Feed("account.commands", crosses=False, alone=True),
 )  # fmt: skip
 EDGE_REPLIES: Final = Topic(
-    "edge.replies", ("account_event_frame",), "edge instance", _edge_instances, _DAY_MS, "hold-funds", "answers and private updates for one edge",
+    "edge.replies", ("account_event_frame",), "edge instance", _edge_instances, _DAY_MS, "answers and private updates for one edge",
     Feed("account.commands", crosses=True, alone=True),
 )  # fmt: skip
 MARKET_DATA: Final = Topic(
-    "market.data", ("market_data_frame",), "book shard", _book_shards, 7 * _DAY_MS, "publish-market-data", "public trades, quotes, bars, levels",
+    "market.data", ("market_data_frame",), "book shard", _book_shards, 7 * _DAY_MS, "public trades, quotes, bars, levels",
     Feed("executions", crosses=False, alone=True),
 )  # fmt: skip
-ALERTS: Final = Topic("alerts", ("alert",), "book shard", _book_shards, FOREVER, "watch-trading", "suspicious patterns with their evidence")
+ALERTS: Final = Topic("alerts", ("alert",), "book shard", _book_shards, FOREVER, "suspicious patterns with their evidence")
 CASES: Final = Topic(
-    "cases", ("case_action",), "always 0", _one, FOREVER, "edge", "what analysts do with cases and suppressions, and which evidence they read",
+    "cases", ("case_action",), "always 0", _one, FOREVER, "what analysts do with cases and suppressions, and which evidence they read",
 )  # fmt: skip
 DEAD_LETTERS: Final = Topic(
-    "dead.letters", ("dead_letter",), "always 0", _one, 30 * _DAY_MS, "every role", "records that were refused, with reason and bytes",
+    "dead.letters", ("dead_letter",), "always 0", _one, 30 * _DAY_MS, "records that were refused, with reason and bytes",
 )  # fmt: skip
 SET_ASIDE: Final = Topic(
-    "set.aside", ("set_aside",), "always 0", _one, FOREVER, "operators", "inputs that every shard skips, because it would stop at them",
+    "set.aside", ("set_aside",), "always 0", _one, FOREVER, "inputs that every shard skips, because it would stop at them",
 )  # fmt: skip
 
 TOPICS: Final = (

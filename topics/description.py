@@ -12,6 +12,7 @@ from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import SENTENCES, Reason
 from schemas.units import MINOR_PER_UNIT, from_steps
 from topics.catalogue import TOPICS
+from topics.speakers import written_by
 
 Words = type[IntEnum] | type[IntFlag]
 
@@ -32,7 +33,7 @@ def describe(instruments: InstrumentTable) -> dict[str, Any]:
         "topics": {
             topic.name: {
                 "schemas": list(topic.schemas), "partition_is": topic.partition_of, "retention_ms": topic.retention_ms,
-                "written_by": topic.written_by, "purpose": topic.purpose,
+                "written_by": written_by(topic), "purpose": topic.purpose,
             }
             for topic in TOPICS
         },

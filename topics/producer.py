@@ -2,7 +2,7 @@
 
     from topics import OrderProducer
 
-    with OrderProducer("127.0.0.1:9092") as producer:
+    with OrderProducer("127.0.0.1:9092", key_file=Path("producer-1.json")) as producer:
         producer.new_order(account=7, cl_ord_id="a-1", symbol="AAPL", side="buy", order_qty="100", price="180.05")
         producer.replace(account=7, cl_ord_id="a-1", symbol="AAPL", order_qty="80", price="180.10")
         producer.cancel(account=7, cl_ord_id="a-1")
@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, Self, Unpack
 
 import numpy as np
@@ -35,6 +36,7 @@ from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import CL_ORD_ID_MAX_BYTES, FRAME_BYTES_MAX, FRAME_ROWS_MAX
 from topics.catalogue import ACCOUNT_COMMANDS
+from topics.key_files import read_key
 from topics.order_rows import (
     ROW_DTYPE,
     BadOrder,
@@ -52,6 +54,7 @@ from topics.order_rows import (
     replace_row,
 )
 from topics.partitioning import account_shard, split_by
+from topics.record_codes import Sign
 
 __all__ = ["ROW_DTYPE", "BadOrder", "BufferFull", "DeliveryFailed", "OrderProducer", "ProducerStats", "Undelivered", "partition_count"]
 
@@ -126,6 +129,9 @@ class OrderProducer:
     `block_timeout_s` (0: not at all) and raises BufferFull. `on_delivery_error` is called from the producer's own thread with the list of
     commands that were given up after `delivery_timeout_s`. The next `flush` or `close` raises the same list.
 
+    key_file: the key that operators have given (`outcry keys add`); without one nothing is signed, and the exchange takes that only where it has no keys.
+    sign: the same for programs that have the keys of the exchange (topics.key_files).
+
     Raises ServiceUnavailable when the broker does not answer, OutcryError when the topic is not there.
     """
 
@@ -141,7 +147,11 @@ class OrderProducer:
         block_timeout_s: float = 10.0,
         delivery_timeout_s: float = DELIVERY_TIMEOUT_S,
         on_delivery_error: Callable[[list[Undelivered]], None] | None = None,
+        key_file: Path | None = None,
+        sign: Sign | None = None,
     ) -> None:
+        if key_file is not None and sign is not None:
+            raise ValueError("key_file and sign: give one of them")
         assert 0 < frame_rows <= FRAME_ROWS_MAX and frame_rows <= buffer_rows_max
         self.producer_id = producer_id or f"producer-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         if "/" in self.producer_id:
@@ -150,6 +160,7 @@ class OrderProducer:
         self._linger_s, self._frame_rows = linger_ms / 1000, frame_rows
         self._buffer_rows_max, self._block_timeout_s = buffer_rows_max, block_timeout_s
         self._delivery_timeout_s, self._on_delivery_error = delivery_timeout_s, on_delivery_error
+        self._sign = sign if key_file is None else read_key(key_file).headers
         self._kafka = Producer(_kafka_config(kafka_url, self.producer_id, delivery_timeout_s))
         self.account_shards = partition_count(self._kafka, ACCOUNT_COMMANDS.name, kafka_url)
         self._changed = threading.Condition()
@@ -316,7 +327,10 @@ class OrderProducer:
         frame = encode_frame("order_command_frame", header, rows, cl_ord_ids, orig_cl_ord_ids)
         self._in_flight[number] = _Flight(rows, cl_ord_ids)
         try:
-            self._kafka.produce(ACCOUNT_COMMANDS.name, frame, partition=shard, on_delivery=partial(self._on_delivery, number))
+            headers = None if self._sign is None else self._sign(ACCOUNT_COMMANDS.name, shard, frame)
+            self._kafka.produce(
+                ACCOUNT_COMMANDS.name, frame, partition=shard, on_delivery=partial(self._on_delivery, number), headers=headers
+            )
         except (KafkaException, BufferError) as error:
             self._settle(number, str(error))
 

@@ -21,6 +21,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from schemas.errors import ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
+from topics.record_codes import Headers, Sign
+from topics.speakers import WRITERS
 
 FLUSH_TIMEOUT_S: Final = 20.0
 """How long a stopping process waits for what it has sent."""
@@ -59,10 +61,15 @@ class Appended:
 class LogSender:
     """See the head of this module. All methods belong to the loop that calls `start`."""
 
-    def __init__(self, configuration: Mapping[str, Any], appended: Callable[[str, int, int], Any] = Appended) -> None:
-        """configuration: librdkafka's, over DEFAULTS; `bootstrap.servers` at least. appended: what a future gets of topic, partition and offset."""
+    def __init__(
+        self, configuration: Mapping[str, Any], appended: Callable[[str, int, int], Any] = Appended, sign: Sign | None = None
+    ) -> None:
+        """configuration: librdkafka's, over DEFAULTS; `bootstrap.servers` at least. appended: what a future gets of topic, partition and offset.
+
+        sign: makes the codes of records in topics of the catalogue.
+        """
         self._configuration = {**DEFAULTS, **configuration}
-        self._appended = appended
+        self._appended, self._sign = appended, sign
         self._told: deque[Answer] = deque()
         self._waiting = 0
         self._hurry = threading.Event()
@@ -91,7 +98,8 @@ class LogSender:
         acknowledged: asyncio.Future[Any] = self._loop.create_future()
         acknowledged.add_done_callback(_looked_at)
         told = partial(self._answered, acknowledged)
-        while not self._taken(topic, partition, value, key, told):  # noqa: ASYNC110  librdkafka does not say when there is room
+        headers = self._sign(topic, partition, value or b"") if self._sign is not None and topic in WRITERS else None
+        while not self._taken(topic, partition, value, key, told, headers):  # noqa: ASYNC110  librdkafka does not say when there is room
             await asyncio.sleep(FULL_WAIT_S)
         return acknowledged
 
@@ -119,9 +127,9 @@ class LogSender:
             raise ServiceUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
         return set(found.partitions) if found is not None and found.error is None else set()
 
-    def _taken(self, topic: str, partition: int, value: bytes | None, key: bytes | None, told: Any) -> bool:
+    def _taken(self, topic: str, partition: int, value: bytes | None, key: bytes | None, told: Any, headers: Headers | None) -> bool:
         try:
-            self._client.produce(topic, value, key, partition, told)
+            self._client.produce(topic, value, key, partition, told, headers=headers)
         except BufferError:
             return False
         return True

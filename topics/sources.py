@@ -11,7 +11,14 @@ from topics.catalogue import TOPICS, Topic
 
 WRONG_SOURCE: Final = "WRONG_SOURCE"
 """Reason of a dead letter: the frame names a source that does not write there."""
-FORGED: Final = frozenset({NO_ROWS, WRONG_SOURCE, WRONG_PLACE})
+NO_CODE: Final = "NO_CODE"
+"""Reason of a dead letter: nothing proves who has sent the record, see topics.record_codes."""
+WRONG_CODE: Final = "WRONG_CODE"
+"""Reason of a dead letter: the code is of another value, partition or key, or of a key that was not valid when the record was appended."""
+NO_RIGHT: Final = "NO_RIGHT"
+"""Reason of a dead letter: the sender is who it says, and may not write this."""
+UNPROVEN: Final = frozenset({NO_CODE, WRONG_CODE, NO_RIGHT})
+FORGED: Final = frozenset({NO_ROWS, WRONG_SOURCE, WRONG_PLACE}) | UNPROVEN
 """Reasons for which every reader ignores a frame: no program of the exchange wrote it."""
 _TOPIC_NAMES: Final = frozenset(topic.name for topic in TOPICS)
 _BY_NAME: Final = {topic.name: topic for topic in TOPICS}

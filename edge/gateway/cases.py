@@ -25,6 +25,7 @@ from surveillance.cases.desk import Desk
 from surveillance.cases.refused import Refused
 from surveillance.cases.suppression import Suppression
 from topics.catalogue import CASES
+from topics.key_files import NO_KEYS, RecordKeys
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader
 from topics.sender import LogSender
@@ -124,8 +125,9 @@ class Cases:
 class CaseConsumer:
     """Reads the whole topic; `run` ends only by cancellation."""
 
-    def __init__(self, reader: LogReader, offsets: Offsets, cases: Cases) -> None:
-        self._reader, self._offsets, self._cases = reader, offsets, cases
+    def __init__(self, reader: LogReader, offsets: Offsets, cases: Cases, keys: RecordKeys = NO_KEYS) -> None:
+        """keys: by which the senders of actions are known."""
+        self._reader, self._offsets, self._cases, self._keys = reader, offsets, cases, keys
         self._next = 0
         self._until = 0
 
@@ -152,5 +154,10 @@ class CaseConsumer:
             log.warning("cases_lost", expected=self._next, offset=offset, remedy="they are read again from the beginning")
             self._cases.forget()
         self._next = offset + 1
-        self._cases.take(offset, record.value() or b"")
+        refusal = self._keys.proof_of(record).refusal
+        if refusal is None:
+            self._cases.take(offset, record.value() or b"")
+        else:
+            self._cases.bad_records += 1
+            log.warning("case_record_not_believed", offset=offset, reason=refusal.reason, detail=refusal.detail)
         self._cases.caught_up |= self._next >= self._until

@@ -21,8 +21,10 @@ from edge.gateway.reply_consumer import ReplyConsumer
 from edge.gateway.sink_lag import GROUP, STORED, SinkLag
 from schemas.errors import ServiceUnavailable
 from topics.catalogue import ACCOUNT_COMMANDS, CASES, EDGE_REPLIES, MARKET_DATA, Topic
+from topics.key_files import RecordKeys
 from topics.offsets import Offsets
 from topics.reader import LogReader
+from topics.roles import EDGE
 from topics.sender import LogSender
 
 log = structlog.get_logger(__name__)
@@ -45,8 +47,9 @@ class NotThere(Exception):
 class KafkaLinks:
     """Connects, then keeps watch; `keep` ends only by cancellation or a fault."""
 
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+    def __init__(self, gateway: Gateway, keys: RecordKeys) -> None:
+        """keys: of the records that the edge reads and writes."""
+        self._gateway, self._keys = gateway, keys
         self._sender: LogSender | None = None
         self._commands: CommandProducer | None = None
         self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -86,7 +89,9 @@ class KafkaLinks:
         if not settings.kafka_url:
             raise NotThere("no address: start the local set with `outcry up`, or set OUTCRY_KAFKA_URL")
         client = {"bootstrap.servers": settings.kafka_url, "client.id": f"edge-{settings.edge_instance}"}
-        self._sender = await self._started(LogSender(client | {"delivery.timeout.ms": DELIVERY_TIMEOUT_MS}))
+        self._sender = await self._started(
+            LogSender(client | {"delivery.timeout.ms": DELIVERY_TIMEOUT_MS}, sign=self._keys.signer(EDGE.name))
+        )
         offsets = self._kept(Offsets(client, CONNECT_TIMEOUT_S))
         shards = len(await self._partitions(ACCOUNT_COMMANDS))
         if settings.edge_instance not in await self._partitions(EDGE_REPLIES):
@@ -100,13 +105,14 @@ class KafkaLinks:
             shards,
             gateway.metrics.replies.inc,
             gateway.metrics.update_delay.observe,
+            self._keys,
         )
         fuller = {"fetch.min.bytes": MARKET_DATA_FETCH_BYTES_MIN, "fetch.wait.max.ms": MARKET_DATA_FETCH_WAIT_MS_MAX}
         market = MarketConsumer(
-            await self._started(LogReader(client | fuller)), offsets, market_partitions, gateway.market, gateway.tell_market
+            await self._started(LogReader(client | fuller)), offsets, market_partitions, gateway.market, gateway.tell_market, self._keys
         )
         await self._partitions(CASES)
-        cases = CaseConsumer(await self._started(LogReader(client)), offsets, gateway.cases)
+        cases = CaseConsumer(await self._started(LogReader(client)), offsets, gateway.cases, self._keys)
         stored = [(topic.name, number) for topic in STORED for number in sorted(await self._partitions(topic))]
         sink_lag = SinkLag(self._kept(Offsets(client | {"group.id": GROUP}, SINK_LAG_TIMEOUT_S)), stored, settings.edge_sink_lag_max)
         await replies.start()

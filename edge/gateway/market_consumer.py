@@ -19,6 +19,7 @@ from edge.gateway.reply_consumer import READ_S, source_ends
 from edge.gateway.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
 from topics.catalogue import EXECUTIONS, MARKET_DATA
+from topics.key_files import NO_KEYS, RecordKeys
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader
 from topics.sources import sources_of
@@ -34,8 +35,10 @@ class MarketConsumer:
 
     def __init__(
         self, reader: LogReader, offsets: Offsets, partitions: Sequence[int], view: MarketView,
-        publish: Callable[[list[MarketEvent]], None],
+        publish: Callable[[list[MarketEvent]], None], keys: RecordKeys = NO_KEYS,
     ) -> None:  # fmt: skip
+        """keys: by which the senders of market data are known."""
+        self._keys = keys
         self._reader, self._offsets = reader, offsets
         self._places: list[Place] = [(MARKET_DATA.name, number) for number in partitions]
         self._view = view
@@ -103,9 +106,13 @@ class MarketConsumer:
             log.warning("market_data_lost", expected=self._positions[place], offset=offset, remedy="clients see the gap in seq")
         self._positions[place] = offset + 1
         try:
+            proof = self._keys.proof_of(record)
+            proof.require()
             frame = decode_frame(record.value() or b"", "market_data_frame")
+            proof.require_right(place[0], frame, time_ns)
         except BadBytes as error:
             self.bad_frames += 1
+            self.sources[place].note(error)
             log.warning("market_data_not_readable", offset=offset, reason=error.reason, detail=error.detail)
             return
         if not self.sources[place].is_new(frame.header, time_ns):

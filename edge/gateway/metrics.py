@@ -52,7 +52,7 @@ class _SuspiciousFrames(Collector):
     def collect(self) -> Iterable[CounterMetricFamily]:
         """When it is asked for."""
         family = CounterMetricFamily(
-            "outcry_suspicious_frames", "frames refused for their place in their source's log, or taken with an alarm",
+            "outcry_suspicious_frames", "records refused for their sender or their place in its log, or taken with an alarm",
             labels=["role", "source", "what"],
         )  # fmt: skip
         counts = Counts[tuple[str, str]]()
@@ -60,6 +60,7 @@ class _SuspiciousFrames(Collector):
             counts["", "stranger"] += sources.strangers
             for what, by_source in (("refused", sources.marks.refused), ("jump", sources.marks.jumps)):
                 counts.update({(source, what): count for source, count in by_source.items()})
+            counts.update({("", reason): count for reason, count in sources.marks.unproven.items()})
         for (source, what), count in counts.items():
             family.add_metric(["edge", source, what], count)
         yield family

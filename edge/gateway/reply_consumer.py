@@ -18,8 +18,10 @@ from edge.gateway.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
 from schemas.errors import ServiceUnavailable
 from topics.catalogue import EDGE_REPLIES
+from topics.key_files import NO_KEYS, RecordKeys
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader, PlacesLost
+from topics.record_codes import Proof
 from topics.sources import FORGED, sources_of
 
 log = structlog.get_logger(__name__)
@@ -41,10 +43,12 @@ class ReplyConsumer:
         shards: int,
         count_rows: Callable[[float], None],
         observe_delay_s: Callable[[float], None],
+        keys: RecordKeys = NO_KEYS,
     ) -> None:
-        """shards: how many account shards there are."""
+        """shards: how many account shards there are. keys: by which the senders of replies are known."""
         self._reader, self._offsets = reader, offsets
         self._place = EDGE_REPLIES.name, instance
+        self._keys = keys
         self._accounts = accounts
         self._count_rows = count_rows
         self._observe_delay_s = observe_delay_s
@@ -89,13 +93,16 @@ class ReplyConsumer:
             self._accounts.forget_all()
             return
         for record in found.get(self._place, ()):
-            self._take(record.value() or b"", record.offset() or 0, record.timestamp()[1] * 1_000_000)
+            self._take(record.value() or b"", record.offset() or 0, record.timestamp()[1] * 1_000_000, self._keys.proof_of(record))
 
-    def _take(self, data: bytes, offset: int, time_ns: int) -> None:
+    def _take(self, data: bytes, offset: int, time_ns: int, proof: Proof) -> None:
         try:
+            proof.require()
             frame = decode_frame(data, "account_event_frame")
+            proof.require_right(EDGE_REPLIES.name, frame, time_ns)
         except BadBytes as error:
             self.bad_frames += 1
+            self.sources.note(error)
             log.warning("reply_not_readable", offset=offset, reason=error.reason, detail=error.detail)
             if error.reason not in FORGED:
                 self._accounts.forget_all()

@@ -2,7 +2,7 @@
 
 from schemas.codec import BadBytes, Header
 from schemas.marks import Marks
-from topics.sources import Sources
+from topics.sources import UNPROVEN, Sources
 
 
 class SourceFilter:
@@ -20,6 +20,11 @@ class SourceFilter:
     def suspicious(self) -> int:
         """Frames that were refused, or taken with an alarm."""
         return self.strangers + self.marks.suspicious
+
+    def note(self, error: BadBytes) -> None:
+        """Count a record that was not taken, if its sender is why."""
+        if error.reason in UNPROVEN:
+            self.marks.unproven[error.reason] += 1
 
     def begin(self, ends: dict[str, int], now_ns: int) -> None:
         """ends: by source, where its log ended at this time."""

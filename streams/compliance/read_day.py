@@ -133,7 +133,7 @@ def frames_from(log: Log, topic: Topic, partition: int, since_ns: int, meter: Me
     for record in log.records(topic.name, partition, bounds.high if start is None else start, bounds.high):
         meter.add()
         try:
-            body = input_of(topic.name, partition, record.offset, record.value, record.time_ns).body
+            body = input_of(record).body
             if not isinstance(body, Frame) or not marks.take(body.header, record.time_ns):
                 continue
         except BadBytes:

@@ -30,6 +30,7 @@ from streams.demo.log_facts import Traded
 from streams.demo.reconcile import AlertSeen, StoreFacts
 from streams.host.kafka_records import polled_record
 from streams.host.lost_records import lost_state_of
+from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
 from topics.sources import FORGED, sources_of
@@ -112,9 +113,9 @@ def end_offsets(settings: Settings, *topics: Topic) -> dict[tuple[str, int], int
 
 
 def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes, int], None]) -> None:
-    """Call `take(partition, value, append time in ns)` for each record up to the current end, in the order of each partition."""
+    """Call `take(partition, value, append time in ns)` for each record up to the current end that is proven, in the order of each partition."""
     ends = {partition: end for (_, partition), end in end_offsets(settings, topic).items() if end}
-    consumer = _consumer(settings)
+    consumer, keys = _consumer(settings), record_keys(settings)
     try:
         consumer.assign([TopicPartition(topic.name, partition, 0) for partition in ends])
         open_partitions, heard_s = set(ends), time.monotonic()
@@ -127,8 +128,9 @@ def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes, int
                     raise ServiceUnavailable(f"Kafka, topic {topic.name}: {message.error()}")
                 heard_s = time.monotonic()
                 if offset < ends[partition]:
-                    record = polled_record(message)
-                    take(partition, record.value or b"", record.time_ns)
+                    record = polled_record(message, keys)
+                    if record.proof.refusal is None:
+                        take(partition, record.value or b"", record.time_ns)
                 if offset >= ends[partition] - 1:
                     open_partitions.discard(partition)
     finally:

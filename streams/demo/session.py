@@ -29,9 +29,11 @@ from streams.demo.traders import Channel, Crowd, Role, Trader, recruit
 from streams.demo.view import LINE_EVERY_S, Pulse, View
 from streams.operate.accounts import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys, write_keys_file
 from streams.operate.command_books import change_session
+from streams.process.record_keys import record_keys
 from streams.services.local_set import LocalSet
 from topics.catalogue import ACCOUNT_EVENTS
 from topics.producer import DELIVERY_TIMEOUT_S
+from topics.speakers import PRODUCER
 
 WATCHERS: Final = 3
 PUMP_S: Final = 0.02
@@ -87,7 +89,12 @@ class Session:
         keys = await self._open_accounts()
         http_keys = [key for key in keys if self._channel[key.account] is Channel.HTTP]
         http = HttpGateway(self._edge_url, http_keys, self.instruments)
-        topic = TopicGateway(self.settings.kafka_url, self.instruments, self.options.delivery_timeout_s)
+        topic = TopicGateway(
+            self.settings.kafka_url,
+            self.instruments,
+            self.options.delivery_timeout_s,
+            record_keys(self.settings, PRODUCER).signer(PRODUCER),
+        )
         symbols = [one.symbol for one in self.instruments]
         watchers = [MarketWatcher(f"w{n + 1}", self._edge_url, keys[n], symbols, "" if n else symbols[0]) for n in range(WATCHERS)]
         try:

@@ -12,6 +12,7 @@ from schemas.reject_reasons import Reason
 from streams.demo.bad_orders import EXPECTED, BadKind
 from streams.demo.traders import Action, CancelOrder, NewOrder
 from topics.producer import DELIVERY_TIMEOUT_S, BadOrder, BufferFull, DeliveryFailed, OrderProducer, ProducerStats, Undelivered
+from topics.record_codes import Sign
 
 FLUSH_TIMEOUT_S = 30.0
 """Minimum: orders that Kafka may still accept are waited for."""
@@ -20,9 +21,11 @@ FLUSH_TIMEOUT_S = 30.0
 class TopicGateway:
     """One producer for all traders of the channel. Nothing here blocks: a full buffer holds the trader back."""
 
-    def __init__(self, kafka_url: str, instruments: InstrumentTable, delivery_timeout_s: float = DELIVERY_TIMEOUT_S) -> None:
+    def __init__(
+        self, kafka_url: str, instruments: InstrumentTable, delivery_timeout_s: float = DELIVERY_TIMEOUT_S, sign: Sign | None = None
+    ) -> None:
         self._instruments, self._flush_timeout_s = instruments, max(FLUSH_TIMEOUT_S, delivery_timeout_s)
-        self._producer = OrderProducer(kafka_url, instruments, block_timeout_s=0, delivery_timeout_s=delivery_timeout_s)
+        self._producer = OrderProducer(kafka_url, instruments, block_timeout_s=0, delivery_timeout_s=delivery_timeout_s, sign=sign)
         self.posted: set[tuple[int, str]] = set()
         self.expected_rejects: dict[tuple[int, str], Reason] = {}
         self.refused_here: Counter[str] = Counter()

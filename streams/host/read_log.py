@@ -21,6 +21,7 @@ from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
 from streams.host.kafka_records import polled_record
 from streams.host.shard_runner import Record
+from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import Topic
 
@@ -48,6 +49,7 @@ class Log:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._keys = record_keys(settings)
 
     def __enter__(self) -> Self:
         self._asker = self._consumer()
@@ -110,7 +112,7 @@ class Log:
                 if offset is None or offset >= end:  # the end is also there where compaction took the last offsets
                     return
                 deadline = time.monotonic() + ANSWER_TIMEOUT_S
-                yield polled_record(message)
+                yield polled_record(message, self._keys)
                 if offset == end - 1:
                     return
         finally:

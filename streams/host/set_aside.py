@@ -21,7 +21,9 @@ from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.settings import Settings
 from streams.host.read_log import ANSWER_TIMEOUT_S, Log, place
 from streams.host.shard_runner import NOTHING_SET_ASIDE, Record, ShardRunner
+from streams.process.record_keys import record_keys
 from topics.catalogue import SET_ASIDE
+from topics.speakers import OPERATOR
 
 _TAIL: Final = 1_000
 """Of a shard's own output, the records in which its newest input is looked for; an output frame a shard has about one input."""
@@ -55,10 +57,11 @@ def set_aside_of(settings: Settings) -> SetAside:
 
 
 def listed(records: Iterator[Record]) -> SetAside:
-    """Entries of the topic's records. An unreadable record is skipped, or it would stop every shard."""
+    """Entries of the topic's records. A record that is unreadable, or no operator's, is skipped, or it would stop every shard."""
     entries: dict[tuple[str, int], dict[int, str]] = {}
     for record in records:
         try:
+            record.proof.require()
             name, value = decode_record(record.value or b"")
         except BadBytes:
             continue
@@ -72,6 +75,7 @@ def require_not_passed(log: Log, topic: str, own: str, partition: int, offset: i
     bounds = log.bounds(own, partition)
     for record in log.records(own, partition, max(bounds.low, bounds.high - _TAIL), bounds.high) if bounds is not None else ():
         try:
+            record.proof.require()
             found = decode_header(record.value)
         except BadBytes:
             continue
@@ -108,7 +112,10 @@ def append(settings: Settings, role: str, topic: str, partition: int, offset: in
     problems: list[str] = []
     producer = Producer({"bootstrap.servers": settings.kafka_url, "acks": "all", "enable.idempotence": True, "log_level": 0})
     try:
-        producer.produce(SET_ASIDE.name, value, partition=0, on_delivery=lambda error, _: problems.append(str(error)) if error else None)
+        producer.produce(
+            SET_ASIDE.name, value, partition=0, headers=record_keys(settings, OPERATOR).signer(OPERATOR)(SET_ASIDE.name, 0, value),
+            on_delivery=lambda error, _: problems.append(str(error)) if error else None,
+        )  # fmt: skip
         left = producer.flush(ANSWER_TIMEOUT_S)
     except KafkaException as error:
         raise ServiceUnavailable(f"Kafka at {settings.kafka_url} did not take the entry: {error}") from error

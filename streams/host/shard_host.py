@@ -29,6 +29,7 @@ from streams.host.snapshot_pace import SnapshotPace
 from streams.host.snapshots import SnapshotStore
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
+from streams.process.record_keys import record_keys
 from streams.process.suspicious_frames import SuspiciousFrames
 from streams.transport.app import TP, App, SnapshotTable, fail_fast, make_app, run_app, snapshot_table
 from streams.transport.cluster import partition_counts
@@ -36,6 +37,7 @@ from streams.transport.consumer import FastConsumer
 from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.transport.log_ends import LogEnds, end_for
 from topics.catalogue import Topic
+from topics.key_files import NO_KEYS, RecordKeys
 from topics.roles import RoleEntry
 
 log = structlog.get_logger("outcry.streams")
@@ -119,10 +121,13 @@ class ShardHost:
 
     def __init__(
         self, app: App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
-        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING,
+        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING, keys: RecordKeys = NO_KEYS,
     ) -> None:  # fmt: skip
-        """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop."""
-        self._set_aside = set_aside
+        """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop.
+
+        keys: by which senders of inputs are known.
+        """
+        self._set_aside, self._keys = set_aside, keys
         self._app, self._settings, self._role, self._table = app, settings, role, table
         self._shards: dict[int, Shard] = {}
         self._interval_s = settings.snapshot_interval_ms / 1000
@@ -152,7 +157,7 @@ class ShardHost:
         shard = self._shards.get(message.partition) or self._open(message.partition)
         self._require_no_gap(message, shard)
         async with shard.applying:  # sending may wait; a snapshot taken meanwhile would cover an input whose outputs are not all on the way
-            for record in map(polled_record, message.records):
+            for record in (polled_record(one, self._keys) for one in message.records):
                 for output in shard.runner.feed(record):
                     shard.unsent.append(await self._send(output))
                 if shard.revoked.is_set():  # while there was no room to send; the next owner applies the rest
@@ -364,9 +369,10 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     """Run a role until it is stopped. `prepare` (for example, compiling) is done before the consumer group is joined."""
     configure_logging(settings.log_level, role.name)
     partitions = partition_counts(settings, role.source)[role.source.name]
-    app = make_app(settings, role.name, role.consumer)
+    keys = record_keys(settings, role.name)
+    app = make_app(settings, role.name, keys.signer(role.name), role.consumer)
     table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
-    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings))
+    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings), keys=keys)
     health = HealthServer(settings, role.name, host.not_ready, host.status)
     if prepare is not None:
         started = time.monotonic()

@@ -21,7 +21,8 @@ from streams.host.lost_records import lost_state_of, replay_is_not_whole
 from streams.host.snapshots import Arrays, Snapshot
 from topics.catalogue import DEAD_LETTERS, Topic
 from topics.log_ends import another_end
-from topics.sources import Sources
+from topics.record_codes import UNCHECKED, Proof
+from topics.sources import UNPROVEN, Sources
 
 ROWS_PER_RECORD: Final = 15_360
 """An output frame is cut at this many rows: 15,360 x (272 + 2 x 128) bytes of the widest row is 8.1 MB, within FRAME_BYTES_MAX."""
@@ -47,6 +48,8 @@ class Record:
     time_ns: int
     key: bytes | None
     value: bytes | None
+    proof: Proof = UNCHECKED
+    """Who has sent it, or why nobody believes it."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class RunnerStats:
     duplicates: int
     dead_letters: int
     suspicious: int
-    """Frames that were refused for their place in their source's log, or accepted with an alarm; see schemas.marks."""
+    """Records whose sender is not proven, frames that were refused for their place in their source's log or accepted with an alarm."""
     next_offset: int
     log_time: int
 
@@ -183,7 +186,9 @@ class ShardRunner:
             else:
                 self._duplicates += 1
         except BadBytes as error:
-            state_next = lost_state_of(record.value)
+            if error.reason in UNPROVEN:
+                self.marks.unproven[error.reason] += 1
+            state_next = lost_state_of(record.value) if record.proof.is_operators else None
             if state_next is None:
                 emit.dead_letter(error)
             elif record.offset < state_next:
@@ -196,7 +201,10 @@ class ShardRunner:
     def _decode(self, record: Record) -> Frame:
         if record.offset in self._set_aside:
             raise BadBytes(SET_ASIDE, self._set_aside[record.offset])
-        return self.processor.decode(record)
+        record.proof.require()
+        frame = self.processor.decode(record)
+        record.proof.require_right(record.topic, frame, record.time_ns)
+        return frame
 
     def _is_new(self, header: Header, time_ns: int) -> bool:
         """Whether a frame was not applied yet. Customers' frames have no marks: their orders are told apart by cl_ord_id. Raises BadBytes."""

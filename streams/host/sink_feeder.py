@@ -26,6 +26,7 @@ from streams.host.lost_records import lost_state_of
 from streams.host.shard_runner import Record, dead_letter
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
+from streams.process.record_keys import record_keys
 from streams.process.suspicious_frames import SuspiciousFrames
 from streams.transport.app import TP, App, fail_fast, make_app, run_app
 from streams.transport.cluster import partition_counts
@@ -33,7 +34,8 @@ from streams.transport.consumer import consumer_class
 from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.transport.log_ends import LogEnds, end_for
 from topics.catalogue import DEAD_LETTERS, Topic
-from topics.sources import sources_of, topic_named
+from topics.key_files import NO_KEYS, RecordKeys
+from topics.sources import UNPROVEN, sources_of, topic_named
 
 log = structlog.get_logger("outcry.streams")
 
@@ -65,8 +67,9 @@ class SinkRole:
 class SinkFeeder:
     """Gathers events into batches for one sink."""
 
-    def __init__(self, app: App, settings: Settings, role: SinkRole) -> None:
-        self._app, self._settings, self._role = app, settings, role
+    def __init__(self, app: App, settings: Settings, role: SinkRole, keys: RecordKeys = NO_KEYS) -> None:
+        """keys: by which senders of records are known."""
+        self._app, self._settings, self._role, self._keys = app, settings, role, keys
         self._waiting: asyncio.Queue[tuple[Any, list[Input]]] = asyncio.Queue(WAITING_TURNS_MAX)
         """Faust events, each a turn, with what is to be stored of them."""
         self._sink: Sink | None = None
@@ -84,7 +87,7 @@ class SinkFeeder:
         try:
             async for event in stream.events():
                 try:
-                    inputs = [await self._input_of(record) for record in map(polled_record, event.message.records)]
+                    inputs = [await self._input_of(record) for record in (polled_record(one, self._keys) for one in event.message.records)]
                     await self._waiting.put((event, [one for one in inputs if one is not None]))
                 except asyncio.CancelledError:
                     raise
@@ -99,12 +102,14 @@ class SinkFeeder:
         The marks here only refuse: a record that is delivered again is a repeat for them, but perhaps not for the store.
         """
         try:
-            one = input_of(record.topic, record.partition, record.offset, record.value, record.time_ns)
+            one = input_of(record)
             if isinstance(one.body, Frame):
                 self._marks_of(record).take(one.body.header, record.time_ns)
         except BadBytes as error:
-            if lost_state_of(record.value) is not None:
+            if record.proof.is_operators and lost_state_of(record.value) is not None:
                 return None
+            if error.reason in UNPROVEN:
+                self._marks_of(record).unproven[error.reason] += 1
             letter = encode_record("dead_letter", dead_letter(record, error))
             await (await self._app.producer.send(DEAD_LETTERS.name, None, letter, 0, None, None))
             return None
@@ -188,16 +193,19 @@ class SinkFeeder:
         }
 
 
-def input_of(topic: str, partition: int, offset: int, value: bytes | None, time_ns: int) -> Input:
-    """A record of the log as sinks take it; raises BadBytes, also for a frame of somebody who does not write to the partition."""
-    name, record = decode_record(value or b"")
+def input_of(record: Record) -> Input:
+    """A record of the log as sinks take it; raises BadBytes, also for one of somebody who does not write to the partition."""
+    topic, partition = record.topic, record.partition
+    record.proof.require()
+    name, content = decode_record(record.value or b"")
     if name not in topic_named(topic).schemas:
         raise BadBytes(WRONG_SCHEMA, f"{name} does not belong in {topic}")
     if name not in FRAMES:
-        return Input(topic, partition, offset, record, time_ns)
-    frame = frame_of(name, record)
+        return Input(topic, partition, record.offset, content, record.time_ns)
+    frame = frame_of(name, content)
+    record.proof.require_right(topic, frame, record.time_ns)
     sources_of(topic_named(topic), partition).is_shard(frame.header)
-    return Input(topic, partition, offset, frame, time_ns)
+    return Input(topic, partition, record.offset, frame, record.time_ns)
 
 
 def run_sink(settings: Settings, role: SinkRole) -> None:
@@ -206,8 +214,9 @@ def run_sink(settings: Settings, role: SinkRole) -> None:
     if not role.url:
         raise ServiceUnavailable(f"{role.name}: its store has no address; start the local set with `outcry up`, or set its OUTCRY_*_URL")
     partition_counts(settings, *role.sources)
-    app = make_app(settings, role.name, consumer_class(GULP_BYTES, role.gulp_wait_ms))
-    feeder = SinkFeeder(app, settings, role)
+    keys = record_keys(settings, role.name)
+    app = make_app(settings, role.name, keys.signer(role.name), consumer_class(GULP_BYTES, role.gulp_wait_ms))
+    feeder = SinkFeeder(app, settings, role, keys)
     health = HealthServer(settings, role.name, feeder.not_ready, feeder.status)
     source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)
     app.agent(source, name=role.name)(feeder.consume)

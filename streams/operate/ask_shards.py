@@ -15,8 +15,12 @@ from schemas.codec import BadBytes, Frame, decode_frame
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.limits import FRAME_BYTES_MAX
 from schemas.settings import Settings
+from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import Topic
+from topics.key_files import RecordKeys
+from topics.record_codes import Sign
+from topics.speakers import OPERATOR
 
 ANSWER_TIMEOUT_S: Final = 30.0
 
@@ -48,9 +52,10 @@ def ask(
     Raises ServiceUnavailable, NotConfirmed.
     """
     deadline = time.monotonic() + timeout_s
+    keys = record_keys(settings, OPERATOR)
     consumer = _reader_at_end(settings, answers)
     try:
-        waiting = _post(settings, commands, frames, timeout_s)
+        waiting = _post(settings, keys.signer(OPERATOR), commands, frames, timeout_s)
         unanswered, found, taken = set(waiting), list[Frame](), set[tuple[int, int, int]]()
         while unanswered or sum(len(frame.rows) for frame in found) < rows_wanted:
             if time.monotonic() > deadline:
@@ -59,7 +64,7 @@ def ask(
                     f"{role} did not answer within {timeout_s:g} s on partition {where} of {commands.name}: is it running? Run `outcry status`. "
                     f"The command is in the log and takes effect when {role} reaches it"
                 )
-            frame, partition = _next_frame(consumer)
+            frame, partition = _next_frame(consumer, keys)
             if frame is None:
                 continue
             key = (partition, frame.header.source_offset)
@@ -96,19 +101,20 @@ def _reader_at_end(settings: Settings, topic: Topic) -> Consumer:
     return consumer
 
 
-def _next_frame(consumer: Consumer) -> tuple[Frame | None, int]:
+def _next_frame(consumer: Consumer, keys: RecordKeys) -> tuple[Frame | None, int]:
     message = consumer.poll(0.1)
     if message is None or message.error() is not None:
         return None, -1
     partition = message.partition()
     assert partition is not None
     try:
+        keys.proof_of(message).require()
         return decode_frame(message.value() or b""), partition
     except BadBytes:  # somebody's forgery is not our answer
         return None, -1
 
 
-def _post(settings: Settings, topic: Topic, frames: Sequence[tuple[int, bytes]], timeout_s: float) -> set[tuple[int, int]]:
+def _post(settings: Settings, sign: Sign, topic: Topic, frames: Sequence[tuple[int, bytes]], timeout_s: float) -> set[tuple[int, int]]:
     """Send the frames; (partition, offset) of each. Raises ServiceUnavailable for any that is not acknowledged."""
     producer = Producer({"bootstrap.servers": settings.kafka_url, "enable.idempotence": True, "message.max.bytes": FRAME_BYTES_MAX})
     placed: set[tuple[int, int]] = set()
@@ -123,7 +129,7 @@ def _post(settings: Settings, topic: Topic, frames: Sequence[tuple[int, bytes]],
         placed.add((partition, offset))
 
     for partition, frame in frames:
-        producer.produce(topic.name, frame, partition=partition, on_delivery=delivered)
+        producer.produce(topic.name, frame, partition=partition, on_delivery=delivered, headers=sign(topic.name, partition, frame))
     left = producer.flush(timeout_s)
     if problems or left:
         raise ServiceUnavailable(

@@ -17,6 +17,7 @@ from streams.__main__ import settings_of
 from streams.transport.cluster import metadata
 from topics.catalogue import TOPICS
 from topics.description import describe
+from topics.speakers import written_by
 
 WIDE = 160  # columns from which on a row of the catalogue has room
 
@@ -115,12 +116,12 @@ def topics_table(counts: Mapping[str, str], width: int) -> Table:
         table = Table("topic", "partitions", "partition is", "written by", "carries", "purpose")
         for topic in TOPICS:
             count = counts.get(topic.name, "missing")
-            table.add_row(topic.name, count, topic.partition_of, topic.written_by, ", ".join(topic.schemas), topic.purpose)
+            table.add_row(topic.name, count, topic.partition_of, written_by(topic), ", ".join(topic.schemas), topic.purpose)
         return table
     table = Table(Column("topic", no_wrap=True), Column("what it is", overflow="fold"), box=None, pad_edge=False)
     for topic in TOPICS:
         facts = [
-            topic.purpose, f"partitions: {counts.get(topic.name, 'missing')}, one is {topic.partition_of}", f"written by: {topic.written_by}",
+            topic.purpose, f"partitions: {counts.get(topic.name, 'missing')}, one is {topic.partition_of}", f"written by: {written_by(topic)}",
             f"carries: {', '.join(topic.schemas)}",
         ]  # fmt: skip
         table.add_row(topic.name, "\n".join(facts))

@@ -1,4 +1,4 @@
-"""The alarm about frames that claim an impossible place in their source's log: /metrics, /readyz and `outcry status` show it."""
+"""The alarm about records whose sender is not proven, and frames that claim an impossible place in its log: /metrics, /readyz and `outcry status` show it."""
 
 from collections.abc import Callable, Iterable
 
@@ -16,15 +16,17 @@ class SuspiciousFrames(Collector):
         self._role, self._marks = role, marks
 
     def collect(self) -> Iterable[CounterMetricFamily]:
-        """`what`: refused, or jump (taken all the same)."""
+        """`what`: refused, jump (taken all the same), or why the sender of a record is not believed (topics.record_codes)."""
         family = CounterMetricFamily(
-            "outcry_suspicious_frames", "frames refused for their place in their source's log, or taken with an alarm",
+            "outcry_suspicious_frames", "records refused for their sender or their place in its log, or taken with an alarm",
             labels=["role", "topic", "partition", "source", "what"],
         )  # fmt: skip
         for topic, partition, marks in self._marks():
             for what, counts in (("refused", marks.refused), ("jump", marks.jumps)):
                 for source, count in counts.items():
                     family.add_metric([self._role, topic, str(partition), source, what], count)
+            for reason, count in marks.unproven.items():
+                family.add_metric([self._role, topic, str(partition), "", reason], count)
         yield family
 
     def total(self) -> int:

@@ -97,11 +97,11 @@ class MoneyAudit:
                 for record in self._log.records(topic, partition, marks.next_offset, end):
                     meter.add()
                     try:
-                        one = input_of(topic, partition, record.offset, record.value, record.time_ns)
+                        one = input_of(record)
                         is_new = marks.take(one)
                     except BadBytes as error:
                         where = f"{place(topic, partition)} offset {record.offset:,}"
-                        if lost_state_of(record.value) is not None:
+                        if record.proof.is_operators and lost_state_of(record.value) is not None:
                             self.lost += 1
                         elif error.reason in FORGED:
                             self.forged.append(f"{where}: {error}")

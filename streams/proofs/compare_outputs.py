@@ -73,7 +73,7 @@ class Compared:
     unreadable: int = 0
     """Records of the output partitions that no reader of this version can read, whoever wrote them."""
     forged: int = 0
-    """Frames in the shard's name that every reader ignores: without rows, or with an offset that the shard cannot have reached."""
+    """Records that every reader ignores: of a sender that is not proven, without rows, or with an offset that the shard cannot have reached."""
     by_topic: dict[str, int] = field(default_factory=dict)
     """Rows."""
 
@@ -151,7 +151,10 @@ class RecordedOutputs:
         return self._next
 
     def _own(self, record: Record) -> Header | None:
-        """The identity of a record that our source made; None for others, and for unreadable ones."""
+        """The identity of a record that our source made; None for others, for unreadable ones, and for those that nobody believes."""
+        if record.proof.refusal is not None:
+            self._compared.forged += 1
+            return None
         try:
             if self._topic == DEAD_LETTERS.name:
                 _, letter = decode_record(record.value or b"")

@@ -121,6 +121,7 @@ def _matching(log: Log, topic: str, partition: int, match: Match, meter: Meter) 
 
 def _frame(record: Record) -> Frame | None:
     try:
+        record.proof.require()
         return decode_frame(record.value or b"")
     except BadBytes:
         return None

@@ -137,7 +137,7 @@ class AsItIs:
 
     def read(self, record: Record) -> list[Input]:
         """A record. Raises BadBytes for one that every reader refuses."""
-        one = input_of(record.topic, record.partition, record.offset, record.value, record.time_ns)
+        one = input_of(record)
         if isinstance(one.body, Frame):
             self._marks.setdefault((record.topic, record.partition), Marks()).take(one.body.header, record.time_ns)
         return [one]

@@ -28,11 +28,13 @@ from streams.__main__ import settings_of
 from streams.host.lost_records import lost_record, lost_state_of
 from streams.host.read_log import Log, place
 from streams.host.shard_runner import Output, ShardRunner
+from streams.process.record_keys import record_keys
 from streams.process.worker_identity import REPLICAS, WorkerId
 from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
 from streams.proofs.verify import ROLES
 from topics.catalogue import DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, TOPICS, Topic
 from topics.sources import sources_of, topic_named
+from topics.speakers import OPERATOR, SPEAKERS, shards_of
 
 EXIT_LOST: Final = 1
 ANSWER_TIMEOUT_S: Final = 30.0
@@ -174,6 +176,7 @@ class Recovery:
         bounds = self._log.bounds(topic.name, partition)
         for record in self._log.records(topic.name, partition, bounds.low, bounds.high) if bounds is not None else ():
             try:
+                record.proof.require()
                 found = decode_header(record.value)
                 if found is not None and found[2] > 0 and sources.is_shard(found[1]):
                     marks.take(found[1], record.time_ns)
@@ -280,16 +283,20 @@ def require_stopped(settings: Settings) -> None:
 
 
 def writer(settings: Settings) -> Write:
-    """Writes a record and waits for its offset. Raises ServiceUnavailable."""
+    """Writes a record in the name of whoever has written the lost one, and waits for its offset. Raises ServiceUnavailable."""
+    keys = record_keys(settings, OPERATOR)
+    signers = {speaker: keys.signer(speaker) for speaker in SPEAKERS}
     producer = Producer(
         {"bootstrap.servers": settings.kafka_url, "enable.idempotence": True, "message.max.bytes": FRAME_BYTES_MAX, "linger.ms": 0}
     )
 
     def write(topic: str, partition: int, value: bytes) -> int:
         offsets: list[int | None] = []
+        speaker = OPERATOR if lost_state_of(value) is not None else shards_of(topic_named(topic))
         producer.produce(
-            topic, value, partition=partition, on_delivery=lambda error, message: offsets.append(None if error else message.offset())
-        )
+            topic, value, partition=partition, headers=signers[speaker](topic, partition, value),
+            on_delivery=lambda error, message: offsets.append(None if error else message.offset()),
+        )  # fmt: skip
         producer.flush(ANSWER_TIMEOUT_S)
         if not offsets or offsets[0] is None:
             raise ServiceUnavailable(f"Kafka did not acknowledge a record for {place(topic, partition)}")

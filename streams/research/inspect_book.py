@@ -33,12 +33,14 @@ from streams.host.kafka_records import polled_record
 from streams.host.set_aside import set_aside_of
 from streams.host.shard_runner import Emitter, Record, ShardRunner
 from streams.host.snapshots import Arrays
+from streams.process.record_keys import record_keys
 from streams.research.book_screen import PLAIN_COLUMNS, Shown, book_json, show_book, show_queue
 from streams.research.command_files import BadLine, decode_line, read_lines
 from streams.research.replay import reader_has_gone
 from streams.roles.match_orders import MatchOrders
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
+from topics.key_files import RecordKeys
 from topics.partitioning import book_shard
 from topics.sources import Sources
 
@@ -196,14 +198,14 @@ def records_to(settings: Settings, partition: int, at: int | None) -> Iterator[R
             )
         end = high if at is None else at + 1
         consumer.assign([TopicPartition(BOOK_COMMANDS.name, partition, low)])
-        yield from _consumed(consumer, partition, end)
+        yield from _consumed(consumer, partition, end, record_keys(settings))
     except KafkaException as error:
         raise ServiceUnavailable(f"Kafka at {settings.kafka_url} does not answer: {error}") from error
     finally:
         consumer.close()
 
 
-def _consumed(consumer: Consumer, partition: int, end: int) -> Iterator[Record]:
+def _consumed(consumer: Consumer, partition: int, end: int, keys: RecordKeys) -> Iterator[Record]:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading the log", total=end)
@@ -221,7 +223,7 @@ def _consumed(consumer: Consumer, partition: int, end: int) -> Iterator[Record]:
             offset = found
             progress.update(task, completed=offset + 1)
             if offset < end:
-                yield polled_record(message)
+                yield polled_record(message, keys)
 
 
 # ---- command

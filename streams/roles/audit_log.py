@@ -35,6 +35,7 @@ from streams.transport.app import claim_for_cluster, claim_for_worker
 from streams.transport.cluster import cluster_id, partition_counts
 from streams.transport.lag import INPUT_LAG
 from streams.transport.log_ends import END_WAIT_S
+from topics.key_files import NO_KEYS
 from topics.log_ends import lost_end
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader, PlacesLost
@@ -87,7 +88,7 @@ class AuditLog:
             except PlacesLost as lost:
                 await self._find(lost.places, stop)
                 continue
-            self._records.extend(polled_record(message) for messages in found.values() for message in messages)
+            self._records.extend(polled_record(message, NO_KEYS) for messages in found.values() for message in messages)
             await self._seal_all(stop)
             self._measure()
         for one in self._partitions.values():

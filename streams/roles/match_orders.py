@@ -28,11 +28,10 @@ from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS
 from topics.partitioning import split_by
 from topics.roles import MATCH_ORDERS
 from topics.sources import Sources, sources_of
+from topics.speakers import CLOCK
 
 TIMER_SECONDS = 1.0
 """How often the books get the time. Bars close and orders expire no later than this after their time."""
-CLOCK = "clock"
-"""Source of the frames that carry it."""
 _REASONS = np.array(list(Reason), np.uint16)
 _IS_ORDER = np.zeros(256, np.bool_)
 _IS_ORDER[[BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, BookCommandKind.REPLACE]] = True

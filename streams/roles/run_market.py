@@ -27,6 +27,7 @@ from schemas.market_hours import MarketCalendar, MarketClock, Step, moment
 from schemas.settings import Settings
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
+from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, CALENDAR
 from topics.offsets import Offsets
@@ -198,9 +199,10 @@ class KafkaCommands:
     """book.commands on Kafka."""
 
     def __init__(self, settings: Settings, partitions: int) -> None:
+        self._keys = record_keys(settings, RUN_MARKET.name)
         client = {"bootstrap.servers": settings.kafka_url, "client.id": RUN_MARKET.name}
         self._places = [(BOOK_COMMANDS.name, number) for number in range(partitions)]
-        self._offsets, self._sender = Offsets(client), LogSender(client)
+        self._offsets, self._sender = Offsets(client), LogSender(client, sign=self._keys.signer(RUN_MARKET.name))
         self._reader = LogReader(client | {"auto.offset.reset": "error"})
 
     async def start(self) -> None:
@@ -227,7 +229,8 @@ class KafkaCommands:
                 arrived = await self._reader.records(LOOK_S)
                 for (_, number), messages in arrived.items():
                     for message in messages:
-                        found[number].note(message.value(), message.timestamp()[1] * 1_000_000)
+                        if self._keys.proof_of(message).refusal is None:
+                            found[number].note(message.value(), message.timestamp()[1] * 1_000_000)
                 if arrived:
                     deadline = time.monotonic() + READ_TIMEOUT_S
                 elif time.monotonic() > deadline:

@@ -78,6 +78,7 @@ def _packages(local: LocalSet) -> Iterator[Finding]:
 def _start(local: LocalSet) -> Iterator[Finding]:
     """What would make the next `outcry up` fail, and settings that the running set does not use."""
     yield from preflight.privacy(local.settings)
+    yield from preflight.record_keys(local.settings)
     yield from preflight.instruments(local.settings)
     yield from preflight.owner_sets(local.settings)
     status = local.status()

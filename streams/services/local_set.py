@@ -19,6 +19,7 @@ from types import MappingProxyType
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
+from streams.process import key_folder
 from streams.services import preflight
 from streams.services.changed_settings import changed
 from streams.services.recipes import platform_check
@@ -116,6 +117,8 @@ class LocalSet:
             self._wait_ready(wanted, watch, timeout_s)
             return False
         try:
+            if "kafka" in own and not (self.settings.data_dir / "kafka-cluster.json").exists():
+                key_folder.make_missing(self.settings.record_keys_dir, time.time_ns())
             write_wanted(self.settings.run_dir, wanted)
             self._spawn() if before is None else self._tell()
             self._wait_ready(wanted, watch, timeout_s)

@@ -8,16 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import OutcryError
+from schemas.errors import OutcryError, StaleData
 from schemas.instruments import BadInstruments, load_instruments
 from schemas.settings import Settings
 from streams.services.recipes.recipe import private_directory
 from surveillance.owners import BadOwnerSets, Owners
+from topics.key_files import read_keyring
 
 EDGE = "edge"
 ROOM_MIN_BYTES = 16 << 20
 """With less, not even an existing set starts; a new one needs more, see `doctor`."""
-OUR_DIRECTORIES = ("data", "log", "run", "demo")
+OUR_DIRECTORIES = ("data", "log", "run", "demo", "keys")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,20 @@ def privacy(settings: Settings) -> Iterator[Finding]:
             f"other users can enter {', '.join(map(str, open_to_others))}",
             f"chmod 700 {' '.join(map(str, open_to_others))}",
         )
+
+
+def record_keys(settings: Settings) -> Iterator[Finding]:
+    """The keys by which records prove who has sent them; a home that has never run gets them from `outcry up`."""
+    folder, subject = settings.record_keys_dir, "keys of records"
+    try:
+        count = len(read_keyring(folder).keys)
+    except StaleData as error:
+        yield Finding(subject, str(error), "mend the file, or restore it from your copy of the folder")
+        return
+    if count:
+        yield Finding(subject, f"{count} in {folder}")
+    elif (settings.data_dir / "kafka-cluster.json").exists():
+        yield Finding(subject, f"none in {folder}: whoever can write to a topic is believed", "outcry keys init")
 
 
 def instruments(settings: Settings) -> Iterator[Finding]:

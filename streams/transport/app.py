@@ -22,9 +22,10 @@ from streams.process.last_words import NEEDS_A_PERSON, say
 from streams.process.worker_identity import worker_of
 from streams.transport.cluster import cluster_id
 from streams.transport.consumer import FastConsumer, InOrderStream
-from streams.transport.producer import NativeProducer
+from streams.transport.producer import producer_class
 from streams.transport.recovery import ChangelogTables
 from streams.transport.table_store import TableStore
+from topics.record_codes import Sign
 
 __all__ = [
     "TP",
@@ -96,8 +97,8 @@ def persisted_after(known: int | None, sent: int) -> int | None:
     return sent if sent == (-1 if known is None else known) + 1 else known
 
 
-def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastConsumer) -> faust.App:
-    """The Faust app of a role; its consumer group is `outcry-<role>`, or `outcry-<role>-<replica>`."""
+def make_app(settings: Settings, role: str, sign: Sign, consumer: type[FastConsumer] = FastConsumer) -> faust.App:
+    """The Faust app of a role; its consumer group is `outcry-<role>`, or `outcry-<role>-<replica>`. sign: signs what the role writes."""
     worker = worker_of(settings, role)
     data_dir = settings.data_dir / "tables" / worker.name
     claim_for_worker(data_dir)
@@ -137,7 +138,7 @@ def make_app(settings: Settings, role: str, consumer: type[FastConsumer] = FastC
         TableManager=ChangelogTables,
     )
     app.transport.Consumer = consumer  # type: ignore[misc]  # Faust has no setting for it; the instance shadows the class
-    app.transport.Producer = NativeProducer  # type: ignore[misc]
+    app.transport.Producer = producer_class(sign)  # type: ignore[misc]
     app.conf.web_enabled = False  # streams.process.health serves instead, on a free port
     # The default is 10: a snapshot of a thousand pages would wait for the flusher a hundred times.
     app.producer.buffer.max_messages = 10_000

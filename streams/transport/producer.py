@@ -7,11 +7,17 @@ from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, RecordMetadata
 from faust.types.transports import ProducerT
 
+from topics.record_codes import Sign
 from topics.sender import LogSender
 
 
 class NativeProducer(Producer):
-    """The aiokafka producer that it derives from is kept for what Faust asks of brokers (creating topics); records go through librdkafka."""
+    """The aiokafka producer that it derives from is kept for what Faust asks of brokers (creating topics); records go through librdkafka.
+
+    `sign`: signs what goes to topics of the catalogue; a table's changelog goes unsigned.
+    """
+
+    sign: Sign
 
     async def on_start(self) -> None:
         """Connect."""
@@ -27,6 +33,7 @@ class NativeProducer(Producer):
                 "delivery.timeout.ms": 0,
             },
             lambda topic, number, offset: RecordMetadata(topic, number, TP(topic, number), offset),
+            type(self).sign,
         )
         await self._sender.start()
 
@@ -47,6 +54,11 @@ class NativeProducer(Producer):
         """Wait until all that was sent is delivered."""
         await self.buffer.flush()
         await self._sender.flush()
+
+
+def producer_class(sign: Sign) -> type[NativeProducer]:
+    """A producer for one app: Faust wants a class, and gives it no arguments."""
+    return type("NativeProducer", (NativeProducer,), {"sign": staticmethod(sign)})
 
 
 assert issubclass(NativeProducer, ProducerT)

@@ -29,23 +29,29 @@ from schemas.codec import Frame, encode_frame
 from schemas.settings import Settings
 from sinks import Input
 from streams.demo.chaos import child_of
+from streams.process.record_keys import record_keys
 from streams.services.local_set import LocalSet
 from streams.services.recipes.recipe import dying_with_parent
+from topics.sources import topic_named
+from topics.speakers import shards_of
 
 STORE_OF: Final = {"persist-mysql": "mariadb", "persist-elasticsearch": "elasticsearch"}
 TOPICS: Final = ("executions", "account.events")
 POLL_S: Final = 0.1
 
 
-def post(kafka_url: str, log: Mapping[str, Sequence[Input]]) -> tuple[int, int]:
+def post(settings: Settings, log: Mapping[str, Sequence[Input]]) -> tuple[int, int]:
     """Write the log, the topics in turn as things happen; (records, rows)."""
-    producer = Producer({"bootstrap.servers": kafka_url, "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
+    producer = Producer({"bootstrap.servers": settings.kafka_url, "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
+    keys = record_keys(settings)
+    signers = {topic: keys.signer(shards_of(topic_named(topic))) for topic in TOPICS}
     records = rows = 0
     for group in zip(*(log[topic] for topic in TOPICS), strict=True):
         for one in group:
             frame = one.body
             assert isinstance(frame, Frame)
-            producer.produce(one.topic, encode_frame(frame.schema, frame.header, frame.rows, frame.cl_ord_id), partition=one.partition)
+            value = encode_frame(frame.schema, frame.header, frame.rows, frame.cl_ord_id)
+            producer.produce(one.topic, value, partition=one.partition, headers=signers[one.topic](one.topic, one.partition, value))
             records, rows = records + 1, rows + len(frame.rows)
         producer.poll(0)
     producer.flush()
@@ -82,13 +88,13 @@ def cpu_s(pid: int | None) -> float:
     return times.user + times.system
 
 
-def catch_up(local: LocalSet, role: str, kafka_url: str, log: Mapping[str, Sequence[Input]], loops: int) -> dict[str, Any]:
+def catch_up(local: LocalSet, role: str, settings: Settings, log: Mapping[str, Sequence[Input]], loops: int) -> dict[str, Any]:
     """Write the whole log at once before a role that is ready, wait until it has stored everything."""
     store, child = child_of(local, STORE_OF[role]), child_of(local, role)
     assert store is not None and child is not None
     cpu_before = cpu_s(child.pid), cpu_s(store.pid)
     with busy(loops):
-        records, rows = post(kafka_url, log)
+        records, rows = post(settings, log)
         began = time.monotonic()
         while (stats := told(child.address)).get("inputs", 0) < records:
             time.sleep(POLL_S)
@@ -110,7 +116,7 @@ def main(arguments: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="outcry-bench-", ignore_cleanup_errors=True) as home:
         local = LocalSet(Settings(home=Path(home)))
         with local.running(("kafka", STORE_OF[options.role]), (options.role,)) as settings:
-            figures = catch_up(local, options.role, settings.kafka_url, make_log(options.records // 2, 1), options.busy)
+            figures = catch_up(local, options.role, settings, make_log(options.records // 2, 1), options.busy)
     print_result("catch-up", {"role": options.role, "busy_loops": options.busy, **figures})
 
 

@@ -46,10 +46,12 @@ from schemas.settings import Settings, load_settings
 from schemas.units import MINOR_PER_UNIT
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
+from streams.process.record_keys import record_keys
 from streams.services.local_set import LocalSet
 from streams.services.state import State
 from topics import OrderProducer
 from topics.catalogue import BOOK_COMMANDS, EXECUTIONS
+from topics.speakers import PRODUCER
 
 ROLES: Final = ("hold-funds", "match-orders")
 READY_TIMEOUT_S: Final = 180.0
@@ -163,7 +165,9 @@ class Load:
         instruments = load_instruments(self._settings.instruments_file)
         symbols = [instruments.by_number[number] for number in sorted(instruments.by_number)[:2]]  # one of each book shard
         run, began, number = secrets.token_hex(3), time.monotonic(), 0
-        with OrderProducer(self._settings.kafka_url, instruments, linger_ms=0, delivery_timeout_s=60) as producer:
+        with OrderProducer(
+            self._settings.kafka_url, instruments, linger_ms=0, delivery_timeout_s=60, sign=record_keys(self._settings).signer(PRODUCER)
+        ) as producer:
             while not self._stop.is_set():
                 due = began + number / self._rate
                 time.sleep(max(0.0, due - time.monotonic()))

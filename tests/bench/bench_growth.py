@@ -33,8 +33,10 @@ from schemas.enums import Phase
 from schemas.instruments import load_instruments
 from schemas.settings import load_settings
 from streams.operate.command_books import change_session
+from streams.process.record_keys import record_keys
 from streams.services.local_set import LocalSet
 from topics import OrderProducer
+from topics.speakers import PRODUCER
 
 SERIES: Final[dict[str, tuple[int, ...]]] = {
     "accounts": (1_000, 100_000, 10_000_000), "symbols": (1_000, 10_000), "resting": (10_000, 1_000_000), "partitions": (1, 2, 4, 8),
@@ -95,7 +97,9 @@ def through_kafka(partitions: int, orders: int) -> list[dict[str, Any]]:
             market.fill(0)
             wait_durable(connected)
             before, began = _spent(local), time.monotonic()
-            with OrderProducer(connected.kafka_url, market.instruments, buffer_rows_max=200_000) as producer:
+            with OrderProducer(
+                connected.kafka_url, market.instruments, buffer_rows_max=200_000, sign=record_keys(connected).signer(PRODUCER)
+            ) as producer:
                 for first in range(0, orders, 4_000):
                     producer.new_orders(*market.resting(first, min(4_000, orders - first)))
             wait_for("all orders are decided", lambda: _rows(local, "match-orders") >= orders, 0.02)

@@ -39,10 +39,13 @@ from schemas.units import MINOR_PER_UNIT
 from streams.demo.collect import end_offsets
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
+from streams.process.record_keys import record_keys
 from streams.services.state import read_status
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, Topic
 from topics.producer import ROW_DTYPE
+from topics.roles import HOLD_FUNDS
+from topics.speakers import PRODUCER
 
 ACCOUNTS: Final = 1_000
 LOTS: Final = {"pairs": 1, "sweeps": 5}
@@ -78,9 +81,12 @@ class Flow:
         if self.path == "match":
             kafka = {"bootstrap.servers": self.settings.kafka_url, "acks": "all", "message.max.bytes": FRAME_BYTES_MAX, "linger.ms": 0}
             self._producer = Producer(kafka)
+            self._sign = record_keys(self.settings).signer(HOLD_FUNDS.name)
             self._offset = time.time_ns()  # of a source that no shard is; higher in each run, so that nobody drops the frames as old
         else:
-            self._producer = OrderProducer(self.settings.kafka_url, self.instruments, buffer_rows_max=4_000_000)
+            self._producer = OrderProducer(
+                self.settings.kafka_url, self.instruments, buffer_rows_max=4_000_000, sign=record_keys(self.settings).signer(PRODUCER)
+            )
 
     def trades(self, orders: int) -> int:
         """How many trades so many orders make, from the first on."""
@@ -100,7 +106,8 @@ class Flow:
             rows["order_id"], rows["transact_time"] = (self._offset << 1) % (1 << 43) + row, time.time_ns()
             self._offset += 1
             header = Header("account.commands/1000000", self._offset, 0, 0, time.time_ns())
-            self._producer.produce(BOOK_COMMANDS.name, encode_frame("book_command_frame", header, rows), partition=0)
+            frame = encode_frame("book_command_frame", header, rows)
+            self._producer.produce(BOOK_COMMANDS.name, frame, partition=0, headers=self._sign(BOOK_COMMANDS.name, 0, frame))
             self._producer.poll(0)
         else:
             rows = self._columns(np.zeros(count, ROW_DTYPE), row, CommandKind.NEW_ORDER)

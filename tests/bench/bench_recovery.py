@@ -37,12 +37,14 @@ from schemas.settings import Settings, load_settings
 from streams.demo.collect import end_offsets
 from streams.host.snapshots import is_manifest
 from streams.operate.command_books import change_session
+from streams.process.record_keys import record_keys
 from streams.proofs.recorded_snapshots import changelog_topic
 from streams.services.local_set import LocalSet
 from streams.services.state import State, read_wanted, write_wanted
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, Topic
 from topics.producer import ROW_DTYPE
+from topics.speakers import PRODUCER
 
 INPUTS: Final[dict[str, tuple[Topic, str]]] = {"hold-funds": (ACCOUNT_COMMANDS, "accounts"), "match-orders": (BOOK_COMMANDS, "books")}
 ROWS: Final = 16_000
@@ -70,7 +72,13 @@ class Market:
 
     def fill(self, orders: int) -> None:
         """Everything is in the log when this returns."""
-        with OrderProducer(self.settings.kafka_url, self.instruments, buffer_rows_max=200_000, delivery_timeout_s=TIMEOUT_S) as producer:
+        with OrderProducer(
+            self.settings.kafka_url,
+            self.instruments,
+            buffer_rows_max=200_000,
+            delivery_timeout_s=TIMEOUT_S,
+            sign=record_keys(self.settings).signer(PRODUCER),
+        ) as producer:
             for first in range(0, self.accounts, ROWS):
                 rows = self.rows(CommandKind.ACCOUNT_UPDATE, first, min(ROWS, self.accounts - first))
                 rows["cash"], rows["order_qty"], rows["request_id"] = 10**12, 1_000, 1
@@ -110,7 +118,13 @@ class Takers:
 
     def _send(self) -> None:
         market, run, number = self._market, secrets.token_hex(3), 0
-        with OrderProducer(market.settings.kafka_url, market.instruments, linger_ms=0, delivery_timeout_s=120) as producer:
+        with OrderProducer(
+            market.settings.kafka_url,
+            market.instruments,
+            linger_ms=0,
+            delivery_timeout_s=120,
+            sign=record_keys(market.settings).signer(PRODUCER),
+        ) as producer:
             while not self._stop.wait(TICK_S):
                 row = market.rows(CommandKind.NEW_ORDER, len(market.instruments.by_number) + number, 1)  # not the accounts of the best buys
                 row["ord_type"], row["time_in_force"], row["order_qty"], row["side"] = OrdType.LIMIT, TimeInForce.IOC, 1, Side.SELL

@@ -58,6 +58,11 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "store": "sink", "trades/s": "trades_per_s", "rows/s": "rows_per_s", "us of CPU per row": "sink_cpu_us_per_row",
         "batch p50, ms": "batch_ms_p50", "batch p99, ms": "batch_ms_p99",
     },
+    "codes": {
+        "rows per frame": "frame_rows", "bytes per row": "bytes_per_row", "sign, us per record": "sign_us_per_record",
+        "check, us per record": "check_us_per_record", "sign, ns per row": "sign_ns_per_row", "check, ns per row": "check_ns_per_row",
+        "keyed BLAKE2b, ns per row": "keyed_blake2b_ns_per_row",
+    },
     "audit": {
         "what": "what", "bytes per record": "record_bytes", "records": "records", "records per CPU second": "records_per_cpu_s",
         "MB per CPU second": "mb_per_cpu_s", "ms per checkpoint of 1,000": "checkpoint_ms", "entries": "entries", "p50, ms": "proof_ms_p50",

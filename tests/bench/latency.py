@@ -33,9 +33,11 @@ from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
 from streams.operate.accounts import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys
 from streams.operate.command_books import change_session
+from streams.process.record_keys import record_keys
 from streams.services.commands import role_names
 from streams.services.state import read_status
 from topics import OrderProducer
+from topics.speakers import PRODUCER
 
 TAKERS = 16
 DEEP_QTY, DEEP_ORDERS = 40_000, 3
@@ -183,7 +185,7 @@ def prepare(settings: Settings, instruments: InstrumentTable) -> list[ApiKey]:
     keys = make_api_keys([one.account for one in takers])
     store_api_keys(settings, keys)
     change_session(settings, Phase.CONTINUOUS)
-    with OrderProducer(settings.kafka_url, instruments) as producer:
+    with OrderProducer(settings.kafka_url, instruments, sign=record_keys(settings).signer(PRODUCER)) as producer:
         for one, side, number in itertools.product(instruments, Side, range(DEEP_ORDERS)):
             # takers buy one tick above the reference price, where the makers sell, and sell one tick below
             ticks = one.price_to_ticks(one.reference_price) + (1 if side == Side.SELL else -1)

@@ -27,8 +27,10 @@ from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, Phase
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
+from streams.process.record_keys import record_keys
 from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA
 from topics.partitioning import account_shard, split_by
+from topics.speakers import shards_of
 
 SHARDS = 2
 WAIT_S = 300.0
@@ -44,6 +46,8 @@ class ThinExchange:
         self.prices = [MarketData(len(self.instruments.rules)) for _ in range(SHARDS)]
         self.answering = asyncio.Event()
         self.answering.set()
+        keys = record_keys(settings)
+        self._signers = {topic.name: keys.signer(shards_of(topic)) for topic in (EDGE_REPLIES, MARKET_DATA)}
         self.frames = 0
         self._made: defaultdict[str, int] = defaultdict(int)
         self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_url, enable_auto_commit=False, auto_offset_reset="earliest")
@@ -107,7 +111,7 @@ class ThinExchange:
     async def _emit(self, topic: str, partition: int, schema: str, rows: Rows, source: str, at: int, text: Rows | None = None) -> None:
         self._made[source] += 1
         data = encode_frame(schema, Header(source, self._made[source], 0, 0, at, -1), rows, text)
-        await self.producer.send_and_wait(topic, data, partition=partition)
+        await self.producer.send_and_wait(topic, data, partition=partition, headers=self._signers[topic](topic, partition, data))
 
 
 class Edge:

@@ -26,9 +26,11 @@ from streams.host.read_log import Log
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
 from streams.process.last_words import NEEDS_A_PERSON
+from streams.process.record_keys import record_keys
 from streams.services.local_set import LocalSet
 from topics import OrderProducer
 from topics.roles import AUDIT_LOG
+from topics.speakers import PRODUCER
 
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
@@ -67,7 +69,7 @@ def orders(settings: Settings, first: int, count: int) -> None:
     """That trade with one another."""
     one = INSTRUMENTS.by_number[1]
     price = one.price_text(one.price_to_ticks(one.reference_price))
-    with OrderProducer(settings.kafka_url, INSTRUMENTS) as producer:
+    with OrderProducer(settings.kafka_url, INSTRUMENTS, sign=record_keys(settings).signer(PRODUCER)) as producer:
         for number in range(first, first + count):
             producer.new_order(account=1 + number % 2, cl_ord_id=f"o-{number}", symbol=one.symbol, side=(Side.BUY, Side.SELL)[number % 2],
                                order_qty=1, price=price, time_in_force=TimeInForce.DAY)  # fmt: skip

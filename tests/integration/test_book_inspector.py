@@ -13,10 +13,13 @@ from schemas.errors import OutcryError
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.operate.topics import create_topics
+from streams.process.record_keys import record_keys
 from streams.research.inspect_book import book_of_log
 from streams.services.local_set import LocalSet
 from streams.transport.cluster import TopicsMissing
 from topics.catalogue import BOOK_COMMANDS
+from topics.roles import HOLD_FUNDS
+from topics.speakers import OPERATOR
 
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
@@ -39,8 +42,11 @@ def test_the_book_of_a_log_is_that_of_any_of_its_offsets(kafka):
     assert book_of_log(kafka, None, INSTRUMENTS, AAPL, 0).where == "book.commands/1 is empty"
     producer = Producer({"bootstrap.servers": kafka.kafka_url, "log_level": 0})
 
-    def send(value):
-        producer.produce(BOOK_COMMANDS.name, value, partition=1)
+    keys = record_keys(kafka)
+    signers = {speaker: keys.signer(speaker) for speaker in (HOLD_FUNDS.name, OPERATOR)}
+
+    def send(value, speaker=HOLD_FUNDS.name):
+        producer.produce(BOOK_COMMANDS.name, value, partition=1, headers=signers[speaker](BOOK_COMMANDS.name, 1, value))
 
     def order(source_offset, order_id, side, price, qty, source="account.commands/0"):
         row = commands(
@@ -49,7 +55,7 @@ def test_the_book_of_a_log_is_that_of_any_of_its_offsets(kafka):
         )  # fmt: skip
         send(encode_frame("book_command_frame", Header(source, source_offset), row))
 
-    send(encode_frame("book_command_frame", Header("operator-1"), open_market()))
+    send(encode_frame("book_command_frame", Header("operator-1", created_at=time.time_ns()), open_market()), OPERATOR)
     order(1, 11, Side.BUY, 18_000, 10)
     order(2, 12, Side.SELL, 18_010, 7)
     order(2, 12, Side.SELL, 18_010, 7)

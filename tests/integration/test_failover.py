@@ -26,6 +26,7 @@ from schemas.units import MINOR_PER_UNIT
 from streams.host.read_log import Log
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
+from streams.process.record_keys import record_keys
 from streams.proofs.recorded_snapshots import changelog_topic
 from streams.services.commands import probe_all
 from streams.services.local_set import LocalSet, StartFailed
@@ -33,6 +34,7 @@ from streams.services.recipes.kafka import describe_cluster
 from streams.services.state import State
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, TOPICS, Topic
+from topics.speakers import PRODUCER
 
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
@@ -75,7 +77,9 @@ class Orders:
     def _send(self) -> None:
         run, symbols = secrets.token_hex(3), [INSTRUMENTS.by_number[number] for number in (1, 2)]
         try:
-            with OrderProducer(self._settings.kafka_url, INSTRUMENTS, delivery_timeout_s=600) as producer:
+            with OrderProducer(
+                self._settings.kafka_url, INSTRUMENTS, delivery_timeout_s=600, sign=record_keys(self._settings).signer(PRODUCER)
+            ) as producer:
                 while not self._stop.wait(0.02):
                     one = symbols[len(self.ids) % 2]
                     cl_ord_id = f"{run}-{len(self.ids)}"

@@ -18,9 +18,11 @@ from streams.host.read_log import Log
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
 from streams.process.last_words import NEEDS_A_PERSON
+from streams.process.record_keys import record_keys
 from streams.services.local_set import LocalSet
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS
+from topics.speakers import PRODUCER
 
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
@@ -33,7 +35,7 @@ def order(settings: Settings, cl_ord_id: str) -> None:
     """One that is taken and does not trade."""
     one = INSTRUMENTS.by_number[1]
     price = one.price_text(one.price_to_ticks(one.reference_price))
-    with OrderProducer(settings.kafka_url, INSTRUMENTS) as producer:
+    with OrderProducer(settings.kafka_url, INSTRUMENTS, sign=record_keys(settings).signer(PRODUCER)) as producer:
         producer.new_order(account=1, cl_ord_id=cl_ord_id, symbol=one.symbol, side=Side.BUY, order_qty=1, price=price,
                            time_in_force=TimeInForce.IOC)  # fmt: skip
 

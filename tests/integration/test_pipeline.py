@@ -1,8 +1,10 @@
 """The whole pipeline on the real services: what is accepted is matched, settled and stored; bad input harms nobody; a replay is identical."""
 
+import json
 import os
 import signal
 import time
+import urllib.request
 import uuid
 
 import aiohttp
@@ -16,11 +18,13 @@ from schemas.enums import AccountEventKind, CommandKind, ExecKind, OrdType, Side
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
 from streams.host.shard_runner import ShardRunner
+from streams.process.record_keys import record_keys
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.transport.cluster import partition_counts
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EXECUTIONS
+from topics.speakers import PRODUCER
 
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
@@ -92,7 +96,7 @@ async def test_an_order_straight_to_the_topic_trades_with_one_from_the_edge(exch
     status, resting = await post(exchange, 0, side="sell", qty="5", limit_price="181.02")
     assert status == 200, resting
     cl_ord_id = f"t-{uuid.uuid4()}"
-    with OrderProducer(exchange.settings.kafka_url, INSTRUMENTS) as producer:
+    with OrderProducer(exchange.settings.kafka_url, INSTRUMENTS, sign=record_keys(exchange.settings).signer(PRODUCER)) as producer:
         producer.new_order(
             account=2, cl_ord_id=cl_ord_id, symbol="AAPL", side="BUY", ord_type="LIMIT", time_in_force="IOC", order_qty="5", price="181.02"
         )
@@ -109,11 +113,15 @@ async def test_a_single_avro_order_is_taken(exchange):
     eventually(lambda: events_of(exchange, cl_ord_id), lambda kinds: kinds == [AccountEventKind.ACCEPTED, AccountEventKind.CANCELED])
 
 
-def send(exchange, partition: int, value: bytes) -> int:
-    """Put bytes on account.commands; their offset."""
+def send(exchange, partition: int, value: bytes, speaker: str = PRODUCER) -> int:
+    """Put bytes on account.commands, with the code of that sender ("": with none); their offset."""
     offsets: list[int] = []
+    headers = record_keys(exchange.settings).signer(speaker)(ACCOUNT_COMMANDS.name, partition, value) if speaker else None
     producer = Producer({"bootstrap.servers": exchange.settings.kafka_url})
-    producer.produce(ACCOUNT_COMMANDS.name, value, partition=partition, on_delivery=lambda error, message: offsets.append(message.offset()))
+    producer.produce(
+        ACCOUNT_COMMANDS.name, value, partition=partition, headers=headers,
+        on_delivery=lambda error, message: offsets.append(message.offset()),
+    )  # fmt: skip
     assert producer.flush(30) == 0
     return offsets[0]
 
@@ -146,11 +154,12 @@ GOOD = framed(command(2), "never")
         ("UNKNOWN_FINGERPRINT", b"\xc3\x01" + b"\x07" * 30),
         ("TRUNCATED", GOOD[:-2]),
         ("WRONG_PARTITION", framed(command(3), "stray")),
-        ("WRONG_SCHEMA", encode_frame("execution_frame", Header("forged"), np.ones(1, FRAMES["execution_frame"].dtype))),
-        ("WRONG_SOURCE", encode_frame("book_report_frame", Header("forged"), np.ones(1, FRAMES["book_report_frame"].dtype))),
+        ("NO_RIGHT", encode_frame("execution_frame", Header("forged"), np.ones(1, FRAMES["execution_frame"].dtype))),
+        ("NO_RIGHT", encode_frame("book_report_frame", Header("book.commands/0", 1), np.ones(1, FRAMES["book_report_frame"].dtype))),
+        ("NO_RIGHT", framed(command(2, kind=CommandKind.ACCOUNT_UPDATE, cash=1 << 40, request_id=time.time_ns()), "")),
         ("BAD_FIELD", encode_record("order_cancel_request", {"account": 2, "orig_cl_ord_id": "", "order_id": -1, "transact_time": 0})),
     ],
-    ids=["no-such-edge", "json", "nothing", "unknown-schema", "cut", "stray", "execution", "forged-report", "negative-id"],
+    ids=["no-such-edge", "json", "nothing", "unknown-schema", "cut", "stray", "execution", "forged-report", "deposit", "negative-id"],
 )
 def test_a_record_that_cannot_be_taken_goes_to_the_dead_letters_and_the_pipeline_goes_on(exchange, reason, value):
     """With reason, source offset and the bytes; an order behind it is decided as ever."""
@@ -163,6 +172,22 @@ def test_a_record_that_cannot_be_taken_goes_to_the_dead_letters_and_the_pipeline
     assert letter["reason"] == reason
     assert letter["value"] == value
     assert letter["detail"]
+
+
+def test_an_order_without_a_code_is_a_dead_letter_and_an_alarm(exchange):
+    """Whoever can write to the topic is nobody yet."""
+    cl_ord_id = f"t-{uuid.uuid4()}"
+    offset = send(exchange, 0, framed(command(2), cl_ord_id), speaker="")
+    send(exchange, 0, framed(command(2), f"{cl_ord_id}-b"))
+    eventually(lambda: events_of(exchange, f"{cl_ord_id}-b"), lambda kinds: AccountEventKind.ACCEPTED in kinds)
+    letters = [decode_record(record.value)[1] for record in read_partition(exchange.settings, DEAD_LETTERS, 0)]
+    assert [one["reason"] for one in letters if (one["topic"], one["partition"], one["offset"]) == (ACCOUNT_COMMANDS.name, 0, offset)] == [
+        "NO_CODE"
+    ]
+    assert not events_of(exchange, cl_ord_id)
+    address = json.loads((exchange.settings.run_dir / "hold-funds.json").read_text())
+    metrics = urllib.request.urlopen(f"http://127.0.0.1:{address['port']}/metrics", timeout=30).read().decode()
+    assert 'outcry_suspicious_frames_total{partition="0",role="hold-funds",source="",topic="account.commands",what="NO_CODE"}' in metrics
 
 
 def test_an_order_that_names_an_edge_which_is_not_there_is_decided_and_answers_nobody(exchange):

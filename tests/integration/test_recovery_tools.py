@@ -29,12 +29,14 @@ from streams.demo.collect import read_log
 from streams.host.read_log import Log
 from streams.host.set_aside import append, read_set_aside, set_aside_of
 from streams.operate.topics import topics
+from streams.process.record_keys import record_keys
 from streams.proofs.rebuild import AsItIs, Options, Rebuild, RebuildReport, rebuild_store
 from streams.proofs.verify import Range, ShardReport, verify_shards
 from streams.roles.persist_mysql import sink_role
 from streams.transport.cluster import cluster_id
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
+from topics.speakers import PRODUCER
 
 pytestmark = pytest.mark.integration
 INSTRUMENTS = load_instruments(None)
@@ -51,7 +53,7 @@ def trading(exchange):
 def trade(exchange, count: int, px: str = PX) -> str:
     """So many trades of one share between accounts of two shards; the cl_ord_id of the last buy, which MySQL has when this returns."""
     last = ""
-    with OrderProducer(exchange.settings.kafka_url, INSTRUMENTS) as producer:
+    with OrderProducer(exchange.settings.kafka_url, INSTRUMENTS, sign=record_keys(exchange.settings).signer(PRODUCER)) as producer:
         for _ in range(count):
             last = f"r-{uuid.uuid4()}"
             common = {"symbol": "AAPL", "ord_type": "LIMIT", "order_qty": "1", "price": px}
@@ -303,7 +305,7 @@ def test_a_crash_in_the_middle_of_the_switch_makes_the_sink_wait_and_the_next_re
             await made.close()
 
     asyncio.run(fence())
-    with OrderProducer(trading.settings.kafka_url, INSTRUMENTS) as producer:
+    with OrderProducer(trading.settings.kafka_url, INSTRUMENTS, sign=record_keys(trading.settings).signer(PRODUCER)) as producer:
         cl_ord_id = f"r-{uuid.uuid4()}"
         producer.new_order(
             account=6, cl_ord_id=cl_ord_id, symbol="AAPL", side="BUY", ord_type="LIMIT", time_in_force="IOC", order_qty="1", price="170.00"

@@ -49,7 +49,10 @@ def session(exchange: Any, node_client: Path, tmp_path_factory: pytest.TempPathF
     """What the client saw, and `frames`: every frame that it took, in order."""
     home = tmp_path_factory.mktemp("wire")
     (home / "wire.json").write_text(CliRunner().invoke(topics, ["describe"], obj=exchange.settings).output)
-    said = json.dumps({"buyer": BUYER, "seller": SELLER, "tag": f"stranger-{uuid.uuid4().hex[:8]}"})
+    said = json.dumps({
+        "buyer": BUYER, "seller": SELLER, "tag": f"stranger-{uuid.uuid4().hex[:8]}",
+        "keyFile": str(exchange.settings.record_keys_dir / "producer-1.json"),
+    })  # fmt: skip
     done = subprocess.run(
         ["node", node_client, exchange.settings.kafka_url, home / "wire.json", said, home / "frames.ndjson"],
         capture_output=True, text=True, timeout=300, check=False,

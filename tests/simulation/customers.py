@@ -170,7 +170,7 @@ class ThirdParty(Process):
     """Posts frames straight to the log, as topics.producer does, but without its idempotence: what is not acknowledged in time is sent again."""
 
     def __init__(self, world: World, name: str, commands: Commands, frames: int) -> None:
-        super().__init__(world, name)
+        super().__init__(world, name, "producer")
         self._commands, self._frames, self.done = commands, frames, False
         self.start(self._run())
 
@@ -187,12 +187,12 @@ class ThirdParty(Process):
             value = command_frame(self.name, number, rows)
             if rng.random() < 0.1:
                 value = self._single(account)
-            world.log.append(ACCOUNT_COMMANDS.name, account % SHARDS, value)
+            world.log.append(ACCOUNT_COMMANDS.name, account % SHARDS, value, speaker=self.speaker)
             sent.append((account % SHARDS, value))
             if sent and world.faults.chance("repeated command", 0.1):
                 shard, again = rng.choice(sent)
                 world.tell("repeated command", f"{self.name} sends a frame again to account shard {shard}")
-                world.log.append(ACCOUNT_COMMANDS.name, shard, again)
+                world.log.append(ACCOUNT_COMMANDS.name, shard, again, speaker=self.speaker)
             if world.faults.chance("bad bytes", 0.06):
                 self._bad_bytes(value)
         self.done = True
@@ -212,7 +212,7 @@ class ThirdParty(Process):
         shard = rng.randrange(SHARDS)
         stray, _ = self._commands.command(ACCOUNTS[0])
         bad = rng.choice((value[: len(value) // 2], b"noise", command_frame(self.name, 0, [(stray | {"account": 9 - shard}, b"stray")])))
-        offset = log.append(ACCOUNT_COMMANDS.name, shard, bad)
+        offset = log.append(ACCOUNT_COMMANDS.name, shard, bad, speaker=self.speaker)
         self.world.tell("bad bytes", f"account.commands/{shard} offset {offset}")
 
 
@@ -220,7 +220,7 @@ class Operator(Process):
     """Opens accounts and the market; then halts, resumes, cancels and undoes trades now and then."""
 
     def __init__(self, world: World, commands: Commands, orders: int) -> None:
-        super().__init__(world, "operator")
+        super().__init__(world, "operator", "operator")
         self._commands, self._acts, self.done = commands, orders, False
         self._open()
         self.start(self._run())
@@ -240,13 +240,14 @@ class Operator(Process):
                 if rng.random() < 0.5:
                     rows.append((common | {"kind": CommandKind.ACCOUNT_LIMITS, "account_word": 1}, b""))
             rows = [(row | {"request_id": 1 + number}, text) for number, (row, text) in enumerate(rows)]
-            self.world.log.append(ACCOUNT_COMMANDS.name, shard, command_frame(self.name, shard, rows))
+            self.world.log.append(ACCOUNT_COMMANDS.name, shard, command_frame(self.name, shard, rows), speaker=self.speaker)
             phase = Phase.PRE_OPEN if rng.random() < 0.3 else Phase.CONTINUOUS
             self._book(shard, {"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": phase})
 
     def _book(self, shard: int, values: Values) -> None:
         rows = rows_of(BOOK_COMMAND_DTYPE, [{"transact_time": self.world.loop.now_ns()} | values])
-        self.world.log.append(BOOK_COMMANDS.name, shard, encode_frame("book_command_frame", Header("operator"), rows))
+        header = Header("operator", created_at=self.world.loop.now_ns())
+        self.world.log.append(BOOK_COMMANDS.name, shard, encode_frame("book_command_frame", header, rows), speaker=self.speaker)
 
     async def _run(self) -> None:
         rng = self.world.rng

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 KINDS: Final = (
     "crash", "lost disk", "rebalance", "zombie", "repeated batch", "repeated command", "slow broker", "slow reader", "store down", "store unsure",
-    "bad bytes", "wrong clock", "forged frame",
+    "bad bytes", "wrong clock", "forged frame", "forged record",
 )  # fmt: skip
 STEPS: Final = ("send", "append", "table set", "append to the changelog", "acknowledge", "commit", "store")
 """Where a crash is aimed at; half of them are aimed at no kind of step and hit whichever comes."""
@@ -33,6 +33,8 @@ class World:
     story: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
     """What must never happen and did: a role that stopped itself."""
+    forged: list[tuple[str, int, int]] = field(default_factory=list)
+    """Topic, partition and offset of records that an intruder has made without the key for them."""
 
     def __post_init__(self) -> None:
         self.faults = Faults(self)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from customers import simulated_instruments
 from simulated_edge import EdgeProcess
-from simulated_log import SimulatedLog, TopicPartition
+from simulated_log import SimulatedLog, Stored, TopicPartition
 from simulated_roles import SHARDS, Deployment, ShardWorker
 from simulated_stores import CreatedStore, MarkedStore, NewestStore, Store
 
@@ -40,7 +40,7 @@ from topics.catalogue import (
     MARKET_DATA,
     Topic,
 )
-from topics.sources import sources_of
+from topics.sources import UNPROVEN, sources_of
 
 FRAME_TOPICS = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, EDGE_REPLIES, MARKET_DATA)
 _FROM_SHARDS = re.compile(r"[a-z]+\.[a-z]+/\d+|executions/\d+")
@@ -79,7 +79,9 @@ def frames_of(log: SimulatedLog, topic: Topic, partition: int, findings: Finding
     values: dict[tuple[str, int, int], bytes] = {}
     for record in log.parts[topic.name, partition]:
         try:
+            record.proof.require()
             frame = decode_frame(record.value or b"")
+            record.proof.require_right(topic.name, frame, record.time_ns)
             header: Header = frame.header
             is_shard = sources.is_shard(header)
             is_new = not is_shard or marks.take(header, record.time_ns)
@@ -123,13 +125,15 @@ Logged = dict[TopicPartition, list[Taken]]
 
 
 def check(
-    log: SimulatedLog, roles: list[Role], deployments: list[Deployment], stores: dict[str, Store], edges: list[EdgeProcess]
-) -> list[str]:
-    """All of it; a sentence for each thing that is wrong."""
+    log: SimulatedLog, roles: list[Role], deployments: list[Deployment], stores: dict[str, Store], edges: list[EdgeProcess],
+    forged: Iterable[tuple[str, int, int]],
+) -> list[str]:  # fmt: skip
+    """All of it; a sentence for each thing that is wrong. forged: places of records that an intruder has made."""
     findings = Findings()
     logged = {(topic.name, partition): frames_of(log, topic, partition, findings) for topic in FRAME_TOPICS for partition in range(SHARDS)}
     clean = replay(log, roles)
     _check_log(log, logged, clean, findings)
+    _check_forged(log, forged, findings)
     _check_states(log, deployments, clean, findings)
     _check_sequences(logged, findings)
     _check_money(logged, clean, findings)
@@ -159,10 +163,22 @@ def _check_log(log: SimulatedLog, logged: Logged, clean: Replay, findings: Findi
                 f"{key[0]}/{key[1]} from {key[2]}: the log has {len(there)} frames, a replay makes {len(wanted)}; they differ from {at} on"
             )
     for partition in range(SHARDS):
-        values = {record.value for record in log.parts[ALERTS.name, partition]}
+        values = {record.value for record in _alerts(log, partition)}
         findings.equal(f"{ALERTS.name}/{partition}", set(clean.outputs.get((ALERTS.name, partition, ""), [])), values)
     expected_letters = _letters(clean.outputs.get((DEAD_LETTERS.name, 0, ""), []))
     findings.equal(DEAD_LETTERS.name, expected_letters, _letters(record.value or b"" for record in log.parts[DEAD_LETTERS.name, 0]))
+
+
+def _alerts(log: SimulatedLog, partition: int) -> list[Stored]:
+    return [record for record in log.parts[ALERTS.name, partition] if record.proof.refusal is None]
+
+
+def _check_forged(log: SimulatedLog, forged: Iterable[tuple[str, int, int]], findings: Findings) -> None:
+    """Nobody has believed a forged record: each is a dead letter because of its sender. Readers of edge.replies write none, they count."""
+    letters = [decode_record(record.value or b"")[1] for record in log.parts[DEAD_LETTERS.name, 0]]
+    refused = {(one["topic"], one["partition"], one["offset"]) for one in letters if one["reason"] in UNPROVEN}
+    believed = [where for where in forged if where[0] != EDGE_REPLIES.name and where not in refused]
+    findings.true(f"forged records that are no dead letters: {believed[:5]}", not believed)
 
 
 def _letters(values: Iterable[bytes]) -> set[tuple[str, int, int, str]]:
@@ -303,7 +319,7 @@ def _check_marked(log: SimulatedLog, store: MarkedStore, logged: Logged, finding
             findings.true(
                 f"{store.name}: {topic.name}/{partition}: {len(kept)} frames are stored, {len(expected)} are in the log", kept == expected
             )
-    alerts = [decode_record(record.value or b"")[1] for partition in range(SHARDS) for record in log.parts[ALERTS.name, partition]]
+    alerts = [decode_record(record.value or b"")[1] for partition in range(SHARDS) for record in _alerts(log, partition)]
     newest = {one["alert_id"]: one for one in sorted(alerts, key=lambda one: one["revision"])}
     findings.equal(f"{store.name}: alerts", newest, store.alerts)
 
@@ -320,7 +336,7 @@ def _check_created(log: SimulatedLog, store: CreatedStore, logged: Logged, findi
     for partition in range(SHARDS):
         for topic in (EXECUTIONS.name, ACCOUNT_EVENTS.name):
             bodies += [Input(topic, partition, one.offset, one.frame) for one in logged[topic, partition]]
-        for record in log.parts[ALERTS.name, partition]:
+        for record in _alerts(log, partition):
             bodies.append(Input(ALERTS.name, partition, record.offset, decode_record(record.value or b"")[1]))
     for one in bodies:
         for document in documents(one, simulated_instruments()):

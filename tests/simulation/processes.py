@@ -14,10 +14,10 @@ CURRENT: Final[ContextVar["Process | None"]] = ContextVar("process", default=Non
 
 
 class Process:
-    """Something that can be killed. `lag_ms`: how much its writes are delayed, for a zombie that wakes up late."""
+    """Something that can be killed. `lag_ms`: how much its writes are delayed, for a zombie that wakes up late. `speaker`: whose key it signs with."""
 
-    def __init__(self, world: World, name: str) -> None:
-        self.world, self.name = world, name
+    def __init__(self, world: World, name: str, speaker: str = "") -> None:
+        self.world, self.name, self.speaker = world, name, speaker
         self.alive = True
         self.lag_ms = 0.0
         self.tasks: list[asyncio.Task[Any]] = []
@@ -90,10 +90,10 @@ class Producer:
             await asyncio.sleep(world.faults.latency_s(self._process) + self._process.lag_ms / 1000 * world.rng.random())
             batch = [waiting[place] for place in range(world.rng.randint(1, len(waiting)))]
             self._process.step("append to the changelog" if tp[0].endswith("-changelog") else "append")
-            offsets = [world.log.append(*tp, value, key) for key, value, _ in batch]
+            offsets = [world.log.append(*tp, value, key, self._process.speaker) for key, value, _ in batch]
             if not self.idempotent and world.faults.repeats_batch(self._process, tp, len(batch)):
                 for key, value, _ in batch:
-                    world.log.append(*tp, value, key)
+                    world.log.append(*tp, value, key, self._process.speaker)
             for offset, (_, _, acknowledged) in zip(offsets, batch, strict=True):
                 waiting.popleft()
                 if not acknowledged.done():
@@ -106,7 +106,7 @@ class Producer:
             left = self._world.rng.randint(0, len(waiting))
             self._world.counts["torn changelogs"] += tp[0].endswith("-changelog") and 0 < left < len(waiting)
             for key, value, _ in list(waiting)[:left]:
-                self._world.log.append(*tp, value, key)
+                self._world.log.append(*tp, value, key, self._process.speaker)
             arrived, lost = arrived + left, lost + len(waiting) - left
             waiting.clear()
         return arrived, lost

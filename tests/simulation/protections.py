@@ -19,10 +19,12 @@ from streams.host.shard_host import Shard, ShardHost
 from streams.host.shard_runner import Output, Record, ShardRunner
 from streams.host.sink_feeder import SinkFeeder
 from streams.host.snapshots import SnapshotStore
+from topics.record_codes import UNCHECKED, Key, Keyring, Sealer
 from topics.sources import Sources, names_shard
 
 _FEED, _TURN, _SEND, _OPEN = ShardRunner.feed, ShardHost._turn, ShardHost._send, ShardHost._open
 _FRAME_OF: Final = frame_of
+_SEALER: Final = Key.sealer
 _PAGE_KEY: Final = SnapshotStore.changes.__globals__["_page_key"]
 
 
@@ -104,6 +106,10 @@ def _frame_without_rows(name: str, record: dict[str, Any]) -> Any:
         return Frame(name, header, np.zeros(0, FRAMES[name].dtype), np.zeros(0, "S1") if FRAMES[name].text_columns else None)
 
 
+def _one_sealer(self: Key, _topic: str, _partition: int) -> Sealer:
+    return _SEALER(self, "", 0)
+
+
 async def _keep(_self: ShardHost, _revoked: set[Any]) -> None:
     return
 
@@ -134,6 +140,10 @@ _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     "a store that did not answer is asked again": (SinkFeeder, "_until_available", _ask_once),
     "no mark moves further than its source can be": (Marks, "take", _take_anything),
     "only shards that write there may be named": (Sources, "is_shard", lambda _self, header: names_shard(header.source)),
+    "a record is believed by its sender's code": (Keyring, "proof", lambda *_: UNCHECKED),
+    "a code is of one partition": (Key, "sealer", _one_sealer),
+    "a sender writes only what is its to write": ("topics.record_codes", "may_write", lambda *_: True),
+    "a sender says only what is its to say": ("topics.record_codes", "why_not", lambda *_: ""),
     "a frame without rows is refused": ("schemas.codec", "frame_of", _frame_without_rows),
     "an edge tells repeated frames by their marks": (SourceFilter, "is_new", lambda _self, _header, _time_ns: True),
 }

@@ -122,7 +122,7 @@ async def _exchange(world: World) -> None:
     (size,) = rng.choices(tuple(SIZES), tuple(SIZES.values()))
     asking: list[Any] = [Operator(world, commands, rng.randint(0, size.acts))]
     asking += [ThirdParty(world, f"producer-{number}", commands, rng.randint(1, size.frames)) for number in range(size.producers)]
-    if "forged frame" in world.faults.kinds:
+    if {"forged frame", "forged record"} & world.faults.kinds:
         Intruder(world)
     edges = [EdgeProcess(world, f"edge-{instance}.0", instance, commands, size.orders) for instance in range(EDGES)]
     while not all(one.done or not one.alive for one in (*asking, *edges)):
@@ -134,7 +134,7 @@ async def _exchange(world: World) -> None:
     if not world.broken:
         world.counts["records"] = sum(len(part) for part in world.log.parts.values())
         world.counts["steps"] = world.faults.steps
-        world.broken += check(world.log, roles, deployed, stores, edges)
+        world.broken += check(world.log, roles, deployed, stores, edges, world.forged)
 
 
 def _replaced(world: World, edge: EdgeProcess, commands: Commands) -> EdgeProcess:

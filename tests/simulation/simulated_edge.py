@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from customers import ACCOUNTS, Commands
 from faults import World
 from processes import Process
+from simulated_log import KEYS, Stored
 from simulated_roles import SHARDS
 
 from edge.gateway.accounts import Accounts
@@ -16,9 +17,9 @@ from edge.gateway.outcomes import Accepted
 from edge.gateway.pending_requests import Answer, PendingRequests
 from edge.gateway.reply_consumer import ReplyConsumer
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
-from streams.host.shard_runner import Record
 from topics.catalogue import EDGE_REPLIES
 from topics.offsets import Place
+from topics.record_codes import HEADER
 
 TIMEOUT_MS: Final = 150
 
@@ -27,7 +28,19 @@ TIMEOUT_MS: Final = 150
 class Reply:
     """The parts of a record of librdkafka that ReplyConsumer uses."""
 
-    record: Record
+    record: Stored
+
+    def topic(self) -> str:
+        """Its topic."""
+        return self.record.topic
+
+    def partition(self) -> int:
+        """Its partition."""
+        return self.record.partition
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Its code, if it has one."""
+        return [] if self.record.code is None else [(HEADER, self.record.code)]
 
     def value(self) -> bytes | None:
         """Its bytes."""
@@ -74,7 +87,7 @@ class EdgeProcess(Process):
     """One edge instance."""
 
     def __init__(self, world: World, name: str, instance: int, commands: Commands, orders: int) -> None:
-        super().__init__(world, name)
+        super().__init__(world, name, "edge")
         self.producer.idempotent = True
         self.instance, self._commands, self._orders = instance, commands, orders
         self.pending = PendingRequests(TIMEOUT_MS, world.loop.now_ns)
@@ -86,7 +99,7 @@ class EdgeProcess(Process):
     async def _run(self) -> None:
         world = self.world
         both = cast("Any", self.replies)
-        reader = ReplyConsumer(both, both, self.instance, self.accounts, SHARDS, lambda _rows: None, lambda _delay_s: None)
+        reader = ReplyConsumer(both, both, self.instance, self.accounts, SHARDS, lambda _rows: None, lambda _delay_s: None, KEYS)
         await reader.start()
         self.start(reader.run())
         self.accounts.producer = CommandProducer(

@@ -4,29 +4,51 @@ What it takes over from Kafka, because the design leans on it: a partition is on
 that is not of the group's generation is refused; appending and fetching ask for no generation, so a zombie can do both.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from streams.host.shard_runner import Record
+from topics.key_files import RecordKeys
+from topics.record_codes import UNCHECKED, Key, Keyring, code_of
+from topics.speakers import SPEAKERS, WRITERS
 
 TopicPartition = tuple[str, int]
+RING: Final = Keyring(tuple(Key(f"{one}-1", one, hashlib.sha256(one.encode()).digest(), 0) for one in SPEAKERS))
+"""The keys of this exchange, one for each sender."""
+KEYS: Final = RecordKeys(None)
+KEYS._ring = RING
+
+
+@dataclass(frozen=True)
+class Stored(Record):
+    """A record with the code that it has in the log."""
+
+    code: bytes | None = None
 
 
 class SimulatedLog:
     """Partitions as lists; a record's offset is its place."""
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
-        self.parts: dict[TopicPartition, list[Record]] = defaultdict(list)
+        self.parts: dict[TopicPartition, list[Stored]] = defaultdict(list)
         self._now_ns = now_ns
         self._listeners: dict[str, list[Callable[[], None]]] = defaultdict(list)
 
-    def append(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> int:
-        """Write a record and wake who listens; its offset."""
+    def append(
+        self, topic: str, partition: int, value: bytes | None, key: bytes | None = None, speaker: str = "", code: bytes | None = None
+    ) -> int:
+        """Write a record and wake who listens; its offset. speaker: whose key signs it; without one, it has the code that is given, or none."""
         part = self.parts[topic, partition]
-        # a new leader's clock may be behind the old one's: times of records need not grow
-        part.append(Record(topic, partition, len(part), self._now_ns(), key, value))
+        now_ns = self._now_ns()  # a new leader's clock may be behind the old one's: times of records need not grow
+        proof = UNCHECKED
+        if topic in WRITERS:
+            if speaker:
+                code = code_of(RING.of(speaker)[0].headers(topic, partition, value or b""))
+            proof = RING.proof(topic, partition, value or b"", code, now_ns)
+        part.append(Stored(topic, partition, len(part), now_ns, key, value, proof, code))
         for wake in self._listeners[topic]:
             wake()
         return len(part) - 1

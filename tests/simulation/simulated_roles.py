@@ -10,7 +10,7 @@ import numpy as np
 from faults import World
 from processes import Process
 from simulated_faust import App, Consumer, Disks, Table
-from simulated_log import Group, TopicPartition
+from simulated_log import KEYS, Group, TopicPartition
 from simulated_stores import Store
 
 from schemas.codec import FRAMES, Header, encode_frame
@@ -72,10 +72,11 @@ class ShardWorker(Process):
     """A process of a role that keeps shards, with the disk of its machine."""
 
     def __init__(self, world: World, name: str, role: Role, settings: Settings, group: Group, disks: Disks) -> None:
-        super().__init__(world, name)
+        super().__init__(world, name, role.name)
         self.consumer = Consumer(self, group, (role.source.name,))
         table = self.consumer.table = Table(self, group.name, role.table, disks)
-        self.host = ShardHost(cast("Any", App(self, self.consumer)), settings, role, cast("Any", table), world.loop.time, at_once)
+        app = cast("Any", App(self, self.consumer))
+        self.host = ShardHost(app, settings, role, cast("Any", table), world.loop.time, at_once, keys=KEYS)
         self.consumer.on_revoked = self.host.on_revoked
         self.start(self.host.consume(self.consumer))
         if role.tick is not None:
@@ -101,14 +102,14 @@ class SinkWorker(Process):
     """A process that feeds a store."""
 
     def __init__(self, world: World, name: str, role: str, settings: Settings, group: Group, store: Store) -> None:
-        super().__init__(world, name)
+        super().__init__(world, name, role)
         self.consumer = Consumer(self, group, tuple(topic.name for topic in SINKS[role]))
 
         async def connect(_url: str, _instruments: InstrumentTable) -> Sink:
             return cast("Sink", store.connection(self))
 
         feeder = SinkFeeder(
-            cast("Any", App(self, self.consumer)), settings, SinkRole(role, SINKS[role], connect, "simulated", gulp_wait_ms=0)
+            cast("Any", App(self, self.consumer)), settings, SinkRole(role, SINKS[role], connect, "simulated", gulp_wait_ms=0), KEYS
         )
         self.start(feeder.consume(self.consumer))
 

@@ -7,13 +7,14 @@ from faust.types import TP
 
 from streams.host.shard_runner import Record
 from streams.transport.consumer import Turn
+from topics.record_codes import HEADER
 
 
 def message_of(record: Record) -> Message:
     """The record, as it is read."""
     return Message(
         topic=record.topic, partition=record.partition, offset=record.offset, key=record.key, value=record.value,
-        timestamp=(1, record.time_ns // 1_000_000),
+        timestamp=(1, record.time_ns // 1_000_000), headers=[(HEADER, code)] if (code := getattr(record, "code", None)) is not None else None,
     )  # fmt: skip
 
 

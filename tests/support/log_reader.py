@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 from schemas.settings import Settings
 from streams.host.kafka_records import polled_record
 from streams.host.shard_runner import Record
+from streams.process.record_keys import record_keys
 from topics.catalogue import Topic
 
 T = TypeVar("T")
@@ -16,6 +17,7 @@ T = TypeVar("T")
 
 def read_partition(settings: Settings, topic: Topic, partition: int) -> Iterator[Record]:
     """Every record of a partition, up to where it ended when this was called."""
+    keys = record_keys(settings)
     consumer = Consumer(
         {"bootstrap.servers": settings.kafka_url, "group.id": "tests", "enable.auto.commit": False, "auto.offset.reset": "earliest"}
     )
@@ -28,7 +30,7 @@ def read_partition(settings: Settings, topic: Topic, partition: int) -> Iterator
             assert message is not None, f"{topic.name}/{partition} gave nothing at {offset + 1} of {high}"
             assert message.error() is None, message.error()
             offset = message.offset()
-            yield polled_record(message)
+            yield polled_record(message, keys)
     finally:
         consumer.close()
 

@@ -117,7 +117,7 @@ class Exchange:
         for shard in range(SHARDS):
             rows = np.zeros(1, BOOK_COMMAND)
             rows["kind"], rows["phase"], rows["transact_time"] = BookCommandKind.TRADING_SESSION_CHANGE, Phase.CONTINUOUS, self.clock
-            self.log.append(BOOK_COMMANDS.name, shard, encode_frame("book_command_frame", Header("operator"), rows))
+            self.log.append(BOOK_COMMANDS.name, shard, encode_frame("book_command_frame", Header("operator", created_at=self.clock), rows))
         self.settle()
 
     def deposit(self, accounts: Iterable[int], cash: int, lots: int) -> None:
@@ -148,7 +148,9 @@ class Exchange:
         self.settle()
 
     def _send(self, account: int, rows: np.ndarray, texts: list[str]) -> None:
-        value = encode_frame("order_command_frame", Header("tests"), rows, np.array([text.encode() for text in texts]))
+        value = encode_frame(
+            "order_command_frame", Header("tests", created_at=self.clock), rows, np.array([text.encode() for text in texts])
+        )
         self.log.append(ACCOUNT_COMMANDS.name, account % SHARDS, value)
 
     def _tick(self) -> int:

@@ -1,13 +1,15 @@
 // A stranger's session: posts orders to account.commands, follows them in the log, each frame once, and says what it saw.
 // node client.mjs BROKERS wire.json '{"buyer": 1, "seller": 2, "tag": "x"}' frames.ndjson
-import { createWriteStream } from "node:fs";
+import { createCipheriv, createHmac, randomBytes } from "node:crypto";
+import { createWriteStream, readFileSync } from "node:fs";
 
 import kafkajs from "kafkajs";
 
 import { Wire } from "./wire.mjs";
 
 const [brokers, wirePath, said, framesPath] = process.argv.slice(2);
-const { buyer, seller, tag } = JSON.parse(said);
+const { buyer, seller, tag, keyFile } = JSON.parse(said);
+const key = JSON.parse(readFileSync(keyFile, "utf8"));
 const wire = new Wire(wirePath);
 const kafka = new kafkajs.Kafka({ brokers: brokers.split(","), clientId: tag, logLevel: kafkajs.logLevel.ERROR });
 const numbers = (name) => wire.enums[name].numbers;
@@ -75,10 +77,19 @@ await consumer.run({
   },
 });
 
+/** What proves that we have written this value to this partition. */
+function code(partition, value) {
+  const secret = createHmac("sha256", Buffer.from(key.secret, "hex")).update(`account.commands/${partition}`).digest();
+  const nonce = randomBytes(12);
+  const cipher = createCipheriv("aes-256-gcm", secret, nonce).setAAD(value);
+  cipher.final();
+  return Buffer.concat([nonce, cipher.getAuthTag(), Buffer.from(key.key_id)]);
+}
+
 /** Post a record of an account; where it is in the log, as events name it. */
 async function post(account, value) {
   const partition = account % partitions.length;
-  const [sent] = await producer.send({ topic: "account.commands", acks: -1, messages: [{ partition, value }] });
+  const [sent] = await producer.send({ topic: "account.commands", acks: -1, messages: [{ partition, value, headers: { mac: code(partition, value) } }] });
   return `account.commands/${partition}@${sent.baseOffset}`;
 }
 

@@ -43,7 +43,7 @@ def test_every_role_of_the_exchange_is_a_service_and_every_service_is_known() ->
     """A role that is added to pyproject.toml must be added here."""
     workers = {name: service["command"] for name, service in SERVICES.items() if service.get("command", [""])[0] == "worker"}
     assert workers == {role: ["worker", role] for role in ROLES}
-    assert set(SERVICES) == {*ROLES, *STORES, "topics"}
+    assert set(SERVICES) == {*ROLES, *STORES, "topics", "keys"}
 
 
 @pytest.mark.parametrize("name", [*ROLES, "topics"])
@@ -70,7 +70,9 @@ def test_the_edge_alone_is_reachable_and_from_the_host_only() -> None:
 
 def test_the_order_of_the_start_is_stores_then_topics_then_roles() -> None:
     """Each waits for what it needs to be healthy, not merely started."""
-    assert SERVICES["topics"]["depends_on"] == {store: {"condition": "service_healthy"} for store in STORES}
+    assert SERVICES["topics"]["depends_on"] == {
+        **{store: {"condition": "service_healthy"} for store in STORES}, "keys": {"condition": "service_completed_successfully"},
+    }  # fmt: skip
     for role in ROLES:
         assert SERVICES[role]["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
 
@@ -83,7 +85,23 @@ def test_every_long_lived_service_has_a_health_check_a_volume_of_its_own_and_res
         assert service["restart"] == "unless-stopped", name
         assert {"test", "interval", "timeout", "retries"} <= set(service["healthcheck"]), name
         used += [volume.partition(":")[0] for volume in service["volumes"]]
-    assert sorted(used) == sorted(COMPOSE["volumes"])
+    own = [name for name in used if name != "keys"]
+    assert sorted([*own, "keys"]) == sorted(COMPOSE["volumes"])
+
+
+def test_every_role_has_the_keys_and_starts_nothing_without_them() -> None:
+    """One folder, made before the roles start, in the image with its owner; a volume over it belongs to the same user."""
+    folder = "/var/lib/outcry-keys"
+    for name in (*ROLES, "keys"):
+        assert f"keys:{folder}" in SERVICES[name]["volumes"], name
+        assert SERVICES[name]["environment"]["OUTCRY_KEYS_DIR"] == folder
+    assert SERVICES["keys"]["command"] == ["keys", "init"]
+    assert all(SERVICES[name]["environment"]["OUTCRY_REQUIRE_RECORD_CODES"] == "true" for name in ROLES)
+    assert re.search(rf"install -d -m 700 -o outcry {folder}$", DOCKERFILE, re.MULTILINE)
+    cluster = yaml.safe_load((ROOT / "docker" / "compose.cluster.yaml").read_text())["services"]
+    roles = [service for service in cluster.values() if service.get("command", [""])[0] == "worker" and "volumes" in service]
+    assert roles
+    assert all(f"keys:{folder}" in service["volumes"] for service in roles)
 
 
 def test_images_are_pinned_to_the_versions_of_the_local_set() -> None:

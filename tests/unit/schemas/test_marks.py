@@ -209,7 +209,7 @@ def test_stores_audit_and_rebuild_leave_forged_frames_out_and_take_the_true_ones
     taken, again, reasons = [], [], []
     for offset, value in enumerate(partition):
         try:
-            one = input_of(EXECUTIONS.name, 0, offset, value, NOW)
+            one = input_of(Record(EXECUTIONS.name, 0, offset, NOW, None, value))
             if stored.take(one):
                 taken.append(offset)
         except BadBytes as error:

@@ -92,7 +92,7 @@ def test_every_reader_takes_each_frame_once_and_in_order(seed, replicas):
     edge = SourceFilter(sources_of(EXECUTIONS, 0))
     assert [value for value in mixed if edge.is_new(decode_frame(value).header, START_NS)] == alone
 
-    inputs = [input_of(EXECUTIONS.name, 0, offset, value, START_NS) for offset, value in enumerate(mixed)]
+    inputs = [input_of(Record(EXECUTIONS.name, 0, offset, START_NS, None, value)) for offset, value in enumerate(mixed)]
     mysql = PartitionMarks()
     assert [mixed[one.offset] for one in inputs if mysql.take(one)] == alone
 
@@ -101,7 +101,7 @@ def test_every_reader_takes_each_frame_once_and_in_order(seed, replicas):
     def stored(partition):
         audit = {}
         for offset, value in enumerate(partition):
-            for document in documents(input_of(EXECUTIONS.name, 0, offset, value, START_NS), INSTRUMENTS):
+            for document in documents(input_of(Record(EXECUTIONS.name, 0, offset, START_NS, None, value)), INSTRUMENTS):
                 audit.setdefault(document.action, document.source.replace(b'"offset":%d,' % offset, b""))  # create: the first one stays
         return audit
 
