@@ -84,6 +84,9 @@ class Settings(BaseSettings):
         default="", description="market time of a rehearsal, REAL=MARKET*SPEED: 2026-11-30T12:00:00Z=2026-11-27T06:25:00-05:00*600"
     )
 
+    archive_dir: Path | None = Field(default=None, description="Parquet files of the archive (default: OUTCRY_HOME/data/archive)")
+    archive_days: int = Field(default=0, ge=0, le=36_500, description="days that the archive keeps; 0: for ever")
+
     edge_host: str = Field(default="127.0.0.1", description="address the edge listens on")
     edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0: any free one")
     edge_instance: int = Field(default=0, ge=0, le=63, description="which partition of edge.replies this edge owns")
@@ -182,6 +185,11 @@ class Settings(BaseSettings):
     def audit_dir(self) -> Path:
         """The audit logs, a folder for each partition."""
         return self.data_dir / "audit"
+
+    @property
+    def archive_folder(self) -> Path:
+        """The archive: Parquet files and their manifests."""
+        return self.archive_dir or self.data_dir / "archive"
 
     @property
     def audit_keys_file(self) -> Path:

@@ -97,9 +97,15 @@ RUN_MARKET: Final = RoleEntry(
     (BOOK_COMMANDS,), workers=False, critical=False, optional=True,
 )  # fmt: skip
 
+ARCHIVE: Final = RoleEntry(
+    "archive", "streams.roles.archive:run", "writes executions, account events and market data to Parquet files (needs the extra `archive`)",
+    (EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA), workers=False, critical=False, optional=True,
+)  # fmt: skip
+
 ROLES: Final = {
     one.name: one
     for one in (
-        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, RUN_MARKET, EDGE,
+        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, RUN_MARKET,
+        ARCHIVE, EDGE,
     )
 }  # fmt: skip

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, Self
 
-from schemas.codec import BadBytes, Frame
-from schemas.errors import ServiceUnavailable, StaleData
+from schemas.codec import Frame
+from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
 from schemas.marks import Marks
 from sinks.contract import Input, Reached, SinkStats
@@ -18,40 +18,11 @@ from sinks.mysql.case_rows import Decide, store_action
 from sinks.mysql.pool import MySql, Transaction
 from sinks.mysql.rows import INSERT_ALERT, account_statements, alert_values, execution_statements
 from sinks.mysql.schema import apply_schema
+from sinks.partition_marks import PartitionMarks
 
 SINK: Final = "mysql"
 TRANSACTION_ROWS_MAX: Final = 20_000
 """Rows of frames in one transaction: a few seconds on a slow server, far below STATEMENT_TIMEOUT_S, however large a batch is."""
-
-
-class PartitionMarks:
-    """How far one partition has been stored: its next offset, the append time of the record before it, and the marks of the sources."""
-
-    def __init__(self, next_offset: int = 0, last_ns: int = 0, marks: Marks | None = None) -> None:
-        self.next_offset, self.last_ns = next_offset, last_ns
-        self.marks = Marks() if marks is None else marks
-
-    def take(self, one: Input) -> bool:
-        """True if the record is not stored yet; then it counts as stored. Raises BadBytes for a frame that readers refuse; it is then skipped.
-
-        Raises StaleData if another record has the offset of the last one that was stored.
-        """
-        if one.offset < self.next_offset:
-            if one.offset == self.next_offset - 1 and self.last_ns and one.time_ns != self.last_ns:
-                raise StaleData(
-                    f"{one.topic}/{one.partition} has another record at {one.offset:,} than the one that MySQL has stored: the log has lost its end "
-                    "and gone on, or is another log; `outcry recover` says what is lost"
-                )
-            return False
-        self.next_offset, self.last_ns = one.offset + 1, one.time_ns
-        return not isinstance(one.body, Frame) or self.marks.take(one.body.header, one.time_ns)
-
-    def takes(self, one: Input) -> bool:
-        """As take, but False for a frame that readers refuse."""
-        try:
-            return self.take(one)
-        except BadBytes:
-            return False
 
 
 class MySqlSink:

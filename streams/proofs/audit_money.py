@@ -25,7 +25,7 @@ from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
 from sinks.mysql.ledger import StoredMoney, read_money
-from sinks.mysql.sink import PartitionMarks
+from sinks.partition_marks import PartitionMarks
 from streams.__main__ import settings_of
 from streams.host.lost_records import lost_state_of
 from streams.host.read_log import Log, Meter, place

@@ -35,7 +35,7 @@ def role_names(*, with_optional: bool = False) -> tuple[str, ...]:
 
 @click.command()
 @click.option(
-    "--all", "all_roles", is_flag=True, help="Start every role of the exchange too, but for optional ones (audit-log, run-market)."
+    "--all", "all_roles", is_flag=True, help="Start every role of the exchange too, but for optional ones (audit-log, run-market, archive)."
 )
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="Start this role too; may be repeated.")
 @click.option("--service", "services", multiple=True, type=click.Choice(SERVICES), help="Only these services (default: all).")

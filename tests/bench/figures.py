@@ -63,6 +63,14 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "check, us per record": "check_us_per_record", "sign, ns per row": "sign_ns_per_row", "check, ns per row": "check_ns_per_row",
         "keyed BLAKE2b, ns per row": "keyed_blake2b_ns_per_row",
     },
+    "archive": {
+        "symbols": "symbols", "rows": "rows", "files": "files", "rows/s": "rows_per_s", "rows per CPU second": "rows_per_cpu_s",
+        "bytes per row": "bytes_per_row", "in memory": "raw_bytes_per_row",
+    },
+    "archive-layout": {
+        "layout": "layout", "rows": "rows", "symbols": "symbols", "files": "files", "MB": "megabytes", "VWAP of all, ms": "vwap_all_ms",
+        "VWAP of one, ms": "vwap_one_ms", "bars of one, ms": "bars_one_ms",
+    },
     "audit": {
         "what": "what", "bytes per record": "record_bytes", "records": "records", "records per CPU second": "records_per_cpu_s",
         "MB per CPU second": "mb_per_cpu_s", "ms per checkpoint of 1,000": "checkpoint_ms", "entries": "entries", "p50, ms": "proof_ms_p50",

@@ -14,7 +14,7 @@ from edge.gateway.source_filter import SourceFilter
 from schemas.codec import FRAMES, HEADER_FIELDS, BadBytes, Frame, Header, frame_of
 from schemas.errors import ServiceUnavailable
 from schemas.marks import Marks
-from sinks.mysql.sink import PartitionMarks
+from sinks.partition_marks import PartitionMarks
 from streams.host.shard_host import Shard, ShardHost
 from streams.host.shard_runner import Output, Record, ShardRunner
 from streams.host.sink_feeder import SinkFeeder

@@ -18,7 +18,8 @@ from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
 from sinks.contract import Input, Reached, SinkStats
 from sinks.elastic.documents import documents
-from sinks.mysql.sink import PartitionMarks, transactions
+from sinks.mysql.sink import transactions
+from sinks.partition_marks import PartitionMarks
 from sinks.redis.sink import newest_rows
 
 

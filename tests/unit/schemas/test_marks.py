@@ -14,7 +14,7 @@ from schemas.enums import ExecKind
 from schemas.instruments import load_instruments
 from schemas.limits import FIRST_OFFSET_MAX, FRAMES_PER_INPUT_MAX, JUMP_SLACK_S, RECORDS_PER_S_MAX
 from schemas.marks import Marks
-from sinks.mysql.sink import PartitionMarks
+from sinks.partition_marks import PartitionMarks
 from streams.host.shard_runner import Output, Record, ShardRunner
 from streams.host.sink_feeder import input_of
 from streams.host.snapshots import SnapshotStore

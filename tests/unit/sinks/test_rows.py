@@ -19,7 +19,8 @@ from sinks.elastic.indices import templates
 from sinks.elastic.sink import CHUNK_BYTES_MAX, CHUNK_DOCUMENTS_MAX, chunked
 from sinks.mysql.rows import ALERT_COLUMNS, ALERT_DETAILS, ORDER_TERMS, STATEMENT_ROWS_MAX, account_statements, execution_statements
 from sinks.mysql.schema import ADDED_COLUMNS, statements
-from sinks.mysql.sink import TRANSACTION_ROWS_MAX, PartitionMarks, transactions
+from sinks.mysql.sink import TRANSACTION_ROWS_MAX, transactions
+from sinks.partition_marks import PartitionMarks
 from sinks.redis.sink import newest_rows
 
 INSTRUMENTS = load_instruments(None)

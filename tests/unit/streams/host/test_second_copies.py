@@ -10,7 +10,7 @@ from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from sinks.elastic.documents import documents
-from sinks.mysql.sink import PartitionMarks
+from sinks.partition_marks import PartitionMarks
 from streams.host.shard_runner import Record, ShardRunner
 from streams.host.sink_feeder import input_of
 from streams.roles.match_orders import MatchOrders

@@ -9,7 +9,7 @@ from schemas.codec import decode_frame
 from schemas.enums import AccountEventKind, Side
 from schemas.errors import OutcryError, StaleData
 from sinks import Input
-from sinks.mysql.sink import PartitionMarks
+from sinks.partition_marks import PartitionMarks
 from streams.host.shard_runner import ShardRunner
 from streams.proofs.compare_outputs import Difference
 from streams.proofs.recorded_snapshots import read_snapshots
