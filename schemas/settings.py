@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     archive_dir: Path | None = Field(default=None, description="Parquet files of the archive (default: OUTCRY_HOME/data/archive)")
     archive_days: int = Field(default=0, ge=0, le=36_500, description="days that the archive keeps; 0: for ever")
 
+    functions_dir: Path | None = Field(default=None, description="files of functions on the stream (default: OUTCRY_HOME/functions)")
+
     edge_host: str = Field(default="127.0.0.1", description="address the edge listens on")
     edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0: any free one")
     edge_instance: int = Field(default=0, ge=0, le=63, description="which partition of edge.replies this edge owns")
@@ -190,6 +192,11 @@ class Settings(BaseSettings):
     def archive_folder(self) -> Path:
         """The archive: Parquet files and their manifests."""
         return self.archive_dir or self.data_dir / "archive"
+
+    @property
+    def functions_folder(self) -> Path:
+        """What is deployed of functions on the stream."""
+        return self.functions_dir or self.home / "functions"
 
     @property
     def audit_keys_file(self) -> Path:

@@ -102,10 +102,15 @@ ARCHIVE: Final = RoleEntry(
     (EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA), workers=False, critical=False, optional=True,
 )  # fmt: skip
 
+RUN_FUNCTIONS: Final = RoleEntry(
+    "run-functions", "streams.roles.run_functions:run", "runs users' functions on the stream, and delivers their alerts",
+    (MARKET_DATA, EXECUTIONS, ACCOUNT_EVENTS), (DEAD_LETTERS,), workers=False, critical=False, optional=True,
+)  # fmt: skip
+
 ROLES: Final = {
     one.name: one
     for one in (
         HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, RUN_MARKET,
-        ARCHIVE, EDGE,
+        ARCHIVE, RUN_FUNCTIONS, EDGE,
     )
 }  # fmt: skip

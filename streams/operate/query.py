@@ -90,7 +90,7 @@ def read_tails(settings: Settings) -> dict[str, Any]:
                     continue
                 for record in log.records(table.topic, partition, max(bounds.low, marks.next_offset), bounds.high):
                     try:
-                        one = input_of(record.topic, record.partition, record.offset, record.value, record.time_ns)
+                        one = input_of(record)
                     except BadBytes:
                         continue
                     if isinstance(one.body, Frame) and marks.takes(one):

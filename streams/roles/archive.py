@@ -29,6 +29,7 @@ from streams.host.shard_runner import Record
 from streams.host.sink_feeder import input_of
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
+from streams.process.record_keys import record_keys
 from streams.transport.app import claim_for_cluster, claim_for_worker
 from streams.transport.cluster import cluster_id, partition_counts
 from streams.transport.lag import INPUT_LAG
@@ -57,6 +58,7 @@ class Archive:
     def __init__(self, settings: Settings, starts: dict[Place, int], reader: LogReader, offsets: Offsets, disk: Disk) -> None:
         """starts: the partitions, and where each begins. Raises OSError, StaleData."""
         self._settings, self._reader, self._offsets = settings, reader, offsets
+        self._keys = record_keys(settings)
         self._partitions: dict[Place, ArchivedPartition] = {}
         for table in TABLES:
             known = newest_manifests(settings.archive_folder, table)
@@ -74,7 +76,7 @@ class Archive:
             except PlacesLost as lost:
                 await self._find(lost.places, stop)
                 continue
-            self._records.extend(polled_record(message) for messages in found.values() for message in messages)
+            self._records.extend(polled_record(message, self._keys) for messages in found.values() for message in messages)
             await self._store_all(stop)
             self._measure()
 
@@ -113,7 +115,7 @@ class Archive:
                 self._commit(one)
             self._records.popleft()
             try:
-                one.take(input_of(record.topic, record.partition, record.offset, record.value, record.time_ns))
+                one.take(input_of(record))
             except BadBytes:  # who reads it first writes the dead letter
                 one.marks.pass_by(record.topic, record.partition, record.offset, record.time_ns)
             if one.is_full:

@@ -35,9 +35,18 @@ def role_names(*, with_optional: bool = False) -> tuple[str, ...]:
 
 @click.command()
 @click.option(
-    "--all", "all_roles", is_flag=True, help="Start every role of the exchange too, but for optional ones (audit-log, run-market, archive)."
+    "--all",
+    "all_roles",
+    is_flag=True,
+    help="Start every role of the exchange too, but for optional ones (see --role).",
 )
-@click.option("--role", "roles", multiple=True, metavar="ROLE", help="Start this role too; may be repeated.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="ROLE",
+    help="Start this role too; may be repeated. Optional: audit-log, run-market, archive, run-functions.",
+)
 @click.option("--service", "services", multiple=True, type=click.Choice(SERVICES), help="Only these services (default: all).")
 @click.option("--brokers", type=click.IntRange(1, 5), default=1, show_default=True, help="Kafka brokers of a new set.")
 @click.option("--workers", multiple=True, metavar="ROLE=N", help="N workers share the partitions of ROLE; may be repeated.")

@@ -53,7 +53,7 @@ def home(log, tmp_path_factory):
         one = ArchivedPartition(Settings(home=folder).archive_folder, table, partition, Disk(), None)
         part = log.parts[table.topic, partition]
         for record in part[: 2 * len(part) // 3]:
-            one.take(input_of(record.topic, record.partition, record.offset, record.value, record.time_ns))
+            one.take(input_of(record))
         one.commit()
     return folder
 
