@@ -31,7 +31,7 @@ HEADER_FIELDS: Final = ("source", "source_offset", "source_index", "first_seq", 
 FRAME_NAMES: Final = (
     "order_command_frame", "book_command_frame", "book_report_frame", "execution_frame", "account_event_frame", "market_data_frame",
 )  # fmt: skip
-RECORD_NAMES: Final = ("new_order_single", "order_cancel_request", "alert", "case_action", "dead_letter", "set_aside")
+RECORD_NAMES: Final = ("new_order_single", "order_cancel_request", "alert", "case_action", "dead_letter", "set_aside", "access_event")
 
 FEW_ROWS: Final = 8
 """Up to so many rows are handled without numpy and have plain columns only, see _columns_of_few; the same as in schemas/columns.py."""

@@ -97,6 +97,9 @@ DEAD_LETTERS: Final = Topic(
 SET_ASIDE: Final = Topic(
     "set.aside", ("set_aside",), "always 0", _one, FOREVER, "inputs that every shard skips, because it would stop at them",
 )  # fmt: skip
+ACCESS_EVENTS: Final = Topic(
+    "access.events", ("access_event",), "always 0", _one, FOREVER, "who signed in, was refused, or changed something",
+)  # fmt: skip
 
 TOPICS: Final = (
     ACCOUNT_COMMANDS,
@@ -109,4 +112,5 @@ TOPICS: Final = (
     CASES,
     DEAD_LETTERS,
     SET_ASIDE,
+    ACCESS_EVENTS,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from topics.catalogue import (
+    ACCESS_EVENTS,
     ACCOUNT_COMMANDS,
     ACCOUNT_EVENTS,
     ALERTS,
@@ -84,7 +85,7 @@ PERSIST_ELASTICSEARCH: Final = RoleEntry(
 )  # fmt: skip
 EDGE: Final = RoleEntry(
     "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA, CASES),
-    (ACCOUNT_COMMANDS, CASES), workers=False,
+    (ACCOUNT_COMMANDS, ACCESS_EVENTS, CASES), workers=False,
 )  # fmt: skip
 
 AUDIT_LOG: Final = RoleEntry(

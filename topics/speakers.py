@@ -13,6 +13,7 @@ import numpy as np
 from schemas.codec import Frame
 from schemas.enums import CommandKind
 from topics.catalogue import (
+    ACCESS_EVENTS,
     ACCOUNT_COMMANDS,
     ACCOUNT_EVENTS,
     ALERTS,
@@ -54,6 +55,7 @@ WRITERS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     CASES.name: {"case_action": (EDGE.name,)},
     DEAD_LETTERS.name: {"dead_letter": tuple(name for name, role in ROLES.items() if DEAD_LETTERS in role.writes)},
     SET_ASIDE.name: {"set_aside": (OPERATOR,)},
+    ACCESS_EVENTS.name: {"access_event": (EDGE.name, OPERATOR)},
 }  # fmt: skip
 """By topic and schema."""
 MAY_BE_UNSIGNED: Final = frozenset({(ACCOUNT_COMMANDS.name, "new_order_single"), (ACCOUNT_COMMANDS.name, "order_cancel_request")})

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edge.gateway.access_log import AccessLines
+from edge.gateway.access_log import AccessRecords
 from edge.gateway.accounts import Accounts
 from edge.gateway.case_files import CaseFiles
 from edge.gateway.cases import Cases
@@ -45,7 +45,8 @@ class Gateway:
         self.sessions = Sessions(keys, time.monotonic)
         self.cases = Cases()
         self.case_files = CaseFiles(self.cases, history, self.instruments)
-        self.people = People(people, AccessLines(), time.time_ns)
+        self.access_records = AccessRecords()
+        self.people = People(people, self.access_records, time.time_ns)
         self.stores = stores
         self.replies: ReplyConsumer | None = None
         self.market_consumer: MarketConsumer | None = None

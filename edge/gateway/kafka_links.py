@@ -20,7 +20,7 @@ from edge.gateway.market_consumer import MarketConsumer
 from edge.gateway.reply_consumer import ReplyConsumer
 from edge.gateway.sink_lag import GROUP, STORED, SinkLag
 from schemas.errors import ServiceUnavailable
-from topics.catalogue import ACCOUNT_COMMANDS, CASES, EDGE_REPLIES, MARKET_DATA, Topic
+from topics.catalogue import ACCESS_EVENTS, ACCOUNT_COMMANDS, CASES, EDGE_REPLIES, MARKET_DATA, Topic
 from topics.key_files import RecordKeys
 from topics.offsets import Offsets
 from topics.reader import LogReader
@@ -97,6 +97,7 @@ class KafkaLinks:
         if settings.edge_instance not in await self._partitions(EDGE_REPLIES):
             raise NotThere(f"{EDGE_REPLIES.name} has no partition {settings.edge_instance} for this instance; see OUTCRY_EDGE_INSTANCES")
         market_partitions = sorted(await self._partitions(MARKET_DATA))
+        await self._partitions(ACCESS_EVENTS)
         replies = ReplyConsumer(
             await self._started(LogReader(client | {"auto.offset.reset": "error"})),
             offsets,
@@ -122,6 +123,7 @@ class KafkaLinks:
         source = f"edge-{settings.edge_instance}"
         self._commands = CommandProducer(self._sender, shards, source, settings.edge_instance, time.time_ns, self._not_sent)
         gateway.replies, gateway.market_consumer = replies, market
+        gateway.access_records.sender = self._sender
         gateway.accounts.producer, gateway.orders.sink_lag = self._commands, sink_lag
         self._tasks = [
             asyncio.create_task(replies.run(), name="replies"),
@@ -176,4 +178,5 @@ class KafkaLinks:
     async def _drop_clients(self) -> None:
         """Close whatever was opened; a broker that is away must not hold us up."""
         stops, self._stops, self._sender = self._stops, [], None
+        self._gateway.access_records.sender = None
         await asyncio.gather(*(asyncio.wait_for(stop(), SHUTDOWN_GRACE_S) for stop in stops), return_exceptions=True)

@@ -129,3 +129,6 @@ STRANGERS_KEPT: Final = 20_000
 PASSWORDS_AT_ONCE: Final = 2
 PASSWORDS_WAITING_MAX: Final = 20
 """Each takes 64 MiB and ~0.1 s of processor time: 128 MiB together, and the last of those that wait is answered within seconds."""
+
+RECORD_TIMEOUT_S: Final = 3.0
+"""The log has so long to take the record of a sign-in or an act; then it is not done."""

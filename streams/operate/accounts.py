@@ -22,6 +22,7 @@ from schemas.reject_reasons import SENTENCES, Reason
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT, NotAMultiple, NotANumber, to_decimal, to_steps
 from streams.__main__ import settings_of
+from streams.operate.access_record import record_command
 from streams.operate.ask_shards import ANSWER_TIMEOUT_S, ask, operator_id
 from streams.transport.cluster import partition_counts
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS
@@ -189,6 +190,7 @@ def open_accounts_command(
     amount, shares = _cash(cash), dict(_position(table, text) for text in positions)
     numbers = range(first, first + count)
     update_id = update_id or time.time_ns()
+    record_command(ctx)
     try:
         open_accounts(settings, [Opening(number, amount, shares) for number in numbers], update_id=update_id)
     except OutcryError as error:
@@ -211,6 +213,7 @@ _ACCOUNTS = click.argument("accounts", nargs=-1, required=True, type=click.IntRa
 @click.pass_context
 def suspend_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
     """Refuse new orders and replaces of these accounts. Open orders stay; cancels are accepted."""
+    record_command(ctx)
     set_status(settings_of(ctx), accounts, AccountStatus.SUSPENDED)
     click.echo(f"suspended: {_listed(accounts)}")
 
@@ -220,6 +223,7 @@ def suspend_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
 @click.pass_context
 def resume_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
     """Let suspended or killed accounts trade again."""
+    record_command(ctx)
     set_status(settings_of(ctx), accounts, AccountStatus.ACTIVE)
     click.echo(f"active: {_listed(accounts)}")
 
@@ -229,6 +233,7 @@ def resume_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
 @click.pass_context
 def kill_command(ctx: click.Context, accounts: tuple[int, ...]) -> None:
     """Kill switch: suspend these accounts and cancel all their open orders. `outcry accounts resume` lifts the suspension."""
+    record_command(ctx)
     canceled = set_status(settings_of(ctx), accounts, AccountStatus.KILLED)
     click.echo(f"killed: {_listed(accounts)}; open orders being canceled: {canceled}")
 
@@ -285,6 +290,7 @@ def limits_command(
         table = load_instruments(settings.instruments_file)
         number, lots = _position(table, f"{symbol}={max_position}", "--max-position", least=0)
         limits = {"instrument": number, "account_word": int(restrict), "order_qty": lots}
+    record_command(ctx)
     set_limits(settings, accounts, limits)
     click.echo(f"limits set: {_listed(accounts)}")
 

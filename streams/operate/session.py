@@ -22,6 +22,7 @@ from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from schemas.units import NotAMultiple, NotANumber, OutOfRange, to_decimal
 from streams.__main__ import settings_of
+from streams.operate.access_record import record_command
 from streams.operate.command_books import PhaseAnswer, mass_cancel_answer, phase_answers, send
 
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
@@ -247,6 +248,7 @@ def mass_cancel(ctx: click.Context, account: int | None, side: str | None, symbo
     settings = settings_of(ctx)
     table = load_instruments(settings.instruments_file)
     number = instrument_number(table, symbol)
+    record_command(ctx)
     made = send(settings, BookCommandKind.MASS_CANCEL, instrument=number, account=account or 0, side=_SIDES[side] if side else 0)
     answer = mass_cancel_answer(made)
     for found, word in ((answer.canceled, "canceled"), (answer.frozen, "frozen in their auction, not canceled")):
@@ -257,6 +259,7 @@ def mass_cancel(ctx: click.Context, account: int | None, side: str | None, symbo
 
 def _change(settings: Settings, table: InstrumentTable, kind: BookCommandKind, number: int, *, every: bool = False, **columns: int) -> None:
     """Send a command about phases and print each book's answer. With `every`, some books may refuse it as long as one accepts it."""
+    record_command(click.get_current_context())
     answers = phase_answers(send(settings, kind, instrument=number, **columns))
     for one in answers:
         known = table.by_number.get(one.instrument)

@@ -14,6 +14,7 @@ from schemas.errors import OutcryError
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.operate.access_record import record_command
 from streams.transport.cluster import metadata
 from topics.catalogue import TOPICS
 from topics.description import describe
@@ -96,6 +97,7 @@ def set_aside(ctx: click.Context, topic: str, partition: int, offset: int, reaso
 
     if (topic == "executions") != (role is not None):
         raise click.UsageError("executions need --role, because two roles read them; other topics have one reader")
+    record_command(ctx)
     why = set_aside_input(settings_of(ctx), topic, role, partition, offset, reason)
     click.echo(f"{topic}/{partition} offset {offset} is set aside; the engine's error: {why}")
 

@@ -25,6 +25,7 @@ from sinks.mysql import people as store
 from sinks.mysql.pool import MySql
 from sinks.mysql.schema import apply_schema
 from streams.__main__ import settings_of
+from streams.operate.access_record import newest_events, record_command
 
 T = TypeVar("T")
 _DAY_NS: Final = 86_400_000_000_000
@@ -122,6 +123,7 @@ def add_command(ctx: click.Context, name: str, roles: tuple[str, ...], without_t
     """
     check_name(name)
     password = _password(name)
+    record_command(ctx)
     secret = "" if without_totp else second_factor.new_secret()
     text = text_of(Role(role) for role in roles)
     hashed = hash_password(password)
@@ -160,6 +162,7 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def roles_command(ctx: click.Context, name: str, roles: tuple[str, ...]) -> None:
     """Give somebody these roles instead of those they have. They are signed out."""
+    record_command(ctx)
     text = text_of(Role(role) for role in roles)
     in_mysql(settings_of(ctx), lambda db: store.change_person(db, name, time.time_ns(), roles=text))
     click.echo(f"{name} is now {text}")
@@ -171,6 +174,7 @@ def roles_command(ctx: click.Context, name: str, roles: tuple[str, ...]) -> None
 def passwd_command(ctx: click.Context, name: str) -> None:
     """Set somebody's password, asked for or read from standard input. They are signed out."""
     hashed = hash_password(_password(name))
+    record_command(ctx)
     in_mysql(settings_of(ctx), lambda db: store.change_person(db, name, time.time_ns(), password_hash=hashed, attempts=0))
     click.echo(f"{name} has another password")
 
@@ -181,6 +185,7 @@ def passwd_command(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def totp_command(ctx: click.Context, name: str, remove: bool) -> None:
     """Give somebody a new second factor, for instance for a new phone. They are signed out."""
+    record_command(ctx)
     secret = "" if remove else second_factor.new_secret()
     what = f"{'removed' if remove else 'changed'} the second factor of {name}"
     in_mysql(settings_of(ctx), lambda db: store.change_person(db, name, time.time_ns(), totp_secret=secret, totp_step=0))
@@ -193,6 +198,7 @@ def totp_command(ctx: click.Context, name: str, remove: bool) -> None:
 @click.pass_context
 def disable_command(ctx: click.Context, name: str) -> None:
     """Let somebody in no more, at once: sessions end, tokens open nothing."""
+    record_command(ctx)
     in_mysql(settings_of(ctx), lambda db: store.change_person(db, name, time.time_ns(), enabled=0))
     click.echo(f"{name} is disabled")
 
@@ -202,6 +208,7 @@ def disable_command(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def enable_command(ctx: click.Context, name: str) -> None:
     """Let somebody in again who was disabled, or who has to wait after wrong attempts."""
+    record_command(ctx)
     in_mysql(settings_of(ctx), lambda db: store.change_person(db, name, time.time_ns(), enabled=1, attempts=0))
     click.echo(f"{name} is enabled")
 
@@ -211,6 +218,7 @@ def enable_command(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def sign_out_command(ctx: click.Context, name: str) -> None:
     """End all sessions of somebody."""
+    record_command(ctx)
     ended = in_mysql(settings_of(ctx), lambda db: store.end_sessions(db, name))
     click.echo(f"sessions ended: {ended}")
 
@@ -233,6 +241,7 @@ def token_command(ctx: click.Context, name: str, roles: tuple[str, ...], days: f
     """
     if len(label) > LABEL_CHARACTERS_MAX:
         raise click.BadParameter(f"at most {LABEL_CHARACTERS_MAX} characters", param_hint="--label")
+    record_command(ctx)
     wanted = frozenset(Role(role) for role in roles)
     settings = settings_of(ctx)
     token_id, token = make_token(settings, name, wanted, read_only=read_only, days=days, label=label)
@@ -263,8 +272,20 @@ def tokens_command(ctx: click.Context, as_json: bool) -> None:
 @click.pass_context
 def withdraw_command(ctx: click.Context, token_id: str) -> None:
     """Withdraw an operator token by its id (outcry users tokens). From now on it opens nothing."""
+    record_command(ctx)
     in_mysql(settings_of(ctx), lambda db: store.withdraw_token(db, token_id, time.time_ns()))
     click.echo(f"token {token_id} is withdrawn")
+
+
+@users.command("events")
+@click.option("--last", type=click.IntRange(1, 1_000_000), default=50, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one event a line.")
+@click.pass_context
+def events_command(ctx: click.Context, last: int, as_json: bool) -> None:
+    """Who signed in, was refused, or changed something: the newest records of access.events, oldest first."""
+    for event in newest_events(settings_of(ctx), last):
+        said = " ".join(filter(None, (event["person"] or event["address"], event["what"], event["detail"])))
+        click.echo(json.dumps(event) if as_json else f"{_time(event['at_ns'])}  {event['act']:<15}  {said}")
 
 
 def _password(name: str) -> str:

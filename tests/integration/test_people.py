@@ -5,21 +5,26 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import pytest
 from click.testing import CliRunner, Result
 
-from access.events import AccessEvent
+from access.events import AccessEvent, Act
 from access.people import Person, Role
 from access.second_factor import code_at
+from edge.gateway.access_log import AccessRecords
 from edge.gateway.outcomes import Accepted, Denied
 from edge.gateway.people import People
 from edge.gateway.stores import EdgeStores
-from schemas.errors import OutcryError
+from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import Settings
 from sinks.mysql.people import SESSIONS_OF_PERSON_MAX
+from streams.operate.access_record import newest_events
+from streams.operate.topics import create_topics
 from streams.operate.users import in_mysql, users
+from topics.sender import LogSender
 
 T = TypeVar("T")
 PASSWORD = "a few plain words"
@@ -69,7 +74,8 @@ class Office:
 
 @pytest.fixture
 def office(services: Settings) -> Office:
-    """On the session's MySQL."""
+    """On the session's MySQL and Kafka."""
+    create_topics(services)
     return Office(services)
 
 
@@ -193,3 +199,37 @@ def test_nobody_is_added_twice(office: Office) -> None:
     again = office.outcry("add", "p-lee", "--role", "operator", typed="other plain words")
     assert "already somebody" in str(again.exception)
     assert isinstance(office.sign_in("p-lee", here=True), Accepted)
+
+
+def test_commands_are_recorded_before_they_are_done_and_not_done_otherwise(office: Office) -> None:
+    """With the user of this machine and the options; never with a password."""
+    office.says("add", "p-max", "--role", "analyst", "--without-totp", typed=PASSWORD)
+    office.says("disable", "p-max")
+    events = [json.loads(line) for line in office.says("events", "--json", "--last", "2").splitlines()]
+    assert [(event["act"], event["what"]) for event in events] == [
+        ("ACTED", 'users add {"name": "p-max", "roles": ["analyst"], "without_totp": true}'),
+        ("ACTED", 'users disable {"name": "p-max"}'),
+    ]
+    assert all("@" in event["address"] and PASSWORD not in json.dumps(event) for event in events)
+    assert "users disable" in office.says("events", "--last", "1")
+    for without in ({"kafka_url": ""}, {"kafka_url": "127.0.0.1:1"}):
+        elsewhere = Office(office.settings.model_copy(update=without))
+        done = elsewhere.outcry("enable", "p-max")
+        assert "nothing was done" in str(done.exception)
+    assert {one["name"]: one["enabled"] for one in json.loads(office.says("list", "--json"))}["p-max"] is False
+
+
+async def test_an_edge_records_on_the_log(services: Settings) -> None:
+    """And says within its time that it cannot."""
+    create_topics(services)
+    records, sender = AccessRecords(), LogSender({"bootstrap.servers": services.kafka_url})
+    event = AccessEvent(7, Act.SIGNED_IN, "p-zoe", "203.0.113.7", "", "")
+    with pytest.raises(ServiceUnavailable, match="has not been reached"):
+        await records.record(event)
+    await sender.start()
+    records.sender = sender
+    try:
+        await records.record(event)
+    finally:
+        await sender.stop()
+    assert asdict(event) in list(await asyncio.to_thread(lambda: list(newest_events(services, 5))))

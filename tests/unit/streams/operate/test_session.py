@@ -186,6 +186,7 @@ def test_an_instrument_that_does_not_go_to_its_phase_is_named_with_its_reason() 
 def answering(monkeypatch: pytest.MonkeyPatch) -> Books:
     """Commands go to books in this process, over the default instruments, instead of through Kafka."""
     books = Books(load_instruments(None))
+    monkeypatch.setattr(operate_session, "record_command", lambda ctx: None)
     monkeypatch.setattr(operate_session, "send", lambda settings, kind, **columns: books.tell(kind, **columns))
     return books
 

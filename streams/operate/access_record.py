@@ -1,0 +1,71 @@
+"""Record on access.events what is done by a command line, before it is done: by which user of which machine, with which options.
+
+No option of our commands is a secret: passwords come from standard input. On failure: ServiceUnavailable, and nothing is done.
+"""
+
+import getpass
+import json
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Final
+
+import click
+from confluent_kafka import KafkaException, Producer
+
+from access.events import AccessEvent, Act
+from schemas.codec import BadBytes, decode_record, encode_record
+from schemas.errors import ServiceUnavailable
+from schemas.settings import Settings
+from streams.__main__ import settings_of
+from streams.host.read_log import Log
+from streams.process.record_keys import record_keys
+from topics.catalogue import ACCESS_EVENTS
+from topics.speakers import OPERATOR
+
+_TIMEOUT_S: Final = 10.0
+_CHARACTERS_MAX: Final = 2_000
+
+
+def record_command(ctx: click.Context) -> None:
+    """Record the command that is about to be done. Raises ServiceUnavailable."""
+    given = {name: value for name, value in ctx.params.items() if value not in (None, (), False)}
+    what = f"{ctx.command_path} {json.dumps(given, default=str)}"[:_CHARACTERS_MAX]
+    _append(settings_of(ctx), AccessEvent(time.time_ns(), Act.ACTED, "", f"{getpass.getuser()}@{socket.gethostname()}", what))
+
+
+def newest_events(settings: Settings, count: int) -> Iterator[dict[str, Any]]:
+    """The newest records of access.events, oldest first; those that an edge or an operator has not written are left out. Raises ServiceUnavailable, OutcryError."""
+    with Log(settings) as log:
+        log.partitions(ACCESS_EVENTS)
+        bounds = log.bounds(ACCESS_EVENTS.name, 0)
+        for record in log.records(ACCESS_EVENTS.name, 0, max(bounds.low, bounds.high - count), bounds.high) if bounds else ():
+            try:
+                record.proof.require()
+                name, event = decode_record(record.value or b"")
+            except BadBytes:
+                continue
+            if name == "access_event":
+                yield event
+
+
+def _append(settings: Settings, event: AccessEvent) -> None:
+    if not settings.kafka_url:
+        raise ServiceUnavailable("nothing was done: Kafka, where it is recorded, has no address; run `outcry up`, or set OUTCRY_KAFKA_URL")
+    problems: list[str] = []
+    producer = Producer({"bootstrap.servers": settings.kafka_url, "acks": "all", "enable.idempotence": True, "log_level": 0})
+    try:
+        value = encode_record("access_event", asdict(event))
+        producer.produce(
+            ACCESS_EVENTS.name, value, partition=0, headers=record_keys(settings, OPERATOR).signer(OPERATOR)(ACCESS_EVENTS.name, 0, value),
+            on_delivery=lambda error, _: problems.append(str(error)) if error else None,
+        )  # fmt: skip
+        left = producer.flush(_TIMEOUT_S)
+    except KafkaException as error:
+        raise ServiceUnavailable(f"nothing was done: Kafka at {settings.kafka_url} did not take the record of it: {error}") from error
+    if problems or left:
+        raise ServiceUnavailable(
+            f"nothing was done: Kafka at {settings.kafka_url} did not take the record of it on {ACCESS_EVENTS.name} "
+            f"({problems[0] if problems else 'no answer'}): see `outcry topics list`"
+        )
