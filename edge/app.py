@@ -18,12 +18,11 @@ from aiohttp import WSCloseCode, web
 from edge.alpaca import account_api, calendar_api, order_queries, orders_api, prices_api
 from edge.alpaca.market_data_ws import HUB, MarketHub
 from edge.console import cases_api, ops_api, pages, sign_in, surveillance_api
-from edge.gateway.gateway import Gateway
+from edge.gateway.gateway import ApiKeyParts, Gateway
 from edge.gateway.history import History, Stores
 from edge.gateway.kafka_links import KafkaLinks
 from edge.gateway.limits import SHUTDOWN_GRACE_S
 from edge.gateway.people import PeopleStore
-from edge.gateway.sessions import KeyStore
 from edge.gateway.stores import EdgeStores
 from edge.http import answers as http
 from edge.http.limits import BODY_BYTES_MAX
@@ -44,7 +43,7 @@ _ROUTES: Final = tuple(
 )
 
 
-def make_state(settings: Settings, keys: KeyStore, people: PeopleStore, history: History, stores: Stores) -> EdgeState:
+def make_state(settings: Settings, keys: ApiKeyParts, people: PeopleStore, history: History, stores: Stores) -> EdgeState:
     """Everything the handlers share; nothing is connected yet."""
     gateway = Gateway(settings, keys, people, history, stores)
     state = EdgeState(gateway, HttpMetrics(gateway.metrics))
@@ -86,19 +85,22 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
     write_atomically(ready_file, json.dumps({"pid": os.getpid(), "port": port, "host": settings.edge_host}))
     log.info("edge_listens", host=settings.edge_host, port=port, instance=settings.edge_instance)
     connecting = asyncio.create_task(links.keep(), name="kafka-links")
+    hearing = asyncio.create_task(gateway.key_changes.run(), name="key-changes")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        await asyncio.wait([connecting, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if connecting.done():
-            connecting.result()
-            raise AssertionError("the links to Kafka ended by themselves")
+        await asyncio.wait([connecting, hearing, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (connecting, hearing):
+            if task.done():
+                task.result()
+                raise AssertionError(f"{task.get_name()} ended by itself")
     finally:
         state.stopping = True
         _withdraw(ready_file)
         await runner.cleanup()  # refuses new connections, waits for open requests, closes WebSockets with 1001
         stopping.cancel()
         connecting.cancel()
-        await asyncio.gather(connecting, stopping, return_exceptions=True)
+        hearing.cancel()
+        await asyncio.gather(connecting, hearing, stopping, return_exceptions=True)
         await links.close()
         await gateway.stores.close()
     log.info("edge_stopped")

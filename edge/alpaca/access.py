@@ -8,18 +8,21 @@ from edge.alpaca.errors import error_of, value_of
 from edge.gateway.account_view import AccountView
 from edge.gateway.sessions import Session
 from edge.http.addresses import address_of
-from edge.http.answers import SESSION
+from edge.http.answers import SAFE_METHODS, SESSION
+from edge.http.errors import HttpError
 from edge.http.state import gateway_of
 
 
 async def authenticate(request: web.Request) -> Session:
-    """Who asks, by Alpaca's two headers or else by Basic authentication; raises HttpError 401, 429 or 503."""
+    """Who asks, by Alpaca's two headers or else by Basic authentication; raises HttpError 401, 403, 429 or 503."""
     headers, sessions = request.headers, gateway_of(request).sessions
     key_id, secret = headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
     if not key_id and not secret:
         key_id, secret = _basic(headers.get("Authorization", ""))
     session = sessions.recall(key_id, secret) or value_of(await sessions.authenticate(key_id, secret, address_of(request)))
     request[SESSION] = session
+    if request.method not in SAFE_METHODS and not session.may_trade:
+        raise HttpError(403, "this API key may only read")
     too_many = sessions.admit(session)
     if too_many is not None:
         raise error_of(too_many)

@@ -153,8 +153,8 @@ def error_of(outcome: Refused | Unavailable | OutcomeUnknown | Denied) -> HttpEr
             return error
         case OutcomeUnknown():
             return HttpError(503, f"no decision in time: {_UNKNOWN[outcome.kind]}", headers={"Retry-After": "1"})
-        case Denied():
-            return HttpError(401, "request is not authorized: unknown API key or wrong secret")
+        case Denied(text):
+            return HttpError(401, f"request is not authorized: {text or 'unknown API key or wrong secret'}")
         case _:
             assert_never(outcome)
 

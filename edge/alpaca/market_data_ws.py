@@ -13,7 +13,7 @@ from edge.alpaca.subscriptions import Encoding, MarketClient, Reply, Subscriptio
 from edge.gateway.market_events import MarketEvent
 from edge.gateway.market_view import MarketView
 from edge.gateway.outcomes import Accepted, Cause, Denied, Unavailable
-from edge.gateway.sessions import Sessions
+from edge.gateway.sessions import Session, Sessions
 from edge.http.addresses import address_of
 from edge.http.metrics import HttpMetrics
 from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket
@@ -72,6 +72,7 @@ class MarketConversation:
 
     def __init__(self, hub: MarketHub, sessions: Sessions, client: MarketClient, out: OutgoingSocket, address: str) -> None:
         self._hub, self._sessions, self._client, self._out, self._address = hub, sessions, client, out, address
+        self._session: Session | None = None
 
     @property
     def authenticated(self) -> bool:
@@ -93,6 +94,12 @@ class MarketConversation:
     def leave(self) -> None:
         """Out of the hub, whatever the client wanted."""
         self._hub.place(self._out, self._client.encoding, frozenset())
+        if self._session is not None:
+            self._sessions.release(self._session, self._key_changed)
+
+    def _key_changed(self) -> None:
+        code, failed = protocol.AUTH_FAILED
+        self._reply(self._client.error((code, f"{failed}: the API key was changed or withdrawn"), close=True))
 
     def _reply(self, reply: Reply, code: int = WSCloseCode.POLICY_VIOLATION) -> None:
         for start in range(0, len(reply.parts), MESSAGES_PER_ARRAY_MAX):
@@ -132,8 +139,10 @@ class MarketConversation:
             key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address
         )
         match access:
-            case Accepted():
+            case Accepted(session):
+                self._session = session
                 self._reply(self._client.confirm())
+                self._sessions.hold(session, self._key_changed)
             case Denied():
                 self._reply(self._client.error(protocol.AUTH_FAILED, close=True))
             case Unavailable(Cause.TOO_MANY_GUESSES, text):

@@ -62,6 +62,14 @@ class StreamConversation:
 
     def leave(self) -> None:
         """No more updates."""
+        self._stop_listening()
+        if self._session is not None:
+            self._sessions.release(self._session, self._key_changed)
+
+    def _key_changed(self) -> None:
+        self._end("the API key was changed or withdrawn: authenticate again")
+
+    def _stop_listening(self) -> None:
         if self._listening_to is not None:
             self._accounts.stop_listening(self._listening_to, self)
             self._listening_to = None
@@ -103,6 +111,7 @@ class StreamConversation:
         match access:
             case Accepted(session):
                 self._session = session
+                self._sessions.hold(session, self._key_changed)
             case Denied():
                 self._out.end_nowait(WSCloseCode.POLICY_VIOLATION)
             case Unavailable():
@@ -121,7 +130,7 @@ class StreamConversation:
         if not isinstance(seen, Accepted):
             self._end(error_of(seen).message, WSCloseCode.TRY_AGAIN_LATER)
             return
-        self.leave()
+        self._stop_listening()
         if streams and not self._out.is_ending:
             self._listening_to = session.account
             self._accounts.listen(session.account, self)

@@ -26,14 +26,13 @@ from edge.console.pages import html_page, text_of_page
 from edge.gateway.limits import PERSON_SESSION_S
 from edge.gateway.outcomes import Accepted, Denied
 from edge.http.addresses import address_of, is_from_this_machine
-from edge.http.answers import Handler, json_response, read_body
+from edge.http.answers import SAFE_METHODS, Handler, json_response, read_body
 from edge.http.errors import HttpError, bad_parameter, unavailable
 from edge.http.state import gateway_of
 from schemas.errors import ServiceUnavailable
 
 PERSON: Final = web.RequestKey("person", Person)
 """Who asks, on a route with `allowed`."""
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER: Final = "X-CSRF-Token"
 POLL_HEADER: Final = "X-Poll"
 """Of requests that a page makes by itself: they do not keep a session from being idle."""

@@ -7,13 +7,15 @@ edge.gateway.outcomes. What is public comes as events: account updates by `accou
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from edge.gateway.access_log import AccessRecords
 from edge.gateway.accounts import Accounts
+from edge.gateway.api_keys import ApiKeys, ApiKeyStore
 from edge.gateway.case_files import CaseFiles
 from edge.gateway.cases import Cases
 from edge.gateway.history import AlertFilter, History, Stores, recorded
+from edge.gateway.key_changes import ChangedKeys, KeyChanges
 from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
 from edge.gateway.market_calendar import MarketHours
 from edge.gateway.market_consumer import MarketConsumer
@@ -31,10 +33,14 @@ from schemas.market_hours import MarketCalendar, MarketClock
 from schemas.settings import Settings
 
 
+class ApiKeyParts(KeyStore, ApiKeyStore, ChangedKeys, Protocol):
+    """All that is asked of where API keys are."""
+
+
 class Gateway:
     """Nothing is connected yet when it is made; edge.gateway.kafka_links connects it. Consumers are None until then."""
 
-    def __init__(self, settings: Settings, keys: KeyStore, people: PeopleStore, history: History, stores: Stores) -> None:
+    def __init__(self, settings: Settings, keys: ApiKeyParts, people: PeopleStore, history: History, stores: Stores) -> None:
         self.settings = settings
         self.instruments: InstrumentTable = load_instruments(settings.instruments_file)
         self.metrics = Metrics()
@@ -47,6 +53,8 @@ class Gateway:
         self.case_files = CaseFiles(self.cases, history, self.instruments)
         self.access_records = AccessRecords()
         self.people = People(people, self.access_records, time.time_ns)
+        self.api_keys = ApiKeys(keys, self.access_records, time.time_ns)
+        self.key_changes = KeyChanges(keys, self.sessions)
         self.stores = stores
         self.replies: ReplyConsumer | None = None
         self.market_consumer: MarketConsumer | None = None

@@ -35,7 +35,19 @@ RATE_LIMIT_PER_MINUTE: Final = 300_000
 """Requests of one API key a minute: generous (other venues: 200 to 1,200); 5,000/s of one key is beyond the goal of one edge."""
 
 SESSION_TTL_S: Final = 60.0
-"""An API key is looked up again after this long, so a withdrawn key works for at most so long."""
+"""An API key is looked up again after this long."""
+
+KEY_CHANGES_EVERY_S: Final = 0.5
+"""How often the edge asks MySQL which API keys were changed: two short questions each time. A withdrawn key works so long and no longer."""
+
+KEY_CHANGES_KEPT: Final = 100_000
+"""Changed API keys whose version is remembered, ~200 B each: more than are changed while a cache may have an older version (CACHED_KEY_TTL_S)."""
+
+CACHED_KEY_TTL_S: Final = 300
+"""How long the session cache keeps an API key."""
+
+API_KEYS_OF_ACCOUNT_MAX: Final = 20
+"""That have not ended."""
 
 SESSIONS_MAX: Final = 100_000
 """API keys remembered; ~1 KB each."""

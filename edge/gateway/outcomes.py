@@ -103,7 +103,10 @@ class OutcomeUnknown:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The API key is unknown or its secret is wrong. Which of the two is not told."""
+    """It is not known who asks: the API key is unknown or its secret is wrong (which of the two is not told)."""
+
+    text: str = ""
+    """What else is in the way, for somebody who knows the secret."""
 
 
 Outcome = Accepted[T_co] | Refused | Unavailable | OutcomeUnknown

@@ -1,23 +1,28 @@
 """The stores behind the edge: API keys, people and history from MySQL, keys cached in Redis. Connected when first needed, again after a failure."""
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import structlog
 
+from access.api_keys import networks_of, scopes_of
 from edge.gateway.account_view import Order
 from edge.gateway.history import AlertFilter, OrderFilter
-from edge.gateway.limits import CACHE_TIMEOUT_S, PING_TIMEOUT_S, STORE_TIMEOUT_S
+from edge.gateway.limits import CACHE_TIMEOUT_S, CACHED_KEY_TTL_S, PING_TIMEOUT_S, STORE_TIMEOUT_S
 from edge.gateway.sessions import KeyRecord
 from schemas.codec import raw_schema
 from schemas.enums import OrdStatus, Side
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
+from sinks.mysql import api_keys as mysql_keys
 from sinks.mysql import case_queries
 from sinks.mysql import people as mysql_people
 from sinks.mysql import queries as mysql_queries
+from sinks.mysql.api_keys import StoredKey
 from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
 from sinks.mysql.people import StoredPerson, StoredSession, StoredToken
 from sinks.mysql.pool import MySql
@@ -29,9 +34,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MYSQL_CONNECTIONS_MAX: Final = 8
-CACHED_KEY_TTL_S: Final = 300
-"""A withdrawn key works for at most this long beyond SESSION_TTL_S, unless whoever withdraws it deletes it from the cache too."""
-
 ALERT_DEFAULTS: Final = {field["name"]: field["default"] for field in raw_schema("alert")["fields"] if "default" in field}
 """What an alert of version 0.2 does not say."""
 
@@ -54,16 +56,39 @@ class EdgeStores:
         # one each: a server that is silent while it is connected to must not keep the other waiting
         self._connecting_mysql, self._connecting_redis = asyncio.Lock(), asyncio.Lock()
 
-    async def find_key(self, key_id: str) -> KeyRecord | None:
+    async def find_key(self, key_id: str, version_min: int) -> KeyRecord | None:
         """The key from the cache, else from MySQL. A cache that is away only costs the longer way."""
         cached = await self._cached(key_id)
-        if cached is not None:
-            return KeyRecord(cached.secret_sha256, cached.account)
-        stored = await self._ask(mysql_queries.api_key, key_id)
+        if cached is not None and cached.version >= version_min:
+            return _record(cached)
+        stored = await self._ask(mysql_keys.api_key, key_id)
         if stored is None:
             return None
-        await self._put(key_id, CachedKey(stored.secret_sha256, stored.account))
-        return KeyRecord(stored.secret_sha256, stored.account)
+        key = CachedKey(stored.secret_sha256, stored.account, stored.scopes, stored.networks, stored.ends_at, stored.version)
+        await self._put(key_id, key)
+        return _record(key)
+
+    async def changed_keys(self, since_us: int | None) -> tuple[int, dict[str, int]]:
+        """What to ask with next, and the versions of the API keys changed since; at first, since a cache may have an older one."""
+        return await self._ask(mysql_keys.changed_keys, since_us, CACHED_KEY_TTL_S * 1_000_000 + mysql_keys.OVERLAP_US)
+
+    async def keys_of_account(self, account: int) -> list[StoredKey]:
+        """All API keys that the account ever had."""
+        return await self._ask(mysql_keys.keys_of_account, account)
+
+    async def add_key(
+        self, key_id: str, digest: str, account: int, scopes: str, networks: str, *, ends_at: int, label: str, keys_max: int
+    ) -> None:
+        """Store a new API key."""
+        await self._ask(mysql_keys.add_key, key_id, digest, account, scopes, networks, ends_at=ends_at, label=label, keys_max=keys_max)
+
+    async def rotate_key(self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int) -> StoredKey:
+        """A new API key with the rights of this one, which ends."""
+        return await self._ask(mysql_keys.rotate_key, key_id, ends_at, new_id, digest, keys_max=keys_max, account=account)
+
+    async def end_key(self, key_id: str, ends_at: int, account: int) -> None:
+        """An API key ends."""
+        await self._ask(mysql_keys.end_key, key_id, ends_at, account)
 
     async def orders(self, account: int, wanted: OrderFilter) -> list[Order]:
         """Orders by submission time, at most `limit`."""
@@ -258,6 +283,12 @@ async def _answers(asking: Awaitable[None]) -> bool:
         log.debug("store_away", error=str(error))
         return False
     return True
+
+
+def _record(key: CachedKey) -> KeyRecord:
+    left_s = (key.ends_at - time.time_ns()) / 1e9 if key.ends_at else math.inf
+    networks = networks_of(text for text in key.networks.split(",") if text)
+    return KeyRecord(key.secret_sha256, key.account, scopes_of(key.scopes), networks, left_s, key.version)
 
 
 def _order(stored: StoredOrder) -> Order:

@@ -22,6 +22,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SESSION: Final = web.RequestKey("session", Session)
 """Whose request it is, for the headers of its answer."""
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Of requests that change nothing."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _COMMON: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 # what aiohttp calls itself, with its version and Python's, in every answer; also in its own to what it cannot parse, which no signal of ours sees

@@ -1,20 +1,17 @@
-"""Reads (and the one write, API keys) of the system of record for the edge, the operator's commands and the reconciliation.
+"""Reads of the system of record for the edge, the operator's commands and the reconciliation.
 
 Every function takes a `MySql` (sinks.mysql.pool, `await MySql.connect(url, size_max)`) and raises ServiceUnavailable. Numbers are those of
 the log: times ns, prices ticks, quantities lots, cash minor units.
 """
 
-import asyncio
 import json
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from schemas.enums import AccountEventKind, OrdStatus
-from schemas.errors import OutcryError
-from sinks.mysql.pool import MySql, Transaction
-from sinks.mysql.schema import SCHEMA_VERSION, apply_schema
+from sinks.mysql.pool import MySql
+from sinks.mysql.schema import SCHEMA_VERSION
 
 ORDERS_MAX: Final = 500
 """Alpaca's limit for one page of orders."""
@@ -113,14 +110,6 @@ class StoredAlert:
     evidence: list[dict[str, Any]]
     details: dict[str, Any]
     """Fields of alert.avsc that no query asks for; empty for alerts of version 0.2."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A row of `api_keys`."""
-
-    secret_sha256: bytes
-    account: int
 
 
 @dataclass(frozen=True)
@@ -263,30 +252,6 @@ async def alert_with_orders(db: MySql, alert_id: str) -> tuple[StoredAlert, list
     return alert, await orders_by_ids(db, (one["order_id"] for one in alert.evidence))
 
 
-async def api_key(db: MySql, key_id: str) -> StoredKey | None:
-    """The key, or None."""
-    if not key_id.isascii():
-        return None
-    rows = await db.fetch("SELECT secret_sha256, account FROM api_keys WHERE key_id = %s", (key_id,))
-    return StoredKey(bytes(rows[0][0]), rows[0][1]) if rows else None
-
-
-async def insert_api_keys(db: MySql, keys: Sequence[tuple[str, str, int]]) -> None:
-    """Store (key_id, SHA-256 of the secret as hexadecimal text, account). An existing key with the same values stays.
-
-    Raises OutcryError if a key_id exists with other values; then none of them is stored.
-    """
-    now = time.time_ns()
-    async with db.transaction() as transaction:
-        for start in range(0, len(keys), 1_000):
-            await _insert_keys(transaction, keys[start : start + 1_000], now)
-
-
-def open_api_keys(url: str, keys: Sequence[tuple[str, str, int]]) -> None:
-    """`insert_api_keys` for the command line: connects by itself, and makes the tables if there are none."""
-    asyncio.run(_open_api_keys(url, keys))
-
-
 async def counts(db: MySql) -> Counts:
     """Rows of each table."""
     names = [one.name for one in fields(Counts)]
@@ -342,30 +307,6 @@ async def schema_is_current(db: MySql) -> bool:
     if not (await db.fetch(known))[0][0]:
         return False
     return bool((await db.fetch("SELECT COALESCE(MAX(version), 0) FROM schema_version"))[0][0] == SCHEMA_VERSION)
-
-
-async def _open_api_keys(url: str, keys: Sequence[tuple[str, str, int]]) -> None:
-    db = await MySql.connect(url, size_max=1)
-    try:
-        await apply_schema(db)
-        await insert_api_keys(db, keys)
-    finally:
-        await db.close()
-
-
-async def _insert_keys(transaction: Transaction, keys: Sequence[tuple[str, str, int]], now: int) -> None:
-    values = {key_id: (bytes.fromhex(secret), account) for key_id, secret, account in keys}
-    # as hexadecimal text: this pair of client libraries cannot escape bytes
-    await transaction.execute(
-        f"INSERT INTO api_keys (key_id, secret_sha256, account, created_at) VALUES {', '.join(['(%s, UNHEX(%s), %s, %s)'] * len(values))} "  # noqa: S608
-        "ON DUPLICATE KEY UPDATE key_id = api_keys.key_id",
-        [value for key_id, (secret, account) in values.items() for value in (key_id, secret.hex(), account, now)],
-    )
-    wanted = f"SELECT key_id, secret_sha256, account FROM api_keys WHERE key_id IN ({_marks(values)})"  # noqa: S608
-    stored = await transaction.fetch(wanted, list(values))
-    taken = [key_id for key_id, secret, account in stored if values[key_id] != (bytes(secret), account)]
-    if taken:
-        raise OutcryError(f"API key {taken[0]} already exists with another secret or account; none of the {len(keys)} keys were stored")
 
 
 def _marks(values: Iterable[Any]) -> str:

@@ -7,7 +7,7 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.mysql.pool import MySql, Transaction
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 _ADDED_TO_ORDERS: Final = {
     "stop_px": "BIGINT", "display_qty": "BIGINT", "price_offset": "BIGINT", "offset_type": "TINYINT UNSIGNED", "peg_price_type": "TINYINT UNSIGNED",
     "exec_inst": "TINYINT UNSIGNED", "expire_time": "BIGINT", "contingency_type": "TINYINT UNSIGNED", "list_id": "BIGINT UNSIGNED",
@@ -18,12 +18,18 @@ _ADDED_TO_ALERTS: Final = {
     "severity": f"VARCHAR(8) {_ASCII} ''", "occurrences": "INT NOT NULL DEFAULT 1", "episode_key": f"VARCHAR(64) {_ASCII} ''",
     "details": "JSON NOT NULL DEFAULT '{}'",
 }  # fmt: skip
+_ADDED_TO_API_KEYS: Final = {
+    "scopes": f"VARCHAR(64) {_ASCII} 'read,trade'", "networks": f"VARCHAR(1000) {_ASCII} ''", "ends_at": "BIGINT NOT NULL DEFAULT 0",
+    "version": "INT NOT NULL DEFAULT 1", "label": "VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL DEFAULT ''",
+    "changed_at": "BIGINT NOT NULL DEFAULT 0, ADD KEY by_change (changed_at)",
+}  # fmt: skip
 ADDED_COLUMNS: Final = {
     "orders": {name: f"{kind} NOT NULL DEFAULT 0" for name, kind in _ADDED_TO_ORDERS.items()},
     "sink_marks": {"mark_ns": "BIGINT NOT NULL DEFAULT 0"},
     "alerts": _ADDED_TO_ALERTS,
+    "api_keys": _ADDED_TO_API_KEYS,
 }
-"""By table, columns since version 3 (orders), 4 (sink_marks) and 5. Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
+"""By table, columns since version 3 (orders), 4 (sink_marks), 5 (alerts) and 8 (api_keys). Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
 _LOCK: Final = "outcry.schema"
 _LOCK_TIMEOUT_S: Final = 20
 _VERSION_TABLE: Final = "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"

@@ -1,4 +1,4 @@
--- Tables of the system of record, version 7 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
+-- Tables of the system of record, version 8 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
 --
 -- Numbers are the integers of the log: times ns since 1970 UTC, prices ticks, quantities lots, cash minor units (1/10,000). Ids are
 -- unsigned as in the frames. Text that the exchange makes or checks (cl_ord_id, key_id, ...) is ASCII and compared byte by byte: a
@@ -185,7 +185,14 @@ CREATE TABLE IF NOT EXISTS api_keys (
     secret_sha256 BINARY(32) NOT NULL,
     account BIGINT UNSIGNED NOT NULL,
     created_at BIGINT NOT NULL,
-    KEY by_account (account)
+    scopes VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'read,trade',
+    networks VARCHAR(1000) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '' COMMENT 'from where it may be used; empty: from everywhere',
+    ends_at BIGINT NOT NULL DEFAULT 0 COMMENT '0: never',
+    version INT NOT NULL DEFAULT 1,
+    label VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL DEFAULT '',
+    changed_at BIGINT NOT NULL DEFAULT 0 COMMENT 'us since 1970 by the clock of this server; 0: never changed',
+    KEY by_account (account),
+    KEY by_change (changed_at)
 ) ENGINE = InnoDB;
 
 -- Who works on the exchange. Passwords as argon2id hashes; attempts: to sign in, since the last that succeeded.

@@ -9,6 +9,7 @@ ignored. The secret is derived from MySQL's address and password: whoever has th
 
 import hashlib
 import hmac
+import json
 import time
 from dataclasses import dataclass
 from typing import Final, Self
@@ -25,10 +26,14 @@ _ENDS_BYTES: Final = 8
 
 @dataclass(frozen=True)
 class CachedKey:
-    """What is known of an API key."""
+    """What is known of an API key, as sinks.mysql has it: scopes, networks: texts with commas; ends_at: ns since 1970, 0 for never."""
 
     secret_sha256: bytes
     account: int
+    scopes: str
+    networks: str
+    ends_at: int
+    version: int
 
 
 class SessionCache:
@@ -53,12 +58,14 @@ class SessionCache:
         if not hmac.compare_digest(code, self._code(key_id, entry)) or int.from_bytes(entry[:_ENDS_BYTES]) <= time.time():
             return None
         known = entry[_ENDS_BYTES:]
-        return CachedKey(known[:_SECRET_BYTES], int(known[_SECRET_BYTES:]))
+        facts = json.loads(known[_SECRET_BYTES:])
+        return CachedKey(known[:_SECRET_BYTES], *facts) if isinstance(facts, list) else None  # a number: of version 0.2, and soon over
 
     async def put(self, key_id: str, key: CachedKey, ttl_s: int) -> None:
         """Remember the key for `ttl_s` seconds from now."""
         assert len(key.secret_sha256) == _SECRET_BYTES, "a SHA-256 has 32 bytes"
-        entry = (int(time.time()) + ttl_s).to_bytes(_ENDS_BYTES) + key.secret_sha256 + str(key.account).encode()
+        facts = json.dumps([key.account, key.scopes, key.networks, key.ends_at, key.version]).encode()
+        entry = (int(time.time()) + ttl_s).to_bytes(_ENDS_BYTES) + key.secret_sha256 + facts
         with translated(self._client):
             await self._client.set(_name(key_id), self._code(key_id, entry) + entry, ex=ttl_s)
 

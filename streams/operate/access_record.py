@@ -31,7 +31,7 @@ _CHARACTERS_MAX: Final = 2_000
 def record_command(ctx: click.Context) -> None:
     """Record the command that is about to be done. Raises ServiceUnavailable."""
     given = {name: value for name, value in ctx.params.items() if value not in (None, (), False)}
-    what = f"{ctx.command_path} {json.dumps(given, default=str)}"[:_CHARACTERS_MAX]
+    what = f"{ctx.command_path} {json.dumps(given, default=str, sort_keys=True)}"[:_CHARACTERS_MAX]
     _append(settings_of(ctx), AccessEvent(time.time_ns(), Act.ACTED, "", f"{getpass.getuser()}@{socket.gethostname()}", what))
 
 

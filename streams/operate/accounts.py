@@ -1,8 +1,6 @@
-"""`outcry accounts`: open accounts with cash, shares and API keys, suspend them, limit them."""
+"""`outcry accounts`: open accounts with cash, shares and API keys, suspend them, limit them; their API keys are in streams.operate.api_keys."""
 
-import hashlib
 import json
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,8 @@ from typing import Any, Final
 import click
 import numpy as np
 
+from access.api_keys import new_key
+from access.tokens import digest_of
 from schemas.codec import FRAMES, Header, Rows, encode_frame
 from schemas.enums import AccountEventKind, AccountPermission, AccountStatus, CommandKind
 from schemas.errors import OutcryError
@@ -23,13 +23,13 @@ from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT, NotAMultiple, NotANumber, to_decimal, to_steps
 from streams.__main__ import settings_of
 from streams.operate.access_record import record_command
+from streams.operate.api_keys import keys
 from streams.operate.ask_shards import ANSWER_TIMEOUT_S, ask, operator_id
 from streams.transport.cluster import partition_counts
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS
 from topics.partitioning import split_by
 
 ROWS_PER_FRAME: Final = 4_000
-KEY_ID_PREFIX: Final = "OO"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ApiKey:
     @property
     def secret_sha256(self) -> str:
         """What MySQL keeps."""
-        return hashlib.sha256(self.secret.encode()).hexdigest()
+        return digest_of(self.secret)
 
 
 def open_accounts(
@@ -121,12 +121,12 @@ def _command_accounts(settings: Settings, rows: Rows, timeout_s: float, update_i
 
 def make_api_keys(accounts: Sequence[int]) -> list[ApiKey]:
     """A new random key for each account; nothing is stored."""
-    return [ApiKey(account, KEY_ID_PREFIX + secrets.token_hex(9).upper(), secrets.token_urlsafe(30)) for account in accounts]
+    return [ApiKey(account, *new_key()) for account in accounts]
 
 
 def store_api_keys(settings: Settings, keys: Sequence[ApiKey]) -> None:
     """Register the keys with the edge: MySQL gets their digests. Raises ServiceUnavailable."""
-    from sinks.mysql.queries import open_api_keys
+    from sinks.mysql.api_keys import open_api_keys
 
     open_api_keys(settings.mysql_url, [(key.key_id, key.secret_sha256, key.account) for key in keys])
 
@@ -156,6 +156,9 @@ def _update_rows(openings: Sequence[Opening]) -> Rows:
 @click.group()
 def accounts() -> None:
     """Customers' accounts."""
+
+
+accounts.add_command(keys)
 
 
 @accounts.command("open")

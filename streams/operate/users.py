@@ -140,7 +140,7 @@ def list_command(ctx: click.Context, as_json: bool) -> None:
     found = in_mysql(settings_of(ctx), store.people)
     rows = [
         {"name": one.name, "roles": one.roles.split(","), "second_factor": bool(one.totp_secret), "enabled": one.enabled,
-         "failed_attempts": one.attempts, "changed_at": _time(one.changed_at)}
+         "failed_attempts": one.attempts, "changed_at": time_text(one.changed_at)}
         for one in found
     ]  # fmt: skip
     if as_json:
@@ -262,7 +262,7 @@ def tokens_command(ctx: click.Context, as_json: bool) -> None:
     now = time.time_ns()
     table = Table("token", "name", "roles", "may", "state", "label", box=None, pad_edge=False)
     for one in found:
-        state = f"until {_time(one.ends_at)}" if one.ends_at > now else f"over since {_time(one.ends_at)}"
+        state = f"until {time_text(one.ends_at)}" if one.ends_at > now else f"over since {time_text(one.ends_at)}"
         table.add_row(one.token_id, one.name, one.roles.replace(",", ", "), "read" if one.read_only else "read, change", state, one.label)
     Console().print(table)
 
@@ -285,7 +285,7 @@ def events_command(ctx: click.Context, last: int, as_json: bool) -> None:
     """Who signed in, was refused, or changed something: the newest records of access.events, oldest first."""
     for event in newest_events(settings_of(ctx), last):
         said = " ".join(filter(None, (event["person"] or event["address"], event["what"], event["detail"])))
-        click.echo(json.dumps(event) if as_json else f"{_time(event['at_ns'])}  {event['act']:<15}  {said}")
+        click.echo(json.dumps(event) if as_json else f"{time_text(event['at_ns'])}  {event['act']:<15}  {said}")
 
 
 def _password(name: str) -> str:
@@ -307,5 +307,6 @@ def _tell_secret(name: str, secret: str) -> None:
         click.echo(f"{name} has no second factor, and so may sign in on this machine only")
 
 
-def _time(ns: int) -> str:
+def time_text(ns: int) -> str:
+    """A time for people."""
     return datetime.fromtimestamp(ns / 1e9, UTC).isoformat(" ", "seconds").removesuffix("+00:00") + " UTC"

@@ -22,8 +22,8 @@ from schemas.ids import order_uuid
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from sinks import Input
+from sinks.mysql.api_keys import insert_api_keys
 from sinks.mysql.pool import MySql
-from sinks.mysql.queries import insert_api_keys
 from sinks.mysql.schema import apply_schema
 from sinks.mysql.sink import MySqlSink
 from streams.operate.topics import create_topics

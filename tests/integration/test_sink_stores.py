@@ -26,6 +26,7 @@ from sinks.elastic import queries as elastic_queries
 from sinks.elastic.client import open_elasticsearch
 from sinks.elastic.indices import EXECUTIONS as AUDIT_EXECUTIONS
 from sinks.elastic.sink import ElasticSink
+from sinks.mysql import api_keys as mysql_keys
 from sinks.mysql import case_queries
 from sinks.mysql import queries as mysql_queries
 from sinks.mysql.pool import MySql
@@ -263,13 +264,15 @@ async def test_an_alert_comes_back_with_its_orders(mysql_sink: MySqlSink, mysql:
 async def test_api_keys_are_stored_once_and_never_changed(stores: Any, mysql: MySql) -> None:
     """The same key again is fine; another secret under its id is refused, and with it the whole call."""
     keys = [("AK1", "11" * 32, 7), ("ak1", "22" * 32, 8)]
-    await asyncio.to_thread(mysql_queries.open_api_keys, stores[1].mysql_url, keys)
-    await mysql_queries.insert_api_keys(mysql, keys)
-    assert await mysql_queries.api_key(mysql, "ak1") == mysql_queries.StoredKey(bytes.fromhex("22" * 32), 8)
+    await asyncio.to_thread(mysql_keys.open_api_keys, stores[1].mysql_url, keys)
+    await mysql_keys.insert_api_keys(mysql, keys)
+    stored = await mysql_keys.api_key(mysql, "ak1")
+    assert stored is not None
+    assert (stored.secret_sha256, stored.account, stored.scopes, stored.networks) == (bytes.fromhex("22" * 32), 8, "read,trade", "")
     with pytest.raises(OutcryError, match="AK1 already exists"):
-        await mysql_queries.insert_api_keys(mysql, [("AK2", "33" * 32, 9), ("AK1", "44" * 32, 7)])
-    assert await mysql_queries.api_key(mysql, "AK2") is None
-    assert await mysql_queries.api_key(mysql, "' OR ''='") is None
+        await mysql_keys.insert_api_keys(mysql, [("AK2", "33" * 32, 9), ("AK1", "44" * 32, 7)])
+    assert await mysql_keys.api_key(mysql, "AK2") is None
+    assert await mysql_keys.api_key(mysql, "' OR ''='") is None
 
 
 async def test_tables_of_version_2_get_what_they_lack_and_keep_their_rows(mysql_sink: MySqlSink, mysql: MySql) -> None:
@@ -465,7 +468,7 @@ async def test_redis_ends_with_the_newest_values_in_any_order_of_arrival(stores:
 async def test_a_session_is_cached_until_it_is_deleted_or_over(stores: Any, redis: Any) -> None:
     """Neither key id nor anything of the secret but its digest is in Redis."""
     cache = await SessionCache.connect(stores[1].redis_url, stores[1].mysql_url)
-    key = CachedKey(bytes(range(32)), 12_345)
+    key = CachedKey(bytes(range(32)), 12_345, "read,trade", "203.0.113.0/24", 7, 3)
     await cache.put("PKEXAMPLE", key, ttl_s=60)
     assert await cache.get("PKEXAMPLE") == key
     assert await cache.get("pkexample") is None
@@ -484,11 +487,11 @@ async def test_a_cached_session_that_no_edge_has_put_there_is_none(stores: Any, 
         await SessionCache.connect(settings.redis_url, settings.mysql_url),
         await SessionCache.connect(settings.redis_url, "mysql://guessed@h/d"),
     )
-    key = CachedKey(bytes(range(32)), 1)
+    key = CachedKey(bytes(range(32)), 1, "read", "", 0, 1)
     await cache.put("PKMINE", key, ttl_s=60)
     (mine,) = await redis.keys("*session*")
     whole = await redis.get(mine)
-    await cache.put("PKVICTIM", CachedKey(bytes(32), 2), ttl_s=60)
+    await cache.put("PKVICTIM", CachedKey(bytes(32), 2, "read", "", 0, 1), ttl_s=60)
     (victim,) = {*await redis.keys("*session*")} - {mine}
     for forged in (
         hashlib.sha256(b"secret").digest() + b"2",

@@ -39,11 +39,15 @@ class FakeStore:
     def __init__(self) -> None:
         self.asked = 0
         self.away = False
+        self.key = KeyRecord(sha256(b"s").digest(), 9)
+        self.cached: KeyRecord | None = None
+        """What a cache has of it, which may be old."""
 
-    async def find_key(self, key_id: str) -> KeyRecord | None:
+    async def find_key(self, key_id: str, version_min: int) -> KeyRecord | None:
         """The key `k` with the secret `s`."""
         self.asked += 1
+        key = self.cached if self.cached is not None and self.cached.version >= version_min else self.key
         await asyncio.sleep(0)
         if self.away:
             raise ServiceUnavailable("away")
-        return KeyRecord(sha256(b"s").digest(), 9) if key_id == "k" else None
+        return key if key_id == "k" else None

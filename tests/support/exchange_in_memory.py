@@ -36,7 +36,7 @@ class Records:
         self.orders_by_id: dict[int, Order] = {}
         self.is_away = False
 
-    async def find_key(self, _key_id: str) -> KeyRecord | None:
+    async def find_key(self, _key_id: str, _version_min: int) -> KeyRecord | None:
         """There is none."""
         return self._answer(None)
 

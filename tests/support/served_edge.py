@@ -37,14 +37,25 @@ class FakeStores(PeopleInMemory, AlertsInMemory):
         self._away = away
         self.asked: list[AlertFilter] = []
         self.keys_asked = 0
+        self.keys_changed: dict[str, KeyRecord] = {}
+        """What keys are that were changed."""
 
-    async def find_key(self, key_id: str) -> KeyRecord | None:
+    @staticmethod
+    def first_version(number: int) -> KeyRecord:
+        """Of a key that was never changed."""
+        return KeyRecord(sha256(f"secret-{number}".encode()).digest(), number)
+
+    async def changed_keys(self, since_us: int | None) -> tuple[int, dict[str, int]]:
+        """All of them, each time."""
+        return 0, {key_id: record.version for key_id, record in self.keys_changed.items()}
+
+    async def find_key(self, key_id: str, version_min: int) -> KeyRecord | None:
         """By its number."""
         self.keys_asked += 1
         number = key_id.removeprefix("KEY")
-        if not number.isdigit():
-            return None
-        return KeyRecord(sha256(f"secret-{number}".encode()).digest(), int(number))
+        if key_id in self.keys_changed:
+            return self.keys_changed[key_id]
+        return self.first_version(int(number)) if number.isdigit() else None
 
     async def alerts(self, wanted: AlertFilter) -> list[Any]:
         """None, and remember the question."""
