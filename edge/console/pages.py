@@ -27,6 +27,7 @@ def _read(name: str) -> bytes:
 _HEADERS: Final = {
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Referrer-Policy": "same-origin",  # with no-referrer, browsers say `Origin: null` when a form of ours is sent
 }
 

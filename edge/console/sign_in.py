@@ -26,7 +26,7 @@ from edge.console.pages import html_page, text_of_page
 from edge.gateway.limits import PERSON_SESSION_S
 from edge.gateway.outcomes import Accepted, Denied
 from edge.http.addresses import address_of, is_from_this_machine
-from edge.http.answers import SAFE_METHODS, Handler, json_response, read_body
+from edge.http.answers import SAFE_METHODS, Handler, json_response, over_tls, read_body
 from edge.http.errors import HttpError, bad_parameter, unavailable
 from edge.http.state import gateway_of
 from schemas.errors import ServiceUnavailable
@@ -131,13 +131,8 @@ def _has_csrf_token(request: web.Request) -> bool:
     return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), _csrf_token(_word_of(request)).encode())
 
 
-def _over_tls(request: web.Request) -> bool:
-    """Whether clients reach this server over TLS: its own, or that of the proxy that OUTCRY_EDGE_URL names."""
-    return request.secure or gateway_of(request).settings.edge_url.startswith("https://")
-
-
 def _cookie_name(request: web.Request) -> str:
-    return _COOKIE_OF_TLS if _over_tls(request) else _COOKIE
+    return _COOKIE_OF_TLS if over_tls(request) else _COOKIE
 
 
 def _word_of(request: web.Request) -> str:
@@ -171,7 +166,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         found.value.word,
         max_age=PERSON_SESSION_S,
         path="/",
-        secure=_over_tls(request),
+        secure=over_tls(request),
         httponly=True,
         samesite="Strict",
     )
@@ -194,7 +189,7 @@ async def sign_out(request: web.Request) -> web.Response:
     if not isinstance(ended, Accepted):
         raise unavailable(ended)
     response = json_response({"ended": ended.value})
-    response.del_cookie(_cookie_name(request), path="/", secure=_over_tls(request), httponly=True, samesite="Strict")
+    response.del_cookie(_cookie_name(request), path="/", secure=over_tls(request), httponly=True, samesite="Strict")
     return response
 
 

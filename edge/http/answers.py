@@ -15,7 +15,7 @@ from edge.gateway.limits import RATE_LIMIT_PER_MINUTE
 from edge.gateway.sessions import Session
 from edge.http.errors import HttpError, no_route
 from edge.http.limits import BODY_BYTES_MAX, BODY_TIMEOUT_S
-from edge.http.state import state_of
+from edge.http.state import gateway_of, state_of
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -25,7 +25,16 @@ SESSION: Final = web.RequestKey("session", Session)
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Of requests that change nothing."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-_COMMON: Final = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_COMMON: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",  # pages have their own
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+_TLS_ONLY: Final = "max-age=31536000"
+"""A browser that was here over TLS comes back over TLS only, for a year."""
 # what aiohttp calls itself, with its version and Python's, in every answer; also in its own to what it cannot parse, which no signal of ours sees
 vars(web_response)["SERVER_SOFTWARE"] = "open-outcry"
 _LIMIT_TEXT: Final = str(RATE_LIMIT_PER_MINUTE)
@@ -92,11 +101,18 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     headers["X-Request-ID"] = f"{random.getrandbits(128):032x}"
     for name, value in _COMMON.items():
         headers.setdefault(name, value)
+    if over_tls(request):
+        headers["Strict-Transport-Security"] = _TLS_ONLY
     session = request.get(SESSION)
     if session is not None:
         headers["X-RateLimit-Limit"] = _LIMIT_TEXT
         headers["X-RateLimit-Remaining"] = str(int(session.bucket.tokens))
         headers["X-RateLimit-Reset"] = str(math.ceil(time.time() + session.bucket.seconds_until_full()))
+
+
+def over_tls(request: web.Request) -> bool:
+    """Whether clients reach this server over TLS: its own, or that of the proxy that OUTCRY_EDGE_URL names."""
+    return request.secure or gateway_of(request).settings.edge_url.startswith("https://")
 
 
 async def read_body(request: web.Request) -> bytes:
