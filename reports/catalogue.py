@@ -8,9 +8,14 @@ from typing import Final
 from reports.cat.events import CatEvents
 from reports.cat.fields import json_line
 from reports.facts import DayFacts
+from reports.halts import halt_lines
+from reports.quality import quality_lines
+from reports.ratios import ratio_lines
 from reports.reference import Reference
+from reports.refusals import refusal_lines
+from reports.report_day import ReportDay
 from reports.summary import summary_lines
-from reports.trading_day import NEW_YORK, TradingDay
+from schemas.market_hours import NEW_YORK, MarketCalendar
 
 Lines = Callable[[DayFacts, Reference], Iterator[bytes]]
 
@@ -26,14 +31,18 @@ class ReportKind:
     lines: Lines
     is_cat: bool = False
     """Its files are packed, with companions and numbers; others are one CSV file."""
-    due_weekdays: int = 0
-    """Weekdays after the day, 0: nobody waits for it."""
+    due_days: int = 0
+    """Trading days after the day, 0: nobody waits for it."""
     due_at: time = time(8)
     """New York time."""
 
-    def due(self, day: TradingDay) -> datetime | None:
+    def due(self, day: ReportDay, calendar: MarketCalendar) -> datetime | None:
         """When it must have been submitted."""
-        return datetime.combine(day.weekday_after(self.due_weekdays).date, self.due_at, NEW_YORK) if self.due_weekdays else None
+        return self.at(day.trading_days_later(self.due_days, calendar)) if self.due_days else None
+
+    def at(self, day: ReportDay) -> datetime:
+        """The hour at which it is due, on a day."""
+        return datetime.combine(day.date, self.due_at, NEW_YORK)
 
 
 def cat_lines(facts: DayFacts, reference: Reference) -> Iterator[bytes]:
@@ -41,15 +50,25 @@ def cat_lines(facts: DayFacts, reference: Reference) -> Iterator[bytes]:
     return map(json_line, CatEvents(facts, reference).records())
 
 
-CORRECTED_WEEKDAYS: Final = 3
-"""Corrections of a CAT report are due so many weekdays after the day, at the same time."""
+CORRECTED_DAYS: Final = 3
+"""Corrections of a CAT report are due so many trading days after the day, at the same time."""
 CAT: Final = ReportKind(
     "cat",
     "Consolidated Audit Trail: every event of every order",
     "CAT Participants v1.7.1 (2018-09)",
     cat_lines,
     is_cat=True,
-    due_weekdays=1,
+    due_days=1,
 )
 SUMMARY: Final = ReportKind("summary", "prices, volume, orders and halts by instrument", "", summary_lines)
-KINDS: Final = {one.name: one for one in (CAT, SUMMARY)}
+HALTS: Final = ReportKind(
+    "halts", "halts, phases and price bands, with what they come from", "Limit Up-Limit Down Plan, Amendment 18", halt_lines
+)
+QUALITY: Final = ReportKind(
+    "quality", "execution quality by order type and size, as sums for the month", "Rule 605 as amended (34-99679)", quality_lines
+)
+RATIOS: Final = ReportKind(
+    "ratios", "order-to-trade ratios by member and instrument", "Regulation (EU) 2017/566 (RTS 9), Article 3 and annex", ratio_lines
+)
+REFUSALS: Final = ReportKind("refusals", "what the controls before trading refused", "evidence for Rule 15c3-5", refusal_lines)
+KINDS: Final = {one.name: one for one in (CAT, QUALITY, RATIOS, HALTS, REFUSALS, SUMMARY)}

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from reports.trading_day import TradingDay
+from reports.report_day import ReportDay
 from schemas.codec import FRAMES, Frame, Rows
 from schemas.enums import AccountEventKind, ContingencyType, ExecKind, Side
 from schemas.errors import StaleData
@@ -64,7 +64,7 @@ _HELD: Final = np.dtype([("account", "<u8"), ("instrument", "<u4"), ("seq", "<u8
 class DayFacts:
     """The day. Rows of one instrument are in the order of its rpt_seq."""
 
-    day: TradingDay
+    day: ReportDay
     instruments: InstrumentTable
     executions: Rows
     """EXECUTION rows of ORDER_KINDS, by instrument and rpt_seq."""
@@ -94,7 +94,7 @@ class DayFacts:
 class DayBuilder:
     """Takes the frames of the day, and of MARGIN_NS before and after it; others do no harm."""
 
-    day: TradingDay
+    day: ReportDay
     instruments: InstrumentTable
     _executions: list[Rows] = field(default_factory=list)
     _markets: list[Rows] = field(default_factory=list)

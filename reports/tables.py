@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 
 def csv_lines(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[bytes]:
     """UTF-8 lines. A value is written as str() shows it."""
@@ -27,3 +29,14 @@ def _taken(out: io.StringIO) -> bytes:
     out.seek(0)
     out.truncate()
     return text.encode()
+
+
+def group_starts(*columns: Any) -> Any:
+    """Where in sorted columns the values change: the first row of each group."""
+    count = len(columns[0])
+    if not count:
+        return np.zeros(0, np.int64)
+    differs = np.zeros(count - 1, bool)
+    for column in columns:
+        differs |= column[1:] != column[:-1]
+    return np.concatenate([[0], np.flatnonzero(differs) + 1])

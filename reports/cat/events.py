@@ -44,7 +44,7 @@ from reports.cat.words import (
 )
 from reports.facts import DayFacts
 from reports.reference import Member, Reference
-from reports.trading_day import TradingDay
+from reports.report_day import ReportDay
 from schemas.codec import Rows
 from schemas.enums import ExecFlag, ExecInst, ExecKind, OffsetType, OrdType, Side, TimeInForce
 from schemas.instruments import Instrument
@@ -340,7 +340,7 @@ class CatEvents:
         return {"nbbPrice": scale.price(row.bid), "nboPrice": scale.price(row.offer)}
 
     def _date(self, order: int) -> int:
-        return int(TradingDay.of(self._orders.submitted_at[order]).compact)
+        return int(ReportDay.of(self._orders.submitted_at[order]).compact)
 
     def _original(self, order: int) -> Record:
         """The date in the key of an order of an earlier day."""
@@ -349,7 +349,7 @@ class CatEvents:
     def _time_in_force(self, row: _Row) -> dict[str, Any]:
         if row.time_in_force == TimeInForce.GTD:
             expires = self._orders.expire_time[row.order]
-            return {"GTT": TradingDay.of(expires).stamps(np.array([expires]))[0]}
+            return {"GTT": ReportDay.of(expires).stamps(np.array([expires]))[0]}
         return self._in_force[row.time_in_force]
 
     def _instructions(self, row: _Row, scale: Scale) -> dict[str, Any]:

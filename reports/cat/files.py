@@ -16,7 +16,7 @@ from typing import Any, Final
 import orjson
 
 from reports.cat.fields import SCHEMA_VERSION
-from reports.trading_day import TradingDay
+from reports.report_day import ReportDay
 
 FILE_BYTES_MAX: Final = 1 << 30
 """Of a file's records before they are packed; then the next file begins."""
@@ -243,6 +243,6 @@ class Unpacker:
             self._tell(FileCode.DIGEST, f"{self._name} has other bytes than its companion says")
 
 
-def day_of(name: FileName) -> TradingDay:
+def day_of(name: FileName) -> ReportDay:
     """The day of a file. Raises OutcryError where it is none."""
-    return TradingDay.parse(f"{name.day[:4]}-{name.day[4:6]}-{name.day[6:]}")
+    return ReportDay.parse(f"{name.day[:4]}-{name.day[4:6]}-{name.day[6:]}")

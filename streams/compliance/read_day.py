@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reports.facts import MARGIN_NS, DayBuilder, DayFacts
-from reports.trading_day import TradingDay, moment_text
+from reports.report_day import ReportDay, moment_text
 from schemas.codec import BadBytes, Frame
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
@@ -52,7 +52,7 @@ class DayRead:
     origins: list[Origin] = field(default_factory=list)
 
 
-def read_day(log: Log, day: TradingDay, instruments: InstrumentTable, *, now_ns: int, quiet: bool) -> DayRead:
+def read_day(log: Log, day: ReportDay, instruments: InstrumentTable, *, now_ns: int, quiet: bool) -> DayRead:
     """The facts of a day that is over. Raises DayNotOver, StaleData, ServiceUnavailable."""
     if now_ns < day.end_ns:
         raise DayNotOver(f"{day} is not over: it ends at midnight in New York. A report is made once, of the whole day")
@@ -105,7 +105,7 @@ def _describe_carried(log: Log, builder: DayBuilder, meter: Meter) -> None:
         end_ns, days = 0 if begins else start_ns, 2 * days
 
 
-def _require_left_behind(log: Log, topic: Topic, partition: int, day: TradingDay, reached: int) -> None:
+def _require_left_behind(log: Log, topic: Topic, partition: int, day: ReportDay, reached: int) -> None:
     """Refuse a day that a book shard has not left behind: it may still have orders of that day to decide."""
     bounds = log.bounds(topic.name, partition)
     if bounds is None or bounds.high == 0:

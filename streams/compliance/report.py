@@ -8,7 +8,7 @@ On failure: a sentence and an exit status; a report appears whole or not at all,
 import json
 import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -24,16 +24,19 @@ from reports.cat.feedback import RecordError, corrections, rejected_lines
 from reports.cat.fields import Record, csv_line, json_line
 from reports.cat.files import FileName, parse_name
 from reports.cat.words import ActionType
-from reports.catalogue import CAT, CORRECTED_WEEKDAYS, KINDS, ReportKind
+from reports.catalogue import CAT, CORRECTED_DAYS, KINDS, QUALITY, ReportKind
+from reports.quality import month_lines
 from reports.reference import TEMPLATE, Reference, parse_reference
-from reports.trading_day import NEW_YORK, TradingDay
+from reports.report_day import ReportDay
+from reports.tables import rows_of_csv
 from schemas.errors import OutcryError
 from schemas.instruments import load_instruments
+from schemas.market_hours import MarketCalendar
 from schemas.settings import Settings
 from streams.__main__ import settings_of
 from streams.compliance.origins import audited
 from streams.compliance.read_day import DayNotOver, DayRead, read_day
-from streams.compliance.stored import StoredReport, days, pack_file, require, store, stored
+from streams.compliance.stored import StoredReport, days, pack_file, require, store, store_month, stored
 from streams.compliance.submissions import Submission, answers_of, state_of, submissions_of, submit
 from streams.host.read_log import Log
 
@@ -46,11 +49,11 @@ FINDINGS_SHOWN: Final = 20
 class _Day(click.ParamType):
     name = "DAY"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> TradingDay:
-        if isinstance(value, TradingDay):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> ReportDay:
+        if isinstance(value, ReportDay):
             return value
         try:
-            return TradingDay.parse(value)
+            return ReportDay.parse(value)
         except OutcryError as error:
             self.fail(str(error), param, ctx)
 
@@ -104,7 +107,7 @@ def reference() -> None:
 @_names
 @_quiet
 @click.pass_context
-def make(ctx: click.Context, day: TradingDay, names: tuple[str, ...], quiet: bool) -> None:
+def make(ctx: click.Context, day: ReportDay, names: tuple[str, ...], quiet: bool) -> None:
     """Make the reports of a day that is over, and store them.
 
     Making a report again compares it with the one that is there. Exit status: 0 made or there already, 1 something is wrong, 3 the day is not over.
@@ -132,7 +135,7 @@ def _kinds(names: tuple[str, ...]) -> list[ReportKind]:
     return [kind for name, kind in KINDS.items() if not names or name in names]
 
 
-def _read(ctx: click.Context, settings: Settings, day: TradingDay, *, quiet: bool) -> DayRead | None:
+def _read(ctx: click.Context, settings: Settings, day: ReportDay, *, quiet: bool) -> DayRead | None:
     """The day; None for one that is not over, which is said, and the command ends."""
     try:
         with Log(settings) as log:
@@ -140,6 +143,43 @@ def _read(ctx: click.Context, settings: Settings, day: TradingDay, *, quiet: boo
     except DayNotOver as error:
         click.echo(f"outcry: {error}", err=True)
         ctx.exit(EXIT_NOT_OVER)
+
+
+@report.command("month")
+@click.option("--month", "text", required=True, help="The month, YYYY-MM.")
+@click.pass_context
+def month(ctx: click.Context, text: str) -> None:
+    """Make the report of execution quality of a month from those of its trading days.
+
+    Exit status: 0 made or there already, 1 a day is missing, 3 the month is not over.
+
+    \b
+    Example:
+      outcry report month --month 2026-11
+    """
+    settings = settings_of(ctx)
+    first = ReportDay.parse(f"{text}-01")
+    following = ReportDay.parse(f"{first.date.year + first.date.month // 12}-{first.date.month % 12 + 1:02}-01")
+    if time.time_ns() < following.start_ns:
+        click.echo(f"outcry: {text} is not over", err=True)
+        ctx.exit(EXIT_NOT_OVER)
+    calendar = MarketCalendar.load(settings.market_days_file)
+    trading = [ReportDay(one.day) for one in calendar.days(first.date, following.date - timedelta(days=1))]
+    found = {
+        day: one for day in sorted({*trading, *days(settings)}) if first <= day < following and (one := stored(settings, day, QUALITY))
+    }
+    if missing := [str(day) for day in trading if day not in found]:
+        raise OutcryError(f"{len(missing)} trading days of {text} have no report of execution quality: {', '.join(missing)}")
+    lines = (line for one in found.values() for line in rows_of_csv(_sound_lines(one)))
+    path, is_new = store_month(settings, text, month_lines(lines, load_instruments(settings.instruments_file)))
+    click.echo(f"{QUALITY.name}: {'made' if is_new else 'the same as before'} of {len(found)} days, {path}")
+
+
+def _sound_lines(one: StoredReport) -> Iterator[bytes]:
+    """The lines of a report of one file. Raises OutcryError where it is not what was made."""
+    for finding in check(one):
+        raise OutcryError(finding)
+    return one.lines(one.files[0].name)[0]
 
 
 # ---- checks
@@ -150,7 +190,7 @@ def _read(ctx: click.Context, settings: Settings, day: TradingDay, *, quiet: boo
 @_names
 @click.option("--all", "every", is_flag=True, help=f"Show every finding, not only the first {FINDINGS_SHOWN}.")
 @click.pass_context
-def validate(ctx: click.Context, day: TradingDay, names: tuple[str, ...], every: bool) -> None:
+def validate(ctx: click.Context, day: ReportDay, names: tuple[str, ...], every: bool) -> None:
     """Check stored reports: that their files are as they were made, and that every record of a CAT report keeps every rule.
 
     Exit status: 0 all is well, 1 there are findings, or a report is missing.
@@ -204,7 +244,7 @@ def _from(finding: Finding, before: int) -> Finding:
 @click.option("--order", "order_id", metavar="NUMBER", help="Events of this order only.")
 @click.option("--symbol", metavar="SYMBOL", help="Events of this instrument only.")
 @click.pass_context
-def show(ctx: click.Context, day: TradingDay, as_csv: bool, order_id: str | None, symbol: str | None) -> None:
+def show(ctx: click.Context, day: ReportDay, as_csv: bool, order_id: str | None, symbol: str | None) -> None:
     """Print the records of a stored CAT report.
 
     \b
@@ -234,7 +274,7 @@ def _orders_of(record: Record) -> set[str | None]:
 @click.option("--name", "name", type=click.Choice(list(KINDS)), required=True, help="The report.")
 @click.option("--to", "target", type=click.Path(file_okay=False, path_type=Path), required=True, help="The directory.")
 @click.pass_context
-def submit_command(ctx: click.Context, day: TradingDay, name: str, target: Path) -> None:
+def submit_command(ctx: click.Context, day: ReportDay, name: str, target: Path) -> None:
     """Hand a report over to a directory: what was not handed over there yet, supplements too.
 
     A CAT report with findings is not handed over.
@@ -260,7 +300,7 @@ def submit_command(ctx: click.Context, day: TradingDay, name: str, target: Path)
 @click.option("--day", type=_Day(), help="This day only.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a report.")
 @click.pass_context
-def list_command(ctx: click.Context, day: TradingDay | None, as_json: bool) -> None:
+def list_command(ctx: click.Context, day: ReportDay | None, as_json: bool) -> None:
     """List reports: what was made and submitted, what was answered, and what is due when.
 
     Exit status: 0, or 4 if a report or a correction is late.
@@ -271,7 +311,8 @@ def list_command(ctx: click.Context, day: TradingDay | None, as_json: bool) -> N
       outcry report list --day 2026-11-30 --json
     """
     settings, now = settings_of(ctx), datetime.now(UTC)
-    rows = [row for one in ([day] if day is not None else days(settings)) for row in _rows(settings, one, now)]
+    calendar = MarketCalendar.load(settings.market_days_file)
+    rows = [row for one in ([day] if day is not None else days(settings)) for row in _rows(settings, one, calendar, now)]
     if as_json:
         for row in rows:
             click.echo(json.dumps(row))
@@ -281,10 +322,10 @@ def list_command(ctx: click.Context, day: TradingDay | None, as_json: bool) -> N
         ctx.exit(EXIT_LATE)
 
 
-def _rows(settings: Settings, day: TradingDay, now: datetime) -> Iterator[dict[str, Any]]:
+def _rows(settings: Settings, day: ReportDay, calendar: MarketCalendar, now: datetime) -> Iterator[dict[str, Any]]:
     for kind in KINDS.values():
         one = stored(settings, day, kind)
-        due = kind.due(day)
+        due = kind.due(day, calendar)
         row: dict[str, Any] = {
             "day": str(day), "report": kind.name, "made": one is not None, "files": 0, "records": 0, "submitted": 0, "answers": "",
             "due": due.isoformat() if due else "", "late": False,
@@ -297,7 +338,7 @@ def _rows(settings: Settings, day: TradingDay, now: datetime) -> Iterator[dict[s
                 "answers": "; ".join(f"{_number(name)}{state}" for name, state in answers.items() if state),
             }  # fmt: skip
             if due is not None and (to_correct := sorted(_to_correct(one, sent))):
-                due = datetime.combine(day.weekday_after(CORRECTED_WEEKDAYS).date, due.time(), NEW_YORK)
+                due = kind.at(day.trading_days_later(CORRECTED_DAYS, calendar))
                 row |= {"due": due.isoformat(), "answers": f"{row['answers']}; {len(to_correct):,} records to correct"}
                 row["late"] = now > due
             elif due is not None:
@@ -332,7 +373,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
 @_day
 @_quiet
 @click.pass_context
-def correct(ctx: click.Context, day: TradingDay, quiet: bool) -> None:
+def correct(ctx: click.Context, day: ReportDay, quiet: bool) -> None:
     """Make a supplement of a CAT report: the records that were rejected, as log and reference make them now.
 
     Complete the reference first. A record that would be sent again as it was is refused. Exit status: as of `make`.

@@ -6,16 +6,16 @@ submissions.json, which says what was sent where.
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from reports.cat.files import READ_BYTES, FileName, Packer, Unpacker, split
-from reports.catalogue import ReportKind
+from reports.catalogue import QUALITY, ReportKind
 from reports.reference import Reference
-from reports.trading_day import TradingDay
+from reports.report_day import ReportDay
 from schemas.errors import OutcryError, StaleData
 from schemas.settings import Settings
 from streams.compliance.origins import AuditedOrigin
@@ -23,6 +23,7 @@ from streams.compliance.read_day import DayRead
 
 MANIFEST: Final = "report.json"
 SUBMISSIONS: Final = "submissions.json"
+MONTHS: Final = "months"
 _MAKING: Final = ".making"
 
 
@@ -42,7 +43,7 @@ class StoredReport:
     """A report that was made."""
 
     folder: Path
-    day: TradingDay
+    day: ReportDay
     kind: ReportKind
     files: list[StoredFile]
     manifest: dict[str, Any]
@@ -63,12 +64,12 @@ class StoredReport:
         write_json(self.folder / MANIFEST, self.manifest)
 
 
-def folder_of(settings: Settings, day: TradingDay, kind: ReportKind) -> Path:
+def folder_of(settings: Settings, day: ReportDay, kind: ReportKind) -> Path:
     """Where a report is."""
     return settings.reports_dir / str(day) / kind.name
 
 
-def stored(settings: Settings, day: TradingDay, kind: ReportKind) -> StoredReport | None:
+def stored(settings: Settings, day: ReportDay, kind: ReportKind) -> StoredReport | None:
     """A report that was made; None if it was not. Raises StaleData for a manifest that cannot be read."""
     folder = folder_of(settings, day, kind)
     path = folder / MANIFEST
@@ -82,7 +83,7 @@ def stored(settings: Settings, day: TradingDay, kind: ReportKind) -> StoredRepor
     return StoredReport(folder, day, kind, files, manifest)
 
 
-def require(settings: Settings, day: TradingDay, kind: ReportKind) -> StoredReport:
+def require(settings: Settings, day: ReportDay, kind: ReportKind) -> StoredReport:
     """As stored; raises OutcryError where there is none."""
     found = stored(settings, day, kind)
     if found is None:
@@ -90,11 +91,26 @@ def require(settings: Settings, day: TradingDay, kind: ReportKind) -> StoredRepo
     return found
 
 
-def days(settings: Settings) -> list[TradingDay]:
+def days(settings: Settings) -> list[ReportDay]:
     """Days with reports, in order."""
     folder = settings.reports_dir
-    names = [path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")] if folder.is_dir() else []
-    return sorted(TradingDay.parse(name) for name in names)
+    names = [path.name for path in folder.iterdir() if path.is_dir() and path.name != MONTHS] if folder.is_dir() else []
+    return sorted(ReportDay.parse(name) for name in names)
+
+
+def store_month(settings: Settings, month: str, lines: Iterable[bytes]) -> tuple[Path, bool]:
+    """Store the report of a month; False where it is there already. Raises StaleData where it would be another one now."""
+    path = settings.reports_dir / MONTHS / f"{QUALITY.name}-{month}.csv"
+    data = b"".join(lines)
+    if path.is_file():
+        if path.read_bytes() != data:
+            raise StaleData(f"{path} was made from other days, or was changed since: move it away to make it again")
+        return path, False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(data)
+    draft.replace(path)
+    return path, True
 
 
 def store(

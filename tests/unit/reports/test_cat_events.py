@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 
 import pytest
-from support.report_day import DAY, REFERENCE, reported_day
+from support.reported_day import DAY, REFERENCE, reported_day
 
 from reports.cat.checks import DayCheck
 from reports.cat.events import CatEvents, Scale

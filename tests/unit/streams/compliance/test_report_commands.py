@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 from click.testing import CliRunner
-from support.report_day import DAY, SECOND, TEMPLATE, reported_exchange
+from support.reported_day import DAY, SECOND, TEMPLATE, reported_exchange
 
 from audit.keys import read_exchange_keys
 from audit.log_store import LogStore, Position
@@ -187,7 +187,7 @@ def test_a_report_is_handed_over_once_and_late_if_it_is_not(settings, clock):
     clock.now_is += timedelta(days=7)
     late = run(settings, "list", "--json")
     assert late.exit_code == EXIT_LATE
-    assert json.loads(late.output.splitlines()[0])["due"] == "2027-01-18T08:00:00-05:00"
+    assert json.loads(late.output.splitlines()[0])["due"] == "2027-01-19T08:00:00-05:00"
     assert "LATE" in run(settings, "list", "--day", DAY).output
     assert run(settings, "submit", "--day", DAY, "--name", "cat", "--to", outbox).exit_code == 0
     assert sorted(path.name for path in outbox.iterdir()) == [f"{FILE}.json.gz", f"{FILE}.meta"]
@@ -258,3 +258,24 @@ def test_a_manifest_that_cannot_be_read_is_named(settings):
     with pytest.raises(OutcryError, match="there is no cat report of 2027-01-14"):
         run(settings, "validate", "--day", "2027-01-14")
     assert run(settings, "make", "--day", "yesterday").exit_code == 2
+
+
+def test_a_month_needs_every_trading_day(settings, tmp_path, monkeypatch):
+    """Here all but one of its days are closed."""
+    closed = [f"2027-01-{day:02}" for day in range(1, 32) if day != 15]
+    (tmp_path / "days.toml").write_text(f"closed = {json.dumps(closed)}")
+    settings = settings.model_copy(update={"market_days_file": tmp_path / "days.toml"})
+    assert run(settings, "month", "--month", "2027-01").exit_code == EXIT_NOT_OVER
+    monkeypatch.setattr(module.time, "time_ns", lambda: AFTER_NS + 31 * 86_400 * SECOND)
+    with pytest.raises(OutcryError, match="1 trading days of 2027-01 have no report of execution quality: 2027-01-15"):
+        run(settings, "month", "--month", "2027-01")
+    made(settings)
+    assert "made of 1 days" in run(settings, "month", "--month", "2027-01").output
+    assert "the same as before of 1 days" in run(settings, "month", "--month", "2027-01").output
+    path = settings.reports_dir / "months" / "quality-2027-01.csv"
+    path.write_text(path.read_text() + "x")
+    with pytest.raises(StaleData, match="other days"):
+        run(settings, "month", "--month", "2027-01")
+    assert run(settings, "list").exit_code == 0
+    with pytest.raises(OutcryError, match="use YYYY-MM-DD"):
+        run(settings, "month", "--month", "2027-13")

@@ -1,19 +1,18 @@
-"""A trading day: a date in New York, and the log times that belong to it. No I/O."""
+"""The day of a report: a date in New York, whether the market traded or not, and the log times that belong to it. No I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from typing import Any, Final, Self
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from schemas.codec import Rows
 from schemas.errors import OutcryError
+from schemas.market_hours import NEW_YORK, MarketCalendar
 from schemas.units import NANOS_PER_SECOND
 
-NEW_YORK: Final = ZoneInfo("America/New_York")
 _SATURDAY: Final = 5
 
 
@@ -23,7 +22,7 @@ def moment_text(time_ns: int) -> str:
 
 
 @dataclass(frozen=True, order=True)
-class TradingDay:
+class ReportDay:
     """From midnight to midnight, New York time. An event belongs to the day of its log time."""
 
     date: date
@@ -63,12 +62,13 @@ class TradingDay:
         """The log time of a New York time of day."""
         return int(datetime.combine(self.date, moment, NEW_YORK).timestamp()) * NANOS_PER_SECOND
 
-    def weekday_after(self, days: int) -> Self:
-        """The day so many weekdays later. Holidays count as weekdays: a deadline is never shown later than it is."""
+    def trading_days_later(self, count: int, calendar: MarketCalendar) -> Self:
+        """The day so many trading days later. Where the calendar ends, every weekday counts as one, so a deadline is never shown later than it is."""
         found = self.date
-        while days:
+        while count:
             found += timedelta(days=1)
-            days -= found.weekday() < _SATURDAY
+            is_known = calendar.first <= found <= calendar.last
+            count -= calendar.on(found) is not None if is_known else found.weekday() < _SATURDAY
         return type(self)(found)
 
     def contains(self, times: Rows) -> Any:

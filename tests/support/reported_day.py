@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from reports.reference import TEMPLATE, parse_reference
-from reports.trading_day import TradingDay
+from reports.report_day import ReportDay
 from schemas.codec import Header, encode_frame
 from schemas.enums import (
     BookCommandKind,
@@ -26,7 +26,7 @@ from streams.compliance.read_day import DayRead, read_day
 from support.memory_log import BOOK_COMMAND, COMMAND, INSTRUMENTS, SHARDS, START, Exchange, MemoryLog
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS
 
-DAY = TradingDay.of(START)
+DAY = ReportDay.of(START)
 REFERENCE = parse_reference(TEMPLATE, "template")
 SECOND = 1_000_000_000
 CASH, LOTS = 10_000_000_000_000, 100_000
