@@ -10,6 +10,7 @@ _ORDER: Final = 0x0DE4
 _ACCOUNT: Final = 0xACC0
 _ASSET: Final = 0xA55E
 _EXECUTION: Final = 0xE4EC
+_POSTING: Final = 0x9057
 
 _MASK64: Final = (1 << 64) - 1
 
@@ -20,13 +21,13 @@ def _to_uuid(space: int, number: int, extra: int = 0) -> uuid.UUID:
     return uuid.UUID(int=(high << 64) | (0b10 << 62) | number)
 
 
-def _from_uuid(space: int, text: str) -> int | None:
+def _from_uuid(space: int, text: str, extra: int = 0) -> int | None:
     try:
         value = uuid.UUID(text).int
     except ValueError:
         return None
     number = value & ((1 << 62) - 1)
-    return number if _to_uuid(space, number).int == value else None
+    return number if _to_uuid(space, number, extra).int == value else None
 
 
 def order_uuid(order_id: int) -> str:
@@ -57,6 +58,21 @@ def instrument_of(text: str) -> int | None:
 def execution_uuid(trd_match_id: int, side: int) -> str:
     """An execution (one side of a trade) as UUID text."""
     return str(_to_uuid(_EXECUTION, trd_match_id, side))
+
+
+def posting_uuid(shard: int, seq: int, leg: int) -> str:
+    """A posting of the ledger: `leg` (below 8) of event `seq` of an account shard, as UUID text."""
+    return str(_to_uuid(_POSTING, seq, shard << 3 | leg))
+
+
+def posting_of(text: str) -> tuple[int, int, int] | None:
+    """(shard, seq, leg) of a posting's UUID text; None if it is not one of ours."""
+    try:
+        extra = uuid.UUID(text).int >> 96 & 0xFFFF
+    except ValueError:
+        return None
+    seq = _from_uuid(_POSTING, text, extra)
+    return None if seq is None else (extra >> 3, seq, extra & 7)
 
 
 def mix(lane: int) -> int:

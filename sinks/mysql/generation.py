@@ -23,7 +23,9 @@ from sinks.mysql.sink import SINK, MySqlSink, prefixed
 BUILDING: Final = "rebuild_"
 FORMER: Final = "former_"
 MARKS: Final = "sink_marks"
-NOT_OF_THE_LOG: Final = frozenset({"api_keys", "schema_version"})
+NOT_OF_THE_LOG: Final = frozenset(
+    {"account_configurations", "api_keys", "operator_tokens", "people", "people_sessions", "schema_version", "watchlists"}
+)
 _ORIGIN: Final = f"{BUILDING}origin"
 _CREATE: Final = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 

@@ -124,6 +124,8 @@ class OrderFilter:
     newest_first: bool = True
     instruments: Sequence[int] | None = None
     side: int | None = None
+    below_order_id: int | None = None
+    above_order_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,10 @@ async def orders_of_account(db: MySql, account: int, wanted: OrderFilter) -> lis
     """At most `limit` (and ORDERS_MAX) orders, by the time of their submission."""
     conditions: list[str] = ["account = %s", _STATUS[wanted.status]]
     args: list[Any] = [account]
-    bounds = (("submitted_at > %s", wanted.after), ("submitted_at < %s", wanted.until), ("side = %s", wanted.side))
+    bounds = (
+        ("submitted_at > %s", wanted.after), ("submitted_at < %s", wanted.until), ("side = %s", wanted.side),
+        ("order_id < %s", wanted.below_order_id), ("order_id > %s", wanted.above_order_id),
+    )  # fmt: skip
     for condition, value in bounds:
         if value is not None:
             conditions.append(condition)

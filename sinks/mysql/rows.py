@@ -22,6 +22,8 @@ STATEMENT_ROWS_MAX: Final = 5_000
 CASH, SHARES, FEE, FEE_TAKEN = 1, 2, 3, 4
 """Legs of a posting: cash and shares of a trade or from outside; the account's fee, and the same amount taken by EXCHANGE_ACCOUNT."""
 
+MINUTE_NS: Final = 60_000_000_000
+
 _ORDER_KINDS: Final = [
     AccountEventKind.ACCEPTED, AccountEventKind.CANCEL_PENDING, AccountEventKind.CANCEL_REJECTED, AccountEventKind.TRADE,
     AccountEventKind.CANCELED, AccountEventKind.EXPIRED, AccountEventKind.BOOK_REJECTED, AccountEventKind.REPLACE_PENDING,
@@ -97,6 +99,7 @@ TRADE_BUSTS: Final = Table(
     "",
     "trd_match_id = trade_busts.trd_match_id",
 )
+PHASES: Final = Table("phases", ("instrument", "transact_time", "rpt_seq", "phase", "reason"), "", "rpt_seq = phases.rpt_seq")
 EXECUTIONS: Final = Table(
     "executions",
     (
@@ -112,6 +115,18 @@ POSTINGS: Final = Table(
     "",
     "seq = postings.seq",
 )
+BARS: Final = Table(
+    "bars",
+    (
+        "instrument", "started_at", "open_px", "high_px", "low_px", "close_px", "qty", "trades", "notional", "first_trade", "last_trade",
+    ),
+    "",
+    # the first trade of a minute whose trades have all been busted begins it anew; `trades` behind what asks for it
+    "open_px = IF(bars.trades = 0, VALUES(open_px), open_px), high_px = IF(bars.trades = 0, VALUES(high_px), GREATEST(high_px, VALUES(high_px))), "
+    "low_px = IF(bars.trades = 0, VALUES(low_px), LEAST(low_px, VALUES(low_px))), close_px = VALUES(close_px), qty = qty + VALUES(qty), "
+    "trades = bars.trades + VALUES(trades), notional = notional + VALUES(notional), last_trade = VALUES(last_trade)",
+)  # fmt: skip
+"""Not a value of the log but a sum over it: the marks, in the same transaction, see to it that each trade is added once."""
 REJECTS: Final = Table(
     "rejects",
     (
@@ -142,15 +157,36 @@ INSERT_ALERT: Final = (
 
 
 def execution_statements(frames: Sequence[Frame]) -> list[str]:
-    """Rows of frames of `executions`: trades and their busts."""
+    """Rows of frames of `executions`: trades, the bars that they make, busts, phases."""
     rows = np.concatenate([frame.rows for frame in frames])
-    trades, busts = rows[rows["kind"] == ExecKind.TRADE], rows[rows["kind"] == ExecKind.TRADE_BUSTED]
+    trades, busts, phases = (rows[rows["kind"] == kind] for kind in (ExecKind.TRADE, ExecKind.TRADE_BUSTED, ExecKind.SECURITY_STATUS))
     # in an uncross no order comes in: `side` only says that order_id is the buy
     made = {"aggressor_side": np.where(trades["flags"] & ExecFlag.UNCROSS, 0, trades["side"])}
     return [
         *TRADES.statements([made[name] if name in made else trades[name] for name in TRADES.columns]),
+        *bar_statements(trades),
         *TRADE_BUSTS.statements([busts[name] for name in TRADE_BUSTS.columns]),
+        *PHASES.statements([phases[name] for name in PHASES.columns]),
     ]
+
+
+def bar_statements(trades: Rows) -> Iterable[str]:
+    """The trades, added to the bars of their minutes; those of an instrument are in the order of the log."""
+    if not len(trades):
+        return []
+    minutes = trades["transact_time"] - trades["transact_time"] % MINUTE_NS
+    order = np.lexsort((np.arange(len(trades)), minutes, trades["instrument"]))
+    trades, minutes = trades[order], minutes[order]
+    starts = np.flatnonzero(np.diff(minutes, prepend=-1).astype(bool) | np.diff(trades["instrument"], prepend=np.uint32(0)).astype(bool))
+    ends = np.append(starts[1:], len(trades)) - 1
+    price, qty = trades["price"], trades["qty"]
+    made = {
+        "instrument": trades["instrument"][starts], "started_at": minutes[starts], "open_px": price[starts], "close_px": price[ends],
+        "high_px": np.maximum.reduceat(price, starts), "low_px": np.minimum.reduceat(price, starts), "qty": np.add.reduceat(qty, starts),
+        "trades": ends - starts + 1, "notional": np.add.reduceat(price * qty, starts), "first_trade": trades["trd_match_id"][starts],
+        "last_trade": trades["trd_match_id"][ends],
+    }  # fmt: skip
+    return BARS.statements([made[name] for name in BARS.columns])
 
 
 def account_statements(frames: Sequence[tuple[int, Frame]]) -> list[str]:

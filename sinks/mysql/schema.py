@@ -7,7 +7,7 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.mysql.pool import MySql, Transaction
 
-SCHEMA_VERSION: Final = 8
+SCHEMA_VERSION: Final = 9
 _ADDED_TO_ORDERS: Final = {
     "stop_px": "BIGINT", "display_qty": "BIGINT", "price_offset": "BIGINT", "offset_type": "TINYINT UNSIGNED", "peg_price_type": "TINYINT UNSIGNED",
     "exec_inst": "TINYINT UNSIGNED", "expire_time": "BIGINT", "contingency_type": "TINYINT UNSIGNED", "list_id": "BIGINT UNSIGNED",
@@ -30,6 +30,8 @@ ADDED_COLUMNS: Final = {
     "api_keys": _ADDED_TO_API_KEYS,
 }
 """By table, columns since version 3 (orders), 4 (sink_marks), 5 (alerts) and 8 (api_keys). Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
+ADDED_KEYS: Final = {"postings": {"by_account": "(account, transact_time)"}}
+"""By table, indexes that tables of an earlier version lack."""
 _LOCK: Final = "outcry.schema"
 _LOCK_TIMEOUT_S: Final = 20
 _VERSION_TABLE: Final = "CREATE TABLE IF NOT EXISTS schema_version (version INT NOT NULL PRIMARY KEY) ENGINE = InnoDB"
@@ -69,6 +71,7 @@ async def _bring_up(transaction: Transaction) -> None:
     if version == SCHEMA_VERSION:
         return
     await _add_columns(transaction)
+    await _add_keys(transaction)
     for statement in statements((files("sinks") / "mysql" / "schema.sql").read_text()):
         await transaction.execute(statement)
     await transaction.execute("INSERT INTO schema_version (version) VALUES (%s)", (SCHEMA_VERSION,))
@@ -82,6 +85,18 @@ async def _add_columns(transaction: Transaction) -> None:
         )
         known = {name for (name,) in present}
         missing = [f"ADD COLUMN {name} {kind}" for name, kind in added.items() if known and name not in known]
+        if missing:
+            await transaction.execute(f"ALTER TABLE {table} {', '.join(missing)}")
+
+
+async def _add_keys(transaction: Transaction) -> None:
+    """The same for indexes: an index of millions of rows takes minutes, once."""
+    for table, added in ADDED_KEYS.items():
+        present = await transaction.fetch(
+            "SELECT DISTINCT INDEX_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s", (table,)
+        )
+        known = {name for (name,) in present}
+        missing = [f"ADD KEY {name} {columns}" for name, columns in added.items() if known and name not in known]
         if missing:
             await transaction.execute(f"ALTER TABLE {table} {', '.join(missing)}")
 

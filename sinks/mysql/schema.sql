@@ -1,4 +1,4 @@
--- Tables of the system of record, version 8 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
+-- Tables of the system of record, version 9 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
 --
 -- Numbers are the integers of the log: times ns since 1970 UTC, prices ticks, quantities lots, cash minor units (1/10,000). Ids are
 -- unsigned as in the frames. Text that the exchange makes or checks (cl_ord_id, key_id, ...) is ASCII and compared byte by byte: a
@@ -70,6 +70,32 @@ CREATE TABLE IF NOT EXISTS trade_busts (
     transact_time BIGINT NOT NULL
 ) ENGINE = InnoDB;
 
+-- The minutes of each instrument, of its trades without the busted ones. first_trade and last_trade (with the busted ones) lead from a time to the trades.
+CREATE TABLE IF NOT EXISTS bars (
+    instrument INT UNSIGNED NOT NULL,
+    started_at BIGINT NOT NULL,
+    open_px BIGINT NOT NULL,
+    high_px BIGINT NOT NULL,
+    low_px BIGINT NOT NULL,
+    close_px BIGINT NOT NULL,
+    qty BIGINT NOT NULL,
+    trades BIGINT NOT NULL COMMENT '0: every trade of the minute was busted; the prices mean nothing',
+    notional BIGINT NOT NULL COMMENT 'ticks x lots',
+    first_trade BIGINT UNSIGNED NOT NULL,
+    last_trade BIGINT UNSIGNED NOT NULL,
+    PRIMARY KEY (instrument, started_at)
+) ENGINE = InnoDB;
+
+-- The phases of each instrument, from when on.
+CREATE TABLE IF NOT EXISTS phases (
+    instrument INT UNSIGNED NOT NULL,
+    transact_time BIGINT NOT NULL,
+    rpt_seq BIGINT UNSIGNED NOT NULL COMMENT 'in the order of the log where times are equal',
+    phase TINYINT UNSIGNED NOT NULL,
+    reason SMALLINT UNSIGNED NOT NULL,
+    PRIMARY KEY (instrument, transact_time, rpt_seq)
+) ENGINE = InnoDB;
+
 -- One side of a trade, as settled by the account shard.
 CREATE TABLE IF NOT EXISTS executions (
     trd_match_id BIGINT UNSIGNED NOT NULL,
@@ -99,7 +125,9 @@ CREATE TABLE IF NOT EXISTS postings (
     trd_match_id BIGINT UNSIGNED NOT NULL COMMENT '0: from or to outside',
     transact_time BIGINT NOT NULL,
     PRIMARY KEY (shard, seq, leg),
-    KEY by_trade (trd_match_id)
+    KEY by_trade (trd_match_id),
+    -- the rows of an account are of one shard, so this is the order of its log
+    KEY by_account (account, transact_time)
 ) ENGINE = InnoDB;
 
 -- Requests that an account shard refused; nothing else has a trace of them. Columns are as the customer sent them.
@@ -229,6 +257,23 @@ CREATE TABLE IF NOT EXISTS operator_tokens (
     created_at BIGINT NOT NULL,
     ends_at BIGINT NOT NULL,
     KEY by_name (name)
+) ENGINE = InnoDB;
+
+-- What customers keep with the exchange. Not of the log: a rebuild leaves it as it is.
+CREATE TABLE IF NOT EXISTS watchlists (
+    watchlist_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
+    account BIGINT UNSIGNED NOT NULL,
+    name VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    instruments JSON NOT NULL COMMENT 'their numbers, in the order of the list',
+    UNIQUE KEY by_name (account, name)
+) ENGINE = InnoDB;
+
+CREATE TABLE IF NOT EXISTS account_configurations (
+    account BIGINT UNSIGNED NOT NULL PRIMARY KEY,
+    configuration JSON NOT NULL COMMENT 'what differs from the defaults',
+    updated_at BIGINT NOT NULL
 ) ENGINE = InnoDB;
 
 -- How far a sink has come, written in the transaction of the rows: the next offset of the partition (source ''), and of each source

@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import Any, Final, Self
 
 from schemas.codec import Frame
+from schemas.enums import ExecKind
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
 from schemas.marks import Marks
 from sinks.contract import Input, Reached, SinkStats
+from sinks.mysql.bars import take_out_of_bar
 from sinks.mysql.case_rows import Decide, store_action
 from sinks.mysql.pool import MySql, Transaction
 from sinks.mysql.rows import INSERT_ALERT, account_statements, alert_values, execution_statements
@@ -88,6 +90,8 @@ class MySqlSink:
         rows = 0
         for statement in _statements(taken):
             rows += await transaction.execute(prefixed(statement, self._prefix))
+        for bust in _busts(taken):
+            await take_out_of_bar(transaction, bust, self._prefix)
         for one in taken:
             if one.topic == "alerts":
                 assert isinstance(one.body, dict)
@@ -137,6 +141,14 @@ def _statements(taken: Sequence[Input]) -> list[str]:
     if frames["account.events"]:
         statements += account_statements(frames["account.events"])
     return statements
+
+
+def _busts(taken: Sequence[Input]) -> Iterator[tuple[int, int]]:
+    """(instrument, trd_match_id) of each busted trade."""
+    for one in taken:
+        if isinstance(one.body, Frame) and one.topic == "executions":
+            busted = one.body.rows[one.body.rows["kind"] == ExecKind.TRADE_BUSTED]
+            yield from zip(busted["instrument"].tolist(), busted["trd_match_id"].tolist(), strict=True)
 
 
 async def _lock_marks(

@@ -1,6 +1,7 @@
 """Read what RedisSink wrote: last price, top of book, last bar, phase, auction and price bands by symbol."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
@@ -10,6 +11,20 @@ from sinks.redis.sink import key_of
 DECIMALS = frozenset({"price_decimal", "bid_decimal", "ask_decimal", "open_decimal", "high_decimal", "low_decimal", "close_decimal"})
 Values = dict[str, int | str]
 """Columns of market_data_frame as integers (ticks, lots, ns), the fields of DECIMALS as decimal text."""
+
+
+@dataclass(frozen=True)
+class Newest:
+    """Last trade, quote and bar by symbol; symbols without one are left out."""
+
+    trades: dict[str, Values]
+    quotes: dict[str, Values]
+    bars: dict[str, Values]
+
+
+async def newest(client: Redis, symbols: Sequence[str]) -> Newest:
+    """All three."""
+    return Newest(await last_prices(client, symbols), await quotes(client, symbols), await last_bars(client, symbols))
 
 
 async def last_prices(client: Redis, symbols: Sequence[str]) -> dict[str, Values]:

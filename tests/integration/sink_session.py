@@ -31,8 +31,8 @@ class Session:
     events: Rows
 
 
-def play(seed: int, turns: int = 60) -> Session:
-    """Random trading through the reference shards: orders, cancels (of others' orders too), refusals, a busted trade, a closing auction."""
+def play(seed: int, turns: int = 60, turn_ns: int = 1_000_000) -> Session:
+    """Random trading, a turn each turn_ns, through the reference shards: orders, cancels (of others' orders too), refusals, a busted trade, a closing auction."""
     rng = random.Random(seed)
     accounts, book = AccountShard(0, INSTRUMENTS), BookShard(0, INSTRUMENTS, 1)
     inputs: list[Input] = []
@@ -77,10 +77,10 @@ def play(seed: int, turns: int = 60) -> Session:
     for turn in range(turns):
         if turn == turns * 3 // 4:
             bust()
-            phase(Phase.CLOSING_AUCTION, START + turn * 1_000_000)
-        take(accounts.apply_commands(*_random_commands(rng, turn, accounts.state), -1))
-    phase(Phase.POST_CLOSE, START + 10**12)
-    phase(Phase.CLOSED, START + 10**12)
+            phase(Phase.CLOSING_AUCTION, START + turn * turn_ns)
+        take(accounts.apply_commands(*_random_commands(rng, turn, START + turn * turn_ns, accounts.state), -1))
+    phase(Phase.POST_CLOSE, START + max(10**12, turns * turn_ns))
+    phase(Phase.CLOSED, START + max(10**12, turns * turn_ns))
     return Session(inputs, accounts.state, np.concatenate(all_executions), np.concatenate(all_events))
 
 
@@ -93,11 +93,11 @@ def _openings() -> tuple[Rows, Rows]:
     return rows, np.zeros(len(rows), "S1")
 
 
-def _random_commands(rng: random.Random, turn: int, accounts: AccountState) -> tuple[Rows, Rows]:
+def _random_commands(rng: random.Random, turn: int, now: int, accounts: AccountState) -> tuple[Rows, Rows]:
     rows = np.zeros(10, FRAMES["order_command_frame"].dtype)
     texts = []
     for index, row in enumerate(rows):
-        row["account"], row["transact_time"] = rng.choice([*ACCOUNTS, 99]), START + turn * 1_000_000 + index
+        row["account"], row["transact_time"] = rng.choice([*ACCOUNTS, 99]), now + index
         if rng.random() < 0.25:
             row["kind"], row["order_id"], row["order_qty"] = CommandKind.CANCEL, rng.randint(1, 1 + len(accounts.orders)), 7
             mine = [order_id for order_id, order in accounts.orders.items() if order.leaves_qty and order.account.account == row["account"]]

@@ -154,7 +154,7 @@ def test_a_fee_is_two_legs_that_sum_to_nothing_and_a_bust_gives_them_back() -> N
 def test_the_largest_numbers_of_the_log_are_written_exactly() -> None:
     """Unsigned 64 bits in identifiers, negative 63 bits in amounts."""
     row = {"kind": ExecKind.TRADE, "trd_match_id": 2**64 - 1, "price": -(2**63), "qty": 2**63 - 1}
-    (text,) = execution_statements([frame("execution_frame", [row])])
+    text = statement(execution_statements([frame("execution_frame", [row])]), "trades")
     assert values_of(text).startswith(f"({2**64 - 1}, 0, {-(2**63)}, {2**63 - 1}, ")
 
 
@@ -173,7 +173,7 @@ def test_many_rows_are_several_statements_and_none_make_none() -> None:
     """So that no statement outgrows max_allowed_packet."""
     rows = [{"kind": ExecKind.TRADE, "trd_match_id": n + 1} for n in range(STATEMENT_ROWS_MAX + 1)]
     found = execution_statements([frame("execution_frame", rows)])
-    assert [values_of(one).count("(") for one in found] == [STATEMENT_ROWS_MAX, 1]
+    assert [values_of(one).count("(") for one in found if "INTO trades " in one] == [STATEMENT_ROWS_MAX, 1]
     assert max(map(len, found)) < 4 << 20
     assert execution_statements([frame("execution_frame", [{"kind": ExecKind.LEVEL}])]) == []
 
