@@ -15,7 +15,22 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from edge.alpaca import account_api, calendar_api, order_queries, orders_api, prices_api
+from edge.alpaca import (
+    absent_api,
+    account_api,
+    activities_api,
+    calendar_api,
+    configurations_api,
+    crypto_api,
+    operations,
+    order_queries,
+    orders_api,
+    portfolio_api,
+    positions_api,
+    prices_api,
+    stocks_api,
+    watchlists_api,
+)
 from edge.alpaca.market_data_ws import HUB, MarketHub
 from edge.console import cases_api, ops_api, pages, sign_in, surveillance_api
 from edge.gateway.gateway import ApiKeyParts, Gateway
@@ -36,11 +51,12 @@ from topics.roles import EDGE
 
 log = structlog.get_logger(__name__)
 
-_ROUTES: Final = tuple(
-    route
-    for module in (orders_api, order_queries, account_api, calendar_api, prices_api, surveillance_api, cases_api, ops_api, pages, sign_in)
-    for route in module.ROUTES
-)
+_ALPACA: Final = (
+    orders_api, order_queries, account_api, activities_api, calendar_api, configurations_api, portfolio_api, positions_api, watchlists_api, stocks_api, crypto_api,
+    absent_api, operations, prices_api,
+)  # fmt: skip
+ALPACA_ROUTES: Final = tuple(route for module in _ALPACA for route in module.ROUTES)
+_ROUTES: Final = (*ALPACA_ROUTES, *(route for module in (surveillance_api, cases_api, ops_api, pages, sign_in) for route in module.ROUTES))
 
 
 def make_state(settings: Settings, keys: ApiKeyParts, people: PeopleStore, history: History, stores: Stores) -> EdgeState:
@@ -60,6 +76,7 @@ def make_app(state: EdgeState) -> web.Application:
     app[STATE], gateway = state, state.gateway
     hub = app[HUB] = MarketHub(gateway.market, state.metrics)
     gateway.follow_market(hub.publish)
+    app[crypto_api.BUCKETS] = crypto_api.public_buckets()
     gateway.metrics.watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: hub.subscribed)
     app.add_routes(_ROUTES)
     app.on_response_prepare.append(http.add_headers)
@@ -86,10 +103,11 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
     log.info("edge_listens", host=settings.edge_host, port=port, instance=settings.edge_instance)
     connecting = asyncio.create_task(links.keep(), name="kafka-links")
     hearing = asyncio.create_task(gateway.key_changes.run(), name="key-changes")
+    days = asyncio.create_task(gateway.keep_days(), name="days")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        await asyncio.wait([connecting, hearing, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for task in (connecting, hearing):
+        await asyncio.wait([connecting, hearing, days, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (connecting, hearing, days):
             if task.done():
                 task.result()
                 raise AssertionError(f"{task.get_name()} ended by itself")
@@ -100,7 +118,8 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
         stopping.cancel()
         connecting.cancel()
         hearing.cancel()
-        await asyncio.gather(connecting, hearing, stopping, return_exceptions=True)
+        days.cancel()
+        await asyncio.gather(connecting, hearing, days, stopping, return_exceptions=True)
         await links.close()
         await gateway.stores.close()
     log.info("edge_stopped")

@@ -72,10 +72,10 @@ def account_json(view: AccountView, market: MarketView) -> dict[str, Any]:
 
 
 def position_json(position: Position, view: SymbolView) -> dict[str, Any]:
-    """Alpaca's position object; the day's change is measured from the reference price."""
+    """Alpaca's position object; the day's change is measured from the last price of the trading day before, or from the reference price."""
     instrument = view.instrument
     qty = instrument.lot_size * position.qty
-    mark, reference = _mark(view), instrument.reference_price
+    mark, reference = _mark(view), instrument.tick_size * view.previous_close
     cost = Decimal(position.cost) / MINOR_PER_UNIT
     value = mark * qty
     profit, day_profit = value - cost, (mark - reference) * qty
@@ -96,7 +96,7 @@ def position_json(position: Position, view: SymbolView) -> dict[str, Any]:
         "unrealized_intraday_pl": _money(day_profit),
         "unrealized_intraday_plpc": _ratio(mark - reference, reference),
         "current_price": f"{mark:f}",
-        "lastday_price": f"{reference:f}",
+        "lastday_price": instrument.price_text(view.previous_close),
         "change_today": _ratio(mark - reference, reference),
     }
 

@@ -9,6 +9,22 @@ ORDERS_PAGE_DEFAULT: Final = 50
 ORDERS_PAGE_MAX: Final = 500
 """GET /v2/orders, as at Alpaca."""
 
+LIST_NAMES_MAX: Final = 100
+"""Names in one parameter of a query: each may cost a question to a store, ~1 ms."""
+
+ACTIVITIES_PAGE_MAX: Final = 100
+DATA_PAGE_DEFAULT: Final = 1_000
+DATA_PAGE_MAX: Final = 10_000
+"""Items of a page of past prices, as at Alpaca: ~1.5 MB."""
+AUCTIONS_PAGE_MAX: Final = 1_000
+MOVERS_MAX: Final = 50
+MOST_ACTIVES_MAX: Final = 100
+HISTORY_POINTS_MAX: Final = 2_000
+"""Values in one portfolio history: a month of 15 minutes of trading days has ~600."""
+WATCHLIST_NAME_MAX: Final = 64
+WATCHLIST_SYMBOLS_MAX: Final = 200
+"""In one watchlist."""
+
 MESSAGES_PER_ARRAY_MAX: Final = 1_000
 """Resumed trades in one WebSocket message: ~200 KB, below the 1 MiB that common clients take."""
 

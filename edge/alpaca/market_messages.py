@@ -11,6 +11,7 @@ import msgspec
 
 from edge.alpaca.market_words import (
     CONDITIONS_OF_AUCTION,
+    CROSS_TRADE,
     LULD_INDICATOR,
     NON_FIRM_QUOTE,
     REASON_CODE,
@@ -18,23 +19,39 @@ from edge.alpaca.market_words import (
     REGULAR_TRADE,
     status_words,
 )
-from edge.gateway.market_events import Auction, Bands, Bar, BookLevels, Level, MarketEvent, Quote, Status, Trade, TradeBust
+from edge.gateway.market_events import (
+    Auction,
+    Bands,
+    Bar,
+    BookLevels,
+    DailyBar,
+    Level,
+    MarketEvent,
+    Quote,
+    Status,
+    Trade,
+    TradeBust,
+    UpdatedBar,
+)
 from edge.http.timestamps import rfc3339
 from schemas.enums import Side
 from schemas.instruments import Instrument
 from schemas.reject_reasons import SENTENCES, Reason
 
-CHANNELS: Final = ("trades", "quotes", "bars", "orderbooks", "statuses", "lulds", "imbalances")
+CHANNELS: Final = ("trades", "quotes", "bars", "updatedBars", "dailyBars", "orderbooks", "statuses", "lulds", "imbalances")
 _CHANNEL_OF: Final[dict[type[MarketEvent], str]] = {
     Trade: "trades",
     TradeBust: "trades",  # as at Alpaca: who has a trade must hear that it is gone
     Quote: "quotes",
     Bar: "bars",
+    UpdatedBar: "updatedBars",
+    DailyBar: "dailyBars",
     BookLevels: "orderbooks",
     Status: "statuses",
     Bands: "lulds",
     Auction: "imbalances",
 }
+_TYPE_OF_BAR: Final[dict[type[Bar], str]] = {Bar: "b", UpdatedBar: "u", DailyBar: "d"}
 _TAKER: Final = {int(Side.BUY): "B", int(Side.SELL): "S"}
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _JSON, _MSGPACK = "alpaca json", "alpaca msgpack"
@@ -61,6 +78,11 @@ def packed_of(event: MarketEvent) -> bytes:
         data = msgpack.packb({**fields_of(event), "t": msgpack.Timestamp(seconds, nanos)}, default=float)
         event.encoded[_MSGPACK] = data
     return data
+
+
+def item_of(event: MarketEvent) -> dict[str, Any]:
+    """The same as an item of a list or of a symbol: without the type of message, the symbol and the place in the stream."""
+    return {name: value for name, value in fields_of(event).items() if name not in ("T", "S", "seq", "r")} | {"t": rfc3339(event.at)}
 
 
 def price_of(instrument: Instrument, ticks: int) -> Decimal:
@@ -101,7 +123,7 @@ def _trade(event: Trade) -> dict[str, Any]:
     one = event.instrument
     return {
         "T": "t", "S": one.symbol, "i": event.trd_match_id, "x": "", "p": price_of(one, event.price), "s": shares_of(one, event.qty),
-        "c": CONDITIONS_OF_AUCTION.get(event.phase, REGULAR_TRADE), "t": event.at, "z": "C", "seq": event.seq,
+        "c": CONDITIONS_OF_AUCTION.get(event.phase, REGULAR_TRADE if event.taker else CROSS_TRADE), "t": event.at, "z": "C", "seq": event.seq,
         "tks": _TAKER.get(event.taker, ""),
     }  # fmt: skip
 
@@ -119,7 +141,7 @@ def _bar(event: Bar) -> dict[str, Any]:
     one = event.instrument
     average = (one.tick_size * event.notional / event.qty) if event.qty else price_of(one, event.close_px)
     return {
-        "T": "b", "S": one.symbol, "o": price_of(one, event.open_px), "h": price_of(one, event.high_px), "l": price_of(one, event.low_px),
+        "T": _TYPE_OF_BAR[type(event)], "S": one.symbol, "o": price_of(one, event.open_px), "h": price_of(one, event.high_px), "l": price_of(one, event.low_px),
         "c": price_of(one, event.close_px), "v": shares_of(one, event.qty), "n": event.trades, "vw": round(average, 6), "t": event.at,
         "seq": event.seq,
     }  # fmt: skip

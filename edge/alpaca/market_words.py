@@ -43,6 +43,16 @@ CONDITIONS_OF_AUCTION: Final[dict[Phase, list[str]]] = {
 """Opening, closing and re-opening print."""
 
 REGULAR_TRADE: Final = ["@"]
+CROSS_TRADE: Final = ["@", "X"]
+"""Of an auction of the past, of which a trade does not say which it was."""
+OPENING_PHASES: Final = (Phase.PRE_OPEN, Phase.OPENING_AUCTION)
+CLOSING_PHASES: Final = (Phase.CLOSING_AUCTION,)
+"""Call phases that end in the day's opening and closing print."""
+TRADE_CONDITIONS: Final = {
+    "@": "Regular Sale", "O": "Opening Prints", "6": "Closing Prints", "5": "Re-Opening Prints", "X": "Cross Trade",
+}  # fmt: skip
+QUOTE_CONDITIONS: Final = {"R": "Regular, two-sided", "N": "Non-firm quote"}
+"""Every code that a trade or a quote here has."""
 REGULAR_QUOTE: Final = ["R"]
 NON_FIRM_QUOTE: Final = ["N"]
 """Outside continuous trading: it may be crossed, and nobody trades at it."""

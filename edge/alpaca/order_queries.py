@@ -3,6 +3,7 @@
 `nested=true` puts the other orders of a list within its first one, as at Alpaca; those whose first order is not on the page stand by themselves.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,13 +13,13 @@ from edge.alpaca.errors import value_of
 from edge.alpaca.limits import ORDERS_PAGE_DEFAULT, ORDERS_PAGE_MAX
 from edge.alpaca.order_json import order_json
 from edge.alpaca.order_words import SIDES
-from edge.alpaca.request_fields import find_instrument
+from edge.alpaca.query_fields import Query
+from edge.alpaca.request_fields import find_instrument, quoted
 from edge.gateway.account_view import AccountView, Order
 from edge.gateway.history import OrderFilter
 from edge.http.answers import json_response
 from edge.http.errors import bad_parameter, not_found
 from edge.http.state import gateway_of
-from edge.http.timestamps import parse_time_ns
 from schemas.ids import order_id_of
 from schemas.instruments import InstrumentTable
 
@@ -27,7 +28,7 @@ async def get_orders(request: web.Request) -> web.Response:
     """List orders, newest first unless direction=asc."""
     gateway = gateway_of(request)
     session = await authenticate(request)
-    wanted = parse_order_query(dict(request.query), gateway.instruments)
+    wanted = parse_order_query(request.query, gateway.instruments)
     view = value_of(await gateway.accounts.view(session.account))
     listed = value_of(await gateway.orders.page(view, wanted))
     return json_response(_page(listed, view, gateway.instruments, nested=is_nested(request)))
@@ -43,38 +44,49 @@ def _page(listed: list[Order], view: AccountView, instruments: InstrumentTable, 
 
 def is_nested(request: web.Request) -> bool:
     """Whether the request wants the orders of a list within its first one."""
-    nested = request.query.get("nested", "false").lower()
-    if nested not in ("true", "false"):
-        raise bad_parameter("nested must be true or false")
-    return nested == "true"
+    return Query(request.query).flag("nested")
 
 
-def parse_order_query(query: dict[str, str], instruments: InstrumentTable) -> OrderFilter:
+_STATUSES: Final = ("open", "closed", "all")
+_DIRECTIONS: Final = {"asc": True, "desc": False}
+_ASSET_CLASSES: Final = ("", "us_equity", "us_option", "crypto", "crypto_perp", "all")
+
+
+def parse_order_query(values: Mapping[str, str], instruments: InstrumentTable) -> OrderFilter:
     """The filter of GET /v2/orders; raises HttpError naming the parameter."""
-    status = query.get("status", "open")
-    if status not in ("open", "closed", "all"):
-        raise bad_parameter("status must be open, closed or all")
-    direction = query.get("direction", "desc")
-    if direction not in ("asc", "desc"):
-        raise bad_parameter("direction must be asc or desc")
-    limit = query.get("limit", str(ORDERS_PAGE_DEFAULT))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= ORDERS_PAGE_MAX):
-        raise bad_parameter(f"limit must be a number from 1 to {ORDERS_PAGE_MAX}")
-    times = {name: parse_time_ns(query[name]) for name in ("after", "until") if query.get(name)}
-    for name, value in times.items():
-        if value is None:
-            raise bad_parameter(f"{name} must be a date or an RFC 3339 time")
-    side = query.get("side", "")
-    if side and side not in SIDES:
-        raise bad_parameter("side must be buy or sell")
-    instruments_wanted: frozenset[int] | None = None
-    if query.get("symbols"):
+    query = Query(values)
+    wanted: frozenset[int] | None = None
+    if query.text("symbols"):
         # names that do not exist match nothing, so a list of only such names has no orders
-        found = (find_instrument(symbol, instruments) for symbol in query["symbols"].split(","))
-        instruments_wanted = frozenset(one.number for one in found if one is not None)
+        found = (find_instrument(symbol, instruments) for symbol in query.names("symbols"))
+        wanted = frozenset(one.number for one in found if one is not None)
+    classes = {query_class.strip() for query_class in query.text("asset_class").split(",")}
+    for one in classes - set(_ASSET_CLASSES):
+        raise query.refused(f"invalid asset_class {quoted(one)}: must be us_equity, us_option, crypto or all")
+    if not classes & {"", "us_equity", "all"}:
+        wanted = frozenset()
+    side = query.word("side", SIDES, "buy") if query.text("side") else None
+    below, above = (_order_id(query, name) for name in ("before_order_id", "after_order_id"))
+    if below is not None and above is not None:
+        raise query.refused("before_order_id and after_order_id cannot be sent together")
     return OrderFilter(
-        int(limit), times.get("after"), times.get("until"), direction == "asc", instruments_wanted, SIDES[side] if side else None, status
-    )
+        query.whole("limit", ORDERS_PAGE_DEFAULT, ORDERS_PAGE_MAX), _time(query, "after"), _time(query, "until"),
+        query.word("direction", _DIRECTIONS, "desc"), wanted, side, query.word("status", _STATUSES, "open"), below, above,
+    )  # fmt: skip
+
+
+def _time(query: Query, name: str) -> int | None:
+    return query.time(name, 0) if query.text(name) else None
+
+
+def _order_id(query: Query, name: str) -> int | None:
+    """An account's order_ids grow with time, so one is a place among them, whether the order still exists or not."""
+    if not query.text(name):
+        return None
+    order_id = order_id_of(query.text(name))
+    if order_id is None:
+        raise query.refused(f"invalid {name} {quoted(query.text(name))}: must be the id of an order")
+    return order_id
 
 
 async def get_order(request: web.Request) -> web.Response:

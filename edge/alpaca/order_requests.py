@@ -6,11 +6,15 @@ a list that is none; rules with limits, money or the state of a book are the acc
 Lists (order_class). OCO: a limit order and a stop, of one side. OTO: an order and one that closes it; BRACKET: and two that do, take-profit and stop-loss.
 The first is the order of the body; the others are for the same quantity. A market order of a list is DAY: `time_in_force` is that of the closing orders.
 So is a market order that is sent as `gtc`, as many clients of Alpaca do: it never rests, so there is nothing to carry over to another day.
+`notional` of a market order is turned into whole lots at the best price of the other side, or the last one.
+
 An id of the others that the client does not give is made of the first one's, so that a repeated request is the same list.
 """
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 
 from edge.alpaca.errors import unprocessable
@@ -44,7 +48,6 @@ from schemas.instruments import Instrument, InstrumentTable
 from schemas.limits import OFFSET_BASIS_POINTS_MAX
 
 _REFUSED: Final = {
-    "notional": "orders by notional are not supported: send qty",
     "legs": "legs are not supported: a list of orders is an order_class with take_profit and stop_loss",
 }
 _AT_ENTRY_ONLY: Final = (
@@ -58,8 +61,12 @@ _TRAILS: Final = {"trail_price": OffsetType.TICKS, "trail_percent": OffsetType.B
 """How a client says a trail in each unit."""
 
 
-def parse_new_order(body: bytes, instruments: InstrumentTable) -> NewOrder:
-    """The order in a POST /v2/orders body; raises HttpError naming the first field that cannot be taken."""
+Price = Callable[[Instrument, Side], Decimal]
+"""What a share of an instrument costs now, for one who buys or sells it."""
+
+
+def parse_new_order(body: bytes, instruments: InstrumentTable, price_now: Price | None = None) -> NewOrder:
+    """The order in a POST /v2/orders body; raises HttpError naming the first field that cannot be taken. price_now: asked for an order by notional alone."""
     given = Fields(decode_object(body))
     for name, message in _REFUSED.items():
         if name in given:
@@ -71,7 +78,7 @@ def parse_new_order(body: bytes, instruments: InstrumentTable) -> NewOrder:
     side = given.word("side", SIDES)
     ord_type = given.word("type", ORDER_TYPES)
     time_in_force = given.word("time_in_force", TIMES_IN_FORCE)
-    qty = given.qty("qty", instrument)
+    qty = given.qty("qty", instrument) if "notional" not in given else _qty_for(given, instrument, side, ord_type, price_now)
     if qty is None:
         raise bad_parameter("qty is required")
     offset, offset_type = _offset(given, instrument, ord_type)
@@ -87,6 +94,25 @@ def parse_new_order(body: bytes, instruments: InstrumentTable) -> NewOrder:
         locate=given.flag("locate"), contingency_type=order_class,
     )  # fmt: skip
     return _listed(given, order)
+
+
+def _qty_for(given: Fields, instrument: Instrument, side: Side, ord_type: OrdType, price_now: Price | None) -> int:
+    """Whole lots for `notional` dollars at the price of now; what is left of them stays with the customer."""
+    if "qty" in given:
+        raise bad_parameter("qty and notional cannot be sent together")
+    if ord_type != OrdType.MARKET or price_now is None:
+        raise bad_parameter("notional is for market orders: send qty")
+    notional = given.number("notional") or Decimal(0)
+    if notional <= 0:
+        raise bad_parameter("notional must be > 0")
+    cost = price_now(instrument, side) * instrument.lot_size
+    lots = int(notional / cost)
+    if not lots:
+        raise unprocessable(f"notional {notional} is less than {instrument.lot_size} {instrument.symbol} costs, about {cost:f}")
+    most = instrument.qty_to_lots(instrument.max_order_qty)
+    if lots > most:
+        raise bad_parameter(f"invalid notional {notional}: more than {instrument.max_order_qty} {instrument.symbol}")
+    return lots
 
 
 def _symbol(given: Fields, instruments: InstrumentTable) -> Instrument:
@@ -287,7 +313,7 @@ def parse_replace(body: bytes, order: Order, instruments: InstrumentTable) -> di
     given = Fields(decode_object(body))
     instrument = instruments.by_number[order.instrument]
     if "notional" in given:
-        raise bad_parameter(_REFUSED["notional"])
+        raise bad_parameter("notional cannot be changed: send qty")
     cl_ord_id = given.client_order_id()
     renamed = {"cl_ord_id": cl_ord_id} if cl_ord_id is not None and cl_ord_id != order.cl_ord_id.encode() else {}
     trailing = order.ord_type in TRAILING

@@ -10,6 +10,8 @@ So that a client which goes on with the answer's ids sees what it asked for, PAT
 the book's reason. If the book takes longer than a decision may, the answer is the order in "pending_replace", and the stream tells the rest.
 """
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Final
 
 from aiohttp import web
@@ -24,14 +26,26 @@ from edge.gateway.orders import too_late
 from edge.gateway.outcomes import Accepted
 from edge.http.answers import json_response, read_body
 from edge.http.state import gateway_of
+from schemas.enums import Side
 from schemas.ids import order_uuid
+from schemas.instruments import Instrument
 
 
 async def post_order(request: web.Request) -> web.Response:
     """Place an order, or the orders of a list: the first one, with the others as its legs."""
     gateway = gateway_of(request)
     session = await authenticate(request)
-    order = parse_new_order(await read_body(request), gateway.instruments)
+    priced: list[Instrument] = []
+
+    def price_now(instrument: Instrument, side: Side) -> Decimal:
+        priced.append(instrument)
+        return instrument.tick_size * gateway.market.symbols[instrument.symbol].price_for(side)
+
+    order = parse_new_order(await read_body(request), gateway.instruments, price_now)
+    if priced:  # the same request again is the same order, whatever the price is by now
+        view = value_of(await gateway.accounts.view(session.account))
+        known = value_of(await gateway.orders.find_by_cl_ord_id(view, order.cl_ord_id.decode()))
+        order = replace(order, qty=known.order_qty) if known is not None else order
     placed = value_of(await gateway.orders.place(session.account, order))
     written = order_json(placed.order, gateway.instruments, placed.legs)
     return json_response(written | {"status": ACCEPTED} if placed.awaits_book else written)

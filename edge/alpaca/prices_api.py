@@ -86,6 +86,7 @@ ROUTES: Final = (
     web.get("/public/prices", get_prices),
     web.get("/public/prices/{symbol}", get_symbol),
     web.get("/ws/public-prices", public_prices_socket),
-    web.get("/v2/iex", market_data_socket),
+    # the same stream under every name by which Alpaca's clients look for theirs
+    *(web.get(path, market_data_socket) for path in ("/v2/iex", "/v2/sip", "/v1beta2/crypto", "/v1beta3/crypto/{loc}")),
     web.get("/stream", stream_socket),
 )

@@ -22,7 +22,7 @@ from schemas.units import NotAMultiple, OutOfRange
 
 T = TypeVar("T")
 
-_NUMBER: Final = re.compile(r"[+-]?\d{1,24}(\.\d{0,24})?([eE][+-]?\d{1,2})?", re.ASCII)
+NUMBER: Final = re.compile(r"[+-]?\d{1,24}(\.\d{0,24})?([eE][+-]?\d{1,2})?", re.ASCII)
 _CLIENT_ORDER_ID: Final = re.compile(f"[ -~]{{1,{CL_ORD_ID_MAX_BYTES}}}", re.ASCII)
 
 
@@ -111,7 +111,7 @@ class Fields:
             return None
         if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
             raise bad_parameter(f"{name} must be a number, not {quoted(value)}")
-        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        if isinstance(value, str) and not NUMBER.fullmatch(value):
             raise bad_parameter(f"{name} must be a decimal number, not {quoted(value)}")
         number = Decimal(value)
         if not number.is_finite() or len(number.as_tuple().digits) > NUMBER_DIGITS_MAX or abs(number.adjusted()) > NUMBER_DIGITS_MAX:

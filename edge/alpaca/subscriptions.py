@@ -6,7 +6,7 @@ is told by an error behind the confirmation, and the rest of the message holds: 
 
 Ours: `resume` in a subscribe message ({"AAPL": last_seq}) sends the trades behind that sequence first, {"T": "gap", "missing": n} where they are
 not kept any more, and every bust that is kept ("x"; hearing of one twice does no harm); a new `orderbooks` subscription begins with the
-whole book ("r": true), as on Alpaca's crypto stream, and one to `statuses`, `lulds` or `imbalances` with what holds now.
+whole book ("r": true), as on Alpaca's crypto stream, and one to `statuses`, `lulds`, `imbalances` or `dailyBars` with what holds now.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -34,14 +34,13 @@ SLOW_CLIENT: Final = (407, "slow client")
 INVALID_SUBSCRIPTION: Final = (410, "invalid subscribe action for this feed")
 INTERNAL: Final = (500, "internal error")
 
-_ABSENT_CHANNELS: Final = ("updatedBars", "dailyBars")
-"""Channels of Alpaca's stock feed that its confirmation names and that we do not have: always empty there."""
 _WITH_TRADES: Final = ("corrections", "cancelErrors")
 """Come with a subscription to trades and cannot be had alone. We bust trades ("x") but never correct one."""
 _STANDING: Final[dict[str, Callable[[SymbolView], MarketEvent | None]]] = {
     "statuses": lambda known: known.status,
     "lulds": lambda known: known.bands,
     "imbalances": lambda known: known.auction,
+    "dailyBars": lambda known: known.daily_bar(),
 }
 """What holds now in the channels that speak only when something changes."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -157,7 +156,7 @@ class MarketClient:
 
     def _confirm_subscription(self) -> Reply:
         if self._confirmation is None:
-            lists: dict[str, list[str]] = {channel: [] for channel in (*CHANNELS, *_ABSENT_CHANNELS)}
+            lists: dict[str, list[str]] = {channel: [] for channel in CHANNELS}
             for channel, symbol in sorted(self.wanted):
                 lists[channel].append(symbol)
             for channel in _WITH_TRADES:
@@ -201,7 +200,7 @@ class MarketClient:
 def _pairs(message: dict[str, Any]) -> Subscription | None:
     """The pairs a message names in our channels; None where a channel's value is not a list of names."""
     pairs: set[tuple[str, str]] = set()
-    for channel in (*CHANNELS, *_ABSENT_CHANNELS, *_WITH_TRADES):
+    for channel in (*CHANNELS, *_WITH_TRADES):
         symbols = message.get(channel, [])
         if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
             return None

@@ -133,6 +133,11 @@ class Position:
     held: int
     cost: int
 
+    @property
+    def free(self) -> int:
+        """Lots that an order can close: of a short position all, for nothing is held for buys."""
+        return max(0, self.qty - self.held) if self.qty > 0 else -self.qty
+
 
 class OrderEvent(Enum):
     """What happened to an order, as its customer is told."""

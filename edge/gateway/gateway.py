@@ -10,13 +10,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from edge.gateway.access_log import AccessRecords
+from edge.gateway.account_history import AccountHistory
 from edge.gateway.accounts import Accounts
 from edge.gateway.api_keys import ApiKeys, ApiKeyStore
 from edge.gateway.case_files import CaseFiles
 from edge.gateway.cases import Cases
+from edge.gateway.customers import Customers
 from edge.gateway.history import AlertFilter, History, Stores, recorded
 from edge.gateway.key_changes import ChangedKeys, KeyChanges
-from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S
+from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S, DAYS_EVERY_S
 from edge.gateway.market_calendar import MarketHours
 from edge.gateway.market_consumer import MarketConsumer
 from edge.gateway.market_events import MarketEvent
@@ -24,6 +26,7 @@ from edge.gateway.market_view import MarketView
 from edge.gateway.metrics import Metrics
 from edge.gateway.orders import Orders
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
+from edge.gateway.past_prices import PastPrices
 from edge.gateway.pending_requests import PendingRequests
 from edge.gateway.people import People, PeopleStore
 from edge.gateway.reply_consumer import ReplyConsumer
@@ -47,7 +50,10 @@ class Gateway:
         self.market = MarketView(self.instruments)
         self.hours = MarketHours(MarketCalendar.load(settings.market_days_file), MarketClock.parse(settings.market_clock), time.time_ns)
         self.accounts = Accounts(PendingRequests(settings.edge_decision_timeout_ms, time.time_ns), time.time_ns)
-        self.orders = Orders(self.accounts, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
+        self.customers = Customers(stores, time.monotonic)
+        self.past = PastPrices(stores, self.market)
+        self.account_history = AccountHistory(stores, self.market)
+        self.orders = Orders(self.accounts, self.customers, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
         self.sessions = Sessions(keys, time.monotonic)
         self.cases = Cases()
         self.case_files = CaseFiles(self.cases, history, self.instruments)
@@ -85,6 +91,13 @@ class Gateway:
                 return Unavailable(Cause.MARKET_DATA_BEHIND, "market data is still being read from the log; connect again")
             await asyncio.sleep(CAUGHT_UP_POLL_S)
         return Accepted(self.market)
+
+    async def keep_days(self) -> None:
+        """Until cancelled: read the days of instruments that are not known whole."""
+        while True:
+            if self.market_consumer is not None and self.market_consumer.caught_up:
+                await self.past.load_days()
+            await asyncio.sleep(DAYS_EVERY_S)
 
     async def alerts(self, wanted: AlertFilter) -> Accepted[list[dict[str, Any]]] | Unavailable:
         """Alerts as records of alert.avsc, newest first."""

@@ -1,14 +1,17 @@
 """What the edge reads from the system of record: done orders that it has forgotten, and alerts. The contract; MySQL stands behind it."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from edge.gateway.account_view import Order
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from schemas.errors import ServiceUnavailable
 from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
+from sinks.mysql.pool import MySql
+from sinks.redis.prices import Newest
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -24,6 +27,8 @@ class OrderFilter:
     side: int | None = None
     status: str = "closed"
     """"open", "closed" or "all"."""
+    below_order_id: int | None = None
+    above_order_id: int | None = None
 
     def admits(self, order: Order) -> bool:
         """Whether the order is one of those (the limit aside)."""
@@ -33,6 +38,8 @@ class OrderFilter:
             or (self.until_ns is not None and order.submitted_at >= self.until_ns)
             or (self.instruments is not None and order.instrument not in self.instruments)
             or (self.side is not None and order.side != self.side)
+            or (self.below_order_id is not None and order.order_id >= self.below_order_id)
+            or (self.above_order_id is not None and order.order_id <= self.above_order_id)
         )
 
 
@@ -92,6 +99,12 @@ class History(CaseHistory, Protocol):
 
 class Stores(Protocol):
     """The stores as a whole, for readiness and the end of the process."""
+
+    async def ask(self, query: Callable[Concatenate[MySql, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """One query of sinks.mysql, within STORE_TIMEOUT_S. Raises ServiceUnavailable."""
+
+    async def newest_prices(self, symbols: Sequence[str]) -> Newest:
+        """What the price cache has of each symbol; nothing while it is away."""
 
     async def ping(self) -> dict[str, bool]:
         """Whether each store answers within PING_TIMEOUT_S, by its name."""

@@ -72,12 +72,27 @@ ACCOUNT_VIEWS_MAX: Final = 50_000
 DONE_ORDERS_PER_VIEW_MAX: Final = 500
 """Done orders kept in memory for one account: the largest page that a customer asks for. Older ones come from MySQL."""
 
+DAYS_EVERY_S: Final = 2.0
+"""How often the edge looks for instruments whose day it does not know whole: at start, and after a bust."""
+
+DAYS_LOOKED_BACK: Final = 14
+"""The trading day before is found within so many days."""
+
+CONFIGURATION_TTL_S: Final = 10.0
+"""The configuration of an account is read again after so long, so a change through another edge counts after that."""
+
+CONFIGURATIONS_MAX: Final = 100_000
+"""Configurations remembered; ~300 B each."""
+
 CAUGHT_UP_TIMEOUT_S: Final = 10.0
 CAUGHT_UP_POLL_S: Final = 0.02
 """A market-data connection waits so long for the edge to have read what was in the log when it started, then it is Unavailable."""
 
 TRADES_KEPT_PER_SYMBOL: Final = 20_000
 """Trades that a client may resume over: at 1,000 trades/s of one symbol, 20 s; ~500 B each with its encoding, 10 MB a busy symbol."""
+
+QUOTES_KEPT_PER_SYMBOL: Final = 5_000
+"""Quotes that can be asked for: the log keeps no others. ~500 B each with their encoding, 2.5 MB a busy symbol."""
 
 BUSTS_KEPT_PER_SYMBOL: Final = 256
 """Busted trades that a client who resumes is told again: each is decided by a person."""

@@ -69,7 +69,9 @@ class MarketConsumer:
 
     async def start(self) -> None:
         """Take the place from which to replay."""
-        since = await self._offsets.at(self._places, time.time_ns() // 1_000_000 - MARKET_DATA_REPLAY_MS)
+        since_ms = time.time_ns() // 1_000_000 - MARKET_DATA_REPLAY_MS
+        self._view.begin(since_ms * 1_000_000)
+        since = await self._offsets.at(self._places, since_ms)
         ends = await self._offsets.ends(self._places)
         for place, end in ends.items():
             start = since[place]

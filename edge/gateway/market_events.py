@@ -62,7 +62,7 @@ class Quote(_Event):
 
 @dataclass(slots=True, eq=False)
 class Bar(_Event):
-    """A minute; `notional` is in ticks x lots."""
+    """A minute, or another span of trades that begins at `at`; `notional` is in ticks x lots."""
 
     open_px: int
     high_px: int
@@ -71,6 +71,18 @@ class Bar(_Event):
     qty: int
     trades: int
     notional: int
+
+
+class UpdatedBar(Bar):
+    """A minute that was told, as it is without a trade that has been busted since."""
+
+    __slots__ = ()
+
+
+class DailyBar(Bar):
+    """The day so far, told when a minute ends."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -10,19 +10,28 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
-from edge.gateway.limits import BARS_KEPT_PER_SYMBOL, BOOK_LEVELS_SHOWN, BUSTS_KEPT_PER_SYMBOL, TRADES_KEPT_PER_SYMBOL
+from edge.gateway.days import MINUTE_NS, Days, Span, Totals
+from edge.gateway.limits import (
+    BARS_KEPT_PER_SYMBOL,
+    BOOK_LEVELS_SHOWN,
+    BUSTS_KEPT_PER_SYMBOL,
+    QUOTES_KEPT_PER_SYMBOL,
+    TRADES_KEPT_PER_SYMBOL,
+)
 from edge.gateway.market_events import (
     Auction,
     Bands,
     BandUpdate,
     Bar,
     BookLevels,
+    DailyBar,
     Level,
     MarketEvent,
     Quote,
     Status,
     Trade,
     TradeBust,
+    UpdatedBar,
 )
 from matchers.rules.order_tables import NEW_IN_PHASE
 from schemas.codec import FRAMES
@@ -70,6 +79,8 @@ class SymbolView:
     instrument: Instrument
     trades: deque[Trade] = field(default_factory=lambda: deque(maxlen=TRADES_KEPT_PER_SYMBOL))
     bars: deque[Bar] = field(default_factory=lambda: deque(maxlen=BARS_KEPT_PER_SYMBOL))
+    quotes: deque[Quote] = field(default_factory=lambda: deque(maxlen=QUOTES_KEPT_PER_SYMBOL))
+    days: Days = field(default_factory=Days)
     quote: Quote | None = None
     status: Status | None = None
     bands: Bands | None = None
@@ -84,6 +95,41 @@ class SymbolView:
     last_at: int = 0
     volume: int = 0
     seqs: dict[int, int] = field(default_factory=dict)
+    updated_bars: int = 0
+    """`seq` of the newest UpdatedBar."""
+    daily_bars: int = 0
+    """`seq` of the newest DailyBar."""
+
+    def bar_of(self, span: Span, kind: type[Bar] = Bar, seq: int = 0) -> Bar:
+        """A span of the instrument's trades as an event."""
+        return kind(
+            self.instrument,
+            seq,
+            span.started_at,
+            span.open_px,
+            span.high_px,
+            span.low_px,
+            span.close_px,
+            span.qty,
+            span.trades,
+            span.notional,
+        )
+
+    def daily_bar(self) -> Bar | None:
+        """The newest day with trades; None if there is none, or it is not known."""
+        day = self.days.last
+        return self.bar_of(day, DailyBar, self.daily_bars) if day is not None else None
+
+    @property
+    def previous_close(self) -> int:
+        """Last price of the trading day before the newest, in ticks: of the reference price where that is not known."""
+        day = self.days.previous
+        return day.close_px if day is not None else int(self.instrument.reference_price / self.instrument.tick_size)
+
+    def price_for(self, side: int) -> int:
+        """About what it costs now to buy, or brings to sell: the best price of the other side, else the last one, else the reference price; ticks."""
+        best = 0 if self.quote is None else self.quote.ask_px if side == Side.BUY else self.quote.bid_px
+        return best or self.last_px or int(self.instrument.reference_price / self.instrument.tick_size)
 
     def book(self, depth: int) -> BookLevels:
         """The best `depth` levels a side, as of now."""
@@ -123,6 +169,11 @@ class MarketView:
         self.gaps = 0
         """Sequence numbers that never came; each is a fault somewhere before the edge, or older than what was read at start."""
 
+    def begin(self, since_ns: int) -> None:
+        """Rows from this time on will come; what was before is known to the system of record alone."""
+        for view in self.symbols.values():
+            view.days.begin(since_ns)
+
     @property
     def is_open(self) -> bool:
         """Whether any instrument trades continuously."""
@@ -146,8 +197,13 @@ class MarketView:
                 changed.setdefault(row.instrument, []).append(row)
                 continue
             applier = self._appliers.get(row.kind)
-            if applier is not None:
-                events.append(applier(view, row))
+            if applier is None:
+                continue
+            event = applier(view, row)
+            events.append(event)
+            if isinstance(event, Bar | TradeBust):
+                follows = _updated_bar(view, event) if isinstance(event, TradeBust) else _daily_bar(view)
+                events += [follows] if follows is not None else []
         events += [_changed_levels(self._by_number[number], levels) for number, levels in changed.items()]
         return events
 
@@ -165,6 +221,7 @@ class MarketView:
 def _trade(view: SymbolView, row: MarketRow) -> Trade:
     view.last_px, view.last_at = row.price, row.transact_time
     view.volume += row.qty
+    view.days.trade(row.price, row.qty, row.transact_time)
     trade = Trade(view.instrument, row.seq, row.transact_time, row.trd_match_id, row.price, row.qty, row.side, Phase(row.phase))
     view.trades.append(trade)
     return trade
@@ -174,6 +231,7 @@ def _quote(view: SymbolView, row: MarketRow) -> Quote:
     view.last_at = max(view.last_at, row.transact_time)
     is_firm = view.phase == Phase.CONTINUOUS
     view.quote = Quote(view.instrument, row.seq, row.transact_time, row.bid_px, row.bid_qty, row.ask_px, row.ask_qty, is_firm)
+    view.quotes.append(view.quote)
     return view.quote
 
 
@@ -212,9 +270,46 @@ def _bands(view: SymbolView, row: MarketRow) -> Bands:
     return view.bands
 
 
+def _daily_bar(view: SymbolView) -> Bar | None:
+    """After each minute."""
+    if view.days.last is None:
+        return None
+    view.daily_bars += 1
+    return view.daily_bar()
+
+
+def _updated_bar(view: SymbolView, bust: TradeBust) -> Bar | None:
+    """The told minute of a busted trade without it; None where the minute is not over, nothing of it is left, or not all of its trades are kept."""
+    trade = next((one for one in reversed(view.trades) if one.trd_match_id == bust.trd_match_id), None)
+    if trade is None:
+        return None
+    start = trade.at - trade.at % MINUTE_NS
+    place = next((place for place, bar in enumerate(view.bars) if bar.at == start), None)
+    if place is None or (view.trades[0].at >= start and len(view.trades) == view.trades.maxlen):
+        return None
+    busted = {one.trd_match_id for one in view.busts}
+    left = [one for one in view.trades if start <= one.at < start + MINUTE_NS and one.trd_match_id not in busted]
+    if not left:
+        return None
+    prices, view.updated_bars = [one.price for one in left], view.updated_bars + 1
+    span = Totals(
+        start,
+        prices[0],
+        max(prices),
+        min(prices),
+        prices[-1],
+        sum(one.qty for one in left),
+        len(left),
+        sum(one.price * one.qty for one in left),
+    )
+    view.bars[place] = view.bar_of(span, seq=view.bars[place].seq)
+    return view.bar_of(span, UpdatedBar, view.updated_bars)
+
+
 def _bust(view: SymbolView, row: MarketRow) -> TradeBust:
-    """Bars stay as they were."""
+    """Bars and the day are made anew without it."""
     view.volume -= row.qty
+    view.days.begin(row.transact_time)
     bust = TradeBust(view.instrument, row.seq, row.transact_time, row.trd_match_id, row.price, row.qty, Reason(row.reason))
     view.busts.append(bust)
     return bust

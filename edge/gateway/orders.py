@@ -13,12 +13,13 @@ Open orders are read from memory, older ones from the system of record.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from edge.gateway.account_view import AccountView, Order, order_of_row
+from edge.gateway.account_view import AccountView, Order, OrderUpdate, order_of_row
 from edge.gateway.accounts import Accounts
+from edge.gateway.customers import Customers, sells_short
 from edge.gateway.history import History, OrderFilter, recorded
 from edge.gateway.limits import PHASE_REFUSAL_S
 from edge.gateway.market_view import MarketView
@@ -55,12 +56,37 @@ class Canceled(NamedTuple):
     outcome: Outcome[None]
 
 
+class _UntilDone:
+    """A listener that waits for orders to be done."""
+
+    def __init__(self, left: set[int]) -> None:
+        self._left = left
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def leave(self, order_ids: Iterable[int]) -> None:
+        """These are done."""
+        self._left.difference_update(order_ids)
+        if not self._left and not self.done.done():
+            self.done.set_result(None)
+
+    def tell_nowait(self, update: OrderUpdate) -> None:
+        """One of them, or another."""
+        if update.order.is_done:
+            self.leave([update.order.order_id])
+
+    def restart_nowait(self) -> None:
+        """Nobody will tell any more."""
+        self.leave(tuple(self._left))
+
+
 class Orders:
     """Every order of every account of one edge."""
 
-    def __init__(self, accounts: Accounts, market: MarketView, history: History, metrics: Metrics, decision_timeout_ms: int) -> None:
+    def __init__(
+        self, accounts: Accounts, customers: Customers, market: MarketView, history: History, metrics: Metrics, decision_timeout_ms: int
+    ) -> None:
         """decision_timeout_ms: how long `replace` waits for the book."""
-        self._accounts, self._market, self._history, self._metrics = accounts, market, history, metrics
+        self._accounts, self._customers, self._market, self._history, self._metrics = accounts, customers, market, history, metrics
         self._book_wait_s = decision_timeout_ms / 1000
         self.sink_lag: SinkLag | None = None
         """None until Kafka has been reached."""
@@ -75,6 +101,9 @@ class Orders:
         if not isinstance(seen, Accepted):
             return seen
         view = seen.value
+        against = await self._own_refusal(account, order, view)
+        if against is not None:
+            return against
         started = time.perf_counter()
         answers = await self._accounts.decide_list(account, [one.columns() for one in orders])
         if not isinstance(answers, list):
@@ -98,6 +127,9 @@ class Orders:
         """Replace columns of an order (a REPLACE's, by name); the order as it is then."""
         if order.is_done:
             return too_late(order)
+        against = await self._own_refusal(account)
+        if against is not None:
+            return against
         answers = await self._accounts.replace(account, self._book_wait_s, order_id=order.order_id, **changes)
         if not isinstance(answers, tuple):
             return self._noted(answers)
@@ -126,6 +158,18 @@ class Orders:
         outcomes = await asyncio.gather(*(self._cancel(view, order.order_id) for order in orders))
         return Accepted([Canceled(*pair) for pair in zip(orders, outcomes, strict=True)])
 
+    async def until_done(self, account: int, order_ids: list[int]) -> None:
+        """Until these orders are done, or a decision's time has passed."""
+        listener = _UntilDone(set(order_ids))
+        self._accounts.listen(account, listener)
+        try:
+            seen = await self._accounts.view(account)
+            if isinstance(seen, Accepted):
+                listener.leave(order_id for order_id in order_ids if order_id not in seen.value.open_orders)
+                await asyncio.wait([listener.done], timeout=self._book_wait_s)
+        finally:
+            self._accounts.stop_listening(account, listener)
+
     async def find(self, view: AccountView, order_id: int) -> Accepted[Order | None] | Unavailable:
         """The account's order of this id; None if it has none."""
         known = view.find(order_id)
@@ -139,7 +183,9 @@ class Orders:
     async def page(self, view: AccountView, wanted: OrderFilter) -> Accepted[list[Order]] | Unavailable:
         """The account's orders by submission, `wanted.limit` at most."""
         found = {order.order_id: order for order in view.orders() if wanted.admits(order)}
-        if wanted.status != "open" and (len(found) < wanted.limit or wanted.ascending or wanted.until_ns is not None):
+        if wanted.status != "open" and (
+            len(found) < wanted.limit or wanted.ascending or wanted.until_ns is not None or wanted.below_order_id is not None
+        ):
             # asked only where memory may not hold the whole page; what memory knows is newer
             older = await _read(self._history.orders(view.account, wanted))
             if not isinstance(older, Accepted):
@@ -147,6 +193,19 @@ class Orders:
             found |= {order.order_id: order for order in older.value if view.find(order.order_id) is None}
         listed = sorted(found.values(), key=lambda order: (order.submitted_at, order.order_id), reverse=not wanted.ascending)
         return Accepted(listed[: wanted.limit])
+
+    async def _own_refusal(
+        self, account: int, order: NewOrder | None = None, view: AccountView | None = None
+    ) -> Refused | Unavailable | None:
+        """What the customer has forbidden to himself."""
+        configured = await self._customers.configuration(account)
+        if not isinstance(configured, Accepted):
+            return configured
+        if configured.value["suspend_trade"]:
+            return Refused(Reason.ACCOUNT_SUSPENDED)
+        if configured.value["no_shorting"] and order is not None and view is not None and sells_short(order, view):
+            return Refused(Reason.SHORT_SALE_NOT_ALLOWED)
+        return None
 
     async def _cancel(self, view: AccountView, order_id: int) -> Outcome[None]:
         answer = await self._accounts.decide(CommandKind.CANCEL, view.account, order_id=order_id)

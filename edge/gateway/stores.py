@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import structlog
+from redis.asyncio import Redis
 
 from access.api_keys import networks_of, scopes_of
 from edge.gateway.account_view import Order
@@ -27,6 +28,9 @@ from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
 from sinks.mysql.people import StoredPerson, StoredSession, StoredToken
 from sinks.mysql.pool import MySql
 from sinks.mysql.queries import StoredAlert, StoredOrder
+from sinks.redis import prices as redis_prices
+from sinks.redis.client import open_redis
+from sinks.redis.prices import Newest
 from sinks.redis.sessions import CachedKey, SessionCache
 
 log = structlog.get_logger(__name__)
@@ -53,6 +57,7 @@ class EdgeStores:
         self._settings = settings
         self._mysql: MySql | None = None
         self._redis: SessionCache | None = None
+        self._prices: Redis | None = None
         # one each: a server that is silent while it is connected to must not keep the other waiting
         self._connecting_mysql, self._connecting_redis = asyncio.Lock(), asyncio.Lock()
 
@@ -61,7 +66,7 @@ class EdgeStores:
         cached = await self._cached(key_id)
         if cached is not None and cached.version >= version_min:
             return _record(cached)
-        stored = await self._ask(mysql_keys.api_key, key_id)
+        stored = await self.ask(mysql_keys.api_key, key_id)
         if stored is None:
             return None
         key = CachedKey(stored.secret_sha256, stored.account, stored.scopes, stored.networks, stored.ends_at, stored.version)
@@ -70,115 +75,116 @@ class EdgeStores:
 
     async def changed_keys(self, since_us: int | None) -> tuple[int, dict[str, int]]:
         """What to ask with next, and the versions of the API keys changed since; at first, since a cache may have an older one."""
-        return await self._ask(mysql_keys.changed_keys, since_us, CACHED_KEY_TTL_S * 1_000_000 + mysql_keys.OVERLAP_US)
+        return await self.ask(mysql_keys.changed_keys, since_us, CACHED_KEY_TTL_S * 1_000_000 + mysql_keys.OVERLAP_US)
 
     async def keys_of_account(self, account: int) -> list[StoredKey]:
         """All API keys that the account ever had."""
-        return await self._ask(mysql_keys.keys_of_account, account)
+        return await self.ask(mysql_keys.keys_of_account, account)
 
     async def add_key(
         self, key_id: str, digest: str, account: int, scopes: str, networks: str, *, ends_at: int, label: str, keys_max: int
     ) -> None:
         """Store a new API key."""
-        await self._ask(mysql_keys.add_key, key_id, digest, account, scopes, networks, ends_at=ends_at, label=label, keys_max=keys_max)
+        await self.ask(mysql_keys.add_key, key_id, digest, account, scopes, networks, ends_at=ends_at, label=label, keys_max=keys_max)
 
     async def rotate_key(self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int) -> StoredKey:
         """A new API key with the rights of this one, which ends."""
-        return await self._ask(mysql_keys.rotate_key, key_id, ends_at, new_id, digest, keys_max=keys_max, account=account)
+        return await self.ask(mysql_keys.rotate_key, key_id, ends_at, new_id, digest, keys_max=keys_max, account=account)
 
     async def end_key(self, key_id: str, ends_at: int, account: int) -> None:
         """An API key ends."""
-        await self._ask(mysql_keys.end_key, key_id, ends_at, account)
+        await self.ask(mysql_keys.end_key, key_id, ends_at, account)
 
     async def orders(self, account: int, wanted: OrderFilter) -> list[Order]:
         """Orders by submission time, at most `limit`."""
         query = mysql_queries.OrderFilter(
             status=wanted.status, after=wanted.after_ns, until=wanted.until_ns, limit=wanted.limit, newest_first=not wanted.ascending,
             instruments=None if wanted.instruments is None else sorted(wanted.instruments), side=wanted.side,
+            below_order_id=wanted.below_order_id, above_order_id=wanted.above_order_id,
         )  # fmt: skip
-        return [_order(one) for one in await self._ask(mysql_queries.orders_of_account, account, query)]
+        return [_order(one) for one in await self.ask(mysql_queries.orders_of_account, account, query)]
 
     async def order(self, account: int, order_id: int) -> Order | None:
         """One order of the account."""
-        stored = await self._ask(mysql_queries.order_by_id, order_id, account)
+        stored = await self.ask(mysql_queries.order_by_id, order_id, account)
         return _order(stored) if stored else None
 
     async def order_by_cl_ord_id(self, account: int, cl_ord_id: str) -> Order | None:
         """The newest order of the account with this id."""
-        stored = await self._ask(mysql_queries.order_by_cl_ord_id, account, cl_ord_id)
+        stored = await self.ask(mysql_queries.order_by_cl_ord_id, account, cl_ord_id)
         return _order(stored) if stored else None
 
     async def alerts(self, wanted: AlertFilter) -> list[dict[str, Any]]:
         """Alerts as records of alert.avsc, newest first."""
-        found = await self._ask(
+        found = await self.ask(
             mysql_queries.list_alerts, wanted.limit, account=wanted.account, instrument=wanted.instrument, pattern=wanted.pattern
         )
         return [alert_record(one) for one in found]
 
     async def alert(self, alert_id: str) -> dict[str, Any] | None:
         """One alert."""
-        found = await self._ask(mysql_queries.alert_with_orders, alert_id)
+        found = await self.ask(mysql_queries.alert_with_orders, alert_id)
         return alert_record(found[0]) if found else None
 
     async def queue(self, wanted: QueueFilter) -> tuple[list[QueueRow], int]:
         """Alerts with their cases, and how many pass the filter in all."""
-        return await self._ask(case_queries.queue, wanted)
+        return await self.ask(case_queries.queue, wanted)
 
     async def queue_counts(self, wanted: QueueFilter) -> dict[str, dict[str, int]]:
         """By status, severity and pattern."""
-        return await self._ask(case_queries.counts, wanted)
+        return await self.ask(case_queries.counts, wanted)
 
     async def alert_volumes(self, since_ns: int) -> list[tuple[int, str, int, int]]:
         """(day, pattern, version of its rule, alerts)."""
-        return await self._ask(case_queries.volumes, since_ns)
+        return await self.ask(case_queries.volumes, since_ns)
 
     async def covered(self, window: Window) -> int:
         """How many alerts a suppression has kept out of the queue."""
-        return await self._ask(case_queries.covered, window)
+        return await self.ask(case_queries.covered, window)
 
     async def alerts_named(self, alert_ids: Sequence[str]) -> list[QueueRow]:
         """These alerts."""
-        return await self._ask(case_queries.alerts_named, alert_ids)
+        return await self.ask(case_queries.alerts_named, alert_ids)
 
     async def related_alerts(self, alert_id: str) -> list[QueueRow]:
         """Of the same account, or pattern and instrument; none if there is no such alert."""
-        return await self._ask(case_queries.related, alert_id)
+        return await self.ask(case_queries.related, alert_id)
 
     async def actions_of_case(self, case_id: str) -> list[StoredAction]:
         """All records about a case or suppression."""
-        return await self._ask(case_queries.actions_of_case, case_id)
+        return await self.ask(case_queries.actions_of_case, case_id)
 
     async def person(self, name: str) -> StoredPerson | None:
         """Somebody who works here."""
-        return await self._ask(mysql_people.person, name)
+        return await self.ask(mysql_people.person, name)
 
     async def claim_attempt(self, name: str, attempts: int, now: int) -> bool:
         """Count an attempt to sign in before it is looked at."""
-        return await self._ask(mysql_people.claim_attempt, name, attempts, now)
+        return await self.ask(mysql_people.claim_attempt, name, attempts, now)
 
     async def open_session(self, digest: str, name: str, totp_step: int, address: str, now: int, began_after: int) -> bool:
         """Begin a session."""
-        return await self._ask(mysql_people.open_session, digest, name, totp_step, address, now, began_after)
+        return await self.ask(mysql_people.open_session, digest, name, totp_step, address, now, began_after)
 
     async def session(self, digest: str) -> StoredSession | None:
         """A session."""
-        return await self._ask(mysql_people.session, digest)
+        return await self.ask(mysql_people.session, digest)
 
     async def touch_session(self, digest: str, now: int) -> None:
         """Its person has done something."""
-        await self._ask(mysql_people.touch_session, digest, now)
+        await self.ask(mysql_people.touch_session, digest, now)
 
     async def end_session(self, digest: str) -> None:
         """Sign out."""
-        await self._ask(mysql_people.end_session, digest)
+        await self.ask(mysql_people.end_session, digest)
 
     async def end_sessions(self, name: str) -> int:
         """Sign out everywhere."""
-        return await self._ask(mysql_people.end_sessions, name)
+        return await self.ask(mysql_people.end_sessions, name)
 
     async def token(self, token_id: str) -> StoredToken | None:
         """An operator token."""
-        return await self._ask(mysql_people.token, token_id)
+        return await self.ask(mysql_people.token, token_id)
 
     async def ping(self) -> dict[str, bool]:
         """Whether each store answers within PING_TIMEOUT_S."""
@@ -191,6 +197,8 @@ class EdgeStores:
             await self._mysql.close()
         if self._redis is not None:
             await self._redis.close()
+        if self._prices is not None:
+            await self._prices.aclose()
 
     async def _ping_mysql(self) -> None:
         await (await self._db()).fetch("SELECT 1")
@@ -198,7 +206,7 @@ class EdgeStores:
     async def _ping_redis(self) -> None:
         await (await self._cache()).get("")
 
-    async def _ask(self, query: Callable[Concatenate[MySql, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def ask(self, query: Callable[Concatenate[MySql, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """One of sinks.mysql.queries, within its time. The log has the server's own words; customers are told only that it is away."""
 
         async def ask() -> T:
@@ -209,6 +217,18 @@ class EdgeStores:
         except ServiceUnavailable as error:
             log.warning("mysql_away", error=str(error))
             raise
+
+    async def newest_prices(self, symbols: Sequence[str]) -> Newest:
+        """What the price cache has of each symbol; nothing while it is away."""
+
+        async def read() -> Newest:
+            return await redis_prices.newest(await self._price_cache(), symbols)
+
+        try:
+            return await _within(CACHE_TIMEOUT_S, "Redis", read())
+        except ServiceUnavailable as error:
+            log.warning("price_cache_away", error=str(error))
+            return Newest({}, {}, {})
 
     async def _cached(self, key_id: str) -> CachedKey | None:
         async def get() -> CachedKey | None:
@@ -228,6 +248,14 @@ class EdgeStores:
             await _within(CACHE_TIMEOUT_S, "Redis", put())
         except ServiceUnavailable as error:
             log.warning("key_not_cached", error=str(error))
+
+    async def _price_cache(self) -> Redis:
+        """The client for prices, connected on first need; raises ServiceUnavailable."""
+        if self._prices is None:
+            async with self._connecting_redis:
+                if self._prices is None:
+                    self._prices = await open_redis(self._settings.redis_url)
+        return self._prices
 
     async def _cache(self) -> SessionCache:
         """The session cache, connected on first need; raises ServiceUnavailable."""

@@ -1,7 +1,13 @@
 """The whole exchange for integration tests: every role on the session's services, market open, accounts funded."""
 
+import fcntl
+import hashlib
 import json
+import subprocess
+import sys
+import venv
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +21,7 @@ from streams.services.local_set import LocalSet
 ACCOUNTS = tuple(range(1, 9))
 CASH_MINOR = 10_000_000 * 10_000
 LOTS = 100_000
+CLIENT_REQUIREMENTS = Path(__file__).parent / "client-requirements.txt"
 
 
 @dataclass(frozen=True)
@@ -46,3 +53,20 @@ def exchange(services: Settings) -> Exchange:
     store_api_keys(settings, keys)
     port = json.loads((settings.run_dir / "edge.json").read_text())["port"]
     return Exchange(settings, local_set, f"http://127.0.0.1:{port}", [(key.key_id, key.secret, key.account) for key in keys])
+
+
+@pytest.fixture(scope="session")
+def client_python(pytestconfig: pytest.Config) -> Path:
+    """The Python of an environment that holds only the clients; made once, kept in pytest's cache, made anew when the requirements change."""
+    wanted = f"{hashlib.sha256(CLIENT_REQUIREMENTS.read_bytes()).hexdigest()[:12]}-{sys.version_info.major}.{sys.version_info.minor}"
+    home = pytestconfig.cache.mkdir("clients") / wanted
+    python, complete = home / "bin" / "python", home / "complete"
+    with (home.parent / f"{wanted}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once must not both fill it
+        if not complete.exists():
+            venv.create(home, with_pip=True, clear=True)
+            subprocess.run(
+                [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", CLIENT_REQUIREMENTS], check=True
+            )
+            complete.touch()
+    return python

@@ -1,11 +1,7 @@
 """The unmodified alpaca-py 0.44.0 against the running exchange: orders, refusals, account, positions, trade updates, trades, quotes."""
 
-import fcntl
-import hashlib
 import json
 import subprocess
-import sys
-import venv
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +10,14 @@ import pytest
 pytestmark = pytest.mark.integration
 
 HERE = Path(__file__).parent
-REQUIREMENTS = HERE / "alpaca-requirements.txt"
 
 
 @pytest.fixture(scope="session")
-def alpaca_python(pytestconfig: pytest.Config) -> Path:
-    """The Python of an environment that holds only the client; made once, kept in pytest's cache, made anew when the requirements change."""
-    wanted = f"{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]}-{sys.version_info.major}.{sys.version_info.minor}"
-    home = pytestconfig.cache.mkdir("alpaca") / wanted
-    python, complete = home / "bin" / "python", home / "complete"
-    with (home.parent / f"{wanted}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two runs at once must not both fill it
-        if not complete.exists():
-            venv.create(home, with_pip=True, clear=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS], check=True)
-            complete.touch()
-    return python
-
-
-@pytest.fixture(scope="session")
-def seen(exchange: Any, alpaca_python: Path) -> dict[str, Any]:
+def seen(exchange: Any, client_python: Path) -> dict[str, Any]:
     """What one session of the client saw."""
     keys = [list(key[:2]) for key in exchange.api_keys[:2]]
     done = subprocess.run(
-        [alpaca_python, HERE / "alpaca_session.py", exchange.edge_url, json.dumps(keys)],
+        [client_python, HERE / "alpaca_session.py", exchange.edge_url, json.dumps(keys)],
         capture_output=True,
         text=True,
         timeout=1_800,

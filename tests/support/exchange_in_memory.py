@@ -26,15 +26,16 @@ from streams.host.shard_runner import Output, Record, ShardRunner
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
+from support.stored_answers import StoredAnswers
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 
 
-class Records:
+class Records(StoredAnswers):
     """The stores of the edge: what a test puts in, or away."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.orders_by_id: dict[int, Order] = {}
-        self.is_away = False
 
     async def find_key(self, _key_id: str, _version_min: int) -> KeyRecord | None:
         """There is none."""

@@ -24,17 +24,19 @@ from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from support.case_store import AlertsInMemory, CaseLog
 from support.people_store import PeopleInMemory
+from support.stored_answers import StoredAnswers
 
 WAIT_S = 120.0
 
 
-class FakeStores(PeopleInMemory, AlertsInMemory):
+class FakeStores(PeopleInMemory, AlertsInMemory, StoredAnswers):
     """The keys KEY1, KEY2, ... of accounts 1, 2, ... with the secrets secret-1, ...; no orders. Or away."""
 
     def __init__(self, *, away: bool) -> None:
         PeopleInMemory.__init__(self, away=away)
         AlertsInMemory.__init__(self)
-        self._away = away
+        StoredAnswers.__init__(self)
+        self.is_away = away
         self.asked: list[AlertFilter] = []
         self.keys_asked = 0
         self.keys_changed: dict[str, KeyRecord] = {}
@@ -59,7 +61,7 @@ class FakeStores(PeopleInMemory, AlertsInMemory):
 
     async def alerts(self, wanted: AlertFilter) -> list[Any]:
         """None, and remember the question."""
-        if self._away:
+        if self.is_away:
             raise ServiceUnavailable("MySQL at db.internal:3306/outcry refused the request")
         self.asked.append(wanted)
         return []
@@ -72,7 +74,7 @@ class FakeStores(PeopleInMemory, AlertsInMemory):
 
     async def ping(self) -> dict[str, bool]:
         """By name."""
-        return {"mysql": not self._away, "redis": True}
+        return {"mysql": not self.is_away, "redis": True}
 
 
 class _Events:

@@ -1,4 +1,4 @@
-"""Writes the generated tables of docs/wire.md between their markers: python tests/tidy/document_tables.py (`make tables`).
+"""Writes the generated tables of docs/wire.md and docs/alpaca.md between their markers: python tests/tidy/document_tables.py (`make tables`).
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`. A test fails while the page is behind the code.
 """
@@ -9,10 +9,12 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any, Final
 
+from edge.alpaca.operations import MARKET_DATA, TRADING, Answer, Operation
 from schemas.instruments import load_instruments
 from topics.description import describe
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "wire.md"
+ALPACA_PAGE: Final = PAGE.with_name("alpaca.md")
 _MARKED: Final = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _DAY_MS: Final = 86_400_000
 
@@ -87,10 +89,21 @@ def _instruments(wire: dict[str, Any]) -> str:
     return _table(("symbol", *fields), ((f"`{symbol}`", *(one[field] for field in fields)) for symbol, one in wire["instruments"].items()))
 
 
+def _operations(table: tuple[Operation, ...]) -> str:
+    """A row a path, with the methods that are answered in the same way."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for one in sorted(table, key=lambda one: one.path):
+        answer = {Answer.SERVED: "served", Answer.EMPTY: f"empty: {one.why}", Answer.REFUSED: f"403: {one.why}"}[one.answer]
+        rows.setdefault((one.path, answer), []).append(one.method)
+    return _table(("path", "methods", "answer"), ((f"`{path}`", ", ".join(methods), answer) for (path, answer), methods in rows.items()))
+
+
 TABLES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {
     "topics": _topics, "prefixes": _prefixes, "enums": _enums, "reasons": _reasons, "instruments": _instruments,
+    "trading_operations": lambda _: _operations(TRADING), "market_data_operations": lambda _: _operations(MARKET_DATA),
 }  # fmt: skip
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text()))
+    for page in (PAGE, ALPACA_PAGE):
+        page.write_text(with_tables(page.read_text()))

@@ -130,7 +130,7 @@ async def test_guessed_secrets_are_slowed_down_and_a_key_at_work_goes_on() -> No
         assert (await tried("secret-1"))[0] == right[0]
 
 
-@pytest.mark.parametrize("path", ["/v2/nothing", "/v1beta3/crypto/us/latest/trades", "/assets/nothing.js"])
+@pytest.mark.parametrize("path", ["/v2/nothing", "/v1beta3/crypto/us/latest/nothing", "/assets/nothing.js"])
 async def test_an_address_that_is_not_there_has_a_code_of_its_own(path: str) -> None:
     """Not the one of an unknown order: ccxt would call it InvalidOrder."""
     async with served() as edge:

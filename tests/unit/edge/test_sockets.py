@@ -228,16 +228,16 @@ def test_more_names_than_a_subscription_may_have_are_error_405_and_change_nothin
 def test_channels_that_are_not_here_are_told_and_the_rest_of_the_message_holds() -> None:
     """alpaca-py sends all its channels in one message; the confirmation has the names that Alpaca's has."""
     client, view = MarketClient(JSON, authenticated=True), view_of()
-    confirmed, error = spoken(client, {"trades": ["AAPL"], "dailyBars": ["AAPL"], "updatedBars": ["*"], "news": ["*"], "bars": []}, view)
+    confirmed, error = spoken(client, {"trades": ["AAPL"], "dailyBars": ["AAPL"], "options": ["*"], "news": ["*"], "bars": []}, view)
     assert {name: value for name, value in confirmed.items() if value} == {
-        "T": "subscription", "trades": ["AAPL"], "corrections": ["AAPL"], "cancelErrors": ["AAPL"],
+        "T": "subscription", "trades": ["AAPL"], "corrections": ["AAPL"], "cancelErrors": ["AAPL"], "dailyBars": ["AAPL"],
     }  # fmt: skip
     assert {"dailyBars", "updatedBars", *CHANNELS} <= confirmed.keys()
     assert (error["T"], error["code"]) == ("error", 410)
-    assert error["msg"] == "invalid subscribe action for this feed: dailyBars, news, updatedBars"
+    assert error["msg"] == "invalid subscribe action for this feed: news, options"
     only = MarketClient(JSON, authenticated=True)
-    assert [one["T"] for one in spoken(only, {"dailyBars": ["AAPL"]}, view)] == ["subscription", "error"]
-    assert [one["T"] for one in spoken(only, {"trades": ["AAPL"], "corrections": ["AAPL"], "dailyBars": []}, view)] == ["subscription"]
+    assert [one["T"] for one in spoken(only, {"news": ["AAPL"]}, view)] == ["subscription", "error"]
+    assert [one["T"] for one in spoken(only, {"trades": ["AAPL"], "corrections": ["AAPL"], "news": []}, view)] == ["subscription"]
 
 
 def test_a_resume_brings_so_many_trades_at_most_and_tells_the_others_as_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
