@@ -140,5 +140,5 @@ class BookLevels(_Event):
     is_whole: bool = False
 
 
-MarketEvent = Trade | TradeBust | Quote | Bar | Status | Auction | Bands | BookLevels
+MarketEvent = Trade | TradeBust | Quote | Bar | UpdatedBar | DailyBar | Status | Auction | Bands | BookLevels
 """Closed: a protocol matches on it and ends with `assert_never`."""

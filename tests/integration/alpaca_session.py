@@ -126,9 +126,9 @@ def every_kind(client: TradingClient) -> dict[str, Any]:
 
 
 def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
-    """Everything that issue 3 asks of the client."""
+    """Everything that is asked of the client."""
     (key, secret), (other_key, other_secret) = keys
-    seen: dict[str, Any] = {"updates": [], "trades": [], "quotes": []}
+    seen: dict[str, Any] = {"updates": [], "trades": [], "quotes": [], "bars": []}
     client = TradingClient(key, secret, paper=True, url_override=url)
     other = TradingClient(other_key, other_secret, paper=True, url_override=url)
     at_socket = url.replace("http://", "ws://")
@@ -141,6 +141,9 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     async def on_trade(trade: Any) -> None:
         seen["trades"].append([trade.symbol, trade.price, trade.size, trade.timestamp.isoformat()])
 
+    async def on_bar(bar: Any) -> None:
+        seen["bars"].append([bar.symbol, bar.volume])
+
     async def on_quote(quote: Any) -> None:
         seen["quotes"].append([quote.symbol, quote.bid_price, quote.ask_price])
 
@@ -149,8 +152,8 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     data = StockDataStream(key, secret, feed=DataFeed.IEX, url_override=at_socket + "/v2/iex")
     data.subscribe_trades(on_trade, "AAPL")
     data.subscribe_quotes(on_quote, "AAPL")
-    data.subscribe_daily_bars(on_quote, "AAPL")  # not to be had here, and sent in the same message as the others
-    data.subscribe_updated_bars(on_quote, "*")
+    data.subscribe_daily_bars(on_bar, "AAPL")
+    data.subscribe_updated_bars(on_bar, "*")
     threads = [in_background(trading), in_background(data)]
     wait_for(lambda: trading._running and data._running, "both streams connect")
     account = client.get_account()

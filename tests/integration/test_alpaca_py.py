@@ -106,6 +106,6 @@ def test_trade_updates_tell_the_life_of_every_order(seen: dict[str, Any]) -> Non
 
 
 def test_live_trades_and_quotes_arrive(seen: dict[str, Any]) -> None:
-    """Decoded from msgpack by the SDK's own models, although the same message also asked for channels that are not here."""
+    """Decoded from msgpack by the SDK's own models; one message asks for all channels."""
     assert ["AAPL", 180.1, 3.0] in [trade[:3] for trade in seen["trades"]]
     assert any(quote[2] == 180.1 for quote in seen["quotes"])

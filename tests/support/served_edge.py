@@ -68,7 +68,7 @@ class FakeStores(PeopleInMemory, AlertsInMemory, StoredAnswers):
 
     async def alert(self, alert_id: str) -> dict[str, Any] | None:
         """One that AlertsInMemory knows."""
-        if self._away:
+        if self.is_away:
             raise ServiceUnavailable("MySQL at db.internal:3306/outcry refused the request")
         return alert_record(self.stored[alert_id]) if alert_id in self.stored else None
 

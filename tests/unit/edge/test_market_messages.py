@@ -3,7 +3,21 @@
 import pytest
 
 from edge.alpaca.market_messages import channel_of, json_of, packed_of
-from edge.gateway.market_events import Auction, Bands, BandUpdate, Bar, BookLevels, Level, MarketEvent, Quote, Status, Trade, TradeBust
+from edge.gateway.market_events import (
+    Auction,
+    Bands,
+    BandUpdate,
+    Bar,
+    BookLevels,
+    DailyBar,
+    Level,
+    MarketEvent,
+    Quote,
+    Status,
+    Trade,
+    TradeBust,
+    UpdatedBar,
+)
 from schemas.enums import Phase, Side
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
@@ -42,6 +56,16 @@ WRITTEN: list[tuple[MarketEvent, str, bytes]] = [
         Bar(*ONE, 18_000, 18_010, 17_990, 18_005, 12, 3, 216_017),
         "bars",
         b'{"T":"b","S":"AAPL","o":180.00,"h":180.10,"l":179.90,"c":180.05,"v":12,"n":3,"vw":180.014167,"t":"2023-11-14T22:13:20.123456789Z","seq":9}',
+    ),
+    (
+        UpdatedBar(*ONE, 18_000, 18_010, 17_990, 18_005, 12, 3, 216_017),
+        "updatedBars",
+        b'{"T":"u","S":"AAPL","o":180.00,"h":180.10,"l":179.90,"c":180.05,"v":12,"n":3,"vw":180.014167,"t":"2023-11-14T22:13:20.123456789Z","seq":9}',
+    ),
+    (
+        DailyBar(*ONE, 18_000, 18_010, 17_990, 18_005, 12, 3, 216_017),
+        "dailyBars",
+        b'{"T":"d","S":"AAPL","o":180.00,"h":180.10,"l":179.90,"c":180.05,"v":12,"n":3,"vw":180.014167,"t":"2023-11-14T22:13:20.123456789Z","seq":9}',
     ),
     (
         Status(*ONE, Phase.VOLATILITY_AUCTION, Reason.LULD_PAUSE),
