@@ -19,7 +19,12 @@ async def authenticate(request: web.Request) -> Session:
     key_id, secret = headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
     if not key_id and not secret:
         key_id, secret = _basic(headers.get("Authorization", ""))
-    session = sessions.recall(key_id, secret) or value_of(await sessions.authenticate(key_id, secret, address_of(request)))
+    session = sessions.recall(key_id, secret)
+    if session is None:
+        session = value_of(await sessions.authenticate(key_id, secret, address_of(request)))
+        await gateway_of(request).customers.configuration(
+            session.account
+        )  # known from now on: who is known trades on while the store is away
     request[SESSION] = session
     if request.method not in SAFE_METHODS and not session.may_trade:
         raise HttpError(403, "this API key may only read")

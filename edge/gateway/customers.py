@@ -51,6 +51,7 @@ class Customers:
         except ServiceUnavailable:
             if known is None:
                 return Unavailable(Cause.STORE_AWAY, "the account's configuration cannot be read at the moment (MySQL is not reachable)")
+            known.read_at_s = self._clock_s()  # not asked again with every order
             return Accepted(known.values)
         return Accepted(self._remember(account, stored))
 

@@ -323,6 +323,10 @@ async def test_while_the_store_is_away_a_known_configuration_holds_and_with_an_u
         edge.stores.is_away = True
         edge.gateway.customers._known[1].read_at_s -= 1_000
         await edge.place("buy", 1, "100.00")
+        edge.stores.is_away = False
+        assert (await edge.ask("GET", "/v2/account", key=OTHER_KEY))[0] == 200
+        edge.stores.is_away = True
+        await edge.place("buy", 1, "100.00", OTHER_KEY)  # known since it was first heard of
 
 
 class Lists:
