@@ -44,7 +44,7 @@ async def traded(phase: Phase = Phase.CONTINUOUS, **settings: Any) -> AsyncItera
     """A running one."""
     async with trading(phase, **settings) as (gateway, exchange, stores):
 
-        async def find_key(key_id: str) -> KeyRecord | None:
+        async def find_key(key_id: str, _version_min: int) -> KeyRecord | None:
             number = key_id.removeprefix("KEY")
             return KeyRecord(sha256(f"secret-{number}".encode()).digest(), int(number)) if number.isdigit() else None
 
