@@ -89,3 +89,36 @@ def queue_row_json(row: QueueRow, instruments: InstrumentTable, now: int) -> dic
         "due_at": rfc3339_or_none(row.due_at) if is_open else None,
         "overdue": is_open and row.status != "PENDING_INFO" and 0 < row.due_at < now,
     }
+
+
+def book_json(replay: dict[str, Any], instrument: Instrument) -> dict[str, Any]:
+    """A BookReplays.around with prices, quantities and times as people read them."""
+
+    def levels(found: list[list[Any]]) -> list[dict[str, Any]]:
+        return [
+            {"side": side, "price": instrument.price_text(price), "qty": instrument.qty_text(qty), "orders": orders}
+            for side, price, qty, orders in found
+        ]
+
+    def orders(found: list[list[Any]]) -> list[dict[str, Any]]:
+        return [
+            {"order_id": order_uuid(number), "side": side, "price": instrument.price_text(price), "qty": instrument.qty_text(qty), "account": account}
+            for number, side, price, qty, account in found
+        ]  # fmt: skip
+
+    def event(one: dict[str, Any]) -> dict[str, Any]:
+        named = {"order_id": order_uuid(one["order_id"])} if "order_id" in one else {}
+        return {**one, **named, "price": instrument.price_text(one["price"]), "qty": instrument.qty_text(one["qty"])}
+
+    return {
+        **{name: replay[name] for name in ("accounts", "topic", "partition", "complete", "full")},
+        "symbol": instrument.symbol,
+        "begin": rfc3339_or_none(replay["begin"]),
+        "end": rfc3339_or_none(replay["end"]),
+        "start": {"levels": levels(replay["start"]["levels"]), "own": orders(replay["start"]["own"])},
+        "steps": [
+            {"offset": one["offset"], "seq": one["seq"], "at": rfc3339_or_none(one["at"]), "events": [event(each) for each in one["events"]],
+             "levels": levels(one["levels"]), "own": orders(one["own"])}
+            for one in replay["steps"]
+        ],
+    }  # fmt: skip

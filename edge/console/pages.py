@@ -10,7 +10,18 @@ from aiohttp import web
 from edge.http.errors import no_route
 
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-ASSETS: Final = ("style.css", "prices.js", "session.js", "surveillance.js", "icon.svg")
+ASSETS: Final = (
+    "style.css",
+    "prices.js",
+    "session.js",
+    "surveillance.js",
+    "alert_view.js",
+    "case_view.js",
+    "book_replay.js",
+    "team.js",
+    "page_parts.js",
+    "icon.svg",
+)
 
 # everything comes from here; no inline script or style, nobody may frame the pages
 _POLICY: Final = (

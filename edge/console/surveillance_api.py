@@ -4,8 +4,8 @@ from typing import Final
 
 from aiohttp import web
 
-from edge.console.alert_json import alert_json, whole_number
-from edge.console.cases_api import ANALYSTS, note_read
+from edge.console.alert_json import alert_json, book_json, whole_number
+from edge.console.cases_api import ANALYSTS, SENIORS, note_read
 from edge.console.pages import page
 from edge.console.sign_in import allowed
 from edge.gateway.history import AlertFilter
@@ -21,6 +21,12 @@ ALERTS_PAGE_MAX: Final = 500
 async def surveillance_page(request: web.Request) -> web.StreamResponse:
     """The analyst's page."""
     return page("surveillance.html")
+
+
+@allowed(*SENIORS)
+async def team_page(request: web.Request) -> web.StreamResponse:
+    """The supervisor's page."""
+    return page("team.html")
 
 
 @allowed(*ANALYSTS)
@@ -56,8 +62,24 @@ async def get_alert(request: web.Request) -> web.Response:
     return json_response(alert_json(alert, gateway.instruments))
 
 
+@allowed(*ANALYSTS)
+async def get_book(request: web.Request) -> web.Response:
+    """The book around an alert, step by step, as the log has it: see surveillance.book_replay. 404 for an alert that does not say where its evidence is."""
+    gateway = gateway_of(request)
+    alert = read_value(await gateway.alert(request.match_info["alert_id"]))
+    if alert is None:
+        raise not_found("alert not found")
+    await note_read(request, ReadAction.READ_BOOK, "", (alert["alert_id"],))
+    replay = read_value(await gateway.book_replays.around(alert))
+    if replay is None:
+        raise not_found("the alert does not say where in the log its evidence is")
+    return json_response(book_json(replay, gateway.instruments.by_number[alert["instrument"]]))
+
+
 ROUTES: Final = (
     web.get("/surveillance", surveillance_page),
     web.get("/surveillance/alerts", get_alerts),
     web.get("/surveillance/alerts/{alert_id}", get_alert),
+    web.get("/surveillance/alerts/{alert_id}/book", get_book),
+    web.get("/surveillance/team", team_page),
 )

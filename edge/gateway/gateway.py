@@ -13,6 +13,7 @@ from edge.gateway.access_log import AccessRecords
 from edge.gateway.account_history import AccountHistory
 from edge.gateway.accounts import Accounts
 from edge.gateway.api_keys import ApiKeys, ApiKeyStore
+from edge.gateway.book_replays import BookReplays
 from edge.gateway.case_files import CaseFiles
 from edge.gateway.cases import Cases
 from edge.gateway.customers import Customers
@@ -61,6 +62,7 @@ class Gateway:
         self.people = People(people, self.access_records, time.time_ns)
         self.api_keys = ApiKeys(keys, self.access_records, time.time_ns)
         self.key_changes = KeyChanges(keys, self.sessions)
+        self.book_replays = BookReplays(settings.kafka_url)
         self.stores = stores
         self.replies: ReplyConsumer | None = None
         self.market_consumer: MarketConsumer | None = None

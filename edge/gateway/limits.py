@@ -119,6 +119,13 @@ CASE_READ_BACK_S: Final = 10.0
 CASE_RECORDS_KEPT: Final = 2_000
 """The newest records of `cases`, ~1 KB each: what MySQL does not have yet. It is a second behind, and people do a few things a second."""
 
+REPLAY_LOOK_BACK_RECORDS: Final = 5_000
+REPLAY_RECORDS_MAX: Final = 20_000
+REPLAY_TIMEOUT_S: Final = 20.0
+REPLAYS_WAITING_MAX: Final = 4
+"""A book around an alert is read from so many records of executions before its evidence to so many behind it: 25,000 frames are 2 s of this
+process at ~80 us each, in pieces between which everybody else has a turn. One is read at a time; so many people may wait for theirs."""
+
 LAG_READY_MAX: Final = 5_000
 """Records of market.data behind the log's end with which an edge still calls itself ready."""
 

@@ -8,6 +8,8 @@ from schemas.codec import decode_record
 from schemas.errors import ServiceUnavailable
 from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
 from sinks.mysql.queries import StoredAlert
+from surveillance.cases.desk import Desk
+from surveillance.cases.words import Status
 from topics.sender import Appended
 
 STORED = StoredAlert(
@@ -43,18 +45,20 @@ class CaseLog:
 
 
 class AlertsInMemory:
-    """A CaseHistory that knows some alerts and no case: those are in the log."""
+    """A CaseHistory that knows some alerts; their cases are those of an edge."""
 
     def __init__(self) -> None:
+        self.desk = Desk()
         self.stored = {
             f"alert-{number}": replace(STORED, alert_id=f"alert-{number}", episode_key=f"episode-{number}") for number in (1, 2, 3)
         }
         self.filters: list[QueueFilter] = []
 
     async def queue(self, wanted: QueueFilter) -> tuple[list[QueueRow], int]:
-        """All, and remember the question."""
+        """Those in one of the states, and remember the question."""
         self.filters.append(wanted)
-        return await self.alerts_named(list(self.stored)), len(self.stored)
+        found = [one for one in await self.alerts_named(list(self.stored)) if one.status in (wanted.statuses or tuple(Status))]
+        return found, len(found)
 
     async def queue_counts(self, wanted: QueueFilter) -> dict[str, dict[str, int]]:
         """All are new."""
@@ -71,7 +75,13 @@ class AlertsInMemory:
 
     async def alerts_named(self, alert_ids: Sequence[str]) -> list[QueueRow]:
         """Those that are known."""
-        return [QueueRow(self.stored[one], "", "NEW", "", 0, 0) for one in alert_ids if one in self.stored]
+        return [self._row(one) for one in alert_ids if one in self.stored]
+
+    def _row(self, alert_id: str) -> QueueRow:
+        case = next((one for one in self.desk.cases.values() if alert_id in one.alerts), None)
+        if case is None:
+            return QueueRow(self.stored[alert_id], "", "NEW", "", 0, 0)
+        return QueueRow(self.stored[alert_id], case.case_id, case.status, case.owner, case.version, case.due_at)
 
     async def related_alerts(self, alert_id: str) -> list[QueueRow]:
         """All others."""

@@ -145,6 +145,7 @@ async def served(
     case_log: Any = CaseLog(gateway.cases)
     gateway.cases.sender, gateway.cases.caught_up = case_log, True
     gateway.people._access_log = _Events(away=False)
+    stores.desk = gateway.cases.desk
     app = make_app(state)
     app.add_routes(routes)
     async with TestClient(TestServer(app)) as client:
