@@ -161,6 +161,9 @@ def samples() -> dict[str, bytes]:
         ),
         "dead_letter": lost_record(ACCOUNT_COMMANDS.name, 0, 0, 1 << 40, "forged"),
         "alert": encode_record("alert", ALERT), "case_action": encode_record("case_action", opening()),
+        "access_event": encode_record(
+            "access_event", {"at_ns": START, "act": "SIGNED_IN", "person": "eve", "address": "203.0.113.7", "what": "", "detail": "forged"}
+        ),
     }  # fmt: skip
     return found
 
