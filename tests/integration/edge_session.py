@@ -28,7 +28,7 @@ from schemas.enums import BookCommandKind, CommandKind, Phase
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.process.record_keys import record_keys
-from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, MARKET_DATA
+from topics.catalogue import ACCOUNT_COMMANDS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 from topics.partitioning import account_shard, split_by
 from topics.speakers import shards_of
 
@@ -47,7 +47,7 @@ class ThinExchange:
         self.answering = asyncio.Event()
         self.answering.set()
         keys = record_keys(settings)
-        self._signers = {topic.name: keys.signer(shards_of(topic)) for topic in (EDGE_REPLIES, MARKET_DATA)}
+        self._signers = {topic.name: keys.signer(shards_of(topic)) for topic in (EDGE_REPLIES, EXECUTIONS, MARKET_DATA)}
         self.frames = 0
         self._made: defaultdict[str, int] = defaultdict(int)
         self._consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka_url, enable_auto_commit=False, auto_offset_reset="earliest")
@@ -108,10 +108,15 @@ class ThinExchange:
         for shard, chosen in split_by(reports["account"], SHARDS):
             await self._after(shard, self.accounts[shard].apply_reports(reports[chosen]))
 
+    async def write(self, topic: str, partition: int, data: bytes) -> int:
+        """Append a record as the shard that writes there does; its offset."""
+        signed = self._signers[topic](topic, partition, data)
+        return int((await self.producer.send_and_wait(topic, data, partition=partition, headers=signed)).offset)
+
     async def _emit(self, topic: str, partition: int, schema: str, rows: Rows, source: str, at: int, text: Rows | None = None) -> None:
         self._made[source] += 1
         data = encode_frame(schema, Header(source, self._made[source], 0, 0, at, -1), rows, text)
-        await self.producer.send_and_wait(topic, data, partition=partition, headers=self._signers[topic](topic, partition, data))
+        await self.write(topic, partition, data)
 
 
 class Edge:

@@ -15,8 +15,10 @@ import msgpack
 import pytest
 from edge_session import SHARDS, WAIT_S, Edge, Gate, ThinExchange, an_order, call, key_of, wait_for
 from support.alert_records import whole
+from support.book_session import MS, OWN, frames, session
 
 from access.people import Role
+from schemas.codec import Header, encode_frame
 from schemas.enums import Phase
 from schemas.ids import order_uuid
 from schemas.instruments import load_instruments
@@ -29,6 +31,8 @@ from sinks.mysql.sink import MySqlSink
 from streams.operate.topics import create_topics
 from streams.operate.users import make_token, put_person
 from streams.services.local_set import LocalSet
+from surveillance.cases.desk import decide
+from topics.catalogue import EXECUTIONS
 
 pytestmark = pytest.mark.integration
 
@@ -667,6 +671,46 @@ async def test_alerts_are_listed_newest_first_filtered_and_read_one_by_one(own_s
     for unknown in ("alert-99", "%C3%A9", "'%20OR%20''='"):
         status, body, _ = await call(edge, 1, "GET", f"/surveillance/alerts/{unknown}", token=analyst)
         assert (status, body["code"]) == (404, 40410000), unknown
+
+
+async def test_two_edges_agree_on_a_case_and_replay_the_book_from_the_log(own_services: Settings, edge: Edge, thin: ThinExchange) -> None:
+    """The log decides: who opens second is told so by whichever edge, and an edge that starts later knows all of it."""
+    offsets = [
+        await thin.write(EXECUTIONS.name, 0, encode_frame("execution_frame", Header("book.commands/0", offset, first_seq=first_seq), rows))
+        for offset, rows, first_seq, _ in frames(session())
+    ]
+    alert = {**an_alert(7, "LAYERING", 1, OWN), "window_start": 90 * MS, "window_end": 100 * MS, "source": f"executions/0@{offsets[-1]}"}
+    sink = await MySqlSink.connect(own_services.mysql_url, load_instruments(None), decide)
+    await sink.write_batch([Input("alerts", 0, 70, alert)])
+    await sink.close()
+    workers = {}
+    for name in ("bob", "sue"):
+        await asyncio.to_thread(put_person, own_services, name, "a few plain words", frozenset({Role.ANALYST}))
+        workers[name] = (
+            await asyncio.to_thread(make_token, own_services, name, frozenset({Role.ANALYST}), read_only=False, days=1, label="")
+        )[1]
+    opening = {"alerts": ["alert-7"], "comment": "odd"}
+    status, file, _ = await call(edge, 1, "POST", "/surveillance/cases", opening, token=workers["bob"])
+    assert (status, file["case"]["owner"]) == (201, "bob")
+    status, book, _ = await call(edge, 1, "GET", "/surveillance/alerts/alert-7/book", token=workers["bob"])
+    assert (status, book["complete"], book["full"]) == (200, offsets[0] == 0, False)
+    assert len(book["steps"]) > 50
+    assert {account for step in book["steps"] for event in step["events"] for account in event.get("own", [])} == {OWN}
+    later = Edge(own_services)
+    try:
+        await later.wait_until_ready()
+        at = f"/surveillance/cases/{file['case']['case_id']}"
+        status, body, _ = await call(later, 1, "POST", "/surveillance/cases", opening, token=workers["sue"])
+        assert (status, body["refusal"], body["version"]) == (409, "CHANGED", 1)
+        note = {"action": "NOTE", "version": 1, "comment": "from another edge"}
+        assert (await call(later, 1, "POST", f"{at}/actions", note, token=workers["bob"]))[0] == 200
+
+        async def is_told() -> bool:
+            return bool((await call(edge, 1, "POST", f"{at}/actions", note, token=workers["bob"]))[1].get("version") == 2)
+
+        await wait_for(is_told, "the first edge has heard of it")
+    finally:
+        later.stop()
 
 
 # ---- stores that go away
