@@ -11,7 +11,7 @@ byte-identical duplicates, which consumers drop by their source marks.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,7 +20,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter, Gauge
 
-from schemas.errors import StaleData
+from schemas.errors import ServiceUnavailable, StaleData
 from schemas.settings import Settings
 from streams.host.kafka_records import polled_record
 from streams.host.set_aside import NOTHING, SetAside, set_aside_of
@@ -43,7 +43,7 @@ from topics.roles import RoleEntry
 log = structlog.get_logger("outcry.streams")
 
 OUTPUT_ACK_TIMEOUT_S: Final = 30.0
-"""A broker that does not acknowledge for this long is down: the process stops and starts again from its snapshot."""
+"""A broker that acknowledges nothing for this long is down: the process stops and starts again from its snapshot."""
 WRITTEN_AT_ONCE: Final = 8
 """Pages; packed beside the loop, then set in the table and given to the producer: 8 x ~0.1 ms."""
 UNACKNOWLEDGED_MAX: Final = 512
@@ -231,7 +231,7 @@ class ShardHost:
             shard.arrived.clear()
             outputs, shard.unsent = shard.unsent, []
         self._tell_metrics(partition, shard)
-        await asyncio.wait_for(asyncio.gather(*outputs), OUTPUT_ACK_TIMEOUT_S)
+        await acknowledged(outputs)
         if shard.revoked.is_set() or not await self._write(partition, shard, records):
             return
         for done in events:
@@ -268,9 +268,9 @@ class ShardHost:
                 sent += self._table.take_sent()
                 size += len(value)
             if len(sent) >= UNACKNOWLEDGED_MAX:
-                await asyncio.wait_for(asyncio.gather(*sent), OUTPUT_ACK_TIMEOUT_S)
+                await acknowledged(sent)
                 sent = []
-        await asyncio.wait_for(asyncio.gather(*sent), OUTPUT_ACK_TIMEOUT_S)
+        await acknowledged(sent)
         SNAPSHOT_BYTES.labels(self._role.name, partition).inc(size)
         return not shard.revoked.is_set()
 
@@ -358,6 +358,20 @@ class ShardHost:
             "suspicious_frames": self.suspicious.total(),
             "partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()},
         }
+
+
+async def acknowledged(sent: Iterable[Awaitable[Any]]) -> None:
+    """Wait until the broker has acknowledged all of them. Raises ServiceUnavailable if it acknowledges none for OUTPUT_ACK_TIMEOUT_S, and what one failed with.
+
+    Not if all take longer: a worker that catches up on a busy machine has thousands on the way. Were it to stop, it would begin again further behind.
+    """
+    waiting = {asyncio.ensure_future(one) for one in sent}
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, timeout=OUTPUT_ACK_TIMEOUT_S, return_when=asyncio.FIRST_EXCEPTION)
+        if not done:
+            raise ServiceUnavailable(f"Kafka has acknowledged nothing for {OUTPUT_ACK_TIMEOUT_S:g} s; {len(waiting):,} records wait")
+        for one in done:
+            one.result()
 
 
 def _now() -> float:

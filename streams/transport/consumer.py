@@ -58,6 +58,8 @@ async def _rest(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
 
 SEEK_AGAIN_S: Final = 0.5
 MEMBERSHIP_EVERY_S: Final = 1.0
+MEMBERLESS_MAX_S: Final = 300.0
+"""As long as broker_max_poll_interval: after it aiokafka does not join again where nobody reads, and nobody reads before it has joined."""
 TURN_RECORDS_MAX: Final = 256
 TURN_BYTES_MAX: Final = 1 << 20
 """A turn ends with the record by which it reaches this, so that one partition does not keep the others waiting, and a snapshot can be taken between two turns."""
@@ -144,10 +146,17 @@ class FastConsumer(Consumer):
     @Service.task
     async def _stay_member(self) -> None:
         """End the role when aiokafka has given up its membership. Not left to whoever reads: nobody reads while a rebalance is under way."""
+        member_s = time.monotonic()
         while not self.should_stop:
             await self.sleep(MEMBERSHIP_EVERY_S)
-            if not self.should_stop:
-                raise_fault_of(self._thread._ensure_consumer()._coordinator)
+            coordinator = self._thread._ensure_consumer()._coordinator
+            if self.should_stop or coordinator is None:  # None before its thread has connected
+                continue
+            raise_fault_of(coordinator)
+            if coordinator.member_id:
+                member_s = time.monotonic()
+            elif time.monotonic() - member_s > MEMBERLESS_MAX_S:
+                raise ServiceUnavailable(f"{self.app.conf.id} has been no member of its consumer group for {MEMBERLESS_MAX_S:g} s")
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109  the signature is Faust's
         # within it aiokafka knows that the application is alive; outside of it for broker_max_poll_interval, it leaves the group

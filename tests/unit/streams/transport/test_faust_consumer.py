@@ -168,7 +168,7 @@ async def test_a_member_that_aiokafka_gives_up_ends_the_role(consumer, monkeypat
     done, failed, open_ = (loop.create_future() for _ in range(3))
     done.set_result(None)
     failed.set_exception(LookupError("it is broken"))
-    coordinator = SimpleNamespace(_pending_exception=None, _coordination_task=open_, _closing=open_)
+    coordinator = SimpleNamespace(_pending_exception=None, _coordination_task=open_, _closing=open_, member_id="one")
     consumer._thread = SimpleNamespace(_ensure_consumer=lambda: SimpleNamespace(_coordinator=coordinator))
     staying = asyncio.create_task(FastConsumer._stay_member.fun(consumer))
     await asyncio.sleep(0.05)
@@ -184,6 +184,27 @@ async def test_a_member_that_aiokafka_gives_up_ends_the_role(consumer, monkeypat
     await asyncio.sleep(0.05)
     assert not staying.done(), "it is being closed"
     staying.cancel()
+
+
+async def test_a_role_that_does_not_become_a_member_again_ends(consumer, monkeypatch):
+    """The supervisor starts it again; without that it would wait for its partitions for ever, and say that a rebalance is under way."""
+    monkeypatch.setattr("streams.transport.consumer.MEMBERSHIP_EVERY_S", 0.001)
+    open_ = asyncio.get_running_loop().create_future()
+    coordinator = SimpleNamespace(_pending_exception=None, _coordination_task=open_, _closing=open_, member_id="")
+    connecting = SimpleNamespace(_coordinator=None)
+    consumer._thread = SimpleNamespace(_ensure_consumer=lambda: connecting)
+    staying = asyncio.create_task(FastConsumer._stay_member.fun(consumer))
+    await asyncio.sleep(0.05)
+    connecting._coordinator = coordinator
+    await asyncio.sleep(0.05)
+    assert not staying.done(), "it is joining"
+    monkeypatch.setattr("streams.transport.consumer.MEMBERLESS_MAX_S", 0.0)
+    coordinator.member_id = "two"
+    await asyncio.sleep(0.05)
+    assert not staying.done(), "it has joined"
+    coordinator.member_id = ""
+    with pytest.raises(ServiceUnavailable, match="has been no member of its consumer group"):
+        await asyncio.wait_for(staying, 10)
 
 
 def records(*offsets: int, value: bytes = b"v") -> list[Record]:
