@@ -170,9 +170,13 @@ class Strikes:
         return self._settings.data_dir / (name if name in self._ports else f"tables/{name}")
 
     async def _strike(self, name: str, number: signal.Signals) -> ChildStatus:
-        """The victim may be on its way up from an earlier blow: any process of it will do."""
-        await self._running(name)
-        return await strike(self._local, name, number)
+        """The victim may be on its way up from an earlier blow: any process of it will do. One that has just ended by itself is replaced, and then struck."""
+        while True:
+            await self._running(name)
+            try:
+                return await strike(self._local, name, number)
+            except (ProcessLookupError, ServiceUnavailable):
+                await asyncio.sleep(POLL_S)
 
     async def _running(self, name: str) -> ChildStatus:
         await self._until(lambda: self._child(name).pid is not None, f"{name} is not started again", RECOVERY_TIMEOUT_S)
