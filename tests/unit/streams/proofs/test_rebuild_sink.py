@@ -42,7 +42,7 @@ def test_an_insert_for_a_new_table_names_it_everywhere():
     """Also where the update refers to the old value by the table's name."""
     rows = np.zeros(1, FRAMES["execution_frame"].dtype)
     rows["kind"], rows["trd_match_id"], rows["side"] = ExecKind.TRADE, 1, Side.BUY
-    (statement,) = execution_statements([Frame("execution_frame", Header("book.commands/0"), rows)])
+    statement, *_ = execution_statements([Frame("execution_frame", Header("book.commands/0"), rows)])
     made = prefixed(statement, "new_")
     assert made.startswith("INSERT INTO new_trades (")
     assert made.endswith("ON DUPLICATE KEY UPDATE trd_match_id = new_trades.trd_match_id")
