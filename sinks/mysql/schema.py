@@ -21,7 +21,7 @@ _ADDED_TO_ALERTS: Final = {
 _ADDED_TO_API_KEYS: Final = {
     "scopes": f"VARCHAR(64) {_ASCII} 'read,trade'", "networks": f"VARCHAR(1000) {_ASCII} ''", "ends_at": "BIGINT NOT NULL DEFAULT 0",
     "version": "INT NOT NULL DEFAULT 1", "label": "VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL DEFAULT ''",
-    "changed_at": "BIGINT NOT NULL DEFAULT 0, ADD KEY by_change (changed_at)",
+    "changed_at": "BIGINT NOT NULL DEFAULT 0",
 }  # fmt: skip
 ADDED_COLUMNS: Final = {
     "orders": {name: f"{kind} NOT NULL DEFAULT 0" for name, kind in _ADDED_TO_ORDERS.items()},
@@ -30,7 +30,7 @@ ADDED_COLUMNS: Final = {
     "api_keys": _ADDED_TO_API_KEYS,
 }
 """By table, columns since version 3 (orders), 4 (sink_marks), 5 (alerts) and 8 (api_keys). Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
-ADDED_KEYS: Final = {"postings": {"by_account": "(account, transact_time)"}}
+ADDED_KEYS: Final = {"postings": {"by_account": "(account, transact_time)"}, "api_keys": {"by_change": "(changed_at)"}}
 """By table, indexes that tables of an earlier version lack."""
 _LOCK: Final = "outcry.schema"
 _LOCK_TIMEOUT_S: Final = 20

@@ -354,7 +354,7 @@ async def test_market_data_speaks_alpacas_error_codes(edge: Edge) -> None:
             assert (await ask(ws, '{"action": "auth", "key": "KEY1", "secret": "secret-1"}'))["msg"] == "authenticated"
             assert (await ask(ws, '{"action": "auth", "key": "KEY1", "secret": "secret-1"}'))["code"] == 403
             assert (await ask(ws, '{"action": "subscribe", "trades": "AAPL"}'))["code"] == 400
-            await ws.send_str('{"action": "subscribe", "trades": ["AAPL"], "dailyBars": ["AAPL"]}')
+            await ws.send_str('{"action": "subscribe", "trades": ["AAPL"], "news": ["AAPL"]}')
             confirmed, absent = json.loads((await asyncio.wait_for(ws.receive(), WAIT_S)).data)
             assert (confirmed["trades"], absent["code"]) == (["AAPL"], 410), "the rest of the message holds"
             assert (await ask(ws, '{"action": "dance"}'))["code"] == 400
@@ -566,7 +566,7 @@ async def test_lists_assets_and_the_clock_are_filtered_and_checked(edge: Edge) -
         assert query.split("=")[0] in body["message"]
     assets = (await call(edge, 1, "GET", "/v2/assets?status=active"))[1]
     assert [one["symbol"] for one in assets] == sorted(one["symbol"] for one in assets)
-    assert (await call(edge, 1, "GET", "/v2/assets?asset_class=crypto"))[1] == []
+    assert (await call(edge, 1, "GET", "/v2/assets?asset_class=us_option"))[1] == []
     assert (await call(edge, 1, "GET", f"/v2/assets/{assets[0]['id']}"))[1] == assets[0]
     clock = (await call(edge, 1, "GET", "/v2/clock"))[1]
     assert clock["is_open"] is True

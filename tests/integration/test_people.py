@@ -24,6 +24,8 @@ from sinks.mysql.people import SESSIONS_OF_PERSON_MAX
 from streams.operate.access_record import newest_events
 from streams.operate.topics import create_topics
 from streams.operate.users import in_mysql, users
+from streams.process.record_keys import record_keys
+from topics.roles import EDGE
 from topics.sender import LogSender
 
 T = TypeVar("T")
@@ -222,7 +224,8 @@ def test_commands_are_recorded_before_they_are_done_and_not_done_otherwise(offic
 async def test_an_edge_records_on_the_log(services: Settings) -> None:
     """And says within its time that it cannot."""
     create_topics(services)
-    records, sender = AccessRecords(), LogSender({"bootstrap.servers": services.kafka_url})
+    records = AccessRecords()
+    sender = LogSender({"bootstrap.servers": services.kafka_url}, sign=record_keys(services).signer(EDGE.name))
     event = AccessEvent(7, Act.SIGNED_IN, "p-zoe", "203.0.113.7", "", "")
     with pytest.raises(ServiceUnavailable, match="has not been reached"):
         await records.record(event)

@@ -176,6 +176,7 @@ def _smallest(name: str) -> bytes:
         "dead_letter": {"topic": "t", "partition": 0, "offset": 0, "reason": "r", "detail": "d", "key": None, "value": b"", "record_time": 0},
         "set_aside": {"role": "r", "topic": "t", "partition": 0, "offset": 0, "reason": "r"},
         "access_event": {"at_ns": 1, "act": "ACTED", "person": "ann", "address": "127.0.0.1", "what": "POST /x", "detail": ""},
+        "case_action": {"action": "NOTE", "case_id": "c", "version": 1, "actor": "ann", "roles": ["analyst"], "at": 1},
         "alert": {"alert_id": "a", "pattern": "LAYERING", "instrument": 1, "symbol": "AAPL", "account": 1, "side": "BUY", "score": 0.5, "explanation": "",
                   "window_start": 0, "window_end": 0, "detected_at": 0, "source": "", "evidence": []},
     }  # fmt: skip
