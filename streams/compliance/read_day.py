@@ -129,7 +129,7 @@ def frames_from(log: Log, topic: Topic, partition: int, since_ns: int, meter: Me
     start = log.offset_at(topic.name, partition, max(since_ns - AHEAD_NS, 0) // _NS_PER_MS)
     if start is not None and bounds.low and start <= bounds.low:
         raise StaleData(f"{where} begins at offset {bounds.low:,}: records of the time that was asked for are gone")
-    marks, next_seq, reached = Marks(since_ns=max(since_ns - AHEAD_NS, 0)), 0, 0
+    marks, next_seq, reached = Marks(since_ns=max(since_ns - AHEAD_NS, 0)), 1, 0
     for record in log.records(topic.name, partition, bounds.high if start is None else start, bounds.high):
         meter.add()
         try:

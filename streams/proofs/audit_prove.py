@@ -6,7 +6,7 @@ On failure: a sentence, exit status 1; nothing is written before everything is f
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,10 +77,15 @@ def _cosigned(files: LogFiles) -> Note | None:
 
 def _prove(ctx: click.Context, out: Path, title: str, find: Find, *, quiet: bool) -> None:
     settings = settings_of(ctx)
+    with Log(settings) as log, Meter("reading the log", 0, quiet=quiet) as meter:
+        write_proofs(settings, out, title, find(log, meter))
+
+
+def write_proofs(settings: Settings, out: Path, title: str, records: Iterable[FoundRecord]) -> None:
+    """Write the proof of each record, the page, the policy and the verifier into a folder, and say so."""
     text = policy_text(settings, read_exchange_keys(settings.audit_keys_file))
     policy = Policy.parse(text)
-    with Log(settings) as log, Meter("reading the log", 0, quiet=quiet) as meter:
-        proofs = [proof_of(settings, found, policy) for found in find(log, meter)]
+    proofs = [proof_of(settings, found, policy) for found in records]
     out.mkdir(parents=True, exist_ok=True)
     for proof, one in proofs:
         (out / f"{one.name}.tlog-proof").write_bytes(bytes(proof))

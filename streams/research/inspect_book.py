@@ -5,7 +5,7 @@ Out:    standard output
 State:  a reference book shard of this call only; nothing is written to the log, and no role is contacted
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -166,14 +166,28 @@ def book_of_log(settings: Settings, at: int | None, instruments: InstrumentTable
     Raises ServiceUnavailable, StaleData if the log no longer has its beginning, OutcryError for an offset that is not there.
     """
     counts = partition_counts(settings, ACCOUNT_COMMANDS, BOOK_COMMANDS)
+    partition = book_shard(instrument.number, counts[BOOK_COMMANDS.name])
+    aside = set_aside_of(settings).of("match-orders", partition)
+    return book_of_records(records_to(settings, partition, at), counts, aside, instruments, instrument, account)
+
+
+def book_of_records(
+    records: Iterable[Record],
+    counts: Mapping[str, int],
+    aside: Mapping[int, str],
+    instruments: InstrumentTable,
+    instrument: Instrument,
+    account: int,
+) -> Shown:
+    """The book after these records, the first ones of its partition of book.commands. counts: partitions by topic. aside: offsets that were set aside."""
     shards = counts[BOOK_COMMANDS.name]
     partition = book_shard(instrument.number, shards)
     entries = EntryTimes(instrument.number)
     engine = WatchedShard(BookShard(partition, instruments, shards), entries)
     decoder = MatchOrders(partition, instruments, counts[ACCOUNT_COMMANDS.name], shards)
-    runner = ShardRunner(_Books(engine, decoder), set_aside=set_aside_of(settings).of("match-orders", partition))
+    runner = ShardRunner(_Books(engine, decoder), set_aside=aside)
     last = -1
-    for record in records_to(settings, partition, at):
+    for record in records:
         runner.feed(record)
         last = record.offset
     where = f"offset {last:,} of {BOOK_COMMANDS.name}/{partition}" if last >= 0 else f"{BOOK_COMMANDS.name}/{partition} is empty"

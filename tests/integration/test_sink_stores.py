@@ -9,6 +9,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,12 @@ import pytest
 from sink_session import ACCOUNTS, INSTRUMENTS, START, Session, disturbed, market_data, play
 from support.alert_records import whole
 from support.case_records import ANN, SECOND, SUE, action, opening
+from support.memory_log import traded
 
+from schemas.codec import BadBytes
 from schemas.enums import AccountEventKind, ExecFlag, ExecKind, MarketDataKind, Phase, Side
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData
+from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from sinks import Input
@@ -43,10 +47,13 @@ from sinks.redis import prices as redis_prices
 from sinks.redis.client import open_redis
 from sinks.redis.sessions import CachedKey, SessionCache
 from sinks.redis.sink import RedisSink
+from streams.host.sink_feeder import input_of
+from streams.proofs.audit_elastic import reconcile
 from streams.services.local_set import LocalSet
 from surveillance.cases.desk import Desk, decide
 from surveillance.cases.refused import Refused
 from surveillance.cases.words import FIRST_LOOK_NS
+from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 
 pytestmark = pytest.mark.integration
 
@@ -425,6 +432,31 @@ async def test_elasticsearch_has_each_decision_and_account_event_once(stores: An
     trade = next(one for one in history if one["kind"] == "TRADE" and "last_px" in one)
     assert (trade["last_px"], trade["last_px_display"]) == (int(traded["last_px"]), int(traded["last_px"]) / 100)
     await sink.close()
+
+
+async def test_documents_that_somebody_changed_deleted_or_added_are_named(stores: Any, elastic: Any) -> None:
+    """By the comparison with the log they came from; before that nothing is."""
+    log, table = traded().log, load_instruments(None)
+    sink = await ElasticSink.connect(stores[1].elasticsearch_url, table)
+    for topic in (EXECUTIONS, ACCOUNT_EVENTS):
+        for partition in range(log.partitions(topic)):
+            for record in log.parts[topic.name, partition]:
+                with suppress(BadBytes):
+                    await sink.write_batch([input_of(record)])
+    await sink.close()
+    compared = await reconcile(stores[1], log, table, quiet=True)
+    assert [one.first for one in compared] == [[]] * len(compared)
+    assert sum(one.documents for one in compared) > 20
+    hits = (await elastic.search(index="audit-executions-*", query={"term": {"kind": "TRADE"}}))["hits"]["hits"]
+    altered, deleted = hits[0], hits[1]
+    await elastic.update(index=altered["_index"], id=altered["_id"], doc={"price": 1})
+    await elastic.delete(index=deleted["_index"], id=deleted["_id"])
+    await elastic.index(index=altered["_index"], id="forged", document=altered["_source"])
+    await elastic.index(index=altered["_index"], id="stray", document={**altered["_source"], "partition": 9})
+    told = [line for one in await reconcile(stores[1], log, table, quiet=True) for line in one.first]
+    assert len(told) == 4, told
+    for words in (f"ALTERED {altered['_id']} of ", f"MISSING {deleted['_id']} of ", "ADDITIONAL forged in ", "ADDITIONAL stray in "):
+        assert any(line.startswith(words) for line in told), (words, told)
 
 
 async def test_a_document_that_the_index_refuses_stops_the_sink(stores: Any, elastic: Any) -> None:
