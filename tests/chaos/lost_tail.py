@@ -23,7 +23,7 @@ from topics.catalogue import ACCOUNT_COMMANDS
 CUT_BATCHES: Final = 3
 PARTITION: Final = 0
 SAID: Final = "lost its end"
-RECOVERY: Final = (("recover",),)
+RECOVERY: Final = (("recover", "--yes"),)
 """The commands of docs/recovery.md, "A log that has lost its end"; services run, roles do not."""
 PROOFS: Final = (("verify", "--from", "snapshot", "--json", "--quiet"), ("audit", "money", "--json", "--quiet"))
 TIMEOUT_S: Final = 1_800
