@@ -7,6 +7,7 @@ On failure: nothing is written until everything that is lost is known. Writing a
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Final, NamedTuple
@@ -38,6 +39,7 @@ from topics.speakers import OPERATOR, SPEAKERS, shards_of
 
 EXIT_LOST: Final = 1
 ANSWER_TIMEOUT_S: Final = 30.0
+ASK_AGAIN_S: Final = 0.5
 STATES: Final = (*((one.role, one.table, one.source) for one in ROLES.values()), ("watch-trading", "surveillance", EXECUTIONS))
 """Roles that keep state: role, table, input."""
 _STORES: Final = {"persist-redis": (MARKET_DATA.name,)} | dict.fromkeys(
@@ -264,7 +266,21 @@ def _committed(settings: Settings, group: str, topic: str, partition: int) -> in
 
 
 def require_stopped(settings: Settings) -> None:
-    """Raises OutcryError while a role is a member of its group: it would write or read between the fillers."""
+    """Raises OutcryError while a role is a member of its group: it would write or read between the fillers.
+
+    A role that has stopped is listed until its session times out, because its membership is static: so long is waited.
+    """
+    deadline = time.monotonic() + 2 * settings.session_timeout_ms / 1000
+    while busy := busy_groups(settings):
+        if time.monotonic() > deadline:
+            raise OutcryError(
+                f"{', '.join(busy)} still run: stop every role and producer first (`outcry down`, then `outcry up --service kafka`)"
+            )
+        time.sleep(ASK_AGAIN_S)
+
+
+def busy_groups(settings: Settings) -> list[str]:
+    """Consumer groups of roles that have members."""
     admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
     names = [f"outcry-{WorkerId(role, letter).group}" for role, _, _ in STATES for letter in REPLICAS] + [
         f"outcry-{role}" for role in _STORES
@@ -276,10 +292,7 @@ def require_stopped(settings: Settings) -> None:
                 busy.append(name)
         except KafkaException:
             continue  # no such group
-    if busy:
-        raise OutcryError(
-            f"{', '.join(busy)} still run: stop every role and producer first (`outcry down`, then `outcry up --service kafka`)"
-        )
+    return busy
 
 
 def writer(settings: Settings) -> Write:
