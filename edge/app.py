@@ -33,12 +33,12 @@ from edge.alpaca import (
 )
 from edge.alpaca.market_data_ws import HUB, MarketHub
 from edge.console import cases_api, ops_api, pages, sign_in, surveillance_api
+from edge.gateway.access.people import PeopleStore
 from edge.gateway.gateway import ApiKeyParts, Gateway
-from edge.gateway.history import History, Stores
 from edge.gateway.kafka_links import KafkaLinks
 from edge.gateway.limits import SHUTDOWN_GRACE_S
-from edge.gateway.people import PeopleStore
-from edge.gateway.stores import EdgeStores
+from edge.gateway.stored.history import History, Stores
+from edge.gateway.stored.stores import EdgeStores
 from edge.http import answers as http
 from edge.http.limits import BODY_BYTES_MAX
 from edge.http.metrics import HttpMetrics

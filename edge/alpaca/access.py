@@ -5,8 +5,8 @@ import base64
 from aiohttp import web
 
 from edge.alpaca.errors import error_of, value_of
-from edge.gateway.account_view import AccountView
-from edge.gateway.sessions import Session
+from edge.gateway.access.sessions import Session
+from edge.gateway.accounts.view import AccountView
 from edge.http.addresses import address_of
 from edge.http.answers import SAFE_METHODS, SESSION
 from edge.http.errors import HttpError

@@ -3,8 +3,8 @@
 from decimal import Decimal
 from typing import Any, Final
 
-from edge.gateway.account_view import AccountView, Position
-from edge.gateway.market_view import MarketView, SymbolView
+from edge.gateway.accounts.view import AccountView, Position
+from edge.gateway.market.view import MarketView, SymbolView
 from schemas.enums import AccountStatus
 from schemas.ids import account_uuid, asset_uuid
 from schemas.instruments import Instrument

@@ -23,7 +23,7 @@ from edge.alpaca.limits import ACTIVITIES_PAGE_MAX
 from edge.alpaca.order_words import SIDE_TEXT
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import quoted
-from edge.gateway.days import day_of, day_start_ns
+from edge.gateway.market.days import day_of, day_start_ns
 from edge.http.answers import json_response
 from edge.http.state import gateway_of
 from edge.http.timestamps import rfc3339

@@ -9,7 +9,7 @@ from aiohttp import web
 from edge.alpaca.access import authenticate
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import quoted
-from edge.gateway.market_view import MarketView
+from edge.gateway.market.view import MarketView
 from edge.http.answers import json_response
 from edge.http.errors import HttpError, bad_parameter
 from edge.http.state import gateway_of

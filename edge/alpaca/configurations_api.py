@@ -1,6 +1,6 @@
 """GET and PATCH /v2/account/configurations.
 
-Three can be changed: `suspend_trade`, `no_shorting` (edge.gateway.customers holds orders against them) and `trade_confirm_email`, which is kept and sends nothing.
+Three can be changed: `suspend_trade`, `no_shorting` (edge.gateway.orders.customers holds orders against them) and `trade_confirm_email`, which is kept and sends nothing.
 The others say what an account of this exchange is; a PATCH may repeat them, as clients do that send the whole object, and is refused if it says another value.
 """
 

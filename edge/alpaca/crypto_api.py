@@ -15,8 +15,8 @@ from edge.alpaca.newest_api import LATEST, latest, orderbooks, snapshots
 from edge.alpaca.past_api import answer_many
 from edge.alpaca.query_fields import Query, bad_request
 from edge.alpaca.request_fields import find_instrument, quoted
+from edge.gateway.access.rate_limits import Buckets
 from edge.gateway.gateway import Gateway
-from edge.gateway.rate_limits import Buckets
 from edge.http.addresses import address_of
 from edge.http.answers import json_response
 from edge.http.errors import HttpError

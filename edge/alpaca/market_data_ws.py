@@ -10,10 +10,10 @@ from aiohttp import WSCloseCode, web
 from edge.alpaca import subscriptions as protocol
 from edge.alpaca.limits import MESSAGES_PER_ARRAY_MAX
 from edge.alpaca.subscriptions import Encoding, MarketClient, Reply, Subscription
-from edge.gateway.market_events import MarketEvent
-from edge.gateway.market_view import MarketView
+from edge.gateway.access.sessions import Session, Sessions
+from edge.gateway.market.events import MarketEvent
+from edge.gateway.market.view import MarketView
 from edge.gateway.outcomes import Accepted, Cause, Denied, Unavailable
-from edge.gateway.sessions import Session, Sessions
 from edge.http.addresses import address_of
 from edge.http.metrics import HttpMetrics
 from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket

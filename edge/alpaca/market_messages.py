@@ -19,7 +19,7 @@ from edge.alpaca.market_words import (
     REGULAR_TRADE,
     status_words,
 )
-from edge.gateway.market_events import (
+from edge.gateway.market.events import (
     Auction,
     Bands,
     Bar,

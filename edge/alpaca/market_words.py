@@ -5,7 +5,7 @@ The codes are those of the UTP plan (tape C), which Alpaca passes on. UTP has no
 
 from typing import Final
 
-from edge.gateway.market_events import BandUpdate
+from edge.gateway.market.events import BandUpdate
 from schemas.enums import Phase
 from schemas.reject_reasons import Reason
 

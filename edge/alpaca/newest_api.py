@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from edge.alpaca.market_messages import item_of, price_of, shares_of
 from edge.gateway.gateway import Gateway
-from edge.gateway.market_view import SymbolView
-from edge.gateway.past_prices import Last
+from edge.gateway.market.view import SymbolView
+from edge.gateway.stored.past_prices import Last
 from edge.http.timestamps import rfc3339
 from schemas.instruments import Instrument
 

@@ -19,7 +19,7 @@ from edge.alpaca.order_words import (
     TRAILING,
     TYPE_TEXT,
 )
-from edge.gateway.account_view import Order
+from edge.gateway.accounts.view import Order
 from edge.http.timestamps import rfc3339, rfc3339_or_none
 from schemas.enums import ExecInst, OffsetType, OrdStatus, OrdType, Side
 from schemas.ids import asset_uuid, order_uuid

@@ -15,8 +15,8 @@ from edge.alpaca.order_json import order_json
 from edge.alpaca.order_words import SIDES
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import find_instrument, quoted
-from edge.gateway.account_view import AccountView, Order
-from edge.gateway.history import OrderFilter
+from edge.gateway.accounts.view import AccountView, Order
+from edge.gateway.stored.history import OrderFilter
 from edge.http.answers import json_response
 from edge.http.errors import bad_parameter, not_found
 from edge.http.state import gateway_of

@@ -30,8 +30,8 @@ from edge.alpaca.order_words import (
     TRAILING,
 )
 from edge.alpaca.request_fields import Fields, decode_object, find_instrument, quoted
-from edge.gateway.account_view import Order
-from edge.gateway.new_order import NewOrder
+from edge.gateway.accounts.view import Order
+from edge.gateway.orders.new_order import NewOrder
 from edge.http.errors import HttpError, bad_parameter
 from schemas.enums import (
     TIME_IN_FORCE_UNCHANGED,

@@ -6,7 +6,7 @@ Alpaca's clients have closed lists: an unknown word in an answer breaks them. So
 
 from typing import Final
 
-from edge.gateway.account_view import OrderEvent
+from edge.gateway.accounts.view import OrderEvent
 from schemas.enums import ContingencyType, OrdStatus, OrdType, PegPriceType, SelfMatchPrevention, Side, TimeInForce
 from schemas.field_rules import types_with
 

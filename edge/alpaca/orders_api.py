@@ -1,4 +1,4 @@
-"""POST, PATCH and DELETE /v2/orders; what they do is in edge.gateway.orders.
+"""POST, PATCH and DELETE /v2/orders; what they do is in edge.gateway.orders.orders.
 
 Status of a fresh order is "new", not "accepted": the shard hands an accepted order to its book in the same step, and the same word
 then stands in the answer, in later reads and in the stream's first event. What waits for the first order of its list is "held".
@@ -22,7 +22,7 @@ from edge.alpaca.order_json import order_json
 from edge.alpaca.order_queries import known_order, order_id_in
 from edge.alpaca.order_requests import parse_new_order, parse_replace
 from edge.alpaca.order_words import ACCEPTED
-from edge.gateway.orders import too_late
+from edge.gateway.orders.orders import too_late
 from edge.gateway.outcomes import Accepted
 from edge.http.answers import json_response, read_body
 from edge.http.state import gateway_of

@@ -18,9 +18,9 @@ from edge.alpaca.market_messages import item_of, price_of, shares_of
 from edge.alpaca.market_words import CLOSING_PHASES, CONDITIONS_OF_AUCTION, OPENING_PHASES
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import quoted
-from edge.gateway.days import day_of, day_start_ns
 from edge.gateway.gateway import Gateway
-from edge.gateway.past_prices import Timeframe, Unit, Window
+from edge.gateway.market.days import day_of, day_start_ns
+from edge.gateway.stored.past_prices import Timeframe, Unit, Window
 from edge.http.answers import json_response
 from edge.http.timestamps import rfc3339
 from schemas.enums import Phase

@@ -16,10 +16,10 @@ from edge.alpaca.errors import error_of, unprocessable, value_of
 from edge.alpaca.order_json import order_json
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import Fields, find_instrument
-from edge.gateway.account_view import AccountView, Position
+from edge.gateway.accounts.view import AccountView, Position
 from edge.gateway.gateway import Gateway
-from edge.gateway.new_order import NewOrder
-from edge.gateway.orders import Placed
+from edge.gateway.orders.new_order import NewOrder
+from edge.gateway.orders.orders import Placed
 from edge.gateway.outcomes import Accepted, Outcome
 from edge.http.answers import json_response
 from edge.http.errors import not_found

@@ -10,7 +10,7 @@ from edge.alpaca.market_data_ws import serve_market_data
 from edge.alpaca.market_messages import json_of, price_of, shares_of
 from edge.alpaca.trade_updates_ws import serve_stream
 from edge.gateway.limits import BOOK_LEVELS_SHOWN
-from edge.gateway.market_view import SymbolView
+from edge.gateway.market.view import SymbolView
 from edge.http.answers import json_response
 from edge.http.errors import not_found
 from edge.http.state import gateway_of

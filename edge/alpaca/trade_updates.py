@@ -6,7 +6,7 @@ import msgspec
 
 from edge.alpaca.order_json import order_json
 from edge.alpaca.order_words import EVENT_TEXT
-from edge.gateway.account_view import OrderUpdate
+from edge.gateway.accounts.view import OrderUpdate
 from edge.http.timestamps import rfc3339
 from schemas.enums import AccountEventKind
 from schemas.ids import execution_uuid

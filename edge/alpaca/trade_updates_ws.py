@@ -10,10 +10,10 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from edge.alpaca import trade_updates as wire
 from edge.alpaca.errors import error_of
-from edge.gateway.account_view import OrderUpdate
+from edge.gateway.access.sessions import Session
+from edge.gateway.accounts.view import OrderUpdate
 from edge.gateway.gateway import Gateway
 from edge.gateway.outcomes import Accepted, Denied, Unavailable
-from edge.gateway.sessions import Session
 from edge.http.addresses import address_of
 from edge.http.client_data import decode_json
 from edge.http.metrics import HttpMetrics

@@ -11,7 +11,7 @@ from edge.alpaca.errors import error_of, unprocessable, value_of
 from edge.alpaca.limits import WATCHLIST_NAME_MAX, WATCHLIST_SYMBOLS_MAX
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import Fields, decode_object, find_instrument, quoted
-from edge.gateway.customers import WATCHLISTS_MAX, changed_watchlist, new_watchlist
+from edge.gateway.orders.customers import WATCHLISTS_MAX, changed_watchlist, new_watchlist
 from edge.gateway.outcomes import Accepted
 from edge.http.answers import json_response, read_body
 from edge.http.errors import bad_parameter, not_found

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from edge.gateway.stores import alert_record
+from edge.gateway.stored.stores import alert_record
 from edge.http.errors import bad_parameter
 from edge.http.timestamps import rfc3339_or_none
 from schemas.ids import account_uuid, order_uuid

@@ -18,7 +18,7 @@ from aiohttp import web
 from access.people import Person, Role
 from edge.console.alert_json import queue_row_json, whole_number
 from edge.console.sign_in import PERSON, allowed
-from edge.gateway.case_files import FIRST_LOOK, record_of
+from edge.gateway.analysts.case_files import FIRST_LOOK, record_of
 from edge.gateway.outcomes import Unavailable
 from edge.http.answers import json_response, read_body
 from edge.http.client_data import decode_json

@@ -8,7 +8,7 @@ from edge.console.alert_json import alert_json, book_json, whole_number
 from edge.console.cases_api import ANALYSTS, SENIORS, note_read
 from edge.console.pages import page
 from edge.console.sign_in import allowed
-from edge.gateway.history import AlertFilter
+from edge.gateway.stored.history import AlertFilter
 from edge.http.answers import json_response
 from edge.http.errors import bad_parameter, not_found, read_value
 from edge.http.state import gateway_of

@@ -9,29 +9,29 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from edge.gateway.access_log import AccessRecords
-from edge.gateway.account_history import AccountHistory
-from edge.gateway.accounts import Accounts
-from edge.gateway.api_keys import ApiKeys, ApiKeyStore
-from edge.gateway.book_replays import BookReplays
-from edge.gateway.case_files import CaseFiles
-from edge.gateway.cases import Cases
-from edge.gateway.customers import Customers
-from edge.gateway.history import AlertFilter, History, Stores, recorded
-from edge.gateway.key_changes import ChangedKeys, KeyChanges
+from edge.gateway.access.access_log import AccessRecords
+from edge.gateway.access.api_keys import ApiKeys, ApiKeyStore
+from edge.gateway.access.key_changes import ChangedKeys, KeyChanges
+from edge.gateway.access.people import People, PeopleStore
+from edge.gateway.access.sessions import KeyStore, Sessions
+from edge.gateway.accounts.accounts import Accounts
+from edge.gateway.accounts.pending_requests import PendingRequests
+from edge.gateway.accounts.reply_consumer import ReplyConsumer
+from edge.gateway.analysts.book_replays import BookReplays
+from edge.gateway.analysts.case_files import CaseFiles
+from edge.gateway.analysts.cases import Cases
 from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S, DAYS_EVERY_S
-from edge.gateway.market_calendar import MarketHours
-from edge.gateway.market_consumer import MarketConsumer
-from edge.gateway.market_events import MarketEvent
-from edge.gateway.market_view import MarketView
+from edge.gateway.market.calendar import MarketHours
+from edge.gateway.market.consumer import MarketConsumer
+from edge.gateway.market.events import MarketEvent
+from edge.gateway.market.view import MarketView
 from edge.gateway.metrics import Metrics
-from edge.gateway.orders import Orders
+from edge.gateway.orders.customers import Customers
+from edge.gateway.orders.orders import Orders
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
-from edge.gateway.past_prices import PastPrices
-from edge.gateway.pending_requests import PendingRequests
-from edge.gateway.people import People, PeopleStore
-from edge.gateway.reply_consumer import ReplyConsumer
-from edge.gateway.sessions import KeyStore, Sessions
+from edge.gateway.stored.account_history import AccountHistory
+from edge.gateway.stored.history import AlertFilter, History, Stores, recorded
+from edge.gateway.stored.past_prices import PastPrices
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.market_hours import MarketCalendar, MarketClock
 from schemas.settings import Settings

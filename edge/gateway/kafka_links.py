@@ -11,14 +11,14 @@ from typing import Any, Final, TypeVar
 
 import structlog
 
-from edge.gateway.cases import CaseConsumer
-from edge.gateway.command_frames import Command
-from edge.gateway.command_producer import CommandProducer
+from edge.gateway.accounts.command_frames import Command
+from edge.gateway.accounts.command_producer import CommandProducer
+from edge.gateway.accounts.reply_consumer import ReplyConsumer
+from edge.gateway.analysts.cases import CaseConsumer
 from edge.gateway.gateway import Gateway
 from edge.gateway.limits import MARKET_DATA_FETCH_BYTES_MIN, MARKET_DATA_FETCH_WAIT_MS_MAX, SHUTDOWN_GRACE_S, SINK_LAG_TIMEOUT_S
-from edge.gateway.market_consumer import MarketConsumer
-from edge.gateway.reply_consumer import ReplyConsumer
-from edge.gateway.sink_lag import GROUP, STORED, SinkLag
+from edge.gateway.market.consumer import MarketConsumer
+from edge.gateway.stored.sink_lag import GROUP, STORED, SinkLag
 from schemas.errors import ServiceUnavailable
 from topics.catalogue import ACCESS_EVENTS, ACCOUNT_COMMANDS, CASES, EDGE_REPLIES, MARKET_DATA, Topic
 from topics.key_files import RecordKeys

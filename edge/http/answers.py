@@ -11,8 +11,8 @@ import msgspec
 import structlog
 from aiohttp import HttpVersion10, HttpVersion11, web, web_response
 
+from edge.gateway.access.sessions import Session
 from edge.gateway.limits import RATE_LIMIT_PER_MINUTE
-from edge.gateway.sessions import Session
 from edge.http.errors import HttpError, no_route
 from edge.http.limits import BODY_BYTES_MAX, BODY_TIMEOUT_S
 from edge.http.state import gateway_of, state_of

@@ -10,7 +10,7 @@ from typing import Protocol
 from aiohttp import WSCloseCode, WSMsgType, web
 from aiohttp.client_exceptions import ClientConnectionResetError
 
-from edge.gateway.rate_limits import TokenBucket
+from edge.gateway.access.rate_limits import TokenBucket
 from edge.http.limits import (
     AUTHENTICATION_TIMEOUT_S,
     FAREWELL_TIMEOUT_S,

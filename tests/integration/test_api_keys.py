@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from edge.gateway.key_changes import KeyChanges
+from edge.gateway.access.key_changes import KeyChanges
+from edge.gateway.access.sessions import NOT_FROM_HERE, WITHDRAWN, Sessions
 from edge.gateway.outcomes import Accepted, Denied
-from edge.gateway.sessions import NOT_FROM_HERE, WITHDRAWN, Sessions
-from edge.gateway.stores import EdgeStores
+from edge.gateway.stored.stores import EdgeStores
 from schemas.errors import OutcryError
 from schemas.settings import Settings
 from streams.operate.accounts import accounts

@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 from access.events import AccessEvent, Act
 from access.people import Person, Role
 from access.second_factor import code_at
-from edge.gateway.access_log import AccessRecords
+from edge.gateway.access.access_log import AccessRecords
+from edge.gateway.access.people import People
 from edge.gateway.outcomes import Accepted, Denied
-from edge.gateway.people import People
-from edge.gateway.stores import EdgeStores
+from edge.gateway.stored.stores import EdgeStores
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import Settings
 from sinks.mysql.people import SESSIONS_OF_PERSON_MAX

@@ -23,7 +23,7 @@ from access.second_factor import code_at, new_secret
 from edge.alpaca import access as alpaca_access
 from edge.console import sign_in
 from edge.console.sign_in import CSRF_HEADER, POLL_HEADER, allowed
-from edge.gateway import people, sessions
+from edge.gateway.access import people, sessions
 from edge.gateway.limits import PERSON_IDLE_S, PERSON_SESSION_S, SIGN_IN_FREE, SIGN_INS_OF_ADDRESS_BURST, WRONG_SECRETS_BURST
 from edge.http import addresses, answers
 

@@ -11,11 +11,11 @@ from processes import Process
 from simulated_log import KEYS, Stored
 from simulated_roles import SHARDS
 
-from edge.gateway.accounts import Accounts
-from edge.gateway.command_producer import CommandProducer
+from edge.gateway.accounts.accounts import Accounts
+from edge.gateway.accounts.command_producer import CommandProducer
+from edge.gateway.accounts.pending_requests import Answer, PendingRequests
+from edge.gateway.accounts.reply_consumer import ReplyConsumer
 from edge.gateway.outcomes import Accepted
-from edge.gateway.pending_requests import Answer, PendingRequests
-from edge.gateway.reply_consumer import ReplyConsumer
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
 from topics.catalogue import EDGE_REPLIES
 from topics.offsets import Place

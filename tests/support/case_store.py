@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edge.gateway.cases import Cases
+from edge.gateway.analysts.cases import Cases
 from schemas.codec import decode_record
 from schemas.errors import ServiceUnavailable
 from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window

@@ -3,9 +3,9 @@
 import asyncio
 from hashlib import sha256
 
-from edge.gateway.account_view import ReplyRow
-from edge.gateway.command_frames import Command
-from edge.gateway.sessions import KeyRecord
+from edge.gateway.access.sessions import KeyRecord
+from edge.gateway.accounts.command_frames import Command
+from edge.gateway.accounts.view import ReplyRow
 from schemas.enums import AccountEventKind as Kind
 from schemas.errors import ServiceUnavailable
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge.app import make_app
+from edge.gateway.access.sessions import KeyRecord
 from edge.gateway.gateway import Gateway
-from edge.gateway.sessions import KeyRecord
 from edge.http.metrics import HttpMetrics
 from edge.http.state import EdgeState
 from schemas.enums import Phase

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from edge.gateway.account_view import Order
-from edge.gateway.command_producer import CommandProducer
+from edge.gateway.access.sessions import KeyRecord
+from edge.gateway.accounts.command_producer import CommandProducer
+from edge.gateway.accounts.reply_rows import reply_rows
+from edge.gateway.accounts.view import Order
 from edge.gateway.gateway import Gateway
-from edge.gateway.history import OrderFilter
-from edge.gateway.market_view import MarketRow
-from edge.gateway.reply_rows import reply_rows
-from edge.gateway.sessions import KeyRecord
+from edge.gateway.market.view import MarketRow
+from edge.gateway.stored.history import OrderFilter
 from matchers.rules.outputs import BOOK_COMMAND_DTYPE, COMMAND_DTYPE, rows_of
 from schemas.codec import Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, Phase

@@ -1,4 +1,4 @@
-"""The people of a test: a PeopleStore (edge.gateway.people) in memory, with the same promises as sinks.mysql.people."""
+"""The people of a test: a PeopleStore (edge.gateway.access.people) in memory, with the same promises as sinks.mysql.people."""
 
 from dataclasses import replace
 from typing import Final

@@ -14,11 +14,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from access.events import AccessEvent
 from edge.alpaca.market_data_ws import HUB, MarketHub
 from edge.app import make_app, make_state
+from edge.gateway.access.sessions import KeyRecord
 from edge.gateway.gateway import Gateway
-from edge.gateway.history import AlertFilter
-from edge.gateway.market_consumer import MarketConsumer
-from edge.gateway.sessions import KeyRecord
-from edge.gateway.stores import alert_record
+from edge.gateway.market.consumer import MarketConsumer
+from edge.gateway.stored.history import AlertFilter
+from edge.gateway.stored.stores import alert_record
 from edge.http.state import EdgeState
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings

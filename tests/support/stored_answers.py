@@ -8,7 +8,7 @@ from sinks.redis.prices import Newest
 
 
 class StoredAnswers:
-    """`ask` and `newest_prices` of edge.gateway.history.Stores."""
+    """`ask` and `newest_prices` of edge.gateway.stored.history.Stores."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {"configuration": {}, "watchlists": [], "stored_until": 0}

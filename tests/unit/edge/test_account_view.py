@@ -9,10 +9,10 @@ from support.edge_parts import reply
 from edge.alpaca.account_json import account_json
 from edge.alpaca.order_words import EVENT_TEXT
 from edge.alpaca.trade_updates import trade_update
-from edge.gateway.account_view import AccountView, OrderEvent, OrderUpdate, ReplyRow
+from edge.gateway.accounts.reply_rows import reply_rows
+from edge.gateway.accounts.view import AccountView, OrderEvent, OrderUpdate, ReplyRow
 from edge.gateway.limits import DONE_ORDERS_PER_VIEW_MAX
-from edge.gateway.market_view import MarketRow, MarketView
-from edge.gateway.reply_rows import reply_rows
+from edge.gateway.market.view import MarketRow, MarketView
 from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import AccountEventKind as Kind
 from schemas.enums import AccountStatus, ContingencyType, MarketDataKind, OrdStatus

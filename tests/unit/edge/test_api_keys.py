@@ -13,11 +13,11 @@ from support.served_edge import WAIT_S, Served, served, until
 
 from access.api_keys import Scope, admits, networks_of, new_key, scopes_of
 from access.events import AccessEvent
-from edge.gateway.api_keys import ApiKeys, NewKey, NotDone
-from edge.gateway.key_changes import KeyChanges
+from edge.gateway.access.api_keys import ApiKeys, NewKey, NotDone
+from edge.gateway.access.key_changes import KeyChanges
+from edge.gateway.access.sessions import NOT_FROM_HERE, WITHDRAWN, Session, Sessions
 from edge.gateway.limits import API_KEYS_OF_ACCOUNT_MAX
 from edge.gateway.outcomes import Accepted, Denied, Unavailable
-from edge.gateway.sessions import NOT_FROM_HERE, WITHDRAWN, Session, Sessions
 from schemas.errors import OutcryError, ServiceUnavailable
 from sinks.mysql.api_keys import StoredKey
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from edge.gateway.command_frames import Command
-from edge.gateway.command_producer import CommandProducer, QueueFull, ShardLate
+from edge.gateway.accounts.command_frames import Command
+from edge.gateway.accounts.command_producer import CommandProducer, QueueFull, ShardLate
 from edge.gateway.limits import LATE_PROBE_S, QUEUED_COMMANDS_MAX, SHARD_LATE_S
 from schemas.codec import decode_frame
 from schemas.enums import CommandKind

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 from support.edge_parts import FakeStore, OneQueue, reply
 
-from edge.gateway.account_view import ReplyRow
-from edge.gateway.accounts import Accounts
-from edge.gateway.command_frames import Command, encode_commands
+from edge.gateway.access.rate_limits import TokenBucket
+from edge.gateway.access.sessions import Sessions
+from edge.gateway.accounts.accounts import Accounts
+from edge.gateway.accounts.command_frames import Command, encode_commands
+from edge.gateway.accounts.pending_requests import PendingRequests
+from edge.gateway.accounts.view import ReplyRow
 from edge.gateway.limits import RATE_LIMIT_PER_MINUTE
 from edge.gateway.outcomes import Accepted, Cause, Denied, OutcomeUnknown, Unavailable
-from edge.gateway.pending_requests import PendingRequests
-from edge.gateway.rate_limits import TokenBucket
-from edge.gateway.sessions import Sessions
 from edge.gateway.source_filter import SourceFilter
 from schemas.codec import Header, decode_frame
 from schemas.enums import AccountEventKind as Kind

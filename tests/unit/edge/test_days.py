@@ -2,9 +2,9 @@
 
 from datetime import date
 
-from edge.gateway.days import Days, Totals, day_of, day_start_ns
-from edge.gateway.market_events import Bar, DailyBar, TradeBust, UpdatedBar
-from edge.gateway.market_view import MarketRow, MarketView
+from edge.gateway.market.days import Days, Totals, day_of, day_start_ns
+from edge.gateway.market.events import Bar, DailyBar, TradeBust, UpdatedBar
+from edge.gateway.market.view import MarketRow, MarketView
 from schemas.enums import MarketDataKind
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason

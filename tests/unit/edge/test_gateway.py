@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from support.exchange_in_memory import Exchange, trading, until
 
-from edge.gateway import orders
-from edge.gateway.account_view import Order, OrderEvent, OrderUpdate
+from edge.gateway.accounts.view import Order, OrderEvent, OrderUpdate
 from edge.gateway.gateway import Gateway
-from edge.gateway.history import AlertFilter, OrderFilter
-from edge.gateway.market_events import MarketEvent, Quote, Trade
-from edge.gateway.new_order import NewOrder
-from edge.gateway.orders import Placed
+from edge.gateway.market.events import MarketEvent, Quote, Trade
+from edge.gateway.orders import orders
+from edge.gateway.orders.new_order import NewOrder
+from edge.gateway.orders.orders import Placed
 from edge.gateway.outcomes import (
     Accepted,
     AlreadyDone,
@@ -27,7 +26,8 @@ from edge.gateway.outcomes import (
     ShortOfShares,
     Unavailable,
 )
-from edge.gateway.sink_lag import SinkLag
+from edge.gateway.stored.history import AlertFilter, OrderFilter
+from edge.gateway.stored.sink_lag import SinkLag
 from schemas.enums import CommandKind, ContingencyType, OrdStatus, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
@@ -66,7 +66,7 @@ def test_the_gateway_is_imported_without_http_and_without_a_protocol() -> None:
     """All of its modules, in a process of their own."""
     code = (
         "import sys, pkgutil, importlib, edge.gateway as gateway\n"
-        "for one in pkgutil.iter_modules(gateway.__path__): importlib.import_module(f'edge.gateway.{one.name}')\n"
+        "for one in pkgutil.walk_packages(gateway.__path__, 'edge.gateway.'): importlib.import_module(one.name)\n"
         "print(*[name for name in sys.modules if name.partition('.')[0] == 'aiohttp' or name.startswith(('edge.http', 'edge.alpaca'))])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,9 +8,9 @@ import pytest
 from support.served_edge import WAIT_S, Served, served, until
 
 from access.people import Role
-from edge.gateway.history import AlertFilter
-from edge.gateway.market_events import MarketEvent
-from edge.gateway.market_view import MarketRow
+from edge.gateway.market.events import MarketEvent
+from edge.gateway.market.view import MarketRow
+from edge.gateway.stored.history import AlertFilter
 from edge.http import sockets
 from edge.http.limits import SOCKET_QUEUE_MESSAGES_MAX
 from edge.http.sockets import OutgoingSocket

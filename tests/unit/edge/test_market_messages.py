@@ -3,7 +3,7 @@
 import pytest
 
 from edge.alpaca.market_messages import channel_of, json_of, packed_of
-from edge.gateway.market_events import (
+from edge.gateway.market.events import (
     Auction,
     Bands,
     BandUpdate,

@@ -8,7 +8,7 @@ import pytest
 
 from edge.alpaca.market_messages import channel_of, fields_of, json_of, packed_of
 from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient, selected
-from edge.gateway.market_view import MarketRow, MarketView
+from edge.gateway.market.view import MarketRow, MarketView
 from schemas.enums import MarketDataKind, Phase, Side
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import SENTENCES, Reason

@@ -11,9 +11,8 @@ from edge.alpaca.order_json import average_price_text, order_json
 from edge.alpaca.order_queries import parse_order_query
 from edge.alpaca.order_requests import parse_new_order
 from edge.alpaca.order_words import EVENT_TEXT, STATUS_TEXT
-from edge.gateway.account_view import AccountView, Order, OrderEvent, Position
-from edge.gateway.history import OrderFilter
-from edge.gateway.market_view import MarketView
+from edge.gateway.accounts.view import AccountView, Order, OrderEvent, Position
+from edge.gateway.market.view import MarketView
 from edge.gateway.outcomes import (
     AlreadyDone,
     Cause,
@@ -24,6 +23,7 @@ from edge.gateway.outcomes import (
     ShortOfShares,
     Unavailable,
 )
+from edge.gateway.stored.history import OrderFilter
 from edge.http.errors import HttpError
 from edge.http.timestamps import parse_time_ns, rfc3339
 from schemas.enums import CommandKind, OrdStatus, OrdType, Side, TimeInForce

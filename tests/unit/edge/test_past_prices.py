@@ -7,8 +7,8 @@ import pytest
 from support.edge_requests import KEY
 from support.served_edge import Served, served
 
-from edge.gateway.days import day_start_ns
-from edge.gateway.market_view import MarketRow
+from edge.gateway.market.days import day_start_ns
+from edge.gateway.market.view import MarketRow
 from edge.http.timestamps import rfc3339
 from schemas.enums import MarketDataKind, Phase
 from sinks.mysql.market_history import HOUR_NS, BarPage, PastAuction, PastTrade, StoredBar

@@ -11,8 +11,8 @@ from access.events import AccessEvent, Act
 from access.people import Person, Role
 from access.second_factor import code_at, new_secret
 from edge.gateway import limits
+from edge.gateway.access.people import People, SignedIn, delay_s
 from edge.gateway.outcomes import Accepted, Cause, Denied, Unavailable
-from edge.gateway.people import People, SignedIn, delay_s
 from schemas.errors import ServiceUnavailable
 
 S = 1_000_000_000

@@ -13,14 +13,14 @@ from support.served_edge import WAIT_S, FakeStores, Served, served
 
 from edge.alpaca.errors import error_of
 from edge.app import make_app, make_state
-from edge.gateway import orders
-from edge.gateway.account_view import AccountView
-from edge.gateway.command_frames import Command
+from edge.gateway.access.rate_limits import Buckets
+from edge.gateway.access.sessions import Sessions
+from edge.gateway.accounts.command_frames import Command
+from edge.gateway.accounts.view import AccountView
 from edge.gateway.limits import WRONG_SECRETS_BURST, WRONG_SECRETS_KEPT, WRONG_SECRETS_OF_ADDRESS_BURST, WRONG_SECRETS_PER_S
-from edge.gateway.market_view import MarketRow
+from edge.gateway.market.view import MarketRow
+from edge.gateway.orders import orders
 from edge.gateway.outcomes import Accepted
-from edge.gateway.rate_limits import Buckets
-from edge.gateway.sessions import Sessions
 from edge.http.addresses import address_of
 from schemas.enums import AccountEventKind as Kind
 from schemas.enums import MarketDataKind, OrdStatus, Phase

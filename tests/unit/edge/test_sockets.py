@@ -14,8 +14,8 @@ from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX
 from edge.alpaca.market_messages import CHANNELS
 from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient
 from edge.gateway import limits
-from edge.gateway.account_view import AccountView
-from edge.gateway.market_view import MarketRow, MarketView
+from edge.gateway.accounts.view import AccountView
+from edge.gateway.market.view import MarketRow, MarketView
 from edge.http import sockets
 from edge.http.limits import NESTING_MAX, SOCKET_MESSAGES_BURST, SOCKET_MESSAGES_PER_S
 from schemas.enums import MarketDataKind, Phase

@@ -8,7 +8,7 @@ import pytest
 from support.edge_requests import OTHER_KEY, Traded, traded
 
 from edge.alpaca.limits import WATCHLIST_SYMBOLS_MAX
-from edge.gateway.days import day_start_ns
+from edge.gateway.market.days import day_start_ns
 from edge.http.timestamps import rfc3339
 from schemas.enums import AccountEventKind
 from schemas.ids import posting_uuid

@@ -11,8 +11,8 @@ from confluent_kafka import Message
 from support.case_records import opening
 from support.memory_log import INSTRUMENTS, SHARDS, START, Exchange, MemoryLog
 
-from edge.gateway.market_consumer import MarketConsumer
-from edge.gateway.reply_consumer import ReplyConsumer
+from edge.gateway.accounts.reply_consumer import ReplyConsumer
+from edge.gateway.market.consumer import MarketConsumer
 from schemas.codec import FRAME_NAMES, FRAMES, RECORD_NAMES, BadBytes, Header, decode_header, decode_record, encode_frame, encode_record
 from schemas.enums import Side
 from schemas.errors import StaleData

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from edge.gateway.account_view import ReplyRow
+from edge.gateway.accounts.view import ReplyRow
 from schemas.codec import Frame
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from edge.gateway.command_frames import Command, encode_commands
+from edge.gateway.accounts.command_frames import Command, encode_commands
 from edge.gateway.limits import GATHER_MS, LATE_PROBE_S, PACE_MS_MAX, QUEUED_COMMANDS_MAX, SHARD_LATE_S
 from schemas.errors import ServiceUnavailable
 from schemas.field_rules import LIST_ROWS_MAX

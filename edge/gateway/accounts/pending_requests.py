@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from edge.gateway.account_view import ReplyRow
-from edge.gateway.command_frames import Command
+from edge.gateway.accounts.command_frames import Command
+from edge.gateway.accounts.view import ReplyRow
 
 
 class Answer(NamedTuple):

@@ -12,8 +12,8 @@ from typing import Final
 
 import structlog
 
-from edge.gateway.accounts import Accounts
-from edge.gateway.reply_rows import reply_rows
+from edge.gateway.accounts.accounts import Accounts
+from edge.gateway.accounts.reply_rows import reply_rows
 from edge.gateway.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
 from schemas.errors import ServiceUnavailable

@@ -9,12 +9,12 @@ from enum import Enum
 from itertools import islice
 from typing import Final, NamedTuple
 
-from edge.gateway.days import MINUTE_NS, Totals, day_of, day_start_ns
-from edge.gateway.history import Stores, recorded
 from edge.gateway.limits import DAYS_LOOKED_BACK
-from edge.gateway.market_events import Bar, Quote, Trade
-from edge.gateway.market_view import MarketView, SymbolView
+from edge.gateway.market.days import MINUTE_NS, Totals, day_of, day_start_ns
+from edge.gateway.market.events import Bar, Quote, Trade
+from edge.gateway.market.view import MarketView, SymbolView
 from edge.gateway.outcomes import Accepted, Unavailable
+from edge.gateway.stored.history import Stores, recorded
 from schemas.enums import Phase
 from schemas.errors import ServiceUnavailable
 from sinks.mysql import market_history

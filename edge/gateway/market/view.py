@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
-from edge.gateway.days import MINUTE_NS, Days, Span, Totals
 from edge.gateway.limits import (
     BARS_KEPT_PER_SYMBOL,
     BOOK_LEVELS_SHOWN,
@@ -18,7 +17,8 @@ from edge.gateway.limits import (
     QUOTES_KEPT_PER_SYMBOL,
     TRADES_KEPT_PER_SYMBOL,
 )
-from edge.gateway.market_events import (
+from edge.gateway.market.days import MINUTE_NS, Days, Span, Totals
+from edge.gateway.market.events import (
     Auction,
     Bands,
     BandUpdate,

@@ -25,6 +25,7 @@ from access.events import AccessEvent, Act
 from access.passwords import is_password, nobodys_hash
 from access.people import Person, is_name, roles_of
 from access.second_factor import step_of
+from edge.gateway.access.rate_limits import Buckets
 from edge.gateway.limits import (
     PASSWORDS_AT_ONCE,
     PASSWORDS_WAITING_MAX,
@@ -38,7 +39,6 @@ from edge.gateway.limits import (
     STRANGERS_KEPT,
 )
 from edge.gateway.outcomes import Accepted, Access, Cause, Denied, Unavailable
-from edge.gateway.rate_limits import Buckets
 from schemas.errors import ServiceUnavailable
 from sinks.mysql.people import StoredPerson, StoredSession, StoredToken
 

@@ -9,8 +9,8 @@ from typing import Protocol
 
 import structlog
 
+from edge.gateway.access.sessions import Sessions
 from edge.gateway.limits import KEY_CHANGES_EVERY_S
-from edge.gateway.sessions import Sessions
 from schemas.errors import ServiceUnavailable
 
 log = structlog.get_logger(__name__)

@@ -3,9 +3,9 @@
 import time
 from typing import Any, Final
 
-from edge.gateway.cases import Cases
-from edge.gateway.history import CaseHistory, recorded
+from edge.gateway.analysts.cases import Cases
 from edge.gateway.outcomes import Accepted, Unavailable
+from edge.gateway.stored.history import CaseHistory, recorded
 from schemas.instruments import InstrumentTable
 from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
 from surveillance.cases.suppression import PROPOSED, Suppression

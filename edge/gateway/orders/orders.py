@@ -17,17 +17,17 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from edge.gateway.account_view import AccountView, Order, OrderUpdate, order_of_row
-from edge.gateway.accounts import Accounts
-from edge.gateway.customers import Customers, sells_short
-from edge.gateway.history import History, OrderFilter, recorded
+from edge.gateway.accounts.accounts import Accounts
+from edge.gateway.accounts.pending_requests import Answer
+from edge.gateway.accounts.view import AccountView, Order, OrderUpdate, order_of_row
 from edge.gateway.limits import PHASE_REFUSAL_S
-from edge.gateway.market_view import MarketView
+from edge.gateway.market.view import MarketView
 from edge.gateway.metrics import Metrics
-from edge.gateway.new_order import NewOrder
+from edge.gateway.orders.customers import Customers, sells_short
+from edge.gateway.orders.new_order import NewOrder
 from edge.gateway.outcomes import Accepted, AlreadyDone, Outcome, OutcomeUnknown, Refused, ShortOfCash, ShortOfShares, Unavailable
-from edge.gateway.pending_requests import Answer
-from edge.gateway.sink_lag import SinkLag
+from edge.gateway.stored.history import History, OrderFilter, recorded
+from edge.gateway.stored.sink_lag import SinkLag
 from schemas.enums import AccountEventKind, CommandKind, OrdStatus
 from schemas.errors import ServiceUnavailable
 from schemas.reject_reasons import Reason

@@ -11,10 +11,10 @@ import structlog
 from redis.asyncio import Redis
 
 from access.api_keys import networks_of, scopes_of
-from edge.gateway.account_view import Order
-from edge.gateway.history import AlertFilter, OrderFilter
+from edge.gateway.access.sessions import KeyRecord
+from edge.gateway.accounts.view import Order
 from edge.gateway.limits import CACHE_TIMEOUT_S, CACHED_KEY_TTL_S, PING_TIMEOUT_S, STORE_TIMEOUT_S
-from edge.gateway.sessions import KeyRecord
+from edge.gateway.stored.history import AlertFilter, OrderFilter
 from schemas.codec import raw_schema
 from schemas.enums import OrdStatus, Side
 from schemas.errors import ServiceUnavailable

@@ -1,6 +1,6 @@
 """Where it is recorded who signed in, who was refused and who changed something: the topic access.events, which is kept for ever.
 
-In:     events of edge.gateway.people
+In:     events of edge.gateway.access.people
 Out:    access.events, appended before what they are about is done
 On failure: ServiceUnavailable, after RECORD_TIMEOUT_S at the latest; then it is not done.
 """
@@ -17,7 +17,7 @@ from topics.sender import LogSender
 
 
 class AccessRecords:
-    """An AccessLog (edge.gateway.people)."""
+    """An AccessLog (edge.gateway.access.people)."""
 
     def __init__(self) -> None:
         self.sender: LogSender | None = None

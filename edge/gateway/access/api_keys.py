@@ -12,9 +12,9 @@ import structlog
 from access import tokens
 from access.api_keys import Scope, networks_of, new_key, text_of_scopes
 from access.events import AccessEvent, Act
+from edge.gateway.access.people import AccessLog
 from edge.gateway.limits import API_KEYS_OF_ACCOUNT_MAX
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
-from edge.gateway.people import AccessLog
 from schemas.errors import OutcryError, ServiceUnavailable
 from sinks.mysql.api_keys import StoredKey
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from edge.gateway.account_view import Order
+from edge.gateway.accounts.view import Order
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from schemas.errors import ServiceUnavailable
 from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from edge.gateway.account_view import AccountView
-from edge.gateway.history import Stores, recorded
+from edge.gateway.accounts.view import AccountView
 from edge.gateway.limits import CONFIGURATION_TTL_S, CONFIGURATIONS_MAX
-from edge.gateway.new_order import NewOrder
+from edge.gateway.orders.new_order import NewOrder
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
+from edge.gateway.stored.history import Stores, recorded
 from schemas.enums import Side
 from schemas.errors import ServiceUnavailable
 from sinks.mysql import customer_records

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from edge.gateway.account_view import AccountView
-from edge.gateway.history import Stores, recorded
-from edge.gateway.market_view import MarketView
+from edge.gateway.accounts.view import AccountView
+from edge.gateway.market.view import MarketView
 from edge.gateway.outcomes import Accepted, Unavailable
+from edge.gateway.stored.history import Stores, recorded
 from schemas.instruments import Instrument
 from schemas.units import MINOR_PER_UNIT
 from sinks.mysql import account_history, market_history

@@ -9,12 +9,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from edge.gateway.account_view import AccountView, OrderUpdate, ReplyRow, ends_replace
-from edge.gateway.command_frames import Command
-from edge.gateway.command_producer import CommandProducer, QueueFull
+from edge.gateway.accounts.command_frames import Command
+from edge.gateway.accounts.command_producer import CommandProducer, QueueFull
+from edge.gateway.accounts.pending_requests import Answer, PendingRequests
+from edge.gateway.accounts.view import AccountView, OrderUpdate, ReplyRow, ends_replace
 from edge.gateway.limits import ACCOUNT_VIEWS_MAX
 from edge.gateway.outcomes import Accepted, Cause, OutcomeUnknown, Refused, Unavailable
-from edge.gateway.pending_requests import Answer, PendingRequests
 from schemas.enums import AccountEventKind, CommandKind
 from schemas.reject_reasons import Reason
 

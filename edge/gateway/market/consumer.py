@@ -12,10 +12,10 @@ from typing import Final
 import structlog
 from confluent_kafka import Message
 
+from edge.gateway.accounts.reply_consumer import READ_S, source_ends
 from edge.gateway.limits import LAG_READY_MAX, MARKET_DATA_REPLAY_MS
-from edge.gateway.market_events import MarketEvent
-from edge.gateway.market_view import MarketRow, MarketView
-from edge.gateway.reply_consumer import READ_S, source_ends
+from edge.gateway.market.events import MarketEvent
+from edge.gateway.market.view import MarketRow, MarketView
 from edge.gateway.source_filter import SourceFilter
 from schemas.codec import BadBytes, decode_frame
 from topics.catalogue import EXECUTIONS, MARKET_DATA

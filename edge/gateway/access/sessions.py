@@ -1,7 +1,7 @@
 """Who asks: API keys, looked up in memory, then in the session cache, then in the system of record.
 
 A key is remembered for SESSION_TTL_S. While the stores do not answer, a key that was known goes on working, and one that was not is Unavailable.
-A key that is changed or withdrawn is forgotten as soon as this edge hears of it (edge.gateway.key_changes: within KEY_CHANGES_EVERY_S), and what
+A key that is changed or withdrawn is forgotten as soon as this edge hears of it (edge.gateway.access.key_changes: within KEY_CHANGES_EVERY_S), and what
 holds it, such as a WebSocket, is told to end. Each change has a version, so neither a cache nor a look-up under way brings an older one back.
 
 Wrong secrets are counted by address and key, and by address (edge.gateway.limits has the numbers). Beyond it the answer is Unavailable and the
@@ -21,6 +21,7 @@ from typing import Protocol
 import structlog
 
 from access.api_keys import ALL_SCOPES, Network, Scope, admits
+from edge.gateway.access.rate_limits import Buckets, TokenBucket
 from edge.gateway.limits import (
     KEY_CHANGES_KEPT,
     RATE_LIMIT_PER_MINUTE,
@@ -33,7 +34,6 @@ from edge.gateway.limits import (
     WRONG_SECRETS_PER_S,
 )
 from edge.gateway.outcomes import Accepted, Access, Cause, Denied, Unavailable
-from edge.gateway.rate_limits import Buckets, TokenBucket
 from schemas.errors import ServiceUnavailable
 
 log = structlog.get_logger(__name__)

@@ -1,0 +1,1 @@
+"""What analysts read and decide: cases, their files, books around alerts."""

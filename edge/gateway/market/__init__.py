@@ -1,0 +1,1 @@
+"""Public prices and phases as the edge knows them from market.data."""

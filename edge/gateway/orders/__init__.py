@@ -1,0 +1,1 @@
+"""What customers may ask for, and what becomes of it."""

@@ -1,0 +1,1 @@
+"""What the edge reads from the stores: done orders, ledgers, past prices; and how far they are behind."""
