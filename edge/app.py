@@ -15,23 +15,11 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from edge.alpaca import (
-    absent_api,
-    account_api,
-    activities_api,
-    calendar_api,
-    configurations_api,
-    crypto_api,
-    operations,
-    order_queries,
-    orders_api,
-    portfolio_api,
-    positions_api,
-    prices_api,
-    stocks_api,
-    watchlists_api,
-)
-from edge.alpaca.market_data_ws import HUB, MarketHub
+from edge.alpaca import absent_api, calendar_api, operations
+from edge.alpaca.accounts import account_api, activities_api, configurations_api, portfolio_api, positions_api, watchlists_api
+from edge.alpaca.market_data import crypto_api, prices_api, stocks_api
+from edge.alpaca.market_data.market_data_ws import HUB, MarketHub
+from edge.alpaca.orders import order_queries, orders_api
 from edge.console import cases_api, ops_api, pages, sign_in, surveillance_api
 from edge.gateway.access.people import PeopleStore
 from edge.gateway.gateway import ApiKeyParts, Gateway

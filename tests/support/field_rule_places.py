@@ -15,8 +15,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import schemas
-from edge.alpaca.order_requests import parse_new_order
 from edge.alpaca.order_words import ORDER_TYPES, TIMES_IN_FORCE
+from edge.alpaca.orders.order_requests import parse_new_order
 from edge.http.errors import HttpError
 from matchers.accounts.kernel import orders as account_kernel_orders
 from matchers.accounts.reference.shard import AccountShard as ReferenceAccountShard

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from support.edge_parts import reply
 
-from edge.alpaca.account_json import account_json
+from edge.alpaca.accounts.account_json import account_json
 from edge.alpaca.order_words import EVENT_TEXT
-from edge.alpaca.trade_updates import trade_update
+from edge.alpaca.orders.trade_updates import trade_update
 from edge.gateway.accounts.reply_rows import reply_rows
 from edge.gateway.accounts.view import AccountView, OrderEvent, OrderUpdate, ReplyRow
 from edge.gateway.limits import DONE_ORDERS_PER_VIEW_MAX

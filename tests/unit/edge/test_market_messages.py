@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.alpaca.market_messages import channel_of, json_of, packed_of
+from edge.alpaca.market_data.messages import channel_of, json_of, packed_of
 from edge.gateway.market.events import (
     Auction,
     Bands,

@@ -6,8 +6,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from edge.alpaca.market_messages import channel_of, fields_of, json_of, packed_of
-from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient, selected
+from edge.alpaca.market_data.messages import channel_of, fields_of, json_of, packed_of
+from edge.alpaca.market_data.subscriptions import JSON, MSGPACK, MarketClient, selected
 from edge.gateway.market.view import MarketRow, MarketView
 from schemas.enums import MarketDataKind, Phase, Side
 from schemas.instruments import load_instruments

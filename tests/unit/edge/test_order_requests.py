@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from edge.alpaca.order_json import order_json
-from edge.alpaca.order_requests import parse_new_order, parse_replace
 from edge.alpaca.order_words import CLASS_TEXT, ORD_TYPE_TEXT, PEG_TEXT, TIME_IN_FORCE_TEXT, TYPE_TEXT
+from edge.alpaca.orders.order_json import order_json
+from edge.alpaca.orders.order_requests import parse_new_order, parse_replace
 from edge.gateway.accounts.view import Order
 from edge.gateway.orders.new_order import NewOrder
 from edge.http.errors import HttpError

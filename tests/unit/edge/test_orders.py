@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from edge.alpaca.account_json import account_json, asset_json, position_json
+from edge.alpaca.accounts.account_json import account_json, asset_json, position_json
 from edge.alpaca.errors import ANSWERS, error_of
-from edge.alpaca.order_json import average_price_text, order_json
-from edge.alpaca.order_queries import parse_order_query
-from edge.alpaca.order_requests import parse_new_order
 from edge.alpaca.order_words import EVENT_TEXT, STATUS_TEXT
+from edge.alpaca.orders.order_json import average_price_text, order_json
+from edge.alpaca.orders.order_queries import parse_order_query
+from edge.alpaca.orders.order_requests import parse_new_order
 from edge.gateway.accounts.view import AccountView, Order, OrderEvent, Position
 from edge.gateway.market.view import MarketView
 from edge.gateway.outcomes import (

@@ -205,8 +205,8 @@ async def test_what_is_wrong_is_refused_with_400(path: str, query: dict[str, str
 
 async def test_a_store_that_is_away_is_said_and_an_address_without_a_key_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """503; 429 beyond what an address may ask for."""
-    monkeypatch.setattr("edge.alpaca.crypto_api.PUBLIC_REQUESTS_BURST", 3)
-    monkeypatch.setattr("edge.alpaca.crypto_api.PUBLIC_REQUESTS_PER_S", 1e-6)
+    monkeypatch.setattr("edge.alpaca.market_data.crypto_api.PUBLIC_REQUESTS_BURST", 3)
+    monkeypatch.setattr("edge.alpaca.market_data.crypto_api.PUBLIC_REQUESTS_PER_S", 1e-6)
     async with served(away=True) as edge:
         assert (await get(edge, "/v2/stocks/trades", symbols="AAPL"))[0] == 503
     async with served() as edge:

@@ -11,8 +11,8 @@ import pytest
 from support.served_edge import WAIT_S, Served, served, until
 
 from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX
-from edge.alpaca.market_messages import CHANNELS
-from edge.alpaca.subscriptions import JSON, MSGPACK, MarketClient
+from edge.alpaca.market_data.messages import CHANNELS
+from edge.alpaca.market_data.subscriptions import JSON, MSGPACK, MarketClient
 from edge.gateway import limits
 from edge.gateway.accounts.view import AccountView
 from edge.gateway.market.view import MarketRow, MarketView
@@ -242,7 +242,7 @@ def test_channels_that_are_not_here_are_told_and_the_rest_of_the_message_holds()
 
 def test_a_resume_brings_so_many_trades_at_most_and_tells_the_others_as_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The newest, of all symbols of the message together."""
-    monkeypatch.setattr("edge.alpaca.subscriptions.RESUMED_TRADES_MAX", 5)
+    monkeypatch.setattr("edge.alpaca.market_data.subscriptions.RESUMED_TRADES_MAX", 5)
     rows = [
         {"kind": MarketDataKind.TRADE, "seq": seq, "instrument": number, "price": 100, "qty": 1}
         for number in (1, 2)

@@ -11,9 +11,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from edge.alpaca.access import account_of, authenticate
-from edge.alpaca.account_json import position_json
+from edge.alpaca.accounts.account_json import position_json
 from edge.alpaca.errors import error_of, unprocessable, value_of
-from edge.alpaca.order_json import order_json
+from edge.alpaca.orders.order_json import order_json
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import Fields, find_instrument
 from edge.gateway.accounts.view import AccountView, Position

@@ -7,9 +7,9 @@ from aiohttp import web
 
 from edge.alpaca.access import authenticate
 from edge.alpaca.limits import MOST_ACTIVES_MAX, MOVERS_MAX
-from edge.alpaca.market_words import QUOTE_CONDITIONS, TRADE_CONDITIONS
-from edge.alpaca.newest_api import LATEST, last_updated, latest, most_actives, movers, snapshots
-from edge.alpaca.past_api import READERS, answer_many, answer_one, check_feed
+from edge.alpaca.market_data.newest_api import LATEST, last_updated, latest, most_actives, movers, snapshots
+from edge.alpaca.market_data.past_api import READERS, answer_many, answer_one, check_feed
+from edge.alpaca.market_data.words import QUOTE_CONDITIONS, TRADE_CONDITIONS
 from edge.alpaca.query_fields import Query, bad_request
 from edge.alpaca.request_fields import find_instrument, quoted
 from edge.http.answers import json_response

@@ -11,8 +11,8 @@ from aiohttp import web
 from edge.alpaca.access import authenticate
 from edge.alpaca.errors import value_of
 from edge.alpaca.limits import ORDERS_PAGE_DEFAULT, ORDERS_PAGE_MAX
-from edge.alpaca.order_json import order_json
 from edge.alpaca.order_words import SIDES
+from edge.alpaca.orders.order_json import order_json
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import find_instrument, quoted
 from edge.gateway.accounts.view import AccountView, Order

@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from edge.alpaca.access import authenticate
-from edge.alpaca.account_json import asset_json
+from edge.alpaca.accounts.account_json import asset_json
 from edge.alpaca.errors import error_of, unprocessable, value_of
 from edge.alpaca.limits import WATCHLIST_NAME_MAX, WATCHLIST_SYMBOLS_MAX
 from edge.alpaca.query_fields import Query

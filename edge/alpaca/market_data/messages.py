@@ -9,7 +9,7 @@ from typing import Any, Final, assert_never
 import msgpack
 import msgspec
 
-from edge.alpaca.market_words import (
+from edge.alpaca.market_data.words import (
     CONDITIONS_OF_AUCTION,
     CROSS_TRADE,
     LULD_INDICATOR,

@@ -14,8 +14,8 @@ from aiohttp import web
 
 from edge.alpaca.errors import value_of
 from edge.alpaca.limits import AUCTIONS_PAGE_MAX, DATA_PAGE_DEFAULT, DATA_PAGE_MAX
-from edge.alpaca.market_messages import item_of, price_of, shares_of
-from edge.alpaca.market_words import CLOSING_PHASES, CONDITIONS_OF_AUCTION, OPENING_PHASES
+from edge.alpaca.market_data.messages import item_of, price_of, shares_of
+from edge.alpaca.market_data.words import CLOSING_PHASES, CONDITIONS_OF_AUCTION, OPENING_PHASES
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import quoted
 from edge.gateway.gateway import Gateway

@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import web
 
 from edge.alpaca.access import account_of, authenticate
-from edge.alpaca.account_json import account_json, asset_json
+from edge.alpaca.accounts.account_json import account_json, asset_json
 from edge.alpaca.query_fields import Query
 from edge.alpaca.request_fields import find_instrument, quoted
 from edge.http.answers import json_response

@@ -18,10 +18,10 @@ from aiohttp import web
 
 from edge.alpaca.access import account_of, authenticate
 from edge.alpaca.errors import error_of, value_of
-from edge.alpaca.order_json import order_json
-from edge.alpaca.order_queries import known_order, order_id_in
-from edge.alpaca.order_requests import parse_new_order, parse_replace
 from edge.alpaca.order_words import ACCEPTED
+from edge.alpaca.orders.order_json import order_json
+from edge.alpaca.orders.order_queries import known_order, order_id_in
+from edge.alpaca.orders.order_requests import parse_new_order, parse_replace
 from edge.gateway.orders.orders import too_late
 from edge.gateway.outcomes import Accepted
 from edge.http.answers import json_response, read_body

@@ -11,8 +11,8 @@ from typing import Final
 from aiohttp import web
 
 from edge.alpaca.access import authenticate
-from edge.alpaca.newest_api import LATEST, latest, orderbooks, snapshots
-from edge.alpaca.past_api import answer_many
+from edge.alpaca.market_data.newest_api import LATEST, latest, orderbooks, snapshots
+from edge.alpaca.market_data.past_api import answer_many
 from edge.alpaca.query_fields import Query, bad_request
 from edge.alpaca.request_fields import find_instrument, quoted
 from edge.gateway.access.rate_limits import Buckets

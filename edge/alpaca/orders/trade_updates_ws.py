@@ -8,8 +8,8 @@ from typing import Any, assert_never
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from edge.alpaca import trade_updates as wire
 from edge.alpaca.errors import error_of
+from edge.alpaca.orders import trade_updates as wire
 from edge.gateway.access.sessions import Session
 from edge.gateway.accounts.view import OrderUpdate
 from edge.gateway.gateway import Gateway

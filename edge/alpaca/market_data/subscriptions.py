@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import WSMsgType
 
 from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX, UNKNOWN_NAMES_TOLD
-from edge.alpaca.market_messages import CHANNELS, channel_of, json_of, packed_of
+from edge.alpaca.market_data.messages import CHANNELS, channel_of, json_of, packed_of
 from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketView, SymbolView
 from edge.http.client_data import decode_json, decode_packed

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
-from edge.alpaca.market_messages import item_of, price_of, shares_of
+from edge.alpaca.market_data.messages import item_of, price_of, shares_of
 from edge.gateway.gateway import Gateway
 from edge.gateway.market.view import SymbolView
 from edge.gateway.stored.past_prices import Last

@@ -6,9 +6,9 @@ import msgspec
 from aiohttp import web
 
 from edge.alpaca.errors import value_of
-from edge.alpaca.market_data_ws import serve_market_data
-from edge.alpaca.market_messages import json_of, price_of, shares_of
-from edge.alpaca.trade_updates_ws import serve_stream
+from edge.alpaca.market_data.market_data_ws import serve_market_data
+from edge.alpaca.market_data.messages import json_of, price_of, shares_of
+from edge.alpaca.orders.trade_updates_ws import serve_stream
 from edge.gateway.limits import BOOK_LEVELS_SHOWN
 from edge.gateway.market.view import SymbolView
 from edge.http.answers import json_response

@@ -7,9 +7,9 @@ from typing import Any, assert_never
 
 from aiohttp import WSCloseCode, web
 
-from edge.alpaca import subscriptions as protocol
 from edge.alpaca.limits import MESSAGES_PER_ARRAY_MAX
-from edge.alpaca.subscriptions import Encoding, MarketClient, Reply, Subscription
+from edge.alpaca.market_data import subscriptions as protocol
+from edge.alpaca.market_data.subscriptions import Encoding, MarketClient, Reply, Subscription
 from edge.gateway.access.sessions import Session, Sessions
 from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketView

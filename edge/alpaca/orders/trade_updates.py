@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.alpaca.order_json import order_json
 from edge.alpaca.order_words import EVENT_TEXT
+from edge.alpaca.orders.order_json import order_json
 from edge.gateway.accounts.view import OrderUpdate
 from edge.http.timestamps import rfc3339
 from schemas.enums import AccountEventKind

@@ -1,0 +1,1 @@
+"""Accounts, positions, activities, watchlists: routes and JSON."""

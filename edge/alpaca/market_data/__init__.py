@@ -1,0 +1,1 @@
+"""Prices: routes, messages, words, the stream."""

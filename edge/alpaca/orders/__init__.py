@@ -1,0 +1,1 @@
+"""Orders: requests, answers, queries, the stream of updates."""
