@@ -39,6 +39,8 @@ ASK_TIMEOUT_S: Final = 60.0
 """For one answer of a server on a busy machine."""
 STALLED_S: Final = 120.0
 """A topic that returns nothing for this long is given up."""
+BURST_PATTERNS: Final = frozenset({"QUOTE_STUFFING"})
+"""They count messages in a second."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Log:
     events: Rows
     cl_ord_ids: Rows
     alerts: frozenset[AlertSeen]
+    burst_alerts: frozenset[AlertSeen]
+    """Those of BURST_PATTERNS."""
 
 
 def read_log(settings: Settings) -> Log:
@@ -56,12 +60,16 @@ def read_log(settings: Settings) -> Log:
     executions = read_frames(settings, EXECUTIONS)
     events = read_frames(settings, ACCOUNT_EVENTS)
     alerts: set[AlertSeen] = set()
+    of_bursts: set[AlertSeen] = set()
 
     def take(partition: int, value: bytes, _time_ns: int) -> None:
         name, alert = decode_record(value)
         if name != "alert":  # the place of one that is lost
             return
-        alerts.add(AlertSeen(alert["alert_id"], alert["account"]))
+        seen = AlertSeen(alert["alert_id"], alert["account"])
+        alerts.add(seen)
+        if alert["pattern"] in BURST_PATTERNS:
+            of_bursts.add(seen)
 
     read_topic(settings, ALERTS, take)
     texts = [frame.cl_ord_id if frame.cl_ord_id is not None else np.zeros(len(frame.rows), "S1") for frame in events]
@@ -70,6 +78,7 @@ def read_log(settings: Settings) -> Log:
         _rows("account_event_frame", events),
         np.concatenate(texts or [np.zeros(0, "S1")]),
         frozenset(alerts),
+        frozenset(of_bursts),
     )
 
 

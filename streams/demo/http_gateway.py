@@ -210,4 +210,6 @@ def order_body(order: NewOrder, instruments: InstrumentTable) -> bytes:
     }
     if texts.price is not None:
         body["limit_price"] = texts.price
+    if order.self_match_prevention_id:
+        body["self_match_prevention_id"] = order.self_match_prevention_id
     return json.dumps(body).encode()

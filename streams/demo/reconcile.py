@@ -116,8 +116,9 @@ def reconcile(
     clients: ClientFacts,
     instruments: InstrumentTable,
     late: frozenset[str] = frozenset(),
+    excused: frozenset[AlertSeen] = frozenset(),
 ) -> list[Check]:
-    """Every check of the session, in the order in which they are shown."""
+    """Every check of the session, in the order in which they are shown. excused: alerts that accuse nobody wrongly."""
     checks = []
     for one in instruments:
         checks += _instrument_checks(one.number, one.symbol, log, mysql, elastic, redis_last_px, watchers)
@@ -127,7 +128,7 @@ def reconcile(
     checks += _invariant_checks(log, mysql)
     checks += _client_checks(log, mysql, clients)
     checks.append(_same_sets("alerts", log_alerts, mysql=mysql.alerts, elasticsearch=elastic.alerts))
-    checks.append(_alerted_check(log_alerts, clients.manipulators))
+    checks.append(_alerted_check(log_alerts, clients.manipulators, excused))
     checks.append(
         _no_items("trades that a WebSocket client missed", "websocket", [f"{w.name} missed {w.missing}" for w in watchers if w.missing])
     )
@@ -200,9 +201,9 @@ def _client_checks(log: LogFacts, mysql: StoreFacts, clients: ClientFacts) -> li
     ]
 
 
-def _alerted_check(alerts: frozenset[AlertSeen], manipulators: frozenset[int]) -> Check:
+def _alerted_check(alerts: frozenset[AlertSeen], manipulators: frozenset[int], excused: frozenset[AlertSeen]) -> Check:
     accounts = {alert.account for alert in alerts}
-    missed, innocent = manipulators - accounts, accounts - manipulators
+    missed, innocent = manipulators - accounts, {alert.account for alert in alerts - excused} - manipulators
     problems = [f"account {one} manipulated and was not caught" for one in sorted(missed)]
     problems += [f"account {one} is innocent and was accused" for one in sorted(innocent)]
     caught = {"log": ", ".join(map(str, sorted(accounts))) or "nobody"}

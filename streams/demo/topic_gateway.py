@@ -57,6 +57,7 @@ class TopicGateway:
                 symbol=texts.symbol,
                 order_qty=texts.order_qty,
                 price=texts.price,
+                self_match_prevention_id=order.self_match_prevention_id,
             )
         except BadOrder as error:
             self.refused_here[order.bad or "unexpected"] += 1

@@ -69,6 +69,8 @@ class NewOrder:
     order_qty: int
     price: int = 0
     bad: BadKind | None = None
+    self_match_prevention_id: int = 0
+    """Orders with the same one do not trade with one another; 0: no such protection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ class Crowd:
         memory = self._memory[trader.account]
         memory.orders += 1
         cl_ord_id = f"{self._prefix}-{trader.account}-{memory.orders}"
-        return NewOrder(trader.account, cl_ord_id, instrument, side, ord_type, time_in_force, qty, price, bad)
+        return NewOrder(trader.account, cl_ord_id, instrument, side, ord_type, time_in_force, qty, price, bad, trader.account)
 
     # ---- the manipulator
 

@@ -59,10 +59,12 @@ def checks_of(late: frozenset[str] = frozenset(), **changes: Any) -> list[Check]
         "redis": {1: 18_010},
         "watchers": [WATCHER],
         "clients": CLIENTS,
+        "excused": frozenset(),
     }
     facts |= changes
     return reconcile(
-        facts["log"], facts["alerts"], facts["mysql"], facts["elastic"], facts["redis"], facts["watchers"], facts["clients"], INSTRUMENTS, late
+        facts["log"], facts["alerts"], facts["mysql"], facts["elastic"], facts["redis"], facts["watchers"], facts["clients"], INSTRUMENTS, late,
+        facts["excused"],
     )  # fmt: skip
 
 
@@ -113,6 +115,15 @@ def test_each_difference_is_named(changes: dict[str, Any], names: set[str]) -> N
     assert failing(**changes) == names
 
 
+def test_an_excused_alert_accuses_nobody() -> None:
+    """Under faults an innocent account's backlog looks like a flood; the manipulator must still be caught."""
+    accused = {name: replace(STORE, alerts=ALERTS | {AlertSeen("burst", 8)}) for name in ("mysql", "elastic")}
+    changes = accused | {"alerts": ALERTS | {AlertSeen("burst", 8)}}
+    assert failing(**changes) == {"the manipulator is caught, nobody else"}
+    assert failing(**changes, excused=frozenset({AlertSeen("burst", 8)})) == set()
+    assert failing(excused=ALERTS) == set(), "a caught manipulator is caught, whatever is excused"
+
+
 def test_a_last_price_that_differs_anywhere_is_counted() -> None:
     """The summary's last_price_mismatches counts instruments."""
     assert last_price_mismatches(checks_of(redis={})) == 1
@@ -133,6 +144,8 @@ def test_orders_become_the_json_of_the_alpaca_api() -> None:
     }  # fmt: skip
     market = json.loads(order_body(order(ord_type=OrdType.MARKET, time_in_force=TimeInForce.IOC, price=0), INSTRUMENTS))
     assert market["type"] == "market" and "limit_price" not in market
+    guarded = json.loads(order_body(order(self_match_prevention_id=1), INSTRUMENTS))
+    assert guarded["self_match_prevention_id"] == 1
 
 
 def test_orders_that_are_bad_in_their_text_are_spoilt() -> None:
