@@ -107,7 +107,10 @@ bench-failover: $(VENV)/.bench ## time without service after kill -9 of a worker
 latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200 and 2,000 orders/s (JSON lines)
 	$(BIN)/python tests/bench/latency.py
 
+vendor: ## fetch what the pages use of other projects again, by pinned digests (needs npm)
+	$(PYTHON) tests/tidy/vendored.py
+
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos tamper check format tables figures bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos tamper check format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean

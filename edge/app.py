@@ -15,12 +15,11 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from edge.alpaca import absent_api, calendar_api, operations
-from edge.alpaca.accounts import account_api, activities_api, configurations_api, portfolio_api, positions_api, watchlists_api
-from edge.alpaca.market_data import crypto_api, prices_api, stocks_api
+from edge.alpaca.market_data import crypto_api
 from edge.alpaca.market_data.market_data_ws import HUB, MarketHub
-from edge.alpaca.orders import order_queries, orders_api
-from edge.console import cases_api, ops_api, pages, sign_in, surveillance_api
+from edge.alpaca.routes import ROUTES as ALPACA_ROUTES
+from edge.console import cases_api, ops_api, pages, sign_in, status_api, surveillance_api, traders
+from edge.documents import pages as documents
 from edge.gateway.access.people import PeopleStore
 from edge.gateway.gateway import ApiKeyParts, Gateway
 from edge.gateway.kafka_links import KafkaLinks
@@ -39,12 +38,14 @@ from topics.roles import EDGE
 
 log = structlog.get_logger(__name__)
 
-_ALPACA: Final = (
-    orders_api, order_queries, account_api, activities_api, calendar_api, configurations_api, portfolio_api, positions_api, watchlists_api, stocks_api, crypto_api,
-    absent_api, operations, prices_api,
-)  # fmt: skip
-ALPACA_ROUTES: Final = tuple(route for module in _ALPACA for route in module.ROUTES)
-_ROUTES: Final = (*ALPACA_ROUTES, *(route for module in (surveillance_api, cases_api, ops_api, pages, sign_in) for route in module.ROUTES))
+_ROUTES: Final = (
+    *ALPACA_ROUTES,
+    *(
+        route
+        for module in (surveillance_api, cases_api, ops_api, status_api, pages, sign_in, traders, documents)
+        for route in module.ROUTES
+    ),
+)
 
 
 def make_state(settings: Settings, keys: ApiKeyParts, people: PeopleStore, history: History, stores: Stores) -> EdgeState:

@@ -1,4 +1,4 @@
-"""Who asks over HTTP: an API key and its secret, as Alpaca's clients send them."""
+"""Who asks over HTTP: an API key and its secret, as Alpaca's clients send them, or the trading page, whose browser has the cookie of a session."""
 
 import base64
 
@@ -11,6 +11,7 @@ from edge.http.addresses import address_of
 from edge.http.answers import SAFE_METHODS, SESSION
 from edge.http.errors import HttpError
 from edge.http.state import gateway_of
+from edge.http.traders import session_of_browser
 
 
 async def authenticate(request: web.Request) -> Session:
@@ -19,7 +20,7 @@ async def authenticate(request: web.Request) -> Session:
     key_id, secret = headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", "")
     if not key_id and not secret:
         key_id, secret = _basic(headers.get("Authorization", ""))
-    session = sessions.recall(key_id, secret)
+    session = await session_of_browser(request) if not key_id and not secret else sessions.recall(key_id, secret)
     if session is None:
         session = value_of(await sessions.authenticate(key_id, secret, address_of(request)))
         await gateway_of(request).customers.configuration(

@@ -10,6 +10,8 @@ from aiohttp import web
 from edge.http.errors import no_route
 
 _TYPES: Final = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+VENDORED: Final = ("vendor/lightweight-charts-5.2.1/lightweight-charts.standalone.production.js",)
+"""Files of other projects: where they are from, with digests and licences, is in web/vendor/manifest.json. Their names have a version, so browsers keep them."""
 ASSETS: Final = (
     "style.css",
     "prices.js",
@@ -20,6 +22,20 @@ ASSETS: Final = (
     "book_replay.js",
     "team.js",
     "page_parts.js",
+    "elements.js",
+    "status.js",
+    "docs.js",
+    "trade/trade.css",
+    "trade/trade.js",
+    "trade/account.js",
+    "trade/charts.js",
+    "trade/dialogs.js",
+    "trade/feed.js",
+    "trade/fields.js",
+    "trade/market.js",
+    "trade/session.js",
+    "trade/ticket.js",
+    "trade/words.js",
     "icon.svg",
 )
 
@@ -66,9 +82,12 @@ async def prices_page(request: web.Request) -> web.Response:
 async def asset_file(request: web.Request) -> web.Response:
     """A stylesheet, script or picture of the pages; only names in ASSETS."""
     name = request.match_info["name"]
-    if name not in ASSETS:
+    if name not in ASSETS and name not in VENDORED:
         raise no_route()
-    return page(name)
+    response = page(name)
+    if name in VENDORED:
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    return response
 
 
-ROUTES: Final = (web.get("/", prices_page), web.get("/web/{name}", asset_file))
+ROUTES: Final = (web.get("/", prices_page), web.get("/web/{name:.+}", asset_file))

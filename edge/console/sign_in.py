@@ -10,13 +10,11 @@ token as `Authorization: Bearer TOKEN`; no page can be made to do that. What a p
 changes something, before it is done.
 """
 
-import hashlib
-import hmac
 import html
 from collections.abc import Callable
 from functools import wraps
 from typing import Final
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -26,20 +24,28 @@ from edge.console.pages import html_page, text_of_page
 from edge.gateway.limits import PERSON_SESSION_S
 from edge.gateway.outcomes import Accepted, Denied
 from edge.http.addresses import address_of, is_from_this_machine
-from edge.http.answers import SAFE_METHODS, Handler, json_response, over_tls, read_body
-from edge.http.errors import HttpError, bad_parameter, unavailable
+from edge.http.answers import SAFE_METHODS, Handler, json_response
+from edge.http.browsers import (
+    CSRF_HEADER,
+    POLL_HEADER,
+    csrf_token,
+    delete_cookie,
+    form_fields,
+    has_csrf_token,
+    is_own_page,
+    own_path,
+    set_cookie,
+    word_in,
+)
+from edge.http.errors import HttpError, unavailable
 from edge.http.state import gateway_of
 from schemas.errors import ServiceUnavailable
 
 PERSON: Final = web.RequestKey("person", Person)
 """Who asks, on a route with `allowed`."""
-CSRF_HEADER: Final = "X-CSRF-Token"
-POLL_HEADER: Final = "X-Poll"
-"""Of requests that a page makes by itself: they do not keep a session from being idle."""
-_COOKIE: Final = "outcry_session"
-_COOKIE_OF_TLS: Final = "__Host-outcry_session"
-"""A browser takes a cookie of this name over TLS only, from this host only and for all its paths."""
-_FIELDS_MAX: Final = 8
+COOKIE: Final = "outcry_session"
+_HOME: Final = "/surveillance"
+"""Where nothing else was wanted."""
 _WRONG: Final = "Name, password or code is wrong."
 
 
@@ -73,7 +79,7 @@ def roles_of_route(handler: object) -> frozenset[Role]:
 
 
 async def _identify(request: web.Request) -> Person:
-    people, word = gateway_of(request).people, _word_of(request)
+    people, word = gateway_of(request).people, word_in(request, COOKIE)
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         found = await people.of_token(token.strip(), address_of(request))
@@ -96,9 +102,9 @@ async def _admit(request: web.Request, person: Person, roles: frozenset[Role]) -
         problem = f"this is for {', '.join(sorted(roles))} only"
     elif changes and person.read_only:
         problem = "the operator token may only read"
-    elif changes and not person.token_id and not _is_own_page(request):
+    elif changes and not person.token_id and not is_own_page(request):
         problem = "the request does not come from a page of this server"
-    elif changes and not person.token_id and not _has_csrf_token(request):
+    elif changes and not person.token_id and not has_csrf_token(request, COOKIE):
         problem = f"the header {CSRF_HEADER} must have what GET /session tells"
     else:
         if changes:
@@ -111,34 +117,6 @@ async def _admit(request: web.Request, person: Person, roles: frozenset[Role]) -
     raise HttpError(403, problem)
 
 
-def _is_own_page(request: web.Request) -> bool:
-    """Whether no page of another site has made the browser ask. A program that is no browser says nothing of it."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = request.headers.get("Origin")
-    if origin is None:
-        return True
-    ours = {request.host, urlsplit(gateway_of(request).settings.edge_url).netloc} - {""}
-    return urlsplit(origin).netloc in ours
-
-
-def _csrf_token(word: str) -> str:
-    return hmac.digest(word.encode(), b"csrf", hashlib.sha256).hex()
-
-
-def _has_csrf_token(request: web.Request) -> bool:
-    given = request.headers.get(CSRF_HEADER, "")
-    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), _csrf_token(_word_of(request)).encode())
-
-
-def _cookie_name(request: web.Request) -> str:
-    return _COOKIE_OF_TLS if over_tls(request) else _COOKIE
-
-
-def _word_of(request: web.Request) -> str:
-    return request.cookies.get(_cookie_name(request), "")
-
-
 # ---- routes
 
 
@@ -149,9 +127,9 @@ async def sign_in_page(request: web.Request) -> web.Response:
 
 async def sign_in(request: web.Request) -> web.StreamResponse:
     """Name, password and code as a form; a cookie and the page that was wanted, or the form again with what is wrong."""
-    if not _is_own_page(request):
+    if not is_own_page(request):
         raise HttpError(403, "the request does not come from a page of this server")
-    name, password, code, wanted = await _fields(request, "name", "password", "code", "next")
+    name, password, code, wanted = await form_fields(request, "name", "password", "code", "next")
     found = await gateway_of(request).people.sign_in(
         name.strip().lower(), password, code, address_of(request), here=is_from_this_machine(request)
     )
@@ -160,16 +138,8 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     if not isinstance(found, Accepted):
         error = unavailable(found)
         return _form(wanted, f"{error.message[0].upper()}{error.message[1:]}.", error.status, error.headers)
-    response = web.Response(status=303, headers={"Location": _own_path(wanted)})
-    response.set_cookie(
-        _cookie_name(request),
-        found.value.word,
-        max_age=PERSON_SESSION_S,
-        path="/",
-        secure=over_tls(request),
-        httponly=True,
-        samesite="Strict",
-    )
+    response = web.Response(status=303, headers={"Location": own_path(wanted, _HOME)})
+    set_cookie(request, response, COOKIE, found.value.word, PERSON_SESSION_S)
     return response
 
 
@@ -177,42 +147,26 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
 async def get_session(request: web.Request) -> web.Response:
     """Who has signed in, and the token that requests need which change something."""
     person = request[PERSON]
-    return json_response({"name": person.name, "roles": sorted(person.roles), "csrf": _csrf_token(_word_of(request))})
+    return json_response({"name": person.name, "roles": sorted(person.roles), "csrf": csrf_token(word_in(request, COOKIE))})
 
 
 @allowed(*Role)
 async def sign_out(request: web.Request) -> web.Response:
     """End this session; with ?everywhere=1 all sessions of the person."""
     ended = await gateway_of(request).people.sign_out(
-        request[PERSON], _word_of(request), address_of(request), everywhere=request.query.get("everywhere") == "1"
+        request[PERSON], word_in(request, COOKIE), address_of(request), everywhere=request.query.get("everywhere") == "1"
     )
     if not isinstance(ended, Accepted):
         raise unavailable(ended)
     response = json_response({"ended": ended.value})
-    response.del_cookie(_cookie_name(request), path="/", secure=over_tls(request), httponly=True, samesite="Strict")
+    delete_cookie(request, response, COOKIE)
     return response
 
 
 def _form(wanted: str, problem: str, status: int, headers: dict[str, str] | None = None) -> web.Response:
     told = f'<p class="note error" role="alert">{html.escape(problem)}</p>' if problem else ""
-    text = text_of_page("sign_in.html").replace("<!-- problem -->", told).replace("<!-- next -->", html.escape(_own_path(wanted)))
+    text = text_of_page("sign_in.html").replace("<!-- problem -->", told).replace("<!-- next -->", html.escape(own_path(wanted, _HOME)))
     return html_page(text, status, headers)
-
-
-def _own_path(wanted: str) -> str:
-    """A path of this server, so that nobody is led elsewhere after the sign-in."""
-    plain = wanted.isascii() and wanted.isprintable() and "\\" not in wanted
-    return wanted if plain and wanted.startswith("/") and not wanted.startswith("//") else "/surveillance"
-
-
-async def _fields(request: web.Request, *names: str) -> list[str]:
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise HttpError(415, "send the form as application/x-www-form-urlencoded")
-    try:
-        given = parse_qs((await read_body(request)).decode(), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
-    except ValueError:
-        raise bad_parameter("the form cannot be read") from None
-    return [given.get(name, [""])[0] for name in names]
 
 
 ROUTES: Final = (

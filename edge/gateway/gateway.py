@@ -14,6 +14,7 @@ from edge.gateway.access.api_keys import ApiKeys, ApiKeyStore
 from edge.gateway.access.key_changes import ChangedKeys, KeyChanges
 from edge.gateway.access.people import People, PeopleStore
 from edge.gateway.access.sessions import KeyStore, Sessions
+from edge.gateway.access.trader_sessions import TraderSessions, TraderSessionStore
 from edge.gateway.accounts.accounts import Accounts
 from edge.gateway.accounts.pending_requests import PendingRequests
 from edge.gateway.accounts.reply_consumer import ReplyConsumer
@@ -37,7 +38,7 @@ from schemas.market_hours import MarketCalendar, MarketClock
 from schemas.settings import Settings
 
 
-class ApiKeyParts(KeyStore, ApiKeyStore, ChangedKeys, Protocol):
+class ApiKeyParts(KeyStore, ApiKeyStore, ChangedKeys, TraderSessionStore, Protocol):
     """All that is asked of where API keys are."""
 
 
@@ -61,6 +62,7 @@ class Gateway:
         self.access_records = AccessRecords()
         self.people = People(people, self.access_records, time.time_ns)
         self.api_keys = ApiKeys(keys, self.access_records, time.time_ns)
+        self.traders = TraderSessions(keys, self.sessions, self.access_records, time.time_ns)
         self.key_changes = KeyChanges(keys, self.sessions)
         self.book_replays = BookReplays(settings.kafka_url)
         self.stores = stores

@@ -166,3 +166,6 @@ PASSWORDS_WAITING_MAX: Final = 20
 
 RECORD_TIMEOUT_S: Final = 3.0
 """The log has so long to take the record of a sign-in or an act; then it is not done."""
+
+TRADER_SESSIONS_KEPT: Final = 20_000
+"""Customers of the trading page that an edge remembers for when Redis is away, ~400 B each: 8 MB."""

@@ -4,17 +4,16 @@ The edge is the real one over HTTP, with the sign-in of people. Stores and log a
 """
 
 import hashlib
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 from support.book_session import MS, OWN, frames, session
+from support.browser import AXE, NARROW, NEEDS_CHROMIUM, WIDE, chromium, findings, fits, open_page
 from support.case_store import STORED
 from support.people_store import PASSWORD
 from support.served_edge import Served, served
@@ -24,17 +23,11 @@ from access.people import Role
 from edge.gateway.outcomes import Accepted
 from surveillance.book_replay import BookReplay
 
-AXE = Path(__file__).parent / "axe-core-4.14.1" / "axe.min.js"
 AXE_SHA256 = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"
 """Of the file in the package axe-core 4.14.1 at npm."""
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-WIDE, NARROW = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
-WAIT_MS = 60_000
-"""A busy machine is slow; who waits is told at once when it is there."""
 EVIL = '<img src=x onerror="document.title=1">'
 
-expect.set_options(timeout=WAIT_MS)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install one (apt install chromium)")
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(autouse=True)
@@ -68,22 +61,13 @@ class Desk:
 
     async def sign_in(self, name: str, **options: Any) -> Page:
         """A browser of its own for somebody, on the queue."""
-        context = await self.browser.new_context(viewport=options.pop("viewport", WIDE), **options)
-        context.set_default_timeout(WAIT_MS)
-        page = await context.new_page()
-        page.on("console", self._note)
-        page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith(self.edge.origin) else self.trouble.append(request.url))
+        page = await open_page(self.browser, self.edge.origin, self.trouble, refusals=("403", "409"), **options)
         await page.goto(f"{self.edge.origin}/surveillance")
         await page.fill("input[name=name]", name)
         await page.fill("input[name=password]", PASSWORD)
         await page.keyboard.press("Enter")
         await expect(page.locator("#alerts tr")).to_have_count(3)
         return page
-
-    def _note(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and "status of 409" not in message.text and "status of 403" not in message.text:
-            self.trouble.append(message.text)
 
 
 def stored_alerts() -> dict[str, Any]:
@@ -117,18 +101,14 @@ def stored_alerts() -> dict[str, Any]:
 @asynccontextmanager
 async def desk() -> AsyncIterator[Desk]:
     """People, alerts and a browser."""
-    async with served() as edge, async_playwright() as playwright:
+    async with served() as edge, chromium() as browser:
         edge.record_events()
         edge.stores.stored = stored_alerts()
         replays: Any = Replays()
         edge.gateway.book_replays = replays
         for name, role in (("ann", Role.ANALYST), ("sue", Role.SUPERVISOR), ("carl", Role.COMPLIANCE)):
             edge.stores.add(name, role)
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            yield Desk(edge, browser, [])
-        finally:
-            await browser.close()
+        yield Desk(edge, browser, [])
 
 
 async def do(page: Page, action: str, comment: str, **fields: str) -> None:
@@ -144,15 +124,6 @@ async def do(page: Page, action: str, comment: str, **fields: str) -> None:
 async def state_is(page: Page, text: str) -> None:
     """The state of the case, as the page says it."""
     await expect(page.locator("#case-state")).to_have_text(text)
-
-
-async def findings(page: Page) -> list[str]:
-    """What axe-core finds, all of WCAG 2.2 A and AA and its best practices."""
-    await page.evaluate(AXE.read_text())
-    found = await page.evaluate(
-        "axe.run().then((found) => found.violations.map((one) => [one.id, one.nodes.map((node) => node.html).slice(0, 3)]))"
-    )
-    return [f"{name}: {nodes}" for name, nodes in found]
 
 
 def test_the_copy_of_axe_core_is_the_published_one() -> None:
@@ -271,8 +242,3 @@ async def test_axe_finds_nothing_and_a_telephone_shows_everything(viewport: Any,
         await expect(sue.locator("#suppressions tr")).to_have_count(1)
         assert await findings(sue) == []
         assert await fits(sue)
-
-
-async def fits(page: Page) -> bool:
-    """Whether nothing has to be scrolled sideways but tables in their frames."""
-    return bool(await page.evaluate("document.documentElement.scrollWidth <= innerWidth"))

@@ -47,6 +47,7 @@ from sinks.redis import prices as redis_prices
 from sinks.redis.client import open_redis
 from sinks.redis.sessions import CachedKey, SessionCache
 from sinks.redis.sink import RedisSink
+from sinks.redis.trader_sessions import TraderSession, TraderSessionCache
 from streams.host.sink_feeder import input_of
 from streams.proofs.audit_elastic import reconcile
 from streams.services.local_set import LocalSet
@@ -542,6 +543,32 @@ async def test_a_cached_session_that_no_edge_has_put_there_is_none(stores: Any, 
     monkeypatch.setattr(time, "time", lambda: later)
     assert await cache.get("PKMINE") is None
     await redis.delete(mine, victim)
+    for one in (cache, stranger):
+        await one.close()
+
+
+async def test_a_session_of_the_trading_page_that_no_edge_has_made_is_none(stores: Any, redis: Any) -> None:
+    """Kept while its customer works and until its end; made up, changed, of another word or of another log-in to MySQL it is none."""
+    settings = stores[1]
+    cache = await TraderSessionCache.connect(settings.redis_url, settings.mysql_url)
+    stranger = await TraderSessionCache.connect(settings.redis_url, "mysql://guessed@h/d")
+    mine, other = hashlib.sha256(b"word").hexdigest(), hashlib.sha256(b"other").hexdigest()
+    session = TraderSession("PKMINE", int(time.time()) + 3_600)
+    await cache.put(mine, session, 60)
+    assert await cache.get(mine) == session
+    (name,) = await redis.keys("*trader*")
+    assert 0 < await redis.ttl(name) <= 60
+    whole = await redis.get(name)
+    for forged in (whole, b"", whole[32:], *(_flipped(whole, at) for at in range(len(whole)))):
+        await redis.set(name.replace(mine.encode(), other.encode()), forged)
+        assert await cache.get(other) is None
+    await stranger.put(other, session, 60)
+    assert await cache.get(other) is None
+    await cache.put(other, TraderSession("PKMINE", int(time.time()) - 1), 60)
+    assert await cache.get(other) is None
+    await cache.delete(mine)
+    assert await cache.get(mine) is None
+    await redis.delete(name.replace(mine.encode(), other.encode()))
     for one in (cache, stranger):
         await one.close()
 

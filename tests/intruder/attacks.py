@@ -22,10 +22,11 @@ from access.people import Role
 from access.second_factor import code_at, new_secret
 from edge.alpaca import access as alpaca_access
 from edge.console import sign_in
-from edge.console.sign_in import CSRF_HEADER, POLL_HEADER, allowed
+from edge.console.sign_in import allowed
 from edge.gateway.access import people, sessions
 from edge.gateway.limits import PERSON_IDLE_S, PERSON_SESSION_S, SIGN_IN_FREE, SIGN_INS_OF_ADDRESS_BURST, WRONG_SECRETS_BURST
-from edge.http import addresses, answers
+from edge.http import addresses, answers, browsers
+from edge.http.browsers import CSRF_HEADER, POLL_HEADER
 
 S: Final = 1_000_000_000
 ALERTS: Final = "/surveillance/alerts"
@@ -236,16 +237,14 @@ async def sign_in_after_being_disabled(edge: Served) -> bool:
     return await sees_alerts(edge, await cookie(edge))
 
 
-@stopped_by((sign_in, "    if not _is_own_page(request):\n        raise HttpError", "    if False:\n        raise HttpError"))
+@stopped_by((sign_in, "    if not is_own_page(request):\n        raise HttpError", "    if False:\n        raise HttpError"))
 async def sign_a_victim_in_with_the_intruders_account(edge: Served) -> bool:
     """From a page of another site, so that the victim works there."""
     edge.stores.add("ann", Role.ANALYST)
     return await enters(edge, headers={"Origin": "http://evil.example"})
 
 
-@stopped_by(
-    (sign_in, 'return wanted if plain and wanted.startswith("/") and not wanted.startswith("//") else "/surveillance"', "return wanted")
-)
+@stopped_by((browsers, 'return wanted if plain and wanted.startswith("/") and not wanted.startswith("//") else home', "return wanted"))
 async def lead_a_victim_elsewhere_after_the_sign_in(edge: Served) -> bool:
     """By a link to the real form."""
     edge.stores.add("ann", Role.ANALYST)
@@ -253,7 +252,7 @@ async def lead_a_victim_elsewhere_after_the_sign_in(edge: Served) -> bool:
     return "evil.example" in headers["Location"]
 
 
-@stopped_by((sign_in, "html.escape(_own_path(wanted))", "_own_path(wanted)"))
+@stopped_by((sign_in, "html.escape(own_path(wanted, _HOME))", "own_path(wanted, _HOME)"))
 async def put_a_script_into_the_form(edge: Served) -> bool:
     """By a link to the real form."""
     _, text, _ = await edge.get("/sign-in", params={"next": '/"><script src="/x.js"></script>'})
@@ -323,20 +322,20 @@ async def act_as_an_analyst(edge: Served) -> bool:
     return await acts(edge, mine | await csrf(edge, mine))
 
 
-@stopped_by((sign_in, "elif changes and not person.token_id and not _is_own_page(request):", "elif False:"))
+@stopped_by((sign_in, "elif changes and not person.token_id and not is_own_page(request):", "elif False:"))
 async def act_through_a_victims_browser(edge: Served) -> bool:
     """A page of another site that has got the token somehow."""
     mine = await cookie(edge, Role.OPERATOR)
     return await acts(edge, mine | await csrf(edge, mine) | {"Origin": "http://evil.example"})
 
 
-@stopped_by((sign_in, "elif changes and not person.token_id and not _has_csrf_token(request):", "elif False:"))
+@stopped_by((sign_in, "elif changes and not person.token_id and not has_csrf_token(request, COOKIE):", "elif False:"))
 async def act_through_an_old_browser(edge: Served) -> bool:
     """That says nothing of where a request comes from, and sends the cookie all the same."""
     return await acts(edge, await cookie(edge, Role.OPERATOR))
 
 
-@stopped_by((sign_in, 'hmac.digest(word.encode(), b"csrf", hashlib.sha256).hex()', '"the same for everybody"'))
+@stopped_by((browsers, 'hmac.digest(word.encode(), b"csrf", hashlib.sha256).hex()', '"the same for everybody"'))
 async def act_with_the_token_of_ones_own_session(edge: Served) -> bool:
     """In the session of somebody else."""
     own = await csrf(edge, await cookie(edge, name="eve"))

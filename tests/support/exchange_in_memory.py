@@ -27,14 +27,16 @@ from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
 from support.stored_answers import StoredAnswers
+from support.trader_store import TradersInMemory
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 
 
-class Records(StoredAnswers):
+class Records(StoredAnswers, TradersInMemory):
     """The stores of the edge: what a test puts in, or away."""
 
     def __init__(self) -> None:
-        super().__init__()
+        StoredAnswers.__init__(self)
+        TradersInMemory.__init__(self)
         self.orders_by_id: dict[int, Order] = {}
 
     async def find_key(self, _key_id: str, _version_min: int) -> KeyRecord | None:

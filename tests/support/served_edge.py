@@ -25,17 +25,19 @@ from schemas.settings import Settings
 from support.case_store import AlertsInMemory, CaseLog
 from support.people_store import PeopleInMemory
 from support.stored_answers import StoredAnswers
+from support.trader_store import TradersInMemory
 
 WAIT_S = 120.0
 
 
-class FakeStores(PeopleInMemory, AlertsInMemory, StoredAnswers):
+class FakeStores(PeopleInMemory, AlertsInMemory, StoredAnswers, TradersInMemory):
     """The keys KEY1, KEY2, ... of accounts 1, 2, ... with the secrets secret-1, ...; no orders. Or away."""
 
     def __init__(self, *, away: bool) -> None:
         PeopleInMemory.__init__(self, away=away)
         AlertsInMemory.__init__(self)
         StoredAnswers.__init__(self)
+        TradersInMemory.__init__(self)
         self.is_away = away
         self.asked: list[AlertFilter] = []
         self.keys_asked = 0
@@ -114,7 +116,7 @@ class Served:
     def record_events(self, *, away: bool = False) -> list[AccessEvent]:
         """What People records from now on; away: it cannot."""
         log = _Events(away=away)
-        self.gateway.people._access_log = log
+        self.gateway.people._access_log = self.gateway.traders._access_log = log
         return log.events
 
     async def get(self, path: str, **options: Any) -> tuple[int, Any, Any]:
@@ -144,7 +146,7 @@ async def served(
     gateway.market_consumer.running = caught_up
     case_log: Any = CaseLog(gateway.cases)
     gateway.cases.sender, gateway.cases.caught_up = case_log, True
-    gateway.people._access_log = _Events(away=False)
+    gateway.people._access_log = gateway.traders._access_log = _Events(away=False)
     stores.desk = gateway.cases.desk
     app = make_app(state)
     app.add_routes(routes)

@@ -19,6 +19,7 @@ from edge.http.client_data import decode_json
 from edge.http.metrics import HttpMetrics
 from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket
 from edge.http.state import state_of
+from edge.http.traders import session_of_browser
 
 _SLOW = wire.error("slow client")
 
@@ -26,12 +27,13 @@ _SLOW = wire.error("slow client")
 class StreamConversation:
     """One connection: authenticate, listen, then updates."""
 
-    def __init__(self, out: OutgoingSocket, gateway: Gateway, metrics: HttpMetrics, address: str) -> None:
+    def __init__(self, out: OutgoingSocket, gateway: Gateway, metrics: HttpMetrics, address: str, session: Session | None = None) -> None:
+        """session: of a browser whose customer has signed in; it need not authenticate."""
         self._out = out
         self._accounts, self._sessions, self._instruments = gateway.accounts, gateway.sessions, gateway.instruments
         self._metrics = metrics
         self._address = address
-        self._session: Session | None = None
+        self._session = session
         self._listening_to: int | None = None
         """The account that this connection was registered for."""
 
@@ -42,6 +44,8 @@ class StreamConversation:
 
     def begin(self) -> None:
         """The client speaks first."""
+        if self._session is not None:
+            self._sessions.hold(self._session, self._key_changed)
 
     def tell_nowait(self, update: OrderUpdate) -> None:
         """Queue an update."""
@@ -139,9 +143,9 @@ class StreamConversation:
 
 async def serve_stream(request: web.Request) -> web.WebSocketResponse:
     """Run one connection to its end."""
-    state = state_of(request)
+    state, session = state_of(request), await session_of_browser(request)
     ws = new_websocket()
     await ws.prepare(request)
     out = OutgoingSocket(ws, frames=WSMsgType.BINARY, farewell=_SLOW, on_slow=state.metrics.slow.labels("trade_updates").inc)
-    await serve_socket(StreamConversation(out, state.gateway, state.metrics, address_of(request)), out, state.sockets)
+    await serve_socket(StreamConversation(out, state.gateway, state.metrics, address_of(request), session), out, state.sockets)
     return ws

@@ -1,32 +1,9 @@
-// What the analysts' pages share: elements, times, requests, notes.
+// What the analysts' pages share: elements (of elements.js), times, requests, notes.
 
+import { element } from "/web/elements.js";
 import { change, signIn } from "/web/session.js";
 
-export const $ = (id) => document.getElementById(id);
-const SVG = new Set(["line", "rect", "text", "g", "title", "circle", "polyline", "path"]);
-
-export function element(name, attributes = {}, ...children) {
-  const made = SVG.has(name) ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
-    else if (value !== false && value !== null) made.setAttribute(key, value === true ? "" : value);
-  }
-  made.append(...children);
-  return made;
-}
-
-export const cell = (text, kind = "") => element("td", kind ? { class: kind } : {}, String(text ?? ""));
-
-export function rows(id, made) {
-  $(id).replaceChildren(...made);
-}
-
-export function say(id, text, isError = false) {
-  const note = $(id);
-  if (note.textContent !== text) note.textContent = text;
-  note.hidden = !text;
-  note.classList.toggle("error", isError);
-}
+export * from "/web/elements.js";
 
 // RFC 3339 in UTC with nine decimals -> "12:34:56.789"; with its day; and ms with the fraction that Date drops
 export const clock = (time) => time ? time.slice(11, 23) : "still open";

@@ -189,6 +189,20 @@ class Sessions:
             self._guesses.forget((address, key_id))
         return confirmed
 
+    async def of_key(self, key_id: str, address: str) -> Access[Session]:
+        """The session of a key whose secret was shown before to whoever asks, as the key is now."""
+        session, now = self._known.get(key_id), self._clock_s()
+        if session is None or now - session.checked_at_s > SESSION_TTL_S or now >= session.ends_s:
+            try:
+                record = await self._look_up(key_id)
+            except ServiceUnavailable:
+                return Unavailable(Cause.STORE_AWAY, "API keys cannot be looked up at the moment (MySQL is not reachable)")
+            if record is None or record.left_s <= 0:
+                self._known.pop(key_id, None)
+                return Denied(WITHDRAWN)
+            session = self._remember(key_id, record)
+        return Accepted(session) if admits(session.networks, address) else Denied(NOT_FROM_HERE)
+
     def _confirm(self, key_id: str, record: KeyRecord | None, secret: str, address: str) -> Accepted[Session] | Denied:
         """Remember the key if the secret is its own and it has not ended. Whoever knows the secret is told what else is in the way."""
         if record is None or not _matches(secret, record.secret_sha256):

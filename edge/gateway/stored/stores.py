@@ -32,6 +32,7 @@ from sinks.redis import prices as redis_prices
 from sinks.redis.client import open_redis
 from sinks.redis.prices import Newest
 from sinks.redis.sessions import CachedKey, SessionCache
+from sinks.redis.trader_sessions import TraderSession, TraderSessionCache
 
 log = structlog.get_logger(__name__)
 P = ParamSpec("P")
@@ -58,6 +59,7 @@ class EdgeStores:
         self._mysql: MySql | None = None
         self._redis: SessionCache | None = None
         self._prices: Redis | None = None
+        self._traders: TraderSessionCache | None = None
         # one each: a server that is silent while it is connected to must not keep the other waiting
         self._connecting_mysql, self._connecting_redis = asyncio.Lock(), asyncio.Lock()
 
@@ -197,6 +199,8 @@ class EdgeStores:
             await self._mysql.close()
         if self._redis is not None:
             await self._redis.close()
+        if self._traders is not None:
+            await self._traders.close()
         if self._prices is not None:
             await self._prices.aclose()
 
@@ -264,6 +268,28 @@ class EdgeStores:
                 if self._redis is None:
                     self._redis = await SessionCache.connect(self._settings.redis_url, self._settings.mysql_url)
         return self._redis
+
+    async def put_trader_session(self, digest: str, session: TraderSession, idle_s: int) -> None:
+        """A customer has signed in on the trading page, or does something there."""
+        await self._ask_traders(lambda cache: cache.put(digest, session, idle_s))
+
+    async def trader_session(self, digest: str) -> TraderSession | None:
+        """A customer's session, or None if it is over."""
+        return await self._ask_traders(lambda cache: cache.get(digest))
+
+    async def end_trader_session(self, digest: str) -> None:
+        """A customer signs out."""
+        await self._ask_traders(lambda cache: cache.delete(digest))
+
+    async def _ask_traders(self, question: Callable[[TraderSessionCache], Awaitable[T]]) -> T:
+        async def ask() -> T:
+            if self._traders is None:
+                async with self._connecting_redis:
+                    if self._traders is None:
+                        self._traders = await TraderSessionCache.connect(self._settings.redis_url, self._settings.mysql_url)
+            return await question(self._traders)
+
+        return await _within(CACHE_TIMEOUT_S, "Redis", ask())
 
     async def _db(self) -> MySql:
         """The pool, made on first need; raises ServiceUnavailable."""

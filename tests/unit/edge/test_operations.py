@@ -7,7 +7,7 @@ from support.edge_requests import KEY
 from support.served_edge import served
 
 from edge.alpaca.operations import MARKET_DATA, ROUTES, TRADING, Answer, Operation
-from edge.app import ALPACA_ROUTES
+from edge.alpaca.routes import ROUTES as ALPACA_ROUTES
 
 OURS = {
     "GET /public/prices", "GET /public/prices/{}", "GET /ws/public-prices", "GET /v2/iex", "GET /v2/sip", "GET /v1beta2/crypto",

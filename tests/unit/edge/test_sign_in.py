@@ -13,10 +13,11 @@ from support.served_edge import Served, served
 from access import passwords
 from access.people import Role
 from access.second_factor import code_at, new_secret
-from edge.console import cases_api, ops_api, pages, sign_in, surveillance_api
-from edge.console.sign_in import CSRF_HEADER, PERSON, allowed, roles_of_route
+from edge.console import cases_api, ops_api, pages, sign_in, status_api, surveillance_api
+from edge.console.sign_in import PERSON, allowed, roles_of_route
+from edge.http.browsers import CSRF_HEADER
 
-PUBLIC = {"/", "/web/{name}", "/healthz", "/readyz", "/metrics", "/sign-in"}
+PUBLIC = {"/", "/web/{name:.+}", "/healthz", "/readyz", "/metrics", "/sign-in"}
 """Routes of the pages that everybody may call."""
 SECRET = new_secret()
 
@@ -47,7 +48,7 @@ async def cookie_of(edge: Served, name: str = "ann", *roles: Role) -> dict[str, 
 
 def test_every_route_of_the_pages_is_public_by_name_or_for_some_roles() -> None:
     """A route that somebody forgets to guard fails here."""
-    routes = [route for module in (ops_api, pages, sign_in, surveillance_api, cases_api) for route in module.ROUTES]
+    routes = [route for module in (ops_api, status_api, pages, sign_in, surveillance_api, cases_api) for route in module.ROUTES]
     assert {route.path for route in routes if not roles_of_route(route.handler)} == PUBLIC
     for route in (*surveillance_api.ROUTES, *cases_api.ROUTES):
         assert Role.OPERATOR not in roles_of_route(route.handler)
