@@ -31,7 +31,10 @@ HEADER_FIELDS: Final = ("source", "source_offset", "source_index", "first_seq", 
 FRAME_NAMES: Final = (
     "order_command_frame", "book_command_frame", "book_report_frame", "execution_frame", "account_event_frame", "market_data_frame",
 )  # fmt: skip
-RECORD_NAMES: Final = ("new_order_single", "order_cancel_request", "alert", "case_action", "dead_letter", "set_aside", "access_event")
+RECORD_NAMES: Final = tuple(
+    sorted({one.name.removesuffix(".avsc") for one in (files("schemas") / "avro").iterdir() if one.name.endswith(".avsc")} - {*FRAME_NAMES})
+)
+"""Every other schema that has a file. They are named nowhere in this module, which is compiled into kernels: a new record would compile them all anew."""
 
 FEW_ROWS: Final = 8
 """Up to so many rows are handled without numpy and have plain columns only, see _columns_of_few; the same as in schemas/columns.py."""

@@ -18,6 +18,7 @@ from numba.extending import intrinsic
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _PACKAGES: Final = ("matchers", "schemas")
+_FRAME: Final = "_frame.avsc"
 
 
 class UnknownSource(AssertionError):
@@ -28,16 +29,21 @@ class UnknownSource(AssertionError):
 def source_digest(module: str) -> str:
     """A digest of every source that can be compiled into the kernels of a module: its own, what it imports from our packages, and the frames' schemas.
 
-    Raises UnknownSource.
+    Other records reach no kernel: a new one, or a new field of one, is no reason to compile anything. Raises UnknownSource.
     """
     digest = hashlib.blake2b(digest_size=16)
-    schemas = {path.relative_to(_root("schemas").parent).as_posix(): path for path in _root("schemas").rglob("*.avsc")}
-    if not schemas:
-        raise UnknownSource(f"{_root('schemas')} has no schemas of frames")
-    for place, path in sorted((imported_sources(module) | schemas).items()):
+    for place, path in sorted((imported_sources(module) | frame_schemas()).items()):
         source = path.read_bytes()
         digest.update(f"{place}\0{len(source)}\0".encode() + source)
     return digest.hexdigest()
+
+
+def frame_schemas() -> dict[str, Path]:
+    """The files in which frames are described, by their path below the packages: numpy rows, and kernels with them, are made from these. Raises UnknownSource."""
+    found = {path.relative_to(_root("schemas").parent).as_posix(): path for path in _root("schemas").rglob(f"*{_FRAME}")}
+    if not found:
+        raise UnknownSource(f"{_root('schemas')} has no schemas of frames")
+    return found
 
 
 def imported_sources(module: str) -> dict[str, Path]:

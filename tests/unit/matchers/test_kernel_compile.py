@@ -9,7 +9,8 @@ from textwrap import dedent
 
 import pytest
 
-from matchers.compiled.compilation import UnknownSource, imported_sources, source_digest
+from matchers.compiled.compilation import UnknownSource, frame_schemas, imported_sources, source_digest
+from schemas.codec import FRAME_NAMES
 
 ROOT = Path(__file__).parents[3]
 KERNELS = sorted(
@@ -48,9 +49,14 @@ NESTED = {
     "schemas/__init__.py": "",
     "schemas/avro/__init__.py": "",
     "schemas/avro/words.py": "",
-    "schemas/avro/frames/one.avsc": "{}",
+    "schemas/avro/frames/one_frame.avsc": "{}",
 }
-UNRELATED = {"matchers/books/kernel/unrelated.py": "", "matchers/accounts/__init__.py": "", "matchers/accounts/entry.py": ""}
+UNRELATED = {
+    "schemas/avro/a_record.avsc": "{}",
+    "matchers/books/kernel/unrelated.py": "",
+    "matchers/accounts/__init__.py": "",
+    "matchers/accounts/entry.py": "",
+}
 
 
 def lay_out(home: Path) -> None:
@@ -69,7 +75,10 @@ def run(home: Path, program: str) -> str:
 
 
 def test_an_edit_of_any_nested_source_is_another_stamp(tmp_path: Path) -> None:
-    """Modules, names of modules, packages, relative and second-hand imports, schemas: each is edited alone. What is not imported does not count."""
+    """Modules, names of modules, packages, relative and second-hand imports, schemas of frames: each is edited alone.
+
+    What is not imported does not count, and neither does the schema of a record that is no frame.
+    """
     lay_out(tmp_path)
     edit_each = f"""
         import json
@@ -138,9 +147,24 @@ def test_a_source_that_cannot_be_found_is_refused(tmp_path: Path, module: str, s
 def test_schemas_that_cannot_be_found_are_refused(tmp_path: Path) -> None:
     """A glob that matches nothing is no digest of nothing."""
     lay_out(tmp_path)
-    (tmp_path / "schemas/avro/frames/one.avsc").unlink()
+    (tmp_path / "schemas/avro/frames/one_frame.avsc").unlink()
     with pytest.raises(AssertionError, match="has no schemas of frames"):
         run(tmp_path, "from matchers.compiled.compilation import source_digest; source_digest('matchers.books.kernel.entry')")
+
+
+def test_the_stamp_covers_every_frame_and_no_other_record() -> None:
+    """By the codec's word for what a frame is."""
+    assert {Path(place).stem for place in frame_schemas()} == set(FRAME_NAMES)
+
+
+@pytest.mark.parametrize("module", KERNELS)
+def test_rules_take_nothing_of_other_records_from_the_codec(module: str) -> None:
+    """The stamp leaves their schemas out, so no kernel may be made from one: of the codec, only rows of frames are imported."""
+    for place, path in imported_sources(module).items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.Import) and any(one.name == "schemas.codec" for one in node.names)), place
+            if isinstance(node, ast.ImportFrom) and node.module == "schemas.codec":
+                assert {one.name for one in node.names} <= {"FRAMES", "Rows"}, place
 
 
 def test_every_kernel_is_known_here() -> None:
