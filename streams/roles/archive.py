@@ -9,9 +9,7 @@ On failure: a disk that takes nothing and a broker that is away are waited for. 
 
 import asyncio
 import signal
-import time
 from collections import deque
-from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -20,10 +18,11 @@ from prometheus_client import Counter
 
 from audit.disk import Disk
 from schemas.codec import BadBytes
-from schemas.errors import ServiceUnavailable, StaleData
+from schemas.errors import StaleData
 from schemas.settings import Settings
 from sinks.parquet.files import ArchivedPartition, first_day_kept, newest_manifests
 from sinks.parquet.tables import TABLES
+from streams.host.groupless import begin_again, end_unknown, not_there, open_log, until_taken
 from streams.host.kafka_records import polled_record
 from streams.host.shard_runner import Record
 from streams.host.sink_feeder import input_of
@@ -31,11 +30,9 @@ from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
 from streams.transport.app import claim_for_cluster, claim_for_worker
-from streams.transport.cluster import cluster_id, partition_counts
+from streams.transport.cluster import cluster_id
 from streams.transport.lag import INPUT_LAG
-from streams.transport.log_ends import END_WAIT_S
 from topics.catalogue import FOREVER
-from topics.log_ends import lost_end
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader, PlacesLost
 from topics.roles import ARCHIVE
@@ -44,8 +41,6 @@ from topics.sources import topic_named
 log = structlog.get_logger("outcry.streams")
 
 READ_S: Final = 0.5
-RETRY_S: Final = 1.0
-GULP_BYTES: Final = 1 << 20
 GULP_WAIT_MS: Final = 500
 """Nobody waits for it: the end of the log is read by whoever asks."""
 ARCHIVED_ROWS: Final = Counter("outcry_archived_rows_total", "rows in committed files", ["table"])
@@ -74,14 +69,20 @@ class Archive:
             try:
                 found = await self._reader.records(READ_S)
             except PlacesLost as lost:
-                await self._find(lost.places, stop)
+                needed = {place: self._partitions[place].next_offset for place in lost.places}
+                self._trouble = not_there(needed)
+                await begin_again(self._offsets, ARCHIVE.name, needed, self._begin, stop)
                 continue
             self._records.extend(polled_record(message, self._keys) for messages in found.values() for message in messages)
-            await self._store_all(stop)
+            await until_taken(self._store, "archive", stop, self._tell)
             self._measure()
+
+    def _tell(self, trouble: str) -> None:
+        self._trouble = trouble
 
     async def _begin(self) -> None:
         """Read on behind the newest files, with the record before them, by which another log is known."""
+        self._records.clear()
         low = await self._offsets.beginnings(self._partitions)
         for (topic, number), one in self._partitions.items():
             missing = low[topic, number] - one.next_offset
@@ -90,19 +91,6 @@ class Archive:
             if missing > 0 and one.next_offset:
                 log.warning("records were deleted before they were archived", topic=topic, partition=number, records=missing)
         self._reader.go_to({place: max(low[place], one.next_offset - 1, 0) for place, one in self._partitions.items()})
-
-    async def _store_all(self, stop: asyncio.Event) -> None:
-        """Until the disk takes it: nothing more is read before."""
-        while not stop.is_set():
-            try:
-                await asyncio.to_thread(self._store)
-            except OSError as error:
-                self._trouble = f"the disk does not take the archive: {error}"
-                log.warning("archive is not written", detail=str(error), again_in_s=RETRY_S)
-                await asyncio.sleep(RETRY_S)
-            else:
-                self._trouble = ""
-                return
 
     def _store(self) -> None:
         for one in self._partitions.values():
@@ -129,27 +117,6 @@ class Archive:
             if self._settings.archive_days:
                 one.forget_before(first_day_kept(self._settings.archive_days, file.last_ns))
 
-    async def _find(self, places: Iterable[Place], stop: asyncio.Event) -> None:
-        """The log does not have what is needed next: wait as long as a new leader may need, then stop. Raises StaleData."""
-        deadline = time.monotonic() + END_WAIT_S
-        needed = {place: self._partitions[place].next_offset for place in places}
-        self._trouble = f"{', '.join(f'{topic}/{number}' for topic, number in needed)} does not have what is needed next"
-        while not stop.is_set():
-            try:
-                high = await self._offsets.ends(needed)
-                short = [place for place, offset in needed.items() if high[place] < offset]
-                if not short:
-                    self._records.clear()
-                    await self._begin()
-                    return
-            except ServiceUnavailable as error:
-                log.warning("cannot ask where a log ends", detail=str(error))
-            else:
-                if time.monotonic() > deadline:
-                    topic, number = place = short[0]
-                    raise StaleData(lost_end(f"{topic}/{number}", high[place], ARCHIVE.name, needed[place]))
-            await asyncio.sleep(RETRY_S)
-
     def _measure(self) -> None:
         for (topic, number), one in self._partitions.items():
             end = self._reader.end((topic, number))
@@ -158,12 +125,7 @@ class Archive:
 
     def not_ready(self) -> str:
         """Why the role is not working; "" if it is."""
-        if self._trouble:
-            return self._trouble
-        for topic, number in self._partitions:
-            if self._reader.end((topic, number)) is None:
-                return f"{topic}/{number} has not told yet where it ends"
-        return ""
+        return self._trouble or end_unknown(self._reader, self._partitions)
 
     def status(self) -> dict[str, object]:
         """What it has done. Records that wait for their file are in the log."""
@@ -179,11 +141,7 @@ async def _main(settings: Settings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     claim_for_worker(folder)
     claim_for_cluster(folder, cluster_id(settings))
-    counts = partition_counts(settings, *ARCHIVE.reads)
-    client = {"bootstrap.servers": settings.kafka_url, "client.id": ARCHIVE.name}
-    offsets = Offsets(client)
-    reader = LogReader(client | {"auto.offset.reset": "error", "fetch.min.bytes": GULP_BYTES, "fetch.wait.max.ms": GULP_WAIT_MS})
-    starts = await offsets.beginnings((topic, number) for topic, count in counts.items() for number in range(count))
+    starts, reader, offsets = await open_log(settings, ARCHIVE, GULP_WAIT_MS)
     role = Archive(settings, starts, reader, offsets, Disk())
     health = HealthServer(settings, ARCHIVE.name, role.not_ready, role.status)
     stop = asyncio.Event()

@@ -11,7 +11,6 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable
 from typing import Any, Final
 
 import structlog
@@ -22,9 +21,10 @@ from audit.findings import Unchecked
 from audit.keys import ExchangeKeys, read_exchange_keys
 from audit.log_store import LogStore, Position
 from audit.policy import Policy
-from schemas.errors import OutcryError, ServiceUnavailable, StaleData
+from schemas.errors import OutcryError, StaleData
 from schemas.settings import Settings
 from streams.host.ask_witnesses import Witnesses
+from streams.host.groupless import begin_again, end_unknown, not_there, open_log, until_taken
 from streams.host.kafka_records import polled_record
 from streams.host.seal_partition import SealedPartition
 from streams.host.serve_logs import routes_of
@@ -32,11 +32,9 @@ from streams.host.shard_runner import Record
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.transport.app import claim_for_cluster, claim_for_worker
-from streams.transport.cluster import cluster_id, partition_counts
+from streams.transport.cluster import cluster_id
 from streams.transport.lag import INPUT_LAG
-from streams.transport.log_ends import END_WAIT_S
 from topics.key_files import NO_KEYS
-from topics.log_ends import lost_end
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader, PlacesLost
 from topics.roles import AUDIT_LOG
@@ -45,8 +43,6 @@ log = structlog.get_logger("outcry.streams")
 
 READ_S: Final = 0.2
 """A read ends after so long without records; checkpoints are due between reads."""
-RETRY_S: Final = 1.0
-GULP_BYTES: Final = 1 << 20
 GULP_WAIT_MS: Final = 100
 """As the sinks: nobody waits for it, so it fetches in bulk."""
 SIZE: Final = Gauge("outcry_audit_entries", "entries of the newest checkpoint", ["log"])
@@ -81,31 +77,37 @@ class AuditLog:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read and seal until told to stop, and sign what was read. Raises StaleData."""
-        self._reader.go_to({place: one.read_from for place, one in self._partitions.items()})
+        self._go_on()
         while not stop.is_set():
             try:
                 found = await self._reader.records(READ_S)
             except PlacesLost as lost:
-                await self._find(lost.places, stop)
+                needed = {place: self._partitions[place].next_offset for place in lost.places}
+                self._trouble = not_there(needed)
+                await begin_again(self._offsets, AUDIT_LOG.name, needed, self._begin, stop)
                 continue
             self._records.extend(polled_record(message, NO_KEYS) for messages in found.values() for message in messages)
-            await self._seal_all(stop)
+            await until_taken(self._seal, "audit log", stop, self._tell)
             self._measure()
         for one in self._partitions.values():
             await asyncio.to_thread(one.commit)
 
-    async def _seal_all(self, stop: asyncio.Event) -> None:
-        """Until the disk takes it: nothing more is read before."""
-        while not stop.is_set():
-            try:
-                await asyncio.to_thread(self._seal)
-            except OSError as error:
-                self._trouble = f"the disk does not take the audit log: {error}"
-                log.warning("audit log is not written", detail=str(error), again_in_s=RETRY_S)
-                await asyncio.sleep(RETRY_S)
-            else:
-                self._trouble = ""
-                return
+    def _tell(self, trouble: str) -> None:
+        self._trouble = trouble
+
+    def _go_on(self) -> None:
+        self._reader.go_to({place: one.read_from for place, one in self._partitions.items()})
+
+    async def _begin(self) -> None:
+        """Read on, if no log begins behind what is needed. Raises StaleData, ServiceUnavailable."""
+        low = await self._offsets.beginnings(self._partitions)
+        for (topic, number), one in self._partitions.items():
+            if low[topic, number] > one.read_from:
+                raise StaleData(
+                    f"{topic}/{number} begins at {low[topic, number]:,}, but the audit log needs {one.read_from:,} next: "
+                    "the records between are gone"
+                )
+        self._go_on()
 
     def _seal(self) -> None:
         self._commit_due()
@@ -122,32 +124,6 @@ class AuditLog:
             if one.is_due(time.monotonic()):
                 one.commit()
 
-    async def _find(self, places: Iterable[Place], stop: asyncio.Event) -> None:
-        """The log does not have what is needed next: wait as long as a new leader may need, then stop. Raises StaleData."""
-        deadline = time.monotonic() + END_WAIT_S
-        needed = {place: self._partitions[place].read_from for place in places}
-        self._trouble = f"{', '.join(f'{topic}/{number}' for topic, number in needed)} does not have what is needed next"
-        while not stop.is_set():
-            try:
-                low, high = await self._offsets.beginnings(needed), await self._offsets.ends(needed)
-            except ServiceUnavailable as error:
-                log.warning("cannot ask where a log ends", detail=str(error))
-                await asyncio.sleep(RETRY_S)
-                continue
-            gone = [place for place, offset in needed.items() if low[place] > offset]
-            short = [place for place, offset in needed.items() if high[place] < self._partitions[place].next_offset]
-            if gone or (short and time.monotonic() > deadline):
-                topic, number = place = (gone or short)[0]
-                raise StaleData(
-                    f"{topic}/{number} begins at {low[place]:,}, but the audit log needs {needed[place]:,} next: the records between are gone"
-                    if gone
-                    else lost_end(f"{topic}/{number}", high[place], AUDIT_LOG.name, self._partitions[place].next_offset)
-                )
-            if not short:
-                break
-            await asyncio.sleep(RETRY_S)
-        self._reader.go_to({place: one.read_from for place, one in self._partitions.items()})
-
     def _measure(self) -> None:
         for (topic, number), one in self._partitions.items():
             SIZE.labels(one.store.origin).set(one.store.committed.size)
@@ -157,13 +133,7 @@ class AuditLog:
 
     def not_ready(self) -> str:
         """Why the role is not working; "" if it is."""
-        if self._trouble:
-            return self._trouble
-        for topic, number in self._partitions:
-            end = self._reader.end((topic, number))
-            if end is None:
-                return f"{topic}/{number} has not told yet where it ends"
-        return ""
+        return self._trouble or end_unknown(self._reader, self._partitions)
 
     def status(self) -> dict[str, object]:
         """What it has done."""
@@ -179,11 +149,7 @@ async def _main(settings: Settings) -> None:
     settings.audit_dir.mkdir(parents=True, exist_ok=True)
     claim_for_worker(settings.audit_dir)
     claim_for_cluster(settings.audit_dir, cluster_id(settings))
-    counts = partition_counts(settings, *AUDIT_LOG.reads)
-    client = {"bootstrap.servers": settings.kafka_url, "client.id": AUDIT_LOG.name}
-    offsets = Offsets(client)
-    reader = LogReader(client | {"auto.offset.reset": "error", "fetch.min.bytes": GULP_BYTES, "fetch.wait.max.ms": GULP_WAIT_MS})
-    starts = await offsets.beginnings((topic, number) for topic, count in counts.items() for number in range(count))
+    starts, reader, offsets = await open_log(settings, AUDIT_LOG, GULP_WAIT_MS)
     role = AuditLog(settings, keys, starts, reader, offsets)
     witnesses = Witnesses(policy, role.stores)
 

@@ -12,12 +12,10 @@ from sinks.parquet.files import faults, newest_manifests
 from sinks.parquet.queries import QueryLimits, QuerySession
 from sinks.parquet.tables import TABLES
 from streams.demo.collect import read_log
+from streams.host.groupless import open_log
 from streams.operate.command_books import change_session
 from streams.operate.query import read_tails
-from streams.roles.archive import GULP_BYTES, GULP_WAIT_MS, Archive
-from streams.transport.cluster import partition_counts
-from topics.offsets import Offsets
-from topics.reader import LogReader
+from streams.roles.archive import GULP_WAIT_MS, Archive
 from topics.roles import ARCHIVE
 
 pytestmark = pytest.mark.integration
@@ -27,13 +25,9 @@ async def test_files_and_the_end_of_the_log_are_the_whole_log(exchange, tmp_path
     """The role is stopped and started between; a query in between sees what both have, once."""
     monkeypatch.setattr(files, "ROWS_MAX", 20)
     settings = exchange.settings.model_copy(update={"archive_dir": tmp_path})
-    client = {"bootstrap.servers": settings.kafka_url}
     for _ in range(2):
         await asyncio.to_thread(change_session, settings, Phase.CONTINUOUS)
-        offsets = Offsets(client)
-        reader = LogReader(client | {"auto.offset.reset": "error", "fetch.min.bytes": GULP_BYTES, "fetch.wait.max.ms": GULP_WAIT_MS})
-        counts = partition_counts(settings, *ARCHIVE.reads)
-        starts = await offsets.beginnings((topic, number) for topic, count in counts.items() for number in range(count))
+        starts, reader, offsets = await open_log(settings, ARCHIVE, GULP_WAIT_MS)
         await reader.start()
         role, stop = Archive(settings, starts, reader, offsets, Disk()), asyncio.Event()
         running = asyncio.create_task(role.run(stop))

@@ -11,7 +11,7 @@ from schemas.codec import encode_frame
 from schemas.errors import StaleData
 from schemas.settings import Settings
 from sinks.parquet import files
-from streams.roles import archive
+from streams.host import groupless
 from streams.roles.archive import Archive
 from streams.services.commands import role_names
 from topics.reader import PlacesLost
@@ -90,7 +90,7 @@ class MemoryLogs:
 @pytest.fixture(autouse=True)
 def _small_files(monkeypatch):
     monkeypatch.setattr(files, "ROWS_MAX", 700)
-    monkeypatch.setattr(archive, "RETRY_S", 0.01)
+    monkeypatch.setattr(groupless, "RETRY_S", 0.01)
 
 
 def role_of(home, logs, disk=None, **settings):
@@ -157,7 +157,7 @@ async def test_a_full_disk_is_waited_for_and_nothing_is_left_out(tmp_path):
 
 async def test_a_log_that_is_another_one_or_has_lost_its_end_or_beginning_stops_it(tmp_path, monkeypatch):
     """Each with a sentence."""
-    monkeypatch.setattr(archive, "END_WAIT_S", 0.05)
+    monkeypatch.setattr(groupless, "END_WAIT_S", 0.05)
     logs = MemoryLogs(500)
     await read_all(role_of(tmp_path, logs), logs)
     end = files_of(tmp_path / "data" / "archive")[-1].next_offset

@@ -10,7 +10,7 @@ from audit.disk import Disk
 from audit.policy import Policy
 from schemas.errors import StaleData
 from schemas.settings import Settings
-from streams.roles import audit_log
+from streams.host import groupless
 from streams.roles.audit_log import AuditLog, witnesses_of
 from streams.services.commands import role_names
 from topics.reader import PlacesLost
@@ -126,7 +126,7 @@ async def test_what_was_read_is_signed_when_the_role_is_told_to_stop(tmp_path, r
 
 async def test_a_full_disk_is_waited_for_and_nothing_is_left_out(tmp_path, reader, monkeypatch):
     """Meanwhile the role is not ready, says why, and reads nothing more."""
-    monkeypatch.setattr(audit_log, "RETRY_S", 0.01)
+    monkeypatch.setattr(groupless, "RETRY_S", 0.01)
     write, full, refused = Disk.write, True, []
 
     def write_or_not(disk, path, data, mode=0o644):
@@ -152,7 +152,7 @@ async def test_a_full_disk_is_waited_for_and_nothing_is_left_out(tmp_path, reade
 
 async def test_a_log_that_has_lost_its_end_stops_the_role_once_the_broker_had_time(tmp_path, reader, monkeypatch):
     """A new leader may lag for a moment: then it is waited for."""
-    monkeypatch.setattr(audit_log, "RETRY_S", 0.01)
+    monkeypatch.setattr(groupless, "RETRY_S", 0.01)
     role, stop = role_of(tmp_path, reader), asyncio.Event()
     running = asyncio.create_task(role.run(stop))
     await until(lambda: reader.next.get(PLACE) == 2_500)
@@ -165,7 +165,7 @@ async def test_a_log_that_has_lost_its_end_stops_the_role_once_the_broker_had_ti
     await stopped(running, stop)
     assert check_folder(role.stores[0].folder).size == 2_510
     del reader.parts[PLACE][2_000:]
-    monkeypatch.setattr(audit_log, "END_WAIT_S", 0.05)
+    monkeypatch.setattr(groupless, "END_WAIT_S", 0.05)
     with pytest.raises(StaleData, match=r"executions/0 ends at 2,000, but audit-log has come to 2,510"):
         await role_of(tmp_path, reader).run(asyncio.Event())
 
