@@ -10,13 +10,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Self
 
-from surveillance.cases.refused import Refused, check_actor, check_comment, check_role, field_wrong, is_id, is_name
+from surveillance.cases.refused import Refused, check_actor, check_comment, check_new_id, check_role, field_wrong, is_id, is_name, is_whole
 from surveillance.cases.words import (
     ALERTS_MAX,
     CLOSED,
     DECISION_NS,
     FIRST_LOOK_NS,
     SECOND_PERSON_SEVERITY,
+    SENIOR,
     SEVERITIES,
     Action,
     Outcome,
@@ -29,7 +30,6 @@ from surveillance.cases.words import (
 PREFIX: Final = "case-"
 """Of the ids of cases; a suppression's is another, so that no id means two things."""
 _ALL: Final = frozenset(Role)
-_SENIOR: Final = frozenset({Role.SUPERVISOR, Role.COMPLIANCE})
 _OWNED: Final = frozenset({Status.IN_REVIEW, Status.PENDING_INFO})
 _LEVELS: Final = {"supervisor": Role.SUPERVISOR, "compliance": Role.COMPLIANCE}
 
@@ -127,7 +127,7 @@ def _second(case: Case, record: dict[str, Any]) -> Refused | None:
 
 
 def _owner_or_second(case: Case, record: dict[str, Any]) -> Refused | None:
-    return None if record["actor"] == case.owner else check_role(record, _SENIOR) or _second(case, record)
+    return None if record["actor"] == case.owner else check_role(record, SENIOR) or _second(case, record)
 
 
 def _taker(case: Case, record: dict[str, Any]) -> Refused | None:
@@ -184,7 +184,7 @@ RULES: Final[dict[Action, Rule]] = {
     Action.RESUME: Rule(frozenset({Status.PENDING_INFO}), _ALL, _owner, _nothing),
     Action.ESCALATE: Rule(frozenset({Status.IN_REVIEW}), _ALL, _owner, _to_level),
     Action.CLOSE: Rule(frozenset({Status.IN_REVIEW}), _ALL, _owner, _decision),
-    Action.CONFIRM: Rule(frozenset({Status.CLOSING}), _SENIOR, _second, _nothing),
+    Action.CONFIRM: Rule(frozenset({Status.CLOSING}), SENIOR, _second, _nothing),
     Action.RETURN: Rule(frozenset({Status.CLOSING}), _ALL, _owner_or_second, _nothing),
     Action.REOPEN: Rule(CLOSED, frozenset({Role.SUPERVISOR}), _anyone, _nothing),
 }
@@ -227,8 +227,8 @@ def _opened(case: Case | None, record: dict[str, Any]) -> Case | Refused:
     facts = record["facts"]
     if refused := check_actor(record) or check_role(record, _ALL) or check_comment(record, needed=False):
         return refused
-    if not is_id(record["case_id"]) or not record["case_id"].startswith(PREFIX):
-        return field_wrong("case_id", f"must be an id that begins with {PREFIX}")
+    if refused := check_new_id(record, PREFIX):
+        return refused
     if not 1 <= len(record["alerts"]) <= ALERTS_MAX or not all(map(is_id, record["alerts"])):
         return field_wrong("alerts", f"must name 1 to {ALERTS_MAX} alerts")
     if facts.get("severity") not in SEVERITIES:
@@ -237,7 +237,7 @@ def _opened(case: Case | None, record: dict[str, Any]) -> Case | Refused:
         if not is_id(facts.get(name, "")):
             return field_wrong(name, "must be that of the alert")
     alerted_at = facts.get("alerted_at", "")
-    if not (alerted_at.isascii() and alerted_at.isdigit() and len(alerted_at) <= 19):
+    if not is_whole(alerted_at):
         return field_wrong("alerted_at", "must be the time of the alert in ns")
     return Case(
         record["case_id"], 1, Status.IN_REVIEW, record["actor"], facts["severity"], facts["pattern"],

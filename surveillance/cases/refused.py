@@ -42,6 +42,18 @@ def is_id(text: str) -> bool:
     return text.isascii() and is_name(text)
 
 
+def check_new_id(record: dict[str, Any], prefix: str) -> Refused | None:
+    """Whether the record's case_id can be that of a new case or suppression: their ids begin differently."""
+    if is_id(record["case_id"]) and record["case_id"].startswith(prefix):
+        return None
+    return field_wrong("case_id", f"must be an id that begins with {prefix}")
+
+
+def is_whole(text: str) -> bool:
+    """Whether it is a whole number as facts have it: digits, within 64 bits or nearly so."""
+    return text.isascii() and text.isdigit() and len(text) <= 19
+
+
 def check_actor(record: dict[str, Any]) -> Refused | None:
     """Whether the record says who."""
     return None if is_name(record["actor"]) else field_wrong("actor", "must be the name of a person")

@@ -6,10 +6,9 @@ Four eyes: who proposes one cannot approve it.
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
-from surveillance.cases.refused import Refused, check_actor, check_comment, check_role, field_wrong, is_id
-from surveillance.cases.words import SUPPRESSION_NS_MAX, Refusal, Role, SuppressionAction
+from surveillance.cases.refused import Refused, check_actor, check_comment, check_new_id, check_role, field_wrong, is_id, is_whole
+from surveillance.cases.words import SENIOR, SUPPRESSION_NS_MAX, Refusal, SuppressionAction
 
-_SENIOR: Final = frozenset({Role.SUPERVISOR, Role.COMPLIANCE})
 PREFIX: Final = "suppression-"
 PROPOSED, ACTIVE, LIFTED = "PROPOSED", "ACTIVE", "LIFTED"
 
@@ -66,7 +65,7 @@ def act(one: Suppression | None, record: dict[str, Any]) -> Suppression | Refuse
         return Refused(Refusal.UNKNOWN, f"there is no suppression {record['case_id']}")
     if record["version"] != one.version:
         return Refused(Refusal.CHANGED, f"it is at version {one.version}, not {record['version']}", version=one.version)
-    if refused := check_actor(record) or check_role(record, _SENIOR) or check_comment(record, needed=True):
+    if refused := check_actor(record) or check_role(record, SENIOR) or check_comment(record, needed=True):
         return refused
     if action == SuppressionAction.LIFT:
         if one.status == LIFTED:
@@ -83,10 +82,10 @@ def _proposed(one: Suppression | None, record: dict[str, Any]) -> Suppression | 
     if one is not None:
         return Refused(Refusal.CHANGED, f"it is there already, at version {one.version}", version=one.version)
     facts = record["facts"]
-    if refused := check_actor(record) or check_role(record, _SENIOR) or check_comment(record, needed=True):
+    if refused := check_actor(record) or check_role(record, SENIOR) or check_comment(record, needed=True):
         return refused
-    if not is_id(record["case_id"]) or not record["case_id"].startswith(PREFIX):
-        return field_wrong("case_id", f"must be an id that begins with {PREFIX}")
+    if refused := check_new_id(record, PREFIX):
+        return refused
     pattern, symbol = facts.get("pattern", ""), facts.get("symbol", "")
     if not is_id(pattern):
         return field_wrong("pattern", "must be the name of a pattern")
@@ -95,7 +94,7 @@ def _proposed(one: Suppression | None, record: dict[str, Any]) -> Suppression | 
     numbers = {}
     for name in ("account", "expires_at"):
         text = facts.get(name, "")
-        if not (text.isascii() and text.isdigit() and len(text) <= 19):
+        if not is_whole(text):
             return field_wrong(name, "must be a whole number")
         numbers[name] = int(text)
     if not symbol and not numbers["account"]:

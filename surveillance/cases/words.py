@@ -12,6 +12,10 @@ class Role(StrEnum):
     COMPLIANCE = "compliance"
 
 
+SENIOR: Final = frozenset({Role.SUPERVISOR, Role.COMPLIANCE})
+"""Who agrees to what somebody else has decided."""
+
+
 class Status(StrEnum):
     """Where a case is. An alert without a case is like a NEW one."""
 
