@@ -95,6 +95,27 @@ def methods_of(kind: type[Any]) -> set[str]:
 
 def trading_calls(client: TradingClient, other: TradingClient) -> dict[str, Any]:
     """TradingClient."""
+    parts = (account_calls(client), order_calls(client), position_calls(client, other), watchlist_calls(client), absent_calls(client))
+    calls = {name: call for part in parts for name, call in part.items()}
+    calls["close_all_positions"] = lambda: close_all(client, other)  # last: positions are asked for before
+    return complete(made(calls), methods_of(TradingClient))
+
+
+def account_calls(client: TradingClient) -> dict[str, Callable[[], Any]]:
+    """The account, the clock, the assets."""
+    return {
+        "get_account": lambda: client.get_account().status.value,
+        "get_account_configurations": lambda: str(client.get_account_configurations().no_shorting),
+        "set_account_configurations": lambda: client.set_account_configurations(client.get_account_configurations()).suspend_trade,
+        "get_clock": lambda: client.get_clock().is_open,
+        "get_calendar": lambda: len(client.get_calendar(GetCalendarRequest(start=date(2026, 1, 5), end=date(2026, 1, 9)))),
+        "get_all_assets": lambda: len(client.get_all_assets()),
+        "get_asset": lambda: client.get_asset("AAPL").symbol,
+    }
+
+
+def order_calls(client: TradingClient) -> dict[str, Callable[[], Any]]:
+    """One order from its beginning to its end; each call is about the order that the first has made."""
     kept: dict[str, Any] = {}
 
     def order() -> Any:
@@ -110,6 +131,22 @@ def trading_calls(client: TradingClient, other: TradingClient) -> dict[str, Any]
             wait_for(lambda: (o := client.get_order_by_id(kept["order"].id)).canceled_at and o.status.value, "the order is canceled")
         )
 
+    return {
+        "submit_order": submit,
+        "get_orders": lambda: kept["order"].id in {one.id for one in client.get_orders()},
+        "get_order_by_id": lambda: client.get_order_by_id(kept["order"].id).qty,
+        "get_order_by_client_id": lambda: client.get_order_by_client_id(kept["order"].client_order_id).qty,
+        "replace_order_by_id": lambda: (
+            client.replace_order_by_id(kept["order"].id, ReplaceOrderRequest(qty=4, client_order_id=str(uuid.uuid4()))).qty
+        ),
+        "cancel_order_by_id": cancel,
+        "cancel_orders": lambda: order() and {one.status for one in client.cancel_orders()} == {200},
+    }
+
+
+def position_calls(client: TradingClient, other: TradingClient) -> dict[str, Callable[[], Any]]:
+    """`other` takes the other side."""
+
     def bought() -> None:
         other.submit_order(limit(OrderSide.SELL, 20, 180.00))
         one = client.submit_order(MarketOrderRequest(symbol="AAPL", qty=20, side=OrderSide.BUY, time_in_force=TimeInForce.DAY))
@@ -122,10 +159,29 @@ def trading_calls(client: TradingClient, other: TradingClient) -> dict[str, Any]
         qty = client.close_position("AAPL", ClosePositionRequest(qty="3"))
         return [part.side.value, part.qty, qty.qty]
 
-    def close_all() -> list[Any]:
-        other.submit_order(limit(OrderSide.BUY, 6_000, 179.00))
-        client.submit_order(limit(OrderSide.SELL, 5_000, 179.00))  # a position above the limit of one order cannot be closed by one
-        return sorted([one.symbol, one.status] for one in client.close_all_positions(cancel_orders=True))
+    return {
+        "get_all_positions": lambda: bool(client.get_all_positions()),
+        "get_open_position": lambda: client.get_open_position("AAPL").symbol,
+        "close_position": close,
+        "get_portfolio_history": lambda: (
+            client.get_portfolio_history(GetPortfolioHistoryRequest(period="1D", timeframe="5Min", intraday_reporting="continuous")).equity[
+                -1
+            ]
+            > 1_000_000
+        ),
+    }
+
+
+def close_all(client: TradingClient, other: TradingClient) -> list[Any]:
+    """What became of each position."""
+    other.submit_order(limit(OrderSide.BUY, 6_000, 179.00))
+    client.submit_order(limit(OrderSide.SELL, 5_000, 179.00))  # a position above the limit of one order cannot be closed by one
+    return sorted([one.symbol, one.status] for one in client.close_all_positions(cancel_orders=True))
+
+
+def watchlist_calls(client: TradingClient) -> dict[str, Callable[[], Any]]:
+    """One list from its beginning to its end."""
+    kept: dict[str, Any] = {}
 
     def watchlist() -> int:
         kept["list"] = client.create_watchlist(CreateWatchlistRequest(name=f"list-{uuid.uuid4()}", symbols=["AAPL"]))
@@ -134,29 +190,7 @@ def trading_calls(client: TradingClient, other: TradingClient) -> dict[str, Any]
     def listed() -> str:
         return str(kept["list"].id)
 
-    calls: dict[str, Callable[[], Any]] = {
-        "get_account": lambda: client.get_account().status.value,
-        "get_account_configurations": lambda: str(client.get_account_configurations().no_shorting),
-        "set_account_configurations": lambda: client.set_account_configurations(client.get_account_configurations()).suspend_trade,
-        "get_clock": lambda: client.get_clock().is_open,
-        "get_calendar": lambda: len(client.get_calendar(GetCalendarRequest(start=date(2026, 1, 5), end=date(2026, 1, 9)))),
-        "get_all_assets": lambda: len(client.get_all_assets()),
-        "get_asset": lambda: client.get_asset("AAPL").symbol,
-        "submit_order": submit,
-        "get_orders": lambda: kept["order"].id in {one.id for one in client.get_orders()},
-        "get_order_by_id": lambda: client.get_order_by_id(kept["order"].id).qty,
-        "get_order_by_client_id": lambda: client.get_order_by_client_id(kept["order"].client_order_id).qty,
-        "replace_order_by_id": lambda: client.replace_order_by_id(
-            kept["order"].id, ReplaceOrderRequest(qty=4, client_order_id=str(uuid.uuid4()))
-        ).qty,
-        "cancel_order_by_id": cancel,
-        "cancel_orders": lambda: order() and {one.status for one in client.cancel_orders()} == {200},
-        "get_all_positions": lambda: bool(client.get_all_positions()),
-        "get_open_position": lambda: client.get_open_position("AAPL").symbol,
-        "close_position": close,
-        "get_portfolio_history": lambda: client.get_portfolio_history(
-            GetPortfolioHistoryRequest(period="1D", timeframe="5Min", intraday_reporting="continuous")
-        ).equity[-1] > 1_000_000,
+    return {
         "create_watchlist": watchlist,
         "get_watchlists": lambda: listed() in {str(one.id) for one in client.get_watchlists()},
         "get_watchlist_by_id": lambda: [one.symbol for one in client.get_watchlist_by_id(listed()).assets],
@@ -166,6 +200,12 @@ def trading_calls(client: TradingClient, other: TradingClient) -> dict[str, Any]
             client.update_watchlist_by_id(listed(), UpdateWatchlistRequest(name=f"list-{uuid.uuid4()}", symbols=["NVDA"])).assets
         ),
         "delete_watchlist_by_id": lambda: client.delete_watchlist_by_id(listed()),
+    }  # fmt: skip
+
+
+def absent_calls(client: TradingClient) -> dict[str, Callable[[], Any]]:
+    """What this exchange has none of."""
+    return {
         "get_corporate_announcements": lambda: client.get_corporate_announcements(
             GetCorporateAnnouncementsRequest(ca_types=[CorporateActionType.DIVIDEND], since=date(2026, 1, 1), until=date(2026, 2, 1))
         ),
@@ -173,9 +213,7 @@ def trading_calls(client: TradingClient, other: TradingClient) -> dict[str, Any]
         "get_option_contracts": lambda: client.get_option_contracts(GetOptionContractsRequest(underlying_symbols=["AAPL"])).option_contracts,
         "get_option_contract": lambda: client.get_option_contract("AAPL260116C00200000"),
         "exercise_options_position": lambda: client.exercise_options_position("AAPL260116C00200000"),
-        "close_all_positions": close_all,
     }  # fmt: skip
-    return complete(made(calls), methods_of(TradingClient))
 
 
 def complete(found: dict[str, Any], methods: set[str]) -> dict[str, Any]:
