@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from support.scopes import scope_of, turn_of
 
 from schemas.settings import Settings
 from streams.services.local_set import LocalSet
@@ -25,26 +26,30 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever is in tests/integration, or asks for the services, needs them: nobody has to say so."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whatever is in tests/integration, or asks for the services, needs them: nobody has to say so. Of several processes, each has the longest tests first."""
     for item in items:
         if "tests/integration/" in item.nodeid or "services" in getattr(item, "fixturenames", ()):
             item.add_marker("integration")
+    if hasattr(config, "workerinput"):
+        slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: turn_of(scope_of(item.nodeid), slow))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Where tests run in two processes: whatever starts services stays in one, one after the other; the other process has the rest.
+    """Where tests run in several processes, each takes the next scope in the order of their turns.
 
     xdist's own groups (3.8) are noted in a field that pytest 9.2 does not have any more.
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    class ServicesTogether(LoadScopeScheduling):
+    class Scopes(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "services" if nodeid.startswith(("tests/integration/", "tests/chaos/")) else nodeid
+            return scope_of(nodeid)
 
-    return ServicesTogether(config, log)
+    config.option.loadscopereorder = False  # the number of its tests does not say how long a scope takes
+    return Scopes(config, log)
 
 
 _TOLD = pytest.StashKey[list[str]]()

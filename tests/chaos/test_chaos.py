@@ -1,4 +1,4 @@
-"""A short run of `make chaos`: brokers, workers, zombies, full disks and a child that is frozen while orders come in, and every proof at the end."""
+"""A short run of `make chaos`: a broker and a worker die at once, a zombie, a full disk and a frozen child while orders come in, and every proof at the end."""
 
 import json
 import os
@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).with_name("run_chaos.py")
-SEED = 8
-"""Its first six faults are one of each of these kinds."""
-FAULTS = 6
-KINDS = ("kill broker", "kill role and broker", "zombie role", "full disk, role", "full home", "frozen role")
+SEED = 102
+"""Its first four faults are one of each of these kinds, with different victims."""
+FAULTS = 4
+KINDS = ("kill role and broker", "zombie role", "full disk, role", "frozen role")
+"""A full home is test_full_home's; `make chaos` has every kind."""
 
 
 @pytest.mark.integration
@@ -29,7 +30,7 @@ def test_faults_while_orders_come_in_lose_and_double_nothing(tmp_path: Path) -> 
     (line,) = [one for one in done.stdout.splitlines() if not one.startswith("#")]
     told = json.loads(line)
     assert {kind["kind"] for kind in told["kinds"]} == set(KINDS)
-    assert told["done"] + told["skipped"] == FAULTS and told["done"] >= FAULTS - 2 and not told["problems"]
+    assert told["done"] + told["skipped"] == FAULTS and told["done"] >= FAULTS - 1 and not told["problems"]
     assert told["facts_agree"] == told["facts"] > 40 and told["shards_verified"] == 6 and told["hashes_compared"] > 6
     assert told["money_agrees"] and told["trades"] > 0 and told["dead_letters"] == 0
     assert not (tmp_path / "home" / "run" / "services.json").exists(), "the set was stopped"

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -246,3 +248,28 @@ def an_order(**changes: Any) -> dict[str, Any]:
     """A limit order that rests far from everything."""
     order = {"symbol": "AAPL", "qty": "1", "side": "buy", "type": "limit", "time_in_force": "gtc", "limit_price": "1.00"}
     return {name: value for name, value in {**order, **changes}.items() if value is not None}
+
+
+async def withdraw_all(edge: Edge, account: int) -> None:
+    """Nothing of the account is left in the books that the tests share."""
+    await call(edge, account, "DELETE", "/v2/orders")
+
+    async def is_empty() -> bool:
+        return bool((await call(edge, account, "GET", "/v2/orders"))[1] == [])
+
+    await wait_for(is_empty, "every order of the account is canceled")
+
+
+@asynccontextmanager
+async def updates_of(edge: Edge, account: int) -> AsyncIterator[Any]:
+    """A function that waits for the account's next trade_updates, as many as it is asked for: their data."""
+    async with aiohttp.ClientSession() as http, http.ws_connect(edge.url + "/stream") as stream:
+        await stream.send_json({"action": "auth", "key": f"KEY{account}", "secret": f"secret-{account}"})
+        await stream.send_json({"action": "listen", "data": {"streams": ["trade_updates"]}})
+        for _ in range(2):
+            await asyncio.wait_for(stream.receive(), WAIT_S)
+
+        async def next_updates(count: int) -> list[dict[str, Any]]:
+            return [json.loads((await asyncio.wait_for(stream.receive(), WAIT_S)).data)["data"] for _ in range(count)]
+
+        yield next_updates

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from support.alert_records import whole
 
 from matchers.accounts.reference.shard import AccountShard
 from matchers.accounts.reference.state import AccountState
@@ -19,6 +20,15 @@ from sinks import Input
 INSTRUMENTS = load_instruments(None)
 START = 1_800_000_000_000_000_000
 ACCOUNTS = range(1, 9)
+ALERT = whole({
+    "alert_id": "layering-00ff", "pattern": "LAYERING", "instrument": 1, "symbol": "AAPL", "account": 3, "side": "BUY", "score": 0.97,
+    "explanation": "It's \\ \"quoted\"; and – typographic", "window_start": START, "window_end": START + 5, "detected_at": START + 5,
+    "source": "executions/0@7",
+    "evidence": [
+        {"role": "LAYER", "order_id": 1, "side": "BUY", "price": 17_999, "qty": 5, "traded_qty": 0, "placed_at": START, "ended_at": 0},
+        {"role": "EXECUTION", "order_id": 2, "side": "SELL", "price": 18_000, "qty": 5, "traded_qty": 5, "placed_at": START, "ended_at": START + 1},
+    ],
+})  # fmt: skip
 
 
 @dataclass

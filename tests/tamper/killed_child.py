@@ -1,7 +1,7 @@
 """Seal records and have them cosigned until a size is reached; to be killed at any moment: `python killed_child.py FOLDER SIZE`.
 
 Log and witness are in one process here, so that one kill -9 hits both wherever they are. The processes of the exchange are killed in
-tests/integration/test_audit_log.py.
+tests/integration/own_sets/test_audit_log.py.
 """
 
 import sys

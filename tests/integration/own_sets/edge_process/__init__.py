@@ -1,0 +1,1 @@
+"""A package, so that what its fixtures start is stopped behind its last test."""

@@ -1,0 +1,40 @@
+"""What `make test` shares out to processes (tests/support/scopes.py): nothing that needs to stay together is torn apart."""
+
+import pytest
+from support.scopes import CHAOS, OWN_SETS, SHARED, scope_of, turn_of
+from tree import ROOT
+
+
+@pytest.mark.parametrize(
+    ("nodeid", "scope"),
+    [
+        ("tests/integration/test_pipeline.py::test_a[x/y::z]", SHARED),
+        ("tests/integration/own_sets/test_demo.py::test_a", "tests/integration/own_sets/test_demo.py"),
+        ("tests/integration/own_sets/edge_process/test_orders.py::test_a", "tests/integration/own_sets/edge_process"),
+        ("tests/integration/own_sets/edge_process/test_cases.py::test_b", "tests/integration/own_sets/edge_process"),
+        ("tests/unit/edge/test_http.py::Class::test_a", "tests/unit/edge/test_http.py"),
+        ("tests/chaos/test_chaos.py::test_a", CHAOS),
+    ],
+)
+def test_tests_that_share_a_fixture_of_services_stay_together(nodeid, scope):
+    """Everything else may go anywhere, a module at a time."""
+    assert scope_of(nodeid) == scope
+
+
+def test_the_longest_work_begins_first():
+    """Scopes in any order come out as: the shared exchange, sets of their own, what is slow, the rest."""
+    scopes = ["tests/unit/a.py", "tests/properties/b.py", CHAOS, OWN_SETS + "test_demo.py", SHARED]
+    assert sorted(scopes, key=lambda scope: turn_of(scope, {"tests/properties/b.py"})) == [
+        SHARED,
+        CHAOS,
+        OWN_SETS + "test_demo.py",
+        *scopes[1::-1],
+    ]
+
+
+def test_who_starts_a_set_is_in_the_folder_for_it():
+    """A set that is started among those that share one would run beside it in the same process, and hold up all of them."""
+    assert (ROOT / CHAOS).exists()
+    assert any((ROOT / OWN_SETS).glob("*/conftest.py"))
+    for path in (ROOT / SHARED).glob("test_*.py"):
+        assert "LocalSet(" not in path.read_text(), path.name
