@@ -23,8 +23,10 @@ from schemas.reject_reasons import Reason
 TABLE = instruments()
 ROOMY = ShardLimits()
 TIGHT = ShardLimits(orders_max=12, stops_per_book_max=2, pegs_per_book_max=2, busts_max=2)
-LONG_SEEDS, LONG_ROWS = range(16), 13_000
-"""16 x 13,000 = 208,000 commands a run, and 4 x 13,000 plain ones. `python tests/properties/long_run.py` makes longer ones."""
+LONG_SEEDS, LONG_ROWS = range(16), 6_500
+"""16 x 6,500 = 104,000 commands a run, and 4 x 6,500 plain ones. `python tests/properties/long_run.py` makes longer ones."""
+SOON_ROWS = 2_500
+"""Plain ones between two edits."""
 
 
 def reference(limits: ShardLimits = ROOMY) -> reference_book_shard.BookShard:
@@ -39,10 +41,10 @@ def test_engines_agree_over_long_sessions(seed: int) -> None:
     compare(Tape(seed), TABLE, LONG_ROWS)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_engines_agree_on_plain_tapes(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "rows"), [(4, SOON_ROWS), *(pytest.param(seed, LONG_ROWS, marks=pytest.mark.slow) for seed in range(4))])
+def test_engines_agree_on_plain_tapes(seed: int, rows: int) -> None:
     """Here nearly every command goes the kernel's fast path."""
-    compare(Tape(seed, plain=True), plain_instruments(), LONG_ROWS)
+    compare(Tape(seed, plain=True), plain_instruments(), rows)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))

@@ -6,6 +6,8 @@ from typing import Final
 SHARED: Final = "tests/integration/"
 """Tests of these folders share one running exchange, but for those that start services of their own."""
 OWN_SETS: Final = "tests/integration/own_sets/"
+PROPERTIES: Final = "tests/properties/"
+"""Long tests that share no fixture: each may go anywhere."""
 CHAOS: Final = "tests/chaos/test_chaos.py"
 
 
@@ -14,7 +16,9 @@ def scope_of(nodeid: str) -> str:
     module = nodeid.partition("::")[0]
     if module.startswith(OWN_SETS):
         return OWN_SETS + module.removeprefix(OWN_SETS).partition("/")[0]
-    return SHARED if module.startswith(SHARED) else module
+    if module.startswith(SHARED):
+        return SHARED
+    return nodeid if module.startswith(PROPERTIES) else module
 
 
 def turn_of(scope: str, slow: Collection[str]) -> int:

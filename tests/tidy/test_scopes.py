@@ -14,6 +14,7 @@ from tree import ROOT
         ("tests/integration/own_sets/edge_process/test_cases.py::test_b", "tests/integration/own_sets/edge_process"),
         ("tests/unit/edge/test_http.py::Class::test_a", "tests/unit/edge/test_http.py"),
         ("tests/chaos/test_chaos.py::test_a", CHAOS),
+        ("tests/properties/test_books_agree.py::test_a[1]", "tests/properties/test_books_agree.py::test_a[1]"),
     ],
 )
 def test_tests_that_share_a_fixture_of_services_stay_together(nodeid, scope):
