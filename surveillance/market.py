@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from schemas.codec import Rows
 from schemas.enums import Phase, Side
 from surveillance.activity import BUCKET_NS, Windows
+from surveillance.owners import Owners
 from surveillance.state_bytes import pack, unpack
 
 TRADES_KEPT: Final = 1_024
@@ -124,9 +125,10 @@ class Book:
 
 
 class Market:
-    """The books of one shard."""
+    """The books of one shard. `owners`: who is one party, and whose customers are whose."""
 
-    def __init__(self) -> None:
+    def __init__(self, owners: Owners | None = None) -> None:
+        self.owners = owners or Owners()
         self.books: dict[int, Book] = {}
         self.next_close = 0
         """When the next bucket of any book ends; 0: no book has one."""

@@ -51,7 +51,7 @@ class TradingWatch:
         rules: EpisodeRules | None = None, owners: Owners | None = None,
     ) -> None:  # fmt: skip
         self._owners = owners or Owners()
-        tracker, self._market = OrderTracker(tracking or Tracking()), Market()
+        tracker, self._market = OrderTracker(tracking or Tracking()), Market(self._owners)
         self._tracker = tracker
         self._detectors = [make(tracker, self._market) for make in detectors]
         self._config = _digest_of(self._detectors, tracking or Tracking(), rules or EpisodeRules())

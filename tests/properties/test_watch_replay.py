@@ -17,6 +17,8 @@ from surveillance import EpisodeRules, LayeringDetector, LayeringParameters, Own
 from surveillance.detectors import PATTERNS
 from surveillance.detectors.circular_trading import CircularTradingDetector, CircularTradingParameters
 from surveillance.detectors.erroneous_order import ErroneousOrderDetector, ErroneousOrderParameters
+from surveillance.detectors.floor_and_ceiling import FloorAndCeilingDetector, FloorAndCeilingParameters
+from surveillance.detectors.front_running import FrontRunningDetector, FrontRunningParameters
 from surveillance.detectors.indicative_price import IndicativePriceDetector, IndicativePriceParameters
 from surveillance.detectors.marking_the_close import MarkingTheCloseDetector, MarkingTheCloseParameters
 from surveillance.detectors.matched_orders import MatchedOrdersDetector, MatchedOrdersParameters
@@ -24,6 +26,7 @@ from surveillance.detectors.momentum_ignition import MomentumIgnitionDetector, M
 from surveillance.detectors.order_to_trade import OrderToTradeDetector, OrderToTradeParameters
 from surveillance.detectors.painting_the_tape import PaintingTheTapeDetector, PaintingTheTapeParameters
 from surveillance.detectors.pinging import PingingDetector, PingingParameters
+from surveillance.detectors.pump_and_dump import PumpAndDumpDetector, PumpAndDumpParameters
 from surveillance.detectors.quote_stuffing import QuoteStuffingDetector, QuoteStuffingParameters
 from surveillance.detectors.ramping import RampingDetector, RampingParameters
 from surveillance.detectors.spoofing import SpoofingDetector, SpoofingParameters
@@ -51,6 +54,9 @@ DETECTORS = (
     partial(ErroneousOrderDetector, parameters=ErroneousOrderParameters(50, 2, 1, 2)),
     partial(PingingDetector, parameters=PingingParameters(80, 1, 8 * STEP_NS, 8 * STEP_NS, 1, 1, 2)),
     partial(IndicativePriceDetector, parameters=IndicativePriceParameters(1, 10)),
+    partial(FrontRunningDetector, parameters=FrontRunningParameters(0, 40 * STEP_NS, 0, 900, 40 * STEP_NS, 5, 4, 2)),
+    partial(FloorAndCeilingDetector, parameters=FloorAndCeilingParameters(4, STEP_NS, 1, 1, 1, 900, 90_000, 200 * STEP_NS, 3)),
+    partial(PumpAndDumpDetector, parameters=PumpAndDumpParameters(1, 10**15, 1, 200, -200, 1, 1, 1, 2)),
 )  # fmt: skip
 TRACKING = Tracking(orders_max=40, interest_ns=4 * STEP_NS)
 RULES = EpisodeRules(quiet_ns=20 * STEP_NS, revise_ns=6 * STEP_NS, evidence_max=5, episodes_max=6)
@@ -61,6 +67,7 @@ groups = [[1, 2]]
 [[owner_set]]
 effective_from = {200 * STEP_NS}
 groups = [[2, 3]]
+members = [{{ own = [1], customers = [2] }}]
 """
 
 

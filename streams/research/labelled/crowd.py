@@ -41,12 +41,16 @@ class Value:
         passed = (self._world.now - self._at) / SECOND_NS
         self._at = self._world.now
         self.ticks += self._world.rng.normal(0, VALUE_TICKS_PER_ROOT_S * np.sqrt(passed)) if passed else 0.0
-        # who takes may know something: half a tick for each usual level taken (Kyle's lambda), at most IMPACT_TICKS_MAX at once
         taken, self._flow = self._world.flow - self._flow, self._world.flow
+        if self._world.rumour:
+            self.ticks += self._world.rumour * passed
+            return self.ticks
+        # who takes may know something: half a tick for each usual level taken (Kyle's lambda), at most IMPACT_TICKS_MAX at once
         self.ticks += float(np.clip(0.5 * taken / self._world.usual_level, -IMPACT_TICKS_MAX, IMPACT_TICKS_MAX))
         # the market's own prices are news too, so that a push is followed for a while
         middle = (self._world.best[BUY] + self._world.best[SELL]) / 2
-        self.ticks += (middle - self.ticks) * (1 - np.exp(-passed / 8))
+        towards = middle if self._world.belief is None else self._world.belief
+        self.ticks += (towards - self.ticks) * (1 - np.exp(-passed / 8))
         return self.ticks
 
 
@@ -205,11 +209,59 @@ def unwinder(world: World, account: int) -> Actor:
         order_id = world.order(account, SELL, world.best[SELL], 40)
 
 
+def busy_maker(world: World, account: int) -> Actor:
+    """Quotes close to the middle on both sides and takes whenever it likes a price: two of them meet often, by chance."""
+    quotes: list[int] = []
+    while True:
+        yield float(world.own_rng.uniform(1.0, 3.0))
+        if world.phase != Phase.CONTINUOUS:
+            continue
+        for order_id in quotes:
+            if order_id in world.open:
+                world.cancel(account, order_id)
+        side = BUY if world.own_rng.random() < 0.5 else SELL
+        if world.own_rng.random() < 0.4:
+            world.order(account, side, world.best[BUY + SELL - side], int(world.own_rng.integers(10, 60)), immediate=True)
+            yield 0.1
+        quotes = [
+            world.order(account, side, world.best[side], int(world.own_rng.integers(20, 80))) for side in (BUY, SELL)
+        ]  # fmt: skip
+
+
+def rebalancer(world: World, account: int) -> Actor:
+    """An index fund that must be done by the close: equal slices in the last minute, the rest in the closing auction, nothing back."""
+    yield max(world.ends_s - 60.0 - 5.0, 0.0)
+    while world.phase == Phase.CONTINUOUS and world.ends_s:
+        world.order(account, SELL, world.best[BUY], int(world.own_rng.integers(15, 25)), immediate=True)
+        world.order(account, SELL, world.best[SELL], int(world.own_rng.integers(15, 25)))
+        yield 2.0
+
+
+def broker(world: World, account: int) -> Actor:
+    """A member whose desk hedges after blocks of its customer, and trades both ways at other times. See BROKERS_CUSTOMER."""
+    while True:
+        for _ in range(4):
+            yield float(world.own_rng.uniform(4, 8))
+            if world.phase == Phase.CONTINUOUS:
+                side = BUY if world.own_rng.random() < 0.5 else SELL
+                world.order(account, side, world.best[BUY + SELL - side], int(world.own_rng.integers(5, 30)), immediate=True)
+        if world.phase == Phase.CONTINUOUS:
+            side = BUY if world.own_rng.random() < 0.5 else SELL
+            world.order(account + BROKERS_CUSTOMER, side, world.best[BUY + SELL - side], round(5 * world.usual_level), immediate=True)
+            yield 1.0
+            world.order(account, side, world.best[BUY + SELL - side], 40, immediate=True)
+
+
+BROKERS_CUSTOMER: Final = 50
+"""Account of a broker's customer, counted from the broker's own."""
+
+
 CONTROLS: Final[dict[str, Callable[[World, int], Actor]]] = {
     "VWAP slicer": slicer, "disconnects": disconnected, "iceberg": iceberg, "balanced grid": grid, "self-match prevention": prevented,
     "router": router, "closing auction": closing_buyer, "unwinding": unwinder,
+    "busy maker": busy_maker, "other busy maker": busy_maker, "index rebalance": rebalancer, "broker": broker,
 }  # fmt: skip
-"""By what they look like. Two more stand in every market: market makers, who meet one another, and the crowd."""
+"""By what they look like. More stand in every market: market makers, who meet one another, trend followers, and the crowd."""
 
 
 def add_controls(world: World) -> dict[int, str]:
@@ -217,4 +269,25 @@ def add_controls(world: World) -> dict[int, str]:
     accounts = {CONTROL + number: name for number, name in enumerate(CONTROLS)}
     for account, name in accounts.items():
         world.add(CONTROLS[name](world, account), after_s=5.0)
-    return accounts
+    return accounts | {account + BROKERS_CUSTOMER: name for account, name in accounts.items() if CONTROLS[name] is broker}
+
+
+def honest_members() -> list[tuple[list[int], list[int]]]:
+    """(own accounts, customers' accounts) of the members among the look-alikes."""
+    brokers = [CONTROL + number for number, control in enumerate(CONTROLS.values()) if control is broker]
+    return [([account], [account + BROKERS_CUSTOMER]) for account in brokers]
+
+
+def halt(world: World, at_s: float) -> Actor:
+    """The operator halts the market, takes out the orders of a quoter that had just traded, and goes on five seconds later."""
+    account = CONTROL + list(CONTROLS).index("disconnects")
+    yield at_s
+    for level in range(6):
+        world.order(account, BUY, world.best[BUY] - 1 - level, 120)
+    world.order(account, SELL, world.best[BUY], 10, immediate=True)
+    yield 0.5
+    world.go_to(Phase.HALTED)
+    yield 0.5
+    world.mass_cancel(account)
+    yield 5.0
+    world.go_to(Phase.CONTINUOUS)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.enums import Phase
-from streams.research.labelled.world import BUY, SELL, Actor, World
+from streams.research.labelled.world import BUY, SECOND_NS, SELL, Actor, World
 
 PARTY: Final = 1_000
 """First account of the manipulators."""
+CUSTOMER: Final = 1_500
+"""Account of the customer whose block is run ahead of."""
 USUAL: Final = 30
 """Lots that are usual, as the crowd trades."""
 
@@ -265,11 +267,71 @@ def indicative_price(world: World, party: Party, severity: float) -> Actor:
     world.label("INDICATIVE_PRICE", party.accounts, severity, began, ids)
 
 
+def front_running(world: World, party: Party, severity: float) -> Actor:
+    """A member buys for itself, offers that a little higher, and only then enters its customer's block. One to three times."""
+    began, ids = world.now, []
+    for _ in range(1 + round(2 * severity)):
+        bought, first_px = 0, world.best[SELL]
+        for _ in range(3):
+            qty = party.lots(world, world.usual_level * (0.3 + severity))
+            ids.append(world.order(party.one(world), BUY, world.best[SELL] + 1, qty, immediate=True))
+            bought += qty
+            yield 0.3 + 2 * (1 - severity)
+        price = max(world.best[SELL] - 1, first_px + 2)
+        ids += [world.order(party.one(world), SELL, price + step, max(bought // 3, 1)) for step in range(3)]
+        yield 0.1
+        world.order(CUSTOMER, BUY, price + 6, round(world.usual_level * (3 + 8 * severity)), immediate=True)
+        yield 2.0
+        left = [order_id for order_id in ids if order_id in world.open]
+        for order_id in left:
+            account, lots = world.open[order_id]
+            world.cancel(account, order_id)
+            ids.append(world.order(account, SELL, world.best[BUY], lots, immediate=True))
+        yield 12.0
+    world.label("FRONT_RUNNING", party.accounts, severity, began, ids)
+
+
+def floor_and_ceiling(world: World, party: Party, severity: float) -> Actor:
+    """Bids at one price, just above the others, again and again as the bids are executed, for 80 to 140 s in which others would pay less."""
+    began, ids, price = world.now, [0], (world.best[BUY] + world.best[SELL]) // 2
+    world.belief = price - 2.0
+    while world.now < began + (80 + 60 * severity) * SECOND_NS:
+        if ids[-1] not in world.open:
+            ids.append(world.order(party.one(world), BUY, price, party.lots(world, world.usual_level * (0.2 + severity))))
+        yield 0.05
+    world.belief = None
+    if ids[-1] in world.open:
+        world.cancel(world.open[ids[-1]][0], ids[-1])
+    world.label("FLOOR_AND_CEILING", party.accounts, severity, began, ids[1:])
+
+
+def pump_and_dump(world: World, party: Party, severity: float) -> Actor:
+    """Buys quietly, has a rumour spread that drives the price up by 1.5 to 7.5 % in a minute, sells to those who believe it; then the price comes back."""
+    began, ids, bought = world.now, [], 0
+    for _ in range(20):
+        qty = party.lots(world, world.usual_level * (0.2 + severity))
+        ids.append(world.order(party.one(world), BUY, world.best[SELL], qty, immediate=True))
+        bought += qty
+        yield 1.0
+    world.rumour = world.best[BUY] * (0.015 + 0.06 * severity) / 60
+    yield 60.0
+    world.rumour = 0.0
+    for _ in range(20):
+        ids.append(world.order(party.one(world), SELL, world.best[BUY], max(bought // 24, 1), immediate=True))
+        yield 0.6
+    world.rumour = -world.best[BUY] * (0.015 + 0.06 * severity) / 50
+    yield 45.0
+    world.rumour = 0.0
+    yield 2.0
+    world.label("PUMP_AND_DUMP", party.accounts, severity, began, ids)
+
+
 INJECTORS: Final[dict[str, Inject]] = {
     "LAYERING": layering, "SPOOFING": spoofing, "WASH_TRADE": wash_trade, "MATCHED_ORDERS": matched_orders, "CIRCULAR_TRADING": circular_trading,
     "MARKING_THE_CLOSE": marking_the_close, "PAINTING_THE_TAPE": painting_the_tape, "MOMENTUM_IGNITION": momentum_ignition, "RAMPING": ramping,
     "QUOTE_STUFFING": quote_stuffing, "ORDER_TO_TRADE": order_to_trade, "UNBALANCED_CANCEL": unbalanced_cancel, "ERRONEOUS_ORDER": erroneous_order,
-    "PINGING": pinging, "INDICATIVE_PRICE": indicative_price,
+    "PINGING": pinging, "INDICATIVE_PRICE": indicative_price, "FRONT_RUNNING": front_running, "FLOOR_AND_CEILING": floor_and_ceiling,
+    "PUMP_AND_DUMP": pump_and_dump,
 }  # fmt: skip
 NOT_LINKED: Final = ("MATCHED_ORDERS", "CIRCULAR_TRADING")
 """Patterns of several parties: their accounts are in no owner set."""

@@ -10,8 +10,8 @@ import numpy as np
 from schemas.codec import Rows
 from schemas.enums import Phase
 from streams.research.labelled.baseline import Baseline
-from streams.research.labelled.crowd import add_controls, populate
-from streams.research.labelled.injectors import INJECTORS, NOT_LINKED, PARTY, Party
+from streams.research.labelled.crowd import add_controls, halt, honest_members, populate
+from streams.research.labelled.injectors import CUSTOMER, INJECTORS, NOT_LINKED, PARTY, Party
 from streams.research.labelled.world import INSTRUMENTS, START_NS, Actor, Label, World
 from surveillance import Owners, Place, TradingWatch
 
@@ -71,25 +71,34 @@ def injected(scenario: Scenario) -> Outcome:
     if scenario.pattern == "MARKING_THE_CLOSE":
         began_s = SESSION_S - CLOSING_S - world.own_rng.uniform(2, 8)
     linked = len(party.accounts) > 1 and scenario.pattern not in NOT_LINKED
-    return watched(world, scenario.density, SESSION_S, [(began_s, actor)], [party.accounts] if linked else [])
+    members = [(list(party.accounts), [CUSTOMER])] if scenario.pattern == "FRONT_RUNNING" else []
+    return watched(world, scenario.density, SESSION_S, [(began_s, actor)], [party.accounts] if linked else [], members)
 
 
 def background(density: float, seed: int, orders: int) -> Outcome:
-    """A session without a manipulation, of about so many orders, with all look-alikes."""
-    return watched(World(seed), density, max(orders / density, 200.0), [], [])
+    """A session without a manipulation, of about so many orders, with all look-alikes and a halt."""
+    world, seconds = World(seed), max(orders / density, 200.0)
+    return watched(world, density, seconds, [(0.0, halt(world, seconds / 2))], [])
 
 
 def watched(
-    world: World, density: float, seconds: float, actors: Sequence[tuple[float, Actor]], groups: Sequence[Sequence[int]]
+    world: World,
+    density: float,
+    seconds: float,
+    actors: Sequence[tuple[float, Actor]],
+    groups: Sequence[Sequence[int]],
+    members: Sequence[tuple[list[int], list[int]]] = (),
 ) -> Outcome:
-    """Run a session and watch it. `actors`: with the seconds when they begin; `groups`: accounts of one owner."""
+    """Run a session and watch it. `actors`: with the seconds when they begin; `groups`: accounts of one owner; `members`: beside the honest ones."""
     outcome = Outcome(density)
+    world.ends_s = seconds - CLOSING_S
     populate(world, density)
     outcome.controls = add_controls(world)
     world.add(session(world, seconds))
     for began_s, actor in actors:
         world.add(actor, began_s)
-    sets = f"[[owner_set]]\neffective_from = 1\ngroups = {[list(group) for group in groups]}\n" if groups else ""
+    listed = ", ".join(f"{{ own = {own}, customers = {customers} }}" for own, customers in (*honest_members(), *members))
+    sets = f"[[owner_set]]\neffective_from = 1\ngroups = {[list(group) for group in groups]}\nmembers = [{listed}]\n"
     watch, baseline, seq = TradingWatch(INSTRUMENTS, owners=Owners.of_toml(sets)), Baseline(), 1
     newest: dict[str, dict[str, Any]] = {}
     for rows in _frames(world, seconds + 1):

@@ -62,6 +62,12 @@ class World:
         """Lots at the touch, a median that is followed."""
         self.flow = 0
         """Lots taken by buyers less lots taken by sellers, ever."""
+        self.rumour = 0.0
+        """Ticks a second by which everybody thinks that the value changes, because somebody said so."""
+        self.belief: float | None = None
+        """What everybody comes to think the value is, in ticks; None: what the market says."""
+        self.ends_s = 0.0
+        """When continuous trading ends, s since the beginning; 0: not known."""
         self.open: dict[int, tuple[int, int]] = {}
         """Orders in the book -> (account, lots left)."""
         self.orders = 0

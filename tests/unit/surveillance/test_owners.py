@@ -15,6 +15,20 @@ groups = [[2, 1], [9, 5, 7]]
 """
 
 
+MEMBERS = "[[owner_set]]\neffective_from = 100\ngroups = [[8, 9]]\n"
+
+
+def test_a_member_has_accounts_of_its_own_and_those_of_customers() -> None:
+    """From the time of the set on. The digest tells sets with members from those without."""
+    owners = Owners.of_toml(MEMBERS + "members = [{ own = [9, 4], customers = [2] }]")
+    assert (owners.member_of_customer, owners.member_of_owner) == ({}, {})
+    owners.advance(100)
+    assert (owners.member_of_customer, owners.member_of_owner) == ({2: 4}, {4: 4, 8: 4})
+    without = Owners.of_toml(MEMBERS)
+    without.advance(100)
+    assert without.digest != owners.digest
+
+
 def test_a_set_replaces_the_one_before_when_its_time_comes() -> None:
     """Whatever their order in the file. Before the first, everybody is alone."""
     owners = Owners.of_toml(TWO_SETS)
@@ -53,6 +67,9 @@ def test_the_digest_is_of_what_took_effect_and_not_of_what_will() -> None:
         ('[[owner_set]]\neffective_from = 1\ngroups = [[1, "2"]]', "'2' is no account number"),
         ("[[owner_set]]\neffective_from = 1\ngroups = [[1, 2], [2, 3]]", "account 2 is named twice"),
         ("[[owner_set]]\neffective_from = 1\ngroups = []\n" * 2, "the same effective_from"),
+        (MEMBERS + "members = 1", "members must be a list of tables"),
+        (MEMBERS + "members = [{ own = [], customers = [1] }]", "neither empty"),
+        (MEMBERS + "members = [{ own = [1], customers = [2] }, { own = [3], customers = [2] }]", "account 2 is named twice"),
     ],
 )
 def test_a_list_that_is_not_right_is_refused_with_the_place(text: str, message: str) -> None:

@@ -332,6 +332,98 @@ def test_an_order_that_moves_the_indicative_price_and_leaves_is_a_game(indicativ
     assert (("INDICATIVE_PRICE", (A,)) in patterns(tape)) is found
 
 
+# -- customers, levels, days
+
+
+def broker(own: int, customer: int) -> Owners:
+    """A member and its customer."""
+    return Owners.of_toml(f"[[owner_set]]\neffective_from = 1\ngroups = []\nmembers = [{{ own = [{own}], customers = [{customer}] }}]\n")
+
+
+@pytest.mark.parametrize(
+    ("how", "found"),
+    [
+        ({}, True),
+        ({"ahead_at": 35.5}, False),  # after the block it hedges
+        ({"out_px": AT}, False),  # nothing gained
+        ({"block": 150}, False),  # no block
+        ({"other_way": 40}, False),  # it makes a market
+        ({"customer": CROWD}, False),  # of somebody else
+    ],
+)
+def test_a_member_that_trades_ahead_of_its_customers_block_runs_in_front_of_it(how: dict[str, Any], found: bool) -> None:
+    """Bought before, sold dearer after."""
+    given = {"ahead_at": 32.0, "out_px": AT + 4, "block": 400, "other_way": 0, "customer": C} | how
+    tape = market()
+    steps = [
+        (given["ahead_at"], lambda at: tape.meet(at, A, CROWD, BUY, AT, 160)),
+        (36.0, lambda at: tape.meet(at, CROWD, A, BUY, given["out_px"], 90)),
+    ]
+    if given["other_way"]:
+        steps.append((33.0, lambda at: tape.meet(at, A, CROWD, SELL, AT, given["other_way"])))
+    steps.append((35.0, lambda at: tape.meet(at, given["customer"], CROWD + 1, BUY, AT + 3, given["block"])))
+    for at, step in sorted(steps, key=lambda one: one[0]):
+        step(at)
+    assert (("FRONT_RUNNING", (A,)) in patterns(tape, broker(A, C))) is found
+    assert not {name for name, _ in patterns(tape)} & {"FRONT_RUNNING"}, "nobody is known to be a customer"
+
+
+@pytest.mark.parametrize(
+    ("how", "found"),
+    [
+        ({}, True),
+        ({"orders": 1}, False),  # one investor with one order
+        ({"price_step": 1}, False),  # it goes with the market
+        ({"others": 8}, False),  # most is bought by others
+        ({"two_sided": True}, False),  # a market maker
+    ],
+)
+def test_an_owner_that_buys_at_one_price_again_and_again_holds_a_floor(how: dict[str, Any], found: bool) -> None:
+    """Ten orders in two minutes, nearly all that is sold."""
+    given = {"orders": 10, "price_step": 0, "others": 1, "two_sided": False} | how
+    tape, resting = market(trades=240), 0
+    for n in range(20):
+        at, price = 125.0 + 6 * n, AT - 1 + n * given["price_step"]
+        if n % (20 // given["orders"]) == 0:
+            resting = tape.new(at, A, BUY, price, 1_000 if given["orders"] == 1 else 100)
+        tape.trade(at + 1, tape.new(at + 1, CROWD + n, SELL, price, 50), resting, 50)
+        for more in range(given["others"]):
+            tape.meet(at + 2 + more / 10, CROWD + n, CROWD + 90, SELL, price, 20)
+        if given["two_sided"]:
+            tape.meet(at + 3, CROWD + n, A, BUY, price + 2, 40)
+    tape.time(260.0)
+    assert (("FLOOR_AND_CEILING", (A,)) in patterns(tape)) is found
+
+
+@pytest.mark.parametrize(
+    ("how", "found"),
+    [
+        ({}, True),
+        ({"back": 0.9}, False),  # news: the price stays
+        ({"top": 0.015}, False),  # a quiet day
+        ({"sold": 40}, False),  # it keeps what it has
+        ({"bought_at": 0.5}, False),  # it followed the rise
+    ],
+)
+def test_who_buys_low_and_sells_into_a_rise_that_collapses_pumps_and_dumps(how: dict[str, Any], found: bool) -> None:
+    """Up by ten percent within ten minutes, and back."""
+    given = {"top": 0.1, "back": 0.1, "sold": 500, "bought_at": 0.02} | how
+    tape, rise = market(trades=80), int(AT * given["top"])
+    way = [*(n / 20 for n in range(21)), *(1 - n / 5 * (1 - given["back"]) for n in range(1, 6))]
+    for n, share in enumerate(way):
+        at, price = 60.0 + 30 * n, AT + int(rise * share)
+        tape.level(at, BUY, price - 1, 100)
+        tape.level(at, SELL, price + 1, 100)
+        for more in range(5):
+            tape.meet(at + more, CROWD + more, CROWD + 50 + n, BUY if more % 2 else SELL, price, 20)
+        if share >= given["bought_at"] and not any(row["account"] == A for row in tape.rows if "account" in row):
+            tape.meet(at + 6, A, CROWD + 70, BUY, price, 700)
+        if share >= 0.95:
+            tape.meet(at + 7, A, CROWD + 71, SELL, price, given["sold"] // 2)
+    tape.time(900.0)
+    assert (("PUMP_AND_DUMP", (A,)) in patterns(tape)) is found
+
+
 def test_every_alert_tells_its_story_with_numbers_rules_and_a_counterfactual() -> None:
     """Of every pattern that these tapes complete."""
     tapes = [market() for _ in range(2)]
@@ -355,7 +447,7 @@ def test_every_alert_tells_its_story_with_numbers_rules_and_a_counterfactual() -
 def test_every_detector_has_a_table_of_parameters_a_name_and_rules() -> None:
     """And a change of any parameter is another configuration."""
     names = [pattern.name for pattern in PATTERNS]
-    assert len(set(names)) == len(names) == 15
+    assert len(set(names)) == len(names) == 18
     assert all(pattern.rule_refs for pattern in PATTERNS)
     watch = TradingWatch(INSTRUMENTS)
     assert watch.apply(market().array(), Place(first_seq=1)) == []
@@ -365,7 +457,18 @@ def test_every_detector_has_a_table_of_parameters_a_name_and_rules() -> None:
 def test_the_analysts_page_has_every_pattern_with_its_version_and_parameters() -> None:
     """docs/surveillance.md: values as in the tables; bounds of memory and of evidence are left out."""
     page = (Path(__file__).parents[3] / "docs" / "surveillance.md").read_text()
-    unsaid = ("evidence_max", "executions_max", "layers_max", "pairs_max", "owners_max", "runs_max", "searches_max", "movers_max")
+    unsaid = (
+        "evidence_max",
+        "executions_max",
+        "layers_max",
+        "pairs_max",
+        "owners_max",
+        "runs_max",
+        "searches_max",
+        "movers_max",
+        "trades_max",
+        "walls_max",
+    )
     for pattern in PATTERNS:
         parameters = pattern(OrderTracker(Tracking()), Market()).parameters
         (row,) = [line for line in page.splitlines() if line.startswith(f"| {pattern.name.upper()} | {pattern.version} |")]
