@@ -1,6 +1,7 @@
 """Pinging: tiny immediate orders that search for hidden interest, and a large order as soon as one of them has found it.
 
-(EU) 2016/522 Annex II, section 1. A router splits an order into immediate ones of like size; no large one follows.
+(EU) 2016/522 Annex II, section 1. A router splits an order into immediate ones of like size; no large one follows. Who also
+sends immediate orders of ordinary size meanwhile does not search.
 """
 
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ class PingingDetector(Detector):
     """Searches, by instrument, owner and side."""
 
     name: ClassVar[str] = "pinging"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("(EU) 2016/522 Annex II 1.5(b)",)
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: PingingParameters | None = None) -> None:
@@ -63,9 +65,13 @@ class PingingDetector(Detector):
         if order.immediate and order.order_qty * 100 <= usual_qty * rules.usual_percent_max:
             self._ping(order, now)
             return ()
-        if not self._searches or order.order_qty < rules.large_usual_min * usual_qty:
-            return ()
         key = (order.instrument, order.owner, order.side)
+        if not self._searches:
+            return ()
+        if order.order_qty < rules.large_usual_min * usual_qty:
+            if order.immediate:  # sizes that vary, as a trend follower's do, are no search
+                self._searches.pop(key, None)
+            return ()
         search = self._searches.get(key)
         if search is None:
             return ()

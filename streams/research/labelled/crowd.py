@@ -21,6 +21,8 @@ CONTROL: Final = 200
 SIZE_MU, SIZE_SIGMA = np.log(20), np.log(5) / 1.2816
 """Of the logarithm of a size: median 20, p90 100."""
 IMPACT_TICKS_MAX: Final = 5.0
+RUMOUR_TICKS_MAX: Final = 150.0
+"""How far from the market a rumour takes the value."""
 VALUE_TICKS_PER_ROOT_S: Final = 0.4
 """The value around which the crowd quotes is a random walk."""
 
@@ -44,6 +46,9 @@ class Value:
         taken, self._flow = self._world.flow - self._flow, self._world.flow
         if self._world.rumour:
             self.ticks += self._world.rumour * passed
+            # nobody bids far from where the others trade, however good the story is
+            middle = (self._world.best[BUY] + self._world.best[SELL]) / 2
+            self.ticks = float(np.clip(self.ticks, middle - RUMOUR_TICKS_MAX, middle + RUMOUR_TICKS_MAX))
             return self.ticks
         # who takes may know something: half a tick for each usual level taken (Kyle's lambda), at most IMPACT_TICKS_MAX at once
         self.ticks += float(np.clip(0.5 * taken / self._world.usual_level, -IMPACT_TICKS_MAX, IMPACT_TICKS_MAX))

@@ -315,6 +315,17 @@ def test_tiny_immediate_orders_before_a_large_one_are_pinging(pings: int, filled
     assert (("PINGING", (A,)) in patterns(tape)) is found
 
 
+def test_tiny_orders_among_ordinary_ones_are_no_search() -> None:
+    """An immediate order of ordinary size begins it anew."""
+    tape = market()
+    for n in range(6):
+        ping = tape.new(30.0 + n, A, BUY, AT, 1, **IOC)
+        tape.trade(30.0 + n, ping, tape.new(29.0, CROWD, SELL, AT, 50), 1)
+    tape.end(36.5, tape.new(36.5, A, BUY, AT - 5, 20, **IOC), reason=Reason.IMMEDIATE_OR_CANCEL)
+    tape.new(37.0, A, BUY, AT + 1, 200)
+    assert patterns(tape) == set()
+
+
 @pytest.mark.parametrize(("indicative", "canceled", "found"), [(AT + 200, True, True), (AT + 100, True, False), (AT + 200, False, False)])
 def test_an_order_that_moves_the_indicative_price_and_leaves_is_a_game(indicative: int, canceled: bool, found: bool) -> None:
     """Who stays until the uncross meant it."""
