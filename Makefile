@@ -59,6 +59,9 @@ simulate: $(VENV)/.dev ## the whole exchange under seeded faults, without servic
 chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then proof that nothing was lost or doubled (ARGS="--seed 7 --faults 32", "--help")
 	$(BIN)/python tests/chaos/run_chaos.py $(ARGS)
 
+replicas: $(VENV)/.dev ## real MySQL replicas under load, kills and promotions, with an oracle for stale reads (ARGS="--replicas 3 --reads 2000", "--help")
+	$(BIN)/python tests/chaos/run_replicas.py $(ARGS)
+
 tamper: $(VENV)/.dev ## tamper with audit logs in every known way; each must be found and named (ARGS="--tamperings 1000 --honest 200 --seed 7")
 	$(BIN)/python tests/tamper/run_tampering.py $(ARGS)
 
@@ -113,4 +116,4 @@ vendor: ## fetch what the pages use of other projects again, by pinned digests (
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos tamper check format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas tamper check format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean

@@ -124,6 +124,8 @@ async def _main(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     stores = EdgeStores(settings)
     state = make_state(settings, stores, stores, stores, stores)
+    stores.place_of = state.gateway.places.of
+    state.gateway.metrics.registry.register(stores.mysql)
     await serve(state, stop, settings.run_dir / "edge.json")
 
 

@@ -65,6 +65,12 @@ class Settings(BaseSettings):
 
     kafka_url: str = Field(default="", description="bootstrap servers, host:port[,host:port]")
     mysql_url: str = Field(default="", description="mysql://user:password@host:port/database")
+    mysql_servers_file: Path | None = Field(
+        default=None, description="JSON list of MySQL servers, if there are replicas (docs/replicas.md): reads are shared out among them"
+    )
+    mysql_zone: str = Field(
+        default="", description="where this process stands, as the list of MySQL servers says it: near replicas are read"
+    )
     redis_url: str = Field(default="", description="redis://[user:password@]host:port/0")
     elasticsearch_url: str = Field(default="", description="http://host:port")
     edge_url: str = Field(default="", description="where clients of this set reach the edge, http://host:port")

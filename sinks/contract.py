@@ -4,7 +4,8 @@ The log is delivered at least once, in two ways: Kafka may deliver a record agai
 writes identical frames again (new offset; same header source, source_offset, source_index). Each sink stores both kinds once.
 
 `write_batch` returns when the whole batch is stored; only then may the caller commit its offsets. If it raises ServiceUnavailable, nothing
-is promised: the caller repeats the same batch until it is stored or the process is stopped. Any other exception is a bug of ours, or a
+is promised: the caller repeats the same batch until it is stored or the process is stopped. If it raises StoreMoved, the caller goes back
+to what `reached` says instead. Any other exception is a bug of ours, or a
 problem of the store that somebody must look at (StaleData): the process stops, and nothing is skipped.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from schemas.codec import Frame
+from schemas.errors import ServiceUnavailable
 
 
 class Input(NamedTuple):
@@ -31,6 +33,10 @@ class Reached(NamedTuple):
 
     next_offset: int
     last_ns: int
+
+
+class StoreMoved(ServiceUnavailable):
+    """The store is another server from now on, which may have less than the one before: ask `reached`, and go on from there."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from edge.alpaca.errors import error_of, value_of
 from edge.gateway.access.sessions import Session
 from edge.gateway.accounts.view import AccountView
 from edge.http.addresses import address_of
-from edge.http.answers import SAFE_METHODS, SESSION
+from edge.http.answers import PLACE_COOKIE, PLACE_HEADER, SAFE_METHODS, SESSION
 from edge.http.errors import HttpError
 from edge.http.state import gateway_of
 from edge.http.traders import session_of_browser
@@ -27,6 +27,8 @@ async def authenticate(request: web.Request) -> Session:
             session.account
         )  # known from now on: who is known trades on while the store is away
     request[SESSION] = session
+    if gateway_of(request).places.used:
+        _take_place(request, session.account)
     if request.method not in SAFE_METHODS and not session.may_trade:
         raise HttpError(403, "this API key may only read")
     too_many = sessions.admit(session)
@@ -39,6 +41,16 @@ async def account_of(request: web.Request) -> AccountView:
     """The live view of who asks; raises HttpError."""
     session = await authenticate(request)
     return value_of(await gateway_of(request).accounts.view(session.account))
+
+
+def _take_place(request: web.Request, account: int) -> None:
+    """What the client has seen elsewhere. Raises HttpError for a header that no edge has made; a cookie may be an old one, and is then ignored."""
+    places = gateway_of(request).places
+    header, cookie = request.headers.get(PLACE_HEADER), request.cookies.get(PLACE_COOKIE)
+    if header and not places.bring(account, header):
+        raise HttpError(400, f"{PLACE_HEADER} is not one that this exchange has given to the account: leave it out")
+    if cookie:
+        places.bring(account, cookie)
 
 
 def _basic(header: str) -> tuple[str, str]:

@@ -33,6 +33,7 @@ from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from edge.gateway.stored.account_history import AccountHistory
 from edge.gateway.stored.history import AlertFilter, History, Stores, recorded
 from edge.gateway.stored.past_prices import PastPrices
+from edge.gateway.stored.seen_places import SeenPlaces
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.market_hours import MarketCalendar, MarketClock
 from schemas.settings import Settings
@@ -52,6 +53,7 @@ class Gateway:
         self.market = MarketView(self.instruments)
         self.hours = MarketHours(MarketCalendar.load(settings.market_days_file), MarketClock.parse(settings.market_clock), time.time_ns)
         self.accounts = Accounts(PendingRequests(settings.edge_decision_timeout_ms, time.time_ns), time.time_ns)
+        self.places = SeenPlaces(settings, self.accounts)
         self.customers = Customers(stores, time.monotonic)
         self.past = PastPrices(stores, self.market)
         self.account_history = AccountHistory(stores, self.market)

@@ -124,6 +124,7 @@ class KafkaLinks:
         source = f"edge-{settings.edge_instance}"
         self._commands = CommandProducer(self._sender, shards, source, settings.edge_instance, time.time_ns, self._not_sent)
         gateway.replies, gateway.market_consumer = replies, market
+        gateway.places.shards = shards
         gateway.access_records.sender = self._sender
         gateway.accounts.producer, gateway.orders.sink_lag = self._commands, sink_lag
         self._tasks = [

@@ -129,6 +129,8 @@ process at ~80 us each, in pieces between which everybody else has a turn. One i
 LAG_READY_MAX: Final = 5_000
 """Records of market.data behind the log's end with which an edge still calls itself ready."""
 
+MYSQL_CONNECTIONS_MAX: Final = 8
+
 STORE_TIMEOUT_S: Final = 3.0
 """MySQL has so long for one question, connecting included; then it is away. A page of orders takes it a few ms."""
 

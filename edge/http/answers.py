@@ -22,6 +22,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 SESSION: Final = web.RequestKey("session", Session)
 """Whose request it is, for the headers of its answer."""
+PLACE_HEADER: Final = "Outcry-Place"
+PLACE_COOKIE: Final = "outcry_place"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Of requests that change nothing."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
@@ -107,7 +109,19 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     if session is not None:
         headers["X-RateLimit-Limit"] = _LIMIT_TEXT
         headers["X-RateLimit-Remaining"] = str(int(session.bucket.tokens))
+        _give_place(request, response, session.account)
         headers["X-RateLimit-Reset"] = str(math.ceil(time.time() + session.bucket.seconds_until_full()))
+
+
+def _give_place(request: web.Request, response: web.StreamResponse, account: int) -> None:
+    """Tell the client how far it has been told of the log, if there are replicas that may not be as far."""
+    places = gateway_of(request).places
+    token = places.token(account) if places.used else ""
+    if token:
+        response.headers[PLACE_HEADER] = token
+        secure = "; Secure" if over_tls(request) else ""
+        # by hand: this runs when aiohttp has written its own cookies already
+        response.headers.add("Set-Cookie", f"{PLACE_COOKIE}={token}; Path=/v2; HttpOnly; SameSite=Strict{secure}")
 
 
 def over_tls(request: web.Request) -> bool:

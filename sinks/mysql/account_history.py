@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.enums import AccountEventKind
-from sinks.mysql.pool import MySql
+from sinks.mysql.pool import Reader
 from sinks.mysql.rows import CASH, SHARES
 
 Place = tuple[int, int, int]
@@ -58,7 +58,7 @@ class ActivityFilter:
     """Of cash from outside: what comes, what goes."""
 
 
-async def activities(db: MySql, account: int, wanted: ActivityFilter) -> list[Activity]:
+async def activities(db: Reader, account: int, wanted: ActivityFilter) -> list[Activity]:
     """In the order of the account's log."""
     conditions: list[str] = ["p.account = %s", f"(p.kind, p.leg) IN ({', '.join(['(%s, %s)'] * len(wanted.kinds))})"]
     args: list[Any] = [account, *(value for pair in wanted.kinds for value in pair)]
@@ -93,7 +93,7 @@ async def activities(db: MySql, account: int, wanted: ActivityFilter) -> list[Ac
     return [Activity(*map(int, row)) for row in rows]
 
 
-async def time_of(db: MySql, account: int, posting: tuple[int, int, int]) -> int | None:
+async def time_of(db: Reader, account: int, posting: tuple[int, int, int]) -> int | None:
     """When something was posted, (shard, seq, leg); None if the account has no such posting."""
     rows = await db.fetch(
         "SELECT transact_time FROM postings WHERE shard = %s AND seq = %s AND leg = %s AND account = %s", (*posting, account)
@@ -114,7 +114,7 @@ class Flow:
     """What came from outside."""
 
 
-async def flows(db: MySql, account: int, since: int, width_ns: int) -> list[Flow]:
+async def flows(db: Reader, account: int, since: int, width_ns: int) -> list[Flow]:
     """Of each span of `width_ns` after `since` in which something was posted, in their order."""
     outside = f"kind = {OUTSIDE_KINDS[0]}"
     rows = await db.fetch(

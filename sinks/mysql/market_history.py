@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from schemas.enums import Phase
-from sinks.mysql.pool import MySql
+from sinks.mysql.pool import Reader
 from sinks.mysql.rows import MINUTE_NS
 
 BARS_READ_MAX: Final = 100_000
@@ -63,7 +63,7 @@ class BarPage:
     next_at: int | None
 
 
-async def bars(db: MySql, instrument: int, width_ns: int, start: int, end: int, limit: int, *, ascending: bool = True) -> BarPage:
+async def bars(db: Reader, instrument: int, width_ns: int, start: int, end: int, limit: int, *, ascending: bool = True) -> BarPage:
     """Bars of a width (a whole number of minutes, counted from 1970) that begin in start <= t < end, `limit` of them at the most."""
     order = "ASC" if ascending else "DESC"
     start -= start % width_ns
@@ -91,7 +91,7 @@ async def bars(db: MySql, instrument: int, width_ns: int, start: int, end: int, 
     return BarPage(found, found[-1].started_at + width_ns if ascending else found[-1].started_at)
 
 
-async def closes_before(db: MySql, instruments: list[int], at: int) -> dict[int, int]:
+async def closes_before(db: Reader, instruments: list[int], at: int) -> dict[int, int]:
     """The last price of each instrument before a minute; those that had not traded are left out."""
     closes = {}
     for instrument in instruments:
@@ -104,7 +104,7 @@ async def closes_before(db: MySql, instruments: list[int], at: int) -> dict[int,
     return closes
 
 
-async def closes(db: MySql, instrument: int, since: int, end: int, width_ns: int) -> list[tuple[int, int]]:
+async def closes(db: Reader, instrument: int, since: int, end: int, width_ns: int) -> list[tuple[int, int]]:
     """(span, last price in it) of each span of `width_ns` from `since` on in which it traded, up to `end`."""
     rows = await db.fetch(
         "SELECT g.span, l.close_px FROM (SELECT (started_at - %s) DIV %s AS span, MAX(started_at) AS last_at FROM "  # noqa: S608
@@ -117,7 +117,7 @@ async def closes(db: MySql, instrument: int, since: int, end: int, width_ns: int
 
 
 async def trades(
-    db: MySql, instrument: int, start: int, end: int, limit: int, *, ascending: bool = True, behind: int | None = None
+    db: Reader, instrument: int, start: int, end: int, limit: int, *, ascending: bool = True, behind: int | None = None
 ) -> list[PastTrade]:
     """Trades with start <= t < end; `behind`: only those that come after (descending: before) this trd_match_id."""
     bounds = await _trade_bounds(db, instrument, start, end)
@@ -137,7 +137,7 @@ async def trades(
     return [PastTrade(*row) for row in rows]
 
 
-async def _trade_bounds(db: MySql, instrument: int, start: int, end: int) -> tuple[int, int] | None:
+async def _trade_bounds(db: Reader, instrument: int, start: int, end: int) -> tuple[int, int] | None:
     """The trd_match_ids between which the trades of this time are; they grow with time within an instrument."""
     rows = await db.fetch(
         "SELECT f.first_trade, l.last_trade FROM "
@@ -148,7 +148,7 @@ async def _trade_bounds(db: MySql, instrument: int, start: int, end: int) -> tup
     return (int(rows[0][0]), int(rows[0][1])) if rows else None
 
 
-async def auctions(db: MySql, instrument: int, start: int, end: int, limit: int, *, ascending: bool = True) -> list[PastAuction]:
+async def auctions(db: Reader, instrument: int, start: int, end: int, limit: int, *, ascending: bool = True) -> list[PastAuction]:
     """What call phases that ended in start <= t < end came to, `limit` at the most. One in which nothing traded is left out.
 
     The trades of an uncross have the time of the phase's end, and the minute's bar leads to them.
@@ -168,7 +168,7 @@ async def auctions(db: MySql, instrument: int, start: int, end: int, limit: int,
     return [PastAuction(*map(int, row)) for row in rows]
 
 
-async def stored_until(db: MySql) -> int:
+async def stored_until(db: Reader) -> int:
     """Append time of the newest record of `executions` before which everything is stored, of the partition that is least far; 0 if nothing is."""
     rows = await db.fetch("SELECT COALESCE(MIN(mark_ns), 0) FROM sink_marks WHERE source = '' AND topic = 'executions'")
     return int(rows[0][0])

@@ -4,7 +4,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 import aiomysql
@@ -44,6 +44,13 @@ ADVICE: Final[dict[int, str]] = {
 """What to do, by error number of the server or of the client library. Other numbers are bugs of ours."""
 
 
+class Reader(Protocol):
+    """Whatever rows can be read from: a pool on the primary, or one of its replicas (sinks.mysql.routing)."""
+
+    async def fetch(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query. Raises ServiceUnavailable."""
+
+
 class MySql:
     """Connections to one database."""
 
@@ -54,18 +61,11 @@ class MySql:
     @classmethod
     async def connect(cls, url: str, size_max: int = 4) -> Self:
         """A pool on mysql://user:password@host:port/database. Raises ServiceUnavailable."""
-        parts = urlsplit(url)
-        if parts.scheme != "mysql" or not parts.hostname or not parts.path.strip("/"):
-            raise ServiceUnavailable(
-                f"MySQL has no usable address: OUTCRY_MYSQL_URL must be mysql://user:password@host:port/database{_run_up(url)}"
-            )
-        where = f"{parts.hostname}:{parts.port or 3306}{parts.path}"
-        with _translated(where):
+        where, arguments = arguments_of(url)
+        with translated(where):
             pool = await aiomysql.create_pool(
-                host=parts.hostname, port=parts.port or 3306, user=unquote(parts.username or ""), password=unquote(parts.password or ""),
-                db=parts.path.strip("/"), minsize=1, maxsize=size_max, charset="utf8mb4", autocommit=False, connect_timeout=CONNECT_TIMEOUT_S,
-                init_command=SESSION, pool_recycle=600,
-            )  # fmt: skip
+                **arguments, minsize=1, maxsize=size_max, autocommit=False, connect_timeout=CONNECT_TIMEOUT_S, pool_recycle=600
+            )
         return cls(pool, where)
 
     async def close(self) -> None:
@@ -76,7 +76,7 @@ class MySql:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator["Transaction"]:
         """All or nothing. Raises ServiceUnavailable; then a commit that was under way may or may not have happened."""
-        with _translated(self._where):
+        with translated(self._where):
             connection = await asyncio.wait_for(self._pool.acquire(), CONNECT_TIMEOUT_S + STATEMENT_TIMEOUT_S)
             try:
                 async with asyncio.timeout(STATEMENT_TIMEOUT_S):
@@ -93,7 +93,7 @@ class MySql:
     @asynccontextmanager
     async def snapshot(self, timeout_s: float = STATEMENT_TIMEOUT_S) -> AsyncIterator["Transaction"]:
         """Reads of one consistent moment, in timeout_s together. Raises ServiceUnavailable."""
-        with _translated(self._where):
+        with translated(self._where):
             connection = await asyncio.wait_for(self._pool.acquire(), CONNECT_TIMEOUT_S + STATEMENT_TIMEOUT_S)
             try:
                 async with asyncio.timeout(timeout_s):
@@ -134,7 +134,21 @@ class Transaction:
             return list(await cursor.fetchall())
 
 
-class _translated:  # noqa: N801  a context manager that reads as a word
+def arguments_of(url: str) -> tuple[str, dict[str, Any]]:
+    """The server in words, and what the client library has to know to connect. Raises ServiceUnavailable for no address."""
+    parts = urlsplit(url)
+    if parts.scheme != "mysql" or not parts.hostname or not parts.path.strip("/"):
+        raise ServiceUnavailable(
+            f"MySQL has no usable address: OUTCRY_MYSQL_URL must be mysql://user:password@host:port/database{_run_up(url)}"
+        )
+    port = parts.port or 3306
+    return f"{parts.hostname}:{port}{parts.path}", {
+        "host": parts.hostname, "port": port, "user": unquote(parts.username or ""), "password": unquote(parts.password or ""),
+        "db": parts.path.strip("/"), "charset": "utf8mb4", "init_command": SESSION,
+    }  # fmt: skip
+
+
+class translated:  # noqa: N801  a context manager that reads as a word
     """Turn what the client library raises into ServiceUnavailable where it is one."""
 
     def __init__(self, where: str) -> None:

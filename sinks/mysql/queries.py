@@ -1,6 +1,6 @@
 """Reads of the system of record for the edge, the operator's commands and the reconciliation.
 
-Every function takes a `MySql` (sinks.mysql.pool, `await MySql.connect(url, size_max)`) and raises ServiceUnavailable. Numbers are those of
+Every function takes a `Reader` (sinks.mysql.pool, such as `await MySql.connect(url, size_max)`) and raises ServiceUnavailable. Numbers are those of
 the log: times ns, prices ticks, quantities lots, cash minor units.
 """
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from schemas.enums import AccountEventKind, OrdStatus
-from sinks.mysql.pool import MySql
+from sinks.mysql.pool import Reader
 from sinks.mysql.schema import SCHEMA_VERSION
 
 ORDERS_MAX: Final = 500
@@ -164,14 +164,14 @@ _STATUS: Final = {
 }
 
 
-async def order_by_id(db: MySql, order_id: int, account: int | None = None) -> StoredOrder | None:
+async def order_by_id(db: Reader, order_id: int, account: int | None = None) -> StoredOrder | None:
     """The order. With `account`, only if it belongs to that account."""
     rows = await db.fetch(f"{_SELECT_ORDERS} WHERE order_id = %s", (order_id,))
     found = [StoredOrder(*row) for row in rows]
     return next((one for one in found if account is None or one.account == account), None)
 
 
-async def order_by_cl_ord_id(db: MySql, account: int, cl_ord_id: str) -> StoredOrder | None:
+async def order_by_cl_ord_id(db: Reader, account: int, cl_ord_id: str) -> StoredOrder | None:
     """The newest order of the account with this cl_ord_id."""
     if not cl_ord_id.isascii():
         return None
@@ -179,7 +179,7 @@ async def order_by_cl_ord_id(db: MySql, account: int, cl_ord_id: str) -> StoredO
     return StoredOrder(*rows[0]) if rows else None
 
 
-async def orders_by_ids(db: MySql, order_ids: Iterable[int]) -> list[StoredOrder]:
+async def orders_by_ids(db: Reader, order_ids: Iterable[int]) -> list[StoredOrder]:
     """The known ones of these orders, by order_id."""
     wanted = sorted(set(order_ids))[:ROWS_MAX]
     if not wanted:
@@ -188,7 +188,7 @@ async def orders_by_ids(db: MySql, order_ids: Iterable[int]) -> list[StoredOrder
     return [StoredOrder(*row) for row in rows]
 
 
-async def orders_of_account(db: MySql, account: int, wanted: OrderFilter) -> list[StoredOrder]:
+async def orders_of_account(db: Reader, account: int, wanted: OrderFilter) -> list[StoredOrder]:
     """At most `limit` (and ORDERS_MAX) orders, by the time of their submission."""
     conditions: list[str] = ["account = %s", _STATUS[wanted.status]]
     args: list[Any] = [account]
@@ -211,20 +211,20 @@ async def orders_of_account(db: MySql, account: int, wanted: OrderFilter) -> lis
     return [StoredOrder(*row) for row in rows]
 
 
-async def executions_of_order(db: MySql, order_id: int) -> list[StoredExecution]:
+async def executions_of_order(db: Reader, order_id: int) -> list[StoredExecution]:
     """The order's fills, oldest first."""
     sql = f"SELECT {columns_of(StoredExecution)} FROM executions WHERE order_id = %s ORDER BY transact_time, trd_match_id LIMIT {ROWS_MAX}"  # noqa: S608
     return [StoredExecution(*row) for row in await db.fetch(sql, (order_id,))]
 
 
-async def recent_trades(db: MySql, instrument: int, limit: int = 100) -> list[StoredTrade]:
+async def recent_trades(db: Reader, instrument: int, limit: int = 100) -> list[StoredTrade]:
     """The instrument's last trades, newest first."""
     sql = f"SELECT {columns_of(StoredTrade)} FROM trades WHERE instrument = %s ORDER BY trd_match_id DESC LIMIT %s"  # noqa: S608
     return [StoredTrade(*row) for row in await db.fetch(sql, (instrument, min(limit, ROWS_MAX)))]
 
 
 async def list_alerts(
-    db: MySql,
+    db: Reader,
     limit: int = 100,
     *,
     before: int | None = None,
@@ -246,7 +246,7 @@ async def list_alerts(
     return [alert_of_row(row) for row in await db.fetch(sql, (*args, min(limit, ROWS_MAX)))]
 
 
-async def alert_with_orders(db: MySql, alert_id: str) -> tuple[StoredAlert, list[StoredOrder]] | None:
+async def alert_with_orders(db: Reader, alert_id: str) -> tuple[StoredAlert, list[StoredOrder]] | None:
     """One alert and the orders that its evidence names, as they are now."""
     if not alert_id.isascii():
         return None
@@ -257,26 +257,26 @@ async def alert_with_orders(db: MySql, alert_id: str) -> tuple[StoredAlert, list
     return alert, await orders_by_ids(db, (one["order_id"] for one in alert.evidence))
 
 
-async def counts(db: MySql) -> Counts:
+async def counts(db: Reader) -> Counts:
     """Rows of each table."""
     names = [one.name for one in fields(Counts)]
     (row,) = await db.fetch("SELECT " + ", ".join(f"(SELECT COUNT(*) FROM {name})" for name in names))  # noqa: S608
     return Counts(*row)
 
 
-async def posting_sums(db: MySql) -> dict[tuple[AccountEventKind, int], int]:
+async def posting_sums(db: Reader) -> dict[tuple[AccountEventKind, int], int]:
     """(kind, instrument) -> sum of all postings; instrument 0 is cash. Trades sum to zero, updates to the deposits."""
     rows = await db.fetch("SELECT kind, instrument, SUM(amount) FROM postings GROUP BY kind, instrument")
     return {(AccountEventKind(kind), instrument): int(total) for kind, instrument, total in rows}
 
 
-async def balances(db: MySql) -> dict[tuple[int, int], int]:
+async def balances(db: Reader) -> dict[tuple[int, int], int]:
     """(account, instrument) -> sum of its postings that is not zero; instrument 0 is cash."""
     rows = await db.fetch("SELECT account, instrument, SUM(amount) FROM postings GROUP BY account, instrument HAVING SUM(amount) <> 0")
     return {(account, instrument): int(total) for account, instrument, total in rows}
 
 
-async def last_trades(db: MySql) -> dict[int, StoredTrade]:
+async def last_trades(db: Reader) -> dict[int, StoredTrade]:
     """The last trade of each instrument."""
     names = ", ".join(f"t.{one.name}" for one in fields(StoredTrade))
     sql = (
@@ -285,7 +285,7 @@ async def last_trades(db: MySql) -> dict[int, StoredTrade]:
     return {trade.instrument: trade for trade in (StoredTrade(*row) for row in await db.fetch(sql))}
 
 
-async def imbalances(db: MySql) -> Imbalances:
+async def imbalances(db: Reader) -> Imbalances:
     """Trades that are not settled on both sides, settlements of no trade, ledgers that do not cancel out, fills that do not add up."""
     trade = int(AccountEventKind.TRADE)
     queries = (
@@ -300,13 +300,13 @@ async def imbalances(db: MySql) -> Imbalances:
     return Imbalances(*found)
 
 
-async def next_offsets(db: MySql) -> dict[tuple[str, int], int]:
+async def next_offsets(db: Reader) -> dict[tuple[str, int], int]:
     """(topic, partition) -> the first offset that the sink has not stored yet."""
     rows = await db.fetch("SELECT topic, part, next_offset FROM sink_marks WHERE source = ''")
     return {(topic, part): next_offset for topic, part, next_offset in rows}
 
 
-async def schema_is_current(db: MySql) -> bool:
+async def schema_is_current(db: Reader) -> bool:
     """True if the tables are of this version (for readiness checks)."""
     known = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'schema_version'"
     if not (await db.fetch(known))[0][0]:

@@ -7,7 +7,7 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.mysql.pool import MySql, Transaction
 
-SCHEMA_VERSION: Final = 9
+SCHEMA_VERSION: Final = 10
 _ADDED_TO_ORDERS: Final = {
     "stop_px": "BIGINT", "display_qty": "BIGINT", "price_offset": "BIGINT", "offset_type": "TINYINT UNSIGNED", "peg_price_type": "TINYINT UNSIGNED",
     "exec_inst": "TINYINT UNSIGNED", "expire_time": "BIGINT", "contingency_type": "TINYINT UNSIGNED", "list_id": "BIGINT UNSIGNED",
@@ -25,11 +25,13 @@ _ADDED_TO_API_KEYS: Final = {
 }  # fmt: skip
 ADDED_COLUMNS: Final = {
     "orders": {name: f"{kind} NOT NULL DEFAULT 0" for name, kind in _ADDED_TO_ORDERS.items()},
-    "sink_marks": {"mark_ns": "BIGINT NOT NULL DEFAULT 0"},
+    "sink_marks": {
+        "mark_ns": "BIGINT NOT NULL DEFAULT 0", "last_seq": "BIGINT UNSIGNED NOT NULL DEFAULT 0", "db_epoch": "BIGINT NOT NULL DEFAULT 0",
+    },
     "alerts": _ADDED_TO_ALERTS,
     "api_keys": _ADDED_TO_API_KEYS,
-}
-"""By table, columns since version 3 (orders), 4 (sink_marks), 5 (alerts) and 8 (api_keys). Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
+}  # fmt: skip
+"""By table, columns since version 3 (orders), 4 and 10 (sink_marks), 5 (alerts) and 8 (api_keys). Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
 ADDED_KEYS: Final = {"postings": {"by_account": "(account, transact_time)"}, "api_keys": {"by_change": "(changed_at)"}}
 """By table, indexes that tables of an earlier version lack."""
 _LOCK: Final = "outcry.schema"

@@ -1,4 +1,4 @@
--- Tables of the system of record, version 9 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
+-- Tables of the system of record, version 10 (tables of before have fewer columns: see ADDED_COLUMNS in sinks/mysql/schema.py). Only what MySQL 8 and MariaDB 10.6 share.
 --
 -- Numbers are the integers of the log: times ns since 1970 UTC, prices ticks, quantities lots, cash minor units (1/10,000). Ids are
 -- unsigned as in the frames. Text that the exchange makes or checks (cl_ord_id, key_id, ...) is ASCII and compared byte by byte: a
@@ -287,5 +287,7 @@ CREATE TABLE IF NOT EXISTS sink_marks (
     source_offset BIGINT NOT NULL,
     source_index INT NOT NULL,
     mark_ns BIGINT NOT NULL DEFAULT 0,
+    last_seq BIGINT UNSIGNED NOT NULL DEFAULT 0 COMMENT 'of source empty: seq of the last row of the partition that is stored',
+    db_epoch BIGINT NOT NULL DEFAULT 0 COMMENT 'of source empty: which primary it was written to (docs/replicas.md); 0: there are no replicas',
     PRIMARY KEY (sink, topic, part, source)
 ) ENGINE = InnoDB;

@@ -1,6 +1,8 @@
 """Store orders, executions, trades, postings, rejects, alerts and cases in MySQL, each batch in one transaction with its marks.
 
 In:     executions, account.events, alerts, cases
+Epochs: each promotion of a replica raises the epoch, which is in the marks. A sink of an older one writes nothing; after a promotion it goes on
+        where the new primary is.
 Repeats: a record below the partition's next offset, and a frame not above its source's newest, are left out. The marks are read,
         locked and written in the transaction of the rows, so neither a crash nor a second worker can store half a batch, or one twice.
 """
@@ -14,15 +16,17 @@ from schemas.enums import ExecKind
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
 from schemas.marks import Marks
-from sinks.contract import Input, Reached, SinkStats
+from sinks.contract import Input, Reached, SinkStats, StoreMoved
 from sinks.mysql.bars import take_out_of_bar
 from sinks.mysql.case_rows import Decide, store_action
 from sinks.mysql.pool import MySql, Transaction
 from sinks.mysql.rows import INSERT_ALERT, account_statements, alert_values, execution_statements
 from sinks.mysql.schema import apply_schema
+from sinks.mysql.servers import ServersFile
 from sinks.partition_marks import PartitionMarks
 
 SINK: Final = "mysql"
+CONNECTIONS_MAX: Final = 2
 TRANSACTION_ROWS_MAX: Final = 20_000
 """Rows of frames in one transaction: a few seconds on a slow server, far below STATEMENT_TIMEOUT_S, however large a batch is."""
 
@@ -30,26 +34,34 @@ TRANSACTION_ROWS_MAX: Final = 20_000
 class MySqlSink:
     """The system of record; see sinks.contract for what it promises. `prefix`: of the names of its tables.
 
-    decide: what a record of `cases` makes of a case; without it such records cannot be stored.
+    decide: what a record of `cases` makes of a case; without it such records cannot be stored. servers: who is primary, if there are replicas.
     """
 
-    def __init__(self, db: MySql, prefix: str = "", decide: Decide | None = None) -> None:
+    def __init__(
+        self, db: MySql, prefix: str = "", decide: Decide | None = None, servers: ServersFile | None = None, epoch: int = 0
+    ) -> None:
+        """epoch: that of `servers` when `db` was connected."""
         self._db, self._prefix, self._decide = db, prefix, decide
+        self._servers, self._epoch = servers, epoch
         self._stats = SinkStats()
 
     @classmethod
-    async def connect(cls, url: str, instruments: InstrumentTable, decide: Decide | None = None) -> Self:
-        """Connect and bring the tables up to date. Raises ServiceUnavailable, StaleData."""
-        db = await MySql.connect(url, size_max=2)
+    async def connect(
+        cls, url: str, instruments: InstrumentTable, decide: Decide | None = None, servers: ServersFile | None = None
+    ) -> Self:
+        """Connect and bring the tables up to date. Raises ServiceUnavailable, StaleData. servers: names the server, instead of `url`."""
+        known = servers.read() if servers is not None else None
+        db = await MySql.connect(known.primary_url() if known is not None else url, size_max=CONNECTIONS_MAX)
         try:
             await apply_schema(db, instruments)
         except BaseException:
             await db.close()
             raise
-        return cls(db, decide=decide)
+        return cls(db, decide=decide, servers=servers, epoch=known.epoch if known is not None else 0)
 
     async def write_batch(self, batch: Sequence[Input]) -> None:
         """Store the batch, in one transaction unless it is large. Parts that were committed before a failure are repeats the next time."""
+        await self._follow()
         for part in transactions(batch):
             try:
                 async with self._db.transaction() as transaction:
@@ -59,6 +71,16 @@ class MySqlSink:
                 raise
             self._count(part, taken, rows)
         self._stats = replace(self._stats, batches=self._stats.batches + 1)
+
+    async def _follow(self) -> None:
+        """Connect to the primary, if it is another one now. Raises StoreMoved when that is done."""
+        known = self._servers.read() if self._servers is not None else None
+        if known is None or known.epoch == self._epoch:
+            return
+        db = await MySql.connect(known.primary_url(), size_max=CONNECTIONS_MAX)
+        former, self._db, self._epoch = self._db, db, known.epoch
+        await former.close()
+        raise StoreMoved(f"MySQL has another primary: {known.primary}, epoch {known.epoch}")
 
     async def reached(self) -> dict[tuple[str, int], Reached]:
         """By (topic, partition). Raises ServiceUnavailable."""
@@ -85,7 +107,7 @@ class MySqlSink:
 
     async def _write(self, transaction: Transaction, batch: Sequence[Input]) -> tuple[int, int]:
         """Returns how many inputs were new, and how many rows the server reports as written (a changed order counts as two)."""
-        marks = await _lock_marks(transaction, sorted({(one.topic, one.partition) for one in batch}), self._prefix)
+        marks = await _lock_marks(transaction, sorted({(one.topic, one.partition) for one in batch}), self._prefix, self._epoch)
         taken = [one for one in batch if marks[one.topic, one.partition].takes(one)]
         rows = 0
         for statement in _statements(taken):
@@ -99,7 +121,7 @@ class MySqlSink:
             elif one.topic == "cases":
                 assert isinstance(one.body, dict) and self._decide is not None, "whoever stores cases has to know their rules"
                 rows += await store_action(transaction, self._prefix, self._decide, one.offset, one.body)
-        await _save_marks(transaction, marks, self._prefix)
+        await _save_marks(transaction, marks, _last_seqs(taken), self._prefix, self._epoch)
         return len(taken), rows
 
 
@@ -151,10 +173,24 @@ def _busts(taken: Sequence[Input]) -> Iterator[tuple[int, int]]:
             yield from zip(busted["instrument"].tolist(), busted["trd_match_id"].tolist(), strict=True)
 
 
+def _last_seqs(taken: Sequence[Input]) -> dict[tuple[str, int], int]:
+    """By partition, the seq of the last row in these frames."""
+    found: dict[tuple[str, int], int] = {}
+    for one in taken:
+        if isinstance(one.body, Frame) and one.body.header.first_seq and len(one.body.rows):
+            place = one.topic, one.partition
+            found[place] = max(found.get(place, 0), one.body.header.first_seq + len(one.body.rows) - 1)
+    return found
+
+
 async def _lock_marks(
-    transaction: Transaction, partitions: Sequence[tuple[str, int]], prefix: str
+    transaction: Transaction, partitions: Sequence[tuple[str, int]], prefix: str, epoch: int
 ) -> dict[tuple[str, int], PartitionMarks]:
-    """The marks of the partitions, locked until the transaction ends, always in the same order to avoid deadlocks."""
+    """The marks of the partitions, locked until the transaction ends, always in the same order to avoid deadlocks.
+
+    Raises ServiceUnavailable where a sink of a later epoch has written: this one writes to a server that is not the primary any more, or does not know
+    yet that it has become that.
+    """
     marks = {}
     for topic, part in partitions:
         # the row with the offset is made if need be: one cannot lock a row that is not there
@@ -164,24 +200,32 @@ async def _lock_marks(
             (SINK, topic, part),
         )
         found = await transaction.fetch(
-            f"SELECT source, next_offset, source_offset, source_index, mark_ns FROM {prefix}sink_marks "  # noqa: S608  own names
+            f"SELECT source, next_offset, source_offset, source_index, mark_ns, db_epoch FROM {prefix}sink_marks "  # noqa: S608  own names
             "WHERE sink = %s AND topic = %s AND part = %s FOR UPDATE",
             (SINK, topic, part),
         )
-        newest = {source: (offset, index, even_ns) for source, _, offset, index, even_ns in found if source}
-        ((next_offset, last_ns),) = [(next_offset, last_ns) for source, next_offset, _, _, last_ns in found if not source]
+        newest = {source: (offset, index, even_ns) for source, _, offset, index, even_ns, _ in found if source}
+        ((next_offset, last_ns, written),) = [
+            (next_offset, last_ns, written) for source, next_offset, _, _, last_ns, written in found if not source
+        ]
+        if written > epoch:
+            raise ServiceUnavailable(f"{topic}/{part} was written in epoch {written} of MySQL's primaries, this sink is of epoch {epoch}")
         marks[topic, part] = PartitionMarks(next_offset, last_ns, Marks(newest))
     return marks
 
 
-async def _save_marks(transaction: Transaction, marks: dict[tuple[str, int], PartitionMarks], prefix: str) -> None:
+async def _save_marks(
+    transaction: Transaction, marks: dict[tuple[str, int], PartitionMarks], last_seqs: dict[tuple[str, int], int], prefix: str, epoch: int
+) -> None:
     rows: list[tuple[Any, ...]] = []
     for (topic, part), mark in marks.items():
-        rows.append((SINK, topic, part, "", mark.next_offset, 0, 0, mark.last_ns))
-        rows += [(SINK, topic, part, source, 0, *place) for source, place in mark.marks.state.items()]
+        rows.append((SINK, topic, part, "", mark.next_offset, 0, 0, mark.last_ns, last_seqs.get((topic, part), 0), epoch))
+        rows += [(SINK, topic, part, source, 0, *place, 0, epoch) for source, place in mark.marks.state.items()]
     await transaction.execute(
-        f"INSERT INTO {prefix}sink_marks (sink, topic, part, source, next_offset, source_offset, source_index, mark_ns) "  # noqa: S608
-        f"VALUES {', '.join(['(%s, %s, %s, %s, %s, %s, %s, %s)'] * len(rows))} ON DUPLICATE KEY UPDATE next_offset = VALUES(next_offset), "
-        f"source_offset = VALUES(source_offset), source_index = VALUES(source_index), mark_ns = VALUES(mark_ns)",
+        f"INSERT INTO {prefix}sink_marks "  # noqa: S608
+        "(sink, topic, part, source, next_offset, source_offset, source_index, mark_ns, last_seq, db_epoch) "
+        f"VALUES {', '.join(['(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)'] * len(rows))} ON DUPLICATE KEY UPDATE "
+        "next_offset = VALUES(next_offset), source_offset = VALUES(source_offset), source_index = VALUES(source_index), "
+        "mark_ns = VALUES(mark_ns), last_seq = GREATEST(last_seq, VALUES(last_seq)), db_epoch = VALUES(db_epoch)",
         [value for row in rows for value in row],
     )

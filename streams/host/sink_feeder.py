@@ -4,13 +4,15 @@ In:     the role's topics
 Out:    dead.letters (records that cannot be read)
 State:  none here; each sink keeps its own marks with its rows
 On failure: a store that is down is retried until it answers, and nothing is acknowledged meanwhile. Any other fault stops the process.
+        A store that is another server from now on (a promoted replica) may have less than was acknowledged: what it lacks is read again.
 """
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from prometheus_client import Counter
@@ -20,7 +22,7 @@ from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.marks import Marks
 from schemas.settings import Settings
-from sinks import Input, Sink
+from sinks import Input, Sink, StoreMoved
 from streams.host.kafka_records import polled_record
 from streams.host.lost_records import lost_state_of
 from streams.host.shard_runner import Record, dead_letter
@@ -30,7 +32,7 @@ from streams.process.record_keys import record_keys
 from streams.process.suspicious_frames import SuspiciousFrames
 from streams.transport.app import TP, App, fail_fast, make_app, run_app
 from streams.transport.cluster import partition_counts
-from streams.transport.consumer import consumer_class
+from streams.transport.consumer import FastConsumer, consumer_class
 from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.transport.log_ends import LogEnds, end_for
 from topics.catalogue import DEAD_LETTERS, Topic
@@ -62,6 +64,8 @@ class SinkRole:
     url: str
     gulp_wait_ms: int
     """How long a fetch waits for GULP_BYTES: when little happens the store is so far behind, and gets few large batches instead of many small ones."""
+    may_fall_back: bool = False
+    """Whether the store may have less than what was acknowledged, also when the role starts."""
 
 
 class SinkFeeder:
@@ -77,6 +81,12 @@ class SinkFeeder:
         self._marks: dict[TP, Marks] = {}
         self.suspicious = SuspiciousFrames(role.name, lambda: [(tp.topic, tp.partition, marks) for tp, marks in self._marks.items()])
         self._stored: dict[TP, int] = {}
+        self._needed: defaultdict[TP, int] | None = None
+        """From where the store needed each partition at the start, if it may lack something that was acknowledged."""
+        self._begun: set[TP] = set()
+        """Partitions whose first turn has been compared with that."""
+        self._dropping: dict[TP, tuple[int, int]] = {}
+        """Partitions that are read again: from which offset, and how many turns may still come that were on their way before."""
         self._ends = LogEnds(app, role.name, self._stored.get)
         self._lag: dict[TP, int] = {}
 
@@ -125,17 +135,25 @@ class SinkFeeder:
             self._sink = await self._until_available(
                 lambda: self._role.connect(self._role.url, load_instruments(self._settings.instruments_file))
             )
-            for place, reached in (await self._until_available(self._sink.reached)).items():
+            sink = self._sink
+            for place, reached in (await self._until_available(sink.reached)).items():
                 self._stored.setdefault(TP(*place), reached.next_offset)
+            if self._role.may_fall_back:
+                await self._note_what_is_needed(sink)
             while True:
-                taken = [await self._waiting.get()]
-                batch = [*taken[0][1]]
+                taken = await self._next_turns()
+                batch = [one for _, inputs in taken for one in inputs]
                 while len(batch) < BATCH_RECORDS_MAX and not self._waiting.empty():
-                    taken.append(self._waiting.get_nowait())
-                    batch += taken[-1][1]
-                if batch:
-                    sink = self._sink
-                    await self._until_available(lambda batch=batch, sink=sink: sink.write_batch(batch))  # type: ignore[misc]
+                    more = await self._next_turns()
+                    taken += more
+                    batch += [one for _, inputs in more for one in inputs]
+                try:
+                    if batch:
+                        await self._until_available(lambda batch=batch, sink=sink: sink.write_batch(batch))  # type: ignore[misc]
+                except StoreMoved as moved:
+                    log.warning("store has moved", role=self._role.name, detail=str(moved))
+                    await self._go_on_elsewhere(sink, taken)
+                    continue
                 for event, _ in taken:
                     await stream.ack(event)
                     self._stored[event.message.tp] = event.message.offset + len(event.message.records)
@@ -145,6 +163,50 @@ class SinkFeeder:
         except BaseException:
             fail_fast("fault in the sink", role=self._role.name)
 
+    async def _note_what_is_needed(self, sink: Sink) -> None:
+        """From where the store needs each partition: its first turn goes back to there if it lies behind. One always comes (perform_seek)."""
+        self._needed = await self._needed_by(sink)
+
+    async def _needed_by(self, sink: Sink) -> defaultdict[TP, int]:
+        """The next offset of each partition; 0 for one of which the store has nothing."""
+        reached = await self._until_available(sink.reached)
+        return defaultdict(int, {TP(*place): one.next_offset for place, one in reached.items()})
+
+    async def _next_turns(self) -> list[tuple[Any, list[Input]]]:
+        """The turn that waits longest; none if it is not the one that the store needs next."""
+        turn = await self._waiting.get()
+        tp, offset = turn[0].message.tp, turn[0].message.offset
+        if tp in self._dropping:
+            first, left = self._dropping.pop(tp)
+            if offset > first and left > 0:
+                self._dropping[tp] = first, left - 1
+                return []
+        if self._needed is not None and tp not in self._begun:
+            self._begun.add(tp)
+            if offset > self._needed[tp]:
+                await self._go_back(tp, self._needed[tp])
+                return []
+        return [turn]
+
+    async def _go_on_elsewhere(self, sink: Sink, turns: list[tuple[Any, list[Input]]]) -> None:
+        """The store is another one, and these turns are not stored: read again from where it has each partition."""
+        needed = await self._needed_by(sink)
+        first = {tp: needed[tp] for tp, stored in self._stored.items() if needed[tp] < stored}
+        for event, _ in turns:
+            tp = event.message.tp
+            first[tp] = min(first.get(tp, event.message.offset), event.message.offset)
+        for tp, offset in first.items():
+            await self._go_back(tp, offset)
+
+    async def _go_back(self, tp: TP, offset: int) -> None:
+        """Read the partition again from there. Turns that are on their way here are dropped; they come again behind what is missing."""
+        there = await self._until_available(lambda: self._app.consumer.earliest_offsets(tp))
+        offset = max(offset, there[tp])
+        log.warning("reading again what the store lacks", topic=tp.topic, partition=tp.partition, offset=offset, had=self._stored.get(tp))
+        cast("FastConsumer", self._app.consumer).read_again(tp, offset)
+        self._dropping[tp] = offset, WAITING_TURNS_MAX + 1
+        self._stored[tp] = offset
+
     async def _until_available(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
         """Retry, less and less often, as long as the store is unavailable."""
         pause_s = RETRY_FIRST_S
@@ -152,6 +214,8 @@ class SinkFeeder:
             started = time.monotonic()
             try:
                 result = await attempt()
+            except StoreMoved:
+                raise
             except ServiceUnavailable as error:
                 STORE_DOWN.labels(self._role.name).inc()
                 self._trouble = str(error)

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Final
 
 from schemas.settings import Settings
+from sinks.mysql.servers import ServersFile
 from sinks.mysql.sink import MySqlSink
 from streams.host.sink_feeder import SinkRole, run_sink
 from surveillance.cases.desk import decide
@@ -15,7 +16,9 @@ GULP_WAIT_MS: Final = 250
 
 def sink_role(settings: Settings) -> SinkRole:
     """Where it reads, and what it feeds."""
-    return SinkRole(PERSIST_MYSQL.name, PERSIST_MYSQL.reads, partial(MySqlSink.connect, decide=decide), settings.mysql_url, GULP_WAIT_MS)
+    servers = ServersFile(settings.mysql_servers_file) if settings.mysql_servers_file is not None else None
+    connect = partial(MySqlSink.connect, decide=decide, servers=servers)
+    return SinkRole(PERSIST_MYSQL.name, PERSIST_MYSQL.reads, connect, settings.mysql_url, GULP_WAIT_MS, may_fall_back=servers is not None)
 
 
 def run(settings: Settings) -> None:

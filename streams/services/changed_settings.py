@@ -5,7 +5,17 @@ import os
 
 from schemas.settings import PREFIX, Settings
 
-_OF_ONE_PROCESS = ("home", "cache", "edge_url", "worker_host", "worker_port", "worker_replica", "worker_instance", "edge_instance")
+_OF_ONE_PROCESS = (
+    "home",
+    "cache",
+    "edge_url",
+    "mysql_servers_file",
+    "worker_host",
+    "worker_port",
+    "worker_replica",
+    "worker_instance",
+    "edge_instance",
+)
 """Where the set is, or which part of it a process is: told on a command line, or found in its files."""
 _ADDRESSES = ("kafka_url", "mysql_url", "redis_url", "elasticsearch_url")
 

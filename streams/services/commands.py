@@ -18,6 +18,7 @@ from streams.__main__ import settings_of
 from streams.process.worker_identity import REPLICAS
 from streams.services.doctor import examine
 from streams.services.local_set import URL_SETTINGS, LocalSet, RolesFailed, external_urls
+from streams.services.mysql_commands import places_of_servers
 from streams.services.progress import Progress, status_table
 from streams.services.state import SERVICES, ChildStatus, SetStatus, State
 from streams.services.supervision import probes
@@ -25,6 +26,7 @@ from streams.services.supervision.child import disk_is_full
 from topics.roles import ROLES
 
 WORKERS_MAX = 16  # of one role on one machine
+MYSQL_REPLICAS_MAX = 120
 
 
 def role_names(*, with_optional: bool = False) -> tuple[str, ...]:
@@ -51,6 +53,12 @@ def role_names(*, with_optional: bool = False) -> tuple[str, ...]:
 @click.option("--brokers", type=click.IntRange(1, 5), default=1, show_default=True, help="Kafka brokers of a new set.")
 @click.option("--workers", multiple=True, metavar="ROLE=N", help="N workers share the partitions of ROLE; may be repeated.")
 @click.option("--replicas", multiple=True, metavar="ROLE=N", help="N active-active replicas of ROLE; may be repeated.")
+@click.option(
+    "--mysql-replicas",
+    type=click.IntRange(0, MYSQL_REPLICAS_MAX),
+    default=0,
+    help="MySQL servers that follow the first, for reads and for failover (docs/replicas.md). A home keeps as many as it has had.",
+)
 @click.option("--foreground", is_flag=True, help="Stay in the foreground; Ctrl-C stops everything.")
 @click.pass_context
 def up(
@@ -61,6 +69,7 @@ def up(
     brokers: int,
     workers: tuple[str, ...],
     replicas: tuple[str, ...],
+    mysql_replicas: int,
     foreground: bool,
 ) -> None:
     """Start Kafka, MariaDB, Valkey and Elasticsearch, and return when they answer.
@@ -89,7 +98,15 @@ def up(
     failure, started = None, True
     try:
         with Progress("starting") as progress:
-            started = local.start(services or SERVICES, wanted_roles, brokers, workers=workers_of, replicas=replicas_of, watch=progress)
+            started = local.start(
+                services or SERVICES,
+                wanted_roles,
+                brokers,
+                workers=workers_of,
+                replicas=replicas_of,
+                mysql_replicas=mysql_replicas,
+                watch=progress,
+            )
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
     except RolesFailed as error:
@@ -224,6 +241,8 @@ async def probe_all(found: SetStatus | None, settings: Settings) -> dict[str, st
             questions[child.name] = (probes.role, child.address)
     said = await asyncio.gather(*(_answer(*question) for question in questions.values()))
     answers = dict(zip(questions, said, strict=True))
+    if found is not None and found.wanted.mysql_replicas:
+        answers |= await places_of_servers(settings.data_dir.resolve())
     if found is not None:
         answers |= {child.name: f"no: {child.message}" for child in found.children if child.state is State.FAILED}
     return answers

@@ -19,10 +19,12 @@ from types import MappingProxyType
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
+from sinks.mysql.servers import parse_servers
 from streams.process import key_folder
 from streams.services import preflight
 from streams.services.changed_settings import changed
 from streams.services.recipes import platform_check
+from streams.services.recipes.mariadb import SERVERS_FILE
 from streams.services.recipes.recipe import read_json, tail
 from streams.services.state import (
     SERVICES,
@@ -92,12 +94,14 @@ class LocalSet:
         *,
         workers: Mapping[str, int] = MappingProxyType({}),
         replicas: Mapping[str, int] = MappingProxyType({}),
+        mysql_replicas: int = 0,
         watch: Watch = lambda status: None,
         timeout_s: float = START_TIMEOUT_S,
     ) -> bool:
         """Bring up services and roles, in addition to what runs; returns when everything answers.
 
         workers, replicas: how many of a role, where not one (see streams.process.worker_identity). Values of earlier calls stay.
+        mysql_replicas: MySQL servers beside the first, of a set that does not run yet. A home that has had some keeps as many.
         A service whose OUTCRY_*_URL is set in the environment is not started, only checked. Returns True if anything was started.
         Raises NotReadyToStart for problems that can be found beforehand, ServiceUnavailable if such a server does not answer, StartFailed if
         something does not start. Then, and on KeyboardInterrupt, what this call started is stopped. RolesFailed stops nothing else.
@@ -112,7 +116,8 @@ class LocalSet:
             platform_check.require()
         if before is None and not own and not roles:
             return False
-        wanted = _united(before, Wanted(own, roles, brokers, external, dict(workers), dict(replicas)))
+        mysql_replicas = self._mysql_replicas(mysql_replicas) if "mariadb" in own else 0
+        wanted = _united(before, Wanted(own, roles, brokers, external, dict(workers), dict(replicas), mysql_replicas))
         if before == wanted:
             self._wait_ready(wanted, watch, timeout_s)
             return False
@@ -172,10 +177,11 @@ class LocalSet:
         *,
         workers: Mapping[str, int] = MappingProxyType({}),
         replicas: Mapping[str, int] = MappingProxyType({}),
+        mysql_replicas: int = 0,
     ) -> Iterator[Settings]:
         """Start, give the settings with the addresses, stop."""
         try:
-            self.start(services, roles, brokers, workers=workers, replicas=replicas)
+            self.start(services, roles, brokers, workers=workers, replicas=replicas, mysql_replicas=mysql_replicas)
         except RolesFailed:
             self.stop()
             raise
@@ -196,6 +202,11 @@ class LocalSet:
         return self.settings.model_copy(update={**running, **external_urls(SERVICES)})
 
     # -- how
+
+    def _mysql_replicas(self, asked: int) -> int:
+        """As many as the home has had, at least: a server that is left out misses what is written meanwhile, and may be the primary."""
+        path = self.settings.data_dir / SERVERS_FILE
+        return max(asked, len(parse_servers(path.read_text(), str(path)).replicas)) if path.exists() else asked
 
     def _spawn(self) -> None:
         run_dir, log_dir = self.settings.run_dir, self.settings.log_dir
@@ -285,12 +296,15 @@ def _united(before: Wanted | None, more: Wanted) -> Wanted:
         return more
     if before.services and "kafka" in before.services and "kafka" in more.services and before.brokers != more.brokers != 1:
         raise OutcryError(f"the running set has {before.brokers} Kafka broker(s); run `outcry down` first to change that")
+    if "mariadb" in before.services and more.mysql_replicas > before.mysql_replicas:
+        raise OutcryError(f"the running set has {before.mysql_replicas} MySQL replica(s); run `outcry down` first to add some")
+    mysql_replicas = before.mysql_replicas if "mariadb" in before.services else more.mysql_replicas
     services = tuple(name for name in SERVICES if name in {*before.services, *more.services})
     roles = tuple(dict.fromkeys([*before.roles, *more.roles]))
     brokers = before.brokers if "kafka" in before.services else more.brokers
     return replace(
         before, services=services, roles=roles, brokers=brokers, external={**before.external, **more.external},
-        workers={**before.workers, **more.workers}, replicas={**before.replicas, **more.replicas},
+        workers={**before.workers, **more.workers}, replicas={**before.replicas, **more.replicas}, mysql_replicas=mysql_replicas,
     )  # fmt: skip
 
 

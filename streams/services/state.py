@@ -53,6 +53,8 @@ class Wanted:
     """How many workers share the partitions of a role, where it is not one."""
     replicas: dict[str, int] = field(default_factory=dict)
     """How many active-active replicas a role has, where it is not one; each has as many workers."""
+    mysql_replicas: int = 0
+    """MySQL servers beside the first."""
 
     def processes(self) -> list[WorkerId]:
         """Every worker of every role."""
@@ -61,7 +63,8 @@ class Wanted:
     def names(self) -> list[str]:
         """Names of all children, in the order in which they are shown."""
         more_brokers = [f"kafka-{node}" for node in range(2, self.brokers + 1)] if "kafka" in self.services else []
-        return [*self.services, *more_brokers, *(("topics", *map(str, self.processes())) if self.roles else ())]
+        more_servers = [f"mariadb-{node}" for node in range(2, self.mysql_replicas + 2)] if "mariadb" in self.services else []
+        return [*self.services, *more_brokers, *more_servers, *(("topics", *map(str, self.processes())) if self.roles else ())]
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def _wanted(found: dict[str, Any]) -> Wanted:
         found["external"],
         found.get("workers", {}),
         found.get("replicas", {}),
+        found.get("mysql_replicas", 0),
     )
 
 

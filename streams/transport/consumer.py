@@ -219,6 +219,12 @@ class FastConsumer(Consumer):
         self._reader.go_to({})
         await super().on_partitions_revoked(revoked)
 
+    def read_again(self, tp: TP, offset: int) -> None:
+        """Deliver the partition from this offset on, whatever was delivered or committed; what is on its way from behind it is dropped."""
+        if tp in self._order:
+            self._order[tp] = InputOrder(offset)
+            self._reader.seek(tp, offset)
+
     async def is_next(self, tp: TP, offset: int, count: int = 1) -> bool:
         """Whether `count` inputs may be given to their agent: they follow on the one before them, or repeat some. Else the consumer goes back."""
         order = self._order.get(tp)

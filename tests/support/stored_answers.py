@@ -8,7 +8,7 @@ from sinks.redis.prices import Newest
 
 
 class StoredAnswers:
-    """`ask` and `newest_prices` of edge.gateway.stored.history.Stores."""
+    """`ask`, `read` and `newest_prices` of edge.gateway.stored.history.Stores."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {"configuration": {}, "watchlists": [], "stored_until": 0}
@@ -24,6 +24,10 @@ class StoredAnswers:
         self.queries.append((query.__name__, *args, *kwargs.values()))
         found = self.answers[query.__name__]
         return found(*args, **kwargs) if callable(found) else found
+
+    async def read(self, query: Callable[..., Any], account: int | None, *args: Any, **kwargs: Any) -> Any:
+        """The same: there is one store."""
+        return await self.ask(query, *args, **kwargs)
 
     async def newest_prices(self, _symbols: Any) -> Newest:
         """What the price cache has."""

@@ -112,6 +112,11 @@ class Accounts:
         except TimeoutError:
             return OutcomeUnknown(commands[0].kind)
 
+    def seq_of(self, account: int) -> int:
+        """Of the newest event that the account's view has; 0 without a view."""
+        view = self._views.get(account)
+        return 0 if view is None else view.seq
+
     async def view(self, account: int) -> Seen:
         """The account's live view; registers the account first if need be."""
         view = self._views.get(account)

@@ -243,6 +243,8 @@ class AccountView:
     cash_held: int = 0
     status: int = AccountStatus.ACTIVE
     """As far as this process was told: a registration does not say it."""
+    seq: int = 0
+    """Of the newest event of its shard that it has; of an event of another account, if the shard said so when it was registered."""
     positions: dict[int, Position] = field(default_factory=dict)
     open_orders: dict[int, Order] = field(default_factory=dict)
     done_orders: OrderedDict[int, Order] = field(default_factory=OrderedDict)
@@ -253,6 +255,7 @@ class AccountView:
     def apply(self, row: ReplyRow, cl_ord_id: str) -> OrderUpdate | None:
         """Take one row; returns what the account must be told, if anything."""
         kind = row.kind
+        self.seq = max(self.seq, row.seq)
         if kind == Kind.POSITION_STATE:
             self._arriving_positions[row.instrument] = Position(row.position, row.position_held, row.position_cost)
             return None

@@ -50,17 +50,19 @@ class AccountHistory:
 
     async def activities(self, account: int, wanted: ActivityFilter) -> Accepted[list[Activity]] | Unavailable:
         """Postings of the account."""
-        return await recorded(self._stores.ask(account_history.activities, account, wanted), "activities")
+        return await recorded(self._stores.read(account_history.activities, account, account, wanted), "activities")
 
     async def time_of(self, account: int, posting: tuple[int, int, int]) -> Accepted[int | None] | Unavailable:
         """When something was posted, (shard, seq, leg); None if the account has no such posting."""
-        return await recorded(self._stores.ask(account_history.time_of, account, posting), "activities")
+        return await recorded(self._stores.read(account_history.time_of, account, account, posting), "activities")
 
     async def worth(
         self, view: AccountView, since: int, width_ns: int, spans: Sequence[int]
     ) -> Accepted[Worth] | Unavailable | TooManyInstruments:
         """At the end of each of the spans (numbers that grow, one at least) of `width_ns` that are counted from `since`; whole minutes."""
-        read = await recorded(self._stores.ask(account_history.flows, view.account, since, width_ns), "past values of the account")
+        read = await recorded(
+            self._stores.read(account_history.flows, view.account, view.account, since, width_ns), "past values of the account"
+        )
         if not isinstance(read, Accepted):
             return read
         flows = read.value
@@ -76,12 +78,12 @@ class AccountHistory:
 
     async def _prices(self, numbers: list[int], since: int, width_ns: int, spans: Sequence[int]) -> "dict[int, Prices]":
         """By instrument."""
-        before = await self._stores.ask(market_history.closes_before, numbers, since)
+        before = await self._stores.read(market_history.closes_before, None, numbers, since)
         found, end = {}, since + (spans[-1] + 1) * width_ns
         by_number = {view.instrument.number: view.instrument for view in self._market.symbols.values()}
         for number in numbers:
             # counted from `since` like the spans, whatever 1970 says
-            page = await self._stores.ask(market_history.closes, number, since, end, width_ns)
+            page = await self._stores.read(market_history.closes, None, number, since, end, width_ns)
             found[number] = Prices(by_number[number], before.get(number), [span for span, _ in page], [price for _, price in page])
         return found
 

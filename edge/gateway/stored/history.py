@@ -8,7 +8,7 @@ from edge.gateway.accounts.view import Order
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from schemas.errors import ServiceUnavailable
 from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
-from sinks.mysql.pool import MySql
+from sinks.mysql.pool import MySql, Reader
 from sinks.redis.prices import Newest
 
 P = ParamSpec("P")
@@ -102,6 +102,11 @@ class Stores(Protocol):
 
     async def ask(self, query: Callable[Concatenate[MySql, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """One query of sinks.mysql, within STORE_TIMEOUT_S. Raises ServiceUnavailable."""
+
+    async def read(
+        self, query: Callable[Concatenate[Reader, P], Awaitable[T]], account: int | None, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As ask, for a query that only reads: from a replica, if there are some, that has what `account` has been told of (None: whatever is public)."""
 
     async def newest_prices(self, symbols: Sequence[str]) -> Newest:
         """What the price cache has of each symbol; nothing while it is away."""

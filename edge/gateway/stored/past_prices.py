@@ -115,8 +115,8 @@ class PastPrices:
     async def _fixed(self, view: SymbolView, timeframe: Timeframe, window: Window, limit: int) -> BarPage:
         width = timeframe.width_ns
         start = window.start + -window.start % width
-        return await self._stores.ask(
-            market_history.bars, view.instrument.number, width, start, max(start, window.end), limit, ascending=window.ascending
+        return await self._stores.read(
+            market_history.bars, None, view.instrument.number, width, start, max(start, window.end), limit, ascending=window.ascending
         )
 
     async def _calendar(self, view: SymbolView, timeframe: Timeframe, window: Window, limit: int) -> BarPage:
@@ -126,8 +126,8 @@ class PastPrices:
             first = timeframe.next_day(first)
         last = timeframe.first_day(day_of(window.end - 1))
         start, end = day_start_ns(first), day_start_ns(timeframe.next_day(last))
-        page = await self._stores.ask(
-            market_history.bars, view.instrument.number, HOUR_NS, start, max(start, end), HOURS_READ_MAX, ascending=window.ascending
+        page = await self._stores.read(
+            market_history.bars, None, view.instrument.number, HOUR_NS, start, max(start, end), HOURS_READ_MAX, ascending=window.ascending
         )
         made: dict[int, Totals] = {}
         for hour in page.bars if window.ascending else reversed(page.bars):
@@ -149,8 +149,8 @@ class PastPrices:
     async def trades(self, symbol: str, window: Window, limit: int, behind: int | None) -> Accepted[list[PastTrade]] | Unavailable:
         """Trades of the window, behind a trd_match_id if one is given."""
         instrument = self._market.symbols[symbol].instrument
-        asked = self._stores.ask(
-            market_history.trades, instrument.number, window.start, window.end, limit, ascending=window.ascending, behind=behind
+        asked = self._stores.read(
+            market_history.trades, None, instrument.number, window.start, window.end, limit, ascending=window.ascending, behind=behind
         )
         found = await recorded(asked, "past trades")
         if not isinstance(found, Accepted):
@@ -171,7 +171,7 @@ class PastPrices:
     async def auctions(self, symbol: str, window: Window, limit: int) -> Accepted[list[PastAuction]] | Unavailable:
         """What call phases that ended within the window came to."""
         number = self._market.symbols[symbol].instrument.number
-        asked = self._stores.ask(market_history.auctions, number, window.start, window.end, limit, ascending=window.ascending)
+        asked = self._stores.read(market_history.auctions, None, number, window.start, window.end, limit, ascending=window.ascending)
         return await recorded(asked, "past auctions")
 
     async def newest(self, symbols: list[str]) -> dict[str, Last]:
@@ -193,11 +193,12 @@ class PastPrices:
         if not views:
             return True
         try:
-            until = await self._stores.ask(market_history.stored_until)
+            until = await self._stores.read(market_history.stored_until, None)
             for view in [one for one in views if one.days.since_ns <= until]:
                 since = view.days.since_ns
-                page = await self._stores.ask(
+                page = await self._stores.read(
                     market_history.bars,
+                    None,
                     view.instrument.number,
                     HOUR_NS,
                     since - DAYS_LOOKED_BACK * DAY_NS,

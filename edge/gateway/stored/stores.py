@@ -15,6 +15,7 @@ from edge.gateway.access.sessions import KeyRecord
 from edge.gateway.accounts.view import Order
 from edge.gateway.limits import CACHE_TIMEOUT_S, CACHED_KEY_TTL_S, PING_TIMEOUT_S, STORE_TIMEOUT_S
 from edge.gateway.stored.history import AlertFilter, OrderFilter
+from edge.gateway.stored.mysql_links import MySqlLinks
 from schemas.codec import raw_schema
 from schemas.enums import OrdStatus, Side
 from schemas.errors import ServiceUnavailable
@@ -26,7 +27,8 @@ from sinks.mysql import queries as mysql_queries
 from sinks.mysql.api_keys import StoredKey
 from sinks.mysql.case_queries import QueueFilter, QueueRow, StoredAction, Window
 from sinks.mysql.people import StoredPerson, StoredSession, StoredToken
-from sinks.mysql.pool import MySql
+from sinks.mysql.places import Place
+from sinks.mysql.pool import MySql, Reader
 from sinks.mysql.queries import StoredAlert, StoredOrder
 from sinks.redis import prices as redis_prices
 from sinks.redis.client import open_redis
@@ -38,7 +40,6 @@ log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MYSQL_CONNECTIONS_MAX: Final = 8
 ALERT_DEFAULTS: Final = {field["name"]: field["default"] for field in raw_schema("alert")["fields"] if "default" in field}
 """What an alert of version 0.2 does not say."""
 
@@ -56,12 +57,13 @@ class EdgeStores:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._mysql: MySql | None = None
+        self.mysql = MySqlLinks(settings)
+        self.place_of: Callable[[int | None], Place | None] = lambda _: None
+        """How far in the log an account has been told of; a process with replicas says it."""
         self._redis: SessionCache | None = None
         self._prices: Redis | None = None
         self._traders: TraderSessionCache | None = None
-        # one each: a server that is silent while it is connected to must not keep the other waiting
-        self._connecting_mysql, self._connecting_redis = asyncio.Lock(), asyncio.Lock()
+        self._connecting_redis = asyncio.Lock()
 
     async def find_key(self, key_id: str, version_min: int) -> KeyRecord | None:
         """The key from the cache, else from MySQL. A cache that is away only costs the longer way."""
@@ -87,15 +89,15 @@ class EdgeStores:
         self, key_id: str, digest: str, account: int, scopes: str, networks: str, *, ends_at: int, label: str, keys_max: int
     ) -> None:
         """Store a new API key."""
-        await self.ask(mysql_keys.add_key, key_id, digest, account, scopes, networks, ends_at=ends_at, label=label, keys_max=keys_max)
+        await self._kept(mysql_keys.add_key, key_id, digest, account, scopes, networks, ends_at=ends_at, label=label, keys_max=keys_max)
 
     async def rotate_key(self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int) -> StoredKey:
         """A new API key with the rights of this one, which ends."""
-        return await self.ask(mysql_keys.rotate_key, key_id, ends_at, new_id, digest, keys_max=keys_max, account=account)
+        return await self._kept(mysql_keys.rotate_key, key_id, ends_at, new_id, digest, keys_max=keys_max, account=account)
 
     async def end_key(self, key_id: str, ends_at: int, account: int) -> None:
         """An API key ends."""
-        await self.ask(mysql_keys.end_key, key_id, ends_at, account)
+        await self._kept(mysql_keys.end_key, key_id, ends_at, account)
 
     async def orders(self, account: int, wanted: OrderFilter) -> list[Order]:
         """Orders by submission time, at most `limit`."""
@@ -104,16 +106,16 @@ class EdgeStores:
             instruments=None if wanted.instruments is None else sorted(wanted.instruments), side=wanted.side,
             below_order_id=wanted.below_order_id, above_order_id=wanted.above_order_id,
         )  # fmt: skip
-        return [_order(one) for one in await self.ask(mysql_queries.orders_of_account, account, query)]
+        return [_order(one) for one in await self.read(mysql_queries.orders_of_account, account, account, query)]
 
     async def order(self, account: int, order_id: int) -> Order | None:
         """One order of the account."""
-        stored = await self.ask(mysql_queries.order_by_id, order_id, account)
+        stored = await self.read(mysql_queries.order_by_id, account, order_id, account)
         return _order(stored) if stored else None
 
     async def order_by_cl_ord_id(self, account: int, cl_ord_id: str) -> Order | None:
         """The newest order of the account with this id."""
-        stored = await self.ask(mysql_queries.order_by_cl_ord_id, account, cl_ord_id)
+        stored = await self.read(mysql_queries.order_by_cl_ord_id, account, account, cl_ord_id)
         return _order(stored) if stored else None
 
     async def alerts(self, wanted: AlertFilter) -> list[dict[str, Any]]:
@@ -195,8 +197,7 @@ class EdgeStores:
 
     async def close(self) -> None:
         """Let go of all connections."""
-        if self._mysql is not None:
-            await self._mysql.close()
+        await self.mysql.close()
         if self._redis is not None:
             await self._redis.close()
         if self._traders is not None:
@@ -205,7 +206,7 @@ class EdgeStores:
             await self._prices.aclose()
 
     async def _ping_mysql(self) -> None:
-        await (await self._db()).fetch("SELECT 1")
+        await (await self.mysql.primary()).fetch("SELECT 1")
 
     async def _ping_redis(self) -> None:
         await (await self._cache()).get("")
@@ -214,13 +215,32 @@ class EdgeStores:
         """One of sinks.mysql.queries, within its time. The log has the server's own words; customers are told only that it is away."""
 
         async def ask() -> T:
-            return await query(await self._db(), *args, **kwargs)
+            return await query(await self.mysql.primary(), *args, **kwargs)
 
         try:
             return await _within(STORE_TIMEOUT_S, "MySQL", ask())
         except ServiceUnavailable as error:
             log.warning("mysql_away", error=str(error))
             raise
+
+    async def read(
+        self, query: Callable[Concatenate[Reader, P], Awaitable[T]], account: int | None, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """As ask, on a replica if there are some: one that has everything that the account has been told of."""
+        router = await _within(STORE_TIMEOUT_S, "MySQL", self.mysql.router())
+        if router is None:
+            return await self.ask(query, *args, **kwargs)
+        try:
+            return await _within(STORE_TIMEOUT_S, "MySQL", router.read(query, self.place_of(account), *args, **kwargs))
+        except ServiceUnavailable as error:
+            log.warning("mysql_away", error=str(error))
+            raise
+
+    async def _kept(self, query: Callable[Concatenate[MySql, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As ask, for what is not of the log: done when a replica has it too."""
+        result = await self.ask(query, *args, **kwargs)
+        await _within(STORE_TIMEOUT_S, "MySQL", self.mysql.kept())
+        return result
 
     async def newest_prices(self, symbols: Sequence[str]) -> Newest:
         """What the price cache has of each symbol; nothing while it is away."""
@@ -290,14 +310,6 @@ class EdgeStores:
             return await question(self._traders)
 
         return await _within(CACHE_TIMEOUT_S, "Redis", ask())
-
-    async def _db(self) -> MySql:
-        """The pool, made on first need; raises ServiceUnavailable."""
-        if self._mysql is None:
-            async with self._connecting_mysql:
-                if self._mysql is None:
-                    self._mysql = await MySql.connect(self._settings.mysql_url, MYSQL_CONNECTIONS_MAX)
-        return self._mysql
 
 
 async def _within(timeout_s: float, who: str, asking: Awaitable[T]) -> T:

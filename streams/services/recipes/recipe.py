@@ -170,8 +170,13 @@ def read_json(path: Path) -> Any:
 
 
 def password(place: Place) -> str:
-    """The password of a service's only user, generated once; only the owner can read it."""
-    path = place.data / "password"
+    """The password of a service's only user, or of the exchange where there are others, generated once; only the owner can read it."""
+    return secret_of(place.data, "password")
+
+
+def secret_of(data: Path, name: str) -> str:
+    """A secret in the data directory of a service, as `password`."""
+    path = data / name
     if not path.exists():
         write_atomically(path, secrets.token_urlsafe(18), mode=0o600)
     return path.read_text()

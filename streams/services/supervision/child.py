@@ -108,6 +108,14 @@ class Child:
         finally:
             self._ended.set()
 
+    async def kill(self, reason: str) -> None:
+        """Kill what runs now. Returns when it has ended; then it is started again."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            self._killed_because = reason
+            _signal_group(process.pid, signal.SIGKILL)
+            await process.wait()
+
     def start_no_more(self) -> None:
         """Start and restart nothing from now on. What runs continues until `stop`."""
         self._stopping.set()

@@ -21,13 +21,14 @@ import structlog
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings, load_settings
+from sinks.mysql.servers import Servers
 from streams.process.logging import configure_logging
 from streams.process.worker_identity import WorkerId
 from streams.services.changed_settings import described
 from streams.services.recipes.elasticsearch import Elasticsearch
 from streams.services.recipes.kafka import Kafka, copies_of
 from streams.services.recipes.launch import end_with
-from streams.services.recipes.mariadb import MariaDB
+from streams.services.recipes.mariadb import SERVERS_FILE, MariaDB
 from streams.services.recipes.ports import choose
 from streams.services.recipes.recipe import (
     STORE_NICENESS,
@@ -47,6 +48,7 @@ from streams.services.supervision.cluster_admin import release_broker
 from streams.services.supervision.descendants import descendants, kill_all
 from streams.services.supervision.group_admin import release_member
 from streams.services.supervision.published import PublishedFiles
+from streams.services.supervision.replication_keeper import ReplicationKeeper
 from streams.services.supervision.role_files import remove_leavings, role_address
 from streams.services.supervision.topics_step import TopicsStep, create_topics
 from topics.roles import ROLES
@@ -65,7 +67,7 @@ def recipes_for(wanted: Wanted) -> list[Recipe]:
     """One recipe per service process."""
     table: dict[str, Callable[[], list[Recipe]]] = {
         "kafka": lambda: [Kafka(node, wanted.brokers) for node in range(1, wanted.brokers + 1)],
-        "mariadb": lambda: [MariaDB()],
+        "mariadb": lambda: [MariaDB(node, wanted.mysql_replicas) for node in range(1, wanted.mysql_replicas + 2)],
         "valkey": lambda: [Valkey()],
         "elasticsearch": lambda: [Elasticsearch()],
     }
@@ -105,6 +107,8 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._topics: TopicsStep | None = None
         self._kernels: asyncio.Task[None] | None = None
+        self._mysql_urls: dict[str, str] = {}
+        self._keeper: ReplicationKeeper | None = None
 
     # -- what the process does
 
@@ -165,6 +169,29 @@ class Supervisor:
         for recipe in recipes:
             own = {port: ports[f"{recipe.name}.{port}"] for port in recipe.port_names}
             self._start_service(recipe, service_place(self._settings, recipe.name, own))
+        if self._mysql_urls and self._keeper is None:
+            self._keeper = ReplicationKeeper(
+                self._settings.data_dir.resolve(), self._mysql_urls, self._ready_pid, self._mysql_changed, self._kill_service
+            )
+            self._mysql_changed(self._keeper.begin())
+            self._spawn_task(self._keeper.run(self._stop))
+
+    def _mysql_changed(self, servers: Servers) -> None:
+        """Everybody finds the primary where one address will do, and the file where not."""
+        if servers.primary:
+            self._urls["mysql_url"] = servers.primary_url()
+        self._urls["mysql_servers_file"] = str(self._settings.data_dir.resolve() / SERVERS_FILE)
+        self._publish_urls()
+
+    def _ready_pid(self, name: str) -> int | None:
+        child = self._children.get(name)
+        return child.status.pid if child is not None and child.ready.is_set() else None
+
+    async def _kill_service(self, name: str) -> None:
+        """Have the process of a service killed; it is started again."""
+        child = self._children.get(name)
+        if child is not None:
+            await child.kill("another server is primary now")
 
     def _start_service(self, recipe: Recipe, place: Place) -> None:
         loop = asyncio.get_running_loop()
@@ -174,9 +201,14 @@ class Supervisor:
         def report(text: str) -> None:
             loop.call_soon_threadsafe(lambda: child.set(child.status.state, message=text))
 
+        is_one_of_many = isinstance(recipe, MariaDB) and recipe.replicas > 0
+        if is_one_of_many:
+            self._mysql_urls[recipe.name] = url
+
         async def probe(pid: int) -> str:
             await probes.PROBES[recipe.url_setting](url)
-            self._add_url(recipe.url_setting, url)
+            if not is_one_of_many:
+                self._add_url(recipe.url_setting, url)
             return probes.without_password(url)
 
         child = self._add(

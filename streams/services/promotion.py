@@ -1,0 +1,155 @@
+"""Make a replica the primary, and keep the former primary from taking writes ever again as one.
+
+Order: choose who has received most -> raise the epoch, with nobody as primary -> fence the former primary -> let the chosen one apply what it has
+received -> open it -> write it into the file, from which everybody learns it -> have the others follow it. A crash in between leaves nobody open for
+writes; the next promotion goes on from there.
+
+What only the former primary had comes again from the log: the sink goes on where the new one is.
+"""
+
+import asyncio
+import fcntl
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from schemas.errors import OutcryError, ServiceUnavailable
+from sinks.mysql.replication import Administrator, Login, NotFenced, Standing
+from sinks.mysql.servers import Servers, parse_servers, servers_text
+from streams.process.files import write_atomically
+
+log = structlog.get_logger("outcry.promotion")
+
+ASK_TIMEOUT_S: Final = 1.0
+FENCE_TIMEOUT_S: Final = 1.0
+RUN_OUT_TIMEOUT_S: Final = 10.0
+FOLLOW_TIMEOUT_S: Final = 2.0
+
+Kill = Callable[[str], Awaitable[None]]
+"""Ends the process of a server, by its name; returns when it is gone. It must not come back open for writes."""
+
+
+@dataclass(frozen=True)
+class Users:
+    """Who administers the servers, who replicates, and the name of the user whose writes are fenced."""
+
+    administrator: Login
+    replicator: Login
+    application: str
+
+
+class ServersRecord:
+    """The servers' file, for those who change it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One promotion at a time. Raises OutcryError if there is one under way."""
+        with self.path.with_suffix(".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OutcryError("a promotion is under way: see `outcry mysql servers`") from None
+            yield
+
+    def read(self) -> Servers:
+        """Raises StaleData, OSError."""
+        return parse_servers(self.path.read_text(), str(self.path))
+
+    def write(self, servers: Servers) -> Servers:
+        """Replace it; it has passwords in it. Raises OSError."""
+        write_atomically(self.path, servers_text(servers), mode=0o600)
+        return servers
+
+
+async def promote(record: ServersRecord, users: Users, kill: Kill | None, to: str = "") -> Servers:
+    """Returns the servers afterwards. to: which replica; without it, the one that has received most.
+
+    kill: for a former primary that does not answer; without it such a one cannot be fenced, and nothing is promoted.
+    Raises OutcryError; then everything is as before, or, if even that cannot be brought about, nobody is open for writes and the message says so.
+    """
+    before = record.read()
+    former = before.primary or before.former
+    chosen = await _choose(before, users, former, to)
+    closed = record.write(replace(before, epoch=before.epoch + 1, primary="", former=former))
+    try:
+        gtid = await _fence(closed, users, former, kill) if former else ""
+        async with Administrator.of(users.administrator.url(closed.named(chosen).url), ASK_TIMEOUT_S) as server:
+            await server.run_out(gtid, RUN_OUT_TIMEOUT_S)
+            await server.open_for_writes()
+    except OutcryError:
+        await _restore(record, closed, users, former)
+        raise
+    after = record.write(replace(closed, primary=chosen, former=""))
+    log.info("mysql.promoted", primary=chosen, former=former, epoch=after.epoch)
+    await asyncio.gather(*(_follow(after, users, one.name) for one in after.replicas))
+    return after
+
+
+async def standing_of(url: str, users: Users, timeout_s: float = ASK_TIMEOUT_S) -> Standing | None:
+    """Where a server is; None if it does not answer in time. url: the application's."""
+    with suppress(ServiceUnavailable, TimeoutError):
+        async with asyncio.timeout(timeout_s), Administrator.of(users.administrator.url(url), timeout_s) as server:
+            return await server.standing()
+    return None
+
+
+async def _choose(servers: Servers, users: Users, former: str, to: str) -> str:
+    """Raises OutcryError if nobody can be."""
+    candidates = [one for one in servers.servers if one.name != former]
+    if to and to not in {one.name for one in candidates}:
+        names = ", ".join(one.name for one in candidates)
+        raise OutcryError(f"{to} is not one of the replicas; they are {names}")
+    found = await asyncio.gather(*(standing_of(one.url, users) for one in candidates))
+    standing = {one.name: standing for one, standing in zip(candidates, found, strict=True) if standing is not None}
+    if not standing or (to and to not in standing):
+        raise ServiceUnavailable(f"{to or 'no replica'} answers: nothing was changed; see `outcry status`")
+    best = max(standing, key=lambda name: standing[name].received)
+    if to and standing[to].received < standing[best].received:
+        former_answers = bool(former) and await standing_of(servers.named(former).url, users) is not None
+        if not former_answers:
+            raise OutcryError(f"{to} has received less than {best}, and the former primary does not answer: promote {best}")
+    return to or best
+
+
+async def _fence(servers: Servers, users: Users, former: str, kill: Kill | None) -> str:
+    """No write reaches the former primary any more. Returns the end of its log, "" if it does not tell. Raises NotFenced."""
+    try:
+        url = users.administrator.url(servers.named(former).url)
+        async with asyncio.timeout(FENCE_TIMEOUT_S), Administrator.of(url, FENCE_TIMEOUT_S) as server:
+            return await server.close_for_writes(users.application)
+    except (ServiceUnavailable, TimeoutError) as error:
+        if kill is None:
+            raise NotFenced(f"{former}, the primary, does not answer and may still take writes: stop it, then say so") from error
+    await kill(former)
+    return ""
+
+
+async def _restore(record: ServersRecord, closed: Servers, users: Users, former: str) -> None:
+    """The former primary goes on, in the new epoch. Does nothing where it does not answer."""
+    if not former:
+        return
+    with suppress(ServiceUnavailable, TimeoutError):
+        async with (
+            asyncio.timeout(FENCE_TIMEOUT_S),
+            Administrator.of(users.administrator.url(closed.named(former).url), FENCE_TIMEOUT_S) as server,
+        ):
+            await server.open_again()
+            record.write(replace(closed, primary=former, former=""))
+
+
+async def _follow(servers: Servers, users: Users, name: str) -> None:
+    """Have a server follow the new primary. Who does not answer is attached when it is back (supervision.replication_keeper)."""
+    with suppress(ServiceUnavailable, TimeoutError):
+        async with (
+            asyncio.timeout(FOLLOW_TIMEOUT_S),
+            Administrator.of(users.administrator.url(servers.named(name).url), FOLLOW_TIMEOUT_S) as server,
+        ):
+            await server.stay_closed()
+            await server.attach(servers.named(servers.primary).url, users.replicator)
