@@ -108,10 +108,15 @@ class Sessions:
         return session if session is not None and not session.networks else None
 
     def _fresh(self, key_id: str, secret: str) -> Session | None:
+        session = self._remembered(key_id)
+        return session if session is not None and _matches(secret, session.secret_sha256) else None
+
+    def _remembered(self, key_id: str) -> Session | None:
+        """The key if it was looked up lately and has not ended."""
         session, now = self._known.get(key_id), self._clock_s()
         if session is None or now - session.checked_at_s > SESSION_TTL_S or now >= session.ends_s:
             return None
-        return session if _matches(secret, session.secret_sha256) else None
+        return session
 
     def hold(self, session: Session, end: Callable[[], None]) -> None:
         """Call `end` when the key of the session is changed or withdrawn, or over."""
@@ -191,8 +196,8 @@ class Sessions:
 
     async def of_key(self, key_id: str, address: str) -> Access[Session]:
         """The session of a key whose secret was shown before to whoever asks, as the key is now."""
-        session, now = self._known.get(key_id), self._clock_s()
-        if session is None or now - session.checked_at_s > SESSION_TTL_S or now >= session.ends_s:
+        session = self._remembered(key_id)
+        if session is None:
             try:
                 record = await self._look_up(key_id)
             except ServiceUnavailable:
