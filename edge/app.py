@@ -16,7 +16,7 @@ import uvloop
 from aiohttp import WSCloseCode, web
 
 from edge.alpaca.market_data import crypto_api
-from edge.alpaca.market_data.market_data_ws import HUB, MarketHub
+from edge.alpaca.market_data.hub import HUB, MarketHub
 from edge.alpaca.routes import ROUTES as ALPACA_ROUTES
 from edge.console import cases_api, ops_api, pages, sign_in, status_api, surveillance_api, traders
 from edge.documents import pages as documents
@@ -54,7 +54,15 @@ def make_state(settings: Settings, keys: ApiKeyParts, people: PeopleStore, histo
     state = EdgeState(gateway, HttpMetrics(gateway.metrics))
     watch = gateway.metrics.watch
     watch("websockets", "open WebSockets", lambda: len(state.sockets))
+    fan_out = state.fan_out
     watch("websocket_queued_messages", "messages waiting for WebSockets", lambda: sum(one.queued for one in state.sockets))
+    watch("websockets_behind", "WebSockets that take less than they are told", lambda: fan_out.behind)
+    watch("fanout_delivered_total", "events of a flush, times the WebSockets that they were for", lambda: fan_out.delivered)
+    watch("fanout_conflated_total", "prices that a newer one has replaced before they were written", lambda: fan_out.conflated)
+    watch("fanout_flushes_total", "flushes", lambda: fan_out.flushes)
+    watch("fanout_evicted_total", "slow clients that were told so and let go", lambda: fan_out.evicted)
+    watch("fanout_cut_total", "WebSockets cut because they did not take the farewell", lambda: fan_out.cut)
+    watch("fanout_silent_total", "WebSockets cut because the peer did not answer a ping", lambda: fan_out.silent)
     watch("ready", "1 when /readyz says ready", lambda: float(not ops_api.missing(state)))
     return state
 
@@ -63,7 +71,7 @@ def make_app(state: EdgeState) -> web.Application:
     """The application with all routes."""
     app = web.Application(middlewares=[http.answer], client_max_size=BODY_BYTES_MAX)
     app[STATE], gateway = state, state.gateway
-    hub = app[HUB] = MarketHub(gateway.market, state.metrics)
+    hub = app[HUB] = MarketHub(gateway.market, state.fan_out, state.metrics)
     gateway.follow_market(hub.publish)
     app[crypto_api.BUCKETS] = crypto_api.public_buckets()
     gateway.metrics.watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: hub.subscribed)
@@ -74,9 +82,8 @@ def make_app(state: EdgeState) -> web.Application:
 
 
 async def _close_sockets(app: web.Application) -> None:
-    """Say goodbye to WebSockets; aiohttp waits for their handlers afterwards."""
-    for socket in tuple(app[STATE].sockets):
-        socket.end_nowait(WSCloseCode.GOING_AWAY)
+    """Say goodbye to WebSockets, and wait until they have taken it."""
+    await app[STATE].fan_out.close(WSCloseCode.GOING_AWAY, SHUTDOWN_GRACE_S)
 
 
 async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None:

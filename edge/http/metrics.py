@@ -11,10 +11,8 @@ class HttpMetrics:
     def __init__(self, metrics: Metrics) -> None:
         self.requests = Counter("outcry_edge_requests", "HTTP requests answered", ["method", "route", "status"], registry=metrics.registry)
         self.updates_told = 0
-        self.payloads_told = 0
         # plain numbers, read when asked for: these count far more often than anything else
         metrics.watch("trade_update_messages_total", "trade updates queued for WebSockets", lambda: self.updates_told)
-        metrics.watch("market_data_payloads_total", "market data payloads queued for WebSockets", lambda: self.payloads_told)
         self.slow = Counter(
             "outcry_edge_slow_sockets", "WebSockets closed because they did not read", ["stream"], registry=metrics.registry
         )

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from edge.fanout.connection import Connection
+from edge.fanout.fan_out import FanOut
 from edge.gateway.gateway import Gateway
+from edge.http.limits import SOCKETS_MAX
 from edge.http.metrics import HttpMetrics
-from edge.http.sockets import OutgoingSocket
 
 
 @dataclass
@@ -15,8 +17,13 @@ class EdgeState:
 
     gateway: Gateway
     metrics: HttpMetrics
-    sockets: set[OutgoingSocket] = field(default_factory=set)
+    fan_out: FanOut = field(default_factory=lambda: FanOut(SOCKETS_MAX))
     stopping: bool = False
+
+    @property
+    def sockets(self) -> set[Connection]:
+        """Open WebSockets of all kinds."""
+        return self.fan_out.sockets
 
 
 STATE = web.AppKey("state", EdgeState)

@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from access.events import AccessEvent
-from edge.alpaca.market_data.market_data_ws import HUB, MarketHub
+from edge.alpaca.market_data.hub import HUB, MarketHub
 from edge.app import make_app, make_state
 from edge.gateway.access.sessions import KeyRecord
 from edge.gateway.gateway import Gateway

@@ -1,7 +1,4 @@
-"""GET /v2/iex (with API key) and /ws/public-prices (for our page): Alpaca's market-data WebSocket.
-
-Each frame of market.data is encoded once per encoding and joined once per distinct subscription, then queued for every client that has it.
-"""
+"""GET /v2/iex (with API key) and /ws/public-prices (for our page): Alpaca's market-data WebSocket."""
 
 from typing import Any, assert_never
 
@@ -9,68 +6,22 @@ from aiohttp import WSCloseCode, web
 
 from edge.alpaca.limits import MESSAGES_PER_ARRAY_MAX
 from edge.alpaca.market_data import subscriptions as protocol
-from edge.alpaca.market_data.subscriptions import Encoding, MarketClient, Reply, Subscription
+from edge.alpaca.market_data.hub import HUB, MarketHub
+from edge.alpaca.market_data.subscriptions import MarketClient, Reply
+from edge.fanout.connection import Connection
 from edge.gateway.access.sessions import Session, Sessions
-from edge.gateway.market.events import MarketEvent
-from edge.gateway.market.view import MarketView
 from edge.gateway.outcomes import Accepted, Cause, Denied, Unavailable
 from edge.http.addresses import address_of
-from edge.http.metrics import HttpMetrics
-from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket
+from edge.http.sockets import serve_socket
 from edge.http.state import state_of
-
-
-class MarketHub:
-    """Every market-data connection, grouped by what they want."""
-
-    def __init__(self, view: MarketView, metrics: HttpMetrics) -> None:
-        self.view = view
-        self.metrics = metrics
-        self._groups: dict[tuple[str, Subscription], set[OutgoingSocket]] = {}
-        self._places: dict[OutgoingSocket, tuple[str, Subscription]] = {}
-        """The group of each socket: where it is taken out of, whatever its client has become meanwhile."""
-        self._encodings: dict[str, Encoding] = {one.name: one for one in (protocol.JSON, protocol.MSGPACK)}
-
-    def publish(self, events: list[MarketEvent]) -> None:
-        """Send one frame's events to whoever wants them."""
-        for (encoding_name, wanted), sockets in self._groups.items():
-            encoding = self._encodings[encoding_name]
-            chosen = protocol.selected(events, wanted)
-            if not chosen:
-                continue
-            payload = encoding.join([encoding.of_event(event) for event in chosen])
-            for socket in sockets:
-                socket.send_nowait(payload)
-            self.metrics.payloads_told += len(sockets)
-
-    def place(self, socket: OutgoingSocket, encoding: Encoding, wanted: Subscription) -> None:
-        """The client wants this from now on, and nothing else; an empty subscription: no more messages to the socket."""
-        self._take_out(socket)
-        if wanted:
-            place = self._places[socket] = encoding.name, wanted
-            self._groups.setdefault(place, set()).add(socket)
-
-    def _take_out(self, socket: OutgoingSocket) -> None:
-        place = self._places.pop(socket, None)
-        if place is not None:
-            group = self._groups[place]
-            group.discard(socket)
-            if not group:
-                del self._groups[place]
-
-    @property
-    def subscribed(self) -> int:
-        """Sockets that want anything."""
-        return len(self._places)
-
-
-HUB = web.AppKey("market_hub", MarketHub)
 
 
 class MarketConversation:
     """One client: its protocol state, its socket, its place in the hub."""
 
-    def __init__(self, hub: MarketHub, sessions: Sessions, client: MarketClient, out: OutgoingSocket, address: str) -> None:
+    __slots__ = ("_address", "_client", "_hub", "_out", "_session", "_sessions")
+
+    def __init__(self, hub: MarketHub, sessions: Sessions, client: MarketClient, out: Connection, address: str) -> None:
         self._hub, self._sessions, self._client, self._out, self._address = hub, sessions, client, out, address
         self._session: Session | None = None
 
@@ -154,14 +105,12 @@ class MarketConversation:
                 assert_never(access)
 
 
-async def serve_market_data(request: web.Request, *, public: bool) -> web.WebSocketResponse:
-    """Run one connection to its end. The handshake's Content-Type chooses msgpack; otherwise JSON."""
-    state, hub = state_of(request), request.app[HUB]
+async def serve_market_data(request: web.Request, *, public: bool) -> web.StreamResponse:
+    """Begin one connection. The handshake's Content-Type chooses msgpack; otherwise JSON."""
+    sessions, hub, address = state_of(request).gateway.sessions, request.app[HUB], address_of(request)
     encoding = protocol.MSGPACK if request.content_type == "application/msgpack" else protocol.JSON
-    client = MarketClient(encoding, authenticated=public)
-    ws = new_websocket()
-    await ws.prepare(request)
-    slow = encoding.join(client.error(protocol.SLOW_CLIENT).parts)
-    out = OutgoingSocket(ws, frames=encoding.frames, farewell=slow, on_slow=hub.metrics.slow.labels("market_data").inc)
-    await serve_socket(MarketConversation(hub, state.gateway.sessions, client, out, address_of(request)), out, state.sockets)
-    return ws
+
+    def speaker(out: Connection) -> MarketConversation:
+        return MarketConversation(hub, sessions, MarketClient(encoding, authenticated=public), out, address)
+
+    return await serve_socket(request, hub.voice(encoding), speaker)

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import msgpack
 import msgspec
-from aiohttp import WSMsgType
 
 from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX, UNKNOWN_NAMES_TOLD
-from edge.alpaca.market_data.messages import CHANNELS, channel_of, json_of, packed_of
+from edge.alpaca.market_data.messages import CHANNELS, json_of, packed_of
+from edge.fanout.frames import BINARY, TEXT
 from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketView, SymbolView
 from edge.http.client_data import decode_json, decode_packed
@@ -51,7 +51,7 @@ class Encoding:
     """How one client wants its messages: an array of encoded messages, an encoded object."""
 
     name: str
-    frames: WSMsgType
+    opcode: int
     join: Callable[[Sequence[bytes]], bytes]
     of_event: Callable[[MarketEvent], bytes]
     of_object: Callable[[dict[str, Any]], bytes]
@@ -76,11 +76,13 @@ def _unpack(data: str | bytes) -> Any:
     return decode_json(data) if isinstance(data, str) else decode_packed(data)
 
 
-JSON: Final = Encoding("json", WSMsgType.TEXT, _join_json, json_of, _ENCODER.encode, decode_json)
-MSGPACK: Final = Encoding("msgpack", WSMsgType.BINARY, _join_packed, packed_of, _pack, _unpack)
+JSON: Final = Encoding("json", TEXT, _join_json, json_of, _ENCODER.encode, decode_json)
+MSGPACK: Final = Encoding("msgpack", BINARY, _join_packed, packed_of, _pack, _unpack)
 
 Subscription = frozenset[tuple[str, str]]
-"""(channel, symbol or "*") pairs; clients with equal ones share each payload."""
+"""(channel, symbol or "*") pairs."""
+_PAIRS: Final[dict[tuple[str, str], tuple[str, str]]] = {}
+"""Those that have been asked for and exist: a hundred thousand clients share them."""
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Reply:
     close: bool = False
 
 
-@dataclass
+@dataclass(slots=True)
 class MarketClient:
     """One connection's state. `authenticated` is True from the start on the public path."""
 
@@ -127,7 +129,7 @@ class MarketClient:
         asked, resume = _pairs(message), message.get("resume", {})
         if asked is None or not _is_resume(resume):
             return self.error(SYNTAX)
-        added = frozenset(pair for pair in asked if pair[1] == "*" or pair[1] in view.symbols)
+        added = frozenset(_PAIRS.setdefault(pair, pair) for pair in asked if pair[1] == "*" or pair[1] in view.symbols)
         if len(self.wanted | added) > SUBSCRIPTIONS_MAX:
             return self.error(SYMBOL_LIMIT)
         new = added - self.wanted
@@ -227,9 +229,3 @@ def _is_resume(resume: Any) -> bool:
     if not isinstance(resume, dict):
         return False
     return all(isinstance(name, str) and isinstance(seq, int) and not isinstance(seq, bool) and seq >= 0 for name, seq in resume.items())
-
-
-def selected(events: list[MarketEvent], wanted: Subscription) -> list[MarketEvent]:
-    """Those of the events that the subscription names."""
-    named = ((event, channel_of(event)) for event in events)
-    return [event for event, channel in named if (channel, event.symbol) in wanted or (channel, "*") in wanted]

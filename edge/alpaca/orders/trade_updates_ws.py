@@ -6,10 +6,12 @@ account that it was registered for, so that it is taken out there when it ends, 
 
 from typing import Any, assert_never
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, web
 
 from edge.alpaca.errors import error_of
 from edge.alpaca.orders import trade_updates as wire
+from edge.fanout.connection import Connection, Voice
+from edge.fanout.frames import BINARY
 from edge.gateway.access.sessions import Session
 from edge.gateway.accounts.view import OrderUpdate
 from edge.gateway.gateway import Gateway
@@ -17,7 +19,7 @@ from edge.gateway.outcomes import Accepted, Denied, Unavailable
 from edge.http.addresses import address_of
 from edge.http.client_data import decode_json
 from edge.http.metrics import HttpMetrics
-from edge.http.sockets import OutgoingSocket, new_websocket, serve_socket
+from edge.http.sockets import serve_socket
 from edge.http.state import state_of
 from edge.http.traders import session_of_browser
 
@@ -27,7 +29,7 @@ _SLOW = wire.error("slow client")
 class StreamConversation:
     """One connection: authenticate, listen, then updates."""
 
-    def __init__(self, out: OutgoingSocket, gateway: Gateway, metrics: HttpMetrics, address: str, session: Session | None = None) -> None:
+    def __init__(self, out: Connection, gateway: Gateway, metrics: HttpMetrics, address: str, session: Session | None = None) -> None:
         """session: of a browser whose customer has signed in; it need not authenticate."""
         self._out = out
         self._accounts, self._sessions, self._instruments = gateway.accounts, gateway.sessions, gateway.instruments
@@ -141,11 +143,8 @@ class StreamConversation:
         self._out.send_nowait(wire.listening(streams))
 
 
-async def serve_stream(request: web.Request) -> web.WebSocketResponse:
-    """Run one connection to its end."""
-    state, session = state_of(request), await session_of_browser(request)
-    ws = new_websocket()
-    await ws.prepare(request)
-    out = OutgoingSocket(ws, frames=WSMsgType.BINARY, farewell=_SLOW, on_slow=state.metrics.slow.labels("trade_updates").inc)
-    await serve_socket(StreamConversation(out, state.gateway, state.metrics, address_of(request), session), out, state.sockets)
-    return ws
+async def serve_stream(request: web.Request) -> web.StreamResponse:
+    """Begin one connection."""
+    state, address, session = state_of(request), address_of(request), await session_of_browser(request)
+    voice = Voice(BINARY, _SLOW, state.metrics.slow.labels("trade_updates").inc)
+    return await serve_socket(request, voice, lambda out: StreamConversation(out, state.gateway, state.metrics, address, session))

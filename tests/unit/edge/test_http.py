@@ -8,12 +8,11 @@ import pytest
 from support.served_edge import WAIT_S, Served, served, until
 
 from access.people import Role
+from edge.fanout import limits
+from edge.fanout.connection import Connection
 from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketRow
 from edge.gateway.stored.history import AlertFilter
-from edge.http import sockets
-from edge.http.limits import SOCKET_QUEUE_MESSAGES_MAX
-from edge.http.sockets import OutgoingSocket
 from schemas.enums import MarketDataKind
 
 # ---- WebSockets
@@ -50,27 +49,23 @@ async def subscribed(ws: aiohttp.ClientWebSocketResponse) -> None:
         pass
 
 
-async def clog(edge: Served, out: OutgoingSocket) -> None:
-    """Publish until the client's and the server's buffers are full and messages begin to wait."""
-    messages = prints(edge)
-    payloads = 0
-    while out.queued < 20:
-        edge.hub.publish(messages)
-        payloads += 1
-        assert payloads < 1_000, "the buffers between take everything"
-        await asyncio.sleep(0.002)
-
-
-async def overflow(edge: Served, out: OutgoingSocket) -> int:
-    """Publish one trade at a time, everybody else having time to take it, until the client is called slow; returns how often."""
-    message = edge.gateway.market.symbols["AAPL"].trades[0]
-    for count in range(1, SOCKET_QUEUE_MESSAGES_MAX + 2):
-        queued = out.queued
-        edge.hub.publish([message])
-        if out.queued < queued:
-            return count
+async def overflow(edge: Served, out: Connection) -> int:
+    """Publish a thousand trades at a time, everybody else having time to take them, until the client is called slow; returns how many trades."""
+    trades, fan_out = prints(edge), edge.state.fan_out
+    for count in range(1, 200):
+        delivered = fan_out.delivered
+        edge.hub.publish(trades)
+        await until(lambda before=delivered: fan_out.delivered > before, "they are told")
         await asyncio.sleep(0)
-    raise AssertionError("the queue has no bound")
+        if out.is_ending:
+            return count * len(trades)
+    raise AssertionError("30 MB, and the client is not slow yet")
+
+
+async def count_trades(ws: aiohttp.ClientWebSocketResponse, told: list[int]) -> None:
+    """Their sequences, for ever: cancel it."""
+    async for message in ws:
+        told += [one["seq"] for one in json.loads(message.data)]
 
 
 async def test_a_client_that_reads_too_slowly_is_told_407_and_closed_and_others_are_not_held_up() -> None:
@@ -79,12 +74,14 @@ async def test_a_client_that_reads_too_slowly_is_told_407_and_closed_and_others_
         async with here.client.ws_connect("/ws/public-prices") as slow:
             await subscribed(slow)
             (out,) = here.state.sockets
-            await clog(here, out)
             async with here.client.ws_connect("/ws/public-prices") as quick:
                 await subscribed(quick)
+                told: list[int] = []
+                reading = asyncio.create_task(count_trades(quick, told))
                 published = await overflow(here, out)
-                for _ in range(published):
-                    assert json.loads((await asyncio.wait_for(quick.receive(), WAIT_S)).data)[0]["T"] == "t"
+                await until(lambda: len(told) >= published, "who reads gets everything")
+                assert told == list(range(1, 1_001)) * (published // 1_000)
+                reading.cancel()
             heard = [json.loads(message.data) async for message in slow]
             assert heard[-1] == [{"T": "error", "code": 407, "msg": "slow client"}]
             assert slow.close_code == aiohttp.WSCloseCode.POLICY_VIOLATION
@@ -95,13 +92,13 @@ async def test_a_client_that_reads_too_slowly_is_told_407_and_closed_and_others_
 
 async def test_a_client_that_never_reads_again_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes neither the error nor the close frame; its socket and its place are given back all the same."""
-    monkeypatch.setattr(sockets, "FAREWELL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(limits, "FAREWELL_TIMEOUT_S", 0.05)
     async with served() as here, here.client.ws_connect("/ws/public-prices") as silent:
         await subscribed(silent)
         (out,) = here.state.sockets
-        await clog(here, out)
         await overflow(here, out)
         await until(lambda: not here.state.sockets, "the connection is over")
+        assert here.state.fan_out.cut == 1
 
 
 # ---- alerts

@@ -7,13 +7,19 @@ import msgpack
 import pytest
 
 from edge.alpaca.market_data.messages import channel_of, fields_of, json_of, packed_of
-from edge.alpaca.market_data.subscriptions import JSON, MSGPACK, MarketClient, selected
+from edge.alpaca.market_data.subscriptions import JSON, MSGPACK, MarketClient, Subscription
+from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketRow, MarketView
 from schemas.enums import MarketDataKind, Phase, Side
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import SENTENCES, Reason
 
 INSTRUMENTS = load_instruments(None)
+
+
+def selected(events: list[MarketEvent], wanted: Subscription) -> list[MarketEvent]:
+    """Those of the events that the subscription names."""
+    return [event for event in events if {(channel_of(event), event.symbol), (channel_of(event), "*")} & wanted]
 
 
 def told(kind: MarketDataKind, seq: int, **values: int) -> MarketRow:

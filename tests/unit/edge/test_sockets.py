@@ -13,11 +13,12 @@ from support.served_edge import WAIT_S, Served, served, until
 from edge.alpaca.limits import RESUMED_TRADES_MAX, SUBSCRIPTIONS_MAX
 from edge.alpaca.market_data.messages import CHANNELS
 from edge.alpaca.market_data.subscriptions import JSON, MSGPACK, MarketClient
+from edge.fanout import limits as socket_limits
+from edge.fanout.limits import MESSAGES_BURST, MESSAGES_PER_S
 from edge.gateway import limits
 from edge.gateway.accounts.view import AccountView
 from edge.gateway.market.view import MarketRow, MarketView
-from edge.http import sockets
-from edge.http.limits import NESTING_MAX, SOCKET_MESSAGES_BURST, SOCKET_MESSAGES_PER_S
+from edge.http.limits import NESTING_MAX
 from schemas.enums import MarketDataKind, Phase
 from schemas.instruments import load_instruments
 
@@ -103,12 +104,12 @@ async def test_a_flood_on_a_public_socket_is_read_at_its_pace_and_others_are_ans
         await others_are_answered(edge)
         await until(lambda: loop.time() - began > 0.5, "the flood goes on for a while")
         await others_are_answered(edge)
-        assert 1 <= taken[0] <= 1 + SOCKET_MESSAGES_BURST + SOCKET_MESSAGES_PER_S * (loop.time() - began) + 1
+        assert 1 <= taken[0] <= 1 + MESSAGES_BURST + MESSAGES_PER_S * (loop.time() - began) + 1
         reading.cancel()
         assert {answer.data for answer in await reading} == {JSON.join([json_of(confirmed)]).decode()}, "each confirms the same"
         transport.abort()
         await until(lambda: not edge.state.sockets, "the connection has left nothing behind")
-        assert not edge.hub._groups
+        assert not edge.hub._topics
         await others_are_answered(edge)
 
 
@@ -125,21 +126,21 @@ async def test_pings_are_answered_at_the_same_pace() -> None:
         assert (await asyncio.wait_for(ws.receive(), WAIT_S))[:2] == (aiohttp.WSMsgType.PONG, b"first")
         loop = asyncio.get_running_loop()
         began = loop.time()
-        for _ in range(3 * SOCKET_MESSAGES_BURST):
+        for _ in range(3 * MESSAGES_BURST):
             await ws.ping(b"more")
         reading = asyncio.create_task(counted_answers(ws))
         await until(lambda: loop.time() - began > 0.5, "a while")
         await others_are_answered(edge, 1)
         reading.cancel()
         pongs = await reading
-        assert 1 <= len(pongs) <= SOCKET_MESSAGES_BURST + SOCKET_MESSAGES_PER_S * (loop.time() - began) + 1
+        assert 1 <= len(pongs) <= MESSAGES_BURST + MESSAGES_PER_S * (loop.time() - began) + 1
 
 
 async def test_a_client_that_is_too_slow_is_not_read_any_more(monkeypatch: pytest.MonkeyPatch, many_instruments: Path) -> None:
     """It floods and takes no answer: told 407, cut off, and nothing that it still sends is looked at."""
-    monkeypatch.setattr(sockets, "FAREWELL_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(sockets, "SOCKET_MESSAGES_PER_S", 1_000_000)
-    monkeypatch.setattr(sockets, "SOCKET_QUEUE_BYTES_MAX", 1 << 20)
+    monkeypatch.setattr(socket_limits, "FAREWELL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(socket_limits, "MESSAGES_PER_S", 1_000_000)
+    monkeypatch.setattr(socket_limits, "ANSWER_BYTES_MAX", 1 << 20)
     taken = counted(monkeypatch)
     async with served(instruments_file=many_instruments) as edge:
         ws = await edge.client.ws_connect("/ws/public-prices")
@@ -156,22 +157,23 @@ async def test_a_client_that_is_too_slow_is_not_read_any_more(monkeypatch: pytes
         await ws.close()
 
 
-async def test_what_waits_for_a_client_is_bounded_in_bytes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_client_has_asked_for_and_not_taken_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few large answers are as slow as many small ones."""
-    monkeypatch.setattr(sockets, "SOCKET_QUEUE_BYTES_MAX", 100)
+    monkeypatch.setattr(socket_limits, "ANSWER_BYTES_MAX", 100)
     async with served() as edge, edge.client.ws_connect("/ws/public-prices") as ws:
         await heard(ws)
         (out,) = edge.state.sockets
+        out.pause_writing()  # the transport's word for a full buffer
         assert out.send_nowait(b"x" * 60)
         assert not out.send_nowait(b"x" * 60), "the first has not been written yet"
-        assert (out.is_ending, out.queued) == (True, 2)
         assert await heard(ws) == [{"T": "error", "code": 407, "msg": "slow client"}]
+        assert (out.is_ending, out.queued) == (True, 0)
 
 
-async def test_every_kind_of_socket_is_refused_beyond_the_number_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_kind_of_socket_is_refused_beyond_the_number_there_may_be() -> None:
     """/stream too."""
-    monkeypatch.setattr(sockets, "SOCKETS_MAX", 0)
     async with served() as edge:
+        edge.state.fan_out.sockets_max = 0
         for path, word in (("/ws/public-prices", 406), ("/v2/iex", 406), ("/stream", "connection limit exceeded")):
             async with edge.client.ws_connect(path) as ws:
                 said = await heard(ws)

@@ -1,0 +1,220 @@
+"""Every socket of one event loop: who wants what, the flush tick, the timer wheel, who is let go.
+
+A flush first distributes: each topic that has something new writes its frames once and puts them on the lists of its subscribers. Then it
+writes, each socket once. Both go in slices, between which everybody else has a turn; what comes meanwhile waits for the next flush, where newer
+prices replace older ones. So when the machine is too slow there are fewer updates, not later ones.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from edge.fanout import limits
+from edge.fanout.connection import Connection, Conversation, Speaker, Voice
+from edge.fanout.timer_wheel import TimerWheel
+from edge.fanout.topics import Topic
+
+
+class FanOut:
+    """One for an event loop. Takes timers of the loop only while there is a socket or something to flush."""
+
+    def __init__(self, sockets_max: int, flush_tick_s: float = limits.FLUSH_TICK_MS / 1_000) -> None:
+        self.sockets: set[Connection] = set()
+        self.sockets_max = sockets_max
+        self._tick_s = flush_tick_s
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wheel: TimerWheel | None = None
+        self._turning: asyncio.TimerHandle | None = None
+        self._dirty: dict[Topic, None] = {}
+        self._touched: deque[Connection] = deque()
+        self._leaving: list[Connection] = []
+        self._flush_is_due = False
+        self._flushed_at_s = 0.0
+        self._adopted = 0
+        self._nobody_left = asyncio.Event()
+        self.delivered = self.conflated = self.evicted = self.cut = self.silent = self.flushes = 0
+        """Counts: frames put on a list of a socket; events replaced by newer ones; slow clients told; slow clients cut; silent peers cut; flushes."""
+
+    def now(self) -> float:
+        """The loop's clock, s."""
+        return self._event_loop().time()
+
+    def _event_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
+
+    # ---- sockets
+
+    def adopt(self, transport: asyncio.Transport, voice: Voice, speaker: Speaker, authentication_timeout_s: float) -> Connection:
+        """Take over a transport whose handshake is done; the conversation begins, or ends at once where there is no room."""
+        connection = Connection(self, voice)
+        conversation = speaker(connection)
+        connection.begin(transport, conversation)
+        _tune(transport)
+        self.sockets.add(connection)
+        self._start_turning()
+        self._adopted += 1  # steps of the golden ratio spread the pings evenly, also of those that came at once
+        self.after(self._adopted * 0.618 % 1 * limits.PING_EVERY_S, connection.look)
+        if not conversation.authenticated:
+            self.after(authentication_timeout_s, partial(_give_up, conversation, connection))
+        if len(self.sockets) > self.sockets_max:
+            conversation.too_many()
+        else:
+            conversation.begin()
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """It is over."""
+        self.sockets.discard(connection)
+        if not self.sockets:
+            self._nobody_left.set()
+
+    def let_go(self, connection: Connection) -> None:
+        """The client is too slow: it is told when the list that is being gone through is done."""
+        if not self._leaving:
+            self._event_loop().call_soon(self._let_go)
+        self._leaving.append(connection)
+
+    def _let_go(self) -> None:
+        leaving, self._leaving = self._leaving, []
+        for connection in leaving:
+            connection.say_slow_and_end()
+
+    async def close(self, code: int, timeout_s: float) -> None:
+        """End every connection; whoever has not taken what is queued for it within the time is cut."""
+        for connection in tuple(self.sockets):
+            connection.end_nowait(code)
+        self._nobody_left.clear()
+        try:
+            async with asyncio.timeout(timeout_s if self.sockets else 0):
+                await self._nobody_left.wait()
+        except TimeoutError:
+            for connection in tuple(self.sockets):
+                connection.abort()
+
+    @property
+    def behind(self) -> int:
+        """Sockets that are behind now."""
+        return sum(one.backlog is not None for one in self.sockets)
+
+    # ---- events
+
+    def publish(self, topic: Topic, event: Any) -> None:
+        """An event for all who have subscribed to the topic."""
+        if topic.subscribers:
+            self.conflated += topic.add(event)
+            self._dirty[topic] = None
+            self._wake()
+
+    def subscribe(self, topic: Topic, connection: Connection) -> None:
+        """From now on: what the topic has had before is not for this socket, which has heard of it otherwise or not at all."""
+        self._settle(topic)
+        topic.subscribers.add(connection)
+
+    def unsubscribe(self, topic: Topic, connection: Connection) -> None:
+        """Nothing more of it."""
+        topic.subscribers.discard(connection)
+
+    def _settle(self, topic: Topic) -> None:
+        if topic in self._dirty:
+            del self._dirty[topic]
+            self._distribute(topic)
+
+    def touch(self, connection: Connection) -> None:
+        """It has something pending."""
+        self._touched.append(connection)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._flush_is_due:
+            return
+        self._flush_is_due = True
+        loop = self._event_loop()
+        wait_s = self._flushed_at_s + self._tick_s - loop.time()
+        if wait_s <= 0:
+            loop.call_soon(self._flush)
+        else:
+            loop.call_later(wait_s, self._flush)
+
+    def _flush(self) -> None:
+        self.flushes += 1
+        self._flushed_at_s = self.now()
+        self._go_on(tuple(self._dirty))
+
+    def _go_on(self, topics: tuple[Topic, ...]) -> None:
+        """One slice: topics of so many subscribers, or so many sockets once no topic is left."""
+        done = distributed = 0
+        try:
+            while done < len(topics) and distributed < limits.FLUSH_SLICE * 8:
+                done += 1
+                distributed += len(topics[done - 1].subscribers)
+                self._settle(topics[done - 1])
+            if not distributed:
+                self._write_some()
+        finally:  # a topic that cannot be written is a fault of ours; the others are still told
+            self._end_slice(topics[done:])
+
+    def _end_slice(self, left: tuple[Topic, ...]) -> None:
+        if left or self._touched:
+            self._event_loop().call_soon(self._go_on, left)
+            return
+        self._flush_is_due = False
+        if self._dirty:
+            self._wake()
+
+    def _distribute(self, topic: Topic) -> None:
+        if not topic.subscribers or not topic.is_waiting:
+            return
+        data, touched = topic.take(), self._touched
+        for connection in topic.subscribers:
+            if connection.backlog is not None:
+                connection.hold(topic.newest, data)
+            elif (pending := connection.pending) is None:
+                connection.pending = [data]
+                touched.append(connection)
+            else:
+                pending.append(data)
+        self.delivered += len(topic.subscribers)
+
+    def _write_some(self) -> None:
+        touched = self._touched
+        for _ in range(min(len(touched), limits.FLUSH_SLICE)):
+            touched.popleft().write_pending()
+
+    # ---- time
+
+    def after(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call once, up to WHEEL_TURN_S late."""
+        if self._wheel is None:
+            self._wheel = TimerWheel(limits.WHEEL_TURN_S, limits.WHEEL_SLOTS, self.now())
+        self._wheel.after(delay_s, call, self.now())
+
+    def _start_turning(self) -> None:
+        if self._turning is None:
+            self._turning = self._event_loop().call_later(limits.WHEEL_TURN_S, self._turn)
+
+    def _turn(self) -> None:
+        assert self._wheel is not None
+        self._turning = None
+        if self.sockets:
+            self._wheel.turn(self.now())
+            self._start_turning()
+        else:
+            self._wheel = None  # nobody is left for whom a call could matter
+
+
+def _give_up(conversation: Conversation, connection: Connection) -> None:
+    if not conversation.authenticated and not connection.is_ending:
+        conversation.too_late()
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    """Bounds on what the kernel keeps for a peer that takes nothing."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.UNACKNOWLEDGED_MS_MAX)
