@@ -20,6 +20,7 @@ from edge.alpaca.market_data.hub import HUB, MarketHub
 from edge.alpaca.routes import ROUTES as ALPACA_ROUTES
 from edge.console import cases_api, ops_api, pages, sign_in, status_api, surveillance_api, traders
 from edge.documents import pages as documents
+from edge.fanout.limits import DRAIN_S
 from edge.gateway.access.people import PeopleStore
 from edge.gateway.gateway import ApiKeyParts, Gateway
 from edge.gateway.kafka_links import KafkaLinks
@@ -61,6 +62,7 @@ def make_state(settings: Settings, keys: ApiKeyParts, people: PeopleStore, histo
     watch("fanout_conflated_total", "prices that a newer one has replaced before they were written", lambda: fan_out.conflated)
     watch("fanout_flushes_total", "flushes", lambda: fan_out.flushes)
     watch("fanout_evicted_total", "slow clients that were told so and let go", lambda: fan_out.evicted)
+    watch("fanout_refused_total", "handshakes refused because too many came at once", lambda: fan_out.refused)
     watch("fanout_cut_total", "WebSockets cut because they did not take the farewell", lambda: fan_out.cut)
     watch("fanout_silent_total", "WebSockets cut because the peer did not answer a ping", lambda: fan_out.silent)
     watch("ready", "1 when /readyz says ready", lambda: float(not ops_api.missing(state)))
@@ -83,7 +85,7 @@ def make_app(state: EdgeState) -> web.Application:
 
 async def _close_sockets(app: web.Application) -> None:
     """Say goodbye to WebSockets, and wait until they have taken it."""
-    await app[STATE].fan_out.close(WSCloseCode.GOING_AWAY, SHUTDOWN_GRACE_S)
+    await app[STATE].fan_out.close(WSCloseCode.GOING_AWAY, SHUTDOWN_GRACE_S, DRAIN_S)
 
 
 async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None:

@@ -16,6 +16,7 @@ from edge.fanout import limits
 from edge.fanout.connection import Connection, Conversation, Speaker, Voice
 from edge.fanout.timer_wheel import TimerWheel
 from edge.fanout.topics import Topic
+from edge.gateway.access.rate_limits import TokenBucket
 
 
 class FanOut:
@@ -35,6 +36,9 @@ class FanOut:
         self._flushed_at_s = 0.0
         self._adopted = 0
         self._nobody_left = asyncio.Event()
+        self._admissions = TokenBucket(limits.ADMISSIONS_BURST, limits.ADMISSIONS_PER_S, limits.ADMISSIONS_BURST, 0.0)
+        self.refused = 0
+        """Handshakes."""
         self.delivered = self.conflated = self.evicted = self.cut = self.silent = self.flushes = 0
         """Counts: frames put on a list of a socket; events replaced by newer ones; slow clients told; slow clients cut; silent peers cut; flushes."""
 
@@ -48,6 +52,13 @@ class FanOut:
         return self._loop
 
     # ---- sockets
+
+    def admit(self) -> float:
+        """Count one handshake. Returns 0, or in how many seconds the client shall come again: there are too many at once."""
+        if self._admissions.take(self.now()):
+            return 0.0
+        self.refused += 1
+        return 1 + self.refused * 0.618 % 1 * (limits.RETRY_AFTER_S_MAX - 1)
 
     def adopt(self, transport: asyncio.Transport, voice: Voice, speaker: Speaker, authentication_timeout_s: float) -> Connection:
         """Take over a transport whose handshake is done; the conversation begins, or ends at once where there is no room."""
@@ -84,10 +95,13 @@ class FanOut:
         for connection in leaving:
             connection.say_slow_and_end()
 
-    async def close(self, code: int, timeout_s: float) -> None:
-        """End every connection; whoever has not taken what is queued for it within the time is cut."""
-        for connection in tuple(self.sockets):
+    async def close(self, code: int, timeout_s: float, over_s: float = 0.0) -> None:
+        """End every connection, spread over a time; whoever has not taken what is queued for it `timeout_s` after that is cut."""
+        leaving = tuple(self.sockets)
+        for number, connection in enumerate(leaving):
             connection.end_nowait(code)
+            if number % limits.FLUSH_SLICE == 0:
+                await asyncio.sleep(over_s * limits.FLUSH_SLICE / len(leaving) if len(leaving) > limits.FLUSH_SLICE else 0)
         self._nobody_left.clear()
         try:
             async with asyncio.timeout(timeout_s if self.sockets else 0):

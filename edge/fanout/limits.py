@@ -50,6 +50,15 @@ CLOSE_TIMEOUT_S: Final = 2.0
 PING_EVERY_S: Final = 30.0
 """Who has sent nothing for so long is pinged; who does not answer within as long again is cut."""
 
+DRAIN_S: Final = 3.0
+"""An edge that stops sends its clients away over so long, so that they do not come back all at once."""
+
+ADMISSIONS_PER_S: Final = 2_000
+ADMISSIONS_BURST: Final = 2_000
+"""Handshakes that one process takes: about what it can do at all, ~0.5 ms each. The others are told when to come again, which costs less."""
+RETRY_AFTER_S_MAX: Final = 10
+"""They are told 1 to so many seconds, evenly spread."""
+
 WHEEL_TURN_S: Final = 0.125
 WHEEL_SLOTS: Final = 512
 """The timer wheel: turns so long, 64 s around. 90,000 pings in 30 s are 375 a turn, ~3 ms."""

@@ -4,6 +4,7 @@ A connection that stays with aiohttp costs a task, a reader with its queue, and 
 handshake aiohttp is told that the connection has ended, and its transport goes to `edge.fanout`. Everything that aiohttp had for it is freed.
 """
 
+import math
 from typing import Final
 
 from aiohttp import web
@@ -26,10 +27,14 @@ class _TakenOver(web.Response):
 
 
 async def serve_socket(request: web.Request, voice: Voice, speaker: Speaker) -> web.StreamResponse:
-    """Make the handshake and begin the conversation. Raises HTTPBadRequest where it is no handshake.
+    """Make the handshake and begin the conversation. Raises HTTPBadRequest where it is no handshake, HttpError 503 where too many come at once.
 
     A client must not send before it has read our answer (RFC 6455, 4.1). Whatever one has sent with its handshake is dropped.
     """
+    fan_out = state_of(request).fan_out
+    wait_s = fan_out.admit()
+    if wait_s > 0:
+        raise HttpError(503, "too many connections at once: try again", headers={"Retry-After": str(math.ceil(wait_s))})
     # no compression: prices are small, frames are shared, and deflating for every client would cost more than it saves
     await web.WebSocketResponse(compress=False, autoping=False).prepare(request)
     protocol = request.protocol
@@ -38,5 +43,5 @@ async def serve_socket(request: web.Request, voice: Voice, speaker: Speaker) -> 
         raise HttpError(400, "the connection was lost during the handshake")
     protocol.transport = None
     protocol.connection_lost(None)
-    state_of(request).fan_out.adopt(transport, voice, speaker, AUTHENTICATION_TIMEOUT_S)
+    fan_out.adopt(transport, voice, speaker, AUTHENTICATION_TIMEOUT_S)
     return _TakenOver(status=_SWITCHED)

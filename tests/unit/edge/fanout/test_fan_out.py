@@ -70,7 +70,7 @@ async def edge() -> AsyncIterator[Served]:
 @asynccontextmanager
 async def client(here: Served, path: str = "/echo", **options: int) -> AsyncIterator[ClientConnection]:
     """Of a library that shares nothing with the server; it offers compression and is not given it."""
-    async with connect(f"ws://{here.client.host}:{here.client.port}{path}", ping_interval=None, **options) as ws:
+    async with connect(f"ws://{here.client.host}:{here.client.port}{path}", ping_interval=None, open_timeout=WAIT_S, **options) as ws:
         assert "Sec-WebSocket-Extensions" not in ws.response.headers
         yield ws
 
@@ -304,3 +304,40 @@ async def test_a_flush_of_many_sockets_lets_others_run_and_a_topic_that_fails_is
     assert others >= 2_000 / limits.FLUSH_SLICE
     assert all(transport.written == [b"y"] for transport in transports)
     assert "ZeroDivisionError" in caplog.text
+
+
+async def test_more_handshakes_than_a_process_takes_are_told_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 with a time that differs from client to client; requests of other kinds are answered, and so is who comes later."""
+    monkeypatch.setattr(limits, "ADMISSIONS_BURST", 1)
+    monkeypatch.setattr(limits, "ADMISSIONS_PER_S", 0.001)
+    async with edge() as here, client(here) as admitted:
+        await heard(admitted)
+        upgrade = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        }
+        answers = [await here.get("/echo", headers=upgrade) for _ in range(5)]
+        assert [status for status, _, _ in answers] == [503] * 5
+        waits = [int(headers["Retry-After"]) for _, _, headers in answers]
+        assert len(set(waits)) >= 4
+        assert all(1 <= wait <= limits.RETRY_AFTER_S_MAX for wait in waits)
+        assert ((await here.get("/healthz"))[0], here.state.fan_out.refused) == (200, 5)
+        here.state.fan_out._admissions.tokens = 1.0  # some time later
+        async with client(here) as later:
+            assert await heard(later) == "hello"
+
+
+async def test_clients_are_sent_away_one_after_the_other() -> None:
+    """A stopping fan-out does not send all of them to its neighbours at once."""
+    fan_out, transports = FanOut(1_000), [FullTransport() for _ in range(2 * limits.FLUSH_SLICE)]
+    for transport in transports:
+        fan_out.adopt(transport, VOICE, Echo, 1.0)
+    closing = asyncio.create_task(fan_out.close(1012, 0.01, 0.02))
+    told = set()
+    while not closing.done():
+        told.add(sum(b"\x88\x02\x03\xf4" in transport.written for transport in transports))
+        await asyncio.sleep(0)
+    assert 0 < len(told - {0, len(transports)}) <= 3
+    assert [transport.over for transport in transports] == ["aborted"] * len(transports)
