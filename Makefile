@@ -62,6 +62,9 @@ chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then 
 replicas: $(VENV)/.dev ## real MySQL replicas under load, kills and promotions, with an oracle for stale reads (ARGS="--replicas 3 --reads 2000", "--help")
 	$(BIN)/python tests/chaos/run_replicas.py $(ARGS)
 
+soak: $(VENV)/.dev ## half an hour of market-data clients that come, resume, read slowly and go; no gap, right books, flat memory (ARGS="--minutes 5")
+	$(BIN)/python tests/soak/soak_fanout.py $(ARGS)
+
 tamper: $(VENV)/.dev ## tamper with audit logs in every known way; each must be found and named (ARGS="--tamperings 1000 --honest 200 --seed 7")
 	$(BIN)/python tests/tamper/run_tampering.py $(ARGS)
 
@@ -107,6 +110,9 @@ bench-recovery: $(VENV)/.bench ## a million orders and a million accounts back o
 bench-failover: $(VENV)/.bench ## time without service after kill -9 of a worker, a replica, a broker (JSON lines, plot; BENCH_ARGS)
 	$(BIN)/python tests/bench/bench_failover.py $(BENCH_ARGS)
 
+bench-fanout: $(VENV)/.bench ## one event to many WebSockets: memory, processor time, delay, storms, slow readers, beside baselines (JSON lines, plot; BENCH_ARGS)
+	$(BIN)/python tests/bench/bench_fanout.py $(BENCH_ARGS)
+
 latency: $(VENV)/.dev ## order to execution, open loop, through all hops, at 200 and 2,000 orders/s (JSON lines)
 	$(BIN)/python tests/bench/latency.py
 
@@ -116,4 +122,4 @@ vendor: ## fetch what the pages use of other projects again, by pinned digests (
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas tamper check format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak tamper check format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-fanout latency clean

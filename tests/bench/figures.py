@@ -85,6 +85,12 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "to execution p50, ms": "order_to_execution_ms/p50", "to execution p99, ms": "order_to_execution_ms/p99",
         "us of CPU per order": "edge_cpu_us_per_order",
     },
+    "fanout": {
+        "what": "what", "server": "variant", "connections": "connections", "resident kB each": "resident_kb_per_connection",
+        "kernel kB each": "kernel_kb_per_connection", "idle, us of CPU each per s": "idle_cpu_us_per_connection_per_s", "opened/s": "opened_per_s",
+        "messages/s": "messages_per_s", "us of CPU per message": "cpu_us_per_message", "delay p50, ms": "delay_ms/p50", "delay p99, ms": "delay_ms/p99",
+        "delay p99.9, ms": "delay_ms/p99_9", "slow readers": "slow_share", "evicted": "evicted", "memory, GB": "memory_gb", "cores": "cores_joined",
+    },
     "latency": {
         "orders/s": "rate_per_s", "executed": "executed", "p50, ms": "p50_ms", "p99, ms": "p99_ms", "p99.9, ms": "p999_ms", "max, ms": "max_ms",
         "answer p50, ms": "answer_p50_ms", "answer p99, ms": "answer_p99_ms", "failures": "failures",
