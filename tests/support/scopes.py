@@ -8,7 +8,7 @@ SHARED: Final = "tests/integration/"
 OWN_SETS: Final = "tests/integration/own_sets/"
 PROPERTIES: Final = "tests/properties/"
 """Long tests that share no fixture: each may go anywhere."""
-CHAOS: Final = "tests/chaos/test_chaos.py"
+CHAOS: Final = "tests/chaos/"
 
 
 def scope_of(nodeid: str) -> str:
