@@ -318,9 +318,9 @@ def test_a_crash_in_the_middle_of_the_switch_makes_the_sink_wait_and_the_next_re
 def test_tables_of_another_log_are_refused_unless_forced(trading):
     """They say that they are ahead of this one."""
     change_mysql(
-        trading, "INSERT INTO sink_marks VALUES ('mysql', 'executions', 1, 'x', 0, 0, 0, 0) ON DUPLICATE KEY UPDATE source = source",
+        trading, "INSERT INTO sink_marks VALUES ('mysql', 'executions', 1, 'x', 0, 0, 0, 0, 0, 0) ON DUPLICATE KEY UPDATE source = source",
         "UPDATE sink_marks SET next_offset = next_offset + 1000000 WHERE topic = 'alerts' AND source = ''",
-        "INSERT IGNORE INTO sink_marks VALUES ('mysql', 'alerts', 1, '', 1000000, 0, 0, 0)",
+        "INSERT IGNORE INTO sink_marks VALUES ('mysql', 'alerts', 1, '', 1000000, 0, 0, 0, 0, 0)",
     )  # fmt: skip
     done = outcry(trading, "rebuild", "mysql", "--quiet")
     assert done.returncode == 1
