@@ -84,6 +84,13 @@ tables: $(VENV)/.dev ## write the generated tables: those of docs/wire.md, and t
 	$(BIN)/python tests/tidy/document_tables.py
 	$(BIN)/python tests/tidy/market_days.py
 
+.PHONY: capacity proto
+capacity: $(VENV)/.dev ## write the tables of docs/capacity.md
+	$(BIN)/python tests/tidy/capacity_page.py
+
+proto: $(VENV)/.dev ## make the messages of KEDA's external scaler from streams/keda/externalscaler.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. streams/keda/externalscaler.proto
+
 figures: $(VENV)/.dev ## write the figures of docs/benchmarks.md (FROM="run.jsonl ..." stores the output of benches first)
 	$(BIN)/python tests/bench/figures.py $(FROM)
 

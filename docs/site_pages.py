@@ -18,6 +18,7 @@ PACKAGES: Final = {
     "sinks": "MySQL, Redis and Elasticsearch: writing and asking",
     "audit": "the audit log: trees, signed checkpoints, witnesses, proofs, the verifier",
     "reports": "regulatory reports: the facts of a day, events, checks, files, tables",
+    "forecast": "the load of the coming hour, and the processes that it takes",
     "streams": "roles, commands, services, recovery and proofs, the demo",
     "edge": "HTTP, WebSocket, pages",
 }

@@ -131,6 +131,17 @@ class Settings(BaseSettings):
         description="file with the witnesses of the audit log: lines `witness NAME VKEY URL`, `group`, `quorum` (c2sp.org/tlog-policy)",
     )
 
+    forecast_mode: str = Field(
+        default="observe",
+        pattern="^(observe|scale)$",
+        description="whether scalers get what `forecast-load` wants, or it only says what it would",
+    )
+    forecast_port: int = Field(default=0, ge=0, le=65535, description="port of KEDA's external scaler; 0: any free one")
+    forecast_edges: str = Field(default="", description="http://host:port[,...] of edges whose open sockets are counted for the forecast")
+    forecast_costs_file: Path | None = Field(
+        default=None, description="TOML with what a unit of load costs each role (default: the package's forecast/costs.toml)"
+    )
+
     reports_file: Path | None = Field(
         default=None,
         description="TOML list for regulatory reports: who reports, and the member of each account (`outcry report reference`)",

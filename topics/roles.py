@@ -108,10 +108,15 @@ RUN_FUNCTIONS: Final = RoleEntry(
     (MARKET_DATA, EXECUTIONS, ACCOUNT_EVENTS), (DEAD_LETTERS,), workers=False, critical=False, optional=True,
 )  # fmt: skip
 
+FORECAST_LOAD: Final = RoleEntry(
+    "forecast-load", "streams.roles.forecast_load:run", "says how many processes of each role the coming hour takes (needs the extra `forecast`)",
+    (EXECUTIONS,), workers=False, critical=False, optional=True,
+)  # fmt: skip
+
 ROLES: Final = {
     one.name: one
     for one in (
         HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, RUN_MARKET,
-        ARCHIVE, RUN_FUNCTIONS, EDGE,
+        ARCHIVE, RUN_FUNCTIONS, FORECAST_LOAD, EDGE,
     )
 }  # fmt: skip

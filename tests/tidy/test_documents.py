@@ -135,7 +135,7 @@ def test_every_command_and_role_can_be_loaded():
 
 def test_every_module_says_what_it_is_for():
     """The first line of each module is its one purpose."""
-    modules = [path for path in of_packages() if path.endswith(".py")]
+    modules = [path for path in of_packages() if path.endswith(".py") and not path.endswith("_pb2.py")]  # protoc writes what it likes
     assert modules
     for path in modules:
         assert (ROOT / path).read_text().startswith(('"""', 'r"""')), f"{path} has no docstring"
