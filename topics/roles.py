@@ -49,6 +49,12 @@ class RoleEntry:
     """A customer waits for it. Others run at low priority and fetch in bulk."""
     optional: bool = False
     """Not among all roles: started by its name, because it needs something that an operator has to make first."""
+    stores: tuple[str, ...] = ()
+    """What it connects to besides Kafka: mysql, redis, elasticsearch."""
+    files: bool = False
+    """Keeps files in its home that are nowhere else, and so needs a disk that outlives it."""
+    calls_out: bool = False
+    """Calls addresses outside of the exchange, which an operator gives it."""
 
     @property
     def group(self) -> str:
@@ -74,23 +80,25 @@ WATCH_TRADING: Final = RoleEntry(
 )  # fmt: skip
 PERSIST_MYSQL: Final = RoleEntry(
     "persist-mysql", "streams.roles.persist_mysql:run", "stores orders, trades, postings, alerts and cases in MySQL",
-    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS, CASES), (DEAD_LETTERS,), critical=False,
+    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS, CASES), (DEAD_LETTERS,), critical=False, stores=("mysql",),
 )  # fmt: skip
 PERSIST_REDIS: Final = RoleEntry(
     "persist-redis", "streams.roles.persist_redis:run", "keeps the newest prices in Redis", (MARKET_DATA,), (DEAD_LETTERS,), critical=False,
+    stores=("redis",),
 )  # fmt: skip
 PERSIST_ELASTICSEARCH: Final = RoleEntry(
     "persist-elasticsearch", "streams.roles.persist_elasticsearch:run", "stores the audit trail in Elasticsearch",
-    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), (DEAD_LETTERS,), critical=False,
+    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS), (DEAD_LETTERS,), critical=False, stores=("elasticsearch",),
 )  # fmt: skip
 EDGE: Final = RoleEntry(
     "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA, CASES),
-    (ACCOUNT_COMMANDS, ACCESS_EVENTS, CASES), workers=False,
+    (ACCOUNT_COMMANDS, ACCESS_EVENTS, CASES), workers=False, stores=("mysql", "redis"),
 )  # fmt: skip
 
 AUDIT_LOG: Final = RoleEntry(
     "audit-log", "streams.roles.audit_log:run", "commits to every record in signed Merkle trees (needs `outcry audit keys create`)",
-    tuple(topic for topic in TOPICS if topic.retention_ms == FOREVER), workers=False, critical=False, optional=True,
+    tuple(topic for topic in TOPICS if topic.retention_ms == FOREVER), workers=False, critical=False, optional=True, files=True,
+    calls_out=True,
 )  # fmt: skip
 
 RUN_MARKET: Final = RoleEntry(
@@ -100,12 +108,12 @@ RUN_MARKET: Final = RoleEntry(
 
 ARCHIVE: Final = RoleEntry(
     "archive", "streams.roles.archive:run", "writes executions, account events and market data to Parquet files (needs the extra `archive`)",
-    (EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA), workers=False, critical=False, optional=True,
+    (EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA), workers=False, critical=False, optional=True, files=True,
 )  # fmt: skip
 
 RUN_FUNCTIONS: Final = RoleEntry(
     "run-functions", "streams.roles.run_functions:run", "runs users' functions on the stream, and delivers their alerts",
-    (MARKET_DATA, EXECUTIONS, ACCOUNT_EVENTS), (DEAD_LETTERS,), workers=False, critical=False, optional=True,
+    (MARKET_DATA, EXECUTIONS, ACCOUNT_EVENTS), (DEAD_LETTERS,), workers=False, critical=False, optional=True, files=True, calls_out=True,
 )  # fmt: skip
 
 FORECAST_LOAD: Final = RoleEntry(
