@@ -1,5 +1,7 @@
 """The running set that a benchmark measures: the one of a home if it runs, else one that is started for it and stopped afterwards."""
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ def running_set(home: Path | None, roles: tuple[str, ...], services: tuple[str, 
             raise SystemExit(f"nothing runs in {home}: start it with `OUTCRY_HOME={home} outcry up --all`")
         yield local.connected_settings()
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # as Ctrl-C does: the set is stopped and its directory removed
     with TemporaryDirectory(prefix="outcry-bench-") as scratch:
         settings = load_settings().model_copy(update={"home": Path(scratch), "edge_port": 0})
         with LocalSet(settings).running(services, roles) as connected:
