@@ -23,6 +23,8 @@ ROLE: Final = RoleCost("edge", 1.0, FLOOR, BUDGET, {"orders": 1e6 / CAPACITY})
 UTILISATION: Final = 0.6
 _TOLERANCE: Final = 0.1
 AHEAD_MIN: Final = 18
+_DOUBLINGS: Final = 6
+"""From FLOOR to BUDGET takes so many steps: twice as many processes a tick at the most."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,8 @@ class Oracle:
 
     def __call__(self, now: Moment) -> int:
         """See Policy."""
-        ticks = READY_S // TICK_S
-        return max(need(float(load)) for load in now.day.loads[now.tick : min(now.tick + ticks + 2, TICKS)])
+        ahead = READY_S // TICK_S + _DOUBLINGS + 2
+        return max(need(float(load)) for load in now.day.loads[now.tick : min(now.tick + ahead, TICKS)])
 
 
 class Forecast:
