@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("integration")
     if hasattr(config, "workerinput"):
         slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
-        items.sort(key=lambda item: turn_of(scope_of(item.nodeid), slow))
+        items.sort(key=lambda item: turn_of(item.nodeid, slow))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,26 +3,25 @@
 from collections.abc import Collection
 from typing import Final
 
-SHARED: Final = "tests/integration/"
-"""Tests of these folders share one running exchange, but for those that start services of their own."""
-OWN_SETS: Final = "tests/integration/own_sets/"
+SERVICES: Final = "services"
+"""Whatever starts services, in one process and one after the other: two cores serve one set well, and two or three badly."""
+SERVICE_FOLDERS: Final = ("tests/chaos/", "tests/integration/own_sets/", "tests/integration/")
+"""In the order of their turns: the last one's tests share an exchange that runs until the end."""
 PROPERTIES: Final = "tests/properties/"
 """Long tests that share no fixture: each may go anywhere."""
-CHAOS: Final = "tests/chaos/"
 
 
 def scope_of(nodeid: str) -> str:
-    """What one process runs as a whole, for its fixtures: what shares the exchange, a folder of what shares a set of its own, else a module."""
+    """What one process runs as a whole: all that starts services; else, for its fixtures, a module."""
     module = nodeid.partition("::")[0]
-    if module.startswith(OWN_SETS):
-        return OWN_SETS + module.removeprefix(OWN_SETS).partition("/")[0]
-    if module.startswith(SHARED):
-        return SHARED
+    if module.startswith(SERVICE_FOLDERS):
+        return SERVICES
     return nodeid if module.startswith(PROPERTIES) else module
 
 
-def turn_of(scope: str, slow: Collection[str]) -> int:
+def turn_of(nodeid: str, slow: Collection[str]) -> int:
     """The longest work begins first, so that no process is left with it at the end; `slow`: scopes that have a test marked so."""
-    if scope == SHARED:
-        return 0
-    return 1 if scope.startswith((CHAOS, OWN_SETS)) else 2 if scope in slow else 3
+    for turn, folder in enumerate(SERVICE_FOLDERS):
+        if nodeid.startswith(folder):
+            return turn
+    return len(SERVICE_FOLDERS) + (scope_of(nodeid) not in slow)

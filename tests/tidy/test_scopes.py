@@ -1,19 +1,19 @@
 """What `make test` shares out to processes (tests/support/scopes.py): nothing that needs to stay together is torn apart."""
 
 import pytest
-from support.scopes import CHAOS, OWN_SETS, SHARED, scope_of, turn_of
+from support.scopes import SERVICE_FOLDERS, SERVICES, scope_of, turn_of
 from tree import ROOT
+
+CHAOS, OWN_SETS, SHARED = SERVICE_FOLDERS
 
 
 @pytest.mark.parametrize(
     ("nodeid", "scope"),
     [
-        ("tests/integration/test_pipeline.py::test_a[x/y::z]", SHARED),
-        ("tests/integration/own_sets/test_demo.py::test_a", "tests/integration/own_sets/test_demo.py"),
-        ("tests/integration/own_sets/edge_process/test_orders.py::test_a", "tests/integration/own_sets/edge_process"),
-        ("tests/integration/own_sets/edge_process/test_cases.py::test_b", "tests/integration/own_sets/edge_process"),
+        ("tests/integration/test_pipeline.py::test_a[x/y::z]", SERVICES),
+        ("tests/integration/own_sets/test_demo.py::test_a", SERVICES),
+        ("tests/chaos/test_chaos.py::test_a", SERVICES),
         ("tests/unit/edge/test_http.py::Class::test_a", "tests/unit/edge/test_http.py"),
-        ("tests/chaos/test_chaos.py::test_a", CHAOS + "test_chaos.py"),
         ("tests/properties/test_books_agree.py::test_a[1]", "tests/properties/test_books_agree.py::test_a[1]"),
     ],
 )
@@ -23,10 +23,10 @@ def test_tests_that_share_a_fixture_of_services_stay_together(nodeid, scope):
 
 
 def test_the_longest_work_begins_first():
-    """Scopes in any order come out as: the shared exchange, sets of their own, what is slow, the rest."""
-    chaos, own = CHAOS + "test_chaos.py", OWN_SETS + "test_demo.py"
+    """Tests in any order come out as: sets of their own, the shared exchange, what is slow, the rest."""
+    chaos, own, shared = CHAOS + "test_chaos.py", OWN_SETS + "test_demo.py", SHARED + "test_pipeline.py"
     slow, quick = "tests/properties/b.py", "tests/unit/a.py"
-    assert sorted([quick, slow, chaos, own, SHARED], key=lambda scope: turn_of(scope, {slow})) == [SHARED, chaos, own, slow, quick]
+    assert sorted([quick, slow, shared, own, chaos], key=lambda one: turn_of(one, {slow})) == [chaos, own, shared, slow, quick]
 
 
 def test_who_starts_a_set_is_in_the_folder_for_it():
