@@ -10,11 +10,12 @@ Call = Callable[[], None]
 
 
 class TimerWheel:
-    """`turn_s` is the exactness: calls come up to one turn late, never early. Delays are at most slots - 2 turns."""
+    """`turn_s` is the exactness: calls come up to one turn late, never early. A delay of more than one round costs a look in each round."""
 
     def __init__(self, turn_s: float, slots: int, now_s: float) -> None:
         self._turn_s = turn_s
-        self._slots: list[list[Call]] = [[] for _ in range(slots)]
+        self._slots: list[list[tuple[int, Call]]] = [[] for _ in range(slots)]
+        """Of each slot: in which turn to call, and whom."""
         self._began_s = now_s
         self._turned = 0
         """Turns that have been made since the beginning."""
@@ -24,16 +25,17 @@ class TimerWheel:
 
     def after(self, delay_s: float, call: Call, now_s: float) -> None:
         """Call once, when the delay is over."""
-        turn = int((now_s + delay_s - self._began_s) / self._turn_s) + 1
-        assert turn - self._turned < len(self._slots), "a delay that goes round the wheel"
-        self._slots[max(turn, self._turned + 1) % len(self._slots)].append(call)
+        turn = max(int((now_s + delay_s - self._began_s) / self._turn_s), self._turned) + 1
+        self._slots[turn % len(self._slots)].append((turn, call))
 
     def turn(self, now_s: float) -> None:
-        """Make the calls that are due."""
+        """Make the calls that are due. The wheel may have stood still for long: whoever comes meanwhile is more than one round ahead of it."""
         due = int((now_s - self._began_s) / self._turn_s)
         while self._turned < due:
             self._turned += 1
             place = self._turned % len(self._slots)
-            calls, self._slots[place] = self._slots[place], []
-            for call in calls:
-                call()
+            waiting, self._slots[place] = self._slots[place], []
+            self._slots[place] += [one for one in waiting if one[0] > self._turned]
+            for turn, call in waiting:
+                if turn <= self._turned:
+                    call()

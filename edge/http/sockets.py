@@ -43,5 +43,9 @@ async def serve_socket(request: web.Request, voice: Voice, speaker: Speaker) -> 
         raise HttpError(400, "the connection was lost during the handshake")
     protocol.transport = None
     protocol.connection_lost(None)
-    fan_out.adopt(transport, voice, speaker, AUTHENTICATION_TIMEOUT_S)
+    try:
+        fan_out.adopt(transport, voice, speaker, AUTHENTICATION_TIMEOUT_S)
+    except BaseException:  # a fault of ours: nobody else has the transport any more
+        transport.abort()
+        raise
     return _TakenOver(status=_SWITCHED)

@@ -21,6 +21,7 @@ import psutil
 import uvloop
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.exceptions import ConnectionClosed
 
 from edge.alpaca.market_data.messages import json_of
 from edge.alpaca.market_data.subscriptions import JSON
@@ -185,9 +186,13 @@ class BroadcastServer(Baseline):
         return port
 
     async def _serve(self, ws: ServerConnection) -> None:
-        async for message in ws:
-            await ws.send(self.take(ws, message))
-        self.leave(ws)
+        try:
+            async for message in ws:
+                await ws.send(self.take(ws, message))
+        except ConnectionClosed:
+            pass  # the clients of the bench leave without a word
+        finally:
+            self.leave(ws)
 
     async def send(self, clients: set[Any], payload: bytes) -> None:
         """By its own function."""

@@ -24,3 +24,17 @@ def test_every_call_is_made_once_in_its_turn() -> None:
         wheel.turn(now)
     assert all(0 <= at - due[number] <= 0.125 + 0.3 + 1e-9 for number, at in made)
     assert sorted(number for number, _ in made) == list(range(2_000))
+
+
+def test_a_wheel_that_stood_still_calls_nobody_too_early() -> None:
+    """As after a process was stopped for minutes: a call that is made before the wheel turns again is several rounds ahead of it."""
+    made: list[str] = []
+    wheel = TimerWheel(0.125, 16, 0.0)
+    wheel.after(1.0, lambda: made.append("old"), 0.0)
+    wheel.after(5.0, lambda: made.append("new"), 300.0)
+    wheel.turn(300.0)
+    assert made == ["old"]
+    wheel.turn(304.9)
+    assert (made, len(wheel)) == (["old"], 1)
+    wheel.turn(305.2)
+    assert (made, len(wheel)) == (["old", "new"], 0)
