@@ -80,10 +80,10 @@ format: $(VENV)/.dev ## format every file
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-tables: $(VENV)/.dev ## write what is generated: tables of docs/wire.md, days on which NYSE is closed, docker/kubernetes
+tables: $(VENV)/.dev ## write what is generated: tables of docs/wire.md, days on which NYSE is closed, what is below docker/
 	$(BIN)/python tests/tidy/document_tables.py
 	$(BIN)/python tests/tidy/market_days.py
-	$(BIN)/python tests/tidy/kubernetes_files.py
+	$(BIN)/python tests/tidy/deployment_files.py
 
 .PHONY: capacity proto
 capacity: $(VENV)/.dev ## write the tables of docs/capacity.md

@@ -83,6 +83,7 @@ def _check_version(request: web.Request) -> None:
 @web.middleware
 async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Wrap every handler; nothing leaves without passing here."""
+    began = time.perf_counter()
     try:
         _check_version(request)
         response = await handler(request)
@@ -93,7 +94,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:  # a fault of ours: the client gets a number to quote, the log gets the trace
         log.exception("request_failed", method=request.method, path=request.path)
         response = error_response(HttpError(500, "internal server error"))
-    state_of(request).metrics.count_request(request.method, _route_of(request), response.status)
+    state_of(request).metrics.count_request(request.method, _route_of(request), response.status, time.perf_counter() - began)
     return response
 
 

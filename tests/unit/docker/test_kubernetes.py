@@ -14,11 +14,11 @@ import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
+from deployment_files import FOLDER, GENERATED
 from fleet.overlays import OVERLAYS, STRIMZI_URL, files
 from fleet.scaling import FORECAST
 from fleet.words import UID
 from fleet.workloads import GRPC_PORTS, TWO_MAY_RUN, is_shard
-from kubernetes_files import FOLDER, GENERATED
 
 from edge.gateway.limits import SHUTDOWN_GRACE_S
 from schemas.settings import Settings
