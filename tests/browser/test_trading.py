@@ -229,7 +229,7 @@ async def test_auctions_and_halts_are_shown() -> None:
         at.edge.exchange.phase(Phase.CONTINUOUS)
         await expect(page.locator("#phase")).to_have_text("Trading.")
         await expect(page.locator("#fills tr")).to_have_count(1)
-        at.edge.exchange.phase(Phase.HALTED)
+        at.edge.exchange.halt()
         await expect(page.locator("#phase")).to_contain_text("HALTED")
         await expect(page.locator("#urgent")).to_contain_text("AAPL: HALTED")
         await picture(page, "trade-halted")

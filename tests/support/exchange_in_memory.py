@@ -21,6 +21,7 @@ from schemas.codec import Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, Phase
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import load_instruments
+from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from streams.host.shard_runner import Output, Record, ShardRunner
 from streams.roles.hold_funds import HoldFunds
@@ -124,6 +125,17 @@ class Exchange:
             BOOK_COMMAND_DTYPE, [{"kind": BookCommandKind.TRADING_SESSION_CHANGE, "phase": phase, "transact_time": time.time_ns()}]
         )
         self.add(BOOK_COMMANDS.name, encode_frame("book_command_frame", Header("operator"), rows))
+        self.run()
+
+    def halt(self) -> None:
+        """An operator halts every instrument."""
+        halted = {
+            "kind": BookCommandKind.TRADING_HALT,
+            "phase": Phase.HALTED,
+            "reason": Reason.REGULATORY_HALT,
+            "transact_time": time.time_ns(),
+        }
+        self.add(BOOK_COMMANDS.name, encode_frame("book_command_frame", Header("operator"), rows_of(BOOK_COMMAND_DTYPE, [halted])))
         self.run()
 
     def open_account(self, account: int, cash: int, shares: int) -> None:

@@ -69,7 +69,8 @@ function nearest(value, tick) {
 // Show what is wrong beside the field, or take it away.
 export function mark(form, name, text) {
   const input = form.elements[name];
-  const problem = input && document.getElementById(input.getAttribute("aria-describedby"));
+  if (!(input instanceof Element)) return false; // a group of radio buttons is no element, and cannot be wrong
+  const problem = document.getElementById(input.getAttribute("aria-describedby"));
   if (!problem?.classList.contains("problem")) return false;
   problem.textContent = text;
   problem.hidden = !text;
