@@ -101,7 +101,15 @@ async def test_two_edges_agree_on_a_case_and_replay_the_book_from_the_log(own_se
     try:
         await later.wait_until_ready()
         at = f"/surveillance/cases/{file['case']['case_id']}"
-        status, body, _ = await call(later, 1, "POST", "/surveillance/cases", opening, token=workers["sue"])
+        answers: list[tuple[int, Any]] = []
+
+        async def has_read_the_cases() -> bool:
+            """An edge serves customers before it has read them, and says so with 503."""
+            answers.append((await call(later, 1, "POST", "/surveillance/cases", opening, token=workers["sue"]))[:2])
+            return answers[-1][0] != 503
+
+        await wait_for(has_read_the_cases, "the later edge has read the cases")
+        status, body = answers[-1]
         assert (status, body["refusal"], body["version"]) == (409, "CHANGED", 1)
         note = {"action": "NOTE", "version": 1, "comment": "from another edge"}
         assert (await call(later, 1, "POST", f"{at}/actions", note, token=workers["bob"]))[0] == 200
