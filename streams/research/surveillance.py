@@ -1,4 +1,4 @@
-"""outcry surveillance: how good the detectors are, measured on markets whose manipulators are known."""
+"""outcry surveillance: how good the detectors are, on markets whose manipulators are known; and a model that ranks what they find."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 from schemas.errors import OutcryError
 from streams.research.labelled.evaluate import DENSITIES, PATTERNS, SEVERITIES, Plan, draw, report, run, write_json
 from streams.research.labelled.scoring import Scores
+from streams.research.ranking.commands import backtest, rank, train
 
 
 @click.group()
@@ -18,6 +19,9 @@ def surveillance() -> None:
     Examples:
       outcry surveillance evaluate --quick
       outcry surveillance evaluate --pattern SPOOFING --density 17 --scenarios 20
+      outcry surveillance train model.json --markets 240
+      outcry surveillance backtest model.json --seed 2
+      outcry surveillance rank model.json alerts.json
     """
 
 
@@ -86,3 +90,7 @@ def evaluate(
         raise OutcryError(f"cannot write {error.filename}: {error.strerror}") from None
     if interrupted:
         raise SystemExit(130)
+
+
+for command in (train, backtest, rank):
+    surveillance.add_command(command)

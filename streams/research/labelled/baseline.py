@@ -35,14 +35,14 @@ class Baseline:
                     minute[account][3] += qty
                     minute.setdefault(contra, [0, 0, 0, 0])[place] += 1
 
-    def flagged(self) -> set[tuple[int, int]]:
-        """(account, minute) of all that are far from the others."""
-        found = set()
+    def scores(self) -> dict[tuple[int, int], float]:
+        """(account, minute) -> its largest z-score; of minutes with too few accounts none."""
+        found: dict[tuple[int, int], float] = {}
         for minute, counts in self._counts.items():
             if len(counts) < ACCOUNTS_MIN:
                 continue
             accounts, values = list(counts), np.array(list(counts.values()), float)
             spread = values.std(axis=0)
-            scores = (values - values.mean(axis=0)) / np.where(spread > 0, spread, np.inf)
-            found |= {(accounts[at], minute) for at in np.flatnonzero((scores >= Z_MIN).any(axis=1)).tolist()}
+            scores = ((values - values.mean(axis=0)) / np.where(spread > 0, spread, np.inf)).max(axis=1)
+            found |= {(account, minute): score for account, score in zip(accounts, scores.tolist(), strict=True)}
         return found

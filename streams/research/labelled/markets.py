@@ -1,7 +1,7 @@
 """Markets as the evaluation runs them: a session with a crowd and the look-alikes, at most one manipulation, watched by the real detectors."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.codec import Rows
 from schemas.enums import Phase
-from streams.research.labelled.baseline import Baseline
+from streams.research.labelled.baseline import Z_MIN, Baseline
 from streams.research.labelled.crowd import add_controls, halt, honest_members, populate
 from streams.research.labelled.injectors import CUSTOMER, INJECTORS, NOT_LINKED, PARTY, Party
 from streams.research.labelled.world import INSTRUMENTS, START_NS, Actor, Label, World
@@ -51,6 +51,8 @@ class Outcome:
     """The newest revision of each."""
     flagged: set[tuple[int, int]] = field(default_factory=set)
     """(account, minute) that the baseline flags."""
+    naive_z: dict[tuple[int, int], float] = field(default_factory=dict)
+    """The baseline's score of every (account, minute)."""
     controls: dict[int, str] = field(default_factory=dict)
 
 
@@ -61,7 +63,11 @@ def party_of(scenario: Scenario) -> Party:
     return Party(tuple(range(PARTY, PARTY + number)), scenario.camouflage)
 
 
-def injected(scenario: Scenario) -> Outcome:
+Also = Callable[[str], Callable[[Rows, Place], None]]
+"""Somebody else who watches: made with the text of the owner sets, then given the executions."""
+
+
+def injected(scenario: Scenario, also: Also | None = None) -> Outcome:
     """Run the market of a scenario."""
     party, world = party_of(scenario), World(scenario.seed)
     actor = INJECTORS[scenario.pattern](world, party, scenario.severity)
@@ -72,13 +78,13 @@ def injected(scenario: Scenario) -> Outcome:
         began_s = SESSION_S - CLOSING_S - world.own_rng.uniform(2, 8)
     linked = len(party.accounts) > 1 and scenario.pattern not in NOT_LINKED
     members = [(list(party.accounts), [CUSTOMER])] if scenario.pattern == "FRONT_RUNNING" else []
-    return watched(world, scenario.density, SESSION_S, [(began_s, actor)], [party.accounts] if linked else [], members)
+    return watched(world, scenario.density, SESSION_S, [(began_s, actor)], [party.accounts] if linked else [], members, also)
 
 
-def background(density: float, seed: int, orders: int) -> Outcome:
+def background(density: float, seed: int, orders: int, also: Also | None = None) -> Outcome:
     """A session without a manipulation, of about so many orders, with all look-alikes and a halt."""
     world, seconds = World(seed), max(orders / density, 200.0)
-    return watched(world, density, seconds, [(0.0, halt(world, seconds / 2))], [])
+    return watched(world, density, seconds, [(0.0, halt(world, seconds / 2))], [], (), also)
 
 
 def watched(
@@ -88,6 +94,7 @@ def watched(
     actors: Sequence[tuple[float, Actor]],
     groups: Sequence[Sequence[int]],
     members: Sequence[tuple[list[int], list[int]]] = (),
+    also: Also | None = None,
 ) -> Outcome:
     """Run a session and watch it. `actors`: with the seconds when they begin; `groups`: accounts of one owner; `members`: beside the honest ones."""
     outcome = Outcome(density)
@@ -100,16 +107,20 @@ def watched(
     listed = ", ".join(f"{{ own = {own}, customers = {customers} }}" for own, customers in (*honest_members(), *members))
     sets = f"[[owner_set]]\neffective_from = 1\ngroups = {[list(group) for group in groups]}\nmembers = [{listed}]\n"
     watch, baseline, seq = TradingWatch(INSTRUMENTS, owners=Owners.of_toml(sets)), Baseline(), 1
+    others = also(sets) if also else None
     newest: dict[str, dict[str, Any]] = {}
     for rows in _frames(world, seconds + 1):
-        began = time.process_time()
-        for alert in watch.apply(rows, Place("executions", 0, outcome.rows, seq)):
+        began, place = time.process_time(), Place("executions", 0, outcome.rows, seq)
+        for alert in watch.apply(rows, place):
             newest[alert["alert_id"]] = alert
         outcome.watch_cpu_s += time.process_time() - began
         baseline.take(rows)
+        if others:
+            others(rows, place)
         seq += len(rows)
     outcome.orders, outcome.rows, outcome.labels = world.orders, seq - 1, world.labels
-    outcome.alerts, outcome.flagged = list(newest.values()), baseline.flagged()
+    outcome.alerts, outcome.naive_z = list(newest.values()), baseline.scores()
+    outcome.flagged = {key for key, score in outcome.naive_z.items() if score >= Z_MIN}
     return outcome
 
 

@@ -55,7 +55,7 @@ class Scores:
             named = set(alert["accounts"])
             if not named & manipulators:
                 self.false[alert["pattern"], density] += 1
-                self.accused[_who(alert["account"], outcome)] += 1
+                self.accused[who_is(alert["account"], outcome)] += 1
             elif alert["pattern"] == own:
                 self.true[own, density] += 1
             else:
@@ -124,7 +124,8 @@ def _share(part: int, whole: int) -> float | None:
     return round(part / whole, 3) if whole else None
 
 
-def _who(account: int, outcome: Outcome) -> str:
+def who_is(account: int, outcome: Outcome) -> str:
+    """What somebody who did nothing wrong looks like."""
     if account in outcome.controls:
         return outcome.controls[account]
     if account >= PARTY:
