@@ -28,8 +28,8 @@ class CircularTradingParameters:
     """Trades inside the ring."""
     inside_percent_min: int = 80
     """Of each member's volume, with other members."""
-    net_percent_max: int = 5
-    """Of each member's volume inside, the position that it made."""
+    net_percent_max: int = 15
+    """Of each member's volume inside, the position that it made. Now and then somebody else takes a member's order."""
     pairs_max: int = 50_000
     """Pairs of seller and buyer remembered, ~200 B each; then the oldest is forgotten."""
     evidence_max: int = 32
@@ -40,6 +40,7 @@ class CircularTradingDetector(Detector):
     """Who sold how much to whom, by instrument, from one CLOSED phase to the next."""
 
     name: ClassVar[str] = "circular_trading"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("CME 534", "MAR Annex I.A(c)", "(EU) 2016/522 Annex II 1.3(a)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: CircularTradingParameters | None = None) -> None:

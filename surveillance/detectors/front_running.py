@@ -26,6 +26,8 @@ class FrontRunningParameters:
     """A block : usual order of the book."""
     ahead_ns: int = 120 * SECOND_NS
     """From the member's first own trade to the block."""
+    hedge_ns: int = 5 * SECOND_NS
+    """After a block of its customers the member's own trades are a hedge of that one, and not ahead of the next."""
     ahead_size_min: int = 6
     """Lots that the member traded ahead : usual trade."""
     two_sided_percent_max: int = 20
@@ -61,6 +63,7 @@ class FrontRunningDetector(Detector):
     """Own trades of members, and blocks of their customers, by instrument and member."""
 
     name: ClassVar[str] = "front_running"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("FINRA 5270", "MAR Art. 14")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: FrontRunningParameters | None = None) -> None:
@@ -68,17 +71,24 @@ class FrontRunningDetector(Detector):
         self.parameters = parameters or FrontRunningParameters()
         self._own: dict[Key, list[Trade]] = {}
         self._blocks: dict[Key, Block] = {}
+        self._last: dict[Key, int] = {}  # when the newest block of its customers came
 
     def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """A customer's block after own trades of its member."""
         member = self.market.owners.member_of_customer.get(order.account)
-        if member is None or not self._own:
+        if member is None:
             return ()
         rules, book = self.parameters, self.market.books[order.instrument]
         key = (order.instrument, member)
-        if order.order_qty < rules.block_usual_min * max(book.order_qty, 1) or key in self._blocks:
+        if order.order_qty < rules.block_usual_min * max(book.order_qty, 1):
             return ()
-        recent = [one for one in self._own.get(key, ()) if one.time >= now - rules.ahead_ns]
+        hedged_until = self._last.pop(key, -rules.hedge_ns) + rules.hedge_ns
+        while len(self._last) >= rules.runs_max:
+            del self._last[next(iter(self._last))]
+        self._last[key] = now
+        if key in self._blocks:
+            return ()
+        recent = [one for one in self._own.get(key, ()) if one.time >= max(now - rules.ahead_ns, hedged_until)]
         ahead = [one for one in recent if self._own_side(one, member) == order.side]
         qty = sum(one.qty for one in ahead)
         if qty < rules.ahead_size_min * max(book.trade_qty, 1):
@@ -170,7 +180,7 @@ class FrontRunningDetector(Detector):
     def state(self) -> Any:
         """Own trades, and blocks with theirs."""
         own = [[list(key), [tuple(one) for one in trades]] for key, trades in self._own.items()]
-        return [own, [[list(key), _plain(block)] for key, block in self._blocks.items()]]
+        return [own, [[list(key), _plain(block)] for key, block in self._blocks.items()], [[*key, at] for key, at in self._last.items()]]
 
     def load(self, state: Any) -> None:
         """The opposite."""
@@ -178,6 +188,7 @@ class FrontRunningDetector(Detector):
         for key, (order, side, ahead, qty, cost, closed_qty, gain, closing) in state[1]:
             trades = [[Trade(*one) for one in kept] for kept in (ahead, closing)]
             self._blocks[tuple(key)] = Block(Evidence(*order), side, trades[0], qty, cost, closed_qty, gain, trades[1])
+        self._last = {(instrument, member): at for instrument, member, at in state[2]}
 
 
 def _plain(block: Block) -> list[Any]:

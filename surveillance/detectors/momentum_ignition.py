@@ -1,6 +1,7 @@
 """Momentum ignition: aggressive orders that push the price through several levels, then a position closed at the better price that they made.
 
-(EU) 2016/522 Annex II, section 1, 5; MAR Annex I.A(e). A large taker that splits its order has no trades on the other side afterwards.
+(EU) 2016/522 Annex II, section 1, 5; MAR Annex I.A(e). A large taker that splits its order has no trades on the other side afterwards. In a thin market
+few follow, so what is offered at the better price counts too, once some of it has traded.
 """
 
 from collections.abc import Sequence
@@ -27,16 +28,18 @@ class MomentumIgnitionParameters:
     """Aggressive orders of the push."""
     push_ns: int = 5 * SECOND_NS
     """From its first trade to its last."""
-    size_min: int = 8
-    """Lots of the push : usual trade."""
+    size_min: int = 16
+    """Lots of the push : usual trade. Trend followers push with less."""
     led_times_min: int = 2
     """The price move of the push : the move the same way in the two seconds before it. A trend follower comes when the move is there."""
     two_sided_percent_max: int = 20
     """The owner's own interest on the other side during the push : lots of the push. A quoter that crosses the market quotes both sides."""
     close_ns: int = 60 * SECOND_NS
     """From the last trade of the push to the closing trades."""
-    closed_percent_min: int = 50
+    closed_percent_min: int = 10
     """Share of the push that is closed at a better price than its average."""
+    offered_percent_min: int = 50
+    """Share of the push that is closed so, or wanted on the other side meanwhile."""
     runs_max: int = 50_000
     """Owners that are followed, ~300 B each; then the oldest is forgotten."""
     evidence_max: int = 24
@@ -67,6 +70,7 @@ class MomentumIgnitionDetector(Detector):
     """Pushes of owners, by instrument."""
 
     name: ClassVar[str] = "momentum_ignition"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("(EU) 2016/522 Annex II 1.5(c)", "MAR Annex I.A(e)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: MomentumIgnitionParameters | None = None) -> None:
@@ -141,12 +145,15 @@ class MomentumIgnitionDetector(Detector):
         trades = self._trades[key]
         if len(trades) < 2 * rules.evidence_max:
             trades.append(trade)
-        if run.closed_qty * 100 < run.qty * rules.closed_percent_min:
+        order = self.tracker.get(trade.party(maker=maker)[0])
+        offered_qty = max(run.closed_qty, self.tracker.holding(order).interest[other_side(run.side)] if order is not None else 0)
+        if run.closed_qty * 100 < run.qty * rules.closed_percent_min or offered_qty * 100 < run.qty * rules.offered_percent_min:
             return ()
         del self._runs[key], self._trades[key]
-        return (self._finding(key, run, trades, trade, usual_qty),)
+        return (self._finding(key, run, trades, trade, (usual_qty, offered_qty)),)
 
-    def _finding(self, key: tuple[int, int], run: Run, trades: list[Trade], last: Trade, usual_qty: int) -> Finding:
+    def _finding(self, key: tuple[int, int], run: Run, trades: list[Trade], last: Trade, quantities: tuple[int, int]) -> Finding:
+        usual_qty, offered_qty = quantities
         instrument, owner = key
         verb, _ = VERBS[run.side]
         first = trades[0]
@@ -158,7 +165,7 @@ class MomentumIgnitionDetector(Detector):
                 f"{run.levels} successive prices from {price(first.price)} to {price(run.last_px)} within {seconds(run.last_at - run.began_at)}.",
                 f"Within {seconds(last.time - run.last_at)} of the push it traded {lots(run.closed_qty)} "
                 f"({run.closed_qty * 100 // run.qty} %) the other way at better prices than it had paid on average, "
-                f"{counted(run.gain, 'tick')} x lots in its favour.",
+                f"{counted(run.gain, 'tick')} x lots in its favour. {lots(offered_qty)} was the most that it wanted there.",
                 f"A {verb} push that others follow, then a position closed into it: compare (EU) 2016/522, Annex II, section 1.",
             )
 
@@ -173,6 +180,7 @@ class MomentumIgnitionDetector(Detector):
                 Measure("move to the move before", abs(run.last_px - run.first_px) // max(run.before, 1), self.parameters.led_times_min, "times"),
                 Measure("own interest on the other side", run.other_qty * 100 // run.qty, self.parameters.two_sided_percent_max, "percent", at_least=False),
                 Measure("closed share", run.closed_qty * 100 // run.qty, self.parameters.closed_percent_min, "percent"),
+                Measure("offered share", offered_qty * 100 // run.qty, self.parameters.offered_percent_min, "percent"),
                 Measure("time to close", last.time - run.last_at, self.parameters.close_ns, "ns", at_least=False),
             ),
         )  # fmt: skip

@@ -33,8 +33,8 @@ class PumpAndDumpParameters:
     """Where the owner's purchases are on average, from the lowest price (0) to the highest (100)."""
     high_percent_min: int = 60
     """Where its sales are on average."""
-    sold_percent_min: int = 50
-    """Sold : bought."""
+    sold_percent_min: int = 30
+    """Sold : bought. Who drives a thin market up finds few to sell to."""
     share_percent_min: int = 1
     """The owner's purchases : all that was bought that day."""
     size_min: int = 30
@@ -47,6 +47,7 @@ class PumpAndDumpDetector(Detector):
     """What every owner bought and sold today, and the way of the price."""
 
     name: ClassVar[str] = "pump_and_dump"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("SEA 10(b), Rule 10b-5", "(EU) 2016/522 Annex II 1.4(c)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: PumpAndDumpParameters | None = None) -> None:
@@ -70,7 +71,20 @@ class PumpAndDumpDetector(Detector):
                 ledger = ledgers[owner] = [0, 0, 0, 0]
             ledger[place] += qty
             ledger[place + 1] += cost
+        if (price := self.market.books[trade.instrument].middle()) > 0:
+            self._follow(trade.instrument, price, trade.time)
         return ()
+
+    def _follow(self, instrument: int, price: int, now: int) -> list[int]:
+        """The way with this price."""
+        way = self._ways.get(instrument)
+        if way is None:
+            way = self._ways[instrument] = [price, now, price, now]
+        elif price > way[2]:
+            way[2:] = [price, now]
+        elif price < way[0] and (way[2] - way[0]) * 1000 < way[0] * self.parameters.rise_permille_min:
+            way[:] = [price, now, price, now]
+        return way
 
     def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """A day is over."""
@@ -84,16 +98,9 @@ class PumpAndDumpDetector(Detector):
         price, rules = book.middle(), self.parameters
         if price <= 0 or book.instrument not in self._ledgers:
             return ()
-        way = self._ways.get(book.instrument)
-        if way is None:
-            way = self._ways[book.instrument] = [price, now, price, now]
-        if price > way[2]:
-            way[2:] = [price, now]
-        low, low_at, high, high_at = way
+        low, low_at, high, high_at = self._follow(book.instrument, price, now)
         rise = high - low
         if rise * 1000 < low * rules.rise_permille_min or (high - price) * 100 < rise * rules.fall_percent_min:
-            if price < low:
-                self._ways[book.instrument] = [price, now, price, now]
             return ()
         self._ways[book.instrument] = [price, now, price, now]
         if high_at - low_at > rules.rise_ns:

@@ -157,12 +157,12 @@ def test_busy_makers_who_meet_as_often_as_chance_has_it_do_not() -> None:
 def test_three_who_sell_to_one_another_in_a_ring_trade_in_circles(outside: int, found: bool) -> None:
     """Unless a good part of what each trades is with others: then they are a market."""
     tape = market()
+    for n in range(outside):
+        for member in (A, B, C):
+            tape.meet(20.0 + n, member, CROWD + n, BUY if n % 2 else SELL, AT, 50)
     for turn in range(4):
         for n, (seller, buyer) in enumerate([(A, B), (B, C), (C, A)]):
             tape.meet(30.0 + 6 * turn + n, buyer, seller, BUY, AT, 50 + turn)
-    for n in range(outside):
-        for member in (A, B, C):
-            tape.meet(55.0 + n, member, CROWD + n, BUY if n % 2 else SELL, AT, 50)
     tape.time(95.0)
     assert (("CIRCULAR_TRADING", (A, B, C)) in patterns(tape)) is found
 
@@ -205,6 +205,17 @@ def test_who_follows_a_move_that_is_there_ignites_nothing() -> None:
         tape.meet(30.0 + n, A, CROWD + n, BUY, AT + 5 + n, 100)
     tape.meet(50.0, CROWD, A, BUY, AT + 10, 300)
     assert ("MOMENTUM_IGNITION", (A,)) not in patterns(tape)
+
+
+@pytest.mark.parametrize(("offered", "found"), [(300, True), (100, False)])
+def test_a_push_whose_gains_are_offered_and_find_few_takers_is_an_ignition_too(offered: int, found: bool) -> None:
+    """A fifth of it trades at the better price; half of it must have been wanted there."""
+    tape = market()
+    for n in range(4):
+        tape.meet(30.0 + n, A, CROWD + n, BUY, AT + n, 100)
+    offer = tape.new(40.0, A, SELL, AT + 6, offered)
+    tape.trade(41.0, tape.new(41.0, CROWD, BUY, AT + 6, 80), offer, 80)
+    assert (("MOMENTUM_IGNITION", (A,)) in patterns(tape)) is found
 
 
 @pytest.mark.parametrize(("gives_back", "moves", "found"), [(True, True, True), (False, True, False), (True, False, False)])
@@ -377,6 +388,17 @@ def test_a_member_that_trades_ahead_of_its_customers_block_runs_in_front_of_it(h
         step(at)
     assert (("FRONT_RUNNING", (A,)) in patterns(tape, broker(A, C))) is found
     assert not {name for name, _ in patterns(tape)} & {"FRONT_RUNNING"}, "nobody is known to be a customer"
+
+
+@pytest.mark.parametrize(("hedged_at", "found"), [(31.0, False), (20.0, True)])
+def test_a_hedge_of_a_block_is_not_ahead_of_the_next_block(hedged_at: float, found: bool) -> None:
+    """Bought two seconds after a customer's block, or twelve; then the next block comes, and what was bought is sold dearer."""
+    tape = market()
+    tape.meet(hedged_at, C, CROWD + 1, BUY, AT + 3, 400)
+    tape.meet(33.0, A, CROWD, BUY, AT, 160)
+    tape.meet(35.0, C, CROWD + 1, BUY, AT + 3, 400)
+    tape.meet(36.0, CROWD, A, BUY, AT + 4, 90)
+    assert (("FRONT_RUNNING", (A,)) in patterns(tape, broker(A, C))) is found
 
 
 @pytest.mark.parametrize(

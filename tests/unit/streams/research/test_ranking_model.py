@@ -74,7 +74,9 @@ def test_what_tells_is_learnt_and_shuffled_labels_teach_nothing() -> None:
 def test_a_kind_that_was_never_seen_is_judged_by_a_model_that_has_not_seen_it() -> None:
     """What looks like abuse and is not is told apart once it was learnt, and mistaken before."""
     candidates, windows = made_up()
-    strange = [replace(one, features={"telling": 2.0, "other": 0.0, "mark": 1.0}, truth=0, kind="strange") for one in candidates if one.truth][::2]
+    strange = [
+        replace(one, features={"telling": 2.0, "other": 0.0, "mark": 1.0}, truth=0, kind="strange") for one in candidates if one.truth
+    ][::2]
     plain = [replace(one, kind=f"abuse {number % 2}" if one.truth else "usual") for number, one in enumerate(candidates)]
     parts = training.split_by_time(plain + strange, MARKETS)
     content = training.train(parts, windows, 1)
