@@ -39,8 +39,6 @@ ASK_TIMEOUT_S: Final = 60.0
 """For one answer of a server on a busy machine."""
 STALLED_S: Final = 120.0
 """A topic that returns nothing for this long is given up."""
-BURST_PATTERNS: Final = frozenset({"QUOTE_STUFFING"})
-"""They count messages in a second."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,6 @@ class Log:
     events: Rows
     cl_ord_ids: Rows
     alerts: frozenset[AlertSeen]
-    burst_alerts: frozenset[AlertSeen]
-    """Those of BURST_PATTERNS."""
 
 
 def read_log(settings: Settings) -> Log:
@@ -60,16 +56,12 @@ def read_log(settings: Settings) -> Log:
     executions = read_frames(settings, EXECUTIONS)
     events = read_frames(settings, ACCOUNT_EVENTS)
     alerts: set[AlertSeen] = set()
-    of_bursts: set[AlertSeen] = set()
 
     def take(partition: int, value: bytes, _time_ns: int) -> None:
         name, alert = decode_record(value)
         if name != "alert":  # the place of one that is lost
             return
-        seen = AlertSeen(alert["alert_id"], alert["account"])
-        alerts.add(seen)
-        if alert["pattern"] in BURST_PATTERNS:
-            of_bursts.add(seen)
+        alerts.add(AlertSeen(alert["alert_id"], alert["account"], alert["pattern"]))
 
     read_topic(settings, ALERTS, take)
     texts = [frame.cl_ord_id if frame.cl_ord_id is not None else np.zeros(len(frame.rows), "S1") for frame in events]
@@ -78,7 +70,6 @@ def read_log(settings: Settings) -> Log:
         _rows("account_event_frame", events),
         np.concatenate(texts or [np.zeros(0, "S1")]),
         frozenset(alerts),
-        frozenset(of_bursts),
     )
 
 
@@ -167,14 +158,14 @@ async def read_mysql(settings: Settings) -> StoreFacts:
     """Trades, orders, rejects, alerts and the ledger's sums. Raises ServiceUnavailable."""
     db = await MySql.connect(settings.mysql_url, size_max=1)
     try:
-        alerts = await db.fetch("SELECT alert_id, account FROM alerts")
+        alerts = await db.fetch("SELECT alert_id, account, pattern FROM alerts")
         (rejected,) = (await db.fetch("SELECT COUNT(*) FROM rejects WHERE kind = %s", (int(AccountEventKind.REJECTED),)))[0]
         sums = await posting_sums(db)
         return StoreFacts(
             traded=traded_of(await db.fetch("SELECT instrument, trd_match_id, price, qty, rpt_seq FROM trades")),
             accepted=frozenset((account, cl_ord_id) for account, cl_ord_id in await db.fetch("SELECT account, cl_ord_id FROM orders")),
             rejected=rejected,
-            alerts=frozenset(AlertSeen(alert_id, account) for alert_id, account in alerts),
+            alerts=frozenset(AlertSeen(*alert) for alert in alerts),
             trade_postings={instrument: amount for (kind, instrument), amount in sums.items() if kind == AccountEventKind.TRADE},
             imbalances=tuple(f"{name}: {count}" for name, count in asdict(await imbalances(db)).items() if count),
         )
@@ -219,12 +210,12 @@ async def read_elasticsearch(settings: Settings) -> StoreFacts:
             client, EXECUTION_DOCUMENTS, {"term": {"kind": "TRADE"}}, "instrument", "trd_match_id", "price", "qty", "seq"
         )
         accepted = await _documents(client, EVENT_DOCUMENTS, {"term": {"kind": "ACCEPTED"}}, "account", "cl_ord_id")
-        alerts = await _documents(client, ALERT_DOCUMENTS, {"match_all": {}}, "alert_id", "account")
+        alerts = await _documents(client, ALERT_DOCUMENTS, {"match_all": {}}, "alert_id", "account", "pattern")
         return StoreFacts(
             traded=traded_of(trades),
             accepted=frozenset((int(account), cl_ord_id) for account, cl_ord_id in accepted),
             rejected=(await account_event_counts(client)).get("REJECTED", 0),
-            alerts=frozenset(AlertSeen(alert_id, int(account)) for alert_id, account in alerts),
+            alerts=frozenset(AlertSeen(alert_id, int(account), pattern) for alert_id, account, pattern in alerts),
         )
     finally:
         await client.close()

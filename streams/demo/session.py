@@ -218,9 +218,9 @@ class Session:
                 continue
             facts = facts_of(log.executions, log.events, log.cl_ord_ids, self.instruments)
             seen = [self._watcher_facts(watcher) for watcher in watchers]
-            # what a fault held back arrives together: by the log, which times everything, that is a flood of messages
-            excused = log.burst_alerts if self.options.chaos else frozenset()
-            checks = reconcile(facts, log.alerts, mysql, elastic, redis, seen, clients, self.instruments, places_of(late), excused)
+            checks = reconcile(
+                facts, log.alerts, mysql, elastic, redis, seen, clients, self.instruments, places_of(late), disturbed=self.options.chaos
+            )
             checks.append(caught_up(late))
             problems = [(check.name, check.problem) for check in checks if not check.agrees]
             if not problems or late or settled.over(problems, f"{len(problems)} facts to agree, e.g. {problems[0][0]}"):

@@ -14,13 +14,14 @@ from schemas.enums import AccountEventKind, ExecKind, MarketDataKind, ReportKind
 from schemas.marks import Marks
 from schemas.reject_reasons import Reason
 from streams.host.shard_runner import Output, Record
-from topics.catalogue import DEAD_LETTERS
+from topics.catalogue import ALERTS, DEAD_LETTERS
 
 REPEATS_MAX: Final = 200_000
 """Frames of which a digest is kept, to compare later copies with; ~200 B each = 40 MB. A restart repeats at most a snapshot interval: the longest
 is 600 s, at the 250 frames/s that one worker applies 150,000 frames."""
 
 Identity = tuple[int, int]
+"""(source_offset, source_index). An alert has no index in it: it has that of its place among the alerts of one input."""
 _KINDS: Final = {
     "execution_frame": ExecKind, "account_event_frame": AccountEventKind, "book_report_frame": ReportKind, "market_data_frame": MarketDataKind,
 }  # fmt: skip
@@ -86,6 +87,7 @@ class RecordedOutputs:
         self._topic, self._partition, self._source = topic, partition, source
         self._records, self._compared, self._cut = records, compared, cut
         self._marks, self._floor = Marks(), (-1, -1)
+        self._made, self._found = AlertPlaces(), AlertPlaces()
         self._digests: dict[Identity, bytes] = {}
         self._next: tuple[Identity, Record] | None = None
 
@@ -95,7 +97,7 @@ class RecordedOutputs:
 
     def expect(self, output: Output, durable: int) -> None:
         """Compare a frame that the replay made. `durable`: outputs of inputs below it must be in the log. Raises Differs."""
-        identity, rows = identity_of(output.topic, output.value)
+        identity, rows = self._identity_of(output)
         found = self._peek()
         if self._cut and not self._digests and (found is None or found[0] > identity):
             self._compared.expired += 1
@@ -160,6 +162,9 @@ class RecordedOutputs:
                 _, letter = decode_record(record.value or b"")
                 source = f"{letter['topic']}/{letter['partition']}"
                 return Header(source, letter["offset"]) if source == self._source else None
+            if self._topic == ALERTS.name:
+                name, alert = decode_record(record.value or b"")
+                return self._found.header(alert) if name == "alert" and alert["source"].startswith(f"{self._source}@") else None
             found = decode_header(record.value)
         except BadBytes:
             self._compared.unreadable += 1
@@ -171,6 +176,17 @@ class RecordedOutputs:
             return None
         return found[1]
 
+    def _identity_of(self, output: Output) -> tuple[Identity, int]:
+        """Of an output, and its rows."""
+        if output.topic == DEAD_LETTERS.name:
+            return (decode_record(output.value)[1]["offset"], 0), 1
+        if output.topic == ALERTS.name:
+            header = self._made.header(decode_record(output.value)[1])
+            return (header.source_offset, header.source_index), 1
+        found = decode_header(output.value)
+        assert found is not None, f"an output to {output.topic} is no frame"
+        return (found[1].source_offset, found[1].source_index), found[2]
+
     def _extra(self, found: tuple[Identity, Record]) -> Differs:
         return self._differs(found[1], found[0], "the log has it, the replay does not make it")
 
@@ -181,13 +197,17 @@ class RecordedOutputs:
         return Differs(Difference(self._topic, self._partition, offset, self._source, identity[0], f"frame {identity[1]}: {what}", row))
 
 
-def identity_of(topic: str, value: bytes) -> tuple[Identity, int]:
-    """(source offset, index) of an output, and its rows."""
-    if topic == DEAD_LETTERS.name:
-        return (decode_record(value)[1]["offset"], 0), 1
-    found = decode_header(value)
-    assert found is not None, f"an output to {topic} is no frame"
-    return (found[1].source_offset, found[1].source_index), found[2]
+class AlertPlaces:
+    """Gives the alerts of one input the numbers 0, 1, ... in the order in which they first come, and a repeat the same number again."""
+
+    def __init__(self) -> None:
+        self._of: dict[int, dict[tuple[str, int], int]] = {}
+
+    def header(self, alert: dict[str, Any]) -> Header:
+        """Identity of an alert, as if it were a frame."""
+        source, _, offset = alert["source"].partition("@")
+        places = self._of.setdefault(int(offset), {})
+        return Header(source, int(offset), places.setdefault((alert["alert_id"], alert["revision"]), len(places)))
 
 
 def first_difference(recorded: bytes, replayed: bytes) -> tuple[int | None, str]:

@@ -32,15 +32,15 @@ from streams.host.shard_runner import Output, ShardRunner
 from streams.process.record_keys import record_keys
 from streams.process.worker_identity import REPLICAS, WorkerId
 from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
-from streams.proofs.verify import ROLES
-from topics.catalogue import DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, TOPICS, Topic
+from streams.proofs.verify import ROLES, Setup
+from topics.catalogue import ALERTS, DEAD_LETTERS, EDGE_REPLIES, MARKET_DATA, TOPICS, Topic
 from topics.sources import sources_of, topic_named
 from topics.speakers import OPERATOR, SPEAKERS, shards_of
 
 EXIT_LOST: Final = 1
 ANSWER_TIMEOUT_S: Final = 30.0
 ASK_AGAIN_S: Final = 0.5
-STATES: Final = (*((one.role, one.table, one.source) for one in ROLES.values()), ("watch-trading", "surveillance", EXECUTIONS))
+STATES: Final = tuple((one.role, one.table, one.source) for one in ROLES.values())
 """Roles that keep state: role, table, input."""
 _STORES: Final = {"persist-redis": (MARKET_DATA.name,)} | dict.fromkeys(
     ("persist-mysql", "persist-elasticsearch"),
@@ -203,11 +203,13 @@ class Recovery:
         """By (topic, partition), missing frames that shards must have written, in the order of each shard. Replays every shard."""
         missing: dict[tuple[str, int], list[bytes]] = {}
         for role in ROLES.values():
+            if role.own is ALERTS:  # the sinks have them, and tell repeats by their ids
+                continue
             counts = {one.name: self._log.partitions(one) for one in role.needs}
             role.warm()
             for shard in range(counts[role.source.name]):
                 durable = max((one.next_offset for one in self._states(role.source, shard, 0)), default=0)
-                runner = ShardRunner(role.make(shard, self._instruments, counts))
+                runner = ShardRunner(role.make(shard, Setup(self._instruments, counts)))
                 try:
                     end = min(durable, self._log.whole(role.source, shard).high)
                     for record in self._log.records(role.source.name, shard, 0, end):

@@ -5,14 +5,12 @@ from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.host.read_log import Log, place
 from streams.host.set_aside import append, read_set_aside, require_not_passed, require_stuck
-from streams.host.shard_runner import Processor, ShardRunner
+from streams.host.shard_runner import ShardRunner
 from streams.process.worker_identity import REPLICAS, WorkerId
 from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
-from streams.proofs.verify import ROLES
-from streams.roles.watch_trading import WatchTrading, read_owner_sets
-
-_WATCH = "watch-trading"
-_TABLES = {one.role: one.table for one in ROLES.values()} | {_WATCH: "surveillance"}
+from streams.proofs.verify import ROLES, Setup
+from streams.roles.watch_trading import read_owner_sets
+from topics.catalogue import ALERTS
 
 
 def set_aside_input(settings: Settings, topic: str, role: str | None, partition: int, offset: int, reason: str) -> str:
@@ -20,8 +18,8 @@ def set_aside_input(settings: Settings, topic: str, role: str | None, partition:
 
     Raises OutcryError if the input does not exist, is already set aside, can be applied by the engine, or is behind the shard.
     """
-    verified = next(one for one in ROLES.values() if one.source.name == topic)
-    name = role or verified.role
+    verified = next(one for one in ROLES.values() if one.source.name == topic and role in (None, one.role))
+    name = verified.role
     with Log(settings) as log:
         bounds = log.bounds(topic, partition)
         if bounds is None or not bounds.low <= offset < bounds.high:
@@ -29,27 +27,22 @@ def set_aside_input(settings: Settings, topic: str, role: str | None, partition:
         aside = read_set_aside(log).of(name, partition)
         if offset in aside:
             raise OutcryError(f"{place(topic, partition)} offset {offset:,} is set aside already: {aside[offset]}")
-        if name != _WATCH:  # its output is alerts, which are rare and no frames
+        if verified.own is not ALERTS:  # they are rare, and no frames
             require_not_passed(log, topic, verified.own.name, partition, offset)
-        instruments = load_instruments(settings.instruments_file)
-        owner_sets = read_owner_sets(settings)
         counts = {one.name: log.partitions(one) for one in verified.needs}
-
-        def processor() -> Processor:
-            return WatchTrading(partition, instruments, owner_sets) if name == _WATCH else verified.make(partition, instruments, counts)
+        setup = Setup(load_instruments(settings.instruments_file), counts, read_owner_sets(settings))
 
         def newest() -> ShardRunner:
             """The shard at the newest snapshot of any replica; without one, at the beginning of the log."""
             groups = [WorkerId(name, letter).group for letter in REPLICAS]
-            kept = [one for one in groups if log.bounds(changelog_topic(one, _TABLES[name]), partition) is not None]
-            found = [read_snapshots(log, one, _TABLES[name], partition).newest for one in kept]
+            kept = [one for one in groups if log.bounds(changelog_topic(one, verified.table), partition) is not None]
+            found = [read_snapshots(log, one, verified.table, partition).newest for one in kept]
             snapshots = sorted((one for one in found if one is not None), key=lambda one: int(one.meta["next_offset"]))
             if not snapshots and bounds.low:
                 raise StaleData(f"{place(topic, partition)} begins at {bounds.low:,}, and there is no snapshot")
-            return ShardRunner(processor(), snapshots[-1] if snapshots else None, aside)
+            return ShardRunner(verified.make(partition, setup), snapshots[-1] if snapshots else None, aside)
 
-        if name != _WATCH:
-            verified.warm()
+        verified.warm()
         why = require_stuck(log, newest, topic, partition, offset)
     append(settings, name, topic, partition, offset, reason)
     return why

@@ -30,16 +30,38 @@ from streams.proofs.recorded_snapshots import RecordedSnapshots, changelog_topic
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
-from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, Topic
+from streams.roles.watch_trading import WatchTrading, read_owner_sets
+from topics.catalogue import (
+    ACCOUNT_COMMANDS,
+    ACCOUNT_EVENTS,
+    ALERTS,
+    BOOK_COMMANDS,
+    DEAD_LETTERS,
+    EDGE_REPLIES,
+    EXECUTIONS,
+    MARKET_DATA,
+    Topic,
+)
 from topics.log_ends import lost_end
-from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, RoleEntry
+from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, RoleEntry
 
 EXIT_DIFFERS: Final = 1
 EXIT_INTERRUPTED: Final = 130
 HASHES_DEFAULT: Final = 50
 FROM_SNAPSHOT: Final = "snapshot"
 Counts = dict[str, int]
-Make = Callable[[int, InstrumentTable, Counts], Processor]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What outputs depend on besides the inputs. counts: partitions by topic. owner_sets: the text of OUTCRY_OWNER_SETS_FILE."""
+
+    instruments: InstrumentTable
+    counts: Counts
+    owner_sets: str = ""
+
+
+Make = Callable[[int, Setup], Processor]
 
 
 @dataclass(frozen=True)
@@ -72,16 +94,21 @@ class VerifiedRole:
         return self.entry.reads[0]
 
 
-def _account(shard: int, instruments: InstrumentTable, counts: Counts) -> Processor:
-    return HoldFunds(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name], counts[EDGE_REPLIES.name])
+def _account(shard: int, setup: Setup) -> Processor:
+    counts = setup.counts
+    return HoldFunds(shard, setup.instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name], counts[EDGE_REPLIES.name])
 
 
-def _book(shard: int, instruments: InstrumentTable, counts: Counts) -> Processor:
-    return MatchOrders(shard, instruments, counts[ACCOUNT_COMMANDS.name], counts[BOOK_COMMANDS.name])
+def _book(shard: int, setup: Setup) -> Processor:
+    return MatchOrders(shard, setup.instruments, setup.counts[ACCOUNT_COMMANDS.name], setup.counts[BOOK_COMMANDS.name])
 
 
-def _market(shard: int, instruments: InstrumentTable, counts: Counts) -> Processor:
-    return PublishMarketData(shard, instruments)
+def _market(shard: int, setup: Setup) -> Processor:
+    return PublishMarketData(shard, setup.instruments)
+
+
+def _surveillance(shard: int, setup: Setup) -> Processor:
+    return WatchTrading(shard, setup.instruments, setup.owner_sets)
 
 
 ROLES: Final = {
@@ -93,6 +120,7 @@ ROLES: Final = {
         MATCH_ORDERS, EXECUTIONS, (ACCOUNT_COMMANDS,), _book, (ACCOUNT_COMMANDS, BOOK_COMMANDS), warm_books
     ),
     "market": VerifiedRole(PUBLISH_MARKET_DATA, MARKET_DATA, (), _market, (EXECUTIONS,), lambda: None),
+    "surveillance": VerifiedRole(WATCH_TRADING, ALERTS, (), _surveillance, (EXECUTIONS,), lambda: None),
 }  # fmt: skip
 
 
@@ -154,11 +182,9 @@ class ShardReport:
 class ShardVerifier:
     """Verifies one shard. Raises OutcryError if the log or the request is not valid."""
 
-    def __init__(
-        self, log: Log, name: str, shard: int, counts: Counts, instruments: InstrumentTable, wanted: Range, *, quiet: bool
-    ) -> None:
-        self._log, self._role, self._shard, self._counts = log, ROLES[name], shard, counts
-        self._instruments, self._wanted, self._quiet = instruments, wanted, quiet
+    def __init__(self, log: Log, name: str, shard: int, setup: Setup, wanted: Range, *, quiet: bool) -> None:
+        self._log, self._role, self._shard, self._setup = log, ROLES[name], shard, setup
+        self._wanted, self._quiet = wanted, quiet
         self._source = place(self._role.source.name, shard)
         self._aside = read_set_aside(log).of(self._role.role, shard)
         self.report = ShardReport(name, self._source)
@@ -202,12 +228,13 @@ class ShardVerifier:
         self.report.hashes_recorded += len(snapshots.hashes)
 
     def _configured(self) -> str:
-        return "instruments: OUTCRY_INSTRUMENTS_FILE, numbers of shards: partitions of the topics, here " + ", ".join(
-            f"{name} {count}" for name, count in self._counts.items()
+        owners = "owners: OUTCRY_OWNER_SETS_FILE, " if self._role.entry is WATCH_TRADING else ""
+        return f"instruments: OUTCRY_INSTRUMENTS_FILE, {owners}numbers of shards: partitions of the topics, here " + ", ".join(
+            f"{name} {count}" for name, count in self._setup.counts.items()
         )
 
     def _processor(self) -> Processor:
-        return self._role.make(self._shard, self._instruments, self._counts)
+        return self._role.make(self._shard, self._setup)
 
     def _bounds(self, snapshots: RecordedSnapshots) -> Bounds:
         """First input to be replayed, and the one behind the last."""
@@ -303,16 +330,16 @@ def verify_shards(
     settings: Settings, roles: tuple[str, ...], shard: int | None, wanted: Range, *, quiet: bool = False
 ) -> Iterator[ShardReport]:
     """Verify each shard of each role (or that one) and yield the reports; an interrupted one is the last. Raises OutcryError."""
-    instruments = load_instruments(settings.instruments_file)
+    instruments, owner_sets = load_instruments(settings.instruments_file), read_owner_sets(settings)
     with Log(settings) as log:
         for name in roles:
             counts = {topic.name: log.partitions(topic) for topic in ROLES[name].needs}
-            shards = counts[ROLES[name].source.name]
+            setup, shards = Setup(instruments, counts, owner_sets), counts[ROLES[name].source.name]
             if shard is not None and shard >= shards:
                 raise OutcryError(f"{ROLES[name].source.name} has no partition {shard}, it has {shards}: there is no such {name} shard")
             ROLES[name].warm()
             for one in range(shards) if shard is None else (shard,):
-                report = ShardVerifier(log, name, one, counts, instruments, wanted, quiet=quiet).run()
+                report = ShardVerifier(log, name, one, setup, wanted, quiet=quiet).run()
                 yield report
                 if report.interrupted:
                     return
@@ -355,7 +382,7 @@ def verify(
 ) -> None:
     """Prove that the log's outputs follow from its inputs: replay the shards and compare every output row and the state.
 
-    The exchange may keep running. Every frame of account.events, book.commands, edge.replies, executions, reports, market data and dead letters that the
+    The exchange may keep running. Every frame of account.events, book.commands, edge.replies, executions, reports, market data and dead letters, and every alert, that the
     shards made must be there once, as readers see it, with the same bytes. Each recorded snapshot, of every replica, must have the replay's state hash, and
     the newest must be complete. Exit status: 0 everything is the same, 1 something differs or cannot be read, 130 interrupted.
 

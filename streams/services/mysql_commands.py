@@ -54,9 +54,7 @@ def promote_command(ctx: click.Context, to: str) -> None:
     data_dir, local = _data_dir(settings), LocalSet(settings)
 
     began_s = time.monotonic()
-    record = ServersRecord(data_dir / SERVERS_FILE)
-    with record.locked():
-        after = asyncio.run(promote(record, users_of(data_dir), partial(end_process, local), to))
+    after = asyncio.run(promote(ServersRecord(data_dir / SERVERS_FILE), users_of(data_dir), partial(end_process, local), to))
     click.echo(f"{after.primary} is the primary now, epoch {after.epoch}, after {time.monotonic() - began_s:.1f} s")
 
 

@@ -27,6 +27,8 @@ log = structlog.get_logger("outcry.promotion")
 ASK_TIMEOUT_S: Final = 1.0
 FENCE_TIMEOUT_S: Final = 1.0
 RUN_OUT_TIMEOUT_S: Final = 10.0
+OPEN_TIMEOUT_S: Final = 3.0
+"""More than asking: who is chosen has just answered, so it is slow rather than away."""
 FOLLOW_TIMEOUT_S: Final = 2.0
 
 Kill = Callable[[str], Awaitable[None]]
@@ -72,17 +74,21 @@ async def promote(record: ServersRecord, users: Users, kill: Kill | None, to: st
     """Returns the servers afterwards. to: which replica; without it, the one that has received most.
 
     kill: for a former primary that does not answer; without it such a one cannot be fenced, and nothing is promoted.
-    Raises OutcryError; then everything is as before, or, if even that cannot be brought about, nobody is open for writes and the message says so.
+    Raises OutcryError, also if there is a promotion under way; then everything is as before, or, if even that cannot be brought about, nobody is open for
+    writes and the message says so.
     """
+    with record.locked():
+        return await _promote(record, users, kill, to)
+
+
+async def _promote(record: ServersRecord, users: Users, kill: Kill | None, to: str) -> Servers:
     before = record.read()
     former = before.primary or before.former
     chosen = await _choose(before, users, former, to)
     closed = record.write(replace(before, epoch=before.epoch + 1, primary="", former=former))
     try:
         gtid = await _fence(closed, users, former, kill) if former else ""
-        async with Administrator.of(users.administrator.url(closed.named(chosen).url), ASK_TIMEOUT_S) as server:
-            await server.run_out(gtid, RUN_OUT_TIMEOUT_S)
-            await server.open_for_writes()
+        await _open(closed, users, chosen, gtid)
     except OutcryError:
         await _restore(record, closed, users, former)
         raise
@@ -129,6 +135,19 @@ async def _fence(servers: Servers, users: Users, former: str, kill: Kill | None)
             raise NotFenced(f"{former}, the primary, does not answer and may still take writes: stop it, then say so") from error
     await kill(former)
     return ""
+
+
+async def _open(servers: Servers, users: Users, chosen: str, gtid: str) -> None:
+    """It applies what it has received, up to the end of the former primary's log if that is known, and takes writes. Raises OutcryError."""
+    try:
+        async with (
+            asyncio.timeout(RUN_OUT_TIMEOUT_S + OPEN_TIMEOUT_S),
+            Administrator.of(users.administrator.url(servers.named(chosen).url), OPEN_TIMEOUT_S) as server,
+        ):
+            await server.run_out(gtid, RUN_OUT_TIMEOUT_S)
+            await server.open_for_writes()
+    except TimeoutError as error:
+        raise ServiceUnavailable(f"{chosen} answered first, and then no more: see `outcry status`") from error
 
 
 async def _restore(record: ServersRecord, closed: Servers, users: Users, former: str) -> None:

@@ -21,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -45,10 +45,13 @@ from streams.services.recipes.mariadb import SERVERS_FILE
 from streams.services.supervision.replication_keeper import users_of
 
 SETTLE_S: Final = 120.0
+STUCK_S: Final = 180.0
+"""What has not come about within this, on however busy a machine, never will."""
 FAULT_S: Final = 3.0
 CALM_SHARE: Final = 0.2
 """Of the reads, before the first fault: only then are equal shares to be expected."""
 PROMOTED_MAX_S: Final = 5.0
+WAYS: Final = ("asked", "killed", "frozen", "torn")
 LOAD_MAX: Final = 1.3
 LOAD_READS_MIN: Final = 200
 """Of a replica: three standard deviations are then 1.21."""
@@ -71,10 +74,15 @@ class Told:
     first_stale: str = ""
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    """Look again and again."""
-    while not holds():  # noqa: ASYNC110  of counts that many places change
+async def until(holds: Callable[[], bool], what: Callable[[], str]) -> None:
+    """Look again and again. Raises OutcryError, with `what` it waited for, once nothing of that has changed for STUCK_S."""
+    found, since_s = what(), time.monotonic()
+    while not holds():
         await asyncio.sleep(0.005)
+        if (now := what()) != found:
+            found, since_s = now, time.monotonic()
+        elif time.monotonic() - since_s > STUCK_S:
+            raise OutcryError(f"no change for {STUCK_S:g} s: {found}")
 
 
 async def version(db: Reader, key: int) -> int:
@@ -86,8 +94,8 @@ async def version(db: Reader, key: int) -> int:
 class Campaign:
     """One run on a set that is up."""
 
-    def __init__(self, local: LocalSet, settings: Settings, seed: int, routers: int, pause_s: float) -> None:
-        self.local, self.settings = local, settings
+    def __init__(self, local: LocalSet, settings: Settings, seed: int, routers: int, pause_s: float, promoted_max_s: float) -> None:
+        self.local, self.settings, self.promoted_max_s = local, settings, promoted_max_s
         self.data_dir = settings.data_dir.resolve()
         self.record, self.users = ServersRecord(self.data_dir / SERVERS_FILE), users_of(self.data_dir)
         self.file = ServersFile(self.data_dir / SERVERS_FILE)
@@ -98,10 +106,10 @@ class Campaign:
 
     # -- readers
 
-    async def read(self, router: Router, reads: int, stop: asyncio.Event) -> None:
-        """Until so many reads with a token were answered by all readers together, or `stop`."""
+    async def read(self, router: Router, stop: asyncio.Event) -> None:
+        """Until `stop`: every fault meets readers."""
         told = self.told
-        while told.fresh + told.stale < reads and not stop.is_set():
+        while not stop.is_set():
             key, seen = 1 + self.draw.randrange(KEYS), self.writer.acknowledged
             with_token = self.draw.random() < 0.5
             began_s = time.monotonic()
@@ -142,7 +150,7 @@ class Campaign:
         self.draw.shuffle(plan)
         for step, fault in enumerate(plan):
             due = reads * (CALM_SHARE + (0.9 - CALM_SHARE) * step / max(1, len(plan)))
-            await until(lambda due=due: self.told.fresh >= due or stop.is_set())
+            await until(lambda due=due: self.told.fresh >= due or stop.is_set(), self.progress)
             if stop.is_set():
                 return
             if step == 0:
@@ -205,46 +213,63 @@ class Campaign:
             await asyncio.sleep(pause_s)
 
     async def promote(self) -> None:
-        """The primary steps down, dies, or freezes, in turn; time until the sink has stored something on the new one."""
-        how = ("asked", "killed", "frozen")[len(self.told.promotions) % 3]
+        """The primary steps down, dies, freezes, or whoever promotes dies half-way, in turn; time until the sink has stored something on the new one."""
+        how = WAYS[len(self.told.promotions) % len(WAYS)]
         former, began_s = self.file.read().primary, time.monotonic()
         pid = self.pid_of(former)
-        if pid and how != "asked":
+        if pid and how in ("killed", "frozen"):
             os.kill(pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+        primary = await (self.abandon() if how == "torn" else self.ask())
+        opened_s, moved = time.monotonic() - began_s, asyncio.get_running_loop().time()
+        await until(lambda: self.writer.last_s >= moved, lambda: f"the sink stores on {primary}; {self.progress()}")
+        told = {"how": how, "from": former, "to": primary, "done_s": round(opened_s, 3), "written_s": round(time.monotonic() - began_s, 3)}
+        self.told.promotions.append(told)
+        print(f"# {told}", file=sys.stderr)
+
+    async def ask(self) -> str:
+        """`outcry mysql promote`, until it succeeds. Returns the new primary."""
+        deadline_s = time.monotonic() + STUCK_S
         while True:
             try:
-                servers = await promote(self.record, self.users, partial(end_process, self.local))
-                break
+                return (await promote(self.record, self.users, partial(end_process, self.local))).primary
             except OutcryError as error:
                 print(f"# promotion again: {error}", file=sys.stderr)
+                if time.monotonic() > deadline_s:
+                    raise
                 await asyncio.sleep(0.1)
-        opened_s = time.monotonic() - began_s
-        moved = asyncio.get_running_loop().time()
-        await until(lambda: self.writer.last_s >= moved)
-        written_s = time.monotonic() - began_s
-        self.told.promotions.append(
-            {"how": how, "from": former, "to": servers.primary, "done_s": round(opened_s, 3), "written_s": round(written_s, 3)}
-        )
-        print(f"# {self.told.promotions[-1]}", file=sys.stderr)
+
+    async def abandon(self) -> str:
+        """A promotion that ended after its first step: the file names nobody. The keeper of the set goes on. Returns the new primary."""
+        with self.record.locked():
+            before = self.record.read()
+            self.record.write(replace(before, epoch=before.epoch + 1, primary="", former=before.primary))
+        await until(lambda: bool(self.file.read().primary), lambda: "the keeper finds a primary")
+        return self.file.read().primary
+
+    def progress(self) -> str:
+        """What changes as long as anything goes on."""
+        told, writer = self.told, self.writer
+        return f"{told.fresh} reads with a token, {told.plain} without, {told.refused} refused; {writer.acknowledged} events acknowledged"
 
     # -- the whole
 
     async def run(self, reads: int, readers: int, faults: int, promotions: int) -> list[str]:
         """Everything; returns what is wrong."""
         await self.wait_attached()
-        writing = asyncio.create_task(self.writer.run())
-        await until(lambda: self.writer.acknowledged >= 2 * KEYS + FRAME_EVENTS)
-        self.routers = [await Router.started(self.file, name, self.names, seed=number) for number, name in enumerate(self.names)]
         stop = asyncio.Event()
-        reading = [asyncio.create_task(self.read(self.routers[number % len(self.routers)], reads, stop)) for number in range(readers)]
-        watching = asyncio.create_task(self.count_connections(stop))
-        breaking = asyncio.create_task(self.faults(faults, promotions, reads, stop))
-        await asyncio.gather(*reading)
-        await breaking
-        self.told.load = self.told.load or self.loads()
-        stop.set()
-        self.writer.stopping = True
-        await asyncio.gather(writing, watching)
+        async with asyncio.TaskGroup() as tasks:  # who fails ends them all, rather than being waited for
+            tasks.create_task(self.writer.run())
+            await until(lambda: self.writer.acknowledged >= 2 * KEYS + FRAME_EVENTS, self.progress)
+            self.routers = [await Router.started(self.file, name, self.names, seed=number) for number, name in enumerate(self.names)]
+            for number in range(readers):
+                tasks.create_task(self.read(self.routers[number % len(self.routers)], stop))
+            tasks.create_task(self.count_connections(stop))
+            breaking = tasks.create_task(self.faults(faults, promotions, reads, stop))
+            await until(lambda: breaking.done() and self.told.fresh + self.told.stale >= reads, self.progress)
+            if not faults + promotions:
+                self.told.load = self.loads()
+            stop.set()
+            self.writer.stopping = True
         for router in self.routers:
             await router.close()
         return await self.lost_rows() + self.problems(reads, promotions)
@@ -294,7 +319,7 @@ class Campaign:
             f"only {told.fresh} reads with a token": told.fresh >= reads,
             "no stale read without a token: the oracle shows nothing": told.plain_stale > 0,
             f"a promotion took {max((one['written_s'] for one in told.promotions), default=0)} s": all(
-                one["written_s"] < PROMOTED_MAX_S for one in told.promotions
+                one["written_s"] < self.promoted_max_s for one in told.promotions
             ),
             f"{len(told.promotions)} promotions of {promotions}": len(told.promotions) == promotions,
             f"load {[round(one, 2) for one in told.load]}": not told.load or max(told.load) <= LOAD_MAX,
@@ -328,16 +353,19 @@ def summary(campaign: Campaign, problems: list[str], replicas: int, seconds: flo
 @click.option("--routers", default=3, show_default=True, type=click.IntRange(1, 200))
 @click.option("--readers", default=16, show_default=True, type=click.IntRange(1, 1_000))
 @click.option("--pause-ms", default=20.0, show_default=True, help="Of the writer, between two batches.")
+@click.option(
+    "--promoted-within", default=PROMOTED_MAX_S, show_default=True, help="Seconds, until the sink has stored something on the new primary."
+)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--home", type=click.Path(file_okay=False, path_type=Path), help="Where data and logs are kept; without it they are not.")
 def main(
-    replicas: int, reads: int, faults: int, promotions: int, routers: int, readers: int, pause_ms: float, seed: int, home: Path | None
-) -> None:
+    replicas: int, reads: int, faults: int, promotions: int, routers: int, readers: int, pause_ms: float, promoted_within: float, seed: int, home: Path | None,
+) -> None:  # fmt: skip
     """See the head of this file."""
     with tempfile.TemporaryDirectory(prefix="outcry-replicas-") as temporary:
         local = LocalSet(Settings(home=home or Path(temporary)), bound=True)
         with local.running(services=("mariadb",), mysql_replicas=replicas) as settings:
-            campaign = Campaign(local, settings, seed, routers, pause_ms / 1e3)
+            campaign = Campaign(local, settings, seed, routers, pause_ms / 1e3, promoted_within)
             began_s = time.monotonic()
             problems = asyncio.run(campaign.run(reads, readers, faults, promotions))
             print(json.dumps(summary(campaign, problems, replicas, time.monotonic() - began_s)))

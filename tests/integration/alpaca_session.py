@@ -180,7 +180,9 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     # trades with the other account: prints, updates, positions
     bought = f"buy-{uuid.uuid4()}"
     other.submit_order(limit(OrderSide.SELL, 3, 180.10))
-    wait_for(lambda: seen["quotes"], "a quote")
+    wait_for(
+        lambda: any(quote[2] == 180.1 for quote in seen["quotes"]), "the quote of that offer"
+    )  # before it, that of an empty book may come
     order = client.submit_order(
         MarketOrderRequest(symbol="AAPL", qty=3, side=OrderSide.BUY, time_in_force=TimeInForce.GTC, client_order_id=bought)
     )

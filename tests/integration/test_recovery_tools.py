@@ -31,7 +31,7 @@ from streams.host.set_aside import append, read_set_aside, set_aside_of
 from streams.operate.topics import topics
 from streams.process.record_keys import record_keys
 from streams.proofs.rebuild import AsItIs, Options, Rebuild, RebuildReport, rebuild_store
-from streams.proofs.verify import Range, ShardReport, verify_shards
+from streams.proofs.verify import ROLES, Range, ShardReport, verify_shards
 from streams.roles.persist_mysql import sink_role
 from streams.transport.cluster import cluster_id
 from topics import OrderProducer
@@ -111,11 +111,11 @@ def test_the_running_exchange_verifies_in_every_shard_and_row(trading):
     """Also from its snapshots, and as a command."""
 
     def verified() -> list[ShardReport]:
-        return list(verify_shards(trading.settings, ("account", "book", "market"), None, Range(), quiet=True))
+        return list(verify_shards(trading.settings, tuple(ROLES), None, Range(), quiet=True))
 
     # a shard writes its first snapshot a second after its first input
     reports = eventually(verified, lambda found: all(report.hashes_compared or report.difference for report in found))
-    assert [str(report.difference) for report in reports] == ["None"] * 6
+    assert [str(report.difference) for report in reports] == ["None"] * 8
     assert sum(report.compared.by_topic.get(EXECUTIONS.name, 0) for report in reports) > 40
     done = outcry(trading, "verify", "--from", "snapshot", "--role", "book", "--json")
     assert done.returncode == 0, done.stderr

@@ -26,7 +26,7 @@ from schemas.codec import Header, encode_frame
 from schemas.instruments import Instrument, InstrumentTable
 from streams.host.read_log import place
 from streams.host.shard_runner import ENGINE_VERSION, Record, ShardRunner
-from streams.proofs.verify import ROLES, Range, ShardVerifier
+from streams.proofs.verify import ROLES, Range, Setup, ShardVerifier
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 
 SEEDS = (1_000, 1_034, 1_038, 1_055, 1_092, 1_101)
@@ -68,7 +68,7 @@ def state_hashes(log: MemoryLog, table: InstrumentTable, roles: Iterable[str]) -
         for shard in range(counts[role.source.name]):
             if not log.parts[role.source.name, shard]:
                 continue
-            report = ShardVerifier(log, name, shard, counts, table, Range(), quiet=True).run()
+            report = ShardVerifier(log, name, shard, Setup(table, counts), Range(), quiet=True).run()
             assert report.difference is None, report.line()
             assert not report.compared.in_flight, report.line()
             found[f"{name} {place(role.source.name, shard)}"] = report.state_hash
@@ -78,7 +78,7 @@ def state_hashes(log: MemoryLog, table: InstrumentTable, roles: Iterable[str]) -
 def book_parts(table: InstrumentTable) -> Parts:
     """Tapes through one book shard."""
     log = MemoryLog()
-    runner = ShardRunner(ROLES["book"].make(0, table, {ACCOUNT_COMMANDS.name: 1, BOOK_COMMANDS.name: 1}))
+    runner = ShardRunner(ROLES["book"].make(0, Setup(table, {ACCOUNT_COMMANDS.name: 1, BOOK_COMMANDS.name: 1})))
     for seed in TAPES:
         tape = Tape(seed)
         for _ in range(FRAMES_PER_TAPE):

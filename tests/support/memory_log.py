@@ -16,6 +16,7 @@ from streams.proofs.recorded_snapshots import changelog_topic
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
+from streams.roles.watch_trading import WatchTrading
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, SET_ASIDE, Topic
 
 INSTRUMENTS = load_instruments(None)
@@ -26,11 +27,12 @@ BOOK_COMMAND = FRAMES["book_command_frame"].dtype
 
 
 class MemoryLog(Log):
-    """Partitions as lists; a record's offset is its place. `low`: first offset that a partition still has."""
+    """Partitions as lists; a record's offset is its place. `low`: first offset that a partition still has. `now_ns`: when records are appended."""
 
     def __init__(self) -> None:
         self.parts: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.low: dict[tuple[str, int], int] = defaultdict(int)
+        self.now_ns = START
         self.one_partition = {DEAD_LETTERS.name, EDGE_REPLIES.name, SET_ASIDE.name}
 
     def partitions(self, topic: Topic) -> int:
@@ -51,7 +53,7 @@ class MemoryLog(Log):
     def append(self, topic: str, partition: int, value: bytes, key: bytes | None = None) -> int:
         """Write a record; its offset."""
         part = self.parts[topic, partition]
-        part.append(Record(topic, partition, len(part), START, key, value))
+        part.append(Record(topic, partition, len(part), self.now_ns, key, value))
         return len(part) - 1
 
     def change(self, topic: str, partition: int, offset: int, **columns: tuple[int, int]) -> None:
@@ -81,7 +83,7 @@ class Exchange:
     def __init__(self) -> None:
         self.log = MemoryLog()
         self.clock = START
-        self._read: dict[tuple[str, int], int] = defaultdict(int)
+        self._read: dict[tuple[str, int, str], int] = defaultdict(int)
         self._stores: dict[tuple[str, int], SnapshotStore] = defaultdict(SnapshotStore)
         self.updates = 1
         self.runners = {}
@@ -91,18 +93,19 @@ class Exchange:
             )
             self.runners["match-orders", "books", BOOK_COMMANDS.name, shard] = ShardRunner(MatchOrders(shard, INSTRUMENTS, SHARDS, SHARDS))
             self.runners["publish-market-data", "market_data", EXECUTIONS.name, shard] = ShardRunner(PublishMarketData(shard, INSTRUMENTS))
+            self.runners["watch-trading", "surveillance", EXECUTIONS.name, shard] = ShardRunner(WatchTrading(shard, INSTRUMENTS))
 
     def settle(self) -> None:
         """Let every shard work until none has anything to do."""
         busy = True
         while busy:
             busy = False
-            for (_, _, topic, shard), runner in self.runners.items():
+            for (role, _, topic, shard), runner in self.runners.items():
                 part = self.log.parts[topic, shard]
-                while self._read[topic, shard] < len(part):
+                while self._read[topic, shard, role] < len(part):
                     busy = True
-                    record = part[self._read[topic, shard]]
-                    self._read[topic, shard] += 1
+                    record = part[self._read[topic, shard, role]]
+                    self._read[topic, shard, role] += 1
                     for output in runner.feed(record):
                         self.log.append(output.topic, output.partition, output.value)
 
@@ -152,6 +155,11 @@ class Exchange:
             "order_command_frame", Header("tests", created_at=self.clock), rows, np.array([text.encode() for text in texts])
         )
         self.log.append(ACCOUNT_COMMANDS.name, account % SHARDS, value)
+
+    def wait(self, seconds: int) -> None:
+        """Both clocks go on: the traders' and the log's."""
+        self.clock += seconds * 1_000_000_000
+        self.log.now_ns = self.clock
 
     def _tick(self) -> int:
         self.clock += 1_000

@@ -27,6 +27,8 @@ ROUND_S: Final = 0.25
 AGAIN_S: Final = 1.0
 SETTLED_S: Final = 10.0
 PROMOTE_AFTER_S: Final = 15.0
+NOBODY_AFTER_S: Final = 2.0
+"""With nobody primary, a promotion is under way, and then it has the lock, or one was left half-way."""
 
 Pid = Callable[[str], int | None]
 """The process of a server that is ready; None if it is not."""
@@ -81,14 +83,17 @@ class ReplicationKeeper:
             await asyncio.gather(*(self._settle(servers, one.name) for one in servers.servers if self._is_due(servers, one.name)))
 
     async def _watch_primary(self, servers: Servers) -> None:
+        """Also where nobody is primary: a promotion that failed half-way, or whose process died, leaves that."""
         now = time.monotonic()
         if servers.primary and self._pid_of(servers.primary) is not None:
             self._primary_s = now
-        elif servers.primary and now - self._primary_s > PROMOTE_AFTER_S:
-            log.warning("mysql.primary_is_gone", primary=servers.primary, for_s=PROMOTE_AFTER_S)
+        elif not servers.primary:
+            self._primary_s = min(self._primary_s, now)
+        after_s = PROMOTE_AFTER_S if servers.primary else NOBODY_AFTER_S
+        if now - self._primary_s > after_s:
+            log.warning("mysql.primary_is_gone", primary=servers.primary or servers.former, for_s=after_s)
             self._primary_s = now  # whatever comes of it, not again at once
-            with self._record.locked():
-                await promote(self._record, self._users, self._kill)
+            await promote(self._record, self._users, self._kill)
 
     def _is_due(self, servers: Servers, name: str) -> bool:
         pid = self._pid_of(name)

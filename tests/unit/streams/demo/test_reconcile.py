@@ -41,7 +41,7 @@ LOG = LogFacts(
     traded=TRADED, accepted=ACCEPTED, rejected={(2, "c"): Reason.INSUFFICIENT_SHARES}, orders_rejected=1, canceled=0, open_orders=1,
     deposited_cash=1_000, total_cash=1_000, money_conserved=True, shares_conserved=True, holds_agree=True,
 )  # fmt: skip
-ALERTS = frozenset({AlertSeen("x", 9)})
+ALERTS = frozenset({AlertSeen("x", 9, "LAYERING")})
 STORE = StoreFacts(TRADED, ACCEPTED, 1, ALERTS, {0: 0, 1: 0})
 WATCHER = WatcherFacts("w1", {1: frozenset({11, 12})}, {1: 30}, {1: 18_010}, 0)
 CLIENTS = ClientFacts(
@@ -59,12 +59,12 @@ def checks_of(late: frozenset[str] = frozenset(), **changes: Any) -> list[Check]
         "redis": {1: 18_010},
         "watchers": [WATCHER],
         "clients": CLIENTS,
-        "excused": frozenset(),
+        "disturbed": False,
     }
     facts |= changes
     return reconcile(
         facts["log"], facts["alerts"], facts["mysql"], facts["elastic"], facts["redis"], facts["watchers"], facts["clients"], INSTRUMENTS, late,
-        facts["excused"],
+        disturbed=facts["disturbed"],
     )  # fmt: skip
 
 
@@ -115,13 +115,16 @@ def test_each_difference_is_named(changes: dict[str, Any], names: set[str]) -> N
     assert failing(**changes) == names
 
 
-def test_an_excused_alert_accuses_nobody() -> None:
-    """Under faults an innocent account's backlog looks like a flood; the manipulator must still be caught."""
-    accused = {name: replace(STORE, alerts=ALERTS | {AlertSeen("burst", 8)}) for name in ("mysql", "elastic")}
-    changes = accused | {"alerts": ALERTS | {AlertSeen("burst", 8)}}
-    assert failing(**changes) == {"the manipulator is caught, nobody else"}
-    assert failing(**changes, excused=frozenset({AlertSeen("burst", 8)})) == set()
-    assert failing(excused=ALERTS) == set(), "a caught manipulator is caught, whatever is excused"
+def test_under_faults_others_may_be_accused_and_the_manipulator_must_be_caught() -> None:
+    """An innocent account's backlog looks like a flood."""
+    burst = ALERTS | {AlertSeen("burst", 8, "QUOTE_STUFFING")}
+    accused = {name: replace(STORE, alerts=burst) for name in ("mysql", "elastic")} | {"alerts": burst}
+    (wrong,) = [check for check in checks_of(**accused) if not check.agrees]
+    assert wrong.name == "the manipulator is caught, nobody else"
+    assert wrong.problem == "account 8 is innocent and was accused of QUOTE_STUFFING"
+    assert failing(**accused, disturbed=True) == set()
+    nobody = {name: replace(STORE, alerts=frozenset()) for name in ("mysql", "elastic")} | {"alerts": frozenset()}
+    assert failing(**nobody, disturbed=True) == {"the manipulator is caught"}
 
 
 def test_a_last_price_that_differs_anywhere_is_counted() -> None:

@@ -14,7 +14,7 @@ from streams.host.shard_runner import ShardRunner
 from streams.proofs.compare_outputs import Difference
 from streams.proofs.recorded_snapshots import read_snapshots
 from streams.proofs.recover import Recovery
-from streams.proofs.verify import Range, ShardVerifier
+from streams.proofs.verify import Range, Setup, ShardVerifier
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 
 COUNTS = {topic.name: SHARDS for topic in (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA)} | {EDGE_REPLIES.name: 1}
@@ -44,13 +44,13 @@ def restarted(exchange: Exchange) -> None:
 
 def arguments(role: str, shard: int) -> tuple:
     """Of the processor's class."""
-    more = {"hold-funds": (SHARDS, SHARDS, 1), "match-orders": (SHARDS, SHARDS), "publish-market-data": ()}
+    more = {"hold-funds": (SHARDS, SHARDS, 1), "match-orders": (SHARDS, SHARDS), "publish-market-data": (), "watch-trading": ()}
     return (shard, INSTRUMENTS, *more[role])
 
 
 def verified(exchange: Exchange, name: str, shard: int, start: int | None) -> Difference | None:
     """What verify says."""
-    return ShardVerifier(exchange.log, name, shard, COUNTS, INSTRUMENTS, Range(start), quiet=True).run().difference
+    return ShardVerifier(exchange.log, name, shard, Setup(INSTRUMENTS, COUNTS), Range(start), quiet=True).run().difference
 
 
 def accepted(exchange: Exchange, shard: int) -> list[str]:

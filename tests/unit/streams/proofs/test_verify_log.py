@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from support.memory_log import INSTRUMENTS, MemoryLog, traded
 
-from schemas.codec import encode_frame
-from schemas.enums import ExecKind
+from schemas.codec import decode_record, encode_frame, encode_record
+from schemas.enums import ExecKind, Side
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
@@ -18,9 +18,9 @@ from streams.host.shard_runner import ENGINE_VERSION
 from streams.host.snapshots import is_manifest, manifest_key, pack_manifest, unpack_manifest
 from streams.proofs import verify as verify_log
 from streams.proofs.recorded_snapshots import changelog_topic
-from streams.proofs.verify import Range, chosen, verify_shards
+from streams.proofs.verify import ROLES, Range, chosen, verify_shards
 from streams.roles.hold_funds import HoldFunds
-from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
+from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 
 BOOKS = changelog_topic("match-orders", "books")
 ACCOUNTS = changelog_topic("hold-funds", "accounts")
@@ -32,11 +32,26 @@ def exchange():
     return traded()
 
 
+@pytest.fixture
+def manipulated():
+    """Two accounts trade with themselves; both episodes end in one input."""
+    exchange = traded()
+    for account in (1, 2):
+        for number in range(6):
+            exchange.wait(2)
+            exchange.order(account, Side.SELL, 20, 18_000 - account, f"ws{number}")
+            exchange.order(account, Side.BUY, 20, 18_000 - account, f"wb{number}")
+    exchange.wait(3_600)
+    exchange.order(3, Side.SELL, 1, 18_000, "late")
+    exchange.snapshot()
+    return exchange
+
+
 def reports(log: MemoryLog, monkeypatch, *roles: str, shard: int | None = None, wanted: Range = Range(), instruments=INSTRUMENTS):  # noqa: B008
     """What verifying says."""
     monkeypatch.setattr(verify_log, "Log", lambda settings: nullcontext(log))
     monkeypatch.setattr(verify_log, "load_instruments", lambda path: instruments)
-    return list(verify_shards(Settings(), roles or ("account", "book", "market"), shard, wanted, quiet=True))
+    return list(verify_shards(Settings(), roles or tuple(ROLES), shard, wanted, quiet=True))
 
 
 def trade_frame(log: MemoryLog) -> int:
@@ -47,12 +62,37 @@ def trade_frame(log: MemoryLog) -> int:
 def test_a_log_is_the_same_as_its_replay_in_every_frame_row_hash_and_dead_letter(exchange, monkeypatch):
     """Every role and shard; each topic has been looked at."""
     found = reports(exchange.log, monkeypatch)
-    assert [report.difference for report in found] == [None] * 6
+    assert [report.difference for report in found] == [None] * 8
     topics = set().union(*(report.compared.by_topic for report in found))
     assert topics == {ACCOUNT_EVENTS.name, BOOK_COMMANDS.name, EXECUTIONS.name, ACCOUNT_COMMANDS.name, MARKET_DATA.name, DEAD_LETTERS.name}
     assert all(report.hashes_compared == report.hashes_recorded >= 1 for report in found)
     recorded = sum(len(frame.rows) for shard in (0, 1) for frame in exchange.log.frames(EXECUTIONS, shard))
     assert sum(report.compared.by_topic.get(EXECUTIONS.name, 0) for report in found) == recorded
+
+
+def test_alerts_follow_from_the_log_and_one_that_does_not_is_named(manipulated, monkeypatch):
+    """Repeats of a restart are the same; one that is missing, made up or has other words is the first difference."""
+    log, part = manipulated.log, (ALERTS.name, 1)
+    alerts = [decode_record(one.value)[1] for one in log.parts[part]]
+    assert [one["status"] for one in alerts] == ["OPEN", "OPEN", "OPEN", "CLOSED", "CLOSED"]
+    assert alerts[3]["source"] == alerts[4]["source"], "two alerts of one input"
+    (report,) = reports(log, monkeypatch, "surveillance", shard=1)
+    assert (report.difference, report.compared.by_topic) == (None, {ALERTS.name: 5})
+    for offset in (1, 2, 3, 4):
+        log.append(*part, log.parts[part][offset].value)
+    (report,) = reports(log, monkeypatch, "surveillance", shard=1)
+    assert (report.difference, report.compared.repeats) == (None, 4)
+    log.append(*part, encode_record("alert", alerts[4] | {"score": 0.125}))
+    (report,) = reports(log, monkeypatch, "surveillance", shard=1)
+    assert "a second copy" in report.difference.what
+    log.parts[part] = log.parts[part][:5]
+    log.append(*part, encode_record("alert", alerts[4] | {"alert_id": "made-up"}))
+    (report,) = reports(log, monkeypatch, "surveillance", shard=1)
+    assert "the replay does not make it" in report.difference.what
+    log.parts[part] = log.parts[part][:5]
+    log.take_away(*part, 3)
+    (report,) = reports(log, monkeypatch, "surveillance", shard=1)
+    assert f"alert_id is '{alerts[4]['alert_id']}', replayed '{alerts[3]['alert_id']}'" in report.difference.what
 
 
 def test_a_value_that_was_changed_is_named_with_topic_partition_offset_row_and_column(exchange, monkeypatch):
@@ -295,7 +335,7 @@ def test_the_command_says_so_in_its_exit_status_and_a_line_a_shard(exchange, mon
     """0 all the same, 1 something differs; JSON for programs."""
     done = invoke(exchange.log, monkeypatch, "--quiet")
     assert done.exit_code == 0
-    assert len(done.stdout.splitlines()) == 6
+    assert len(done.stdout.splitlines()) == 8
     assert "account account.commands/0: same: inputs 0 to" in done.stdout
     exchange.log.change(ACCOUNT_EVENTS.name, 0, 0, cash=(0, 1))
     done = invoke(exchange.log, monkeypatch, "--role", "account", "--json", "--quiet")
