@@ -27,10 +27,15 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Whatever is in tests/integration, or asks for the services, needs them: nobody has to say so. Of several processes, each has the longest tests first."""
+    """Whatever is in tests/integration, or asks for the services, needs them, and a browser is slow: nobody has to say so.
+
+    Of several processes, each has the longest tests first.
+    """
     for item in items:
         if "tests/integration/" in item.nodeid or "services" in getattr(item, "fixturenames", ()):
             item.add_marker("integration")
+        if "tests/browser/" in item.nodeid:
+            item.add_marker("slow")
     if hasattr(config, "workerinput"):
         slow = {scope_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
         items.sort(key=lambda item: turn_of(item.nodeid, slow))

@@ -54,7 +54,7 @@ DETECTORS = (
     partial(ErroneousOrderDetector, parameters=ErroneousOrderParameters(50, 2, 1, 2)),
     partial(PingingDetector, parameters=PingingParameters(80, 1, 8 * STEP_NS, 8 * STEP_NS, 1, 1, 2)),
     partial(IndicativePriceDetector, parameters=IndicativePriceParameters(1, 10)),
-    partial(FrontRunningDetector, parameters=FrontRunningParameters(0, 40 * STEP_NS, 0, 900, 40 * STEP_NS, 5, 4, 2)),
+    partial(FrontRunningDetector, parameters=FrontRunningParameters(0, 40 * STEP_NS, 0, 0, 900, 40 * STEP_NS, 5, 4, 2)),
     partial(FloorAndCeilingDetector, parameters=FloorAndCeilingParameters(4, STEP_NS, 1, 1, 1, 900, 90_000, 200 * STEP_NS, 3)),
     partial(PumpAndDumpDetector, parameters=PumpAndDumpParameters(1, 10**15, 1, 200, -200, 1, 1, 1, 2)),
 )  # fmt: skip

@@ -15,6 +15,8 @@ from schemas.enums import AccountEventKind, CommandKind, OrdType, Side
 from schemas.reject_reasons import Reason
 from topics.catalogue import ACCOUNT_EVENTS
 
+pytestmark = pytest.mark.slow
+
 SEEDS_PER_TEST = 6
 STEPS = 80
 COUNTS = Counter[str]()

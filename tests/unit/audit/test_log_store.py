@@ -51,6 +51,7 @@ def test_tiles_are_where_the_specification_has_them():
     assert [tile_width(level, number, size) for level, number in ((1, 0), (1, 1), (2, 0), (3, 0))] == [256, 17, 1, 0]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=6), st.data())
 def test_however_entries_are_committed_the_tree_is_the_same(tmp_path_factory, steps, data):
@@ -84,6 +85,7 @@ def _sizes_and_roots(folder: Path, seen: dict[int, bytes]) -> None:
             assert seen.setdefault(found.size, found.root) == found.root, f"two checkpoints of {found.size} entries"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(1, 2, 3), (254, 257, 600), (255, 256, 511, 512, 513)], ids=str)
 def test_a_process_may_die_at_any_step_of_any_commit(tmp_path, sizes):
     """Before and within each write, rename and removal; the next process goes on from what is there, and nothing differs."""

@@ -11,6 +11,8 @@ from matchers.books.reference.shard import BookShard
 from schemas.enums import BookCommandKind, ContingencyType, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.reject_reasons import Reason
 
+pytestmark = pytest.mark.slow
+
 ORDERS = 1_500
 SEED = 11
 

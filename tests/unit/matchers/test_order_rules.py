@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +33,7 @@ COMMANDS = st.fixed_dictionaries(
 GOOD = {"order_qty": st.integers(1, 100), "side": st.sampled_from([1, 2]), "exec_inst": st.just(0)}
 
 
+@pytest.mark.slow
 @settings(max_examples=2_000, deadline=None)
 @given(COMMANDS | st.builds(lambda one, good: one | good, COMMANDS, st.fixed_dictionaries(GOOD)))
 def test_the_book_never_refuses_an_accepted_order_for_what_it_says(command: dict[str, Any]) -> None:

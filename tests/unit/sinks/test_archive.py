@@ -140,6 +140,7 @@ def test_a_crash_while_it_cleans_up_is_survived_too(tmp_path, small_files):
     same_as_the_log(tmp_path, 90)
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_lose_nothing(tmp_path):
     """A process of its own, killed by the kernel wherever it is, and started again."""
     chance, end, kills = random.Random(50), 1_998, 0

@@ -241,6 +241,7 @@ def test_every_builtin_takes_every_row_of_its_topic(tmp_path, name):
     assert found or name not in ("price_move", "vwap_deviation")
 
 
+@pytest.mark.slow
 def test_kills_at_any_moment_lose_no_alert_and_number_none_twice(tmp_path):
     """A process of its own, and its function's."""
     chance, kills = random.Random(18), 0

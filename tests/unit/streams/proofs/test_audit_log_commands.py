@@ -24,6 +24,8 @@ from streams.proofs.audit import audit
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 from topics.roles import AUDIT_LOG
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def log():

@@ -16,6 +16,8 @@ from streams.research.labelled.world import Label, World
 from streams.research.surveillance import surveillance
 from surveillance.detectors import PATTERNS
 
+pytestmark = pytest.mark.slow
+
 DENSITY = 6.0
 
 

@@ -14,6 +14,8 @@ from streams.research.surveillance import surveillance
 from surveillance.ranking.features import WINDOW_FEATURES
 from surveillance.ranking.model import RankingModel, sealed
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("sklearn", reason="training needs the extra research")
 MARKETS = 50
 

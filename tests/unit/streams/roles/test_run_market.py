@@ -118,6 +118,7 @@ def meant(at, session):
     return next((phase for begins, phase in reversed(bounds) if at >= begins), Phase.CLOSED)
 
 
+@pytest.mark.slow
 async def test_a_year_of_days_has_every_phase_at_its_minute_whoever_is_restarted_when():
     """Holidays, half days and daylight saving are the library's; one of two processes, or both, may be started anew at any minute."""
     schedule = exchange_calendars.get_calendar("XNYS", start="2026-01-01", end="2026-12-31").schedule

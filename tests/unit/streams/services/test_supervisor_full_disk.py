@@ -154,6 +154,7 @@ def test_a_log_beyond_its_limit_is_moved_aside_or_emptied_where_there_is_no_room
     limit_log(tmp_path / "none.log", 10)
 
 
+@pytest.mark.slow
 def test_a_supervisor_goes_on_through_a_full_home_and_what_was_lost_comes_back_by_itself(tmp_path: Path) -> None:
     """A role dies while nothing can be written, and cannot come back; the other one is left alone. Then there is room again."""
     ended = run_on_own_disk(__file__, tmp_path, "4m", timeout_s=120)

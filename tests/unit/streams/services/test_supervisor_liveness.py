@@ -21,6 +21,8 @@ from streams.services.supervision import liveness, probes
 from streams.services.supervision.child import Child
 from streams.services.supervision.liveness import Silence
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 30.0
 # As a role: one event loop that works and answers. SIGUSR1 sends it into work without an end.
 SERVER = """
