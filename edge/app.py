@@ -31,6 +31,8 @@ from edge.http import answers as http
 from edge.http.limits import BODY_BYTES_MAX
 from edge.http.metrics import HttpMetrics
 from edge.http.state import STATE, EdgeState
+from edge.native import rest, socket_api
+from edge.native.desk import DESK, new_desk
 from schemas.settings import Settings
 from streams.process.files import write_atomically
 from streams.process.logging import configure_logging
@@ -39,8 +41,10 @@ from topics.roles import EDGE
 
 log = structlog.get_logger(__name__)
 
+NATIVE_ROUTES: Final = (*rest.ROUTES, *socket_api.ROUTES)
 _ROUTES: Final = (
     *ALPACA_ROUTES,
+    *NATIVE_ROUTES,
     *(
         route
         for module in (surveillance_api, cases_api, ops_api, status_api, pages, sign_in, traders, documents)
@@ -75,6 +79,7 @@ def make_app(state: EdgeState) -> web.Application:
     app[STATE], gateway = state, state.gateway
     hub = app[HUB] = MarketHub(gateway.market, state.fan_out, state.metrics)
     gateway.follow_market(hub.publish)
+    app[DESK] = new_desk(gateway, state.fan_out, state.metrics)
     app[crypto_api.BUCKETS] = crypto_api.public_buckets()
     gateway.metrics.watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: hub.subscribed)
     app.add_routes(_ROUTES)
@@ -85,6 +90,7 @@ def make_app(state: EdgeState) -> web.Application:
 
 async def _close_sockets(app: web.Application) -> None:
     """Say goodbye to WebSockets, and wait until they have taken it."""
+    app[DESK].drain()
     await app[STATE].fan_out.close(WSCloseCode.GOING_AWAY, SHUTDOWN_GRACE_S, DRAIN_S)
 
 

@@ -127,6 +127,13 @@ class LogSender:
             raise ServiceUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
         return set(found.partitions) if found is not None and found.error is None else set()
 
+    async def cluster(self, timeout_s: float) -> str:
+        """Kafka's name of the cluster. Raises ServiceUnavailable."""
+        try:
+            return str(await asyncio.to_thread(lambda: self._client.list_topics(timeout=timeout_s).cluster_id))
+        except KafkaException as error:
+            raise ServiceUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
+
     def _taken(self, topic: str, partition: int, value: bytes | None, key: bytes | None, told: Any, headers: Headers | None) -> bool:
         try:
             self._client.produce(topic, value, key, partition, told, headers=headers)

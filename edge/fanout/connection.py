@@ -38,8 +38,8 @@ class Conversation(Protocol):
     def begin(self) -> None:
         """The first word, if there is one."""
 
-    async def take(self, data: str | bytes) -> None:
-        """One message of the client."""
+    async def take(self, data: str | bytes) -> bool | None:
+        """One message of the client. True: a limit of its own counts it, so it costs nothing of the socket's pace."""
 
     def too_late(self) -> None:
         """The client has not authenticated in time: say so and end."""
@@ -53,12 +53,13 @@ class Conversation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How all connections of one kind and encoding speak. `farewell` is the last message to a client that is too slow, `slow_code` its close code."""
+    """How all connections of one kind and encoding speak. A client that is too slow gets `farewell` and `slow_code`; `going_code`: its own where all end."""
 
     opcode: int
     farewell: bytes
     on_slow: Callable[[], None]
     slow_code: int = POLICY_VIOLATION
+    going_code: int = 0
 
 
 class Floor(Protocol):
@@ -89,12 +90,12 @@ class Connection(asyncio.Protocol):
     """Made for a transport whose handshake is done; `FanOut.adopt` gives it the transport."""
 
     __slots__ = (
-        "__weakref__", "_conversation", "_fan", "_frames", "_heard", "_hearing", "_pace", "_transport", "_voice", "backlog",
-        "bytes_told", "is_ending", "pending",
+        "__weakref__", "_conversation", "_fan", "_frames", "_heard", "_hearing", "_pace", "_transport", "backlog",
+        "bytes_told", "is_ending", "pending", "voice",
     )  # fmt: skip
 
     def __init__(self, fan: Floor, voice: Voice) -> None:
-        self._fan, self._voice = fan, voice
+        self._fan, self.voice = fan, voice
         self._transport: asyncio.Transport | None = None
         self._conversation: Conversation | None = None
         self.pending: list[bytes] | None = None
@@ -120,25 +121,28 @@ class Connection(asyncio.Protocol):
 
     def send_nowait(self, data: bytes, opcode: int | None = None) -> bool:
         """Send one message now. False: the client is gone, or was too slow and is being let go."""
-        return self._answer(ready_frame(data, opcode or self._voice.opcode))
+        return self.send_frame_nowait(ready_frame(data, opcode or self.voice.opcode))
 
     def send_parts_nowait(self, parts: Sequence[bytes], join: Callable[[Sequence[bytes]], bytes]) -> bool:
-        """The same for one message of parts. A large one is joined when its turn comes: what many clients wait for is in memory once."""
-        size = sum(map(len, parts))
+        """The same for one message of parts."""
+        opcode = self.voice.opcode
+        return self.send_made_nowait(sum(map(len, parts)), lambda: ready_frame(join(parts), opcode))
+
+    def send_made_nowait(self, size: int, make: Callable[[], bytes]) -> bool:
+        """The same for ready frames of about so many bytes. Large ones are made when their turn comes: what many wait for is in memory once."""
         if size < limits.WRITE_BUFFER_LOW_BYTES and self.backlog is None:
-            return self.send_nowait(join(parts))
+            return self.send_frame_nowait(make())
         if self.is_ending:
             return False
         self.bytes_told += size
-        opcode = self._voice.opcode
-        backlog = self._begin_backlog()
-        if not backlog.add_answer(size, lambda: ready_frame(join(parts), opcode)):
+        if not self._begin_backlog().add_answer(size, make):
             self._fan.let_go(self)
             return False
         self._drain()
         return True
 
-    def _answer(self, frame: bytes) -> bool:
+    def send_frame_nowait(self, frame: bytes) -> bool:
+        """The same for a ready frame."""
         if self.is_ending:
             return False
         self.bytes_told += len(frame)
@@ -212,12 +216,12 @@ class Connection(asyncio.Protocol):
         """Drop what waits, tell the client why, and close."""
         if self.is_ending or self._transport is None:
             return
-        self._voice.on_slow()
+        self.voice.on_slow()
         self.pending = None
         if self.backlog is not None:
             self.backlog.clear()
-        farewell = ready_frame(self._voice.farewell, self._voice.opcode)
-        self._transport.write(farewell + close_frame(self._voice.slow_code, "slow client"))
+        farewell = ready_frame(self.voice.farewell, self.voice.opcode)
+        self._transport.write(farewell + close_frame(self.voice.slow_code, "slow client"))
         self.is_ending = True
         self._fan.evicted += 1
         self._fan.after(limits.FAREWELL_TIMEOUT_S, self._cut)
@@ -336,15 +340,14 @@ class Connection(asyncio.Protocol):
     async def _hear_one(self) -> bool:
         """Take one message or a part of one; False: none is there. Each lets others run: what is there already may be megabytes."""
         frames, conversation, clock = self._frames, self._conversation, self._fan.now
+        told = self.bytes_told
         if frames is None or conversation is None or not (heard := frames.take()):
             return False
-        told = self.bytes_told
-        if isinstance(heard, Heard):
-            await self._take(heard, conversation)
+        is_free = isinstance(heard, Heard) and await self._take(heard, conversation)
         if self._pace is None:
             self._pace = TokenBucket(limits.MESSAGES_BURST, limits.MESSAGES_PER_S, limits.MESSAGES_BURST, clock())
-        debt_s = self._pace.pay(clock(), 1 + (self.bytes_told - told) / limits.ANSWER_BYTES_PER_MESSAGE)
-        await self._wait(debt_s)
+        cost = 0 if is_free else 1 + (self.bytes_told - told) / limits.ANSWER_BYTES_PER_MESSAGE
+        await self._wait(self._pace.pay(clock(), cost))
         return True
 
     async def _wait(self, seconds: float) -> None:
@@ -360,14 +363,15 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
-    async def _take(self, heard: Heard, conversation: Conversation) -> None:
+    async def _take(self, heard: Heard, conversation: Conversation) -> bool | None:
         if heard.opcode == PING:
             assert isinstance(heard.data, bytes)
             self.send_nowait(heard.data, PONG)
         elif heard.opcode == CLOSE:
             self._said_goodbye(heard)
         elif heard.opcode != PONG:
-            await conversation.take(heard.data)
+            return await conversation.take(heard.data)
+        return False
 
     def _said_goodbye(self, heard: Heard) -> None:
         """The client closes: the same code back, then the connection is over."""

@@ -99,7 +99,7 @@ class FanOut:
         """End every connection, spread over a time; whoever has not taken what is queued for it `timeout_s` after that is cut."""
         leaving = tuple(self.sockets)
         for number, connection in enumerate(leaving):
-            connection.end_nowait(code)
+            connection.end_nowait(connection.voice.going_code or code)
             if number % limits.FLUSH_SLICE == 0:
                 await asyncio.sleep(over_s * limits.FLUSH_SLICE / len(leaving) if len(leaving) > limits.FLUSH_SLICE else 0)
         self._nobody_left.clear()
@@ -184,6 +184,8 @@ class FanOut:
         if not topic.subscribers or not topic.is_waiting:
             return
         data, touched = topic.take(), self._touched
+        if not data:
+            return
         for connection in topic.subscribers:
             if connection.backlog is not None:
                 connection.hold(topic.newest, data)

@@ -11,7 +11,7 @@ from edge.fanout.connection import Connection
 
 
 class Topic:
-    """`write` makes ready frames of events; it is called once a flush, and only where somebody subscribes."""
+    """`write` makes ready frames of events, or nothing; it is called once a flush, and only where somebody subscribes."""
 
     __slots__ = ("_key", "_waiting", "_write", "newest", "subscribers")
 

@@ -72,6 +72,8 @@ class Gateway:
         self.market_consumer: MarketConsumer | None = None
         self.kafka_problem = "not connected yet"
         """Why Kafka cannot be used; empty when it can."""
+        self.log_id = ""
+        """Which log this is: Kafka's name of the cluster. Sequence numbers of another one mean nothing here."""
         self._history = history
         self._followers: list[Callable[[list[MarketEvent]], None]] = []
         _watch(self)

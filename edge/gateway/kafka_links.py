@@ -16,7 +16,13 @@ from edge.gateway.accounts.command_producer import CommandProducer
 from edge.gateway.accounts.reply_consumer import ReplyConsumer
 from edge.gateway.analysts.cases import CaseConsumer
 from edge.gateway.gateway import Gateway
-from edge.gateway.limits import MARKET_DATA_FETCH_BYTES_MIN, MARKET_DATA_FETCH_WAIT_MS_MAX, SHUTDOWN_GRACE_S, SINK_LAG_TIMEOUT_S
+from edge.gateway.limits import (
+    MARKET_DATA_FETCH_BYTES_MIN,
+    MARKET_DATA_FETCH_WAIT_MS_MAX,
+    REPLIES_LOOK_BACK_MS,
+    SHUTDOWN_GRACE_S,
+    SINK_LAG_TIMEOUT_S,
+)
 from edge.gateway.market.consumer import MarketConsumer
 from edge.gateway.stored.sink_lag import GROUP, STORED, SinkLag
 from schemas.errors import ServiceUnavailable
@@ -94,6 +100,7 @@ class KafkaLinks:
             LogSender(client | {"delivery.timeout.ms": DELIVERY_TIMEOUT_MS}, sign=self._keys.signer(EDGE.name))
         )
         offsets = self._kept(Offsets(client, CONNECT_TIMEOUT_S))
+        gateway.log_id = await self._sender.cluster(CONNECT_TIMEOUT_S)
         shards = len(await self._partitions(ACCOUNT_COMMANDS))
         if settings.edge_instance not in await self._partitions(EDGE_REPLIES):
             raise NotThere(f"{EDGE_REPLIES.name} has no partition {settings.edge_instance} for this instance; see OUTCRY_EDGE_INSTANCES")
@@ -108,6 +115,7 @@ class KafkaLinks:
             gateway.metrics.replies.inc,
             gateway.metrics.update_delay.observe,
             self._keys,
+            REPLIES_LOOK_BACK_MS,
         )
         fuller = {"fetch.min.bytes": MARKET_DATA_FETCH_BYTES_MIN, "fetch.wait.max.ms": MARKET_DATA_FETCH_WAIT_MS_MAX}
         market = MarketConsumer(

@@ -107,6 +107,14 @@ MARKET_DATA_REPLAY_MS: Final = 60 * 60_000
 """At start market.data is read from so long ago: rebuilds last prices, bars and the resume rings within seconds.
 A price level that has not changed for longer is not seen until it changes."""
 
+REPLIES_LOOK_BACK_MS: Final = 10 * 60_000
+REPLIES_LOOK_BACK_RECORDS: Final = 20_000
+"""At start edge.replies is read from so long ago, at most so many records, so that clients resume their accounts' events over a restart: a second
+or two where it was busy. Whoever comes back later is told what is."""
+
+REPLIES_LOOK_BACK_S_MAX: Final = 10.0
+"""What has not been read back by then is left: accounts that wait to be registered have waited long enough."""
+
 MARKET_DATA_FETCH_BYTES_MIN: Final = 64 << 10
 MARKET_DATA_FETCH_WAIT_MS_MAX: Final = 10
 """The broker answers a fetch of market.data when it has so many bytes, or after so long: under load fewer and fuller fetches (each costs

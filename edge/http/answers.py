@@ -101,7 +101,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Signal on_response_prepare: headers of every answer, WebSocket handshakes too."""
     headers = response.headers
-    headers["X-Request-ID"] = f"{random.getrandbits(128):032x}"
+    headers.setdefault("X-Request-ID", f"{random.getrandbits(128):032x}")
     for name, value in _COMMON.items():
         headers.setdefault(name, value)
     if over_tls(request):

@@ -5,6 +5,7 @@ handshake aiohttp is told that the connection has ended, and its transport goes 
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -26,8 +27,10 @@ class _TakenOver(web.Response):
         raise ConnectionResetError("the connection has been taken over")
 
 
-async def serve_socket(request: web.Request, voice: Voice, speaker: Speaker) -> web.StreamResponse:
+async def serve_socket(request: web.Request, voice: Voice, speaker: Speaker, protocols: Sequence[str] = ()) -> web.StreamResponse:
     """Make the handshake and begin the conversation. Raises HTTPBadRequest where it is no handshake, HttpError 503 where too many come at once.
+
+    protocols: those of which the answer names the first that the client has named too (Sec-WebSocket-Protocol).
 
     A client must not send before it has read our answer (RFC 6455, 4.1). Whatever one has sent with its handshake is dropped.
     """
@@ -36,7 +39,7 @@ async def serve_socket(request: web.Request, voice: Voice, speaker: Speaker) -> 
     if wait_s > 0:
         raise HttpError(503, "too many connections at once: try again", headers={"Retry-After": str(math.ceil(wait_s))})
     # no compression: prices are small, frames are shared, and deflating for every client would cost more than it saves
-    await web.WebSocketResponse(compress=False, autoping=False).prepare(request)
+    await web.WebSocketResponse(compress=False, autoping=False, protocols=protocols).prepare(request)
     protocol = request.protocol
     transport = protocol.transport
     if transport is None:

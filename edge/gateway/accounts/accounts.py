@@ -34,6 +34,19 @@ class UpdateListener(Protocol):
         """Updates may have been missed: end the connection so that the client reads its orders again."""
 
 
+class RowFollower(Protocol):
+    """Who wants every row that this edge is told, of all accounts."""
+
+    def take_row(self, row: ReplyRow, cl_ord_id: str) -> None:
+        """After the account's view has taken it; never blocks."""
+
+    def take_past(self, row: ReplyRow, cl_ord_id: str) -> None:
+        """A row that a process before this one was told; all of them come before the first `take_row`."""
+
+    def forget_all(self) -> None:
+        """Rows may have been missed."""
+
+
 class Accounts:
     """Views by account, and the way to ask a shard for something."""
 
@@ -45,6 +58,7 @@ class Accounts:
         self._views: OrderedDict[int, AccountView] = OrderedDict()
         self._arriving: dict[int, tuple[AccountView, asyncio.Task[Seen]]] = {}
         self._listeners: dict[int, set[UpdateListener]] = {}
+        self._followers: list[RowFollower] = []
         self._replacing: dict[int, asyncio.Future[ReplyRow]] = {}
         """By request_id: replaces that wait for their shard."""
         self._replaced: dict[int, asyncio.Future[ReplyRow]] = {}
@@ -140,6 +154,10 @@ class Accounts:
         if not listeners:
             self._listeners.pop(account, None)
 
+    def follow(self, follower: RowFollower) -> None:
+        """Tell it every row from now on."""
+        self._followers.append(follower)
+
     def take_rows(self, rows: Iterator[tuple[ReplyRow, str]]) -> int:
         """Rows of edge.replies in their order: views first, then who asked, then the account's listeners. Returns answered requests."""
         answered = 0
@@ -163,7 +181,15 @@ class Accounts:
             if update is not None:
                 for listener in self._listeners.get(row.account, ()):
                     listener.tell_nowait(update)
+            for follower in self._followers:
+                follower.take_row(row, cl_ord_id)
         return answered
+
+    def take_past(self, rows: Iterator[tuple[ReplyRow, str]]) -> None:
+        """Rows of edge.replies from before this process: for who keeps what happened. Nobody waits for them, and views are registered anew."""
+        for row, cl_ord_id in rows:
+            for follower in self._followers:
+                follower.take_past(row, cl_ord_id)
 
     def _note_replace(self, row: ReplyRow) -> None:
         """Tell who waits for the book's word on a replace. The shard has one replace of an order under way at a time."""
@@ -180,6 +206,8 @@ class Accounts:
         for listeners in self._listeners.values():
             for listener in tuple(listeners):
                 listener.restart_nowait()
+        for follower in self._followers:
+            follower.forget_all()
 
     def _keep(self, view: AccountView) -> None:
         self._views[view.account] = view

@@ -234,7 +234,7 @@ _EVENTS: Final[dict[int, Callable[[Order], OrderEvent]]] = {
 _NO_ORDER: Final = frozenset(map(int, (Kind.REJECTED, Kind.ACCOUNT_UPDATED, Kind.ACCOUNT_UPDATE_REJECTED)))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class AccountView:
     """The account's state; feed it rows in the order of the log."""
 

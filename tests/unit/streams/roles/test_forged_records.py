@@ -256,9 +256,9 @@ def test_forged_records_change_nothing_and_are_all_told_of(told: list[str]) -> N
 def test_no_reader_takes_a_forged_record_of_any_schema_from_any_topic(topic: Topic) -> None:
     """Sinks, edges, and whoever reads what operators have set aside."""
     forger, ledger = Forger(3), list[Input]()
-    edge = ReplyConsumer(cast("Any", None), cast("Any", None), 0, cast("Any", None), SHARDS, cast("Any", None), cast("Any", None))
     keys = RecordKeys(None)
     keys._ring = RING
+    edge = ReplyConsumer(cast("Any", None), cast("Any", None), 0, cast("Any", None), SHARDS, cast("Any", None), cast("Any", None), keys)
     prices = MarketConsumer(cast("Any", None), cast("Any", None), range(1), cast("Any", None), cast("Any", None), keys)
     prices._positions = {(MARKET_DATA.name, 0): 0}
     for offset in range(500):
@@ -268,7 +268,7 @@ def test_no_reader_takes_a_forged_record_of_any_schema_from_any_topic(topic: Top
             ledger.append(input_of(record))
         assert caught.value.reason in UNPROVEN
         if topic is EDGE_REPLIES:
-            edge._take(value, offset, START, record.proof)
+            edge._take(message_of(record, code), live=True)
         if topic is MARKET_DATA:
             prices._take((topic.name, 0), message_of(record, code), live=True)
         if topic is SET_ASIDE:

@@ -1,0 +1,1 @@
+"""The exchange's own API over the gateway: one WebSocket, /ws/v1, and the same words over HTTP at /v1."""
