@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,14 +26,18 @@ from edge.gateway.access.people import PeopleStore
 from edge.gateway.gateway import ApiKeyParts, Gateway
 from edge.gateway.kafka_links import KafkaLinks
 from edge.gateway.limits import SHUTDOWN_GRACE_S
+from edge.gateway.market.feed import FeedServer
 from edge.gateway.stored.history import History, Stores
 from edge.gateway.stored.stores import EdgeStores
 from edge.http import answers as http
+from edge.http.descriptors import sockets_max
 from edge.http.limits import BODY_BYTES_MAX
 from edge.http.metrics import HttpMetrics
 from edge.http.state import STATE, EdgeState
 from edge.native import rest, socket_api
 from edge.native.desk import DESK, new_desk
+from edge.worker_processes import WorkerProcesses, feed_path
+from edge.worker_reports import WorkersCollector
 from schemas.settings import Settings
 from streams.process.files import write_atomically
 from streams.process.logging import configure_logging
@@ -73,8 +78,8 @@ def make_state(settings: Settings, keys: ApiKeyParts, people: PeopleStore, histo
     return state
 
 
-def make_app(state: EdgeState) -> web.Application:
-    """The application with all routes."""
+def make_app(state: EdgeState, routes: Sequence[web.RouteDef] = _ROUTES) -> web.Application:
+    """The application with all routes, or with those of a fan-out worker."""
     app = web.Application(middlewares=[http.answer], client_max_size=BODY_BYTES_MAX)
     app[STATE], gateway = state, state.gateway
     hub = app[HUB] = MarketHub(gateway.market, state.fan_out, state.metrics)
@@ -82,7 +87,7 @@ def make_app(state: EdgeState) -> web.Application:
     app[DESK] = new_desk(gateway, state.fan_out, state.metrics)
     app[crypto_api.BUCKETS] = crypto_api.public_buckets()
     gateway.metrics.watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: hub.subscribed)
-    app.add_routes(_ROUTES)
+    app.add_routes(routes)
     app.on_response_prepare.append(http.add_headers)
     app.on_shutdown.append(_close_sockets)
     return app
@@ -94,36 +99,53 @@ async def _close_sockets(app: web.Application) -> None:
     await app[STATE].fan_out.close(WSCloseCode.GOING_AWAY, SHUTDOWN_GRACE_S, DRAIN_S)
 
 
+def _workers(state: EdgeState) -> WorkerProcesses:
+    """Fan-out workers, if the settings want any, with what the edge shows of them."""
+    gateway = state.gateway
+    workers = WorkerProcesses(gateway.settings)
+    if gateway.settings.edge_fanout_workers:
+        gateway.feed = FeedServer(feed_path(gateway.settings), lambda: gateway.market_consumer.progress if gateway.market_consumer else {})
+        gateway.metrics.registry.register(WorkersCollector(lambda: workers.reports, lambda: workers.starts))
+        state.workers = workers.summary
+    return workers
+
+
 async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None:
     """Listen until `stop` is set, then finish what is open and leave. Raises OutcryError where the edge has no key to write with."""
     gateway, settings = state.gateway, state.gateway.settings
     links = KafkaLinks(gateway, record_keys(settings, EDGE.name))
+    workers = _workers(state)
     runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=SHUTDOWN_GRACE_S, keepalive_timeout=75)
     await runner.setup()
     site = web.TCPSite(runner, settings.edge_host, settings.edge_port, backlog=1_024)
     await site.start()
     port = runner.addresses[0][1]
-    write_atomically(ready_file, json.dumps({"pid": os.getpid(), "port": port, "host": settings.edge_host}))
+    ready = {"pid": os.getpid(), "port": port, "host": settings.edge_host}
+    write_atomically(ready_file, json.dumps(ready | ({"fan_out_port": workers.port} if settings.edge_fanout_workers else {})))
     log.info("edge_listens", host=settings.edge_host, port=port, instance=settings.edge_instance)
     connecting = asyncio.create_task(links.keep(), name="kafka-links")
     hearing = asyncio.create_task(gateway.key_changes.run(), name="key-changes")
     days = asyncio.create_task(gateway.keep_days(), name="days")
+    fan_out = asyncio.create_task(workers.run(), name="fan-out-workers")
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        await asyncio.wait([connecting, hearing, days, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for task in (connecting, hearing, days):
+        await asyncio.wait([connecting, hearing, days, fan_out, stopping], return_when=asyncio.FIRST_COMPLETED)
+        for task in (connecting, hearing, days, fan_out):
             if task.done():
                 task.result()
                 raise AssertionError(f"{task.get_name()} ended by itself")
     finally:
         state.stopping = True
         _withdraw(ready_file)
+        fan_out.cancel()  # its workers say goodbye while we do
         await runner.cleanup()  # refuses new connections, waits for open requests, closes WebSockets with 1001
         stopping.cancel()
         connecting.cancel()
         hearing.cancel()
         days.cancel()
-        await asyncio.gather(connecting, hearing, days, stopping, return_exceptions=True)
+        await asyncio.gather(connecting, hearing, days, fan_out, stopping, return_exceptions=True)
+        if gateway.feed is not None:
+            await gateway.feed.stop()
         await links.close()
         await gateway.stores.close()
     log.info("edge_stopped")
@@ -141,6 +163,7 @@ async def _main(settings: Settings) -> None:
     state = make_state(settings, stores, stores, stores, stores)
     stores.place_of = state.gateway.places.of
     state.gateway.metrics.registry.register(stores.mysql)
+    state.fan_out.sockets_max = sockets_max()
     await serve(state, stop, settings.run_dir / "edge.json")
 
 

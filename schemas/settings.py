@@ -98,6 +98,10 @@ class Settings(BaseSettings):
     edge_host: str = Field(default="127.0.0.1", description="address the edge listens on")
     edge_port: int = Field(default=8080, ge=0, le=65535, description="port the edge listens on; 0: any free one")
     edge_instance: int = Field(default=0, ge=0, le=63, description="which partition of edge.replies this edge owns")
+    edge_fanout_workers: int = Field(
+        default=0, ge=0, le=64, description="processes that the edge starts for market-data WebSockets alone; 0: it serves them itself"
+    )
+    edge_fanout_port: int = Field(default=8081, ge=0, le=65535, description="port that these processes share; 0: any free one")
     edge_decision_timeout_ms: int = Field(default=5_000, ge=50, le=60_000, description="POST waits this long for the account shard")
     edge_sink_lag_max: int = Field(
         default=100_000,

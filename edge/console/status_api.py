@@ -57,6 +57,7 @@ def _edge(state: EdgeState, stores: dict[str, bool]) -> dict[str, Any]:
         "market_data_lag": gateway.market_consumer.lag() if gateway.market_consumer else None,
         "sink_lag": lag.records if lag else None,
         "websockets": len(state.sockets),
+        "fan_out": state.workers(),
         "accounts": len(gateway.accounts),
         "pending_requests": len(gateway.accounts.pending),
         "suspicious_frames": gateway.metrics.suspicious_frames,

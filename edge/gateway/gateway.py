@@ -25,6 +25,7 @@ from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S, DAYS_EVER
 from edge.gateway.market.calendar import MarketHours
 from edge.gateway.market.consumer import MarketConsumer
 from edge.gateway.market.events import MarketEvent
+from edge.gateway.market.feed import FeedServer
 from edge.gateway.market.view import MarketView
 from edge.gateway.metrics import Metrics
 from edge.gateway.orders.customers import Customers
@@ -70,6 +71,8 @@ class Gateway:
         self.stores = stores
         self.replies: ReplyConsumer | None = None
         self.market_consumer: MarketConsumer | None = None
+        self.feed: FeedServer | None = None
+        """Of an edge with fan-out workers: what it reads of market.data is told to them too."""
         self.kafka_problem = "not connected yet"
         """Why Kafka cannot be used; empty when it can."""
         self.log_id = ""

@@ -74,8 +74,11 @@ class KafkaLinks:
                 await self._drop_clients()
                 await asyncio.sleep(RETRY_S)
         self._gateway.kafka_problem = ""
-        assert self._commands is not None
-        watching = [*self._tasks, *self._commands.tasks, asyncio.create_task(self._watch(), name="kafka-watch")]
+        watching = [
+            *self._tasks,
+            *(self._commands.tasks if self._commands is not None else ()),
+            asyncio.create_task(self._watch(), name="kafka-watch"),
+        ]
         self._tasks = watching
         done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -143,6 +146,9 @@ class KafkaLinks:
             asyncio.create_task(sink_lag.run(), name="sink-lag"),
         ]
         gateway.metrics.watch_sources([replies.sources, *market.sources.values()])
+        market.feed = gateway.feed
+        if gateway.feed is not None:
+            await gateway.feed.start()
         log.info("kafka_connected", account_shards=shards, market_partitions=len(market_partitions))
 
     async def _started(self, client: C) -> C:

@@ -121,6 +121,13 @@ MARKET_DATA_FETCH_WAIT_MS_MAX: Final = 10
 the edge and the broker the same whether it brings one record or fifty), and a price at most 10 ms later, which no eye sees. The price of
 it is 100 fetches/s of a silent market: 5 % of a core here, 7 % in the broker."""
 
+FEED_BYTES_MAX: Final = 16 << 20
+"""What waits for a fan-out worker that does not take it: 4,000 frames of 4 kB, seconds of a busy market. Then it is dropped and reads the log."""
+
+FEED_PLACES_EVERY_S: Final = 1.0
+FEED_SILENT_S: Final = 5.0
+"""How often workers are told how far the log has been read, and how long they wait for that before they read the log themselves."""
+
 CASE_READ_BACK_S: Final = 10.0
 """An action on a case is appended and read back within some ms; after so long nobody waits any more."""
 

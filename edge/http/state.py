@@ -1,5 +1,6 @@
 """What the handlers of one edge process share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -18,7 +19,11 @@ class EdgeState:
     gateway: Gateway
     metrics: HttpMetrics
     fan_out: FanOut = field(default_factory=lambda: FanOut(SOCKETS_MAX))
+    serves_market_only: bool = False
+    """Of a fan-out worker: there are no replies, no orders, no accounts."""
     stopping: bool = False
+    workers: Callable[[], dict[str, int]] = dict
+    """Of an edge with fan-out workers: how many there are (`workers`), are `ready`, and their `websockets`."""
 
     @property
     def sockets(self) -> set[Connection]:

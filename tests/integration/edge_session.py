@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +26,7 @@ from matchers.books.reference.shard import BookShard
 from matchers.market_data import MarketData
 from matchers.settlement.reports import reports_of
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
-from schemas.enums import BookCommandKind, CommandKind, Phase
+from schemas.enums import BookCommandKind, CommandKind, MarketDataKind, Phase
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.process.record_keys import record_keys
@@ -89,6 +89,23 @@ class ThinExchange:
         rows["kind"], rows["phase"], rows["transact_time"] = BookCommandKind.TRADING_SESSION_CHANGE, phase, time.time_ns()
         for number in range(SHARDS):
             await self._match(number, rows)
+
+    async def tell_trades(self, instrument: int, seqs: Iterable[int]) -> None:
+        """Trades of an instrument in market.data that nobody has matched, a frame each."""
+        number = instrument % SHARDS
+        for seq in seqs:
+            rows = np.zeros(1, FRAMES["market_data_frame"].dtype)
+            values = {
+                "kind": MarketDataKind.TRADE,
+                "instrument": instrument,
+                "seq": seq,
+                "price": 100,
+                "qty": 1,
+                "transact_time": time.time_ns(),
+            }
+            for name, value in values.items():
+                rows[name] = value
+            await self._emit(MARKET_DATA.name, number, "market_data_frame", rows, f"executions/{number}", time.time_ns())
 
     async def _after(self, shard: int, output: Any) -> None:
         await self._reply(shard, output)

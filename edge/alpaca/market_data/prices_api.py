@@ -82,11 +82,15 @@ async def stream_socket(request: web.Request) -> web.StreamResponse:
     return await serve_stream(request)
 
 
-ROUTES: Final = (
-    web.get("/public/prices", get_prices),
-    web.get("/public/prices/{symbol}", get_symbol),
+MARKET_SOCKETS: Final = (
     web.get("/ws/public-prices", public_prices_socket),
     # the same stream under every name by which Alpaca's clients look for theirs
     *(web.get(path, market_data_socket) for path in ("/v2/iex", "/v2/sip", "/v1beta2/crypto", "/v1beta3/crypto/{loc}")),
+)
+"""Those that a fan-out worker serves too."""
+ROUTES: Final = (
+    web.get("/public/prices", get_prices),
+    web.get("/public/prices/{symbol}", get_symbol),
+    *MARKET_SOCKETS,
     web.get("/stream", stream_socket),
 )

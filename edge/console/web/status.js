@@ -43,6 +43,7 @@ function draw(now) {
   $("state").textContent = well ? "all well" : "look here";
   const facts = { Instance: edge.instance, Lacks: edge.missing.join("; ") || "nothing", "Stores away": edge.stores_away.join(", ") || "none", "Market data behind": `${count(edge.market_data_lag)} records`, "MySQL behind": `${count(edge.sink_lag)} records`,
     WebSockets: count(edge.websockets), "Accounts in memory": count(edge.accounts), "Requests waiting": count(edge.pending_requests), "Suspicious records": count(edge.suspicious_frames) };
+  if (edge.fan_out.workers) facts["Fan-out workers"] = `${edge.fan_out.ready} of ${edge.fan_out.workers} ready, ${count(edge.fan_out.websockets)} WebSockets`;
   rows("edge", Object.entries(facts).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
   say("edge-note", "");
   drawLatency(now.decision_seconds);

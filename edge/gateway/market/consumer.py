@@ -15,9 +15,10 @@ from confluent_kafka import Message
 from edge.gateway.accounts.reply_consumer import READ_S, source_ends
 from edge.gateway.limits import LAG_READY_MAX, MARKET_DATA_REPLAY_MS
 from edge.gateway.market.events import MarketEvent
+from edge.gateway.market.feed import FeedServer
 from edge.gateway.market.view import MarketRow, MarketView
 from edge.gateway.source_filter import SourceFilter
-from schemas.codec import BadBytes, decode_frame
+from schemas.codec import BadBytes, Frame, decode_frame
 from topics.catalogue import EXECUTIONS, MARKET_DATA
 from topics.key_files import NO_KEYS, RecordKeys
 from topics.offsets import Offsets, Place
@@ -48,6 +49,13 @@ class MarketConsumer:
         self._replay_until: dict[Place, int] = {}
         self.running = False
         self.bad_frames = 0
+        self.feed: FeedServer | None = None
+        """Who is told every record that is good and new."""
+
+    @property
+    def progress(self) -> dict[int, tuple[int, int]]:
+        """By partition: the offset to be read next, and how many records that is behind the log's end."""
+        return {place[1]: (offset, self._behind_end(place)) for place, offset in self._positions.items()}
 
     @property
     def caught_up(self) -> bool:
@@ -56,11 +64,11 @@ class MarketConsumer:
 
     def lag(self) -> int:
         """Records behind the log's end, as far as the client knows."""
-        behind = 0
-        for place in self._places:
-            end = self._reader.end(place)
-            behind += max(0, end - self._positions.get(place, end)) if end is not None else 0
-        return behind
+        return sum(map(self._behind_end, self._places))
+
+    def _behind_end(self, place: Place) -> int:
+        end = self._reader.end(place)
+        return max(0, end - self._positions.get(place, end)) if end is not None else 0
 
     @property
     def ready(self) -> bool:
@@ -117,8 +125,14 @@ class MarketConsumer:
             self.sources[place].note(error)
             log.warning("market_data_not_readable", offset=offset, reason=error.reason, detail=error.detail)
             return
+        if self._apply(place, frame, time_ns, live=live) and self.feed is not None:
+            self.feed.tell(place[1], offset, time_ns, record.value() or b"")
+
+    def _apply(self, place: Place, frame: Frame, time_ns: int, *, live: bool) -> bool:
+        """Take a frame whose sender is proven. False: it was here before, or cannot be true."""
         if not self.sources[place].is_new(frame.header, time_ns):
-            return
+            return False
         events = self._view.apply(map(MarketRow._make, frame.rows.tolist()))
         if live and events:
             self._publish(events)
+        return True

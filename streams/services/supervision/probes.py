@@ -131,7 +131,16 @@ async def role(url: str) -> str:
     body = await _readiness(url)
     lag, suspicious = body.get("lag_records"), body.get("suspicious_frames")
     alarm = f", {suspicious:,} SUSPICIOUS FRAMES" if suspicious else ""
-    return f"ready{alarm}" if lag is None else f"ready, {lag:,} records behind{alarm}"
+    told = f"ready{_fan_out(body)}"
+    return f"{told}{alarm}" if lag is None else f"{told}, {lag:,} records behind{alarm}"
+
+
+def _fan_out(body: dict[str, object]) -> str:
+    """Of an edge with fan-out workers."""
+    found = body.get("fan_out")
+    if not isinstance(found, dict):
+        return ""
+    return f", {found['ready']} of {found['workers']} fan-out workers ready with {found['websockets']:,} WebSockets"
 
 
 async def caught_up(url: str) -> bool:
