@@ -18,6 +18,7 @@ import aiohttp
 from schemas.enums import OrdType, Side, TimeInForce
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable
+from streams.demo.availability import Availability
 from streams.demo.bad_orders import EXPECTED, BadKind
 from streams.demo.topic_gateway import texts_of
 from streams.demo.traders import Action, CancelOrder, NewOrder
@@ -47,6 +48,7 @@ class HttpResults:
     unknown: list[tuple[int, str]] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
     cancels: Counter[int] = field(default_factory=Counter)
+    availability: Availability = field(default_factory=Availability)
     retries: int = 0
     held_back: int = 0
     answer_ns: list[int] = field(default_factory=list)
@@ -151,14 +153,17 @@ class HttpGateway:
         """(status, JSON) of the first clear answer; None if there was none in ANSWER_DEADLINE_S."""
         assert self._session is not None
         deadline = time.monotonic() + ANSWER_DEADLINE_S
-        while time.monotonic() < deadline:
+        while (sent_s := time.monotonic()) < deadline:
             try:
                 async with self._session.request(method, self._edge_url() + path, data=body, headers=self._headers[account]) as answer:
                     if answer.status not in RETRIED:
                         text = await answer.read()
-                        return answer.status, json.loads(text) if text else {}
+                        content = json.loads(text) if text else {}
+                        self.results.availability.took(sent_s, time.monotonic() - sent_s, answered=True)
+                        return answer.status, content
             except (aiohttp.ClientError, TimeoutError, ConnectionError, json.JSONDecodeError):
                 pass
+            self.results.availability.took(sent_s, time.monotonic() - sent_s, answered=False)
             self.results.retries += 1
             await asyncio.sleep(RETRY_PAUSE_S)
         return None

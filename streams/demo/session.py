@@ -275,6 +275,7 @@ class Session:
         summary.trades_websocket = min(watcher.trades for watcher in watchers)
         summary.order_to_execution_ms = percentiles(results.execution_ns)
         summary.order_to_answer_ms = percentiles(results.answer_ns)
+        summary.availability = results.availability.figures()
         summary.price_update_ms = percentiles([one for watcher in watchers for one in watcher.update_ns])
         summary.session |= {
             "http_rejected": dict(results.rejected), "http_retries": results.retries, "http_held_back": results.held_back,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streams.demo.availability import line_of
 from streams.demo.chaos import Kill
 from streams.demo.reconcile import PLACES, Check, Verdict
 from streams.process.files import write_atomically
@@ -53,6 +54,7 @@ class Summary:
     order_to_execution_ms: dict[str, float | int | None] = field(default_factory=dict)
     order_to_answer_ms: dict[str, float | int | None] = field(default_factory=dict)
     price_update_ms: dict[str, float | int | None] = field(default_factory=dict)
+    availability: dict[str, Any] = field(default_factory=dict)
     session: dict[str, Any] = field(default_factory=dict)
     kills: list[Kill] = field(default_factory=list)
     steps_s: dict[str, float] = field(default_factory=dict)
@@ -87,6 +89,7 @@ def show(console: Console, summary: Summary) -> None:
         "order to execution (HTTP POST to fill)": _milliseconds(summary.order_to_execution_ms),
         "order to answer (HTTP POST to its answer)": _milliseconds(summary.order_to_answer_ms),
         "price update (order in to WebSocket client)": _milliseconds(summary.price_update_ms),
+        "availability over HTTP": line_of(summary.availability),
         "seconds a step": ", ".join(f"{name} {seconds:g}" for name, seconds in summary.steps_s.items()),
     }
     if summary.kills:

@@ -218,6 +218,7 @@ class Run:
             "chaos": "run", "seed": self._seed, "faults": len(self._faults), "seconds": self._seconds,
             **{str(outcome): sum(one.outcome is outcome for one in records) for outcome in Outcome},
             "kinds": [figures(kind, records) for kind in Kind if any(one.fault.kind is kind for one in records)],
+            "availability": summary.availability if summary else {},
             "orders_accepted": summary.orders_accepted if summary else 0, "trades": summary.trades if summary else 0,
             "facts_agree": sum(check.agrees for check in summary.checks) if summary else 0, "facts": len(summary.checks) if summary else 0,
             "shards_verified": sum(bool(one["same"]) for one in self._proofs.shards),
