@@ -14,7 +14,7 @@ import numpy as np
 
 from reports.facts import DayFacts
 from reports.reference import Reference
-from reports.tables import csv_lines, group_starts
+from reports.tables import csv_lines, groups
 from schemas.codec import Rows
 from schemas.enums import ExecKind, TimeInForce
 from schemas.reject_reasons import Reason
@@ -96,9 +96,8 @@ def leaves_before(rows: Rows) -> Rows:
 
 def _lines(facts: DayFacts, reference: Reference) -> Iterator[tuple[Any, ...]]:
     found = messages_of(facts, reference)
-    starts = group_starts(found.member, found.instrument)
     limits = reference.otr_number_max, reference.otr_volume_max
-    for start, end in zip(starts.tolist(), np.append(starts[1:], len(found.member)).tolist(), strict=True):
+    for start, end in groups(found.member, found.instrument):
         part = slice(start, end)
         one = facts.instruments.by_number[int(found.instrument[start])]
         counts = [np.cumsum(column[part]) for column in (found.orders, found.executions, found.order_lots, found.executed_lots)]

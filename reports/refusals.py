@@ -10,7 +10,7 @@ import numpy as np
 
 from reports.facts import DayFacts
 from reports.reference import Reference
-from reports.tables import csv_lines, group_starts
+from reports.tables import csv_lines, groups
 from schemas.enums import AccountEventKind
 from schemas.reject_reasons import SENTENCES, Reason
 
@@ -25,10 +25,8 @@ def refusal_lines(facts: DayFacts, reference: Reference) -> Iterator[bytes]:
 def _lines(facts: DayFacts, reference: Reference) -> Iterator[tuple[Any, ...]]:
     rows = facts.messages[facts.messages["kind"] == AccountEventKind.REJECTED]
     rows = rows[np.lexsort((rows["transact_time"], rows["reason"], rows["instrument"], rows["account"]))]
-    starts = group_starts(rows["account"], rows["instrument"], rows["reason"])
-    ends = np.append(starts[1:], len(rows))
     stamps = facts.day.stamps(rows["transact_time"])
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+    for start, end in groups(rows["account"], rows["instrument"], rows["reason"]):
         account, number, reason = (int(rows[name][start]) for name in ("account", "instrument", "reason"))
         one = facts.instruments.by_number.get(number)
         yield (

@@ -40,3 +40,9 @@ def group_starts(*columns: Any) -> Any:
     for column in columns:
         differs |= column[1:] != column[:-1]
     return np.concatenate([[0], np.flatnonzero(differs) + 1])
+
+
+def groups(*columns: Any) -> list[tuple[int, int]]:
+    """The first row of each group of equal values in sorted columns, and the one behind its last."""
+    starts = group_starts(*columns).tolist()
+    return list(zip(starts, [*starts[1:], len(columns[0])], strict=False))

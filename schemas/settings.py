@@ -150,6 +150,10 @@ class Settings(BaseSettings):
         default=None,
         description="TOML list for regulatory reports: who reports, and the member of each account (`outcry report reference`)",
     )
+    reports_dir: Path | None = Field(
+        default=None,
+        description="folder of the regulatory reports (default: OUTCRY_HOME/data/reports); edges that show them need the same",
+    )
 
     @field_validator(*_ADDRESSES)
     @classmethod
@@ -225,9 +229,9 @@ class Settings(BaseSettings):
         return self.audit_keys or self.home / "keys" / "audit.json"
 
     @property
-    def reports_dir(self) -> Path:
+    def reports_folder(self) -> Path:
         """Regulatory reports, a folder for each day."""
-        return self.data_dir / "reports"
+        return self.reports_dir or self.data_dir / "reports"
 
     @property
     def cache_dir(self) -> Path:

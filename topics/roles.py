@@ -111,6 +111,11 @@ ARCHIVE: Final = RoleEntry(
     (EXECUTIONS, ACCOUNT_EVENTS, MARKET_DATA), workers=False, critical=False, optional=True, files=True,
 )  # fmt: skip
 
+MAKE_REPORTS: Final = RoleEntry(
+    "make-reports", "streams.compliance.make_reports:run", "makes the regulatory reports of each day that is over (needs `outcry report reference`)",
+    (EXECUTIONS, ACCOUNT_EVENTS), workers=False, critical=False, optional=True, files=True,
+)  # fmt: skip
+
 RUN_FUNCTIONS: Final = RoleEntry(
     "run-functions", "streams.roles.run_functions:run", "runs users' functions on the stream, and delivers their alerts",
     (MARKET_DATA, EXECUTIONS, ACCOUNT_EVENTS), (DEAD_LETTERS,), workers=False, critical=False, optional=True, files=True, calls_out=True,
@@ -125,6 +130,6 @@ ROLES: Final = {
     one.name: one
     for one in (
         HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, RUN_MARKET,
-        ARCHIVE, RUN_FUNCTIONS, FORECAST_LOAD, EDGE,
+        ARCHIVE, MAKE_REPORTS, RUN_FUNCTIONS, FORECAST_LOAD, EDGE,
     )
 }  # fmt: skip

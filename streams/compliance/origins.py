@@ -4,28 +4,14 @@ The root is of exactly so many entries, so it is the same whenever it is asked f
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from audit.entries import offset_of
 from audit.findings import Unchecked, Wrong
 from audit.tree import root_of
+from reports.day_read import AuditedOrigin, Origin
 from schemas.errors import OutcryError, StaleData
 from schemas.settings import Settings
-from streams.compliance.read_day import Origin
 from streams.proofs.audit_records import newest_checkpoint
-
-
-@dataclass(frozen=True)
-class AuditedOrigin:
-    """Records of one partition, by offset, and their entries; -1 and "" where the partition has no audit log on this machine."""
-
-    partition: str
-    first_offset: int
-    last_offset: int
-    first_entry: int = -1
-    last_entry: int = -1
-    root: str = ""
-    """SHA-256, hex, of the tree of last_entry + 1 entries."""
 
 
 def audited(settings: Settings, origins: Iterable[Origin]) -> list[AuditedOrigin]:

@@ -6,10 +6,10 @@ On failure: DayNotOver for a day that the log has not left behind; StaleData for
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
-from reports.facts import MARGIN_NS, DayBuilder, DayFacts
+from reports.day_read import DayRead, Origin
+from reports.facts import MARGIN_NS, DayBuilder
 from reports.report_day import ReportDay, moment_text
 from schemas.codec import BadBytes, Frame
 from schemas.errors import OutcryError, StaleData
@@ -29,29 +29,6 @@ class DayNotOver(OutcryError):
     """The day is not over in the log, so its reports would change."""
 
 
-@dataclass
-class Origin:
-    """The records of one partition that have rows of the day. Offsets."""
-
-    partition: str
-    first: int = -1
-    last: int = -1
-
-    def add(self, offset: int) -> None:
-        """Count a record."""
-        self.first, self.last = offset if self.first < 0 else self.first, offset
-
-
-@dataclass
-class DayRead:
-    """The day, and where it is in the log."""
-
-    facts: DayFacts
-    rows: dict[str, int]
-    """By topic and kind."""
-    origins: list[Origin] = field(default_factory=list)
-
-
 def read_day(log: Log, day: ReportDay, instruments: InstrumentTable, *, now_ns: int, quiet: bool) -> DayRead:
     """The facts of a day that is over. Raises DayNotOver, StaleData, ServiceUnavailable."""
     if now_ns < day.end_ns:
@@ -67,6 +44,35 @@ def read_day(log: Log, day: ReportDay, instruments: InstrumentTable, *, now_ns: 
                     origins.append(origin)
         _describe_carried(log, builder, meter)
     return DayRead(builder.facts(), dict(sorted(builder.rows.items())), origins)
+
+
+def require_over(log: Log, day: ReportDay, *, now_ns: int, after_ns: int = 0) -> None:
+    """Look whether the clock and every book have left a day behind, `after_ns` ago and more, without reading the day. Raises DayNotOver."""
+    end_ns = day.end_ns + after_ns
+    if now_ns < end_ns:
+        raise DayNotOver(f"{day} is not over: it can be reported from {moment_text(end_ns)} on")
+    with Meter(f"end of {day}", 0, quiet=True) as meter:
+        for partition in range(log.partitions(EXECUTIONS)):
+            frames = frames_from(log, EXECUTIONS, partition, end_ns, meter)
+            if any(int(frame.rows["transact_time"][-1]) >= end_ns for _, frame in frames):
+                continue
+            bounds = log.bounds(EXECUTIONS.name, partition)
+            if bounds is not None and bounds.high:
+                raise DayNotOver(
+                    f"{day} is not over in the log: {place(EXECUTIONS.name, partition)} has not come to {moment_text(end_ns)} yet. Books write "
+                    "the time every second while they run: start the exchange, or wait until they have caught up"
+                )
+
+
+def first_day(log: Log) -> ReportDay | None:
+    """The day of the first record that is there; None for an empty log."""
+    times = []
+    for topic in (EXECUTIONS, ACCOUNT_EVENTS):
+        for partition in range(log.partitions(topic)):
+            bounds = log.bounds(topic.name, partition)
+            if bounds is not None and bounds.low < bounds.high:
+                times += [record.time_ns for record in log.records(topic.name, partition, bounds.low, bounds.low + 1)]
+    return ReportDay.of(min(times)) if times else None
 
 
 def _read(log: Log, topic: Topic, partition: int, builder: DayBuilder, origin: Origin, meter: Meter) -> None:

@@ -7,9 +7,8 @@ On failure: a sentence and an exit status; a report appears whole or not at all,
 
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,15 +17,18 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from reports.cat.checks import DayCheck, Finding
 from reports.cat.events import CatEvents
-from reports.cat.feedback import RecordError, corrections, rejected_lines
+from reports.cat.feedback import corrections
 from reports.cat.fields import Record, csv_line, json_line
 from reports.cat.files import FileName, parse_name
-from reports.cat.words import ActionType
-from reports.catalogue import CAT, CORRECTED_DAYS, KINDS, QUALITY, ReportKind
+from reports.catalogue import CAT, KINDS, QUALITY, ReportKind
+from reports.day_read import DayRead
+from reports.filed.checks import FINDINGS_KEPT, check, check_and_keep
+from reports.filed.states import state_of_report, to_correct
+from reports.filed.stored import StoredReport, days, pack_file, require, store, store_month, stored
+from reports.filed.submissions import submissions_of, submit
 from reports.quality import month_lines
-from reports.reference import TEMPLATE, Reference, parse_reference
+from reports.reference import TEMPLATE
 from reports.report_day import ReportDay
 from reports.tables import rows_of_csv
 from schemas.errors import OutcryError
@@ -34,16 +36,14 @@ from schemas.instruments import load_instruments
 from schemas.market_hours import MarketCalendar
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.compliance.make_day import read_reference
 from streams.compliance.origins import audited
-from streams.compliance.read_day import DayNotOver, DayRead, read_day
-from streams.compliance.stored import StoredReport, days, pack_file, require, store, store_month, stored
-from streams.compliance.submissions import Submission, answers_of, state_of, submissions_of, submit
+from streams.compliance.read_day import DayNotOver, read_day
 from streams.host.read_log import Log
 
 EXIT_WRONG: Final = 1
 EXIT_NOT_OVER: Final = 3
 EXIT_LATE: Final = 4
-FINDINGS_SHOWN: Final = 20
 
 
 class _Day(click.ParamType):
@@ -76,21 +76,6 @@ def report() -> None:
     """
 
 
-def _reference(settings: Settings) -> tuple[Reference, str]:
-    """The reference and its digest. Raises OutcryError."""
-    path = settings.reports_file
-    if path is None:
-        raise OutcryError(
-            "reports need to know who reports and which member each account belongs to: write `outcry report reference` into a file, complete it, and "
-            "name it in OUTCRY_REPORTS_FILE"
-        )
-    try:
-        text = path.read_text()
-    except UnicodeDecodeError as error:
-        raise OutcryError(f"{path}: not UTF-8 text: {error}") from error
-    return parse_reference(text, str(path)), sha256(text.encode()).hexdigest()
-
-
 @report.command("reference")
 def reference() -> None:
     """Print a reference of members to begin with.
@@ -118,7 +103,7 @@ def make(ctx: click.Context, day: ReportDay, names: tuple[str, ...], quiet: bool
       outcry report make --day 2026-11-30 --name cat
     """
     settings = settings_of(ctx)
-    known, digest = _reference(settings)
+    known, digest = read_reference(settings)
     read = _read(ctx, settings, day, quiet=quiet)
     if read is None:
         return
@@ -188,7 +173,7 @@ def _sound_lines(one: StoredReport) -> Iterator[bytes]:
 @report.command("validate")
 @_day
 @_names
-@click.option("--all", "every", is_flag=True, help=f"Show every finding, not only the first {FINDINGS_SHOWN}.")
+@click.option("--all", "every", is_flag=True, help=f"Show every finding, not only the first {FINDINGS_KEPT} of a report.")
 @click.pass_context
 def validate(ctx: click.Context, day: ReportDay, names: tuple[str, ...], every: bool) -> None:
     """Check stored reports: that their files are as they were made, and that every record of a CAT report keeps every rule.
@@ -203,39 +188,14 @@ def validate(ctx: click.Context, day: ReportDay, names: tuple[str, ...], every: 
     count = 0
     for kind in _kinds(names):
         one = require(settings, day, kind)
-        for finding in check(one):
-            count += 1
-            if every or count <= FINDINGS_SHOWN:
-                click.echo(finding)
+        found = check_and_keep(one)
+        for finding in check(one) if every and found.findings > len(found.first) else found.first:
+            click.echo(finding)
+        count += found.findings
         click.echo(f"{kind.name}: {sum(file.records for file in one.files):,} records in {len(one.files)} files checked")
     if count:
         click.echo(f"{count:,} findings")
         ctx.exit(EXIT_WRONG)
-
-
-def check(one: StoredReport) -> Iterator[str]:
-    """What is wrong with a stored report, one sentence each."""
-    day_check = DayCheck(one.day.compact)
-    for file in one.files:
-        digest, lines_check = sha256(), DayCheck(one.day.compact) if file.supplements else day_check
-        lines, unpacker = one.lines(file.name)
-        before = lines_check.records
-        for line in lines:
-            digest.update(line)
-            if one.kind.is_cat:
-                found = lines_check.take_alone(line) if file.supplements else lines_check.take(line)
-                yield from (f"{file.name} {_from(finding, before)}" for finding in found)
-        if digest.hexdigest() != file.sha256:
-            yield f"{file.name}: its content is not what was made: digest {digest.hexdigest()[:16]}, not {file.sha256[:16]}"
-        if unpacker is not None:
-            yield from map(str, unpacker.findings)
-    if one.kind.is_cat:
-        yield from (f"{one.day}: {finding}" for finding in day_check.finish())
-
-
-def _from(finding: Finding, before: int) -> Finding:
-    """With the number of the line in its own file."""
-    return Finding(finding.line - before, finding.code, finding.field, finding.text)
 
 
 @report.command("show")
@@ -312,7 +272,8 @@ def list_command(ctx: click.Context, day: ReportDay | None, as_json: bool) -> No
     """
     settings, now = settings_of(ctx), datetime.now(UTC)
     calendar = MarketCalendar.load(settings.market_days_file)
-    rows = [row for one in ([day] if day is not None else days(settings)) for row in _rows(settings, one, calendar, now)]
+    wanted = [day] if day is not None else days(settings)
+    rows = [state_of_report(settings, one, kind, calendar, now).as_json() for one in wanted for kind in KINDS.values()]
     if as_json:
         for row in rows:
             click.echo(json.dumps(row))
@@ -322,47 +283,15 @@ def list_command(ctx: click.Context, day: ReportDay | None, as_json: bool) -> No
         ctx.exit(EXIT_LATE)
 
 
-def _rows(settings: Settings, day: ReportDay, calendar: MarketCalendar, now: datetime) -> Iterator[dict[str, Any]]:
-    for kind in KINDS.values():
-        one = stored(settings, day, kind)
-        due = kind.due(day, calendar)
-        row: dict[str, Any] = {
-            "day": str(day), "report": kind.name, "made": one is not None, "files": 0, "records": 0, "submitted": 0, "answers": "",
-            "due": due.isoformat() if due else "", "late": False,
-        }  # fmt: skip
-        if one is not None:
-            sent = submissions_of(one)
-            answers = {submission.file: state_of(answers_of(submission)) for submission in sent}
-            row |= {
-                "files": len(one.files), "records": sum(file.records for file in one.files), "submitted": len({each.file for each in sent}),
-                "answers": "; ".join(f"{_number(name)}{state}" for name, state in answers.items() if state),
-            }  # fmt: skip
-            if due is not None and (to_correct := sorted(_to_correct(one, sent))):
-                due = kind.at(day.trading_days_later(CORRECTED_DAYS, calendar))
-                row |= {"due": due.isoformat(), "answers": f"{row['answers']}; {len(to_correct):,} records to correct"}
-                row["late"] = now > due
-            elif due is not None:
-                row["late"] = now > due and row["submitted"] < row["files"]
-        elif due is not None:
-            row["late"] = now > due
-        yield row
-
-
-def _number(file: str) -> str:
-    """The number of a file, before what is said of it."""
-    name = parse_name(file)
-    return "" if name is None else f"{name.sequence:06} "
-
-
 def _print(rows: list[dict[str, Any]]) -> None:
     console = Console()
-    table = Table("day", "report", "records", "files", "submitted", "answers", "due", box=None, pad_edge=False)
+    table = Table("day", "report", "records", "findings", "files", "submitted", "answers", "due", box=None, pad_edge=False)
     for row in rows:
         due = f"{datetime.fromisoformat(row['due']):%Y-%m-%d %H:%M}" if row["due"] else ""
         made = f"{row['records']:,}" if row["made"] else "not made"
-        table.add_row(
-            row["day"], row["report"], made, str(row["files"]), str(row["submitted"]), row["answers"], f"{due} LATE" if row["late"] else due
-        )
+        findings = "" if not row["made"] else "not checked" if row["findings"] is None else f"{row['findings']:,}"
+        counts = (made, findings, str(row["files"]), str(row["submitted"]))
+        table.add_row(row["day"], row["report"], *counts, row["answers"], f"{due} LATE" if row["late"] else due)
     (console if console.is_terminal else Console(width=160)).print(table)
 
 
@@ -384,11 +313,11 @@ def correct(ctx: click.Context, day: ReportDay, quiet: bool) -> None:
     """
     settings = settings_of(ctx)
     one = require(settings, day, CAT)
-    wanted = _to_correct(one, submissions_of(one))
+    wanted = to_correct(one, submissions_of(one))
     if not wanted:
         click.echo("nothing is to be corrected")
         return
-    known, _ = _reference(settings)
+    known, _ = read_reference(settings)
     read = _read(ctx, settings, day, quiet=quiet)
     if read is None:
         return
@@ -407,20 +336,3 @@ def correct(ctx: click.Context, day: ReportDay, quiet: bool) -> None:
 
 def _content(record: Record) -> Record:
     return {name: value for name, value in record.items() if name not in ("actionType", "errorROEID")}
-
-
-def _to_correct(one: StoredReport, sent: Iterable[Submission]) -> dict[str, tuple[tuple[ActionType, RecordError], Record]]:
-    """By firmROEID, what was asked of a record, and the record: those that no later file has."""
-    asked: dict[str, tuple[tuple[ActionType, RecordError], Record]] = {}
-    by_file = {submission.file: rejected_lines(answers_of(submission)) for submission in sent}
-    for file in one.files:
-        rejected = by_file.get(file.name, {})
-        if not rejected and not file.supplements:
-            continue
-        for number, line in enumerate(one.lines(file.name)[0], 1):
-            if number in rejected or file.supplements:
-                record = orjson.loads(line)
-                asked.pop(record["firmROEID"], None)
-                if number in rejected:
-                    asked[record["firmROEID"]] = rejected[number], record
-    return asked

@@ -109,16 +109,16 @@ class ReportExchange(Exchange):
         self.send(account, orig, kind=CommandKind.CANCEL, instrument=0, ord_type=0)
 
 
-def reported_exchange() -> ReportExchange:
+def reported_exchange(day: ReportDay = DAY) -> ReportExchange:
     """The day before, the day, and the first second of the day after."""
     x = ReportExchange()
-    x.at(DAY.start_ns - 3_600 * SECOND)
+    x.at(day.start_ns - 3_600 * SECOND)
     x.deposit(range(1, 7), CASH, LOTS)
     x.phase(Phase.CONTINUOUS)
     x.buy(1, 100, 17_000, time_in_force=TimeInForce.GTC)
     carried = x.sell(2, 80, 18_500, time_in_force=TimeInForce.GTC)
     x.phase(Phase.CLOSED)
-    x.at(DAY.at_ns(time(9)))
+    x.at(day.at_ns(time(9)))
     x.phase(Phase.PRE_OPEN)
     for account, qty, price in ((1, 30, 18_010), (2, 50, 18_005), (3, 20, 18_000)):
         x.buy(account, qty, price)
@@ -131,9 +131,9 @@ def reported_exchange() -> ReportExchange:
     x.later(60)
     x.books(1, kind=BookCommandKind.TRADING_RESUME, instrument=1, expire_time=x.clock + 30 * SECOND)
     x.later(31)
-    x.at(DAY.at_ns(time(16)))
+    x.at(day.at_ns(time(16)))
     x.phase(Phase.CLOSED)
-    x.at(DAY.end_ns + SECOND)
+    x.at(day.end_ns + SECOND)
     return x
 
 

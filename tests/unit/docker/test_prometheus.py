@@ -70,6 +70,12 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], str, dict[str, str]]] = {
     "OptionalRoleBehind": (
         {LAG % "watch-trading": "200000x30"}, {LAG % "watch-trading": "200000x5 0x25"}, "25m", {"role": "watch-trading", "topic": "t", "partition": "0"},
     ),
+    "ReportsNotMade": ({"outcry_report_days_not_made": "1x20"}, {"outcry_report_days_not_made": "1x5 0x15"}, "15m", {}),
+    "ReportFindings": (
+        {'outcry_report_findings{report="cat"}': "0x5 3x5"}, {'outcry_report_findings{report="cat"}': "0x10"}, "7m", {"report": "cat"},
+    ),
+    "ReportsDue": ({"outcry_report_due_seconds": "7260-60x10"}, {"outcry_report_due_seconds": "90000x10"}, "5m", {}),
+    "ReportsLate": ({'outcry_reports_late{report="cat"}': "0x5 1x5"}, {'outcry_reports_late{report="cat"}': "0x10"}, "7m", {"report": "cat"}),
     "SuspiciousRecords": (
         {'outcry_suspicious_frames_total{role="hold-funds", what="WRONG_CODE"}': "0x5 1x15"},
         {'outcry_suspicious_frames_total{role="hold-funds", what="jump"}': "0x5 1x15"}, "7m", {"role": "hold-funds", "what": "WRONG_CODE"},

@@ -11,6 +11,7 @@ import pytest
 from support.reported_day import CASH, DAY, INSTRUMENTS, LOTS, REFERENCE, SECOND, TEMPLATE, ReportExchange, read_reported, reported_day
 
 from reports.cat.events import CatEvents
+from reports.catalogue import KINDS
 from reports.halts import five_minutes, halt_lines
 from reports.quality import DAY_COLUMNS, HORIZONS_MS, NOTIONALS, SUMS, _next_at_most, month_lines, quality_lines, round_lot
 from reports.ratios import ratio_lines
@@ -249,3 +250,15 @@ def test_refusals_are_counted_by_account_and_rule():
     """With the sentence that the customer was given."""
     (row,) = rows_of_csv(refusal_lines(reported_day().facts, REFERENCE))
     assert (row["account"], row["symbol"], row["reason"], row["refusals"]) == ("6", "AAPL", "INVALID_QUANTITY", "1")
+
+
+def test_a_day_without_any_message_has_empty_tables():
+    """Only their headers: every report can be made of a day on which nothing happened."""
+    day = reported_day()
+    nothing = replace(
+        day.facts, executions=day.facts.executions[:0], bids=day.facts.bids[:0], offers=day.facts.offers[:0], markets=day.facts.markets[:0],
+        tops=day.facts.tops[:0], orders=day.facts.orders[:0], order_count=0, cl_ord_ids=day.facts.cl_ord_ids[:0], replaced={},
+        messages=day.facts.messages[:0],
+    )  # fmt: skip
+    lines = {kind.name: len(list(kind.lines(nothing, REFERENCE))) for kind in KINDS.values()}
+    assert lines == {"cat": 0, "quality": 1, "ratios": 1, "halts": 1, "refusals": 1, "summary": 1 + len(INSTRUMENTS)}

@@ -72,7 +72,7 @@ def run(settings, *arguments):
 def made(settings):
     """The folder of the CAT report."""
     assert run(settings, "make", "--day", DAY, "--quiet").exit_code == 0
-    return settings.reports_dir / str(DAY) / "cat"
+    return settings.reports_folder / str(DAY) / "cat"
 
 
 def test_a_report_is_made_once_and_the_same_again(settings):
@@ -110,7 +110,7 @@ def test_a_day_that_is_not_over_has_no_report(settings, exchange, monkeypatch):
     found = run(settings, "make", "--day", DAY, "--quiet")
     assert found.exit_code == EXIT_NOT_OVER
     assert "executions/1 has come to 2027-01-15 16:00:00 New York time" in found.output
-    assert not settings.reports_dir.exists()
+    assert not settings.reports_folder.exists()
 
 
 def test_a_log_that_lost_a_record_of_the_day_gives_no_report(settings, exchange):
@@ -272,7 +272,7 @@ def test_a_month_needs_every_trading_day(settings, tmp_path, monkeypatch):
     made(settings)
     assert "made of 1 days" in run(settings, "month", "--month", "2027-01").output
     assert "the same as before of 1 days" in run(settings, "month", "--month", "2027-01").output
-    path = settings.reports_dir / "months" / "quality-2027-01.csv"
+    path = settings.reports_folder / "months" / "quality-2027-01.csv"
     path.write_text(path.read_text() + "x")
     with pytest.raises(StaleData, match="other days"):
         run(settings, "month", "--month", "2027-01")

@@ -1,10 +1,11 @@
 """Reports on disk: OUTCRY_HOME/data/reports/DAY/NAME has the files of a report, and report.json that says what they are and what they were made from.
 
-A folder appears whole or not at all, and its files are never changed. What is added later: supplements, as files with higher numbers, and
-submissions.json, which says what was sent where.
+A folder appears whole or not at all, and its files are never changed. What is added later: supplements, as files with higher numbers;
+submissions.json, which says what was sent where; and checks.json, which says what was found in it.
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -14,12 +15,11 @@ from typing import Any, Final
 
 from reports.cat.files import READ_BYTES, FileName, Packer, Unpacker, split
 from reports.catalogue import QUALITY, ReportKind
+from reports.day_read import AuditedOrigin, DayRead
 from reports.reference import Reference
 from reports.report_day import ReportDay
 from schemas.errors import OutcryError, StaleData
 from schemas.settings import Settings
-from streams.compliance.origins import AuditedOrigin
-from streams.compliance.read_day import DayRead
 
 MANIFEST: Final = "report.json"
 SUBMISSIONS: Final = "submissions.json"
@@ -66,7 +66,7 @@ class StoredReport:
 
 def folder_of(settings: Settings, day: ReportDay, kind: ReportKind) -> Path:
     """Where a report is."""
-    return settings.reports_dir / str(day) / kind.name
+    return settings.reports_folder / str(day) / kind.name
 
 
 def stored(settings: Settings, day: ReportDay, kind: ReportKind) -> StoredReport | None:
@@ -93,14 +93,14 @@ def require(settings: Settings, day: ReportDay, kind: ReportKind) -> StoredRepor
 
 def days(settings: Settings) -> list[ReportDay]:
     """Days with reports, in order."""
-    folder = settings.reports_dir
+    folder = settings.reports_folder
     names = [path.name for path in folder.iterdir() if path.is_dir() and path.name != MONTHS] if folder.is_dir() else []
     return sorted(ReportDay.parse(name) for name in names)
 
 
 def store_month(settings: Settings, month: str, lines: Iterable[bytes]) -> tuple[Path, bool]:
     """Store the report of a month; False where it is there already. Raises StaleData where it would be another one now."""
-    path = settings.reports_dir / MONTHS / f"{QUALITY.name}-{month}.csv"
+    path = settings.reports_folder / MONTHS / f"{QUALITY.name}-{month}.csv"
     data = b"".join(lines)
     if path.is_file():
         if path.read_bytes() != data:
@@ -132,10 +132,21 @@ def store(
             _require_same(before, files)
             return before, False
         write_json(making / MANIFEST, manifest)
+        _sync(making)
         making.rename(folder)
     finally:
         shutil.rmtree(making, ignore_errors=True)
     return StoredReport(folder, day, kind, files, manifest), True
+
+
+def _sync(folder: Path) -> None:
+    """Let the disk have every file before the folder gets its name."""
+    for path in (*folder.iterdir(), folder):
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
 
 
 def _require_same(before: StoredReport, files: list[StoredFile]) -> None:

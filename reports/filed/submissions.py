@@ -16,8 +16,8 @@ from typing import Final
 
 from reports.cat.feedback import ACCEPTED, STAGES, Feedback, parse_feedback
 from reports.cat.files import parse_name
+from reports.filed.stored import SUBMISSIONS, StoredFile, StoredReport, write_json
 from schemas.errors import OutcryError, StaleData
-from streams.compliance.stored import SUBMISSIONS, StoredFile, StoredReport, write_json
 
 _PART: Final = ".part"
 
