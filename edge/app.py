@@ -31,6 +31,7 @@ from edge.gateway.stored.history import History, Stores
 from edge.gateway.stored.stores import EdgeStores
 from edge.http import answers as http
 from edge.http.descriptors import sockets_max
+from edge.http.garbage import look_rarely
 from edge.http.limits import BODY_BYTES_MAX
 from edge.http.metrics import HttpMetrics
 from edge.http.state import STATE, EdgeState
@@ -121,6 +122,7 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
     await site.start()
     port = runner.addresses[0][1]
     ready = {"pid": os.getpid(), "port": port, "host": settings.edge_host}
+    look_rarely()
     write_atomically(ready_file, json.dumps(ready | ({"fan_out_port": workers.port} if settings.edge_fanout_workers else {})))
     log.info("edge_listens", host=settings.edge_host, port=port, instance=settings.edge_instance)
     connecting = asyncio.create_task(links.keep(), name="kafka-links")

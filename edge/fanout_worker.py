@@ -28,6 +28,7 @@ from edge.gateway.outcomes import Unavailable
 from edge.gateway.stored.stores import EdgeStores
 from edge.gateway.worker_links import WorkerLinks
 from edge.http.descriptors import sockets_max
+from edge.http.garbage import look_rarely
 from edge.http.state import STATE, EdgeState
 from edge.worker_processes import feed_path
 from edge.worker_reports import REPORT_EVERY_S, Report
@@ -113,6 +114,7 @@ async def _listen(runner: web.AppRunner, state: EdgeState, number: int) -> None:
     settings = state.gateway.settings
     while isinstance(waited := await state.gateway.market_caught_up(), Unavailable):
         log.warning("fanout_worker_waits", number=number, reason=waited.text, kafka=state.gateway.kafka_problem or "answers")
+    look_rarely()
     site = web.TCPSite(runner, settings.edge_host, settings.edge_fanout_port, backlog=BACKLOG, reuse_port=True)
     await site.start()
     log.info("fanout_worker_listens", host=settings.edge_host, port=settings.edge_fanout_port, number=number)

@@ -207,6 +207,16 @@ def slow_readers(connections: int, file: Path, seconds: float) -> None:
             )
 
 
+def crowd(connections: int, file: Path, seconds: float) -> None:
+    """Ten updates a second each, five in a write, evenly over time."""
+    with ExitStack() as stack:
+        fleet = Fleet(stack, "edge", connections, file)
+        fleet.serve(do="publish", batch=SYMBOLS, per_s=1, seconds=1)
+        fleet.open(joined=True)
+        figures = fleet.measure(SYMBOLS // 20, 2 * 20, seconds)
+        print_result("fanout", {"variant": "edge", "connections": connections, "what": "10 updates/s each", **figures})
+
+
 def storm(connections: int, file: Path) -> None:
     """Everybody leaves at once and comes back as fast as they can."""
     with ExitStack() as stack:
@@ -265,9 +275,15 @@ def draw(costs: list[dict[str, Any]], path: Path) -> None:
 @click.option("--seconds", type=float, default=10.0, show_default=True, help="Length of each measurement.")
 @click.option("--quick", is_flag=True, help="1,000 connections, 3 s.")
 @click.option(
-    "--part", "parts", type=click.Choice(["sweep", "baselines", "slow", "storm"]), multiple=True, help="Only these; may be repeated."
+    "--part",
+    "parts",
+    type=click.Choice(["sweep", "baselines", "slow", "crowd", "storm"]),
+    multiple=True,
+    help="Only these; may be repeated.",
 )
-@click.option("--storm", "storm_size", type=int, default=20_000, show_default=True, help="Connections of the reconnect storm.")
+@click.option(
+    "--crowd", "crowd_size", type=int, default=20_000, show_default=True, help="Connections of the crowd and of the reconnect storm."
+)
 @click.option("--traders", type=int, default=10_000_000, show_default=True, help="Of the arithmetic.")
 @click.option("--per-s", type=float, default=5.0, show_default=True, help="Updates a trader a second in the arithmetic.")
 @click.option("--use", type=float, default=0.6, show_default=True, help="How much of a core is used in the arithmetic.")
@@ -276,13 +292,13 @@ def draw(costs: list[dict[str, Any]], path: Path) -> None:
 )
 @click.option("--plot", type=click.Path(path_type=Path), default=ROOT / "build" / "fanout.png", show_default=True)
 def main(
-    sizes: tuple[int, ...], seconds: float, quick: bool, parts: tuple[str, ...], storm_size: int, traders: int, per_s: float, use: float,
+    sizes: tuple[int, ...], seconds: float, quick: bool, parts: tuple[str, ...], crowd_size: int, traders: int, per_s: float, use: float,
     tls_kb: float, plot: Path,
 ) -> None:  # fmt: skip
     """One event to many sockets."""
     if quick:
-        sizes, seconds, storm_size = (1_000,), 3.0, 1_000
-    wanted = parts or ("sweep", "baselines", "slow", "storm")
+        sizes, seconds, crowd_size = (1_000,), 3.0, 1_000
+    wanted = parts or ("sweep", "baselines", "slow", "crowd", "storm")
     libraries = {name: version(name) for name in ("aiohttp", "uvloop", "websockets")}
     print("versions:", "Python", platform.python_version(), *(f"{name} {number}" for name, number in libraries.items()), flush=True)
     with tempfile.TemporaryDirectory(prefix="outcry-fanout-") as folder:
@@ -293,8 +309,10 @@ def main(
         costs = [sweep(size, file, seconds) for size in sorted(sizes)] if "sweep" in wanted else []
         if "slow" in wanted:
             slow_readers(min(5_000, max(sizes)), file, seconds)
+        if "crowd" in wanted:
+            crowd(crowd_size, file, seconds)
         if "storm" in wanted:
-            storm(storm_size, file)
+            storm(crowd_size, file)
     if costs:
         for each in sorted({1.0, per_s, 2 * per_s}):
             arithmetic(costs[-1], traders, each, use, tls_kb)

@@ -30,6 +30,7 @@ from edge.gateway.market.consumer import MarketConsumer
 from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketRow, MarketView
 from edge.gateway.stored.stores import EdgeStores
+from edge.http.garbage import look_rarely
 from schemas.enums import MarketDataKind
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
@@ -87,7 +88,9 @@ class EdgeServer:
 
     async def listen(self, host: str) -> int:
         """Returns the port."""
-        return await _listen(make_app(self._state), host)
+        app = make_app(self._state)
+        look_rarely()
+        return await _listen(app, host)
 
     @property
     def counts(self) -> dict[str, int]:
