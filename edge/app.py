@@ -83,7 +83,7 @@ def make_app(state: EdgeState, routes: Sequence[web.RouteDef] = _ROUTES) -> web.
     """The application with all routes, or with those of a fan-out worker."""
     app = web.Application(middlewares=[http.answer], client_max_size=BODY_BYTES_MAX)
     app[STATE], gateway = state, state.gateway
-    hub = app[HUB] = MarketHub(gateway.market, state.fan_out, state.metrics)
+    hub = app[HUB] = MarketHub(gateway.market, state.fan_out, state.metrics, lambda: gateway.hears_market)
     gateway.follow_market(hub.publish)
     app[DESK] = new_desk(gateway, state.fan_out, state.metrics)
     app[crypto_api.BUCKETS] = crypto_api.public_buckets()

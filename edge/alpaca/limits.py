@@ -25,6 +25,9 @@ WATCHLIST_NAME_MAX: Final = 64
 WATCHLIST_SYMBOLS_MAX: Final = 200
 """In one watchlist."""
 
+HEARTBEAT_EVERY_S: Final = 1.0
+"""For those who have asked for it. It goes with the prices of the same flush; alone it costs a write, ~7 us: 20,000 idle sockets 14 % of a core."""
+
 MESSAGES_PER_ARRAY_MAX: Final = 1_000
 """Resumed trades in one WebSocket message: ~200 KB, below the 1 MiB that common clients take."""
 

@@ -13,6 +13,7 @@ MARKET_TYPES: Final = {
     "t": "a trade", "x": "a trade that was busted", "q": "the best prices", "b": "a minute's bar", "u": "a bar told again", "d": "the day so far", "o": "levels of the book",
     "s": "a trading state", "l": "price bands", "i": "what an auction would do", "subscription": "the whole subscription", "success": "connected, authenticated",
     "error": "what was wrong", "gap": "trades that can no longer be resumed",
+    "heartbeat": "each second for who has asked for it: the time, and whether the edge hears the market",
 }  # fmt: skip
 """The field T of a message."""
 _PLACES: Final = {
@@ -68,6 +69,7 @@ def _subscribe() -> dict[str, Any]:
         "key": {"type": "string"},
         "secret": {"type": "string"},
         **dict.fromkeys(CHANNELS, _SYMBOLS),
+        "heartbeats": {"type": "boolean", "description": "true: a heartbeat each second from now on."},
         "resume": {
             "type": "object",
             "additionalProperties": {"type": "integer", "minimum": 0},

@@ -90,6 +90,11 @@ class Gateway:
         for follower in self._followers:
             follower(events)
 
+    @property
+    def hears_market(self) -> bool:
+        """Whether `market` has what the log has, as far as this process can know."""
+        return not self.kafka_problem and self.market_consumer is not None and self.market_consumer.ready
+
     async def market_caught_up(self) -> Accepted[MarketView] | Unavailable:
         """The market once market.data has been read up to now; Unavailable if that takes too long.
 

@@ -2,14 +2,18 @@
 
 Within a flush tick a symbol's newer quote replaces an older one. A client that is behind gets, when it has caught up, the newest quote of each
 symbol and the whole book instead of every change. Trades, busts, bars, statuses and bands are never left out.
+
+Heartbeats are a topic too. They say when they were made and whether this edge hears the market now: one that does not still tells its clients so.
 """
 
+import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
-from edge.alpaca.limits import MESSAGES_PER_ARRAY_MAX
+from edge.alpaca.limits import HEARTBEAT_EVERY_S, MESSAGES_PER_ARRAY_MAX
 from edge.alpaca.market_data import subscriptions as protocol
 from edge.alpaca.market_data.messages import channel_of
 from edge.alpaca.market_data.subscriptions import Encoding, MarketClient, Subscription
@@ -36,8 +40,10 @@ _ENCODINGS: Final = (protocol.JSON, protocol.MSGPACK)
 class MarketHub:
     """Every market-data connection, by what they want."""
 
-    def __init__(self, view: MarketView, fan_out: FanOut, metrics: HttpMetrics) -> None:
+    def __init__(self, view: MarketView, fan_out: FanOut, metrics: HttpMetrics, is_live: Callable[[], bool]) -> None:
+        """is_live: whether the view has what the log has."""
         self.view = view
+        self._is_live = is_live
         self._fan_out = fan_out
         self._topics: dict[tuple[str, str, str], Topic] = {}
         """By encoding, channel and symbol or "*"; those with subscribers."""
@@ -84,8 +90,23 @@ class MarketHub:
         key = encoding.name, *pair
         topic = self._topics.get(key)
         if topic is None:
-            topic = self._topics[key] = self._new_topic(encoding, *pair)
+            topic = self._topics[key] = self._heartbeats(encoding) if pair == protocol.HEARTBEATS else self._new_topic(encoding, *pair)
         return topic
+
+    def _heartbeats(self, encoding: Encoding) -> Topic:
+        def frame(*_: object) -> bytes:
+            beat = {"T": "heartbeat", "t": encoding.of_time(time.time_ns()), "live": self._is_live()}
+            return _frames(encoding, [encoding.of_object(beat)])
+
+        topic = Topic(frame, lambda _: None, frame)
+        self._fan_out.after(HEARTBEAT_EVERY_S, partial(self._beat, encoding, topic))
+        return topic
+
+    def _beat(self, encoding: Encoding, topic: Topic) -> None:
+        """As long as anybody listens."""
+        if self._topics.get((encoding.name, *protocol.HEARTBEATS)) is topic:
+            self._fan_out.publish(topic, "beat")
+            self._fan_out.after(HEARTBEAT_EVERY_S, partial(self._beat, encoding, topic))
 
     def _new_topic(self, encoding: Encoding, channel: str, symbol: str) -> Topic:
         def frames(events: Iterable[MarketEvent]) -> bytes:

@@ -7,6 +7,7 @@ is told by an error behind the confirmation, and the rest of the message holds: 
 Ours: `resume` in a subscribe message ({"AAPL": last_seq}) sends the trades behind that sequence first, {"T": "gap", "missing": n} where they are
 not kept any more, and every bust that is kept ("x"; hearing of one twice does no harm); a new `orderbooks` subscription begins with the
 whole book ("r": true), as on Alpaca's crypto stream, and one to `statuses`, `lulds`, `imbalances` or `dailyBars` with what holds now.
+`"heartbeats": true` in a subscribe message asks for {"T": "heartbeat"} each second, so that a client notices a connection that is mute.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,7 @@ from edge.fanout.frames import BINARY, TEXT
 from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketView, SymbolView
 from edge.http.client_data import decode_json, decode_packed
+from edge.http.timestamps import rfc3339
 
 SYNTAX: Final = (400, "invalid syntax")
 NOT_AUTHENTICATED: Final = (401, "not authenticated")
@@ -43,6 +45,8 @@ _STANDING: Final[dict[str, Callable[[SymbolView], MarketEvent | None]]] = {
     "dailyBars": lambda known: known.daily_bar(),
 }
 """What holds now in the channels that speak only when something changes."""
+HEARTBEATS: Final = ("heartbeats", "*")
+"""What a client is subscribed to that has asked for them."""
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -55,6 +59,8 @@ class Encoding:
     join: Callable[[Sequence[bytes]], bytes]
     of_event: Callable[[MarketEvent], bytes]
     of_object: Callable[[dict[str, Any]], bytes]
+    of_time: Callable[[int], Any]
+    """A time in ns, for of_object."""
     decode: Callable[[str | bytes], Any]
 
 
@@ -76,8 +82,8 @@ def _unpack(data: str | bytes) -> Any:
     return decode_json(data) if isinstance(data, str) else decode_packed(data)
 
 
-JSON: Final = Encoding("json", TEXT, _join_json, json_of, _ENCODER.encode, decode_json)
-MSGPACK: Final = Encoding("msgpack", BINARY, _join_packed, packed_of, _pack, _unpack)
+JSON: Final = Encoding("json", TEXT, _join_json, json_of, _ENCODER.encode, rfc3339, decode_json)
+MSGPACK: Final = Encoding("msgpack", BINARY, _join_packed, packed_of, _pack, msgpack.Timestamp.from_unix_nano, _unpack)
 
 Subscription = frozenset[tuple[str, str]]
 """(channel, symbol or "*") pairs."""
@@ -159,11 +165,12 @@ class MarketClient:
     def _confirm_subscription(self) -> Reply:
         if self._confirmation is None:
             lists: dict[str, list[str]] = {channel: [] for channel in CHANNELS}
-            for channel, symbol in sorted(self.wanted):
+            for channel, symbol in sorted(self.wanted - {HEARTBEATS}):
                 lists[channel].append(symbol)
             for channel in _WITH_TRADES:
                 lists[channel] = lists["trades"]
-            self._confirmation = self._control("subscription", **lists)
+            beats = {"heartbeats": True} if HEARTBEATS in self.wanted else {}
+            self._confirmation = self._control("subscription", **lists, **beats)
         return Reply([self._confirmation])
 
     def _missed(self, resume: dict[str, int], view: MarketView) -> list[bytes]:
@@ -200,8 +207,11 @@ class MarketClient:
 
 
 def _pairs(message: dict[str, Any]) -> Subscription | None:
-    """The pairs a message names in our channels; None where a channel's value is not a list of names."""
-    pairs: set[tuple[str, str]] = set()
+    """The pairs a message names in our channels; None where a channel's value is not a list of names, or `heartbeats` neither true nor false."""
+    beats = message.get("heartbeats", False)
+    if not isinstance(beats, bool):
+        return None
+    pairs: set[tuple[str, str]] = {HEARTBEATS} if beats else set()
     for channel in (*CHANNELS, *_WITH_TRADES):
         symbols = message.get(channel, [])
         if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):

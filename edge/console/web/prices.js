@@ -11,7 +11,8 @@ const MINUTES_MIN = 5;       // with fewer minutes than this the chart shows can
 const $ = (id) => document.getElementById(id);
 const symbols = new Map();   // symbol -> summary row, kept current
 let chosen = null;           // {symbol, bars, trades, bids, asks, seq} of the symbol in view
-let socket = null, retryMs = 500, dirty = false, loading = 0;
+let socket = null, retryMs = 500, dirty = false, loading = 0, heardAt = 0;
+const MUTE_MS = 5_000;       // a heartbeat comes each second
 
 const money = (value) => value == null ? "–" : Number(value).toFixed(2);
 const whole = (value) => value == null ? "–" : Number(value).toLocaleString("en-US");
@@ -100,6 +101,7 @@ const handlers = {
         else side.delete(level.p);
       }
   },
+  heartbeat(message) { state(message.live ? "live" : "lost", message.live ? "live" : "prices may be old: the exchange's log cannot be read"); },
   error(message) { state("lost", `server says: ${message.msg}`); },
 };
 
@@ -108,18 +110,29 @@ function connect() {
   socket.onopen = () => {
     retryMs = 500;
     state("live", "live");
-    send({ action: "subscribe", trades: ["*"], quotes: ["*"], statuses: ["*"], lulds: ["*"], imbalances: ["*"] });
+    send({ action: "subscribe", trades: ["*"], quotes: ["*"], statuses: ["*"], lulds: ["*"], imbalances: ["*"], heartbeats: true });
     refresh();  // what was missed while away
   };
+  heardAt = Date.now();
   socket.onmessage = (event) => {
+    heardAt = Date.now();
     for (const message of JSON.parse(event.data)) handlers[message.T]?.(message);
     dirty = true;
   };
-  socket.onclose = () => {
-    state("lost", "connection lost, trying again");
-    setTimeout(connect, retryMs);
-    retryMs = Math.min(2 * retryMs, 10_000);
-  };
+  socket.onclose = lost;
+}
+
+function lost() {
+  state("lost", "connection lost, trying again");
+  setTimeout(connect, retryMs * (0.5 + Math.random()));  // not all pages at once
+  retryMs = Math.min(2 * retryMs, 10_000);
+}
+
+function dropIfMute() {
+  if (socket?.readyState !== WebSocket.OPEN || Date.now() - heardAt < MUTE_MS) return;
+  socket.onclose = socket.onmessage = null;  // it may take long to close
+  socket.close();
+  lost();
 }
 
 function send(message) {
@@ -272,4 +285,5 @@ function draw() {
 
 addEventListener("resize", () => { dirty = true; });
 connect();
+setInterval(dropIfMute, 1_000);
 draw();
