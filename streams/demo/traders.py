@@ -1,4 +1,4 @@
-"""How the simulated traders behave: makers quote and requote, takers trade and sometimes err, one manipulator layers. Seeded, no I/O.
+"""How the simulated traders behave: makers quote and requote, takers trade and sometimes err; manipulators are in streams.demo.manipulators. Seeded, no I/O.
 
 Time is divided into ticks of 50 ms, and every tick is a function of the seed alone. So a seed defines a session: the same orders in the same
 order, however they are sent. (Which of them trade depends on timing.)
@@ -7,7 +7,7 @@ order, however they are sent. (Which of them trade depends on timing.)
 import random
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -15,17 +15,15 @@ from schemas.enums import OrdType, Side, TimeInForce
 from schemas.instruments import InstrumentTable
 from schemas.units import MINOR_PER_UNIT
 from streams.demo.bad_orders import BadKind
+from streams.demo.manipulators import Pattern, steps_of
 
 TICK_S: Final = 0.05
 FIRST_ACCOUNT: Final = 1_001
 MAKERS_PERCENT: Final = 20
+TRADERS_A_MANIPULATOR: Final = 4  # at most one of so many manipulates
 MAKER_TURN_CHANCE: Final = 0.30  # a maker's turn is two orders, so makers send a little under half of all orders
 BAD_CHANCE: Final = 0.03  # of a taker's turns
 RESTING_MAX: Final = 2  # a taker's passive orders; more would look like layers
-EPISODES_AT: Final = (0.3, 0.65)  # of the session
-LAYERS: Final = 6
-LAYER_QTY: Final = 400
-LAYER_FIRST_TICKS: Final = 25  # below the reference price, out of reach of ordinary orders
 BIG_QTY: Final = 50_000  # costs more than anyone's money in every instrument, within the limits of all
 
 
@@ -46,7 +44,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Trader:
-    """One account and its owner's habits. `instrument`: the one that a maker quotes or the manipulator uses; 0: all."""
+    """One account and its owner's habits. `instrument`: the one that a maker quotes or a manipulator uses; 0: all. `pattern`: what it does there."""
 
     account: int
     role: Role
@@ -54,6 +52,7 @@ class Trader:
     instrument: int
     cash: int  # minor units, at the start
     lots: int  # of every instrument, at the start
+    pattern: Pattern | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ Action = NewOrder | CancelOrder
 
 
 def recruit(count: int, instruments: InstrumentTable) -> list[Trader]:
-    """`count` traders, at least three: a fifth makers (each instrument gets some), takers, and the last one manipulates."""
+    """`count` traders, at least three: a fifth makers (each instrument gets some), takers, and of the last ones up to five manipulate, each in its own way."""
     assert count >= 3
     numbers = sorted(instruments.by_number)
     makers = max(1, count * MAKERS_PERCENT // 100)
@@ -97,8 +96,12 @@ def recruit(count: int, instruments: InstrumentTable) -> list[Trader]:
         instrument = numbers[index % len(numbers)] if role is Role.MAKER else 0
         cash, lots = (2_000_000, 20_000) if role is Role.MAKER else (1_000_000, 4_000)
         found.append(Trader(FIRST_ACCOUNT + index, role, channel, instrument, cash * MINOR_PER_UNIT, lots))
-    last = found[-1]
-    found[-1] = Trader(last.account, Role.MANIPULATOR, Channel.TOPIC, numbers[0], 2_000_000 * MINOR_PER_UNIT, 4_000)
+    patterns = list(Pattern)[: max(1, count // TRADERS_A_MANIPULATOR)]
+    for place, (pattern, one) in enumerate(zip(patterns, found[-len(patterns) :], strict=True)):
+        number = numbers[place % len(numbers)]
+        found[place - len(patterns)] = Trader(
+            one.account, Role.MANIPULATOR, Channel.TOPIC, number, 4_000_000 * MINOR_PER_UNIT, 4_000, pattern
+        )
     return found
 
 
@@ -124,10 +127,13 @@ class Crowd:
         self._prices = {one.number: one.price_to_ticks(one.reference_price) for one in instruments}
         self._anchors = dict(self._prices)
         self._ticks, self._budget = 0, 0.0
-        manipulators = [trader for trader in traders if trader.role is Role.MANIPULATOR]
-        self._script = deque(
-            step for trader in manipulators for share in EPISODES_AT for step in self._episode(trader, int(share * session_s / TICK_S))
-        )
+        script = [
+            (step.tick, trader, step.deed)
+            for trader in traders
+            if trader.pattern
+            for step in steps_of(trader.pattern, int(session_s / TICK_S))
+        ]
+        self._script = deque(sorted(script, key=lambda one: one[0]))
 
     def until(self, elapsed_s: float) -> Iterator[Action]:
         """All actions of the ticks that end by `elapsed_s` and were not returned before."""
@@ -222,31 +228,37 @@ class Crowd:
         cl_ord_id = f"{self._prefix}-{trader.account}-{memory.orders}"
         return NewOrder(trader.account, cl_ord_id, instrument, side, ord_type, time_in_force, qty, price, bad, trader.account)
 
-    # ---- the manipulator
-
-    def _episode(self, trader: Trader, start: int) -> list[tuple[int, str, Trader]]:
-        """(tick, deed, who): layers at several prices, two sales into the buyers they attract, and the layers are gone."""
-        layers = [(start + number, "layer", trader) for number in range(LAYERS)]
-        sales = [(start + 12, "sell", trader), (start + 18, "sell", trader)]
-        return [*layers, *sales, (start + 26, "withdraw", trader)]
+    # ---- manipulators
 
     def _manipulate(self) -> Iterator[Action]:
         while self._script and self._script[0][0] <= self._ticks:
-            _, deed, trader = self._script.popleft()
-            yield from {"layer": self._layer, "sell": self._sell, "withdraw": self._withdraw}[deed](trader)
+            _, trader, deed = self._script.popleft()
+            hand = _Hand(self, trader)
+            deed(hand)
+            yield from hand.actions
 
-    def _layer(self, trader: Trader) -> list[Action]:
-        memory = self._memory[trader.account]
-        price = self._prices[trader.instrument] - LAYER_FIRST_TICKS - 3 * len(memory.resting)
-        order = self._order(trader, trader.instrument, Side.BUY, OrdType.LIMIT, TimeInForce.DAY, LAYER_QTY, price)
-        memory.resting.append(order.cl_ord_id)
-        return [order]
 
-    def _sell(self, trader: Trader) -> list[Action]:
-        return [self._order(trader, trader.instrument, Side.SELL, OrdType.MARKET, TimeInForce.IOC, 60)]
+class _Hand:
+    """What a manipulator does in one step: see streams.demo.manipulators.Hand."""
 
-    def _withdraw(self, trader: Trader) -> list[Action]:
-        memory = self._memory[trader.account]
-        actions: list[Action] = [CancelOrder(trader.account, one) for one in memory.resting]
-        memory.resting.clear()
-        return actions
+    def __init__(self, crowd: Crowd, trader: Trader) -> None:
+        self._crowd, self._trader = crowd, trader
+        self._resting = crowd._memory[trader.account].resting
+        self.actions: list[Action] = []
+
+    def enter(
+        self, side: Side, qty: int, away_ticks: int, *, ord_type: OrdType = OrdType.LIMIT, lifetime: TimeInForce = TimeInForce.DAY,
+        meets_itself: bool = False,
+    ) -> None:  # fmt: skip
+        """Send an order; what can rest is remembered."""
+        number = self._trader.instrument
+        price = 0 if ord_type is OrdType.MARKET else self._crowd._prices[number] + away_ticks
+        order = self._crowd._order(self._trader, number, side, ord_type, lifetime, qty, price)
+        self.actions.append(replace(order, self_match_prevention_id=0) if meets_itself else order)
+        if lifetime is TimeInForce.DAY:
+            self._resting.append(order.cl_ord_id)
+
+    def withdraw(self) -> None:
+        """Cancel all that is remembered."""
+        self.actions += [CancelOrder(self._trader.account, one) for one in self._resting]
+        self._resting.clear()
