@@ -28,7 +28,7 @@ class FrontRunningParameters:
     """From the member's first own trade to the block."""
     hedge_ns: int = 5 * SECOND_NS
     """After a block of its customers the member's own trades are a hedge of that one, and not ahead of the next."""
-    ahead_size_min: int = 6
+    ahead_size_min: int = 10
     """Lots that the member traded ahead : usual trade."""
     two_sided_percent_max: int = 20
     """What the member traded on the other side in that time : what it traded ahead."""

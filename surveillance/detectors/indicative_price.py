@@ -1,6 +1,7 @@
 """Indicative-price games: orders of a call phase that move the indicative price and are canceled before the uncross.
 
-MAR Annex I.A(g). Who hedges late enters orders and keeps them.
+MAR Annex I.A(g). Who hedges late enters orders and keeps them. While nothing crosses there is no indicative price: then the middle between the best
+bid and ask stands for it.
 """
 
 from collections.abc import Sequence
@@ -33,23 +34,25 @@ class IndicativePriceDetector(Detector):
     """Orders that moved the indicative price, by instrument, of this call phase."""
 
     name: ClassVar[str] = "indicative_price"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("MAR Annex I.A(g)", "SEA 9(a)(2)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: IndicativePriceParameters | None = None) -> None:
         super().__init__(tracker, market)
         self.parameters = parameters or IndicativePriceParameters()
-        self._newest: dict[int, int] = {}  # instrument -> the order that came in last
+        self._newest: dict[int, list[int]] = {}  # instrument -> [the order that came in last, the middle before it]
         self._movers: dict[int, list[int]] = {}  # order -> [instrument, price before, price after]
 
     def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """The next indicative price is its doing."""
         if self.market.books[order.instrument].phase in CALL_PHASES:
-            self._newest[order.instrument] = order.order_id
+            self._newest[order.instrument] = [order.order_id, self.market.books[order.instrument].middle()]
         return ()
 
     def indicated(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """Did the newest order move it?"""
-        order_id, after = self._newest.pop(book.instrument, 0), book.indicative_px
+        (order_id, middle), after = self._newest.pop(book.instrument, (0, 0)), book.indicative_px
+        before = before or middle
         if order_id and before and after and abs(after - before) * 1000 >= before * self.parameters.move_permille_min:
             while len(self._movers) >= self.parameters.movers_max:
                 del self._movers[next(iter(self._movers))]
@@ -103,5 +106,5 @@ class IndicativePriceDetector(Detector):
 
     def load(self, state: Any) -> None:
         """The opposite."""
-        self._newest = dict(state[0])
+        self._newest = {instrument: list(newest) for instrument, newest in state[0]}
         self._movers = {order_id: moved for order_id, *moved in state[1]}

@@ -38,7 +38,7 @@ class MomentumIgnitionParameters:
     """From the last trade of the push to the closing trades."""
     closed_percent_min: int = 10
     """Share of the push that is closed at a better price than its average."""
-    offered_percent_min: int = 50
+    offered_percent_min: int = 30
     """Share of the push that is closed so, or wanted on the other side meanwhile."""
     runs_max: int = 50_000
     """Owners that are followed, ~300 B each; then the oldest is forgotten."""

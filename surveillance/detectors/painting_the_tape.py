@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from schemas.enums import Side
 from schemas.instruments import Instrument
-from surveillance.activity import FIFTEEN_MINUTES, SMALL_TICKS, TAKES, Counters
+from surveillance.activity import FIFTEEN_MINUTES, SMALL_TICKS, TAKEN_QTY, TAKES, Counters
 from surveillance.contract import Finding, Measure
 from surveillance.detectors.window_patterns import SIDES, Steps, WindowPattern, traded
 from surveillance.market import Book, Market
@@ -26,8 +26,10 @@ class PaintingTheTapeParameters:
     """Small trades that moved the price the owner's way."""
     moving_percent_min: int = 40
     """Of the owner's own aggressive trades on this side."""
-    times_min: int = 3
+    times_min: int = 2
     """That share : the same share of everybody else."""
+    size_percent_max: int = 30
+    """The owner's mean aggressive trade on this side : usual trade. A price is shown as cheaply as can be."""
     net_percent_max: int = 60
     """Position made : lots traded."""
 
@@ -36,6 +38,7 @@ class PaintingTheTapeDetector(WindowPattern):
     """Sums of fifteen minutes."""
 
     name: ClassVar[str] = "painting_the_tape"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("SEA 9(a)(2)", "FINRA 5210", "(EU) 2016/522 Annex II 1.3(d)")
     buckets: ClassVar[int] = FIFTEEN_MINUTES
 
@@ -53,6 +56,9 @@ class PaintingTheTapeDetector(WindowPattern):
                 continue
             if abs(bought - sold) * 100 > (bought + sold) * rules.net_percent_max:
                 continue
+            usual_qty, taken = max(book.trade_qty, 1), sums[TAKEN_QTY + at]
+            if taken * 100 > sums[TAKES + at] * usual_qty * rules.size_percent_max:
+                continue
             others = [one for other, one in book.windows.sums[self.buckets].items() if other != owner]
             others_small, others_takes = (sum(one[counter + at] for one in others) for counter in (SMALL_TICKS, TAKES))
             if small * others_takes < others_small * sums[TAKES + at] * rules.times_min:
@@ -63,6 +69,7 @@ class PaintingTheTapeDetector(WindowPattern):
                 Measure("small moving trades", small, rules.trades_min),
                 Measure("moving share of own trades", share, rules.moving_percent_min, "percent"),
                 Measure("moving share to that of others", share // max(usual, 1), rules.times_min, "times"),
+                Measure("mean trade to usual trade", taken * 100 // (sums[TAKES + at] * usual_qty), rules.size_percent_max, "percent", at_least=False),
                 Measure("position to volume", abs(bought - sold) * 100 // (bought + sold), rules.net_percent_max, "percent", at_least=False),
             ))  # fmt: skip
             if found:

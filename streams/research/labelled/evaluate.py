@@ -65,6 +65,8 @@ def report(scores: Scores, plan: Plan) -> str:
     parts = [
         f"recall by pattern, density (orders/s) and severity; {plan.scenarios} scenarios a cell, seed {plan.seed}; z: naive z-score baseline",
         _grid(scores, plan),
+        "event by event: precision and recall of the orders that alerts list, and the delay of the first alert",
+        _lines(scores.table(), ("pattern", "density", "severity", "event_precision", "event_recall", "delay_s")),
         "alerts: true / related / false, precision, false per 100,000 orders",
         _lines(scores.alerts(), ("pattern", "density", "true", "related", "false", "precision", "false_per_100k_orders")),
         "baseline: accounts that it flags",

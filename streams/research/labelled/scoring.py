@@ -2,7 +2,8 @@
 
 A scenario is found if an alert of its pattern names one of its accounts. An alert is *true* if it names a party of its own pattern, *related* if it names
 a manipulator by another pattern (a spoofer's cancels are unbalanced, say), *false* if it names anybody else. Precision = true / (true + false): related
-alerts are counted apart. A figure on an empty denominator is None, not 0.
+alerts are counted apart. Event by event: of the orders that alerts list as evidence, how many are of the manipulation (`event_precision`), and how many of
+its orders they list (`event_recall`). A figure on an empty denominator is None, not 0.
 """
 
 from collections import defaultdict
@@ -24,6 +25,12 @@ class Counts:
     scenarios: int = 0
     found: int = 0
     baseline_found: int = 0
+    labelled: int = 0
+    """Orders of the manipulations."""
+    shown: int = 0
+    """Orders that alerts of the pattern, about anybody, list as evidence: at most 64 an alert."""
+    right: int = 0
+    """Those of them that are labelled."""
     delays_s: list[float] = field(default_factory=list)
 
 
@@ -71,6 +78,10 @@ class Scores:
         counts.scenarios += 1
         hits = [one for one in outcome.alerts if one["pattern"] == scenario.pattern and set(one["accounts"]) & manipulators]
         counts.found += bool(hits)
+        labelled = {order for label in outcome.labels for order in label.orders}
+        shown = {order["order_id"] for one in outcome.alerts if one["pattern"] == scenario.pattern for order in one.get("evidence", ())}
+        counts.labelled, counts.shown = counts.labelled + len(labelled), counts.shown + len(shown)
+        counts.right += len(labelled & shown)
         if hits and outcome.labels:
             counts.delays_s.append((min(one["detected_at"] for one in hits) - outcome.labels[0].began_at) / 1e9)
         minutes = {minute for label in outcome.labels for minute in range(minute_of(label.began_at), minute_of(label.ended_at) + 1)}
@@ -82,6 +93,7 @@ class Scores:
             {
                 "pattern": pattern, "density": density, "severity": severity, "scenarios": one.scenarios, "recall": _share(one.found, one.scenarios),
                 "baseline_recall": _share(one.baseline_found, one.scenarios),
+                "event_precision": _share(one.right, one.shown), "event_recall": _share(one.right, one.labelled),
                 "delay_s": round(sorted(one.delays_s)[len(one.delays_s) // 2], 1) if one.delays_s else None,
             }
             for (pattern, density, severity), one in sorted(self.by_cell.items())

@@ -75,7 +75,7 @@ class World:
         self._engine = Backtest(INSTRUMENTS)
         self._queue: list[tuple[int, int, Actor]] = []
         self._commands: list[tuple[int, ...]] = []
-        self._entered = 0
+        self._entered = self._taken = 0
 
     # -- what actors do
 
@@ -122,6 +122,10 @@ class World:
     def label(self, pattern: str, accounts: tuple[int, ...], severity: float, began_at: int, orders: list[int]) -> None:
         """Note what was done until now."""
         self.labels.append(Label(pattern, accounts, severity, began_at, self.now, tuple(orders)))
+
+    def pace(self) -> float:
+        """Lots that takers have traded a second since the beginning."""
+        return self._taken / max((self.now - START_NS) / SECOND_NS, 1.0)
 
     def inside(self, side: int) -> int:
         """The best price of a side."""
@@ -190,6 +194,7 @@ class World:
             elif kind == ExecKind.TRADE:
                 if not flags & ExecFlag.UNCROSS:
                     self.flow += qty if side == BUY else -qty
+                    self._taken += qty
                 for one, owner, left in ((order_id, account, leaves_qty), (contra_order_id, contra_account, contra_leaves_qty)):
                     if left:
                         known[one] = (owner, left)

@@ -54,12 +54,12 @@ def spoof(tape: Tape, at: float, account: int = A, shown: int = 800, own: int = 
 @pytest.mark.parametrize(
     ("turns", "how", "found"),
     [
-        (2, {}, True),
-        (1, {}, False),  # once, an investor may change its mind
+        (3, {}, True),
+        (2, {}, False),  # once or twice, an investor may change its mind
         (1, {"shown": 2_100}, True),  # a hundred times its own interest speaks for itself
-        (2, {"shown": 390}, False),  # less than four usual levels
-        (2, {"own": 200}, False),  # its interest is real
-        (2, {"cancel_after": 5.1}, False),  # it had its chance
+        (3, {"shown": 390}, False),  # less than four usual levels
+        (3, {"own": 200}, False),  # its interest is real
+        (3, {"cancel_after": 5.1}, False),  # it had its chance
     ],
 )
 def test_a_large_order_shown_while_the_other_side_trades_is_spoofing(turns: int, how: dict[str, Any], found: bool) -> None:
@@ -73,7 +73,7 @@ def test_a_large_order_shown_while_the_other_side_trades_is_spoofing(turns: int,
 def test_accounts_of_one_owner_spoof_together() -> None:
     """One shows, the other trades: nothing by themselves, a spoof as a party."""
     tape = market()
-    for turn in range(2):
+    for turn in range(3):
         at = 30.0 + 10 * turn
         bid = tape.new(at, A, BUY, AT - 1, 800)
         tape.meet(at + 0.5, B, CROWD, SELL, AT, 20)
@@ -218,16 +218,22 @@ def test_a_push_whose_gains_are_offered_and_find_few_takers_is_an_ignition_too(o
     assert (("MOMENTUM_IGNITION", (A,)) in patterns(tape)) is found
 
 
-@pytest.mark.parametrize(("gives_back", "moves", "found"), [(True, True, True), (False, True, False), (True, False, False)])
-def test_small_trades_that_move_the_price_and_leave_no_position_paint_the_tape(gives_back: bool, moves: bool, found: bool) -> None:
-    """A small investor keeps what it buys, and seldom moves the price."""
+@pytest.mark.parametrize(
+    ("gives_back", "moves", "lots", "found"),
+    [(True, True, 3, True), (False, True, 3, False), (True, False, 3, False), (True, True, 8, False)],
+)
+def test_small_trades_that_move_the_price_and_leave_no_position_paint_the_tape(
+    gives_back: bool, moves: bool, lots: int, found: bool
+) -> None:
+    """A small investor keeps what it buys, and seldom moves the price. Who paints takes as little as it can: a usual trade has 20."""
     tape = market()
     for n in range(12):
         at = 30.0 + 3 * n
-        tape.meet(at, CROWD, CROWD + 1, SELL, AT, 20)
-        tape.meet(at + 1, A, CROWD + 2, BUY, AT + moves, 3)
+        for more in range(4):
+            tape.meet(at + 0.1 * more, CROWD, CROWD + 1, SELL, AT, 20)
+        tape.meet(at + 1, A, CROWD + 2, BUY, AT + moves, lots)
         if gives_back:
-            tape.meet(at + 2, CROWD + 3, A, BUY, AT + moves, 3)
+            tape.meet(at + 2, CROWD + 3, A, BUY, AT + moves, lots)
     tape.time(95.0)
     assert (("PAINTING_THE_TAPE", (A,)) in patterns(tape)) is found
 
@@ -354,6 +360,21 @@ def test_an_order_that_moves_the_indicative_price_and_leaves_is_a_game(indicativ
     assert (("INDICATIVE_PRICE", (A,)) in patterns(tape)) is found
 
 
+@pytest.mark.parametrize(("indicative", "found"), [(AT + 200, True), (AT + 100, False)])
+def test_where_nothing_crossed_before_the_middle_is_what_an_order_moves(indicative: int, found: bool) -> None:
+    """A thin call phase has no indicative price until somebody goes through the other side."""
+    tape = Tape()
+    tape.phase(0.0, Phase.OPENING_AUCTION)
+    tape.new(1.0, CROWD, SELL, AT + 1, 50)
+    tape.level(1.0, SELL, AT + 1, 50)
+    tape.new(1.5, CROWD, BUY, AT - 1, 50)
+    tape.level(1.5, BUY, AT - 1, 50)
+    order = tape.new(2.0, A, BUY, AT + 500, 5_000)
+    tape.indicative(2.0, indicative)
+    tape.end(3.0, order)
+    assert (("INDICATIVE_PRICE", (A,)) in patterns(tape)) is found
+
+
 # -- customers, levels, days
 
 
@@ -369,7 +390,7 @@ def broker(own: int, customer: int) -> Owners:
         ({"ahead_at": 35.5}, False),  # after the block it hedges
         ({"out_px": AT}, False),  # nothing gained
         ({"block": 150}, False),  # no block
-        ({"other_way": 40}, False),  # it makes a market
+        ({"other_way": 60}, False),  # it makes a market
         ({"customer": CROWD}, False),  # of somebody else
     ],
 )
@@ -378,8 +399,8 @@ def test_a_member_that_trades_ahead_of_its_customers_block_runs_in_front_of_it(h
     given = {"ahead_at": 32.0, "out_px": AT + 4, "block": 400, "other_way": 0, "customer": C} | how
     tape = market()
     steps = [
-        (given["ahead_at"], lambda at: tape.meet(at, A, CROWD, BUY, AT, 160)),
-        (36.0, lambda at: tape.meet(at, CROWD, A, BUY, given["out_px"], 90)),
+        (given["ahead_at"], lambda at: tape.meet(at, A, CROWD, BUY, AT, 240)),
+        (36.0, lambda at: tape.meet(at, CROWD, A, BUY, given["out_px"], 130)),
     ]
     if given["other_way"]:
         steps.append((33.0, lambda at: tape.meet(at, A, CROWD, SELL, AT, given["other_way"])))
@@ -395,9 +416,9 @@ def test_a_hedge_of_a_block_is_not_ahead_of_the_next_block(hedged_at: float, fou
     """Bought two seconds after a customer's block, or twelve; then the next block comes, and what was bought is sold dearer."""
     tape = market()
     tape.meet(hedged_at, C, CROWD + 1, BUY, AT + 3, 400)
-    tape.meet(33.0, A, CROWD, BUY, AT, 160)
+    tape.meet(33.0, A, CROWD, BUY, AT, 240)
     tape.meet(35.0, C, CROWD + 1, BUY, AT + 3, 400)
-    tape.meet(36.0, CROWD, A, BUY, AT + 4, 90)
+    tape.meet(36.0, CROWD, A, BUY, AT + 4, 130)
     assert (("FRONT_RUNNING", (A,)) in patterns(tape, broker(A, C))) is found
 
 

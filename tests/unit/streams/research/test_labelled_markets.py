@@ -1,6 +1,7 @@
 """Labelled markets: a seed is a market, every manipulator leaves a label, public cases are found, and a short evaluation adds up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,19 @@ def test_true_related_and_false_alerts_are_counted_apart() -> None:
     assert (spoofing["true"], spoofing["false"], spoofing["precision"], spoofing["false_per_100k_orders"]) == (1, 2, 0.333, 6.67)
     other = next(one for one in scores.alerts() if one["pattern"] == "UNBALANCED_CANCEL")
     assert (other["related"], other["precision"]) == (1, None), "nothing to divide by is no figure"
+
+
+def test_orders_are_judged_one_by_one() -> None:
+    """Two of three that are listed are of the manipulation, which has four; without alerts there is no precision."""
+    scenario = Scenario("SPOOFING", 0.5, DENSITY, 1, camouflage=False)
+    found = an_outcome([("SPOOFING", PARTY), ("PINGING", PARTY)], manipulator=PARTY)
+    found.labels = [replace(found.labels[0], orders=(1, 2, 3, 4))]
+    found.alerts[0]["evidence"] = [{"order_id": order} for order in (1, 2, 9)]
+    found.alerts[1]["evidence"] = [{"order_id": 3}]
+    (cell,) = scored([(found, scenario)]).table()
+    assert (cell["event_precision"], cell["event_recall"]) == (0.667, 0.5)
+    (cell,) = scored([(an_outcome([], manipulator=PARTY), scenario)]).table()
+    assert (cell["event_precision"], cell["event_recall"]) == (None, 0.0)
 
 
 def test_the_command_prints_its_tables_and_writes_the_same_as_json(tmp_path: Path) -> None:
