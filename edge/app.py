@@ -40,6 +40,7 @@ from edge.native.desk import DESK, new_desk
 from edge.worker_processes import WorkerProcesses, feed_path
 from edge.worker_reports import WorkersCollector
 from schemas.settings import Settings
+from sinks.cached.metrics import CacheMetrics
 from streams.process.files import write_atomically
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
@@ -163,9 +164,10 @@ async def _main(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     stores = EdgeStores(settings)
     state = make_state(settings, stores, stores, stores, stores)
-    stores.place_of = state.gateway.places.of
+    stores.place_of, stores.head_of = state.gateway.places.of, state.gateway.told_of
     state.gateway.metrics.registry.register(stores.mysql)
     state.fan_out.sockets_max = sockets_max()
+    state.gateway.metrics.registry.register(CacheMetrics(lambda: stores.cache))
     await serve(state, stop, settings.run_dir / "edge.json")
 
 

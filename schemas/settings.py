@@ -49,6 +49,7 @@ _ADDRESSES: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "kafka_url": ("host:port[,host:port]", lambda text: all(map(_port_of, text.split(",")))),
     "mysql_url": ("mysql://user:password@host:port/database", _url_of("mysql", path=True)),
     "redis_url": ("redis://[user:password@]host:port/0", _url_of("redis", "rediss")),
+    "cache_url": ("redis://[user:password@]host:port/0", _url_of("redis", "rediss")),
     "elasticsearch_url": ("http://host:port", _url_of("http", "https")),
     "edge_url": ("http://host:port", _url_of("http", "https")),
 }
@@ -72,6 +73,9 @@ class Settings(BaseSettings):
         default="", description="where this process stands, as the list of MySQL servers says it: near replicas are read"
     )
     redis_url: str = Field(default="", description="redis://[user:password@]host:port/0")
+    cache_url: str = Field(
+        default="", description="redis://[user:password@]host:port/0 of the cache in front of MySQL; none: every read goes to MySQL"
+    )
     elasticsearch_url: str = Field(default="", description="http://host:port")
     edge_url: str = Field(default="", description="where clients of this set reach the edge, http://host:port")
 

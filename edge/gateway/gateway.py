@@ -38,6 +38,7 @@ from edge.gateway.stored.seen_places import SeenPlaces
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.market_hours import MarketCalendar, MarketClock
 from schemas.settings import Settings
+from sinks.cached.kinds import Head
 
 
 class ApiKeyParts(KeyStore, ApiKeyStore, ChangedKeys, TraderSessionStore, Protocol):
@@ -107,6 +108,12 @@ class Gateway:
                 return Unavailable(Cause.MARKET_DATA_BEHIND, "market data is still being read from the log; connect again")
             await asyncio.sleep(CAUGHT_UP_POLL_S)
         return Accepted(self.market)
+
+    def told_of(self, instrument: int, end_ns: int) -> Head | None:
+        """What this edge has told of an instrument that lies before a time; None while it still reads what was told before."""
+        if self.market_consumer is None or not self.market_consumer.caught_up:
+            return None
+        return self.market.told_of(instrument, end_ns)
 
     async def keep_days(self) -> None:
         """Until cancelled: read the days of instruments that are not known whole."""

@@ -7,7 +7,8 @@ the transaction of the rows, so every server can say whether it has what somebod
 import hashlib
 import hmac
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
+
+from sinks.edge_secret import edge_secret
 
 _CODE_BYTES: Final = 16
 _SEQ_MAX: Final = (1 << 63) - 1
@@ -28,15 +29,10 @@ def later(one: Place | None, other: Place | None) -> Place | None:
 
 
 class PlaceTokens:
-    """Places as texts that nobody else can make: one from the future would send all of a client's reads to the primary.
-
-    The secret is made from MySQL's user, password and database, which every edge has, and which a promotion does not change.
-    """
+    """Places as texts that nobody else can make: one from the future would send all of a client's reads to the primary."""
 
     def __init__(self, mysql_url: str) -> None:
-        parts = urlsplit(mysql_url)
-        secret = f"{parts.username}:{parts.password}{parts.path}".encode()
-        self._key = hashlib.blake2b(secret, digest_size=32, person=b"outcry-places").digest()
+        self._key = edge_secret(mysql_url, b"outcry-places", 32)
 
     def seal(self, account: int, place: Place) -> str:
         """The token, for this account alone."""

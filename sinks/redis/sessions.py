@@ -4,7 +4,7 @@ Only digests are stored: the key's id appears as its SHA-256 in the name, the se
 
 An entry identifies a client, and other programs than the edges may be able to write to Redis. So each entry has a code (keyed BLAKE2b) over the key's
 id, its expiry and its content, made with a secret that Redis does not know. An entry that is forged, changed, moved to another key or expired is
-ignored. The secret is derived from MySQL's address and password: whoever has these can identify clients anyway, and all edges have them.
+ignored. The secret is derived from MySQL's user and password: whoever has these can identify clients anyway, and all edges have them.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
+from sinks.edge_secret import edge_secret
 from sinks.redis.client import PREFIX, open_redis, translated
 
 _SECRET_BYTES: Final = 32
@@ -41,7 +42,7 @@ class SessionCache:
 
     def __init__(self, client: Redis, mysql_url: str) -> None:
         self._client = client
-        self._key = hashlib.blake2b(mysql_url.encode(), digest_size=hashlib.blake2b.MAX_KEY_SIZE, person=b"outcry-session").digest()
+        self._key = edge_secret(mysql_url, b"outcry-session", hashlib.blake2b.MAX_KEY_SIZE)
 
     @classmethod
     async def connect(cls, url: str, mysql_url: str) -> Self:

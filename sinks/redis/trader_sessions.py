@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from redis.asyncio import Redis
 
+from sinks.edge_secret import edge_secret
 from sinks.redis.client import PREFIX, open_redis, translated
 
 _CODE_BYTES: Final = 32
@@ -31,7 +32,7 @@ class TraderSessionCache:
 
     def __init__(self, client: Redis, mysql_url: str) -> None:
         self._client = client
-        self._key = hashlib.blake2b(mysql_url.encode(), digest_size=hashlib.blake2b.MAX_KEY_SIZE, person=b"outcry-trader").digest()
+        self._key = edge_secret(mysql_url, b"outcry-trader", hashlib.blake2b.MAX_KEY_SIZE)
 
     @classmethod
     async def connect(cls, url: str, mysql_url: str) -> Self:

@@ -17,7 +17,7 @@ _OF_ONE_PROCESS = (
     "edge_instance",
 )
 """Where the set is, or which part of it a process is: told on a command line, or found in its files."""
-_ADDRESSES = ("kafka_url", "mysql_url", "redis_url", "elasticsearch_url")
+_ADDRESSES = ("kafka_url", "mysql_url", "redis_url", "cache_url", "elasticsearch_url")
 
 
 def described(settings: Settings) -> dict[str, str]:

@@ -18,6 +18,7 @@ from streams.services.local_set import URL_SETTINGS, LocalSet
 from streams.services.preflight import Finding
 from streams.services.recipes import packages, platform_check
 from streams.services.recipes.recipe import check_made_by, read_json
+from streams.services.recipes.valkey import Valkey
 from streams.services.state import SERVICES, SetStatus, State, Wanted
 from streams.services.supervision import probes
 from streams.services.supervision.supervisor import recipes_for
@@ -115,7 +116,7 @@ def _command_line(pid: int) -> list[str]:
 def _data(local: LocalSet) -> Iterator[Finding]:
     data_dir = local.settings.data_dir
     for recipe in recipes_for(Wanted()):
-        if recipe.name != "valkey" and (data_dir / recipe.name).exists():
+        if not isinstance(recipe, Valkey) and (data_dir / recipe.name).exists():
             yield _verdict(f"data of {recipe.name}", partial(_made_by, data_dir / recipe.name, recipe.name, recipe.version))
     cluster = data_dir / "kafka-cluster.json"
     if cluster.exists():

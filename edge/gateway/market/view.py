@@ -4,6 +4,7 @@ Built from rows of market.data. Trades keep the dense sequence of their instrume
 and resume behind the last it saw.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ from schemas.codec import FRAMES
 from schemas.enums import MarketDataKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import Instrument, InstrumentTable
 from schemas.reject_reasons import Reason
+from sinks.cached.kinds import Head
 
 
 class MarketRow(NamedTuple):
@@ -183,6 +185,13 @@ class MarketView:
         """Whether the book takes no such order in its phase; False where no phase has been told yet. The book may have gone on meanwhile."""
         view = self.symbols[symbol]
         return view.status is not None and NEW_IN_PHASE[Phase(view.phase), OrdType(ord_type), TimeInForce(time_in_force)] != Reason.NONE
+
+    def told_of(self, instrument: int, end_ns: int) -> Head:
+        """The newest trade before a time, and the newest bust. Where all trades that are kept are later ones, the first of them."""
+        view = self._by_number[instrument]
+        place = bisect_left(view.trades, end_ns, key=lambda trade: trade.at)
+        trade = view.trades[max(0, place - 1)].trd_match_id if view.trades else 0
+        return Head(trade, view.busts[-1].at if view.busts else 0)
 
     def apply(self, rows: Iterable[MarketRow]) -> list[MarketEvent]:
         """Take one frame's rows; returns the events for the clients, the level changes of an instrument as one."""

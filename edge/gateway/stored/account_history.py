@@ -78,10 +78,11 @@ class AccountHistory:
 
     async def _prices(self, numbers: list[int], since: int, width_ns: int, spans: Sequence[int]) -> "dict[int, Prices]":
         """By instrument."""
-        before = await self._stores.read(market_history.closes_before, None, numbers, since)
         found, end = {}, since + (spans[-1] + 1) * width_ns
         by_number = {view.instrument.number: view.instrument for view in self._market.symbols.values()}
         for number in numbers:
+            # one at a time: many accounts hold the same ones, and each answer is kept for all
+            before = await self._stores.read(market_history.closes_before, None, [number], since)
             # counted from `since` like the spans, whatever 1970 says
             page = await self._stores.read(market_history.closes, None, number, since, end, width_ns)
             found[number] = Prices(by_number[number], before.get(number), [span for span, _ in page], [price for _, price in page])

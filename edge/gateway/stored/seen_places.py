@@ -1,6 +1,6 @@
 """How far in the log each account has been told of, so that its history is never read behind it.
 
-Where there are replicas of MySQL, every answer to a client has a token with its place (`Outcry-Place`, and a cookie), which it may show to another edge.
+Where there are replicas of MySQL, or several edges with a cache in front of it, every answer to a client has a token with its place (`Outcry-Place`, and a cookie), which it may show to another edge.
 """
 
 from collections import OrderedDict
@@ -13,10 +13,11 @@ from topics.partitioning import account_shard
 
 
 class SeenPlaces:
-    """Of the accounts of this edge, from their views and from what clients bring. `used`: whether there are replicas."""
+    """Of the accounts of this edge, from their views and from what clients bring. `used`: whether clients carry them from edge to edge."""
 
     def __init__(self, settings: Settings, accounts: Accounts) -> None:
-        self.used = settings.mysql_servers_file is not None
+        several = max(settings.edge_instances, settings.edge_instance + 1) > 1
+        self.used = settings.mysql_servers_file is not None or (bool(settings.cache_url) and several)
         self.shards = 0
         """Account shards; 0 until Kafka has been reached."""
         self._tokens = PlaceTokens(settings.mysql_url)
@@ -25,7 +26,7 @@ class SeenPlaces:
 
     def of(self, account: int | None) -> Place | None:
         """The place; None if nothing is known."""
-        if not self.used or account is None:
+        if account is None:
             return None
         seq = self._accounts.seq_of(account)
         own = Place(account_shard(account, self.shards), seq) if seq and self.shards else None

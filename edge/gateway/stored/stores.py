@@ -13,13 +13,18 @@ from redis.asyncio import Redis
 from access.api_keys import networks_of, scopes_of
 from edge.gateway.access.sessions import KeyRecord
 from edge.gateway.accounts.view import Order
-from edge.gateway.limits import CACHE_TIMEOUT_S, CACHED_KEY_TTL_S, PING_TIMEOUT_S, STORE_TIMEOUT_S
+from edge.gateway.limits import CACHE_TIMEOUT_S, CACHED_KEY_TTL_S, STORE_TIMEOUT_S
+from edge.gateway.stored.bounded import answers, within
 from edge.gateway.stored.history import AlertFilter, OrderFilter
 from edge.gateway.stored.mysql_links import MySqlLinks
 from schemas.codec import raw_schema
 from schemas.enums import OrdStatus, Side
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
+from sinks.cached.entries import Entries
+from sinks.cached.kinds import KINDS, Answer, Head, Kind, Seen
+from sinks.cached.reads import CachedReads
+from sinks.cached.store import CacheStore
 from sinks.mysql import api_keys as mysql_keys
 from sinks.mysql import case_queries
 from sinks.mysql import people as mysql_people
@@ -59,7 +64,10 @@ class EdgeStores:
         self._settings = settings
         self.mysql = MySqlLinks(settings)
         self.place_of: Callable[[int | None], Place | None] = lambda _: None
-        """How far in the log an account has been told of; a process with replicas says it."""
+        """How far in the log an account has been told of."""
+        self.head_of: Callable[[int, int], Head | None] = lambda _instrument, _end_ns: None
+        """What has been told of an instrument before a time; None while that is not certain."""
+        self.cache = CachedReads(CacheStore(settings.cache_url), Entries(settings.mysql_url)) if settings.cache_url else None
         self._redis: SessionCache | None = None
         self._prices: Redis | None = None
         self._traders: TraderSessionCache | None = None
@@ -192,7 +200,7 @@ class EdgeStores:
 
     async def ping(self) -> dict[str, bool]:
         """Whether each store answers within PING_TIMEOUT_S."""
-        mysql, redis = await asyncio.gather(_answers(self._ping_mysql()), _answers(self._ping_redis()))
+        mysql, redis = await asyncio.gather(answers(self._ping_mysql()), answers(self._ping_redis()))
         return {"mysql": mysql, "redis": redis}
 
     async def close(self) -> None:
@@ -204,6 +212,8 @@ class EdgeStores:
             await self._traders.close()
         if self._prices is not None:
             await self._prices.aclose()
+        if self.cache is not None:
+            await self.cache.close()
 
     async def _ping_mysql(self) -> None:
         await (await self.mysql.primary()).fetch("SELECT 1")
@@ -218,7 +228,7 @@ class EdgeStores:
             return await query(await self.mysql.primary(), *args, **kwargs)
 
         try:
-            return await _within(STORE_TIMEOUT_S, "MySQL", ask())
+            return await within(STORE_TIMEOUT_S, "MySQL", ask())
         except ServiceUnavailable as error:
             log.warning("mysql_away", error=str(error))
             raise
@@ -226,12 +236,35 @@ class EdgeStores:
     async def read(
         self, query: Callable[Concatenate[Reader, P], Awaitable[T]], account: int | None, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """As ask, on a replica if there are some: one that has everything that the account has been told of."""
-        router = await _within(STORE_TIMEOUT_S, "MySQL", self.mysql.router())
+        """As ask, from the cache, or on a replica if there are some: one that has everything that the account has been told of."""
+        kind = KINDS.get(query)
+        if self.cache is None or kind is None:
+            return await self._read(query, account, *args, **kwargs)
+        arguments = kind.arguments(args, kwargs)
+        question, seen = kind.question(arguments), self._seen(kind, account, arguments)
+        if question is None or seen is None:
+            return await self._read(query, account, *args, **kwargs)
+
+        async def ask() -> Answer:
+            return await self._read(kind.read, account, seen, arguments)
+
+        found: T = await self.cache.read(kind, question, seen, ask)
+        return found
+
+    def _seen(self, kind: Kind, account: int | None, arguments: dict[str, Any]) -> Seen | None:
+        if kind.of_account:
+            return self.place_of(account)
+        return self.head_of(kind.instrument(arguments), arguments[kind.end])
+
+    async def _read(
+        self, query: Callable[Concatenate[Reader, P], Awaitable[T]], account: int | None, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """From MySQL."""
+        router = await within(STORE_TIMEOUT_S, "MySQL", self.mysql.router())
         if router is None:
             return await self.ask(query, *args, **kwargs)
         try:
-            return await _within(STORE_TIMEOUT_S, "MySQL", router.read(query, self.place_of(account), *args, **kwargs))
+            return await within(STORE_TIMEOUT_S, "MySQL", router.read(query, self.place_of(account), *args, **kwargs))
         except ServiceUnavailable as error:
             log.warning("mysql_away", error=str(error))
             raise
@@ -239,7 +272,7 @@ class EdgeStores:
     async def _kept(self, query: Callable[Concatenate[MySql, P], Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         """As ask, for what is not of the log: done when a replica has it too."""
         result = await self.ask(query, *args, **kwargs)
-        await _within(STORE_TIMEOUT_S, "MySQL", self.mysql.kept())
+        await within(STORE_TIMEOUT_S, "MySQL", self.mysql.kept())
         return result
 
     async def newest_prices(self, symbols: Sequence[str]) -> Newest:
@@ -249,7 +282,7 @@ class EdgeStores:
             return await redis_prices.newest(await self._price_cache(), symbols)
 
         try:
-            return await _within(CACHE_TIMEOUT_S, "Redis", read())
+            return await within(CACHE_TIMEOUT_S, "Redis", read())
         except ServiceUnavailable as error:
             log.warning("price_cache_away", error=str(error))
             return Newest({}, {}, {})
@@ -259,7 +292,7 @@ class EdgeStores:
             return await (await self._cache()).get(key_id)
 
         try:
-            return await _within(CACHE_TIMEOUT_S, "Redis", get())
+            return await within(CACHE_TIMEOUT_S, "Redis", get())
         except ServiceUnavailable as error:
             log.warning("session_cache_away", error=str(error))
             return None
@@ -269,7 +302,7 @@ class EdgeStores:
             await (await self._cache()).put(key_id, key, CACHED_KEY_TTL_S)
 
         try:
-            await _within(CACHE_TIMEOUT_S, "Redis", put())
+            await within(CACHE_TIMEOUT_S, "Redis", put())
         except ServiceUnavailable as error:
             log.warning("key_not_cached", error=str(error))
 
@@ -309,46 +342,7 @@ class EdgeStores:
                         self._traders = await TraderSessionCache.connect(self._settings.redis_url, self._settings.mysql_url)
             return await question(self._traders)
 
-        return await _within(CACHE_TIMEOUT_S, "Redis", ask())
-
-
-async def _within(timeout_s: float, who: str, asking: Awaitable[T]) -> T:
-    """The answer; raises ServiceUnavailable if it takes longer.
-
-    Who asks does not wait for the question to be withdrawn: where a server is silent, aiomysql's pool holds its lock while it connects, and
-    a cancelled waiter of an asyncio.Condition comes back only once it has that lock.
-    """
-    task = asyncio.ensure_future(asking)
-    try:
-        done, _ = await asyncio.wait([task], timeout=timeout_s)
-    except asyncio.CancelledError:
-        task.cancel()
-        raise
-    if done:
-        return task.result()
-    task.cancel()
-    _withdrawn.add(task)
-    task.add_done_callback(_forget)
-    raise ServiceUnavailable(f"{who} does not answer within {timeout_s:g} s")
-
-
-_withdrawn: set["asyncio.Future[Any]"] = set()
-"""Questions that nobody waits for any more; kept until they have ended."""
-
-
-def _forget(task: "asyncio.Future[Any]") -> None:
-    _withdrawn.discard(task)
-    if not task.cancelled():
-        task.exception()  # looked at, so that asyncio does not complain of it
-
-
-async def _answers(asking: Awaitable[None]) -> bool:
-    try:
-        await _within(PING_TIMEOUT_S, "the store", asking)
-    except ServiceUnavailable as error:
-        log.debug("store_away", error=str(error))
-        return False
-    return True
+        return await within(CACHE_TIMEOUT_S, "Redis", ask())
 
 
 def _record(key: CachedKey) -> KeyRecord:

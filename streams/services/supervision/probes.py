@@ -161,12 +161,14 @@ PROBES: dict[str, Probe] = {
     "kafka_url": kafka,
     "mysql_url": mysql,
     "redis_url": redis,
+    "cache_url": redis,
     "elasticsearch_url": elasticsearch,
 }
 ALIVE: dict[str, Callable[[str], Awaitable[None]]] = {
     "kafka_url": kafka_lives,
     "mysql_url": mysql_lives,
     "redis_url": redis_lives,
+    "cache_url": redis_lives,
     "elasticsearch_url": http_lives,
 }
 

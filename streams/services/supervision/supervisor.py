@@ -40,7 +40,7 @@ from streams.services.recipes.recipe import (
     private_directory,
     service_place,
 )
-from streams.services.recipes.valkey import Valkey
+from streams.services.recipes.valkey import Valkey, valkey_cache
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, status_text, take_supervisor_lock
 from streams.services.supervision import probes
 from streams.services.supervision.child import Child
@@ -68,7 +68,7 @@ def recipes_for(wanted: Wanted) -> list[Recipe]:
     table: dict[str, Callable[[], list[Recipe]]] = {
         "kafka": lambda: [Kafka(node, wanted.brokers) for node in range(1, wanted.brokers + 1)],
         "mariadb": lambda: [MariaDB(node, wanted.mysql_replicas) for node in range(1, wanted.mysql_replicas + 2)],
-        "valkey": lambda: [Valkey()],
+        "valkey": lambda: [Valkey(), valkey_cache()],
         "elasticsearch": lambda: [Elasticsearch()],
     }
     return [recipe for name in wanted.services for recipe in table[name]()]

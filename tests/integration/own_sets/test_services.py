@@ -200,7 +200,7 @@ def test_the_command_line_shows_a_set_that_something_else_started(local: LocalSe
     assert shown.returncode == 0, shown.stdout
     assert document["well"] is True
     assert {found["name"]: found["state"] for found in document["children"]} == dict.fromkeys(
-        ["kafka", "mariadb", "valkey", "elasticsearch"], "ready"
+        ["kafka", "mariadb", "valkey", "valkey-cache", "elasticsearch"], "ready"
     )
     assert document["answers"]["mariadb"] == "11.4.5-MariaDB"
     examined = outcry(local.settings.home, "doctor")
@@ -222,7 +222,7 @@ def test_a_second_up_finds_the_running_set(local: LocalSet) -> None:
     assert pids_of(local) == before
 
 
-@pytest.mark.parametrize("name", ["valkey", "mariadb", "kafka", "elasticsearch"])
+@pytest.mark.parametrize("name", ["valkey", "valkey-cache", "mariadb", "kafka", "elasticsearch"])
 def test_a_killed_service_is_restarted_at_its_address_and_the_status_says_so(local: LocalSet, name: str) -> None:
     """Kill -9, then: another process, ready, same address, one more restart, the signal named."""
     before = child(local, name)

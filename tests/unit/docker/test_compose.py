@@ -43,7 +43,7 @@ def test_every_role_of_the_exchange_is_a_service_and_every_service_is_known() ->
     """A role that is added to pyproject.toml must be added here."""
     workers = {name: service["command"] for name, service in SERVICES.items() if service.get("command", [""])[0] == "worker"}
     assert workers == {role: ["worker", role] for role in ROLES}
-    assert set(SERVICES) == {*ROLES, *STORES, "topics", "keys"}
+    assert set(SERVICES) == {*ROLES, *STORES, "cache", "topics", "keys"}
 
 
 @pytest.mark.parametrize("name", [*ROLES, "topics"])
@@ -56,8 +56,8 @@ def test_the_settings_of_each_service_are_known_and_valid(name: str, monkeypatch
     for variable, value in environment.items():
         monkeypatch.setenv(variable, interpolated(value))
     settings = Settings()
-    hosts = (settings.kafka_url, settings.mysql_url, settings.redis_url, settings.elasticsearch_url)
-    for store, url in zip(("kafka", "mysql", "redis", "elasticsearch"), hosts, strict=True):
+    hosts = (settings.kafka_url, settings.mysql_url, settings.redis_url, settings.cache_url, settings.elasticsearch_url)
+    for store, url in zip(("kafka", "mysql", "redis", "cache", "elasticsearch"), hosts, strict=True):
         assert re.search(rf"(^|[/@]){store}:\d+", url), url
 
 

@@ -28,7 +28,7 @@ from streams.services.progress import Progress, status_table
 from streams.services.recipes.java_runtime import JavaProgram
 from streams.services.recipes.mariadb import MariaDB
 from streams.services.recipes.recipe import Command, Made, Place, private_directory, read_json
-from streams.services.recipes.valkey import Valkey
+from streams.services.recipes.valkey import Valkey, valkey_cache
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, read_status, read_wanted
 from streams.services.supervision.child import Child
 from streams.services.supervision.role_files import remove_leavings
@@ -278,7 +278,7 @@ def test_a_start_takes_away_what_dead_children_have_left(tmp_path: Path) -> None
     assert {path.name for path in tmp_path.iterdir()} == kept
 
 
-@pytest.mark.parametrize("recipe", [Valkey(), MariaDB()], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", [Valkey(), valkey_cache(), MariaDB()], ids=lambda recipe: recipe.name)
 def test_a_store_has_a_password_that_is_only_in_files_of_its_owner(tmp_path: Path, recipe: Valkey | MariaDB) -> None:
     """The same each time, another in each home, in no argument, which every user of the machine may read."""
     places = [Place(tmp_path / "cache", tmp_path / name, tmp_path / "run", tmp_path / "x.log", {"client": 1}) for name in ("one", "two")]
