@@ -7,6 +7,7 @@ may be newer than it says and never older.
 
 import hashlib
 import inspect
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
@@ -24,6 +25,7 @@ from sinks.mysql.rows import MINUTE_NS
 from sinks.mysql.schema import SCHEMA_VERSION
 
 SECOND_NS: Final = 1_000_000_000
+UNTIL_NOW: Final = -1
 
 
 class Head(NamedTuple):
@@ -157,14 +159,18 @@ _AS_IT_IS = (lambda value: value, lambda value: value)
 
 
 def _bars_asked(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Bars begin on minutes, so an end within one is as good as its own end: "now" is the same for everybody for a minute."""
-    start, width, end = arguments["start"], arguments["width_ns"], arguments["end"]
-    return arguments | {"start": start - start % width, "end": end + -end % MINUTE_NS}
+    """Bars begin on minutes, so an end within one is as good as its own end. One within this minute means "until now", whenever it is asked."""
+    start, width, end = arguments["start"], arguments["width_ns"], _minute_after(arguments["end"])
+    return arguments | {"start": start - start % width, "end": UNTIL_NOW if end == _minute_after(time.time_ns()) else end}
+
+
+def _minute_after(at_ns: int) -> int:
+    return at_ns + -at_ns % MINUTE_NS
 
 
 def _whole_seconds(arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """A window that begins or ends at any nanosecond is that of a clock, and nobody else asks for it."""
-    return None if arguments["start"] % SECOND_NS or arguments["end"] % SECOND_NS else arguments
+    """A window that begins or ends at any nanosecond is that of a clock, and nobody else asks for it. An end that is asked for is included: 1 ns."""
+    return None if arguments["start"] % SECOND_NS or arguments["end"] % SECOND_NS > 1 else arguments
 
 
 def _of_one(arguments: dict[str, Any]) -> dict[str, Any] | None:

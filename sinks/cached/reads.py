@@ -77,15 +77,6 @@ class CachedReads:
         finally:
             self.seconds.observe(time.perf_counter() - asked_s)
 
-    def sealed(self, kind: Kind, name: str, answer: Answer) -> tuple[str, bytes, int] | None:
-        """What CacheStore.put takes, of an answer that was read just now; None if it is too large."""
-        now_ms, vary = _now_ms(), 1 + random.uniform(-JITTER, JITTER)  # noqa: S311  no secret
-        live_ms = int(KEPT_MS * vary)
-        raw = self._entries.seal(
-            name, Entry(answer.place, now_ms, now_ms + int(FRESH_MS * vary), now_ms + live_ms, kind.pack(answer.value))
-        )
-        return None if raw is None else (name, raw, live_ms)
-
     async def close(self) -> None:
         """End what is under way."""
         tasks = [*(flight.task for flight in self._flights.values()), *self._left]
@@ -151,7 +142,7 @@ class CachedReads:
 
     async def _keep(self, kind: Kind, name: str, answer: Answer, token: str) -> None:
         """Behind the answer: nobody waits for it."""
-        entry = self.sealed(kind, name, answer)
+        entry = sealed(self._entries, kind, name, answer)
         if entry is not None:
             await self.store.put([entry])
         if token:
@@ -178,6 +169,14 @@ class CachedReads:
         self._left.discard(task)
         if not task.cancelled():
             task.exception()  # looked at: MySQL was away, and whoever asks next is told so
+
+
+def sealed(entries: Entries, kind: Kind, name: str, answer: Answer) -> tuple[str, bytes, int] | None:
+    """What CacheStore.put takes, of an answer that was read just now; None if it is too large."""
+    now_ms, vary = _now_ms(), 1 + random.uniform(-JITTER, JITTER)  # noqa: S311  no secret
+    live_ms = int(KEPT_MS * vary)
+    raw = entries.seal(name, Entry(answer.place, now_ms, now_ms + int(FRESH_MS * vary), now_ms + live_ms, kind.pack(answer.value)))
+    return None if raw is None else (name, raw, live_ms)
 
 
 def _serves(kind: Kind, place: tuple[int, int], read_ms: int, seen: Seen) -> bool:

@@ -42,6 +42,18 @@ class CacheStore:
         value = await self._tried(lambda client: client.get(name))
         return value if isinstance(value, bytes) else None
 
+    async def get_all(self, names: list[str]) -> list[bytes | None] | None:
+        """The same of many in one round trip; None if Redis is away."""
+        found: list[bytes | None] | None = await self._tried(lambda client: client.mget(names))
+        return found
+
+    async def memory_share(self) -> float | None:
+        """Used of what it may use; 0.0 without a bound, None if Redis is away."""
+        info = await self._tried(lambda client: client.info("memory"))
+        if info is None:
+            return None
+        return float(info["used_memory"] / info["maxmemory"]) if info.get("maxmemory") else 0.0
+
     async def put(self, entries: Iterable[tuple[str, bytes, int]]) -> bool:
         """Keep (name, bytes, ms to live) in one round trip; whether that worked."""
 

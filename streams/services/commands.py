@@ -237,7 +237,10 @@ async def probe_all(found: SetStatus | None, settings: Settings) -> dict[str, st
         if url:
             questions[name if local else setting] = (probes.PROBES[setting], url)
     if settings.cache_url:
-        questions["valkey-cache" if found is not None and "valkey" in found.wanted.services else "cache_url"] = (probes.redis, settings.cache_url)
+        questions["valkey-cache" if found is not None and "valkey" in found.wanted.services else "cache_url"] = (
+            probes.redis,
+            settings.cache_url,
+        )
     for child in found.children if found is not None else ():
         if child.kind == "role":
             questions[child.name] = (probes.role, child.address)

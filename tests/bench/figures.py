@@ -58,6 +58,10 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "store": "sink", "trades/s": "trades_per_s", "rows/s": "rows_per_s", "us of CPU per row": "sink_cpu_us_per_row",
         "batch p50, ms": "batch_ms_p50", "batch p99, ms": "batch_ms_p99",
     },
+    "caches": {
+        "cache": "cache", "customers/s": "customers_per_s", "reads": "reads", "failed": "failed", "without MySQL": "hit_share",
+        "reads/s of MySQL": "mysql_reads_per_s", "SELECTs/s": "mysql_selects_per_s", "p50, ms": "p50_ms", "p99, ms": "p99_ms", "max, ms": "max_ms",
+    },
     "codes": {
         "rows per frame": "frame_rows", "bytes per row": "bytes_per_row", "sign, us per record": "sign_us_per_record",
         "check, us per record": "check_us_per_record", "sign, ns per row": "sign_ns_per_row", "check, ns per row": "check_ns_per_row",

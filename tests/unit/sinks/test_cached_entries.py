@@ -1,6 +1,7 @@
 """Entries of the cache: what was sealed is what is read, and nothing else is."""
 
 import random
+import time
 
 import pytest
 
@@ -110,14 +111,18 @@ def test_a_place_covers_what_was_seen_up_to_it_in_its_own_shard() -> None:
     assert covers((9, 5), Head(9, 5)) and not covers((9, 5), Head(10, 5)) and not covers((9, 5), Head(9, 6)) and covers((0, 0), Head(0, 0))
 
 
-def test_questions_with_one_answer_are_one_question() -> None:
+def test_questions_with_one_answer_are_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
     """Positions and names of arguments; a now within a minute of bars. A window of a clock's nanoseconds is not kept."""
     bars, trades, orders = KINDS[market_history.bars], KINDS[market_history.trades], KINDS[queries.orders_of_account]
     asked = [bars.question(bars.arguments((1, MINUTE_NS, 5, 10 * MINUTE_NS + extra, 100), {"ascending": True})) for extra in (1, 2)]
     assert asked[0] == asked[1] == bars.question(bars.arguments((1, MINUTE_NS, 0, 11 * MINUTE_NS, 100), {}))
     assert asked[0] != bars.question(bars.arguments((1, MINUTE_NS, 0, 11 * MINUTE_NS, 100), {"ascending": False}))
-    assert trades.question(trades.arguments((1, 0, 1_000_000_001, 100), {})) is None
-    assert trades.question(trades.arguments((1, 0, 1_000_000_000, 100), {})) is not None
+    now = [bars.question(bars.arguments((1, MINUTE_NS, 0, at, 100), {})) for at in (time.time_ns(), time.time_ns() - 10 * MINUTE_NS)]
+    assert now[0] != now[1]
+    monkeypatch.setattr(time, "time_ns", lambda: NOW_MS * 1_000_000)
+    assert bars.question(bars.arguments((1, MINUTE_NS, 0, NOW_MS * 1_000_000, 100), {})) == now[0], "until now is one question all day"
+    assert trades.question(trades.arguments((1, 0, 1_000_000_002, 100), {})) is None
+    assert trades.question(trades.arguments((1, 0, 1_000_000_001, 100), {})) is not None
     pages = {
         orders.question(orders.arguments((7, OrderFilter(status=status, limit=limit)), {}))
         for status in ("all", "closed")

@@ -1,10 +1,13 @@
 """The cache in front of MySQL, on a real MariaDB and Valkey: never behind what its reader has seen, one read for all, and of no harm when it is away."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from edge_session import Gate
 from sink_session import ACCOUNTS, START, Session, play
 
@@ -15,12 +18,15 @@ from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from sinks.cached.entries import PREFIX
 from sinks.cached.kinds import Head
+from sinks.cached.warming import Progress
 from sinks.mysql import market_history
 from sinks.mysql.places import Place
 from sinks.mysql.pool import MySql
 from sinks.mysql.rows import MINUTE_NS
 from sinks.mysql.sink import MySqlSink
 from sinks.redis.client import open_redis
+from streams.operate.cache import cache as cache_command
+from streams.operate.cache_warming import Wish, warmed
 
 pytestmark = pytest.mark.integration
 ALL = OrderFilter(limit=500, status="all")
@@ -287,3 +293,35 @@ async def test_bars_are_kept_until_a_trade_or_a_bust_is_told(
 
 def _has_bust(one: Any) -> bool:
     return bool((one.body.rows["kind"] == ExecKind.TRADE_BUSTED).any())
+
+
+async def test_what_is_warmed_is_answered_without_mysql_and_a_run_goes_on_where_one_was_ended(
+    stores: Any, mysql: MySql, mysql_sink: MySqlSink, edges: Edges, session: Session, cache: Any
+) -> None:
+    """A second run reads nothing again; one that is ended in between leaves the next one the rest. What it told is shown."""
+    await mysql_sink.write_batch(session.inputs)
+    settings, told = stores[1], list[Progress]()
+    first = await warmed(settings, Wish(3, 5, 1_000), lambda progress: told.append(replace(progress)))
+    assert (first.ended, first.read, first.there) == ("done", 2 * 1 + 2 * 5, 0), "one symbol has traded"
+    assert told[-1] == first
+    again = await warmed(settings, Wish(3, len(ACCOUNTS), 1_000), lambda _: None)
+    assert (again.ended, again.there, again.read) == ("done", first.pages, 2 * (len(ACCOUNTS) - 5))
+    edges.seq = await mark(mysql)
+    reader = edges.one()
+    for account in ACCOUNTS:
+        assert await reader.orders(account, OrderFilter(limit=50)) == await edges.one(cache_url="").orders(account, OrderFilter(limit=50))
+    assert done(reader) == {"hit": len(ACCOUNTS)}
+    shown = await asyncio.to_thread(CliRunner().invoke, cache_command, ["show", "--json"], obj=settings, catch_exceptions=False)
+    document = json.loads(shown.stdout)
+    assert document["entries"] == {"bars": 2, "orders_of_account": len(ACCOUNTS), "activities": len(ACCOUNTS)}
+    assert document["warming"] == vars(again) and document["policy"] == "allkeys-lfu"
+
+
+async def test_warming_leaves_room_for_what_nobody_has_predicted(
+    stores: Any, mysql_sink: MySqlSink, session: Session, cache: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops, and says why."""
+    await mysql_sink.write_batch(session.inputs)
+    monkeypatch.setattr("sinks.cached.warming.WARM_MEMORY_SHARE", 0.0)
+    progress = await warmed(stores[1], Wish(3, 5, 1_000), lambda _: None)
+    assert progress.read == 0 and "of the cache's memory is used" in progress.ended
