@@ -295,7 +295,8 @@ async def bench(local: LocalSet, settings: Settings, options: argparse.Namespace
 def write_instruments(path: Path, count: int) -> Path:
     """A list of so many symbols."""
     one = (
-        '[[instrument]]\nnumber = {n}\nsymbol = "S{n}"\nname = "Share {n}"\ntick_size = "0.01"\nlot_size = 1\nreference_price = "180.00"\n'
+        '[[instrument]]\nnumber = {n}\nsymbol = "S{n}"\nname = "Share {n}"\ntick_size = "0.01"\nlot_size = "1"\nmax_order_qty = "100000"\n'
+        'max_notional = "50000000"\nreference_price = "180.00"\nprotection_percent = 20\n'
     )
     path.write_text("\n".join(one.format(n=number) for number in range(1, count + 1)))
     return path

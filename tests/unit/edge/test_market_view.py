@@ -13,6 +13,7 @@ from edge.gateway.market.view import MarketRow, MarketView
 from schemas.enums import MarketDataKind, Phase, Side
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import SENTENCES, Reason
+from sinks.cached.kinds import Head
 
 INSTRUMENTS = load_instruments(None)
 
@@ -166,6 +167,16 @@ def test_a_bust_goes_to_whoever_has_trades_and_again_to_who_resumes() -> None:
     _, again = spoken(client.subscribe({"trades": ["AAPL"], "resume": {"AAPL": 1}}, view).parts)
     assert [again[name] for name in ("T", "i", "p", "s", "a")] == ["x", 1_001, 180.05, 2, "E"]
     assert view.symbols["AAPL"].volume == 0
+
+
+def test_what_was_told_before_a_time_is_its_newest_trade_and_the_newest_bust() -> None:
+    """Where all trades that are kept are later, the first of them: an answer that has it has what was told before."""
+    market = MarketView(load_instruments(None))
+    assert market.told_of(1, 10**18) == Head(0, 0)
+    market.apply([told(MarketDataKind.TRADE, seq, trd_match_id=1_000 + seq, transact_time=seq * 100) for seq in (1, 2, 3)])
+    assert [market.told_of(1, end).trade for end in (50, 101, 200, 201, 10**18)] == [1_001, 1_001, 1_001, 1_002, 1_003]
+    market.apply([told(MarketDataKind.TRADE_BUST, 1, trd_match_id=1_001, transact_time=900)])
+    assert market.told_of(1, 101) == Head(1_001, 900), "a bust changes what lies before it"
 
 
 def test_who_subscribes_to_statuses_bands_or_imbalances_hears_what_holds_now() -> None:

@@ -64,3 +64,15 @@ async def test_without_replicas_nothing_is_told_and_nothing_is_looked_at() -> No
     async with traded(mysql_url=URL) as edge, edge.client.get("/v2/account", headers=KEY | {"Outcry-Place": "x"}) as response:
         assert response.status == 200
         assert "Outcry-Place" not in response.headers and not response.cookies
+
+
+async def test_with_a_cache_and_several_edges_places_are_told_without_replicas_too() -> None:
+    """An edge must not answer from an entry that is older than what another one has told. One edge alone knows by itself."""
+    cached = {"mysql_url": URL, "cache_url": "redis://127.0.0.1:1/0"}
+    for instances, told in ((2, True), (1, False)):
+        async with traded(**cached, edge_instances=instances) as edge:
+            edge.gateway.places.shards = 1
+            async with edge.client.get("/v2/account", headers=KEY) as response:
+                assert response.status == 200
+                assert ("Outcry-Place" in response.headers) is told
+            assert edge.gateway.places.of(1) is not None, "reads through the cache need it in any case"

@@ -4,6 +4,7 @@ import hashlib
 import random
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from sink_session import INSTRUMENTS, START, market_data
@@ -56,6 +57,23 @@ async def test_a_session_is_cached_until_it_is_deleted_or_over(stores: Any, redi
     await cache.delete("PKEXAMPLE")
     assert await cache.get("PKEXAMPLE") is None
     await cache.close()
+
+
+async def test_sessions_stay_good_when_another_mysql_server_becomes_the_primary(stores: Any, redis: Any) -> None:
+    """An edge that is started after a promotion has another address, and the same user, password and database: nobody is signed out."""
+    redis_url, mysql_url = stores[1].redis_url, stores[1].mysql_url
+    elsewhere = urlsplit(mysql_url)._replace(netloc=urlsplit(mysql_url).netloc.rpartition("@")[0] + "@db-2.internal:4406").geturl()
+    assert elsewhere != mysql_url
+    before, after = await TraderSessionCache.connect(redis_url, mysql_url), await TraderSessionCache.connect(redis_url, elsewhere)
+    digest, session = hashlib.sha256(b"word").hexdigest(), TraderSession("PKMINE", int(time.time()) + 3_600)
+    await before.put(digest, session, 60)
+    assert await after.get(digest) == session
+    keys_before, keys_after = await SessionCache.connect(redis_url, mysql_url), await SessionCache.connect(redis_url, elsewhere)
+    key = CachedKey(bytes(range(32)), 1, "read", "", 0, 1)
+    await keys_before.put("PKMINE", key, ttl_s=60)
+    assert await keys_after.get("PKMINE") == key
+    for one in (before, after, keys_before, keys_after):
+        await one.close()
 
 
 async def test_a_cached_session_that_no_edge_has_put_there_is_none(stores: Any, redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
