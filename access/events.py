@@ -17,7 +17,7 @@ class Act(StrEnum):
     FORBIDDEN = "FORBIDDEN"
     """A person who is known asked for what their roles, token or page do not allow."""
     ACTED = "ACTED"
-    """Something is about to be changed: recorded before it is done, and not done where it cannot be recorded."""
+    """Something is about to be changed, or a report is taken: recorded before it is done, and not done where it cannot be recorded."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ ASSETS: Final = (
     "case_view.js",
     "book_replay.js",
     "team.js",
+    "reports.js",
     "page_parts.js",
     "elements.js",
     "status.js",

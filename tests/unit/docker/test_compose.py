@@ -85,8 +85,20 @@ def test_every_long_lived_service_has_a_health_check_a_volume_of_its_own_and_res
         assert service["restart"] == "unless-stopped", name
         assert {"test", "interval", "timeout", "retries"} <= set(service["healthcheck"]), name
         used += [volume.partition(":")[0] for volume in service["volumes"]]
-    own = [name for name in used if name != "keys"]
-    assert sorted([*own, "keys"]) == sorted(COMPOSE["volumes"])
+    shared = {"keys", "reports"}
+    own = [name for name in used if name not in shared]
+    assert sorted([*own, *shared]) == sorted(COMPOSE["volumes"])
+
+
+def test_the_edge_shows_the_reports_that_the_role_makes_and_cannot_change_them() -> None:
+    """One folder, in the image with its owner."""
+    folder = "/var/lib/outcry-reports"
+    maker, edge = SERVICES["make-reports"], SERVICES["edge"]
+    assert f"reports:{folder}" in maker["volumes"]
+    assert f"reports:{folder}:ro" in edge["volumes"]
+    assert maker["environment"]["OUTCRY_REPORTS_DIR"] == edge["environment"]["OUTCRY_REPORTS_DIR"] == f"{folder}/days"
+    assert maker["environment"]["OUTCRY_REPORTS_FILE"].startswith(folder)
+    assert f"install -d -m 700 -o outcry {folder} " in DOCKERFILE
 
 
 def test_every_role_has_the_keys_and_starts_nothing_without_them() -> None:

@@ -38,9 +38,10 @@ def test_it_is_a_project_of_its_own_so_that_its_volumes_are() -> None:
     assert CLUSTER["name"] != BASE["name"]
     services = {*BASE["services"], *CLUSTER["services"]}
     used = [volume.partition(":")[0] for name in services for volume in merged(name).get("volumes", ())]
-    used = [name for name in used if name != "keys"]
+    shared = {"keys", "reports"}
+    used = [name for name in used if name not in shared]
     assert len(used) == len(set(used))
-    assert {*used, "keys"} == {*BASE["volumes"], *CLUSTER["volumes"]}
+    assert {*used, *shared} == {*BASE["volumes"], *CLUSTER["volumes"]}
 
 
 def test_the_brokers_are_one_quorum_and_keep_as_many_copies_as_the_local_cluster() -> None:
