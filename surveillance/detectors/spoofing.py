@@ -38,8 +38,8 @@ class SpoofingParameters:
     """So many orders at `layering_levels` prices are layering and not spoofing."""
     layering_levels: int = 3
     """See layering_orders."""
-    attempts_min: int = 3
-    """Attempts of an owner within twenty minutes before they are reported. Once or twice, an investor may change its mind after a trade."""
+    attempts_min: int = 2
+    """Attempts of an owner within twenty minutes before they are reported. Once, an investor may change its mind after a trade."""
     strong_imbalance_min: int = 100
     """Shown lots : own interest of an attempt that is reported by itself."""
     layers_max: int = 64
@@ -52,7 +52,6 @@ class SpoofingDetector(CanceledDepth):
     """Spoofs of one book shard."""
 
     name: ClassVar[str] = "spoofing"
-    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("FINRA 5210.03", "CEA 4c(a)(5)(C)", "MAR Annex I.A(f)", "(EU) 2016/522 Annex II 1.5(e)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: SpoofingParameters | None = None) -> None:
