@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from schemas.codec import encode_record
-from streams.research.labelled.cases import ATHENA, SARAO, athena, sarao
+from streams.research.labelled.cases import ATHENA, COSCIA, SARAO, athena, coscia, sarao
 from streams.research.labelled.crowd import CONTROLS
 from streams.research.labelled.injectors import INJECTORS, PARTY
 from streams.research.labelled.markets import CLOSING_S, Outcome, Scenario, background, injected, watched
@@ -78,6 +78,16 @@ def test_the_last_two_seconds_of_athena_are_found() -> None:
     assert alert["accounts"] == [ATHENA]
     assert alert["features"]["share_of_the_volume"] >= 70
     assert "2.000 s at the end of continuous trading" in alert["steps"][0]
+
+
+def test_the_small_and_the_large_orders_of_coscia_are_found() -> None:
+    """CFTC 13-26: what he wanted rested and traded, so here the spoofer is the maker. One alert, both ways round, about him alone."""
+    world = World(3)
+    outcome = watched(world, DENSITY, 260.0, [(125.0, coscia(world))], [])
+    (alert,) = outcome.alerts
+    assert (alert["pattern"], alert["accounts"]) == ("SPOOFING", [COSCIA])
+    assert alert["occurrences"] >= 2
+    assert {one["order_id"] for one in alert["evidence"]} <= set(outcome.labels[0].orders)
 
 
 def an_outcome(alerts: list[tuple[str, int]], *, manipulator: int | None = None) -> Outcome:
