@@ -21,6 +21,7 @@ PACKAGES: Final = {
     "forecast": "the load of the coming hour, and the processes that it takes",
     "streams": "roles, commands, services, recovery and proofs, the demo",
     "edge": "HTTP, WebSocket, pages",
+    "outcry": "the client of the native API",
 }
 _LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3.0 document of the WebSockets: market data and order updates, from the tables of the code."""
+"""The AsyncAPI 3.0 document of the WebSockets: market data, order updates and the native API, from the tables of the code."""
 
 from typing import Any, Final
 
@@ -6,6 +6,7 @@ from edge.alpaca.market_data import subscriptions
 from edge.alpaca.market_data.messages import CHANNELS
 from edge.alpaca.order_words import EVENT_TEXT
 from edge.alpaca.orders.trade_updates import STREAMS
+from edge.documents import native
 from edge.documents.shapes import example_order, measured, one_of
 
 _SYMBOLS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "string"}, "description": 'Symbols, or "*".'}
@@ -31,6 +32,7 @@ def asyncapi(version: str) -> dict[str, Any]:
     updates = {"listen": _listen(), "tradeUpdate": _trade_update()}
     channels = {name: _channel(address, told, market) for name, (address, told) in _PLACES.items()}
     channels["stream"] = _channel("/stream", "Updates of the account's own orders, in binary frames.", updates)
+    channels["native"] = _channel("/ws/v1", "The exchange's own API; Sec-WebSocket-Protocol chooses JSON or msgpack.", native.messages())
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Open Outcry: streams", "version": version, "license": {"name": "Apache-2.0"}},
@@ -45,7 +47,7 @@ def asyncapi(version: str) -> dict[str, Any]:
             for name in channels
             for action in ("send", "receive")
         },
-        "components": {"messages": market | updates},
+        "components": {"messages": market | updates | native.messages(), "schemas": native.schemas()},
     }
 
 
@@ -55,7 +57,8 @@ def _is_error(value: object) -> bool:
 
 def _message_of(channel: str, action: str) -> str:
     """The exchange sends what is told, and receives what is asked."""
-    told, asked = ("tradeUpdate", "listen") if channel == "stream" else ("marketData", "subscribe")
+    own = {"stream": ("tradeUpdate", "listen"), "native": ("nativeTold", "nativeRequest")}
+    told, asked = own.get(channel, ("marketData", "subscribe"))
     return told if action == "send" else asked
 
 

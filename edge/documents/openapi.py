@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the HTTP API, from edge.alpaca.operations and the functions that answer: an operation says what its function's docstring says."""
+"""The OpenAPI 3.1 document of the HTTP API, from the tables of operations and the functions that answer: an operation says what its function's docstring says."""
 
 import inspect
 import re
@@ -8,6 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from edge.alpaca.operations import MARKET_DATA, TRADING, Answer, Operation
+from edge.documents import native
 from edge.documents.shapes import schemas
 
 _LIST_OF: Final = {("GET", "/v2/orders"): "Order", ("GET", "/v2/positions"): "Position", ("GET", "/v2/assets"): "Asset"}
@@ -39,23 +40,31 @@ def openapi(routes: Iterable[web.RouteDef], version: str) -> dict[str, Any]:
         for one in table:
             handler = handlers.get((one.method, shape_of(one.path)))
             paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, tag, handler)
+    paths |= native.paths()
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Open Outcry",
             "version": version,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "Alpaca's trading and market-data API, as this exchange serves it. Open Outcry is not connected with Alpaca.",
+            "description": "Alpaca's trading and market-data API, as this exchange serves it, and the exchange's own. "
+            "Open Outcry is not connected with Alpaca.",
         },
         "servers": [{"url": "/"}],
         "security": [{"keyId": [], "secret": []}, {"basic": []}],
-        "tags": [{"name": "Trading"}, {"name": "Market data"}],
+        "tags": [
+            {"name": "Trading"},
+            {"name": "Market data"},
+            {"name": "Native", "description": "The exchange's own API: see docs/native-api.md."},
+        ],
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": schemas() | native.schemas(),
             "securitySchemes": {
                 "keyId": {"type": "apiKey", "in": "header", "name": "APCA-API-KEY-ID"},
                 "secret": {"type": "apiKey", "in": "header", "name": "APCA-API-SECRET-KEY"},
+                "nativeKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "nativeSecret": {"type": "apiKey", "in": "header", "name": "X-API-Secret"},
                 "basic": {"type": "http", "scheme": "basic", "description": "Key id and secret."},
             },
         },

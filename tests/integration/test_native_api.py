@@ -8,17 +8,21 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
 import msgpack
 import pytest
 from support.native_edge import Follower, an_order
+from support.served_edge import until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from edge.native.limits import BATCH_MAX, CHANNELS_PER_MESSAGE_MAX, SUBSCRIPTIONS_MAX
+from outcry.client import ApiError, AsyncClient, Client, NewOrder
+from outcry.client.words import Side
 from schemas.instruments import load_instruments
 from streams.process.record_keys import record_keys
 from topics import OrderProducer
@@ -200,6 +204,64 @@ async def test_the_edge_is_killed_twice_and_its_clients_resume_without_a_gap(exc
     assert bot.follower.checksums >= len(BOOKS) * 5
     async with bot.connected():
         assert (await bot.ask("order.open"))["orders"] == []
+
+
+async def test_the_client_of_the_wheel_goes_on_over_the_death_of_the_edge(exchange: Any) -> None:
+    """Both of its kinds, without a word of the program: every fill once, every book right, and an order that was under way is placed once."""
+    tag, (seller, buyer) = uuid.uuid4().hex[:8], (exchange.api_keys[who] for who in (4, 5))
+    fills: list[str] = []
+    tape: list[int] = []
+
+    async def read(client: AsyncClient) -> None:
+        async for push in client:
+            if push.data.get("exec_type") == "trade":
+                fills.append(push.data["cl_ord_id"])
+            elif push.channel == "trades.AAPL" and not push.snapshot:
+                tape.append(push.seq)
+
+    def sell(numbers: range) -> None:
+        """With the client for programs without asyncio, in a thread; until each order is placed."""
+        with Client(exchange.edge_url, seller[0], seller[1]) as client:
+            for number in numbers:
+                placed = False
+                while not placed:
+                    try:
+                        client.place(**an_order_of(tag, number, "sell"))
+                        placed = True
+                    except ApiError as error:
+                        if not error.retryable:
+                            raise
+
+    async with AsyncClient(exchange.edge_url, buyer[0], buyer[1]) as client:
+        await client.subscribe("orders", "trades.AAPL", "book.AAPL.10.raw", "book.AAPL.full.50ms")
+        reading = asyncio.create_task(read(client))
+        selling = asyncio.create_task(asyncio.to_thread(sell, range(40)))
+        for number in range(40):
+            if number == 15:
+                os.kill(exchange.role_pid("edge"), signal.SIGKILL)
+            placed = False
+            while not placed:
+                try:
+                    await client.place(**an_order_of(tag, number, "buy"))
+                    placed = True
+                except ApiError as error:
+                    if not error.retryable:
+                        raise
+        await selling
+        await until(lambda: len(fills) >= 40, "every fill")
+        reading.cancel()
+        assert sorted(fills) == sorted(f"{tag}-{number}" for number in range(40))
+        assert tape == list(range(tape[0], tape[0] + len(tape)))
+        assert (client.reconnects > 0, client.resubscribed) == (True, 0)
+        assert await client.open_orders() == []
+
+
+def an_order_of(tag: str, number: int, side: Side) -> NewOrder:
+    """One share at a price of its own test."""
+    return {
+        "symbol": "AAPL", "side": side, "ord_type": "limit", "time_in_force": "day", "order_qty": 1, "price": Decimal("182.25"),
+        "cl_ord_id": f"{tag}-{number}",
+    }  # fmt: skip
 
 
 async def post(exchange: Any, who: int, op: str, **fields: Any) -> tuple[int, dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""What programs of customers import. It needs nothing else of this project."""
