@@ -2,9 +2,10 @@
 
     python tests/bench/latency.py                                # a set of its own, 200 and 2,000 orders per second
     python tests/bench/latency.py --home var/demo --rate 500     # the set that runs there
+    python tests/bench/latency.py --door native --door http      # the native socket beside HTTP, in turn, on one set
 
 Every order is a limit IOC against deep resting liquidity, alternately a buy and a sell, over all symbols and 16 accounts, so each one
-executes at once. The processor time of each process of the set is per order. Latency counts from the time at which the order was due, whatever the edge or this program did meanwhile. One JSON
+executes at once. Over HTTP each order is a POST and fills come by /stream; over the native API orders and fills go by one socket an account. The processor time of each process of the set is per order. Latency counts from the time at which the order was due, whatever the edge or this program did meanwhile. One JSON
 line per rate; the generator shares the machine with the exchange.
 """
 
@@ -15,7 +16,6 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ import aiohttp
 import click
 import psutil
 import uvloop
+from native_socket import NativeSocket
 from result_lines import print_result
 from running_set import running_set
 
@@ -88,7 +89,7 @@ class Load:
         where = urlsplit(settings.edge_url)
         self._host, self._port = where.hostname or "127.0.0.1", where.port or 80
         self._url, self._keys = settings.edge_url, keys
-        self._heads = [
+        self._heads: list[Any] = [
             f"POST /v2/orders HTTP/1.1\r\nHost: {where.netloc}\r\nAPCA-API-KEY-ID: {key.key_id}\r\nAPCA-API-SECRET-KEY: {key.secret}\r\n"
             "Content-Type: application/json\r\nContent-Length: ".encode()
             for key in keys
@@ -125,14 +126,16 @@ class Load:
                 await asyncio.sleep(early)
             self.late_ms = max(self.late_ms, -early * 1000)
             cl_ord_id = f"{prefix}-{number}".encode()
-            content = body.replace("@", cl_ord_id.decode(), 1).encode()
             self.due[cl_ord_id] = due
-            self._send(head + str(len(content)).encode() + b"\r\n\r\n" + content, self._answered(due))
+            self._submit(head, body.replace("@", cl_ord_id.decode()).encode(), cl_ord_id, due)
         deadline = time.perf_counter() + LATE_S
         while True:
             await asyncio.sleep(0.02)
             if (not self.due and self.statuses.total() == int(rate * seconds)) or time.perf_counter() > deadline:
                 return
+
+    def _submit(self, head: Any, content: bytes, _cl_ord_id: bytes, due: float) -> None:
+        self._send(head + str(len(content)).encode() + b"\r\n\r\n" + content, self._answered(due))
 
     def _answered(self, due: float) -> Callable[[int], None]:
         def done(status: int) -> None:
@@ -175,6 +178,51 @@ class Load:
                     ready.release()
 
 
+class NativeLoad(Load):
+    """The same over the native API: `_heads` are sockets."""
+
+    def __init__(self, settings: Settings, keys: list[ApiKey], instruments: InstrumentTable) -> None:
+        super().__init__(settings, keys, instruments)
+        self._heads = []
+        self._sent_at: dict[bytes, float] = {}
+
+    @staticmethod
+    def _body(instrument: Any, side: Side) -> str:
+        price = instrument.price_to_ticks(instrument.reference_price) + (1 if side == Side.BUY else -1)
+        order = {"symbol": instrument.symbol, "order_qty": "1", "side": side.name.lower(), "ord_type": "limit", "time_in_force": "ioc"}
+        return json.dumps({"id": "@", "op": "order.place", "order": order | {"price": instrument.price_text(price), "cl_ord_id": "@"}})
+
+    def _submit(self, head: NativeSocket, content: bytes, cl_ord_id: bytes, due: float) -> None:
+        self._sent_at[cl_ord_id] = due
+        head.send(content)
+
+    def _was_answered(self, cl_ord_id: bytes, status: int) -> None:
+        self._answered(self._sent_at.pop(cl_ord_id))(status)
+
+    def _was_filled(self, cl_ord_id: bytes) -> None:
+        due = self.due.pop(cl_ord_id, None)
+        if due is not None:
+            self.executed_ms.append((time.perf_counter() - due) * 1000)
+
+    async def listen(self, session: aiohttp.ClientSession, key: ApiKey, ready: asyncio.Semaphore) -> None:
+        """One account's socket, until cancelled."""
+        where = f"{self._host}:{self._port}"
+        _, socket = await asyncio.get_running_loop().create_connection(
+            lambda: NativeSocket(where, self._was_answered, self._was_filled), self._host, self._port
+        )
+        try:
+            await socket.ask(op="session.logon", key=key.key_id, secret=key.secret)
+            await socket.ask(op="subscribe", channels=["orders"])
+            self._heads.append(socket)
+            ready.release()
+            await asyncio.Event().wait()
+        finally:
+            socket.close()
+
+
+DOORS: dict[str, type[Load]] = {"http": Load, "native": NativeLoad}
+
+
 def prepare(settings: Settings, instruments: InstrumentTable) -> list[ApiKey]:
     """Accounts, keys, an open session, and deep liquidity on both sides of every symbol. Returns the takers' keys."""
     first = 1_000_000 + secrets.randbelow(1_000_000_000)
@@ -202,28 +250,26 @@ def percentile(values: list[float], percent: float) -> float | None:
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))], 2) if ordered else None
 
 
-async def measure(settings: Settings, rates: tuple[float, ...], seconds: float, warm_s: float) -> None:
-    """Print one line per rate."""
+async def measure(settings: Settings, doors: tuple[str, ...], rates: tuple[float, ...], seconds: float, warm_s: float) -> None:
+    """Print one line per rate and door, the doors in turn."""
     instruments = load_instruments(settings.instruments_file)
     keys = await asyncio.to_thread(prepare, settings, instruments)
-    load, ready = Load(settings, keys, instruments), asyncio.Semaphore(0)
+    run = secrets.token_hex(3)
     async with aiohttp.ClientSession() as session:
-        listeners = [asyncio.create_task(load.listen(session, key, ready)) for key in keys]
-        for _ in keys:
-            await asyncio.wait_for(ready.acquire(), 30)
-        run = secrets.token_hex(3)
-        for number, rate in enumerate(rates):
+        for number, (rate, door) in enumerate(itertools.product(rates, doors)):
+            load, ready = DOORS[door](settings, keys, instruments), asyncio.Semaphore(0)
+            listeners = [asyncio.create_task(load.listen(session, key, ready)) for key in keys]
+            for _ in keys:
+                await asyncio.wait_for(ready.acquire(), 60)
             await load.run(min(rate, 200.0) if number == 0 else rate, warm_s, f"w{run}{number}")
             load.reset()
             before = cpu_ms(settings)
             await load.run(rate, seconds, f"m{run}{number}")
             spent = {name: ms - before.get(name, 0.0) for name, ms in cpu_ms(settings).items()}
-            print_result("latency", result(load, rate, seconds) | per_order(spent, int(rate * seconds)))
-            load.reset()
-        for task in listeners:
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*listeners)
+            print_result("latency", {"door": door} | result(load, rate, seconds) | per_order(spent, int(rate * seconds)))
+            for task in listeners:
+                task.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
 
 
 def cpu_ms(settings: Settings) -> dict[str, float]:
@@ -264,12 +310,15 @@ def result(load: Load, rate: float, seconds: float) -> dict[str, Any]:
 @click.option(
     "--rate", "rates", multiple=True, type=float, default=(200.0, 2000.0), show_default=True, help="Orders per second; may be repeated."
 )
+@click.option(
+    "--door", "doors", multiple=True, type=click.Choice(list(DOORS)), default=("http",), show_default=True, help="How orders are sent."
+)
 @click.option("--seconds", default=10.0, show_default=True, help="Measured time of each rate.")
 @click.option("--warm", default=3.0, show_default=True, help="Seconds at each rate before it is measured.")
-def main(home: Path | None, rates: tuple[float, ...], seconds: float, warm: float) -> None:
+def main(home: Path | None, rates: tuple[float, ...], doors: tuple[str, ...], seconds: float, warm: float) -> None:
     """Order-to-execution latency through the edge, open loop."""
     with running_set(home, role_names()) as settings:
-        uvloop.run(measure(settings, rates, seconds, warm))
+        uvloop.run(measure(settings, doors, rates, seconds, warm))
 
 
 if __name__ == "__main__":
