@@ -19,6 +19,7 @@ from edge.http.addresses import address_of
 from edge.http.answers import SESSION, read_body
 from edge.http.client_data import decode_json
 from edge.http.errors import HttpError
+from edge.http.limits import BODY_BYTES_MAX
 from edge.native import limits, logon
 from edge.native.desk import DESK
 from edge.native.keys_api import KEY_OPERATIONS
@@ -28,6 +29,7 @@ from edge.native.wire.problems import KINDS, Problem, value_of
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+BODY_LATE: Final = 408
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -52,8 +54,10 @@ def answered(handler: Handler) -> Handler:
             response = await handler(request)
         except Problem as problem:
             return _problem(problem, request_id)
+        except web.HTTPRequestEntityTooLarge:
+            return _problem(Problem("too_large", f"the body is larger than {BODY_BYTES_MAX} bytes"), request_id)
         except HttpError as error:  # the body could not be read
-            return _problem(Problem("invalid_message", error.message), request_id)
+            return _problem(Problem("body_late" if error.status == BODY_LATE else "invalid_message", error.message), request_id)
         except web.HTTPException:
             raise
         except Exception:

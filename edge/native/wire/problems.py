@@ -40,6 +40,8 @@ class Kind:
 
 KINDS: Final[dict[str, Kind]] = {
     "invalid_message": Kind(400, "the message cannot be read"),
+    "too_large": Kind(413, "the body is too large"),
+    "body_late": Kind(408, "the body did not arrive in time"),
     "invalid_field": Kind(422, "a field cannot be taken"),
     "unknown_field": Kind(422, "a field does not exist"),
     "unknown_op": Kind(404, "there is no such operation"),

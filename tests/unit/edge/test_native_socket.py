@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from hashlib import sha256
 from typing import Any
 
@@ -266,6 +267,20 @@ async def test_orders_do_not_cost_the_sockets_pace_and_everything_else_does() ->
         for _ in range(100):
             await ws.ask("ping")
         assert pace.tokens < before - 50
+
+
+async def test_a_body_that_cannot_be_taken_is_a_problem_document_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too large, or never whole."""
+    monkeypatch.setattr("edge.http.answers.BODY_TIMEOUT_S", 0.05)
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b'{"order": '
+        await asyncio.sleep(WAIT_S)
+
+    async with native_edge() as edge:
+        for data, status, code in ((b"x" * (65 << 10), 413, "too_large"), (half(), 408, "body_late"), (b"{", 400, "invalid_message")):
+            answered, text, headers = await edge.served.post("/v1/order.place", data=data, headers=KEY)
+            assert (answered, json.loads(text)["code"], headers["Content-Type"]) == (status, code, "application/problem+json")
 
 
 async def test_what_is_the_same_for_everybody_is_readable_without_a_key() -> None:
