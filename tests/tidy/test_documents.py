@@ -1,6 +1,7 @@
 """The documents say what the code says."""
 
 import re
+import tomllib
 from contextlib import suppress
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from tree import PACKAGES, PROJECT, ROOT, of_packages, tracked
 
+from edge.native.wire.encodings import BY_PROTOCOL
 from schemas.settings import PREFIX, Settings
 from topics.catalogue import TOPICS
 from topics.roles import ROLES
@@ -48,12 +50,16 @@ def test_every_module_that_the_documents_name_is_there():
 
 
 def test_every_python_name_that_the_documents_name_can_be_imported():
-    """`schemas.codec.FRAMES`, not a module of before a move."""
-    topics = {topic.name for topic in TOPICS}
+    """`schemas.codec.FRAMES`, not a module of before a move. Topics, groups of entry points and sub-protocols only look like that."""
+    others = (
+        {topic.name for topic in TOPICS}
+        | set(BY_PROTOCOL)
+        | set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"])
+    )
     found = 0
     for document in _documents():
         for name in re.findall(rf"`((?:{'|'.join(PACKAGES)})(?:\.\w+)+)", (ROOT / document).read_text()):
-            if name not in topics:
+            if name not in others:
                 found += 1
                 assert _python(name) is not None, f"{document} names {name}"
     assert found >= 8
