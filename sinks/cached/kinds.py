@@ -10,8 +10,9 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import wraps
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 import orjson
 
@@ -24,6 +25,8 @@ from sinks.mysql.queries import StoredOrder
 from sinks.mysql.rows import MINUTE_NS
 from sinks.mysql.schema import SCHEMA_VERSION
 
+P = ParamSpec("P")
+T = TypeVar("T")
 SECOND_NS: Final = 1_000_000_000
 UNTIL_NOW: Final = -1
 
@@ -37,6 +40,16 @@ class Head(NamedTuple):
 
 Seen = Place | Head
 """What whoever asks has been told."""
+
+
+def uncached(query: Callable[Concatenate[Reader, P], Awaitable[T]]) -> Callable[Concatenate[Reader, P], Awaitable[T]]:
+    """The same query, and never from the cache: for who goes on counting where it ends, and cannot take one that is a second late."""
+
+    @wraps(query)
+    def asked(db: Reader, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        return query(db, *args, **kwargs)
+
+    return asked
 
 
 class Answer(NamedTuple):

@@ -17,12 +17,15 @@ from edge.gateway.outcomes import Accepted, Unavailable
 from edge.gateway.stored.history import Stores, recorded
 from schemas.enums import Phase
 from schemas.errors import ServiceUnavailable
+from sinks.cached.kinds import uncached
 from sinks.mysql import market_history
 from sinks.mysql.market_history import DAY_NS, HOUR_NS, BarPage, PastAuction, StoredBar
 from sinks.redis.prices import Newest, Values
 
 HOURS_READ_MAX: Final = 20_000
 """Hours behind a page of days, weeks or months: at least two years."""
+_STORED_BARS: Final = uncached(market_history.bars)
+"""For a day that is told whole or not at all: trades are counted on from where these end."""
 
 
 class Unit(Enum):
@@ -197,7 +200,7 @@ class PastPrices:
             for view in [one for one in views if one.days.since_ns <= until]:
                 since = view.days.since_ns
                 page = await self._stores.read(
-                    market_history.bars,
+                    _STORED_BARS,
                     None,
                     view.instrument.number,
                     HOUR_NS,

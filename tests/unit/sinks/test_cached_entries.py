@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from edge.gateway.stored import past_prices
 from sinks.cached.entries import Entries, Entry, Wrong
-from sinks.cached.kinds import KINDS, Head, covers
+from sinks.cached.kinds import KINDS, Head, covers, uncached
 from sinks.cached.limits import ENTRY_BYTES_MAX, SKEW_MS
 from sinks.mysql import account_history, market_history, queries
 from sinks.mysql.account_history import Activity, Flow
@@ -129,3 +130,11 @@ def test_questions_with_one_answer_are_one_question(monkeypatch: pytest.MonkeyPa
         for limit in (50, 100)
     }
     assert len(pages) == 4
+
+
+async def test_a_query_can_be_kept_out_of_the_cache() -> None:
+    """It asks the same, and is none of the kinds: the edge's own days are counted on from where it ends."""
+    direct = uncached(queries.orders_by_ids)
+    assert await direct(None, []) == []  # type: ignore[arg-type]
+    assert market_history.bars in KINDS and uncached(market_history.bars) not in KINDS
+    assert past_prices._STORED_BARS not in KINDS
