@@ -93,7 +93,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "what": "what", "server": "variant", "connections": "connections", "resident kB each": "resident_kb_per_connection",
         "kernel kB each": "kernel_kb_per_connection", "idle, us of CPU each per s": "idle_cpu_us_per_connection_per_s", "opened/s": "opened_per_s",
         "messages/s": "messages_per_s", "us of CPU per message": "cpu_us_per_message", "delay p50, ms": "delay_ms/p50", "delay p99, ms": "delay_ms/p99",
-        "delay p99.9, ms": "delay_ms/p99_9", "slow readers": "slow_share", "evicted": "evicted", "memory, GB": "memory_gb", "cores": "cores_joined",
+        "delay p99.9, ms": "delay_ms/p99_9", "slow readers": "slow_share", "evicted": "evicted", "memory, GB": "memory_gb", "cores": "cores_joined", "load average": "load_average",
     },
     "latency": {
         "orders/s": "rate_per_s", "executed": "executed", "p50, ms": "p50_ms", "p99, ms": "p99_ms", "p99.9, ms": "p999_ms", "max, ms": "max_ms",
