@@ -80,6 +80,10 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "MB per CPU second": "mb_per_cpu_s", "ms per checkpoint of 1,000": "checkpoint_ms", "entries": "entries", "p50, ms": "proof_ms_p50",
         "p99, ms": "proof_ms_p99", "bytes per proof": "proof_bytes", "CPU, s": "cpu_s", "seconds": "seconds", "log, MB": "log_mb",
     },
+    "reports": {
+        "what": "what", "orders": "orders", "records": "records", "make, s": "seconds", "CPU, s": "cpu_seconds", "check, s": "check_seconds",
+        "CPU of the check, s": "check_cpu_seconds", "findings": "findings", "memory, MB": "memory_mb",
+    },
     "catch-up": {
         "role": "role", "busy loops beside it": "busy_loops", "events/s": "events_per_s", "records/s": "records_per_s", "seconds": "seconds",
         "CPU of the role, s": "role_cpu_s", "CPU of the store, s": "store_cpu_s",
