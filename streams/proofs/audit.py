@@ -2,6 +2,7 @@
 
 import click
 
+from streams.proofs.audit_days import audit_days
 from streams.proofs.audit_elastic import elasticsearch
 from streams.proofs.audit_keys import keys, policy, verifier
 from streams.proofs.audit_money import money
@@ -22,5 +23,5 @@ def audit() -> None:
     """
 
 
-for one in (elasticsearch, money, keys, policy, verifier, prove, records, witness):
+for one in (audit_days, elasticsearch, money, keys, policy, verifier, prove, records, witness):
     audit.add_command(one)

@@ -15,6 +15,7 @@ from audit.one_file import one_file
 from schemas.errors import OutcryError
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.host.seal_days import DAYS
 from streams.roles.audit_log import witnesses_of
 from streams.transport.cluster import partition_counts
 from topics.roles import AUDIT_LOG
@@ -93,6 +94,7 @@ def policy_text(settings: Settings, found: ExchangeKeys) -> str:
     """The policy of https://c2sp.org/tlog-policy for all logs of this exchange. Raises OutcryError."""
     counts = partition_counts(settings, *AUDIT_LOG.reads)
     origins = [found.origin(topic, number) for topic, count in counts.items() for number in range(count)]
+    origins.append(found.origin(DAYS, 0))
     lines = [f"log {key}" for origin in origins for key in found.public(origin)]
     witnesses_of(settings)  # complains about what cannot be read
     witnesses = settings.audit_witnesses.read_text().rstrip("\n") if settings.audit_witnesses else "quorum none"

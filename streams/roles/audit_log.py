@@ -17,15 +17,16 @@ import structlog
 import uvloop
 from prometheus_client import Gauge
 
-from audit.findings import Unchecked
+from audit.findings import Unchecked, Wrong
 from audit.keys import ExchangeKeys, read_exchange_keys
 from audit.log_store import LogStore, Position
 from audit.policy import Policy
-from schemas.errors import OutcryError, StaleData
+from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.settings import Settings
 from streams.host.ask_witnesses import Witnesses
 from streams.host.groupless import begin_again, end_unknown, not_there, open_log, until_taken
 from streams.host.kafka_records import polled_record
+from streams.host.seal_days import DAYS, SealedDays
 from streams.host.seal_partition import SealedPartition
 from streams.host.serve_logs import routes_of
 from streams.host.shard_runner import Record
@@ -41,6 +42,10 @@ from topics.roles import AUDIT_LOG
 
 log = structlog.get_logger("outcry.streams")
 
+DAYS_EVERY_S: Final = 10.0
+"""Between two looks whether a day is over."""
+DAYS_TOGETHER: Final = 10
+"""Days that were missed are sealed so many at a time: new records get their checkpoints between them."""
 READ_S: Final = 0.2
 """A read ends after so long without records; checkpoints are due between reads."""
 GULP_WAIT_MS: Final = 100
@@ -71,7 +76,9 @@ class AuditLog:
             )
             for (topic, number), start in starts.items()
         }
-        self.stores = [one.store for one in self._partitions.values()]
+        self._days = SealedDays(LogStore(settings.audit_dir / DAYS / "0", keys.origin(DAYS, 0), keys, Position(0)), self._partitions)
+        self._look_at_days_s = 0.0
+        self.stores = [*(one.store for one in self._partitions.values()), self._days.store]
         self._records: deque[Record] = deque()
         self._trouble = "starting"
 
@@ -88,6 +95,9 @@ class AuditLog:
                 continue
             self._records.extend(polled_record(message, NO_KEYS) for messages in found.values() for message in messages)
             await until_taken(self._seal, "audit log", stop, self._tell)
+            if time.monotonic() >= self._look_at_days_s:
+                self._look_at_days_s = time.monotonic() + DAYS_EVERY_S
+                await self._seal_days(stop)
             self._measure()
         for one in self._partitions.values():
             await asyncio.to_thread(one.commit)
@@ -123,6 +133,24 @@ class AuditLog:
         for one in self._partitions.values():
             if one.is_due(time.monotonic()):
                 one.commit()
+
+    async def _seal_days(self, stop: asyncio.Event) -> None:
+        """Seal every day that is over, once it is known where each partition ended. Raises StaleData."""
+        try:
+            for _ in range(DAYS_TOGETHER):
+                day = self._days.due(time.time_ns() // 1_000_000)
+                if day is None or stop.is_set():
+                    return
+                ends = await self._offsets.ends(self._partitions)
+                if not await asyncio.to_thread(self._days.seal, day, ends):
+                    return
+                log.info("day is sealed", day=str(day), logs=len(self._partitions))
+        except ServiceUnavailable as error:
+            log.warning("cannot ask where a log ends", detail=str(error))
+        except OSError as error:
+            log.warning("files are not written", what="log of days", detail=str(error), again_in_s=DAYS_EVERY_S)
+        except (Wrong, Unchecked) as error:
+            raise StaleData(f"a day cannot be sealed, because an audit log cannot be read: {error}") from None
 
     def _measure(self) -> None:
         for (topic, number), one in self._partitions.items():

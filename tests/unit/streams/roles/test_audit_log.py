@@ -1,6 +1,7 @@
 """The role audit-log, over a log in memory: it reads on, waits for its disk, and stops where the log is not the one that it knows."""
 
 import asyncio
+import json
 from collections import defaultdict
 
 import pytest
@@ -8,6 +9,7 @@ from support.audit_logs import KEYS, check_folder, policy
 
 from audit.disk import Disk
 from audit.policy import Policy
+from audit.tiles import LogFiles
 from schemas.errors import StaleData
 from schemas.settings import Settings
 from streams.host import groupless
@@ -212,3 +214,14 @@ async def test_the_role_reads_what_is_kept_for_ever_and_is_started_by_name_only(
     ]  # fmt: skip
     assert ROLES["audit-log"].optional
     assert "audit-log" in set(role_names(with_optional=True)) - set(role_names())
+
+
+async def test_days_that_are_over_are_sealed_by_the_role(tmp_path, reader):
+    """Its records are of 2023: it seals the days since then, ten at a time."""
+    role, stop = role_of(tmp_path, reader), asyncio.Event()
+    running = asyncio.create_task(role.run(stop))
+    days = role.stores[-1]
+    await until(lambda: days.committed.size)
+    await stopped(running, stop)
+    first = json.loads(LogFiles(str(days.folder)).bundle(0, days.committed.size)[0])
+    assert (first["day"], first["log"]) == ("2023-11-14", "executions/0")
