@@ -19,7 +19,8 @@ class NativeSocket(asyncio.Protocol):
         self._host, self._answered, self._filled = host, answered, filled
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
-        self._upgraded = False
+        self._upgraded = asyncio.Event()
+        """Until then the exchange takes nothing."""
         self.heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         """Answers to what was asked by `ask`."""
 
@@ -39,6 +40,7 @@ class NativeSocket(asyncio.Protocol):
 
     async def ask(self, **fields: Any) -> None:
         """A request that must go well."""
+        await asyncio.wait_for(self._upgraded.wait(), 60)
         self.send(json.dumps({"id": 0, **fields}).encode())
         told = await asyncio.wait_for(self.heard.get(), 60)
         assert told["ok"], told
@@ -47,12 +49,12 @@ class NativeSocket(asyncio.Protocol):
         """Frames, or a part of one."""
         buffer = self._buffer
         buffer += data
-        if not self._upgraded:
+        if not self._upgraded.is_set():
             head, found, rest = bytes(buffer).partition(b"\r\n\r\n")
             if not found:
                 return
             assert head.startswith(b"HTTP/1.1 101"), head
-            self._upgraded = True
+            self._upgraded.set()
             buffer[:] = rest
         while (end := self._whole(buffer)) is not None:
             start, opcode = self._start(buffer), buffer[0] & 0x0F
