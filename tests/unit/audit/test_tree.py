@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.audit_logs import EDGE_SIZES, plain_root
 
@@ -111,6 +111,7 @@ def test_a_tree_that_grows_has_the_root_of_the_definition(size):
     assert GrowingTree(size, tree.edge).root() == tree.root()
 
 
+@settings(deadline=None)  # a busy machine may pause for as long as it likes
 @given(sizes, st.data())
 def test_every_entry_has_a_proof_and_no_other_place(size, data):
     """Inclusion, both made and checked."""
@@ -130,6 +131,7 @@ def test_every_entry_has_a_proof_and_no_other_place(size, data):
     assert not path or not _is_right(check_inclusion, index, size, leaves[index], path[:-1], root)
 
 
+@settings(deadline=None)
 @given(sizes, sizes, st.data())
 def test_a_tree_that_has_grown_can_prove_it_and_one_that_was_changed_cannot(one, other, data):
     """Consistency, both made and checked."""
