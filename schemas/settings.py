@@ -45,11 +45,24 @@ def _url_of(*schemes: str, path: bool = False) -> Callable[[str], bool]:
     return fits
 
 
+_REDIS_FORM: Final = "redis://[user:password@]host:port/0, or redis+sentinel://[user:password@]host:port[,host:port]/SERVICE[/0]"
+
+
+def _is_of_redis(url: str) -> bool:
+    """Whether it names a server, or sentinels and what they watch."""
+    scheme, _, rest = url.partition("://")
+    if scheme != "redis+sentinel":
+        return _url_of("redis", "rediss")(url)
+    hosts, _, path = rest.rpartition("@")[2].partition("/")
+    service, _, database = path.partition("/")
+    return bool(service) and (not database or (database.isascii() and database.isdigit())) and all(map(_port_of, hosts.split(",")))
+
+
 _ADDRESSES: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "kafka_url": ("host:port[,host:port]", lambda text: all(map(_port_of, text.split(",")))),
     "mysql_url": ("mysql://user:password@host:port/database", _url_of("mysql", path=True)),
-    "redis_url": ("redis://[user:password@]host:port/0", _url_of("redis", "rediss")),
-    "cache_url": ("redis://[user:password@]host:port/0", _url_of("redis", "rediss")),
+    "redis_url": (_REDIS_FORM, _is_of_redis),
+    "cache_url": (_REDIS_FORM, _is_of_redis),
     "elasticsearch_url": ("http://host:port", _url_of("http", "https")),
     "edge_url": ("http://host:port", _url_of("http", "https")),
 }
@@ -72,9 +85,9 @@ class Settings(BaseSettings):
     mysql_zone: str = Field(
         default="", description="where this process stands, as the list of MySQL servers says it: near replicas are read"
     )
-    redis_url: str = Field(default="", description="redis://[user:password@]host:port/0")
+    redis_url: str = Field(default="", description=_REDIS_FORM)
     cache_url: str = Field(
-        default="", description="redis://[user:password@]host:port/0 of the cache in front of MySQL; none: every read goes to MySQL"
+        default="", description="the cache in front of MySQL, in a form of OUTCRY_REDIS_URL; none: every read goes to MySQL"
     )
     elasticsearch_url: str = Field(default="", description="http://host:port")
     edge_url: str = Field(default="", description="where clients of this set reach the edge, http://host:port")

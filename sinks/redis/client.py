@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import AuthenticationError, ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError, TimeoutError  # noqa: A004
 
 from schemas.errors import ServiceUnavailable
 
 TIMEOUT_S: Final = 5.0
 CONNECTIONS_MAX: Final = 16
+SENTINEL: Final = "redis+sentinel"
+"""Scheme of an address that names sentinels rather than a server."""
 PREFIX: Final = "outcry:"
 """Prefix of every key, so that our keys on a shared server can be recognised and removed."""
 
@@ -24,11 +28,44 @@ ADVICE: Final[dict[type[RedisError], str]] = {
 }
 
 
+class OfSentinels(Redis):
+    """A client of the server that sentinels call the primary; it lets go of them too."""
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Close all connections."""
+        await super().aclose(close_connection_pool)
+        assert isinstance(self.connection_pool, SentinelConnectionPool)
+        for sentinel in self.connection_pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
+
+
+def client_of(url: str, timeout_s: float = TIMEOUT_S) -> Redis:
+    """A client on redis://[user:password@]host:port/database, or on redis+sentinel://[user:password@]host:port[,host:port]/service[/database].
+
+    It is not connected yet. Sentinels are asked for the primary at each new connection, and after an answer that only a replica gives.
+    """
+    common: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "max_connections": CONNECTIONS_MAX}
+    parts = urlsplit(url)
+    if parts.scheme != SENTINEL:
+        client: Redis = Redis.from_url(url, **common)
+        return client
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    service, _, database = parts.path.strip("/").partition("/")
+    user, _, password = credentials.partition(":")
+    addresses = [(host, int(port)) for host, _, port in (one.rpartition(":") for one in hosts.split(","))]
+    own = {"username": unquote(user) or None, "password": unquote(password) or None, "db": int(database or 0)}
+    sentinel: Any = Sentinel(  # type: ignore[no-untyped-call]
+        addresses, sentinel_kwargs={"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}, **common, **own
+    )
+    found: Redis = sentinel.master_for(service, redis_class=OfSentinels)
+    return found
+
+
 async def open_redis(url: str) -> Redis:
-    """A client on redis://host:port/database with a bounded pool, after it has answered. Raises ServiceUnavailable."""
+    """A client with a bounded pool, after it has answered. Raises ServiceUnavailable."""
     if not url:
         raise ServiceUnavailable("Redis has no address: OUTCRY_REDIS_URL is not set; run `outcry up`")
-    client = Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, max_connections=CONNECTIONS_MAX)
+    client = client_of(url)
     try:
         with translated(client):
             await client.ping()
@@ -49,5 +86,11 @@ def translated(client: Redis) -> Iterator[None]:
             advice = ADVICE[ConnectionError]
         if advice is None:
             raise
-        known = client.connection_pool.connection_kwargs
-        raise ServiceUnavailable(f"Redis at {known.get('host')}:{known.get('port')} refused the request ({error}): {advice}") from error
+        raise ServiceUnavailable(f"Redis at {_where(client)} refused the request ({error}): {advice}") from error
+
+
+def _where(client: Redis) -> str:
+    pool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        return f"{pool.service_name} of its sentinels"
+    return f"{pool.connection_kwargs.get('host')}:{pool.connection_kwargs.get('port')}"

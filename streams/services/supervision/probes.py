@@ -71,9 +71,9 @@ async def mysql(url: str) -> str:
 
 async def redis(url: str) -> str:
     """PING, and the version."""
-    from redis.asyncio import Redis
+    from sinks.redis.client import client_of
 
-    client: Redis = Redis.from_url(url, socket_timeout=PROBE_TIMEOUT_S, socket_connect_timeout=PROBE_TIMEOUT_S)
+    client = client_of(url, PROBE_TIMEOUT_S)
     try:
         info = await client.info("server")
     finally:
