@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from schemas.errors import ServiceUnavailable
 from sinks.cached.entries import PREFIX
 from sinks.cached.limits import AWAY_S, LOCK_MS, TIMEOUT_S
-from sinks.redis.client import open_redis, translated
+from sinks.redis.client import CONNECTIONS_MAX, open_redis, translated
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -29,6 +29,8 @@ class CacheStore:
         self._url, self._timeout_s = url, timeout_s
         self._client: Redis | None = None
         self._connecting = asyncio.Lock()
+        # the client's pool refuses whoever finds no connection left; here they wait their turn, before their time begins
+        self._turns = asyncio.Semaphore(CONNECTIONS_MAX)
         self._away_until_s = 0.0
         self.failures = 0
 
@@ -89,9 +91,13 @@ class CacheStore:
                     self._client = await open_redis(self._url)
         return self._client
 
-    async def _tried(self, question: "Any") -> Any:
+    async def _tried(self, question: Any) -> Any:
         if self.away:
             return None
+        async with self._turns:
+            return None if self.away else await self._asked(question)
+
+    async def _asked(self, question: Any) -> Any:
         try:
             async with asyncio.timeout(self._timeout_s):
                 client = await self.client()

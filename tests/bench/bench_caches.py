@@ -185,7 +185,7 @@ async def one_read(stores: EdgeStores, page: Page, account: int | None, run: Run
     """And how long it took."""
     began_s = time.perf_counter()
     try:
-        await stores.read(page.kind.query, account, **page.arguments)
+        await stores.read(page.kind.query, account, *page.arguments.values())
     except Exception as error:
         run.failed += 1
         if run.failed == 1:
