@@ -65,6 +65,9 @@ replicas: $(VENV)/.dev ## real MySQL replicas under load, kills and promotions, 
 soak: $(VENV)/.dev ## half an hour of market-data clients that come, resume, read slowly and go; no gap, right books, flat memory (ARGS="--minutes 5")
 	$(BIN)/python tests/soak/soak_fanout.py $(ARGS)
 
+fuzz: $(VENV)/.dev ## a million bad inputs at every door: records, orders, queries, sockets, files; none may raise, hang or be kept (ARGS="--only order", "--help")
+	$(BIN)/python tests/fuzz/run_fuzz.py $(ARGS)
+
 tamper: $(VENV)/.dev ## tamper with audit logs in every known way; each must be found and named (ARGS="--tamperings 1000 --honest 200 --seed 7")
 	$(BIN)/python tests/tamper/run_tampering.py $(ARGS)
 
@@ -130,4 +133,4 @@ vendor: ## fetch what the pages use of other projects again, by pinned digests (
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak tamper check format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-fanout latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-fanout latency clean

@@ -57,6 +57,10 @@ _OPTIONAL_DECIMALS: Final = ("min_order_qty", "maker_fee", "taker_fee", "max_pos
 _OPTIONAL_WORDS: Final[dict[str, type[IntEnum]]] = {"matching_algorithm": MatchingAlgorithm, "self_match_prevention": SelfMatchPrevention}
 
 
+_EXPONENT_MAX: Final = 1_000
+"""Beyond every limit, and within what can be calculated with."""
+
+
 class BadInstruments(OutcryError):
     """The instrument list is not valid; the message says which entry and why."""
 
@@ -196,7 +200,7 @@ def parse_instruments(text: str, where: str) -> InstrumentTable:
     """Instruments from TOML text; raises BadInstruments naming `where` and what is wrong."""
     try:
         return InstrumentTable(_parse(place, entry) for place, entry in enumerate(_entries(text), 1))
-    except (tomllib.TOMLDecodeError, BadInstruments) as error:
+    except (tomllib.TOMLDecodeError, RecursionError, BadInstruments) as error:
         raise BadInstruments(f"{where}: {error}") from error
 
 
@@ -248,9 +252,12 @@ def _decimal(value: Any, name: str) -> Decimal:
     if not isinstance(value, str | int) or isinstance(value, bool):  # a float is not what was written
         raise ValueError(f"{name} is {value!r}, not decimal text")  # noqa: TRY004 - one kind for all
     try:
-        return to_decimal(value)
+        number = to_decimal(value)
     except NotANumber as error:
         raise ValueError(f"{name}: {error}") from error
+    if abs(number.adjusted()) > _EXPONENT_MAX:  # what is made of it would overflow
+        raise ValueError(f"{name} is out of range")
+    return number
 
 
 def _text(value: object, name: str) -> str:

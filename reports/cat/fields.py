@@ -132,7 +132,10 @@ def csv_line(record: Record) -> bytes:
 
 def record_of_csv(line: bytes) -> Record:
     """What csv_line has written. Raises NotACsvLine."""
-    (values,) = csv.reader([line.decode("latin-1").rstrip("\n")])
+    try:
+        (values,) = csv.reader([line.decode("latin-1").rstrip("\n")])
+    except (csv.Error, ValueError) as error:  # a line end within it makes two
+        raise NotACsvLine(f"it is no line of CSV: {error}") from None
     at = next(place for place, field in enumerate(HEAD) if field.name == "type")
     fields = EVENTS.get(values[at]) if len(values) > at else None
     if fields is None:

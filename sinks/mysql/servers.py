@@ -67,7 +67,7 @@ def parse_servers(text: str, where: str) -> Servers:
     """Raises StaleData that says what is wrong, and where."""
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StaleData(f"{where} is not JSON ({error})") from error
     problem = _problem(found)
     if problem:
@@ -92,10 +92,9 @@ def _problem(found: Any) -> str:
             return f"servers.{name}: url must be mysql://user:password@host:port/database"
         if not isinstance(one.get("zone", ""), str) or not isinstance(one.get("draining", False), bool):
             return f"servers.{name}: zone must be a text, draining true or false"
-    if found.get("primary") != "" and found.get("primary") not in servers:
-        return f"primary: {found.get('primary')!r} is not one of the servers"
-    if found.get("former", "") != "" and found["former"] not in servers:
-        return f"former: {found['former']!r} is not one of the servers"
+    for part, name in (("primary", found.get("primary")), ("former", found.get("former", ""))):
+        if not isinstance(name, str) or (name and name not in servers):
+            return f"{part}: {name!r} is not one of the servers"
     return ""
 
 

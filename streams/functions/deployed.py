@@ -141,7 +141,7 @@ def read_function(path: Path) -> Function:
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors())
         raise BadFunction(f"{path}: {problems}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadFunction(f"{path}: {error}") from error
     version = hashlib.blake2b(text + b"\0" + code, digest_size=6).hexdigest()
     return Function(name, settings, source.resolve(), function, version, secrets)
