@@ -24,6 +24,10 @@ $(VENV)/.docs: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	@touch $@
 
+$(VENV)/.supply-chain: $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[supply-chain]'
+	@touch $@
+
 $(VENV)/.bench: $(VENV)/.run
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@touch $@
@@ -79,6 +83,13 @@ check: $(VENV)/.dev ## lint, format, types, architecture, declared imports, Java
 	$(BIN)/deptry .
 	$(BIN)/oxlint --deny-warnings
 
+sbom: $(VENV)/.supply-chain ## every package that is installed, with version and licence, as CycloneDX in build/sbom.json
+	@mkdir -p build
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible --output-file build/sbom.json $(VENV)
+
+advisories: $(VENV)/.supply-chain ## known vulnerabilities of every pinned package; fails where one cannot be looked up, for example without access to pypi.org
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+
 format: $(VENV)/.dev ## format every file
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -133,4 +144,4 @@ vendor: ## fetch what the pages use of other projects again, by pinned digests (
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-fanout latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check sbom advisories format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-fanout latency clean
