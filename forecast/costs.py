@@ -82,7 +82,7 @@ class Costs:
         """Of a TOML text. Raises BadCosts."""
         try:
             table = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # of numbers with thousands of digits too
             raise BadCosts(f"{where}: {error}") from None
         _fields(table, {"version": int, "uses": dict, "constants": dict, "roles": dict}, where)
         if table["version"] != VERSION:

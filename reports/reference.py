@@ -70,9 +70,7 @@ def parse_reference(text: str, where: str) -> Reference:
     """A reference from TOML text. Raises BadReference naming `where` and what is wrong."""
     try:
         return _parse(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise BadReference(f"{where}: {error}") from error
-    except BadReference as error:
+    except (ValueError, RecursionError, BadReference) as error:  # ValueError: not TOML, or a number of thousands of digits
         raise BadReference(f"{where}: {error}") from error
 
 

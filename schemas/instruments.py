@@ -200,7 +200,7 @@ def parse_instruments(text: str, where: str) -> InstrumentTable:
     """Instruments from TOML text; raises BadInstruments naming `where` and what is wrong."""
     try:
         return InstrumentTable(_parse(place, entry) for place, entry in enumerate(_entries(text), 1))
-    except (tomllib.TOMLDecodeError, RecursionError, BadInstruments) as error:
+    except (ValueError, RecursionError, BadInstruments) as error:  # ValueError: not TOML
         raise BadInstruments(f"{where}: {error}") from error
 
 

@@ -212,7 +212,7 @@ class MarketClock:
 def _read(text: str, where: str) -> dict[str, Any]:
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of numbers with thousands of digits too
         raise BadCalendar(f"{where}: {error}") from error
     unknown = set(table) - {"first", "last", "closed", "open", "early"}
     if unknown:

@@ -59,7 +59,7 @@ class Owners:
         """The sets of a TOML file. Raises BadOwnerSets."""
         try:
             listed = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # of numbers with thousands of digits too
             raise BadOwnerSets(f"owner sets: not TOML: {error}") from None
         if unknown := sorted(listed.keys() - {"owner_set"}):
             raise BadOwnerSets(f"owner sets: unknown key {unknown[0]}; only [[owner_set]] is known")
