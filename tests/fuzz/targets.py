@@ -31,6 +31,10 @@ from edge.gateway.market.view import MarketView
 from edge.http.client_data import decode_json, decode_packed
 from edge.http.errors import HttpError
 from edge.http.timestamps import parse_time_ns
+from edge.native.channels.names import parse_channel
+from edge.native.orders.requests import amendment, new_order
+from edge.native.wire.fields import Fields as NativeFields
+from edge.native.wire.problems import Problem
 from reports.cat.feedback import parse_feedback
 from reports.cat.fields import EVENTS, Form, NotACsvLine, csv_line, record_of_csv
 from reports.reference import TEMPLATE, BadReference, parse_reference
@@ -252,6 +256,39 @@ QUERIES: Final = tuple(
 )  # fmt: skip
 
 
+NATIVE: Final = {
+    "symbol": "AAPL",
+    "order_qty": 5,
+    "side": "buy",
+    "ord_type": "limit",
+    "time_in_force": "day",
+    "price": "180.01",
+    "cl_ord_id": "a-1",
+}
+NATIVE_ORDERS: Final = tuple(
+    json.dumps(NATIVE | more).encode()
+    for more in (
+        {},
+        {"exec_inst": ["post_only"], "display_qty": 1},
+        {"contingency_type": "oco", "legs": [{name: value for name, value in NATIVE.items() if name not in ("symbol", "cl_ord_id")}]},
+    )
+)
+
+
+def native(take: Callable[[NativeFields], Any]) -> Callable[[bytes], str]:
+    """A request of the native API, as JSON."""
+
+    @refused(Problem)
+    def ask(data: bytes) -> None:
+        try:
+            values = decode_json(data)
+        except ValueError as error:
+            raise Problem("invalid_message", str(error)) from None
+        take(NativeFields(values if isinstance(values, dict) else {"symbol": values}))
+
+    return ask
+
+
 @refused(HttpError)
 def ask_query(data: bytes) -> None:
     """A query's parameters, and a page token."""
@@ -384,6 +421,10 @@ def targets() -> tuple[Target, ...]:
         Target("order", ORDERS, refused(HttpError)(lambda data: parse_new_order(data, INSTRUMENTS, lambda one, _: one.reference_price))),
         Target("replace", (b'{"qty": "7", "limit_price": "180.05"}', b'{"time_in_force": "gtc"}', *ORDERS[:2]),
                refused(HttpError)(lambda data: parse_replace(data, RESTING, INSTRUMENTS))),
+        Target("native order", NATIVE_ORDERS, native(lambda fields: new_order(fields, INSTRUMENTS))),
+        Target("native amendment", (b'{"order_qty": 7, "price": "180.05"}', b'{"new_cl_ord_id": "b", "exec_inst": ["hidden"]}'),
+               native(lambda fields: amendment(fields, RESTING, INSTRUMENTS))),
+        Target("native channel", (b"book.AAPL.10.raw", b"trades.MSFT", b"orders"), refused(Problem)(lambda data: parse_channel(text_of(data), INSTRUMENTS))),
         Target("configuration", (b'{"no_shorting": true, "max_margin_multiplier": "1"}',), refused(HttpError)(parse_changes)),
         Target("query", QUERIES, ask_query),
         Target("JSON", (*ORDERS, *(json.dumps(one).encode() for one in SUBSCRIBE)), refused(ValueError)(decode_json)),
