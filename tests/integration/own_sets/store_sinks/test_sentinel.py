@@ -7,8 +7,10 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from redis.asyncio import Redis
 from sink_session import INSTRUMENTS, market_data
 
 from schemas.enums import MarketDataKind
@@ -78,7 +80,14 @@ async def test_the_sink_and_its_readers_go_on_at_the_replica_that_sentinels_have
     async def has_replica() -> bool:
         return bool((await client.info("replication"))["connected_slaves"]) and bool((await client.wait(1, 1_000)) == 1)
 
+    async def sentinel_has_replica() -> bool:
+        """It asks the primary every ten seconds; of whom it does not know, it makes no primary."""
+        async with Redis(port=urlsplit(url).port or 0) as asked:
+            found = await asked.sentinel_slaves("exchange")
+        return any(not one["is_disconnected"] and not one["is_sdown"] for one in found)
+
     await until(has_replica, "the replica follows")
+    await until(sentinel_has_replica, "the sentinel knows the replica")
     sink = await RedisSink.connect(url, INSTRUMENTS)
     await sink.write_batch([market_data(MarketDataKind.TRADE, 1, 1, 0)])
     await until(has_replica, "the replica has it")
