@@ -3,8 +3,8 @@
 The rights of the application do not reach as far, on purpose: `read_only` binds who has grants on the schema only, and not who has READ_ONLY ADMIN.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -18,6 +18,7 @@ from sinks.mysql.pool import arguments_of, translated
 
 CONNECT_TIMEOUT_S: Final = 3.0
 FENCE_TIMEOUT_S: Final = 1.0
+_NO_SUCH_THREAD: Final = 1094
 _BYPASSES: Final = ("READ_ONLY ADMIN", "READ ONLY ADMIN", "SUPER", "CONNECTION_ADMIN")
 """Privileges whose holder writes to a server that is read-only."""
 
@@ -116,10 +117,15 @@ class Administrator:
         return str(written["written"])
 
     async def run_out(self, gtid: str, timeout_s: float) -> None:
-        """Apply everything up to `gtid`; without one, everything that was received. Raises ServiceUnavailable if it takes longer."""
-        await self._do(self.dialect.start)  # somebody may have stopped it
+        """Apply everything up to `gtid`; without one, everything that was received. Raises ServiceUnavailable if it takes longer.
+
+        One that follows nobody, as a former primary that has just come back, has nothing that waits to be applied.
+        """
+        follows = bool(self.dialect.threads(await self._rows(self.dialect.status)).source)
+        if follows:
+            await self._do(self.dialect.start)  # somebody may have stopped it
         target = gtid
-        if not target:
+        if not target and follows:
             await self._do(self.dialect.stop_receiving)
             target = self.dialect.threads(await self._rows(self.dialect.status)).received
         if target:
@@ -153,19 +159,32 @@ class Administrator:
         await self._do(statement)
 
     async def _rows(self, sql: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
-        with translated(self._where):
+        with self._refusals_of(sql):
             async with self._connection.cursor(aiomysql.DictCursor) as cursor:
                 await cursor.execute(sql, args or None)
                 return list(await cursor.fetchall())
 
     async def _do(self, sql: str, args: tuple[Any, ...] = ()) -> None:
-        with translated(self._where):
+        with self._refusals_of(sql):
             async with self._connection.cursor() as cursor:
                 await cursor.execute(sql, args or None)
 
     async def _do_if_there(self, sql: str) -> None:
+        with self._refusals_of(sql):
+            try:
+                async with self._connection.cursor() as cursor:
+                    await cursor.execute(sql)
+            except MySQLError as error:
+                if error.args and error.args[0] != _NO_SUCH_THREAD:  # it has ended by itself
+                    raise
+
+    @contextmanager
+    def _refusals_of(self, sql: str) -> Iterator[None]:
+        """What a server answers to its administrator depends on its state, which others change too: a refusal is told, and is no fault of ours."""
         try:
-            await self._do(sql)
+            with translated(self._where):
+                yield
         except MySQLError as error:
-            if error.args and error.args[0] != 1094:  # it has ended by itself
-                raise
+            raise ServiceUnavailable(
+                f"MySQL at {self._where} refused {sql.split()[0]}: {error.args[-1] if error.args else error}"
+            ) from error

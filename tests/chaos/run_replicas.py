@@ -45,7 +45,7 @@ from streams.services.recipes.mariadb import SERVERS_FILE
 from streams.services.supervision.replication_keeper import users_of
 
 SETTLE_S: Final = 120.0
-STUCK_S: Final = 180.0
+STUCK_S: Final = 120.0
 """What has not come about within this, on however busy a machine, never will."""
 FAULT_S: Final = 3.0
 CALM_SHARE: Final = 0.2
@@ -221,7 +221,9 @@ class Campaign:
             os.kill(pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
         primary = await (self.abandon() if how == "torn" else self.ask())
         opened_s, moved = time.monotonic() - began_s, asyncio.get_running_loop().time()
-        await until(lambda: self.writer.last_s >= moved, lambda: f"the sink stores on {primary}; {self.progress()}")
+        await until(
+            lambda: self.writer.last_s >= moved, lambda: f"the sink stores on {primary}; {self.writer.acknowledged} events acknowledged"
+        )
         told = {"how": how, "from": former, "to": primary, "done_s": round(opened_s, 3), "written_s": round(time.monotonic() - began_s, 3)}
         self.told.promotions.append(told)
         print(f"# {told}", file=sys.stderr)
