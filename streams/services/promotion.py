@@ -112,15 +112,17 @@ async def _choose(servers: Servers, users: Users, former: str, to: str) -> str:
     if to and to not in {one.name for one in candidates}:
         names = ", ".join(one.name for one in candidates)
         raise OutcryError(f"{to} is not one of the replicas; they are {names}")
-    found = await asyncio.gather(*(standing_of(one.url, users) for one in candidates))
-    standing = {one.name: standing for one, standing in zip(candidates, found, strict=True) if standing is not None}
+    found = await asyncio.gather(*(standing_of(one.url, users) for one in servers.servers))
+    answering = {one.name: standing for one, standing in zip(servers.servers, found, strict=True) if standing is not None}
+    former_answers = answering.pop(former, None) is not None
+    followers = {name: standing for name, standing in answering.items() if standing.threads.source}
+    # what the former primary still writes reaches those that follow it; who has just come back follows nobody yet
+    standing = followers if followers and former_answers and to not in answering.keys() - followers.keys() else answering
     if not standing or (to and to not in standing):
         raise ServiceUnavailable(f"{to or 'no replica'} answers: nothing was changed; see `outcry status`")
     best = max(standing, key=lambda name: standing[name].received)
-    if to and standing[to].received < standing[best].received:
-        former_answers = bool(former) and await standing_of(servers.named(former).url, users) is not None
-        if not former_answers:
-            raise OutcryError(f"{to} has received less than {best}, and the former primary does not answer: promote {best}")
+    if to and standing[to].received < standing[best].received and not former_answers:
+        raise OutcryError(f"{to} has received less than {best}, and the former primary does not answer: promote {best}")
     return to or best
 
 
