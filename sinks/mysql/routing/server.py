@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import aiomysql
+from pymysql.err import InterfaceError
 
 from schemas.errors import ServiceUnavailable
 from sinks.mysql.dialect import GtidDialect, dialect_of
@@ -38,9 +39,16 @@ class Lane:
 
     async def fetch(self, sql: str, args: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query. Errors are those of the client library."""
-        async with self._connection.cursor() as cursor:
-            await cursor.execute(sql, args or None)
-            return list(await cursor.fetchall())
+        try:
+            async with self._connection.cursor() as cursor:
+                await cursor.execute(sql, args or None)
+                return list(await cursor.fetchall())
+        except (
+            AttributeError
+        ) as error:  # aiomysql's, where another task closes the connection while an answer is on its way: its reader is None
+            if not self._connection.closed:
+                raise
+            raise InterfaceError("the connection was closed meanwhile") from error
 
     async def marks(self) -> Marks:
         """Which events the server has. What is read behind this is not older."""
