@@ -7,8 +7,8 @@ from aiohttp import web
 
 from edge.alpaca.access import authenticate
 from edge.alpaca.query_fields import Query, bad_request
-from edge.alpaca.request_fields import quoted
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.errors import not_found
 
 _CA_TYPES: Final = ("dividend", "merger", "spinoff", "split")

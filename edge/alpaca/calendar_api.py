@@ -8,9 +8,9 @@ from aiohttp import web
 
 from edge.alpaca.access import authenticate
 from edge.alpaca.query_fields import Query
-from edge.alpaca.request_fields import quoted
 from edge.gateway.market.view import MarketView
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.errors import HttpError, bad_parameter
 from edge.http.state import gateway_of
 from edge.http.timestamps import parse_time_ns

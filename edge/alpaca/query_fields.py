@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from edge.alpaca.limits import LIST_NAMES_MAX
-from edge.alpaca.request_fields import NUMBER, find_instrument, quoted
+from edge.alpaca.request_fields import NUMBER, find_instrument
+from edge.http.client_data import quoted
 from edge.http.errors import HttpError, bad_parameter
 from edge.http.timestamps import parse_time_ns
 from schemas.instruments import Instrument, InstrumentTable

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from edge.alpaca.errors import unprocessable
 from edge.alpaca.limits import NUMBER_DIGITS_MAX
-from edge.http.client_data import decode_json
+from edge.http.client_data import decode_json, quoted
 from edge.http.errors import HttpError, bad_parameter
 from edge.http.timestamps import parse_time_ns
 from schemas.ids import instrument_of
@@ -44,14 +44,6 @@ def find_instrument(symbol_or_asset_id: str, instruments: InstrumentTable) -> In
         number = instrument_of(symbol_or_asset_id)
         found = instruments.by_number.get(number) if number is not None else None
     return found
-
-
-def quoted(value: Any) -> str:
-    """A client's value in an error message, shortened."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    text = str(value)
-    return f'"{text if len(text) <= 40 else text[:40] + "..."}"'
 
 
 class Fields:

@@ -16,6 +16,14 @@ _EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
 _DEEP: Final = f"more than {NESTING_MAX} objects or lists within one another"
 
 
+def quoted(value: Any) -> str:
+    """A client's value in an error message, shortened."""
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = str(value)
+    return f'"{text if len(text) <= 40 else text[:40] + "..."}"'
+
+
 def decode_json(data: str | bytes) -> Any:
     """The value, numbers with a decimal point as Decimal. Strict: no NaN, no half of a surrogate pair. Raises ValueError."""
     try:

@@ -13,6 +13,7 @@ import structlog
 from access.api_keys import Scope
 from edge.fanout.connection import Connection
 from edge.gateway.access.sessions import Session
+from edge.http.client_data import quoted
 from edge.native import logon
 from edge.native.desk import Desk
 from edge.native.limits import CANCEL_AFTER_MS_MAX, CANCEL_AFTER_MS_MIN, GRACE_MS_MAX, ID_CHARACTERS_MAX, IN_FLIGHT_MAX
@@ -20,7 +21,7 @@ from edge.native.orders.operations import OPERATIONS, Asked, require
 from edge.native.subscriptions import Subscriptions
 from edge.native.wire.closing import Close, closing
 from edge.native.wire.encodings import Encoding, Message
-from edge.native.wire.fields import Fields, shown
+from edge.native.wire.fields import Fields
 from edge.native.wire.problems import Problem, invalid, not_logged_on, value_of
 
 log = structlog.get_logger(__name__)
@@ -146,7 +147,7 @@ class Conversation:
         """Begin to work on one of OPERATIONS. Tasks begin in the order in which they are made, so orders keep theirs. Raises Problem."""
         operation = OPERATIONS.get(op) if isinstance(op, str) else None
         if operation is None:
-            raise Problem("unknown_op", f"{shown(op)} is none of {', '.join((*OPERATIONS, *self._here))}")
+            raise Problem("unknown_op", f"{quoted(op)} is none of {', '.join((*OPERATIONS, *self._here))}")
         session = self.session or not_logged_on()
         require(session, operation.scope)
         if len(self._in_flight) >= IN_FLIGHT_MAX:

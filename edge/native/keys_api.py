@@ -12,8 +12,9 @@ from access.api_keys import NETWORKS_MAX, Scope, scopes_of
 from edge.gateway.access.api_keys import ApiKeys, NewKey, NotDone
 from edge.gateway.access.sessions import KEY_ID_CHARACTERS_MAX, Session
 from edge.gateway.outcomes import Accepted, Unavailable
+from edge.http.client_data import quoted
 from edge.native.limits import LABEL_CHARACTERS_MAX, ROTATION_OVERLAP_S_MAX
-from edge.native.wire.fields import Fields, shown
+from edge.native.wire.fields import Fields
 from edge.native.wire.problems import Problem, invalid, value_of
 from sinks.mysql.api_keys import StoredKey
 
@@ -34,7 +35,7 @@ async def create(keys: ApiKeys, session: Session, address: str, fields: Fields) 
     scopes = []
     for word in fields.items("scopes", len(_SCOPES)):
         if not isinstance(word, str) or word not in _SCOPES:
-            raise invalid("scopes", f"has {shown(word)}: must be of {', '.join(_SCOPES)}")
+            raise invalid("scopes", f"has {quoted(word)}: must be of {', '.join(_SCOPES)}")
         scopes.append(_SCOPES[word])
     networks = fields.items("networks", NETWORKS_MAX)
     ends_at, label = fields.whole("ends_at", 0, _US_MAX) or 0, fields.text("label", LABEL_CHARACTERS_MAX) or ""

@@ -17,14 +17,14 @@ from access.api_keys import Scope
 from edge.gateway.access.sessions import Session
 from edge.http.addresses import address_of
 from edge.http.answers import SESSION, read_body
-from edge.http.client_data import decode_json
+from edge.http.client_data import decode_json, quoted
 from edge.http.errors import HttpError
 from edge.http.limits import BODY_BYTES_MAX
 from edge.native import limits, logon
 from edge.native.desk import DESK
 from edge.native.keys_api import KEY_OPERATIONS
 from edge.native.orders.operations import OPERATIONS, Asked, require
-from edge.native.wire.fields import Fields, shown
+from edge.native.wire.fields import Fields
 from edge.native.wire.problems import KINDS, Problem, value_of
 
 log = structlog.get_logger(__name__)
@@ -102,7 +102,7 @@ async def post_operation(request: web.Request) -> web.Response:
     name = request.match_info["operation"]
     operation, of_keys = OPERATIONS.get(name), KEY_OPERATIONS.get(name)
     if operation is None and of_keys is None:
-        raise Problem("unknown_op", f"{shown(name)} is none of {', '.join((*OPERATIONS, *KEY_OPERATIONS))}")
+        raise Problem("unknown_op", f"{quoted(name)} is none of {', '.join((*OPERATIONS, *KEY_OPERATIONS))}")
     body = await read_body(request)
     session = await who_asks(request, body)
     require(session, operation.scope if operation is not None else Scope.TRADE)

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from access.api_keys import Scope
 from edge.gateway.access.sessions import Session
+from edge.http.client_data import quoted
 from edge.native.channels.account_streams import AccountStream
 from edge.native.channels.live import Told
 from edge.native.channels.names import PRIVATE, ChannelName, parse_channel
@@ -19,7 +20,7 @@ from edge.native.desk import Desk
 from edge.native.hub import Channel, Talk
 from edge.native.limits import CHANNELS_PER_MESSAGE_MAX, PUSH_BYTES, REPLAY_CHUNK, SUBSCRIPTIONS_MAX
 from edge.native.orders.operations import require
-from edge.native.wire.fields import Fields, shown
+from edge.native.wire.fields import Fields
 from edge.native.wire.problems import Problem, invalid, not_logged_on, value_of
 
 _SEQ_MAX: Final = (1 << 63) - 1
@@ -101,7 +102,7 @@ class Subscriptions:
             raise fields.missing("channels")
         for name in names:
             if not isinstance(name, str) or name not in self._channels:
-                raise Problem("not_subscribed", f"{shown(name)} is not subscribed", channel=str(name)[:80])
+                raise Problem("not_subscribed", f"{quoted(name)} is not subscribed", channel=str(name)[:80])
         for name in set(names):
             self._hub.leave(self._subscriber, self._channels.pop(name))
         return {"channels": names}

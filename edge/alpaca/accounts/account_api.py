@@ -7,8 +7,9 @@ from aiohttp import web
 from edge.alpaca.access import account_of, authenticate
 from edge.alpaca.accounts.account_json import account_json, asset_json
 from edge.alpaca.query_fields import Query
-from edge.alpaca.request_fields import find_instrument, quoted
+from edge.alpaca.request_fields import find_instrument
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.errors import not_found
 from edge.http.state import gateway_of
 

@@ -22,9 +22,9 @@ from edge.alpaca.errors import value_of
 from edge.alpaca.limits import ACTIVITIES_PAGE_MAX
 from edge.alpaca.order_words import SIDE_TEXT
 from edge.alpaca.query_fields import Query
-from edge.alpaca.request_fields import quoted
 from edge.gateway.market.days import day_of, day_start_ns
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.state import gateway_of
 from edge.http.timestamps import rfc3339
 from schemas.enums import AccountEventKind

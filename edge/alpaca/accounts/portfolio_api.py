@@ -19,11 +19,11 @@ from edge.alpaca.access import account_of
 from edge.alpaca.errors import value_of
 from edge.alpaca.limits import HISTORY_POINTS_MAX
 from edge.alpaca.query_fields import Query
-from edge.alpaca.request_fields import quoted
 from edge.gateway.market.calendar import MarketHours
 from edge.gateway.market.days import MINUTE_NS, day_of, day_start_ns
 from edge.gateway.stored.account_history import INSTRUMENTS_VALUED_MAX, TooManyInstruments, Worth
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.state import gateway_of
 from schemas.market_hours import NEW_YORK, ns_of
 from schemas.units import MINOR_PER_UNIT

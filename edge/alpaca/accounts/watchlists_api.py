@@ -10,10 +10,11 @@ from edge.alpaca.accounts.account_json import asset_json
 from edge.alpaca.errors import error_of, unprocessable, value_of
 from edge.alpaca.limits import WATCHLIST_NAME_MAX, WATCHLIST_SYMBOLS_MAX
 from edge.alpaca.query_fields import Query
-from edge.alpaca.request_fields import Fields, decode_object, find_instrument, quoted
+from edge.alpaca.request_fields import Fields, decode_object, find_instrument
 from edge.gateway.orders.customers import WATCHLISTS_MAX, changed_watchlist, new_watchlist
 from edge.gateway.outcomes import Accepted
 from edge.http.answers import json_response, read_body
+from edge.http.client_data import quoted
 from edge.http.errors import bad_parameter, not_found
 from edge.http.state import gateway_of
 from edge.http.timestamps import rfc3339

@@ -14,11 +14,12 @@ from edge.alpaca.access import authenticate
 from edge.alpaca.market_data.newest_api import LATEST, latest, orderbooks, snapshots
 from edge.alpaca.market_data.past_api import answer_many
 from edge.alpaca.query_fields import Query, bad_request
-from edge.alpaca.request_fields import find_instrument, quoted
+from edge.alpaca.request_fields import find_instrument
 from edge.gateway.access.rate_limits import Buckets
 from edge.gateway.gateway import Gateway
 from edge.http.addresses import address_of
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.errors import HttpError
 from edge.http.state import gateway_of
 from schemas.instruments import Instrument

@@ -17,11 +17,11 @@ from edge.alpaca.limits import AUCTIONS_PAGE_MAX, DATA_PAGE_DEFAULT, DATA_PAGE_M
 from edge.alpaca.market_data.messages import item_of, price_of, shares_of
 from edge.alpaca.market_data.words import CLOSING_PHASES, CONDITIONS_OF_AUCTION, OPENING_PHASES
 from edge.alpaca.query_fields import Query
-from edge.alpaca.request_fields import quoted
 from edge.gateway.gateway import Gateway
 from edge.gateway.market.days import day_of, day_start_ns
 from edge.gateway.stored.past_prices import Timeframe, Unit, Window
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.timestamps import rfc3339
 from schemas.enums import Phase
 from schemas.instruments import Instrument

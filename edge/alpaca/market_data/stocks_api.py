@@ -11,8 +11,9 @@ from edge.alpaca.market_data.newest_api import LATEST, last_updated, latest, mos
 from edge.alpaca.market_data.past_api import READERS, answer_many, answer_one, check_feed
 from edge.alpaca.market_data.words import QUOTE_CONDITIONS, TRADE_CONDITIONS
 from edge.alpaca.query_fields import Query, bad_request
-from edge.alpaca.request_fields import find_instrument, quoted
+from edge.alpaca.request_fields import find_instrument
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.state import gateway_of
 from schemas.instruments import Instrument
 

@@ -14,10 +14,11 @@ from edge.alpaca.limits import ORDERS_PAGE_DEFAULT, ORDERS_PAGE_MAX
 from edge.alpaca.order_words import SIDES
 from edge.alpaca.orders.order_json import order_json
 from edge.alpaca.query_fields import Query
-from edge.alpaca.request_fields import find_instrument, quoted
+from edge.alpaca.request_fields import find_instrument
 from edge.gateway.accounts.view import AccountView, Order
 from edge.gateway.stored.history import OrderFilter
 from edge.http.answers import json_response
+from edge.http.client_data import quoted
 from edge.http.errors import bad_parameter, not_found
 from edge.http.state import gateway_of
 from schemas.ids import order_id_of

@@ -29,9 +29,10 @@ from edge.alpaca.order_words import (
     TIMES_IN_FORCE,
     TRAILING,
 )
-from edge.alpaca.request_fields import Fields, decode_object, find_instrument, quoted
+from edge.alpaca.request_fields import Fields, decode_object, find_instrument
 from edge.gateway.accounts.view import Order
 from edge.gateway.orders.new_order import NewOrder
+from edge.http.client_data import quoted
 from edge.http.errors import HttpError, bad_parameter
 from schemas.enums import (
     TIME_IN_FORCE_UNCHANGED,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
+from edge.http.client_data import quoted
 from edge.native.limits import CADENCES, DEPTHS
-from edge.native.wire.fields import shown
 from edge.native.wire.problems import Problem
 from schemas.instruments import InstrumentTable
 
@@ -52,4 +52,4 @@ def parse_channel(text: object, instruments: InstrumentTable) -> ChannelName:
 
 def _unknown(text: object, why: str = "") -> Problem:
     names = "book.SYMBOL.DEPTH.CADENCE, quotes.SYMBOL.CADENCE, trades, busts, bars, status, auction or bands with .SYMBOL, orders, account"
-    return Problem("unknown_channel", f"{shown(text)}: {why or names}", channel=str(text)[:80])
+    return Problem("unknown_channel", f"{quoted(text)}: {why or names}", channel=str(text)[:80])

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from edge.gateway.accounts.view import Order
 from edge.gateway.orders.new_order import NewOrder
-from edge.native.wire.fields import Fields, shown
+from edge.http.client_data import quoted
+from edge.native.wire.fields import Fields
 from edge.native.wire.problems import Problem, invalid
 from schemas.enums import (
     TIME_IN_FORCE_UNCHANGED,
@@ -43,7 +44,7 @@ def instrument_in(given: Fields, instruments: InstrumentTable) -> Instrument:
     symbol = given.need("symbol", 32)
     found = instruments.by_symbol.get(symbol)
     if found is None:
-        raise invalid(given.path("symbol"), f"{shown(symbol)} is not known")
+        raise invalid(given.path("symbol"), f"{quoted(symbol)} is not known")
     return found
 
 
@@ -99,7 +100,7 @@ def _exec_inst(given: Fields) -> int:
     bits = 0
     for word in given.items("exec_inst", len(EXEC_INSTS)):
         if not isinstance(word, str) or word not in EXEC_INSTS:
-            raise invalid(given.path("exec_inst"), f"has {shown(word)}: must be of {', '.join(EXEC_INSTS)}")
+            raise invalid(given.path("exec_inst"), f"has {quoted(word)}: must be of {', '.join(EXEC_INSTS)}")
         bits |= EXEC_INSTS[word]
     return bits
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
+from edge.http.client_data import quoted
 from edge.native.limits import NUMBER_DIGITS_MAX
 from edge.native.wire.problems import Problem, invalid
 from schemas.instruments import Instrument
@@ -20,14 +21,6 @@ T = TypeVar("T")
 
 _NUMBER: Final = re.compile(r"-?\d{1,24}(\.\d{1,24})?", re.ASCII)
 _CL_ORD_ID: Final = re.compile(f"[ -~]{{1,{CL_ORD_ID_MAX_BYTES}}}", re.ASCII)
-
-
-def shown(value: Any) -> str:
-    """A client's value in a message, shortened."""
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    text = value if isinstance(value, str) else repr(value)
-    return f'"{text if len(text) <= 40 else text[:40] + "..."}"'
 
 
 class Fields:
@@ -50,7 +43,7 @@ class Fields:
         """Raises Problem for a field that nobody has asked for."""
         for name in self._values:
             if name not in self._asked:
-                raise Problem("unknown_field", f"{shown(self._where + str(name))} is no field of this", field=self.path(str(name))[:80])
+                raise Problem("unknown_field", f"{quoted(self._where + str(name))} is no field of this", field=self.path(str(name))[:80])
 
     def missing(self, name: str) -> Problem:
         """To raise."""
@@ -62,7 +55,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, str) or not 0 < len(value) <= most:
-            raise invalid(self.path(name), f"must be a text of 1 to {most} characters, not {shown(value)}")
+            raise invalid(self.path(name), f"must be a text of 1 to {most} characters, not {quoted(value)}")
         return value
 
     def need(self, name: str, most: int = 128) -> str:
@@ -79,13 +72,13 @@ class Fields:
             return None
         if isinstance(value, str) and value in known:
             return known[value]
-        raise invalid(self.path(name), f"must be one of {', '.join(known)}, not {shown(value)}")
+        raise invalid(self.path(name), f"must be one of {', '.join(known)}, not {quoted(value)}")
 
     def flag(self, name: str) -> bool:
         """False if absent."""
         value = self.raw(name)
         if value is not None and not isinstance(value, bool):
-            raise invalid(self.path(name), f"must be true or false, not {shown(value)}")
+            raise invalid(self.path(name), f"must be true or false, not {quoted(value)}")
         return bool(value)
 
     def inner(self, name: str) -> "Fields | None":
@@ -94,7 +87,7 @@ class Fields:
         if value is None:
             return None
         if not isinstance(value, dict):
-            raise invalid(self.path(name), f"must be an object, not {shown(value)}")
+            raise invalid(self.path(name), f"must be an object, not {quoted(value)}")
         return Fields(value, f"{self._where}{name}.")
 
     def items(self, name: str, most: int) -> list[Any]:
@@ -103,7 +96,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise invalid(self.path(name), f"must be a list, not {shown(value)}")
+            raise invalid(self.path(name), f"must be a list, not {quoted(value)}")
         if len(value) > most:
             raise Problem("limit_reached", f"{self.path(name)} has {len(value)} items, at most {most}", field=self.path(name))
         return value
@@ -113,7 +106,7 @@ class Fields:
         found = self.items(name, most)
         for place, value in enumerate(found):
             if not isinstance(value, dict):
-                raise invalid(f"{self.path(name)}[{place}]", f"must be an object, not {shown(value)}")
+                raise invalid(f"{self.path(name)}[{place}]", f"must be an object, not {quoted(value)}")
         return [Fields(value, f"{self._where}{name}[{place}].") for place, value in enumerate(found)]
 
     def whole(self, name: str, least: int, most: int) -> int | None:
@@ -122,7 +115,7 @@ class Fields:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise invalid(self.path(name), f"must be a whole number from {least} to {most}, not {shown(value)}")
+            raise invalid(self.path(name), f"must be a whole number from {least} to {most}, not {quoted(value)}")
         return value
 
     def number(self, name: str) -> Decimal | None:
@@ -131,9 +124,9 @@ class Fields:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-            raise invalid(path, f"must be a decimal number as text, not {shown(value)}")
+            raise invalid(path, f"must be a decimal number as text, not {quoted(value)}")
         if isinstance(value, str) and not _NUMBER.fullmatch(value):
-            raise invalid(path, f"must be a decimal number, not {shown(value)}")
+            raise invalid(path, f"must be a decimal number, not {quoted(value)}")
         if isinstance(value, int) and abs(value) >= 10**NUMBER_DIGITS_MAX:
             raise invalid(path, f"is out of range: at most {NUMBER_DIGITS_MAX} digits")
         number = Decimal(value)
