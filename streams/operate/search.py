@@ -127,11 +127,18 @@ def _bounds(one: Instrument | None, span: tuple[Decimal | None, Decimal | None] 
 
 async def _write(settings: Settings, wanted: Wanted, limit: int, form: str) -> None:
     instruments = load_instruments(settings.instruments_file).by_number
-    if form == "csv":
-        click.echo(",".join(COLUMNS))
+    head = [",".join(COLUMNS)] if form == "csv" else []  # once there is an answer: a file with nothing but a head would look like one
     async for document in found(settings, wanted, limit):
         row = row_of(document, instruments.get(document["instrument"]))
+        _say(head)
         click.echo(json.dumps(row) if form == "ndjson" else _csv([row[name] for name in COLUMNS]))
+    _say(head)
+
+
+def _say(head: list[str]) -> None:
+    """The first line of a file, once."""
+    while head:
+        click.echo(head.pop())
 
 
 async def found(settings: Settings, wanted: Wanted, limit: int) -> AsyncIterator[dict[str, Any]]:
