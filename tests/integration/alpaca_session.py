@@ -125,13 +125,8 @@ def every_kind(client: TradingClient) -> dict[str, Any]:
     return seen
 
 
-def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
-    """Everything that is asked of the client."""
-    (key, secret), (other_key, other_secret) = keys
-    seen: dict[str, Any] = {"updates": [], "trades": [], "quotes": [], "bars": []}
-    client = TradingClient(key, secret, paper=True, url_override=url)
-    other = TradingClient(other_key, other_secret, paper=True, url_override=url)
-    at_socket = url.replace("http://", "ws://")
+def listening(key: tuple[str, str], at_socket: str, seen: dict[str, Any]) -> list[tuple[Any, threading.Thread]]:
+    """Both streams of the SDK, connected, and their threads; what they hear goes into `seen`."""
 
     async def on_update(update: Any) -> None:
         seen["updates"].append(
@@ -147,22 +142,20 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     async def on_quote(quote: Any) -> None:
         seen["quotes"].append([quote.symbol, quote.bid_price, quote.ask_price])
 
-    trading = TradingStream(key, secret, paper=True, url_override=at_socket + "/stream")
+    trading = TradingStream(*key, paper=True, url_override=at_socket + "/stream")
     trading.subscribe_trade_updates(on_update)
-    data = StockDataStream(key, secret, feed=DataFeed.IEX, url_override=at_socket + "/v2/iex")
+    data = StockDataStream(*key, feed=DataFeed.IEX, url_override=at_socket + "/v2/iex")
     data.subscribe_trades(on_trade, "AAPL")
     data.subscribe_quotes(on_quote, "AAPL")
     data.subscribe_daily_bars(on_bar, "AAPL")
     data.subscribe_updated_bars(on_bar, "*")
-    threads = [in_background(trading), in_background(data)]
+    streams = [(stream, in_background(stream)) for stream in (trading, data)]
     wait_for(lambda: trading._running and data._running, "both streams connect")
-    account = client.get_account()
-    seen["account"] = {"cash": account.cash, "buying_power": account.buying_power, "status": account.status.value}
-    seen["clock_open"] = client.get_clock().is_open
-    seen["assets"] = [asset.symbol for asset in client.get_all_assets(GetAssetsRequest(status=AssetStatus.ACTIVE))]
-    before = {position.symbol: position.qty for position in client.get_all_positions()}
+    return streams
 
-    # rests, is read in every way, is refused twice, is canceled
+
+def resting_order(client: TradingClient, seen: dict[str, Any]) -> str:
+    """Rests, is read in every way, is refused twice, is canceled; its client order id."""
     name = f"rest-{uuid.uuid4()}"
     resting = client.submit_order(limit(OrderSide.BUY, 5, 100.05, client_order_id=name))
     seen["resting"] = {"status": resting.status.value, "qty": resting.qty, "limit_price": resting.limit_price}
@@ -176,6 +169,23 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     client.cancel_order_by_id(resting.id)
     wait_for(lambda: client.get_order_by_id(resting.id).status.value == "canceled", "the order is canceled")
     seen["cancel_again"] = error_of(lambda: client.cancel_order_by_id(resting.id))
+    return name
+
+
+def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
+    """Everything that is asked of the client."""
+    (key, secret), (other_key, other_secret) = keys
+    seen: dict[str, Any] = {"updates": [], "trades": [], "quotes": [], "bars": []}
+    client = TradingClient(key, secret, paper=True, url_override=url)
+    other = TradingClient(other_key, other_secret, paper=True, url_override=url)
+    streams = listening((key, secret), url.replace("http://", "ws://"), seen)
+    account = client.get_account()
+    seen["account"] = {"cash": account.cash, "buying_power": account.buying_power, "status": account.status.value}
+    seen["clock_open"] = client.get_clock().is_open
+    seen["assets"] = [asset.symbol for asset in client.get_all_assets(GetAssetsRequest(status=AssetStatus.ACTIVE))]
+    before = {position.symbol: position.qty for position in client.get_all_positions()}
+
+    name = resting_order(client, seen)
 
     # trades with the other account: prints, updates, positions
     bought = f"buy-{uuid.uuid4()}"
@@ -201,9 +211,8 @@ def main(url: str, keys: list[list[str]]) -> dict[str, Any]:
     client.submit_order(limit(OrderSide.BUY, 1, 90.00))
     seen["cancel_all"] = [response.status for response in client.cancel_orders()]
     seen["names"] = {"resting": name, "bought": bought}
-    trading.stop()
-    data.stop()
-    for thread in threads:
+    for stream, thread in streams:
+        stream.stop()
         thread.join(10)
     return seen
 
