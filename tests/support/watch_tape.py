@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from schemas.codec import FRAMES
-from schemas.enums import ExecKind, OrdType, Side, TimeInForce
+from schemas.enums import ExecKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from schemas.reject_reasons import Reason
 from surveillance import Owners, Place, TradingWatch
@@ -15,6 +15,8 @@ INSTRUMENTS = load_instruments(None)
 SECOND = 1_000_000_000
 START = 1_000 * SECOND
 BUY, SELL = int(Side.BUY), int(Side.SELL)
+AT = 18_000
+A, B, C, CROWD = 7, 8, 9, 100
 
 
 class Tape:
@@ -101,3 +103,20 @@ class Tape:
 
     def _add(self, at: float, **fields: int) -> None:
         self.rows.append({**fields, "transact_time": START + round(at * SECOND), "rpt_seq": len(self.rows) + 1})
+
+
+def market(trades: int = 40, every: float = 0.5, qty: int = 20) -> Tape:
+    """A book with an ordinary touch in which a crowd has traded."""
+    tape = Tape()
+    tape.phase(0.0, Phase.CONTINUOUS)
+    for n in range(trades):
+        at = n * every
+        tape.level(at, BUY, AT - 1, 100)
+        tape.level(at, SELL, AT + 1, 100)
+        tape.meet(at, CROWD + n, CROWD + 50 + n, BUY if n % 2 else SELL, AT, qty)
+    return tape
+
+
+def patterns(tape: Tape, owners: Owners | None = None) -> set[tuple[str, tuple[int, ...]]]:
+    """(pattern, accounts) of all alerts."""
+    return {(one["pattern"], tuple(one["accounts"])) for one in tape.revisions(owners=owners)}
