@@ -35,6 +35,7 @@ MESSAGE_KINDS: Final = (
 )  # fmt: skip
 """Account events that answer a message of a customer."""
 
+ROWS_TOGETHER: Final = 65_536
 EXECUTION: Final = FRAMES["execution_frame"].dtype
 TOP: Final = np.dtype(
     [("instrument", "<u4"), ("side", "u1"), ("rpt_seq", "<u8"), ("price", "<i8"), ("qty", "<i8"), ("transact_time", "<i8")], align=True
@@ -104,12 +105,45 @@ class DayBuilder:
     _held: list[Rows] = field(default_factory=list)
     _messages: list[Rows] = field(default_factory=list)
     _earlier: dict[int, tuple[Rows, Rows]] = field(default_factory=dict)
-    rows: Counter[str] = field(default_factory=Counter)
-    """Rows of the day by topic and kind."""
+    _counts: Counter[str] = field(default_factory=Counter)
+    _books: list[Frame] = field(default_factory=list)
+    _accounts: list[Frame] = field(default_factory=list)
+    _waiting: int = 0
+    """Rows of frames that were taken and not looked at yet: many small frames cost less together."""
 
     def take_executions(self, frame: Frame) -> None:
         """A frame of `executions`."""
-        rows = frame.rows[self.day.contains(frame.rows["transact_time"])]
+        self._books.append(frame)
+        self._wait(frame)
+
+    def take_account_events(self, frame: Frame) -> None:
+        """A frame of `account.events`."""
+        self._accounts.append(frame)
+        self._wait(frame)
+
+    def _wait(self, frame: Frame) -> None:
+        self._waiting += len(frame.rows)
+        if self._waiting >= ROWS_TOGETHER:
+            self._look()
+
+    def _look(self) -> None:
+        """At all frames that wait."""
+        books, accounts = self._books, self._accounts
+        self._books, self._accounts, self._waiting = [], [], 0
+        if books:
+            self._look_at_executions(_joined([frame.rows for frame in books], EXECUTION))
+        if accounts:
+            texts = np.concatenate([_texts_of(frame) for frame in accounts])
+            self._look_at_account_events(_joined([frame.rows for frame in accounts], accounts[0].rows.dtype), texts)
+
+    @property
+    def rows(self) -> Counter[str]:
+        """Rows of the day by topic and kind."""
+        self._look()
+        return self._counts
+
+    def _look_at_executions(self, found: Rows) -> None:
+        rows = found[self.day.contains(found["transact_time"])]
         self._count("executions", ExecKind, rows)
         for kinds, kept in ((ORDER_KINDS, self._executions), (MARKET_KINDS, self._markets)):
             chosen = rows[np.isin(rows["kind"], kinds)]
@@ -119,9 +153,8 @@ class DayBuilder:
         if len(tops):
             self._tops.append(_columns(tops, TOP))
 
-    def take_account_events(self, frame: Frame) -> None:
-        """A frame of `account.events`."""
-        rows, day = frame.rows, self.day
+    def _look_at_account_events(self, rows: Rows, texts: Rows) -> None:
+        day = self.day
         times = rows["transact_time"]
         is_near = (times >= day.start_ns - MARGIN_NS) & (times < day.end_ns + MARGIN_NS)
         today = rows[day.contains(times)]
@@ -132,13 +165,14 @@ class DayBuilder:
         chosen = np.flatnonzero(is_near & np.isin(rows["kind"], _DESCRIBES))
         if len(chosen):
             self._orders.append(_columns(rows[chosen], ORDER))
-            self._texts.append(np.zeros(len(chosen), "S1") if frame.cl_ord_id is None else frame.cl_ord_id[chosen])
+            self._texts.append(texts[chosen])
         positions = rows[is_near & (rows["instrument"] != 0)]
         if len(positions):
             self._held.append(_columns(positions, _HELD))
 
     def undescribed(self) -> Rows:
         """Orders of the books that no account event so far describes: those that were carried over from an earlier day."""
+        self._look()
         rows = _joined(self._executions, EXECUTION)
         in_books = np.unique(np.concatenate([rows["order_id"], rows["contra_order_id"]]))
         known = np.concatenate([_joined(self._orders, ORDER)["order_id"], np.array([0, *self._earlier], "<u8")])
@@ -150,17 +184,17 @@ class DayBuilder:
         rows = frame.rows
         chosen = np.isin(rows["order_id"], order_ids) & np.isin(rows["kind"], _DESCRIBES) & (rows["transact_time"] < self.day.start_ns)
         for at in np.flatnonzero(chosen).tolist():
-            text = np.zeros(1, "S1") if frame.cl_ord_id is None else frame.cl_ord_id[at : at + 1]
-            self._earlier[int(rows["order_id"][at])] = _columns(rows[at : at + 1], ORDER), text
+            self._earlier[int(rows["order_id"][at])] = _columns(rows[at : at + 1], ORDER), _texts_of(frame)[at : at + 1]
 
     def _count(self, topic: str, kinds: Any, rows: Rows) -> None:
         numbers, counts = np.unique(rows["kind"], return_counts=True)
         names = {int(one): one.name for one in kinds}
         for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            self.rows[f"{topic} {names.get(number, number)}"] += count
+            self._counts[f"{topic} {names.get(number, number)}"] += count
 
     def facts(self) -> DayFacts:
         """All that was taken. Raises StaleData for an order that a book knows and no account shard has accepted."""
+        self._look()
         executions, markets, tops = _joined(self._executions, EXECUTION), _joined(self._markets, EXECUTION), _joined(self._tops, TOP)
         executions, markets, tops = (rows[np.lexsort((rows["rpt_seq"], rows["instrument"]))] for rows in (executions, markets, tops))
         described = _joined([*self._orders, *(rows for rows, _ in self._earlier.values())], ORDER)
@@ -193,6 +227,11 @@ class DayBuilder:
         )  # fmt: skip
 
 
+def _texts_of(frame: Frame) -> Rows:
+    """The cl_ord_id of each row."""
+    return np.zeros(len(frame.rows), "S1") if frame.cl_ord_id is None else frame.cl_ord_id
+
+
 def _columns(rows: Rows, dtype: np.dtype[np.void]) -> Rows:
     """Some columns of rows; those that they do not have are zero."""
     found, names = np.zeros(len(rows), dtype), rows.dtype.names or ()
@@ -203,8 +242,9 @@ def _columns(rows: Rows, dtype: np.dtype[np.void]) -> Rows:
 
 
 def _joined(parts: Iterable[Rows], dtype: np.dtype[np.void]) -> Rows:
-    listed = list(parts)
-    return np.concatenate(listed) if listed else np.zeros(0, dtype)
+    """As bytes: numpy compares the types of many small records one by one, which takes longer than copying them."""
+    found: Rows = np.frombuffer(b"".join(part.tobytes() for part in parts), dtype)
+    return found
 
 
 def _tops_before(rows: Rows, tops: Rows, side: Side) -> Rows:

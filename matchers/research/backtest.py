@@ -114,7 +114,7 @@ def open_market() -> Rows:
 
 
 def to_arrow(rows: Rows) -> "pa.Table":
-    """Commands or executions as an Arrow table of the same columns. Needs the extra: pip install open-outcry[research]."""
+    """Commands or executions as an Arrow table of the same columns."""
     import pyarrow as pa
 
     return pa.table({name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()})

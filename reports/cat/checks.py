@@ -20,7 +20,7 @@ RECORD_BYTES_MAX: Final = 4_095
 TEXT_CHARACTERS_MAX: Final = 128
 _STAMP: Final = re.compile(r"[0-9]{8}T(?:[01][0-9]|2[0-3])[0-5][0-9][0-5][0-9]\.[0-9]{9}")
 _DATE_MIN, _DATE_MAX = 19_000_101, 99_991_231
-_PRICE_END: Final = 10**10
+PRICE_END: Final = 10**10
 _ROE_ID: Final = re.compile(r"([0-9]{8})_.+_[0-9]+")
 
 
@@ -349,9 +349,10 @@ def _record_of(line: bytes, tell: Tell, *, is_csv: bool) -> Record | None:
 
 def check_record(record: Record, day: str, tell: Tell) -> bool:
     """The rules of one record; whether it can be compared with others."""
-    fields = EVENTS.get(record.get("type", ""))
+    kind = record.get("type")
+    fields = EVENTS.get(kind) if isinstance(kind, str) else None
     if fields is None:
-        tell(Code.TYPE, "type", f"{record.get('type')!r} is no event of this exchange")
+        tell(Code.TYPE, "type", f"{kind!r} is no event of this exchange")
         return False
     is_sound = _check_fields(record, fields, Code.FORM, "", tell)
     if not is_sound:
@@ -375,7 +376,7 @@ def _check_fields(record: Record, fields: Iterable[Field], form: Code, within: s
             continue
         known += 1
         if one.choices is not None:
-            if value not in one.choices:
+            if not isinstance(value, str) or value not in one.choices:
                 tell(
                     Code.CHOICE if form == Code.FORM else form, within + one.name, f"{value!r} is none of {', '.join(sorted(one.choices))}"
                 )
@@ -448,14 +449,15 @@ def _is_number(value: Any, _name: str) -> bool:
 
 
 def _is_price(value: Any, _name: str) -> bool:
-    return type(value) in (int, float) and 0 <= value < _PRICE_END and round(value, 8) == value
+    return type(value) in (int, float) and 0 <= value < PRICE_END and round(value, 8) == value
 
 
 def _is_quantity(value: Any, _name: str) -> bool:
-    return type(value) in (int, float) and 0 <= value < _PRICE_END
+    return type(value) in (int, float) and 0 <= value < PRICE_END
 
 
-def _is_date(value: Any, _name: str) -> bool:
+def is_date(value: Any, _name: str) -> bool:
+    """Whether a value is a date as YYYYMMDD."""
     if type(value) is not int or not _DATE_MIN <= value <= _DATE_MAX:
         return False
     try:
@@ -474,7 +476,7 @@ def _is_side(value: Any, _name: str) -> bool:
 
 
 _FORMS: Final[dict[Form, Callable[[Any, str], bool]]] = {
-    Form.TEXT: _is_text, Form.NUMBER: _is_number, Form.PRICE: _is_price, Form.QUANTITY: _is_quantity, Form.DATE: _is_date, Form.STAMP: _is_text,
+    Form.TEXT: _is_text, Form.NUMBER: _is_number, Form.PRICE: _is_price, Form.QUANTITY: _is_quantity, Form.DATE: is_date, Form.STAMP: _is_text,
     Form.NAMES: _is_names, Form.SIDE: _is_side,
 }  # fmt: skip
 

@@ -208,6 +208,14 @@ class Unpacker:
 
     def lines(self) -> Iterator[bytes]:
         """Each line, with its end; the last one too where its end is missing."""
+        for block in self.blocks():
+            *whole, rest = block.split(b"\n")
+            yield from (line + b"\n" for line in whole)
+            if rest:
+                yield rest
+
+    def blocks(self) -> Iterator[bytes]:
+        """The same, many lines at once."""
         raw, packed = hashlib.sha256(), hashlib.sha256()
         raw_bytes = packed_bytes = count = 0
         rest, unpacker = b"", zlib.decompressobj(_GZIP)
@@ -218,9 +226,13 @@ class Unpacker:
                 data = unpacker.decompress(chunk) if chunk else unpacker.flush()
                 raw.update(data)
                 raw_bytes += len(data)
-                *whole, rest = (rest + data).split(b"\n")
-                count += len(whole)
-                yield from (line + b"\n" for line in whole)
+                whole, end, after = data.rpartition(b"\n")
+                if end:
+                    block, rest = rest + whole + end, after
+                    count += block.count(b"\n")
+                    yield block
+                else:
+                    rest += data
             if not unpacker.eof or unpacker.unused_data:
                 self._tell(FileCode.PACKING, f"{self._name} is not one whole gzip file")
         except zlib.error as error:

@@ -4,10 +4,12 @@ A folder appears whole or not at all, and its files are never changed. What is a
 submissions.json, which says what was sent where; and checks.json, which says what was found in it.
 """
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +26,7 @@ from schemas.settings import Settings
 MANIFEST: Final = "report.json"
 SUBMISSIONS: Final = "submissions.json"
 MONTHS: Final = "months"
+LOCK: Final = ".lock"
 _MAKING: Final = ".making"
 
 
@@ -50,12 +53,19 @@ class StoredReport:
 
     def lines(self, name: str) -> tuple[Iterator[bytes], Unpacker | None]:
         """The lines of one of its files; of a packed one also what compares it with its companion, once they were read."""
-        path = self.folder / name
         if not self.kind.is_cat:
-            return _lines(path), None
-        meta = self.folder / FileName(*_parts(name)).meta
-        unpacker = Unpacker(name, _chunks(path), meta.read_bytes() if meta.is_file() else None)
+            return _lines(self.folder / name), None
+        unpacker = self._unpacker(name)
         return unpacker.lines(), unpacker
+
+    def blocks(self, name: str) -> tuple[Iterator[bytes], Unpacker]:
+        """As lines, of a packed file, many lines at once."""
+        unpacker = self._unpacker(name)
+        return unpacker.blocks(), unpacker
+
+    def _unpacker(self, name: str) -> Unpacker:
+        meta = self.folder / FileName(*_parts(name)).meta
+        return Unpacker(name, _chunks(self.folder / name), meta.read_bytes() if meta.is_file() else None)
 
     def add(self, name: str, file: StoredFile) -> None:
         """Enter a supplement into the manifest."""
@@ -113,10 +123,28 @@ def store_month(settings: Settings, month: str, lines: Iterable[bytes]) -> tuple
     return path, True
 
 
+@contextmanager
+def only_maker(settings: Settings, day: ReportDay) -> Iterator[None]:
+    """Nobody else makes or adds reports of this day meanwhile. Raises OutcryError where somebody does, OSError."""
+    folder = settings.reports_folder / str(day)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as lock:  # it stays: who removes it may remove another one's
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutcryError(
+                f"another process is making reports of {day}: wait until it has ended, then look at `outcry report list`"
+            ) from None
+        yield
+
+
 def store(
     settings: Settings, kind: ReportKind, read: DayRead, reference: Reference, origins: list[AuditedOrigin], reference_digest: str
 ) -> tuple[StoredReport, bool]:
-    """Make a report and store it; False where it was made before and is the same. Raises StaleData where it would be another one now."""
+    """Make a report and store it; False where it was made before and is the same. Raises StaleData where it would be another one now.
+
+    For the only maker of the day.
+    """
     folder, day = folder_of(settings, read.facts.day, kind), read.facts.day
     making = folder.with_name(f"{folder.name}{_MAKING}")
     shutil.rmtree(making, ignore_errors=True)  # left by a process that died

@@ -7,6 +7,6 @@ from importlib.util import find_spec
 
 from schemas.errors import OutcryError
 
-_missing = [name for name in ("duckdb", "pyarrow") if find_spec(name) is None]
+_missing = [name for name in ("duckdb",) if find_spec(name) is None]
 if _missing:
     raise OutcryError(f"the archive needs packages that are not installed ({', '.join(_missing)}): pip install 'open-outcry[archive]'")

@@ -18,7 +18,7 @@ from typing import Final
 from reports.catalogue import KINDS
 from reports.facts import MARGIN_NS
 from reports.filed.checks import check_and_keep, checked
-from reports.filed.stored import store, stored
+from reports.filed.stored import only_maker, store, stored
 from reports.reference import Reference, parse_reference
 from reports.report_day import ReportDay
 from schemas.errors import OutcryError
@@ -94,13 +94,14 @@ def make_day(settings: Settings, log: Log, day: ReportDay, now_ns: int) -> Outco
         return Outcome(Came.NOTHING)
     origins = audited(settings, read.origins)
     outcome = Outcome(Came.MADE)
-    for kind in KINDS.values():
-        one, is_new = store(settings, kind, read, known, origins, digest)
-        found = check_and_keep(one)
-        outcome.new += [kind.name] if is_new else []
-        outcome.records += sum(file.records for file in one.files)
-        outcome.findings += found.findings
-        outcome.first_finding = outcome.first_finding or next(iter(found.first), "")
+    with only_maker(settings, day):
+        for kind in KINDS.values():
+            one, is_new = store(settings, kind, read, known, origins, digest)
+            found = check_and_keep(one)
+            outcome.new += [kind.name] if is_new else []
+            outcome.records += sum(file.records for file in one.files)
+            outcome.findings += found.findings
+            outcome.first_finding = outcome.first_finding or next(iter(found.first), "")
     return outcome
 
 

@@ -25,7 +25,7 @@ from reports.catalogue import CAT, KINDS, QUALITY, ReportKind
 from reports.day_read import DayRead
 from reports.filed.checks import FINDINGS_KEPT, check, check_and_keep
 from reports.filed.states import state_of_report, to_correct
-from reports.filed.stored import StoredReport, days, pack_file, require, store, store_month, stored
+from reports.filed.stored import StoredReport, days, only_maker, pack_file, require, store, store_month, stored
 from reports.filed.submissions import submissions_of, submit
 from reports.quality import month_lines
 from reports.reference import TEMPLATE
@@ -108,12 +108,13 @@ def make(ctx: click.Context, day: ReportDay, names: tuple[str, ...], quiet: bool
     if read is None:
         return
     origins = audited(settings, read.origins)
-    for kind in _kinds(names):
-        made, is_new = store(settings, kind, read, known, origins, digest)
-        records = sum(one.records for one in made.files)
-        click.echo(
-            f"{kind.name}: {'made' if is_new else 'the same as before'}, {records:,} records in {len(made.files)} files, {made.folder}"
-        )
+    with only_maker(settings, day):
+        for kind in _kinds(names):
+            made, is_new = store(settings, kind, read, known, origins, digest)
+            records = sum(one.records for one in made.files)
+            click.echo(
+                f"{kind.name}: {'made' if is_new else 'the same as before'}, {records:,} records in {len(made.files)} files, {made.folder}"
+            )
 
 
 def _kinds(names: tuple[str, ...]) -> list[ReportKind]:
@@ -311,6 +312,11 @@ def correct(ctx: click.Context, day: ReportDay, quiet: bool) -> None:
     Example:
       outcry report correct --day 2026-11-30
     """
+    with only_maker(settings_of(ctx), day):
+        _correct(ctx, day, quiet=quiet)
+
+
+def _correct(ctx: click.Context, day: ReportDay, *, quiet: bool) -> None:
     settings = settings_of(ctx)
     one = require(settings, day, CAT)
     wanted = to_correct(one, submissions_of(one))

@@ -55,10 +55,10 @@ async def office(folder: Path) -> AsyncIterator[tuple[Served, Browser, list[str]
         yield edge, browser, []
 
 
-async def sign_in(edge: Served, browser: Browser, trouble: list[str], name: str, **options: Any) -> Page:
+async def sign_in(edge: Served, browser: Browser, trouble: list[str], name: str, address: str = "/reports", **options: Any) -> Page:
     """On the page of reports."""
     page = await open_page(browser, edge.origin, trouble, refusals=("403",), **options)
-    await page.goto(f"{edge.origin}/reports")
+    await page.goto(f"{edge.origin}{address}")
     await page.fill("input[name=name]", name)
     await page.fill("input[name=password]", PASSWORD)
     await page.keyboard.press("Enter")
@@ -94,10 +94,14 @@ async def test_a_day_with_its_digests_answers_and_files(tmp_path: Path) -> None:
 
 
 async def test_an_analyst_is_told_that_it_is_not_for_them(tmp_path: Path) -> None:
-    """The page itself is refused."""
+    """The page itself is refused, and their other pages do not lead there; those of compliance staff do."""
     async with office(tmp_path) as (edge, browser, trouble):
         page = await sign_in(edge, browser, trouble, "ann")
         await expect(page.locator("body")).to_contain_text("this is for compliance only")
+        for name, is_led in (("ann", False), ("carl", True)):
+            page = await sign_in(edge, browser, trouble, name, "/surveillance/team")
+            await expect(page.locator("#person")).to_contain_text(name)
+            await expect(page.locator("nav a[href='/reports']")).to_be_visible(visible=is_led)
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (NARROW, "dark"), (UHD, "dark")])

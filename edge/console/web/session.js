@@ -23,6 +23,7 @@ async function load() {
   const found = await response.json();
   document.getElementById("person").textContent = `${found.name} (${found.roles.join(", ")})`;
   document.getElementById("session").hidden = false;
+  for (const link of document.querySelectorAll("nav [data-role]")) link.hidden = !found.roles.includes(link.dataset.role);
   return found;
 }
 

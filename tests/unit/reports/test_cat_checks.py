@@ -1,5 +1,6 @@
 """Every rule of the records has its code: one fault in a day of sound records is found as exactly that code."""
 
+from collections import Counter
 from copy import deepcopy
 
 import orjson
@@ -9,6 +10,7 @@ from support.reported_day import DAY, REFERENCE, reported_day
 from reports.cat.checks import RECORD_BYTES_MAX, Code, DayCheck
 from reports.cat.events import CatEvents
 from reports.cat.fields import json_line
+from reports.cat.sound import SoundDay
 from reports.cat.words import EventType
 
 
@@ -132,6 +134,54 @@ def test_a_fault_is_found_as_its_code(sound, code, number):
     FAULTS[code][number](records)
     found = findings(records)
     assert [one.code for one in found] == [code], found
+
+
+def is_sound(records, together=1_000):
+    """Whether the columns of a day say that it is, in blocks of so many records."""
+    lines, day = [json_line(one) for one in records], SoundDay(DAY.compact)
+    blocks = [b"".join(lines[at : at + together]) for at in range(0, len(lines), together)]
+    return all(day.take(block) for block in blocks) and day.finish()
+
+
+@pytest.mark.parametrize(("code", "number"), [(code, number) for code, faults in FAULTS.items() for number in range(len(faults))])
+def test_a_day_with_a_fault_is_not_sound_by_its_columns(sound, code, number):
+    """So that nobody goes by the quick answer alone where the rules would find something."""
+    records = deepcopy(sound)
+    FAULTS[code][number](records)
+    assert not is_sound(records)
+    assert not is_sound(records, together=20)
+
+
+def test_a_day_without_a_fault_is_sound_by_its_columns(sound):
+    """In any number of blocks, and an empty one too."""
+    for together in (1, 7, 1_000):
+        assert is_sound(sound, together)
+    assert is_sound([])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"\n", b"{}\n", b"[]\n", b"{\n", b'{"type":"EOC"} {"type":"EOC"}\n', b'{"type":"EOC","type":"EOC"}\n', '{"type":"\u0416"}\n'.encode(), b'{"type":"EOC"}'],
+)  # fmt: skip
+def test_lines_that_are_no_records_are_not_sound(sound, line):
+    """Beside sound ones."""
+    lines = [json_line(one) for one in sound]
+    assert not SoundDay(DAY.compact).take(b"".join([*lines, line]) if line else lines[0][:-1])
+
+
+def test_values_changed_at_random_are_sound_only_where_the_rules_find_nothing(sound):
+    """Each twelfth field of each record with values of other fields and of the bounds; the seed is the order."""
+    values = ["", "x", 0, -1, 1.5, 1e10, True, {}, {"DAY": 1}, None, "B", "SS", "7", 20_270_115, "a\tb", "é"]
+    tried = Counter()
+    for at, record in enumerate(sound):
+        for place, name in list(enumerate([*record, "errorROEID", "side"]))[at % 12 :: 12]:
+            changed_record = record | {name: values[(at + 7 * place) % len(values)]}
+            records = [*sound[:at], changed_record, *sound[at + 1 :]]
+            found, answer = findings(records), is_sound(records)
+            assert not (answer and found), (name, changed_record, found[0])
+            tried[answer, bool(found)] += 1
+    assert tried[False, True] > 80
+    assert tried[True, False] > 0
 
 
 def test_lines_that_are_no_records_are_found():

@@ -11,6 +11,8 @@ from support.reported_day import DAY, SECOND, TEMPLATE, reported_exchange
 
 from audit.keys import read_exchange_keys
 from audit.log_store import LogStore, Position
+from reports.filed.stored import only_maker
+from reports.report_day import ReportDay
 from schemas.errors import OutcryError, StaleData
 from schemas.settings import Settings
 from streams.compliance import report as module
@@ -98,6 +100,18 @@ def test_a_report_that_would_be_another_one_now_is_refused(settings):
         run(settings, "make", "--day", DAY, "--quiet")
     assert (folder / "report.json").read_bytes() == before
     assert [path.name for path in folder.parent.iterdir() if path.name.endswith("making")] == []
+
+
+def test_two_makers_of_one_day_are_kept_apart(settings):
+    """The second one says so and changes nothing; another day can be made meanwhile, and the day itself afterwards."""
+    folder = made(settings)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with only_maker(settings, DAY), only_maker(settings, ReportDay(DAY.date + timedelta(days=1))):
+        for command in ("make", "correct"):
+            with pytest.raises(OutcryError, match=f"another process is making reports of {DAY}: wait"):
+                run(settings, command, "--day", DAY, "--quiet")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert "the same as before" in run(settings, "make", "--day", DAY, "--quiet").output
 
 
 def test_a_day_that_is_not_over_has_no_report(settings, exchange, monkeypatch):
