@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from access.api_keys import NETWORKS_MAX, Scope
 from edge.documents.shapes import Schema, one_of
+from edge.gateway.limits import SIGNED_WINDOW_MS_MAX
 from edge.native import limits
 from edge.native.channels.names import CONFLATED, PRIVATE, STREAMS
 from edge.native.keys_api import KEY_OPERATIONS
@@ -27,6 +28,10 @@ NUMBER: Final[Schema] = {
     "anyOf": [{"type": "string", "pattern": r"^-?[0-9]{1,24}(\.[0-9]{1,24})?$"}, {"type": "number"}],
 }
 _CL_ORD_ID: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": CL_ORD_ID_MAX_BYTES, "pattern": "^[ -~]+$"}
+_PUBLIC_KEY: Final[Schema] = {
+    "type": "string", "minLength": 44, "maxLength": limits.PUBLIC_KEY_CHARACTERS_MAX, "description": "Ed25519: PEM, or 32 bytes in base64.",
+}  # fmt: skip
+_SIGNATURE: Final[Schema] = {"type": "string", "minLength": 88, "maxLength": 88, "description": "Ed25519: 64 bytes in base64."}
 _WHICH: Final[dict[str, Schema]] = {"order_id": {"type": "string", "pattern": "^[0-9]{1,19}$"}, "cl_ord_id": _CL_ORD_ID}
 
 
@@ -79,11 +84,12 @@ FIELDS: Final[dict[str, Schema]] = {
     "keys.create": _object(
         {
             "scopes": _list(one_of(map(str, Scope)), len(Scope), 1), "networks": _list({"type": "string"}, NETWORKS_MAX), "ends_at": _TIME,
-            "label": {"type": "string", "minLength": 1, "maxLength": limits.LABEL_CHARACTERS_MAX},
+            "label": {"type": "string", "minLength": 1, "maxLength": limits.LABEL_CHARACTERS_MAX}, "public_key": _PUBLIC_KEY,
         }, "scopes",
     ),
     "keys.list": _object({}),
-    "keys.rotate": _object({"key": {"type": "string"}, "overlap_s": {"type": "integer", "minimum": 0, "maximum": limits.ROTATION_OVERLAP_S_MAX}}, "key"),
+    "keys.rotate": _object({"key": {"type": "string"}, "overlap_s": {"type": "integer", "minimum": 0, "maximum": limits.ROTATION_OVERLAP_S_MAX},
+                            "public_key": _PUBLIC_KEY}, "key"),
     "keys.withdraw": _object({"key": {"type": "string"}}, "key"),
 }  # fmt: skip
 """By operation, what it takes: over HTTP the body, over the socket beside `op` and `id`."""
@@ -97,7 +103,16 @@ _CHANNEL: Final[Schema] = {
 _CHANNELS: Final = _object({"channels": _list(_CHANNEL, limits.CHANNELS_PER_MESSAGE_MAX, 1)}, "channels")
 _PLACE_OF: Final = _object({"ch": _CHANNEL, "epoch": {"type": "string"}, "seq": {"type": "integer", "minimum": 0}}, "ch", "epoch", "seq")
 SOCKET_FIELDS: Final[dict[str, Schema]] = {
-    "session.logon": _object({"key": {"type": "string"}, "secret": {"type": "string"}}, "key", "secret"),
+    "session.logon": _object(
+        {
+            "key": {"type": "string"},
+            "secret": {"type": "string"},
+            "ts": _TIME,
+            "signature": _SIGNATURE,
+            "window_ms": {"type": "integer", "minimum": 1, "maximum": SIGNED_WINDOW_MS_MAX},
+        },
+        "key",
+    ),
     "session.cancel_on_disconnect": _object(
         {"enabled": _FLAG, "grace_ms": {"type": "integer", "minimum": 0, "maximum": limits.GRACE_MS_MAX}}, "enabled"
     ),
@@ -141,7 +156,7 @@ def _operation(op: str) -> dict[str, Any]:
     return {
         "operationId": f"post_v1_{op.replace('.', '_')}", "tags": ["Native"], "summary": (inspect.getdoc(run) or op).split("\n", 1)[0].rstrip("."),
         "x-answer": "served",
-        "security": [{"nativeKey": [], "nativeSecret": []}, {"basic": []}],
+        "security": [{"nativeKey": [], "nativeSecret": []}, {"basic": []}, {"nativeKey": [], "nativeTime": [], "nativeSignature": []}],
         "requestBody": {"required": bool(FIELDS[op].get("required")), "content": {"application/json": {"schema": FIELDS[op]}}},
         "responses": {
             "200": {"description": "Done, or passed on to the book.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NativeAnswer"}}}},

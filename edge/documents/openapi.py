@@ -65,6 +65,13 @@ def openapi(routes: Iterable[web.RouteDef], version: str) -> dict[str, Any]:
                 "secret": {"type": "apiKey", "in": "header", "name": "APCA-API-SECRET-KEY"},
                 "nativeKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "nativeSecret": {"type": "apiKey", "in": "header", "name": "X-API-Secret"},
+                "nativeTime": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-Timestamp",
+                    "description": "When it was signed, us since 1970.",
+                },
+                "nativeSignature": {"type": "apiKey", "in": "header", "name": "X-Signature", "description": "See docs/native-api.md."},
                 "basic": {"type": "http", "scheme": "basic", "description": "Key id and secret."},
             },
         },

@@ -14,6 +14,7 @@ from edge.gateway.access.api_keys import ApiKeys, ApiKeyStore
 from edge.gateway.access.key_changes import ChangedKeys, KeyChanges
 from edge.gateway.access.people import People, PeopleStore
 from edge.gateway.access.sessions import KeyStore, Sessions
+from edge.gateway.access.signed_requests import SignedRequests, SignedStore
 from edge.gateway.access.trader_sessions import TraderSessions, TraderSessionStore
 from edge.gateway.accounts.accounts import Accounts
 from edge.gateway.accounts.pending_requests import PendingRequests
@@ -41,7 +42,7 @@ from schemas.settings import Settings
 from sinks.cached.kinds import Head
 
 
-class ApiKeyParts(KeyStore, ApiKeyStore, ChangedKeys, TraderSessionStore, Protocol):
+class ApiKeyParts(KeyStore, ApiKeyStore, ChangedKeys, SignedStore, TraderSessionStore, Protocol):
     """All that is asked of where API keys are."""
 
 
@@ -61,6 +62,7 @@ class Gateway:
         self.account_history = AccountHistory(stores, self.market)
         self.orders = Orders(self.accounts, self.customers, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
         self.sessions = Sessions(keys, time.monotonic)
+        self.signed_requests = SignedRequests(self.sessions, keys, time.time_ns)
         self.cases = Cases()
         self.case_files = CaseFiles(self.cases, history, self.instruments)
         self.access_records = AccessRecords()

@@ -46,6 +46,13 @@ KEY_CHANGES_KEPT: Final = 100_000
 CACHED_KEY_TTL_S: Final = 300
 """How long the session cache keeps an API key."""
 
+SIGNED_AHEAD_MS_MAX: Final = 1_000
+"""A signed request may be so far ahead of the edge's clock. More would let it lie in wait."""
+
+SIGNED_WINDOW_MS_DEFAULT: Final = 5_000
+SIGNED_WINDOW_MS_MAX: Final = 60_000
+"""How long after its time a signed request is good. Each that was taken is remembered so long: at 5 s and 10,000/s, 70,000 of ~100 B in Redis."""
+
 API_KEYS_OF_ACCOUNT_MAX: Final = 20
 """That have not ended."""
 

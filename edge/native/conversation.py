@@ -180,7 +180,7 @@ class Conversation:
     async def _logon(self, fields: Fields) -> dict[str, Any]:
         if self.session is not None:
             raise Problem("already_logged_on", "another key needs a connection of its own")
-        session = await logon.by_key(self.desk.gateway.sessions, fields, self._address)
+        session = await logon.by_fields(self.desk.gateway, fields, self._address)
         if self.session is not None:
             raise Problem("already_logged_on", "another key needs a connection of its own")
         if self._has_left:

@@ -14,6 +14,9 @@ from edge.fanout.limits import (
 from edge.gateway.limits import (
     API_KEYS_OF_ACCOUNT_MAX,
     RATE_LIMIT_PER_MINUTE,
+    SIGNED_AHEAD_MS_MAX,
+    SIGNED_WINDOW_MS_DEFAULT,
+    SIGNED_WINDOW_MS_MAX,
     TRADES_KEPT_PER_SYMBOL,
     WRONG_SECRETS_BURST,
     WRONG_SECRETS_PER_S,
@@ -82,6 +85,9 @@ OWNED_ORDERS_MAX: Final = 200_000
 LABEL_CHARACTERS_MAX: Final = 64
 """Of an API key."""
 
+PUBLIC_KEY_CHARACTERS_MAX: Final = 256
+"""Of an Ed25519 public key in PEM, which has 113."""
+
 ROTATION_OVERLAP_S_MAX: Final = 7 * 86_400
 """A key that was rotated may go on working so long."""
 
@@ -94,6 +100,7 @@ def told() -> dict[str, Any]:
             "orders_of_a_list": LIST_ROWS_MAX, "body_bytes": BODY_BYTES_MAX, "nesting": NESTING_MAX, "number_digits": NUMBER_DIGITS_MAX,
             "cl_ord_id_characters": CL_ORD_ID_MAX_BYTES, "id_characters": ID_CHARACTERS_MAX,
             "wrong_secrets": {"burst": WRONG_SECRETS_BURST, "per_s": WRONG_SECRETS_PER_S},
+            "signed": {"window_ms": SIGNED_WINDOW_MS_DEFAULT, "window_ms_max": SIGNED_WINDOW_MS_MAX, "ahead_ms": SIGNED_AHEAD_MS_MAX},
         },
         "connections": {
             "of_an_edge": SOCKETS_MAX, "message_bytes": MESSAGE_BYTES_MAX, "logon_timeout_s": AUTHENTICATION_TIMEOUT_S,

@@ -1,9 +1,11 @@
 """The operations of the native API over HTTP: POST /v1/{operation} with the fields of the socket's message, and what is the same for everybody by GET.
 
-Errors are RFC 9457 problem documents (application/problem+json). The API key is in the headers X-API-Key and X-API-Secret, or Basic authentication.
+Errors are RFC 9457 problem documents (application/problem+json). The API key is in the headers X-API-Key and X-API-Secret, or Basic authentication;
+a signed request has X-Timestamp, X-Signature and perhaps X-Window instead of the secret.
 """
 
 import math
+import re
 import uuid
 from base64 import b64decode
 from collections.abc import Awaitable, Callable
@@ -14,7 +16,9 @@ import structlog
 from aiohttp import web
 
 from access.api_keys import Scope
-from edge.gateway.access.sessions import Session
+from edge.gateway.access.sessions import Session, Sessions
+from edge.gateway.access.signed_requests import Signed
+from edge.gateway.limits import SIGNED_WINDOW_MS_DEFAULT, SIGNED_WINDOW_MS_MAX
 from edge.http.addresses import address_of
 from edge.http.answers import SESSION, read_body
 from edge.http.client_data import decode_json, quoted
@@ -25,11 +29,13 @@ from edge.native.desk import DESK
 from edge.native.keys_api import KEY_OPERATIONS
 from edge.native.orders.operations import OPERATIONS, Asked, require
 from edge.native.wire.fields import Fields
-from edge.native.wire.problems import KINDS, Problem, value_of
+from edge.native.wire.problems import KINDS, Problem, invalid, value_of
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 BODY_LATE: Final = 408
+_SIGNED_HEADERS: Final = ("X-Signature", "X-Timestamp", "X-Window")
+_DIGITS: Final = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
@@ -69,20 +75,50 @@ def answered(handler: Handler) -> Handler:
     return answer
 
 
-async def who_asks(request: web.Request, _body: bytes) -> Session:
-    """By the request's headers. Raises Problem."""
-    key, secret = request.headers.get("X-API-Key", ""), request.headers.get("X-API-Secret", "")
-    if not key and not secret:
-        key, secret = _basic(request.headers.get("Authorization", ""))
+async def who_asks(request: web.Request, body: bytes) -> Session:
+    """By the request's headers; a signature covers the body too. Raises Problem."""
     sessions = request.app[DESK].gateway.sessions
-    if not key:
-        raise Problem("not_logged_on", "send X-API-Key and X-API-Secret")
-    session = sessions.recall(key, secret) or value_of(await sessions.authenticate(key, secret, address_of(request)))
+    if any(name in request.headers for name in _SIGNED_HEADERS):
+        session = await logon.by_signature(request.app[DESK].gateway, _signed(request, body), address_of(request))
+    else:
+        session = await _by_secret(request, sessions)
     request[SESSION] = session
     too_many = sessions.admit(session)
     if too_many is not None:
         value_of(too_many)
     return session
+
+
+async def _by_secret(request: web.Request, sessions: Sessions) -> Session:
+    key, secret = request.headers.get("X-API-Key", ""), request.headers.get("X-API-Secret", "")
+    if not key and not secret:
+        key, secret = _basic(request.headers.get("Authorization", ""))
+    if not key:
+        raise Problem("not_logged_on", "send X-API-Key and X-API-Secret, or sign the request")
+    return sessions.recall(key, secret) or await logon.by_secret(sessions, key, secret, address_of(request))
+
+
+def _signed(request: web.Request, body: bytes) -> Signed:
+    """What was signed, by the headers. Raises Problem."""
+    headers = request.headers
+    missing = [name for name in ("X-API-Key", "X-Timestamp", "X-Signature") if not headers.get(name)]
+    if missing:
+        raise Problem("not_logged_on", f"a signed request needs {missing[0]} too", field=missing[0])
+    for name in ("X-API-Secret", "Authorization"):
+        if name in headers:
+            raise invalid(name, "has no place beside X-Signature: send one of the two")
+    ts_us, window_ms = _whole(headers["X-Timestamp"]), _whole(headers.get("X-Window", str(SIGNED_WINDOW_MS_DEFAULT)))
+    if ts_us is None or ts_us > logon.TS_US_MAX:
+        raise invalid("X-Timestamp", f"must be microseconds since 1970, not {quoted(headers['X-Timestamp'])}")
+    if window_ms is None or not 0 < window_ms <= SIGNED_WINDOW_MS_MAX:
+        raise invalid("X-Window", f"must be from 1 to {SIGNED_WINDOW_MS_MAX} ms, not {quoted(headers['X-Window'])}")
+    signature = logon.signature_in("X-Signature", headers["X-Signature"])
+    return Signed(request.method, request.raw_path, headers["X-API-Key"], ts_us, window_ms, signature, body)
+
+
+def _whole(text: str) -> int | None:
+    """Digits as a number. One with a sign, spaces or a leading zero would be another text than the one that is signed."""
+    return int(text) if _DIGITS.fullmatch(text) else None
 
 
 def _basic(header: str) -> tuple[str, str]:

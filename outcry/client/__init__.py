@@ -13,7 +13,20 @@ from outcry.client.async_client import AsyncClient
 from outcry.client.books import Book
 from outcry.client.channels import Push
 from outcry.client.errors import ApiError, ConnectionEnded, OutcomeUnknown, Rejected
+from outcry.client.signing import Signer
 from outcry.client.sync import Client
 from outcry.client.words import NewOrder, Order
 
-__all__ = ["ApiError", "AsyncClient", "Book", "Client", "ConnectionEnded", "NewOrder", "Order", "OutcomeUnknown", "Push", "Rejected"]
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Book",
+    "Client",
+    "ConnectionEnded",
+    "NewOrder",
+    "Order",
+    "OutcomeUnknown",
+    "Push",
+    "Rejected",
+    "Signer",
+]

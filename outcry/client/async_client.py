@@ -7,17 +7,18 @@ from typing import Any, Self, Unpack
 from outcry.client.channels import Push
 from outcry.client.errors import NO_CONNECTION, ApiError, OutcomeUnknown
 from outcry.client.link import Link
+from outcry.client.signing import Signer
 from outcry.client.words import Changes, Filter, NewOrder, Order, Which
 
 
 class AsyncClient:
-    """`url`: of the edge, such as http://127.0.0.1:8080. Without a key only prices.
+    """`url`: of the edge, such as http://127.0.0.1:8080. Without a key only prices. `signer`: instead of a secret.
 
     Every method waits for a connection first, and raises ApiError (Rejected, OutcomeUnknown), or ConnectionEnded once there will be no other.
     """
 
-    def __init__(self, url: str, key: str = "", secret: str = "") -> None:
-        self._link = Link(url, key, secret)
+    def __init__(self, url: str, key: str = "", secret: str = "", *, signer: Signer | None = None) -> None:
+        self._link = Link(url, key, secret, signer)
 
     async def __aenter__(self) -> Self:
         try:

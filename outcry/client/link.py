@@ -15,6 +15,7 @@ import msgspec
 
 from outcry.client.channels import Channels, Push
 from outcry.client.errors import ApiError, ConnectionEnded, error_of, lost, not_sent
+from outcry.client.signing import Signer
 
 RECONNECT_S_MIN: Final = 0.1
 RECONNECT_S_MAX: Final = 10.0
@@ -30,8 +31,8 @@ _ENCODE: Final = msgspec.json.Encoder().encode
 class Link:
     """`url`: of the edge, such as http://127.0.0.1:8080. Without a key only prices."""
 
-    def __init__(self, url: str, key: str, secret: str) -> None:
-        self._address, self._key, self._secret = f"{url.rstrip('/')}/ws/v1", key, secret
+    def __init__(self, url: str, key: str, secret: str, signer: Signer | None = None) -> None:
+        self._address, self._key, self._secret, self._signer = f"{url.rstrip('/')}/ws/v1", key, secret, signer
         self.channels = Channels()
         self.pushes: asyncio.Queue[Push | None] = asyncio.Queue(PUSHES_MAX + 1)
         """None: the client has ended."""
@@ -131,7 +132,8 @@ class Link:
         """Log on, and go on with the channels; whatever goes wrong there ends this connection."""
         try:
             if self._key:
-                await self.ask("session.logon", {"key": self._key, "secret": self._secret})
+                shown = {"secret": self._secret} if self._signer is None else self._signer.logon(self._key)
+                await self.ask("session.logon", {"key": self._key, **shown})
             for op, fields in self.session.items():
                 await self.ask(op, fields)
             if known := self.channels.known():

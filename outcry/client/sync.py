@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, Unpack
 from outcry.client.async_client import AsyncClient
 from outcry.client.channels import Push
 from outcry.client.errors import ConnectionEnded
+from outcry.client.signing import Signer
 from outcry.client.words import Changes, Filter, NewOrder, Order, Which
 
 T = TypeVar("T")
@@ -16,11 +17,11 @@ T = TypeVar("T")
 class Client:
     """Every method of AsyncClient, waiting. `for push in client` reads the channels; `next_push` waits a bounded time."""
 
-    def __init__(self, url: str, key: str = "", secret: str = "") -> None:
+    def __init__(self, url: str, key: str = "", secret: str = "", *, signer: Signer | None = None) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="outcry-client", daemon=True)
         self._thread.start()
-        self._client = AsyncClient(url, key, secret)
+        self._client = AsyncClient(url, key, secret, signer=signer)
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -1,4 +1,4 @@
-"""API keys of customers in the system of record. Secrets are there as SHA-256 only.
+"""API keys of customers in the system of record. Secrets are there as SHA-256 only. A key has a secret, or a public key: never both.
 
 A key is never removed: it ends. Each change raises its version, and `changed_at` (by the clock of the server, us since 1970) tells edges which keys
 to look up again. Every function raises ServiceUnavailable.
@@ -22,7 +22,7 @@ OVERLAP_US: Final = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A row of `api_keys`. scopes, networks: texts with commas; ends_at: ns since 1970, 0 for never."""
+    """A row of `api_keys`. scopes, networks: texts with commas; ends_at: ns since 1970, 0 for never; public_key: hexadecimal, or empty."""
 
     key_id: str
     secret_sha256: bytes
@@ -33,9 +33,10 @@ class StoredKey:
     version: int
     label: str
     created_at: int
+    public_key: str = ""
 
 
-_SELECT: Final = "SELECT key_id, secret_sha256, account, scopes, networks, ends_at, version, label, created_at FROM api_keys"
+_SELECT: Final = "SELECT key_id, secret_sha256, account, scopes, networks, ends_at, version, label, created_at, public_key FROM api_keys"
 
 
 async def api_key(db: MySql, key_id: str) -> StoredKey | None:
@@ -52,25 +53,37 @@ async def keys_of_account(db: MySql, account: int) -> list[StoredKey]:
 
 
 async def add_key(
-    db: MySql, key_id: str, digest: str, account: int, scopes: str, networks: str, *, ends_at: int, label: str, keys_max: int
+    db: MySql,
+    key_id: str,
+    digest: str,
+    account: int,
+    scopes: str,
+    networks: str,
+    *,
+    ends_at: int,
+    label: str,
+    keys_max: int,
+    public_key: str = "",
 ) -> None:
-    """Store a new key; digest: SHA-256 of its secret as hexadecimal text. Raises OutcryError if the account has `keys_max` keys that have not ended."""
+    """Store a new key; digest: SHA-256 of its secret as hexadecimal text, or of nothing that anybody knows where it has a public key. Raises OutcryError if the account has `keys_max` keys that have not ended."""
     async with db.transaction() as transaction:
-        await _add(transaction, (key_id, digest, account, scopes, networks, ends_at, label), keys_max)
+        await _add(transaction, (key_id, digest, account, scopes, networks, ends_at, label, public_key), keys_max)
 
 
 async def rotate_key(
-    db: MySql, key_id: str, ends_at: int, new_id: str, digest: str, *, keys_max: int, account: int | None = None
+    db: MySql, key_id: str, ends_at: int, new_id: str, digest: str, *, keys_max: int, account: int | None = None, public_key: str = ""
 ) -> StoredKey:
     """Store a new key with the rights of this one, which ends at this time; both or neither. Returns what it was.
 
-    Raises OutcryError for one that is unknown, of another account or over, and as add_key does.
+    Raises OutcryError for one that is unknown, of another account or over, for one that signs where the new one would not, and as add_key does.
     """
     async with db.transaction() as transaction:
         before = await _locked(transaction, key_id, account)
         if before.ends_at and before.ends_at <= time.time_ns():
             raise OutcryError(f"API key {key_id} has ended: make a new one")
-        values = (new_id, digest, before.account, before.scopes, before.networks, before.ends_at, before.label)
+        if before.public_key and not public_key:
+            raise OutcryError(f"requests of API key {key_id} are signed: name the public key of the new one")
+        values = (new_id, digest, before.account, before.scopes, before.networks, before.ends_at, before.label, public_key)
         await _add(transaction, values, keys_max)
         await _end(transaction, before, ends_at)
     return before
@@ -140,14 +153,14 @@ async def _insert_keys(transaction: Transaction, keys: Sequence[tuple[str, str, 
         raise OutcryError(f"API key {taken[0]} already exists with another secret or account; none of the {len(keys)} keys were stored")
 
 
-async def _add(transaction: Transaction, values: tuple[str, str, int, str, str, int, str], keys_max: int) -> None:
+async def _add(transaction: Transaction, values: tuple[str, str, int, str, str, int, str, str], keys_max: int) -> None:
     now, account = time.time_ns(), values[2]
     sql = "SELECT key_id FROM api_keys WHERE account = %s AND (ends_at = 0 OR ends_at > %s) FOR UPDATE"
     if len(await transaction.fetch(sql, (account, now))) >= keys_max:
         raise OutcryError(f"account {account} has {keys_max} API keys already: withdraw one first")
     await transaction.execute(
-        "INSERT INTO api_keys (key_id, secret_sha256, account, scopes, networks, ends_at, label, created_at) "
-        "VALUES (%s, UNHEX(%s), %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO api_keys (key_id, secret_sha256, account, scopes, networks, ends_at, label, public_key, created_at) "
+        "VALUES (%s, UNHEX(%s), %s, %s, %s, %s, %s, %s, %s)",
         (*values, now),
     )
 

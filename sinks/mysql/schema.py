@@ -7,7 +7,7 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.mysql.pool import MySql, Transaction
 
-SCHEMA_VERSION: Final = 10
+SCHEMA_VERSION: Final = 11
 _ADDED_TO_ORDERS: Final = {
     "stop_px": "BIGINT", "display_qty": "BIGINT", "price_offset": "BIGINT", "offset_type": "TINYINT UNSIGNED", "peg_price_type": "TINYINT UNSIGNED",
     "exec_inst": "TINYINT UNSIGNED", "expire_time": "BIGINT", "contingency_type": "TINYINT UNSIGNED", "list_id": "BIGINT UNSIGNED",
@@ -21,7 +21,7 @@ _ADDED_TO_ALERTS: Final = {
 _ADDED_TO_API_KEYS: Final = {
     "scopes": f"VARCHAR(64) {_ASCII} 'read,trade'", "networks": f"VARCHAR(1000) {_ASCII} ''", "ends_at": "BIGINT NOT NULL DEFAULT 0",
     "version": "INT NOT NULL DEFAULT 1", "label": "VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL DEFAULT ''",
-    "changed_at": "BIGINT NOT NULL DEFAULT 0",
+    "changed_at": "BIGINT NOT NULL DEFAULT 0", "public_key": f"VARCHAR(64) {_ASCII} ''",
 }  # fmt: skip
 ADDED_COLUMNS: Final = {
     "orders": {name: f"{kind} NOT NULL DEFAULT 0" for name, kind in _ADDED_TO_ORDERS.items()},
@@ -31,7 +31,7 @@ ADDED_COLUMNS: Final = {
     "alerts": _ADDED_TO_ALERTS,
     "api_keys": _ADDED_TO_API_KEYS,
 }  # fmt: skip
-"""By table, columns since version 3 (orders), 4 and 10 (sink_marks), 5 (alerts) and 8 (api_keys). Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
+"""By table, columns since version 3 (orders), 4 and 10 (sink_marks), 5 (alerts), 8 and 11 (api_keys). Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
 ADDED_KEYS: Final = {"postings": {"by_account": "(account, transact_time)"}, "api_keys": {"by_change": "(changed_at)"}}
 """By table, indexes that tables of an earlier version lack."""
 _LOCK: Final = "outcry.schema"

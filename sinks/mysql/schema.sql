@@ -219,6 +219,7 @@ CREATE TABLE IF NOT EXISTS api_keys (
     version INT NOT NULL DEFAULT 1,
     label VARCHAR(200) CHARACTER SET utf8mb4 NOT NULL DEFAULT '',
     changed_at BIGINT NOT NULL DEFAULT 0 COMMENT 'us since 1970 by the clock of this server; 0: never changed',
+    public_key VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '' COMMENT 'Ed25519, hexadecimal; empty: a key with a secret',
     KEY by_account (account),
     KEY by_change (changed_at)
 ) ENGINE = InnoDB;

@@ -3,13 +3,14 @@
 import json
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TextIO
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from access.api_keys import ALL_SCOPES, Scope, networks_of, new_key, text_of_scopes
+from access.signatures import public_key_of
 from access.tokens import digest_of
 from sinks.mysql import api_keys as store
 from sinks.mysql.pool import MySql
@@ -21,6 +22,7 @@ KEYS_OF_ACCOUNT_MAX: Final = 1_000
 """For operators; customers have a lower limit."""
 _DAY_NS: Final = 86_400_000_000_000
 _S: Final = 1_000_000_000
+_KEY_FILE_CHARACTERS_MAX: Final = 4_096
 
 
 @click.group()
@@ -38,22 +40,40 @@ _ADDRESSES = click.option(
 _READ_ONLY = click.option("--read-only", is_flag=True, help="It may read, and send no orders.")
 
 
+_PUBLIC_KEY = click.option(
+    "--public-key",
+    "public_key_file",
+    type=click.File(),
+    help="Its requests are signed with this Ed25519 key (PEM, or base64); it has no secret.",
+)
+
+
 @keys.command("create")
 @click.argument("account", type=click.IntRange(1, 1 << 48))
 @_READ_ONLY
 @_ADDRESSES
 @click.option("--days", type=click.FloatRange(0, 3_660, min_open=True), help="It ends after so long (default: never).")
 @click.option("--label", default="", help="What it is for.")
+@_PUBLIC_KEY
 @click.pass_context
-def create_command(ctx: click.Context, account: int, read_only: bool, addresses: tuple[str, ...], days: float | None, label: str) -> None:
-    """Make an API key. Its secret is shown only here.
+def create_command(
+    ctx: click.Context,
+    account: int,
+    read_only: bool,
+    addresses: tuple[str, ...],
+    days: float | None,
+    label: str,
+    public_key_file: TextIO | None,
+) -> None:
+    """Make an API key. Its secret is shown only here; with a public key there is none.
 
     \b
     Examples:
       outcry accounts keys create 7
       outcry accounts keys create 7 --read-only --address 203.0.113.0/24 --days 90 --label "reports"
+      outcry accounts keys create 7 --public-key bot.pem
     """
-    networks = _networks(addresses)
+    networks, public_key = _networks(addresses), _public_key(public_key_file)
     record_command(ctx)
     key_id, secret = new_key()
     ends_at = time.time_ns() + int(days * _DAY_NS) if days else 0
@@ -61,10 +81,11 @@ def create_command(ctx: click.Context, account: int, read_only: bool, addresses:
     in_mysql(
         settings_of(ctx),
         lambda db: store.add_key(
-            db, key_id, digest_of(secret), account, scopes, networks, ends_at=ends_at, label=label, keys_max=KEYS_OF_ACCOUNT_MAX
+            db, key_id, digest_of(secret), account, scopes, networks, ends_at=ends_at, label=label, keys_max=KEYS_OF_ACCOUNT_MAX,
+            public_key=public_key,
         ),
-    )
-    _tell(account, key_id, secret)
+    )  # fmt: skip
+    _tell(account, key_id, "" if public_key else secret)
 
 
 @keys.command("list")
@@ -75,7 +96,7 @@ def list_command(ctx: click.Context, account: int, as_json: bool) -> None:
     """Every API key that the account ever had, the newest first."""
     found = in_mysql(settings_of(ctx), lambda db: store.keys_of_account(db, account))
     if as_json:
-        fields = ("key_id", "scopes", "networks", "ends_at", "label", "created_at")
+        fields = ("key_id", "scopes", "networks", "ends_at", "label", "created_at", "public_key")
         click.echo(json.dumps([{name: getattr(one, name) for name in fields} for one in found], indent=1))
         return
     now = time.time_ns()
@@ -97,17 +118,20 @@ def list_command(ctx: click.Context, account: int, as_json: bool) -> None:
 @click.option(
     "--overlap", type=click.FloatRange(0, 86_400), default=3_600, show_default=True, metavar="SECONDS", help="The old key works so long."
 )
+@_PUBLIC_KEY
 @click.pass_context
-def rotate_command(ctx: click.Context, key_id: str, overlap: float) -> None:
+def rotate_command(ctx: click.Context, key_id: str, overlap: float, public_key_file: TextIO | None) -> None:
     """Make a new key with the rights of another one, which ends after the overlap. Clients change over without an interruption."""
+    public_key = _public_key(public_key_file)
     record_command(ctx)
     new_id, secret = new_key()
 
     ends_at = time.time_ns() + int(overlap * _S)
     before = in_mysql(
-        settings_of(ctx), lambda db: store.rotate_key(db, key_id, ends_at, new_id, digest_of(secret), keys_max=KEYS_OF_ACCOUNT_MAX)
+        settings_of(ctx),
+        lambda db: store.rotate_key(db, key_id, ends_at, new_id, digest_of(secret), keys_max=KEYS_OF_ACCOUNT_MAX, public_key=public_key),
     )
-    _tell(before.account, new_id, secret)
+    _tell(before.account, new_id, "" if public_key else secret)
     click.echo(f"key {key_id} works for another {overlap:g} s")
 
 
@@ -145,4 +169,9 @@ def _networks(addresses: Sequence[str]) -> str:
 
 
 def _tell(account: int, key_id: str, secret: str) -> None:
-    click.echo(f"account {account}  key {key_id}  secret {secret}")
+    click.echo(f"account {account}  key {key_id}  " + (f"secret {secret}" if secret else "signed with its private key"))
+
+
+def _public_key(file: TextIO | None) -> str:
+    """As it is stored; empty without a file."""
+    return public_key_of(file.read(_KEY_FILE_CHARACTERS_MAX)).hex() if file is not None else ""

@@ -43,6 +43,8 @@ class FakeStores(PeopleInMemory, AlertsInMemory, StoredAnswers, TradersInMemory)
         self.keys_asked = 0
         self.keys_changed: dict[str, KeyRecord] = {}
         """What keys are that were changed."""
+        self.signed_seen: dict[str, int] = {}
+        """How long each signed request is kept, ms."""
 
     @staticmethod
     def first_version(number: int) -> KeyRecord:
@@ -60,6 +62,14 @@ class FakeStores(PeopleInMemory, AlertsInMemory, StoredAnswers, TradersInMemory)
         if key_id in self.keys_changed:
             return self.keys_changed[key_id]
         return self.first_version(int(number)) if number.isdigit() else None
+
+    async def first_time(self, digest: str, keep_ms: int) -> bool:
+        """As sinks.redis.sessions, for ever."""
+        if self.is_away:
+            raise ServiceUnavailable("Redis at cache.internal refused the request")
+        is_first = digest not in self.signed_seen
+        self.signed_seen.setdefault(digest, keep_ms)
+        return is_first
 
     async def alerts(self, wanted: AlertFilter) -> list[Any]:
         """None, and remember the question."""

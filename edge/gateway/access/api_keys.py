@@ -29,11 +29,23 @@ class ApiKeyStore(Protocol):
         """All that the account ever had."""
 
     async def add_key(
-        self, key_id: str, digest: str, account: int, scopes: str, networks: str, *, ends_at: int, label: str, keys_max: int
+        self,
+        key_id: str,
+        digest: str,
+        account: int,
+        scopes: str,
+        networks: str,
+        *,
+        ends_at: int,
+        label: str,
+        keys_max: int,
+        public_key: str,
     ) -> None:
         """Store a new one."""
 
-    async def rotate_key(self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int) -> StoredKey:
+    async def rotate_key(
+        self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int, public_key: str
+    ) -> StoredKey:
         """A new one with its rights; it ends then."""
 
     async def end_key(self, key_id: str, ends_at: int, account: int) -> None:
@@ -42,7 +54,7 @@ class ApiKeyStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """Of a key that was just made. The secret is told once."""
+    """Of a key that was just made. The secret is told once; a key with a public key has none."""
 
     key_id: str
     secret: str
@@ -66,20 +78,28 @@ class ApiKeys:
         self._store, self._access_log, self._clock_ns = store, access_log, clock_ns
 
     async def create(
-        self, account: int, address: str, scopes: Iterable[Scope], networks: Iterable[str] = (), *, ends_at: int = 0, label: str = ""
+        self,
+        account: int,
+        address: str,
+        scopes: Iterable[Scope],
+        networks: Iterable[str] = (),
+        *,
+        ends_at: int = 0,
+        label: str = "",
+        public_key: bytes = b"",
     ) -> Accepted[NewKey] | Answer:
-        """A new key; networks: from where it may be used, ends_at: ns since 1970 or 0."""
+        """A new key; networks: from where it may be used, ends_at: ns since 1970 or 0. With a public key its requests are signed."""
         key_id, secret = new_key()
         try:
             listed = ",".join(map(str, networks_of(networks)))
             await self._record(account, address, f"create API key {key_id}")
             await self._store.add_key(
                 key_id, tokens.digest_of(secret), account, text_of_scopes(scopes), listed,
-                ends_at=ends_at, label=label, keys_max=API_KEYS_OF_ACCOUNT_MAX,
+                ends_at=ends_at, label=label, keys_max=API_KEYS_OF_ACCOUNT_MAX, public_key=public_key.hex(),
             )  # fmt: skip
         except OutcryError as error:
             return self._problem(error)
-        return Accepted(NewKey(key_id, secret))
+        return Accepted(NewKey(key_id, "" if public_key else secret))
 
     async def listed(self, account: int) -> Accepted[list[StoredKey]] | Answer:
         """Every key that the account ever had, the newest first; of a secret only its digest is known."""
@@ -88,16 +108,19 @@ class ApiKeys:
         except OutcryError as error:
             return self._problem(error)
 
-    async def rotate(self, account: int, address: str, key_id: str, overlap_s: float) -> Accepted[NewKey] | Answer:
-        """A new key with the rights of this one, which ends after `overlap_s`."""
+    async def rotate(self, account: int, address: str, key_id: str, overlap_s: float, public_key: bytes = b"") -> Accepted[NewKey] | Answer:
+        """A new key with the rights of this one, which ends after `overlap_s`. One whose requests are signed is followed by another such."""
         new_id, secret = new_key()
         try:
             await self._record(account, address, f"rotate API key {key_id} to {new_id} in {overlap_s:g} s")
             ends_at = self._clock_ns() + int(overlap_s * _S)
-            await self._store.rotate_key(key_id, ends_at, new_id, tokens.digest_of(secret), account, keys_max=API_KEYS_OF_ACCOUNT_MAX)
+            digest = tokens.digest_of(secret)  # of a key with a public key nobody is told the secret
+            await self._store.rotate_key(
+                key_id, ends_at, new_id, digest, account, keys_max=API_KEYS_OF_ACCOUNT_MAX, public_key=public_key.hex()
+            )
         except OutcryError as error:
             return self._problem(error)
-        return Accepted(NewKey(new_id, secret))
+        return Accepted(NewKey(new_id, "" if public_key else secret))
 
     async def withdraw(self, account: int, address: str, key_id: str, after_s: float = 0.0) -> Accepted[None] | Answer:
         """The key ends, at once if not told otherwise: on every edge within a second."""

@@ -39,6 +39,7 @@ from schemas.errors import ServiceUnavailable
 log = structlog.get_logger(__name__)
 
 KEY_ID_CHARACTERS_MAX = 128
+_AWAY = Unavailable(Cause.STORE_AWAY, "API keys cannot be looked up at the moment (MySQL is not reachable)")
 WITHDRAWN = "this API key has been withdrawn or is over"
 NOT_FROM_HERE = "this API key may not be used from this address"
 
@@ -53,6 +54,8 @@ class KeyRecord:
     networks: tuple[Network, ...] = ()
     left_s: float = math.inf
     version: int = 1
+    public_key: bytes = b""
+    """Ed25519, of a key whose requests are signed; nobody has a secret of it."""
 
 
 class KeyStore(Protocol):
@@ -75,6 +78,7 @@ class Session:
     networks: tuple[Network, ...]
     ends_s: float
     version: int
+    public_key: bytes = b""
 
     @property
     def may_trade(self) -> bool:
@@ -171,7 +175,7 @@ class Sessions:
         session = self._fresh(key_id, secret)
         if session is not None:
             return Accepted(session) if admits(session.networks, address) else Denied(NOT_FROM_HERE)
-        if not key_id or not secret or len(key_id) > KEY_ID_CHARACTERS_MAX or not key_id.isascii() or not key_id.isprintable():
+        if not secret or not _is_key_id(key_id):
             return Denied()
         known = self._known.get(key_id)
         try:
@@ -182,14 +186,13 @@ class Sessions:
                 return too_many
             record = await self._look_up(key_id)
         except ServiceUnavailable:
-            return Unavailable(Cause.STORE_AWAY, "API keys cannot be looked up at the moment (MySQL is not reachable)")
+            return _AWAY
         too_many = self._too_many_guesses(key_id, address)  # once more: others may have guessed while this one waited
         if too_many is not None:
             return too_many
         confirmed = self._confirm(key_id, record, secret, address)
         if confirmed == Denied():
-            self._guesses.take((address, key_id), self._clock_s())
-            self._guesses_of_address.take(address, self._clock_s())
+            self.note_guess(key_id, address)
         else:
             self._guesses.forget((address, key_id))
         return confirmed
@@ -201,12 +204,37 @@ class Sessions:
             try:
                 record = await self._look_up(key_id)
             except ServiceUnavailable:
-                return Unavailable(Cause.STORE_AWAY, "API keys cannot be looked up at the moment (MySQL is not reachable)")
+                return _AWAY
             if record is None or record.left_s <= 0:
                 self._known.pop(key_id, None)
                 return Denied(WITHDRAWN)
             session = self._remember(key_id, record)
         return Accepted(session) if admits(session.networks, address) else Denied(NOT_FROM_HERE)
+
+    async def find(self, key_id: str, address: str) -> Session | Unavailable | None:
+        """A key of which nothing has been shown yet, ended or not; None if there is none. Unavailable as for `authenticate`."""
+        session = self._remembered(key_id)
+        if session is not None:
+            return session
+        if not _is_key_id(key_id):
+            return None
+        too_many = self._too_many_guesses(key_id, address) if key_id not in self._known else None
+        if too_many is not None:
+            return too_many
+        try:
+            record = await self._look_up(key_id)
+        except ServiceUnavailable:
+            return _AWAY
+        return self._remember(key_id, record) if record is not None else None
+
+    def is_over(self, session: Session) -> bool:
+        """Whether its key has ended."""
+        return self._clock_s() >= session.ends_s
+
+    def note_guess(self, key_id: str, address: str) -> None:
+        """Something wrong was shown for the key."""
+        self._guesses.take((address, key_id), self._clock_s())
+        self._guesses_of_address.take(address, self._clock_s())
 
     def _confirm(self, key_id: str, record: KeyRecord | None, secret: str, address: str) -> Accepted[Session] | Denied:
         """Remember the key if the secret is its own and it has not ended. Whoever knows the secret is told what else is in the way."""
@@ -243,7 +271,7 @@ class Sessions:
                     raise
                 log.warning("key_not_refreshed", error=str(error))
                 left_s = known.ends_s - self._clock_s()
-                return KeyRecord(known.secret_sha256, known.account, known.scopes, known.networks, left_s, known.version)
+                return KeyRecord(known.secret_sha256, known.account, known.scopes, known.networks, left_s, known.version, known.public_key)
             if record is None or record.version >= self._versions.get(key_id, 0):
                 return record  # otherwise it was changed while it was looked up
 
@@ -262,8 +290,10 @@ class Sessions:
                 record.networks,
                 now + record.left_s,
                 record.version,
+                record.public_key,
             )
         session.account, session.secret_sha256, session.checked_at_s = record.account, record.secret_sha256, now
+        session.public_key = record.public_key
         session.scopes, session.networks, session.ends_s, session.version = (
             record.scopes, record.networks, now + record.left_s, record.version,
         )  # fmt: skip
@@ -271,6 +301,10 @@ class Sessions:
         if len(self._known) > SESSIONS_MAX:
             self._known.popitem(last=False)
         return session
+
+
+def _is_key_id(text: str) -> bool:
+    return 0 < len(text) <= KEY_ID_CHARACTERS_MAX and text.isascii() and text.isprintable()
 
 
 def _matches(secret: str, secret_sha256: bytes) -> bool:

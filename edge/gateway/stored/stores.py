@@ -81,9 +81,19 @@ class EdgeStores:
         stored = await self.ask(mysql_keys.api_key, key_id)
         if stored is None:
             return None
-        key = CachedKey(stored.secret_sha256, stored.account, stored.scopes, stored.networks, stored.ends_at, stored.version)
+        key = CachedKey(
+            stored.secret_sha256, stored.account, stored.scopes, stored.networks, stored.ends_at, stored.version, stored.public_key
+        )
         await self._put(key_id, key)
         return _record(key)
+
+    async def first_time(self, digest: str, keep_ms: int) -> bool:
+        """Whether no edge has seen this signed request in the last `keep_ms`."""
+
+        async def ask() -> bool:
+            return await (await self._cache()).first_time(digest, keep_ms)
+
+        return await within(CACHE_TIMEOUT_S, "Redis", ask())
 
     async def changed_keys(self, since_us: int | None) -> tuple[int, dict[str, int]]:
         """What to ask with next, and the versions of the API keys changed since; at first, since a cache may have an older one."""
@@ -94,14 +104,30 @@ class EdgeStores:
         return await self.ask(mysql_keys.keys_of_account, account)
 
     async def add_key(
-        self, key_id: str, digest: str, account: int, scopes: str, networks: str, *, ends_at: int, label: str, keys_max: int
+        self,
+        key_id: str,
+        digest: str,
+        account: int,
+        scopes: str,
+        networks: str,
+        *,
+        ends_at: int,
+        label: str,
+        keys_max: int,
+        public_key: str,
     ) -> None:
         """Store a new API key."""
-        await self._kept(mysql_keys.add_key, key_id, digest, account, scopes, networks, ends_at=ends_at, label=label, keys_max=keys_max)
+        await self._kept(
+            mysql_keys.add_key, key_id, digest, account, scopes, networks, ends_at=ends_at, label=label, keys_max=keys_max, public_key=public_key
+        )  # fmt: skip
 
-    async def rotate_key(self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int) -> StoredKey:
+    async def rotate_key(
+        self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int, public_key: str
+    ) -> StoredKey:
         """A new API key with the rights of this one, which ends."""
-        return await self._kept(mysql_keys.rotate_key, key_id, ends_at, new_id, digest, keys_max=keys_max, account=account)
+        return await self._kept(
+            mysql_keys.rotate_key, key_id, ends_at, new_id, digest, keys_max=keys_max, account=account, public_key=public_key
+        )
 
     async def end_key(self, key_id: str, ends_at: int, account: int) -> None:
         """An API key ends."""
@@ -348,7 +374,7 @@ class EdgeStores:
 def _record(key: CachedKey) -> KeyRecord:
     left_s = (key.ends_at - time.time_ns()) / 1e9 if key.ends_at else math.inf
     networks = networks_of(text for text in key.networks.split(",") if text)
-    return KeyRecord(key.secret_sha256, key.account, scopes_of(key.scopes), networks, left_s, key.version)
+    return KeyRecord(key.secret_sha256, key.account, scopes_of(key.scopes), networks, left_s, key.version, bytes.fromhex(key.public_key))
 
 
 def _order(stored: StoredOrder) -> Order:

@@ -243,15 +243,30 @@ class Office:
         return [key for key in self.keys.values() if key.account == account]
 
     async def add_key(
-        self, key_id: str, digest: str, account: int, scopes: str, networks: str, *, ends_at: int, label: str, keys_max: int
+        self,
+        key_id: str,
+        digest: str,
+        account: int,
+        scopes: str,
+        networks: str,
+        *,
+        ends_at: int,
+        label: str,
+        keys_max: int,
+        public_key: str,
     ) -> None:
         if len(await self.keys_of_account(account)) >= keys_max:
             raise OutcryError(f"account {account} has {keys_max} API keys already")
-        self.keys[key_id] = StoredKey(key_id, bytes.fromhex(digest), account, scopes, networks, ends_at, 1, label, 0)
+        self.keys[key_id] = StoredKey(key_id, bytes.fromhex(digest), account, scopes, networks, ends_at, 1, label, 0, public_key)
 
-    async def rotate_key(self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int) -> StoredKey:
+    async def rotate_key(
+        self, key_id: str, ends_at: int, new_id: str, digest: str, account: int, *, keys_max: int, public_key: str
+    ) -> StoredKey:
         before = self._mine(key_id, account)
-        await self.add_key(new_id, digest, account, before.scopes, before.networks, ends_at=0, label=before.label, keys_max=keys_max)
+        if before.public_key and not public_key:
+            raise OutcryError(f"requests of API key {key_id} are signed: name the public key of the new one")
+        rights = (account, before.scopes, before.networks)
+        await self.add_key(new_id, digest, *rights, ends_at=0, label=before.label, keys_max=keys_max, public_key=public_key)
         await self.end_key(key_id, ends_at, account)
         return before
 
@@ -286,6 +301,20 @@ async def test_a_customer_makes_lists_rotates_and_withdraws_keys_of_the_own_acco
     assert [(event.person, event.address, event.what.split()[0]) for event in office.events] == [
         ("account 7", HERE, "create"), ("account 7", HERE, "rotate"), ("account 8", HERE, "rotate"), ("account 8", HERE, "end"), ("account 7", HERE, "end"),
     ]  # fmt: skip
+
+
+async def test_a_key_with_a_public_key_has_no_secret_and_is_followed_by_such_a_key_only() -> None:
+    """What is stored as the secret's digest is of a word that nobody was told."""
+    office = Office()
+    keys = ApiKeys(office, office, lambda: 0)
+    made = await keys.create(7, HERE, {Scope.TRADE}, public_key=bytes(range(32)))
+    assert isinstance(made, Accepted)
+    assert (made.value.secret, office.keys[made.value.key_id].public_key) == ("", bytes(range(32)).hex())
+    refused = await keys.rotate(7, HERE, made.value.key_id, 0)
+    assert refused == NotDone(f"requests of API key {made.value.key_id} are signed: name the public key of the new one")
+    turned = await keys.rotate(7, HERE, made.value.key_id, 0, bytes(range(1, 33)))
+    assert isinstance(turned, Accepted)
+    assert (turned.value.secret, office.keys[turned.value.key_id].public_key) == ("", bytes(range(1, 33)).hex())
 
 
 async def test_what_cannot_be_done_to_keys_is_not_done() -> None:

@@ -185,6 +185,21 @@ async def test_api_keys_are_stored_once_and_never_changed(stores: Any, mysql: My
     assert await mysql_keys.api_key(mysql, "' OR ''='") is None
 
 
+async def test_a_key_that_signs_keeps_its_public_key_and_is_followed_by_one_that_signs(mysql: MySql) -> None:
+    """Both or neither: where the new one has none, the old one does not end."""
+    public, nobodys = "ab" * 32, "11" * 32
+    await mysql_keys.add_key(mysql, "SIGN1", nobodys, 71, "trade", "", ends_at=0, label="bot", keys_max=5, public_key=public)
+    with pytest.raises(OutcryError, match="name the public key of the new one"):
+        await mysql_keys.rotate_key(mysql, "SIGN1", 1, "SIGN2", nobodys, keys_max=5, account=71)
+    (only,) = await mysql_keys.keys_of_account(mysql, 71)
+    assert (only.public_key, only.ends_at, only.version) == (public, 0, 1)
+    await mysql_keys.rotate_key(mysql, "SIGN1", 1, "SIGN2", nobodys, keys_max=5, account=71, public_key="cd" * 32)
+    before, after = await mysql_keys.api_key(mysql, "SIGN1"), await mysql_keys.api_key(mysql, "SIGN2")
+    assert before is not None
+    assert after is not None
+    assert (before.ends_at, before.public_key, after.public_key, after.scopes) == (1, public, "cd" * 32, "trade")
+
+
 async def test_tables_of_version_2_get_what_they_lack_and_keep_their_rows(mysql_sink: MySqlSink, mysql: MySql) -> None:
     """Also if an earlier attempt was interrupted half way; orders stored before have zeros there, newer events fill them."""
     session = play(9, turns=3)
@@ -199,6 +214,7 @@ async def test_tables_of_version_2_get_what_they_lack_and_keep_their_rows(mysql_
             "INSERT INTO alerts (alert_id, pattern, instrument, account, side, score, explanation, window_start, window_end, detected_at, source, evidence) "
             "VALUES ('old', 'LAYERING', 1, 3, 1, 0.5, 'said', 1, 2, 2, 'executions/0@1', '[]')"
         )
+        await transaction.execute("ALTER TABLE api_keys DROP COLUMN public_key")
         await transaction.execute("DELETE FROM schema_version")
         await transaction.execute("INSERT INTO schema_version (version) VALUES (2)")
     assert not await mysql_queries.schema_is_current(mysql)
@@ -207,6 +223,7 @@ async def test_tables_of_version_2_get_what_they_lack_and_keep_their_rows(mysql_
     assert (await mysql_queries.counts(mysql)).orders == before > 0
     stored = await mysql_queries.orders_by_ids(mysql, session.accounts.orders)
     assert {one.list_id for one in stored} == {0}
+    assert {key.public_key for key in await mysql_keys.keys_of_account(mysql, 7)} <= {""}
     old = await mysql_queries.alert_with_orders(mysql, "old")
     assert old is not None
     assert (old[0].explanation, old[0].revision, old[0].status, old[0].details) == ("said", 1, "CLOSED", {})

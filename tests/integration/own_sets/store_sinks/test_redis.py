@@ -1,5 +1,6 @@
 """Newest values and cached sessions in Redis."""
 
+import asyncio
 import hashlib
 import random
 import time
@@ -54,9 +55,28 @@ async def test_a_session_is_cached_until_it_is_deleted_or_over(stores: Any, redi
     (name,) = await redis.keys("*session*")
     assert b"PKEXAMPLE" not in name
     assert 0 < await redis.ttl(name) <= 60
+    signing = CachedKey(bytes(range(32)), 12_345, "trade", "", 0, 1, "ab" * 32)
+    await cache.put("PKEXAMPLE", signing, ttl_s=60)
+    assert await cache.get("PKEXAMPLE") == signing
     await cache.delete("PKEXAMPLE")
     assert await cache.get("PKEXAMPLE") is None
     await cache.close()
+
+
+async def test_a_signed_request_is_new_once_for_all_edges_until_it_is_over(stores: Any, redis: Any) -> None:
+    """However many ask at once."""
+    one, two = [await SessionCache.connect(stores[1].redis_url, stores[1].mysql_url) for _ in range(2)]
+    answers = await asyncio.gather(*(edge.first_time("aa" * 32, 60_000) for edge in (one, two) * 20))
+    assert sorted(answers) == [False] * 39 + [True]
+    assert await two.first_time("bb" * 32, 60_000)
+    (name,) = await redis.keys("*" + "aa" * 32)
+    assert 50_000 < await redis.pttl(name) <= 60_000
+    await redis.pexpire(name, 1)
+    async with asyncio.timeout(60):
+        while not await one.first_time("aa" * 32, 60_000):
+            pass
+    for edge in (one, two):
+        await edge.close()
 
 
 async def test_sessions_stay_good_when_another_mysql_server_becomes_the_primary(stores: Any, redis: Any) -> None:
