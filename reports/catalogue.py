@@ -7,6 +7,7 @@ from typing import Final
 
 from reports.cat.events import CatEvents
 from reports.cat.fields import json_line
+from reports.clocks import clock_lines
 from reports.facts import DayFacts
 from reports.halts import halt_lines
 from reports.quality import quality_lines
@@ -71,4 +72,7 @@ RATIOS: Final = ReportKind(
     "ratios", "order-to-trade ratios by member and instrument", "Regulation (EU) 2017/566 (RTS 9), Article 3 and annex", ratio_lines
 )
 REFUSALS: Final = ReportKind("refusals", "what the controls before trading refused", "evidence for Rule 15c3-5", refusal_lines)
-KINDS: Final = {one.name: one for one in (CAT, QUALITY, RATIOS, HALTS, REFUSALS, SUMMARY)}
+CLOCKS: Final = ReportKind(
+    "clocks", "clock synchronisation by process, from their drift logs", "CAT NMS Plan, section 6.8 (clock synchronisation)", clock_lines
+)
+KINDS: Final = {one.name: one for one in (CAT, QUALITY, RATIOS, HALTS, REFUSALS, SUMMARY, CLOCKS)}

@@ -1,8 +1,11 @@
 """A day as it was read from a log: its facts, and from which records they come. No I/O."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from reports.facts import DayFacts
+from schemas.clock_record import ClockRecord
 
 
 @dataclass
@@ -39,6 +42,10 @@ class DayRead:
     rows: dict[str, int]
     """By topic and kind."""
     origins: list[Origin] = field(default_factory=list)
+
+    def with_clocks(self, clocks: Iterable[ClockRecord]) -> Self:
+        """The same day, with what processes have written of their clocks."""
+        return replace(self, facts=replace(self.facts, clocks=tuple(clocks)))
 
     @property
     def has_nothing(self) -> bool:

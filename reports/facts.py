@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from reports.report_day import ReportDay
+from schemas.clock_record import ClockRecord
 from schemas.codec import FRAMES, Frame, Rows
 from schemas.enums import AccountEventKind, ContingencyType, ExecKind, Side
 from schemas.errors import StaleData
@@ -85,6 +86,8 @@ class DayFacts:
     """By order_id, where in `orders` it is after each replace of the day."""
     messages: Rows
     """MESSAGE: what customers asked on the day, by account event."""
+    clocks: tuple[ClockRecord, ...] = ()
+    """What the processes have written of their clocks; not from the log."""
 
     def order_rows(self, order_ids: Rows) -> Any:
         """The rows in `orders` of these order ids."""

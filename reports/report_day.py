@@ -83,6 +83,10 @@ class ReportDay:
         text = np.datetime_as_string(local.astype("M8[ns]"), unit="ns").tolist()
         return [one.replace("-", "").replace(":", "") for one in text]
 
+    def stamps_of(self, *times_ns: int) -> list[str]:
+        """The same of single log times."""
+        return self.stamps(np.array(times_ns, np.int64))
+
     @cached_property
     def _offsets(self) -> Sequence[tuple[int, int]]:
         """(log time, offset of New York from UTC in ns) from that time on; two where the clocks change on this day."""

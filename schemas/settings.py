@@ -172,6 +172,18 @@ class Settings(BaseSettings):
         description="folder of the regulatory reports (default: OUTCRY_HOME/data/reports); edges that show them need the same",
     )
 
+    clock_reference: str = Field(
+        default="",
+        max_length=255,
+        description="NTP server, HOST or HOST:PORT, with which clocks are compared (default: what this machine's time service has told the kernel)",
+    )
+    clock_offset_max_us: int = Field(
+        default=50_000,
+        ge=1,
+        le=60_000_000,
+        description="how far a clock may be from its reference, us (CAT: 50,000 for brokers, 100 for exchanges)",
+    )
+
     @field_validator(*_ADDRESSES)
     @classmethod
     def _looks_like_an_address(cls, text: str, info: ValidationInfo) -> str:
@@ -249,6 +261,11 @@ class Settings(BaseSettings):
     def reports_folder(self) -> Path:
         """Regulatory reports, a folder for each day."""
         return self.reports_dir or self.data_dir / "reports"
+
+    @property
+    def clocks_folder(self) -> Path:
+        """Drift logs of clocks, a folder for each process."""
+        return self.data_dir / "clocks"
 
     @property
     def cache_dir(self) -> Path:

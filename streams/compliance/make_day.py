@@ -18,6 +18,7 @@ from typing import Final
 from reports.catalogue import KINDS
 from reports.facts import MARGIN_NS
 from reports.filed.checks import check_and_keep, checked
+from reports.filed.drift_logs import clocks_of
 from reports.filed.stored import only_maker, store, stored
 from reports.reference import Reference, parse_reference
 from reports.report_day import ReportDay
@@ -92,6 +93,7 @@ def make_day(settings: Settings, log: Log, day: ReportDay, now_ns: int) -> Outco
         return Outcome(Came.NOT_OVER, detail=str(error))
     if read.has_nothing and not _is_trading_day(settings, day):
         return Outcome(Came.NOTHING)
+    read = read.with_clocks(clocks_of(settings, day))
     origins = audited(settings, read.origins)
     outcome = Outcome(Came.MADE)
     with only_maker(settings, day):

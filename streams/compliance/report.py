@@ -24,6 +24,7 @@ from reports.cat.files import FileName, parse_name
 from reports.catalogue import CAT, KINDS, QUALITY, ReportKind
 from reports.day_read import DayRead
 from reports.filed.checks import FINDINGS_KEPT, check, check_and_keep
+from reports.filed.drift_logs import clocks_of
 from reports.filed.states import state_of_report, to_correct
 from reports.filed.stored import StoredReport, days, only_maker, pack_file, require, store, store_month, stored
 from reports.filed.submissions import submissions_of, submit
@@ -125,7 +126,8 @@ def _read(ctx: click.Context, settings: Settings, day: ReportDay, *, quiet: bool
     """The day; None for one that is not over, which is said, and the command ends."""
     try:
         with Log(settings) as log:
-            return read_day(log, day, load_instruments(settings.instruments_file), now_ns=time.time_ns(), quiet=quiet)
+            read = read_day(log, day, load_instruments(settings.instruments_file), now_ns=time.time_ns(), quiet=quiet)
+            return read.with_clocks(clocks_of(settings, day))
     except DayNotOver as error:
         click.echo(f"outcry: {error}", err=True)
         ctx.exit(EXIT_NOT_OVER)

@@ -16,6 +16,7 @@ from sinks.mysql.people import people
 from sinks.mysql.pool import MySql
 from streams.__main__ import settings_of
 from streams.process.worker_identity import REPLICAS
+from streams.services.clocks import clock_sentences, clock_states
 from streams.services.doctor import examine
 from streams.services.local_set import URL_SETTINGS, LocalSet, RolesFailed, external_urls
 from streams.services.mysql_commands import places_of_servers
@@ -165,15 +166,17 @@ def status(ctx: click.Context, as_json: bool) -> None:
     answers = asyncio.run(probe_all(found, settings_of(ctx)))
     problems = _problems(local, found)
     well = bool(answers) and not problems and not any(answer.startswith("no") for answer in answers.values())
+    names = [child.name for child in found.children] if found is not None else []
+    clocks = clock_states(local.settings, names, time.time_ns())
     if as_json:
         document = asdict(found) if found is not None else {"pid": None, "children": []}
-        click.echo(json.dumps({**document, "answers": answers, "problems": problems, "well": well}, indent=1))
+        click.echo(json.dumps({**document, "answers": answers, "problems": problems, "clocks": clocks, "well": well}, indent=1))
     else:
         if found is None and not answers and not problems:
             click.echo(f"nothing runs in {local.settings.home}; `outcry up` starts the services")
         elif found is not None or answers:
             _show(found, answers)
-        for problem in problems:
+        for problem in (*problems, *clock_sentences(clocks)):
             click.echo(f"outcry: {problem}")
         _tell_changed_settings(local)
     sys.exit(0 if well else 1)

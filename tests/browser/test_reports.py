@@ -76,7 +76,7 @@ async def test_a_day_with_its_digests_answers_and_files(tmp_path: Path) -> None:
         page = await sign_in(edge, browser, trouble, "carl")
         await expect(page.locator("#days tr")).to_have_count(2)
         await expect(page.locator("#days tr").first).to_contain_text("to correct")
-        await expect(page.locator("#reports tr")).to_have_count(6)
+        await expect(page.locator("#reports tr")).to_have_count(7)
         cat = page.get_by_label("Report cat")
         await expect(cat).to_contain_text("line 3: 2098")
         digest = require(edge.gateway.settings, DAY, CAT).files[0].sha256

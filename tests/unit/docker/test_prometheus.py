@@ -76,6 +76,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], str, dict[str, str]]] = {
     ),
     "ReportsDue": ({"outcry_report_due_seconds": "7260-60x10"}, {"outcry_report_due_seconds": "90000x10"}, "5m", {}),
     "ReportsLate": ({'outcry_reports_late{report="cat"}': "0x5 1x5"}, {'outcry_reports_late{report="cat"}': "0x10"}, "7m", {"report": "cat"}),
+    "ClockWrong": ({'outcry_clock_wrong{instance="w"}': "1x30"}, {'outcry_clock_wrong{instance="w"}': "1x5 0x25"}, "20m", {"instance": "w"}),
     "SuspiciousRecords": (
         {'outcry_suspicious_frames_total{role="hold-funds", what="WRONG_CODE"}': "0x5 1x15"},
         {'outcry_suspicious_frames_total{role="hold-funds", what="jump"}': "0x5 1x15"}, "7m", {"role": "hold-funds", "what": "WRONG_CODE"},

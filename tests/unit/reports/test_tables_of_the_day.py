@@ -261,4 +261,4 @@ def test_a_day_without_any_message_has_empty_tables():
         messages=day.facts.messages[:0],
     )  # fmt: skip
     lines = {kind.name: len(list(kind.lines(nothing, REFERENCE))) for kind in KINDS.values()}
-    assert lines == {"cat": 0, "quality": 1, "ratios": 1, "halts": 1, "refusals": 1, "summary": 1 + len(INSTRUMENTS)}
+    assert lines == {"cat": 0, "quality": 1, "ratios": 1, "halts": 1, "refusals": 1, "summary": 1 + len(INSTRUMENTS), "clocks": 1}
