@@ -26,7 +26,6 @@ from schemas.settings import Settings
 MANIFEST: Final = "report.json"
 SUBMISSIONS: Final = "submissions.json"
 MONTHS: Final = "months"
-LOCK: Final = ".lock"
 _MAKING: Final = ".making"
 
 
@@ -126,9 +125,8 @@ def store_month(settings: Settings, month: str, lines: Iterable[bytes]) -> tuple
 @contextmanager
 def only_maker(settings: Settings, day: ReportDay) -> Iterator[None]:
     """Nobody else makes or adds reports of this day meanwhile. Raises OutcryError where somebody does, OSError."""
-    folder = settings.reports_folder / str(day)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:  # it stays: who removes it may remove another one's
+    settings.reports_folder.mkdir(parents=True, exist_ok=True)
+    with (settings.reports_folder / f".{day}.lock").open("w") as lock:  # it stays: who removes it may remove another one's
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -123,5 +123,5 @@ def test_days_that_were_missed_are_made_through_kills_and_are_the_same_as_anywhe
                 found["waiting"]
             )
         assert {str(one) for one in days} == {path.name for path in settings.reports_folder.iterdir() if path.is_dir()}
-        assert set(KINDS) == {path.name for path in (settings.reports_folder / str(day)).iterdir() if path.is_dir()}
+        assert set(KINDS) == {path.name for path in (settings.reports_folder / str(day)).iterdir()}
         assert files_of(settings.reports_folder) == files_of(wanted.reports_folder)
