@@ -40,6 +40,9 @@ SPEAKERS: Final = (*(name for name, role in ROLES.items() if role.writes), OPERA
 """Whoever has a key."""
 OPERATORS_NS_MAX: Final = 600 * 10**9
 """An operator's command is appended within so long of its making. One that is later, or earlier, is somebody's copy, or the clocks differ."""
+_DAY_NS: Final = 86_400 * 10**9
+MIDNIGHT_NS: Final = 2 * 10**9
+"""What customers send is of the UTC day on which it is appended; around midnight so far apart at the most."""
 
 WRITERS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     ACCOUNT_COMMANDS.name: {
@@ -95,9 +98,19 @@ def why_not(speaker: str, accounts: tuple[tuple[int, int], ...], topic: Topic, f
         strange = np.flatnonzero(~allowed[frame.rows["kind"]])
         if len(strange):
             return f"row {strange[0]}: commands of kind {frame.rows['kind'][strange[0]]} are not its to give"
-        if accounts:
-            return _not_its_account(accounts, frame)
+        if accounts and (why := _not_its_account(accounts, frame)):
+            return why
+        if speaker in (EDGE.name, PRODUCER):
+            return _not_of_today(frame, time_ns)
     return ""
+
+
+def _not_of_today(frame: Frame, time_ns: int) -> str:
+    """A shard knows the cl_ord_ids of done orders until its UTC day is over, so a copy that is appended later would be an order once more."""
+    made_ns = frame.header.created_at or int(frame.rows["transact_time"].min(initial=time_ns))
+    if made_ns // _DAY_NS == time_ns // _DAY_NS or abs(time_ns - made_ns) <= MIDNIGHT_NS:
+        return ""
+    return f"it was made at {made_ns} ns and appended at {time_ns} ns, on another UTC day: a copy, or the clocks differ"
 
 
 def _is_voice(speaker: str, source: str, topic: Topic) -> bool:
