@@ -59,8 +59,8 @@ class Accounts:
         self._arriving: dict[int, tuple[AccountView, asyncio.Task[Seen]]] = {}
         self._listeners: dict[int, set[UpdateListener]] = {}
         self._followers: list[RowFollower] = []
-        self._replacing: dict[int, asyncio.Future[ReplyRow]] = {}
-        """By request_id: replaces that wait for their shard."""
+        self._replacing: dict[tuple[int, int], asyncio.Future[ReplyRow]] = {}
+        """By account and request_id: replaces that wait for their shard."""
         self._replaced: dict[int, asyncio.Future[ReplyRow]] = {}
         """By order_id: replaces that wait for their book."""
         self._refusing: dict[int, asyncio.Future[None]] = {}
@@ -87,7 +87,7 @@ class Accounts:
         """Send a replace; the shard's answer and, if the shard passes it on, the book's word: None if that takes longer than `wait_s`."""
         command = self._command(CommandKind.REPLACE, account, fields)
         decided: asyncio.Future[ReplyRow] = asyncio.get_running_loop().create_future()
-        self._replacing[command.request_id] = decided
+        self._replacing[account, command.request_id] = decided
         try:
             answers = await self._ask([command])
             if not isinstance(answers, list):
@@ -98,7 +98,7 @@ class Accounts:
             done, _ = await asyncio.wait([decided], timeout=wait_s)
             return answer, decided.result() if done else None
         finally:
-            self._replacing.pop(command.request_id, None)
+            self._replacing.pop((account, command.request_id), None)
             if self._replaced.get(command.order_id) is decided:
                 del self._replaced[command.order_id]
 
@@ -193,8 +193,9 @@ class Accounts:
 
     def _note_replace(self, row: ReplyRow) -> None:
         """Tell who waits for the book's word on a replace. The shard has one replace of an order under way at a time."""
-        if row.kind == AccountEventKind.REPLACE_PENDING and row.request_id in self._replacing:
-            self._replaced[row.order_id] = self._replacing.pop(row.request_id)
+        asked = row.account, row.request_id
+        if row.kind == AccountEventKind.REPLACE_PENDING and asked in self._replacing:
+            self._replaced[row.order_id] = self._replacing.pop(asked)
         elif row.order_id in self._replaced and ends_replace(row):
             decided = self._replaced.pop(row.order_id)
             if not decided.done():

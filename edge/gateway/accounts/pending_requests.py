@@ -48,9 +48,15 @@ class PendingRequests:
         return future
 
     def answer(self, row: ReplyRow, cl_ord_id: str) -> bool:
-        """Give the row to who asked; False if nobody here did (or no longer waits)."""
-        waiting = self._waiting.pop(row.request_id, None)
-        if waiting is None or waiting.future.done():
+        """Give the row to who asked; False if nobody here did (or no longer waits).
+
+        Any sender of commands may choose this edge and any number: the answer is to who asked for the same account.
+        """
+        waiting = self._waiting.get(row.request_id)
+        if waiting is None or waiting.command.account != row.account:
+            return False
+        del self._waiting[row.request_id]
+        if waiting.future.done():
             return False
         waiting.future.set_result(Answer(row, cl_ord_id))
         return True
