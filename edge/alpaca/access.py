@@ -29,6 +29,8 @@ async def authenticate(request: web.Request) -> Session:
     request[SESSION] = session
     if gateway_of(request).places.used:
         _take_place(request, session.account)
+    if request.method in SAFE_METHODS and not session.may_read:
+        raise HttpError(403, "this API key may only trade")
     if request.method not in SAFE_METHODS and not session.may_trade:
         raise HttpError(403, "this API key may only read")
     too_many = sessions.admit(session)

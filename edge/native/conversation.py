@@ -211,7 +211,7 @@ class Conversation:
         fields.done()
         if timeout_ms is None or 0 < timeout_ms < CANCEL_AFTER_MS_MIN:
             raise invalid("timeout_ms", f"must be 0, or from {CANCEL_AFTER_MS_MIN} to {CANCEL_AFTER_MS_MAX}")
-        self.desk.guards.cancel_after(session.account, session.key_id, timeout_ms)
+        self.desk.guards.cancel_after(session, timeout_ms)
         return {"timeout_ms": timeout_ms, "fires_at": logon.now_us() + timeout_ms * 1_000 if timeout_ms else None}
 
     async def _ping(self, fields: Fields) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """An account's own API keys over HTTP: POST /v1/keys.create, keys.list, keys.rotate, keys.withdraw.
 
-Each needs a key that may trade. One that is limited to addresses or to a time makes no others: whoever has it would be rid of its limits. A withdrawn key ends on every edge within a second, its sockets too. The secret of a new key is in
+Each needs a key that may trade. One that is limited to addresses or to a time makes no others: whoever has it would be rid of its limits. No key makes one that
+may do more than itself. A withdrawn key ends on every edge within a second, its sockets too. The secret of a new key is in
 its answer and nowhere else.
 """
 
 import math
 import time
 from base64 import b64encode
+from collections.abc import Iterable
 from typing import Any, Final
 
 from access.api_keys import NETWORKS_MAX, Scope, scopes_of
@@ -46,6 +48,7 @@ async def create(keys: ApiKeys, session: Session, address: str, fields: Fields) 
     fields.done()
     if not scopes:
         raise fields.missing("scopes")
+    _require_own(session, scopes)
     if not all(isinstance(one, str) for one in networks):
         raise invalid("networks", "must be texts, such as 203.0.113.0/24")
     if ends_at and ends_at * 1_000 <= time.time_ns():
@@ -67,6 +70,9 @@ async def rotate(keys: ApiKeys, session: Session, address: str, fields: Fields) 
     key, overlap_s = fields.need("key", KEY_ID_CHARACTERS_MAX), fields.whole("overlap_s", 0, ROTATION_OVERLAP_S_MAX) or 0
     public_key = _public_key(fields)
     fields.done()
+    for one in _done(await keys.listed(session.account)):
+        if one.key_id == key:
+            _require_own(session, scopes_of(one.scopes))
     return _told(_done(await keys.rotate(session.account, address, key, overlap_s, public_key)))
 
 
@@ -81,6 +87,13 @@ async def withdraw(keys: ApiKeys, session: Session, address: str, fields: Fields
 def _require_unlimited(session: Session) -> None:
     if session.networks or not math.isinf(session.ends_s):
         raise Problem("wrong_scope", "an API key that is limited to addresses or to a time makes no others")
+
+
+def _require_own(session: Session, scopes: Iterable[Scope]) -> None:
+    """Whoever has a key gets none that may do more."""
+    more = sorted(set(scopes) - session.scopes)
+    if more:
+        raise Problem("wrong_scope", f"this API key may not {more[0]}, so it makes no key that may", scope=str(more[0]))
 
 
 def _told(new: NewKey) -> dict[str, Any]:

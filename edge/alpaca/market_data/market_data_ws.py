@@ -90,6 +90,9 @@ class MarketConversation:
             key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address
         )
         match access:
+            case Accepted(session) if not session.may_read:
+                code, failed = protocol.AUTH_FAILED
+                self._reply(self._client.error((code, f"{failed}: this API key may only trade"), close=True))
             case Accepted(session):
                 self._session = session
                 self._reply(self._client.confirm())

@@ -48,6 +48,8 @@ class StreamConversation:
         """The client speaks first."""
         if self._session is not None:
             self._sessions.hold(self._session, self._key_changed)
+            if not self._session.may_read:
+                self._end("this API key may only trade")
 
     def tell_nowait(self, update: OrderUpdate) -> None:
         """Queue an update."""
@@ -113,6 +115,9 @@ class StreamConversation:
         access = await self._sessions.authenticate(
             key if isinstance(key, str) else "", secret if isinstance(secret, str) else "", self._address
         )
+        if isinstance(access, Accepted) and not access.value.may_read:
+            self._end("this API key may only trade")
+            return
         self._out.send_nowait(wire.authorization(action, authorized=isinstance(access, Accepted)))
         match access:
             case Accepted(session):

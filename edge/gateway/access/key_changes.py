@@ -47,5 +47,5 @@ class KeyChanges:
             self._away = True
         else:
             self._away = False
-            self._sessions.take_changes(versions)
+            await self._sessions.take_changes(versions)
         self._sessions.end_what_is_over()

@@ -2,7 +2,7 @@
 
 A key is remembered for SESSION_TTL_S. While the stores do not answer, a key that was known goes on working, and one that was not is Unavailable.
 A key that is changed or withdrawn is forgotten as soon as this edge hears of it (edge.gateway.access.key_changes: within KEY_CHANGES_EVERY_S), and what
-holds it, such as a WebSocket, is told to end. Each change has a version, so neither a cache nor a look-up under way brings an older one back.
+holds it, such as a WebSocket, is told to end, unless all that has changed is that the key will end later (a rotation). Each change has a version, so neither a cache nor a look-up under way brings an older one back.
 
 Wrong secrets are counted by address and key, and by address (edge.gateway.limits has the numbers). Beyond it the answer is Unavailable and the
 secret is not looked at, but for one case: a secret that was right before, since this edge was started, goes on working from everywhere. So guesses lock out nobody at
@@ -81,6 +81,11 @@ class Session:
     public_key: bytes = b""
 
     @property
+    def may_read(self) -> bool:
+        """Whether its key is good for reading, or for orders only."""
+        return Scope.READ in self.scopes
+
+    @property
     def may_trade(self) -> bool:
         """Whether its key is good for orders, or for reading only."""
         return Scope.TRADE in self.scopes
@@ -136,11 +141,10 @@ class Sessions:
         if not holders:
             self._holders.pop(session.key_id, None)
 
-    def take_changes(self, versions: Mapping[str, int]) -> None:
-        """These keys were changed: forget what was known of older versions, and tell who holds them."""
-        for key_id, version in versions.items():
-            if self._versions.get(key_id, 0) >= version:
-                continue
+    async def take_changes(self, versions: Mapping[str, int]) -> None:
+        """These keys were changed: forget what was known of older versions, and tell who holds one that is not as good as before."""
+        changed = {key_id: version for key_id, version in versions.items() if self._versions.get(key_id, 0) < version}
+        for key_id, version in changed.items():
             self._versions[key_id] = version
             self._versions.move_to_end(key_id)
             if len(self._versions) > KEY_CHANGES_KEPT:
@@ -148,9 +152,19 @@ class Sessions:
             known = self._known.get(key_id)
             if known is not None and known.version < version:
                 del self._known[key_id]
-            for end, session in tuple(self._holders.get(key_id, {}).items()):
-                if session.version < version:
-                    self._tell(session, end)
+        await asyncio.gather(*(self._tell_holders(key_id) for key_id in changed if key_id in self._holders))
+
+    async def _tell_holders(self, key_id: str) -> None:
+        """A key that was rotated goes on until its end. Whatever else was changed, or cannot be looked up, ends what holds it."""
+        try:
+            record = await self._look_up(key_id)
+        except ServiceUnavailable:
+            record = None
+        for end, session in tuple(self._holders.get(key_id, {}).items()):
+            if record is not None and _is_as_good(session, record):
+                session.version, session.ends_s = record.version, self._clock_s() + record.left_s
+            elif session.version < self._versions.get(key_id, 0):
+                self._tell(session, end)
 
     def end_what_is_over(self) -> None:
         """Tell who holds a key whose time is over."""
@@ -278,8 +292,11 @@ class Sessions:
     def _remember(self, key_id: str, record: KeyRecord) -> Session:
         now = self._clock_s()
         session = self._known.get(key_id)
-        if session is None:
-            bucket = TokenBucket(RATE_LIMIT_PER_MINUTE, RATE_LIMIT_PER_MINUTE / 60, RATE_LIMIT_PER_MINUTE, now)
+        if session is not None and session.version == record.version:
+            session.checked_at_s, session.ends_s = now, now + record.left_s
+        else:  # another object: who holds the one before has not been told of the change yet
+            full = RATE_LIMIT_PER_MINUTE
+            bucket = TokenBucket(full, full / 60, full, now) if session is None else session.bucket
             session = self._known[key_id] = Session(
                 key_id,
                 record.account,
@@ -292,11 +309,6 @@ class Sessions:
                 record.version,
                 record.public_key,
             )
-        session.account, session.secret_sha256, session.checked_at_s = record.account, record.secret_sha256, now
-        session.public_key = record.public_key
-        session.scopes, session.networks, session.ends_s, session.version = (
-            record.scopes, record.networks, now + record.left_s, record.version,
-        )  # fmt: skip
         self._known.move_to_end(key_id)
         if len(self._known) > SESSIONS_MAX:
             self._known.popitem(last=False)
@@ -305,6 +317,12 @@ class Sessions:
 
 def _is_key_id(text: str) -> bool:
     return 0 < len(text) <= KEY_ID_CHARACTERS_MAX and text.isascii() and text.isprintable()
+
+
+def _is_as_good(session: Session, record: KeyRecord) -> bool:
+    """Whether nothing of the key has changed but when it ends, and it has not ended."""
+    same = (session.account, session.secret_sha256, session.public_key, session.scopes, session.networks)
+    return record.left_s > 0 and same == (record.account, record.secret_sha256, record.public_key, record.scopes, record.networks)
 
 
 def _matches(secret: str, secret_sha256: bytes) -> bool:

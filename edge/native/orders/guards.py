@@ -6,10 +6,12 @@ They live in this process: if it dies, nothing is canceled by it (docs/native-ap
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import structlog
 
+from edge.gateway.access.sessions import Session
 from edge.gateway.accounts.view import Order
 from edge.gateway.gateway import Gateway
 from edge.gateway.outcomes import Accepted
@@ -30,13 +32,23 @@ class _Left:
     timer: asyncio.TimerHandle = field(repr=False)
 
 
+@dataclass(slots=True)
+class _Switch:
+    """A dead man's switch. `end`: what is called when its key is changed or withdrawn: a key that is no more cancels nothing."""
+
+    session: Session
+    timer: asyncio.TimerHandle = field(repr=False)
+    end: Callable[[], None]
+
+
 class Guards:
     """Of one edge."""
 
     def __init__(self, gateway: Gateway, owners: Owners) -> None:
         self._gateway, self._owners = gateway, owners
         self._left: dict[str, list[_Left]] = {}
-        self._switches: dict[tuple[int, str], asyncio.TimerHandle] = {}
+        self._switches: dict[str, _Switch] = {}
+        """By API key."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self.fired = 0
@@ -56,18 +68,24 @@ class Guards:
             one.timer.cancel()
         return left
 
-    def cancel_after(self, account: int, key_id: str, timeout_ms: int) -> None:
-        """Cancel every open order of the account unless this is called again within the time; 0: not any more."""
-        armed = self._switches.pop((account, key_id), None)
-        if armed is not None:
-            armed.cancel()
+    def cancel_after(self, session: Session, timeout_ms: int) -> None:
+        """Cancel every open order of the account unless this is called again within the time; 0: not any more. It ends with its key."""
+        self._disarm(session.key_id)
         if timeout_ms:
-            self._switches[account, key_id] = asyncio.get_running_loop().call_later(timeout_ms / 1_000, self._fire, account, key_id)
+            timer = asyncio.get_running_loop().call_later(timeout_ms / 1_000, self._fire, session)
+            armed = self._switches[session.key_id] = _Switch(session, timer, partial(self._disarm, session.key_id))
+            self._gateway.sessions.hold(session, armed.end)
+
+    def _disarm(self, key_id: str) -> None:
+        armed = self._switches.pop(key_id, None)
+        if armed is not None:
+            armed.timer.cancel()
+            self._gateway.sessions.release(armed.session, armed.end)
 
     def close(self) -> None:
         """The process ends; what it would have canceled stays."""
         self._is_closed = True
-        for timer in (*self._switches.values(), *(one.timer for left in self._left.values() for one in left)):
+        for timer in (*(one.timer for one in self._switches.values()), *(one.timer for left in self._left.values() for one in left)):
             timer.cancel()
 
     def _give_up(self, key_id: str, numbers: frozenset[int]) -> None:
@@ -77,9 +95,9 @@ class Guards:
             del self._left[key_id]
         self._cancel(mine.account, lambda orders: self._owners.of_connections(orders, numbers))
 
-    def _fire(self, account: int, key_id: str) -> None:
-        self._switches.pop((account, key_id), None)
-        self._cancel(account, list)
+    def _fire(self, session: Session) -> None:
+        self._disarm(session.key_id)
+        self._cancel(session.account, list)
 
     def _cancel(self, account: int, chosen: Callable[[Any], list[Order]]) -> None:
         self.fired += 1

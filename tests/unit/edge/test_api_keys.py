@@ -44,9 +44,9 @@ class World:
         """As `outcry accounts keys` does; the edge has not heard of it."""
         self.store.key = replace(self.store.key, version=self.store.key.version + 1, **columns)
 
-    def hear(self) -> None:
+    async def hear(self) -> None:
         """Now it has."""
-        self.sessions.take_changes({"k": self.store.key.version})
+        await self.sessions.take_changes({"k": self.store.key.version})
 
 
 async def test_a_withdrawn_key_is_refused_as_soon_as_the_edge_hears_of_it() -> None:
@@ -56,10 +56,10 @@ async def test_a_withdrawn_key_is_refused_as_soon_as_the_edge_hears_of_it() -> N
     await world.session()
     world.change(left_s=0.0)
     assert isinstance(await world.ask(), Session), "it has not heard of it"
-    world.hear()
+    await world.hear()
     assert await world.ask() == Denied(WITHDRAWN)
     assert await world.ask(secret="wrong") == Denied()
-    world.sessions.take_changes({"k": 1})
+    await world.sessions.take_changes({"k": 1})
     assert await world.ask() == Denied(WITHDRAWN), "an older version changes nothing"
 
 
@@ -80,7 +80,7 @@ async def test_a_look_up_that_is_under_way_while_the_key_is_withdrawn_brings_it_
     asking = asyncio.create_task(world.ask())
     await asked.wait()
     world.change(left_s=0.0)
-    world.hear()
+    await world.hear()
     may_answer.set()
     assert await asking == Denied(WITHDRAWN)
     assert world.store.asked == 2
@@ -94,14 +94,14 @@ async def test_whoever_holds_a_key_is_told_that_it_was_changed_once_and_not_afte
     world.sessions.hold(session, ends["first"])
     world.sessions.hold(session, ends["second"])
     world.sessions.release(session, ends["second"])
-    world.change()
-    world.hear()
-    world.hear()
+    world.change(scopes=frozenset({Scope.READ}))
+    await world.hear()
+    await world.hear()
     assert told == ["first"]
     world.sessions.hold(session, ends["late"])
     assert told == ["first", "late"]
     world.change(left_s=60.0)
-    world.hear()
+    await world.hear()
     world.sessions.hold(await world.session(), ends["timed"])
     world.sessions.end_what_is_over()
     assert told == ["first", "late"]

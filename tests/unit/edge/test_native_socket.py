@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -190,7 +191,8 @@ async def test_every_operation_needs_a_key_that_may_do_it() -> None:
                 told = await ws.ask(name)
                 assert (told.get("problem", {}).get("code") == "wrong_scope") == (operation.scope is Scope.TRADE), name
             assert (await ws.ask("session.cancel_after", timeout_ms=0))["problem"]["code"] == "wrong_scope"
-            edge.served.gateway.sessions.take_changes({"KEY9": 2})
+            edge.served.stores.keys_changed["KEY9"] = replace(reading, left_s=0.0, version=2)
+            await edge.served.gateway.sessions.take_changes({"KEY9": 2})
             assert await ws.closed() == 4503
             assert ws.kept[-1] == {"event": "closing", "code": 4503, "reason": "key_changed", "come_back": False}
         for name in (*OPERATIONS, *KEY_OPERATIONS):

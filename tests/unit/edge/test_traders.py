@@ -120,7 +120,7 @@ async def test_what_a_session_may_do_is_what_its_key_may_do_now() -> None:
             return KeyRecord(known.secret_sha256, 1, frozenset({Scope.READ}), version=2)
 
         vars(edge.stores)["find_key"] = find_key
-        sessions.take_changes({"KEY1": 2})
+        await sessions.take_changes({"KEY1": 2})
         assert (await ann.order(**{CSRF_HEADER: ann.csrf}))[0] == 403
         assert (await ann.ask("GET", "/v2/account"))[0] == 200
 
@@ -128,7 +128,7 @@ async def test_what_a_session_may_do_is_what_its_key_may_do_now() -> None:
             return KeyRecord(known.secret_sha256, 1, left_s=0, version=3)
 
         vars(edge.stores)["find_key"] = withdrawn
-        sessions.take_changes({"KEY1": 3})
+        await sessions.take_changes({"KEY1": 3})
         assert (await ann.ask("GET", "/v2/account"))[0] == 401
 
 

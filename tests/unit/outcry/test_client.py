@@ -77,7 +77,7 @@ async def test_each_kind_of_failure_is_an_exception_of_its_own() -> None:
             with pytest.raises(ApiError, match="unknown_channel"):
                 await client.subscribe("trades.NOPE")
             edge.served.stores.keys_changed["KEY1"] = KeyRecord(b"other", 1, version=2)
-            edge.served.gateway.sessions.take_changes({"KEY1": 2})
+            await edge.served.gateway.sessions.take_changes({"KEY1": 2})
             with pytest.raises(ConnectionEnded, match="4503"):
                 await anext(aiter(client))
             with pytest.raises(ConnectionEnded):
