@@ -33,6 +33,7 @@ from edge.http import answers as http
 from edge.http.descriptors import sockets_max
 from edge.http.garbage import look_rarely
 from edge.http.limits import BODY_BYTES_MAX
+from edge.http.listening import listen, new_runner
 from edge.http.metrics import HttpMetrics
 from edge.http.state import STATE, EdgeState
 from edge.native import rest, socket_api
@@ -117,10 +118,9 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
     gateway, settings = state.gateway, state.gateway.settings
     links = KafkaLinks(gateway, record_keys(settings, EDGE.name))
     workers = _workers(state)
-    runner = web.AppRunner(make_app(state), access_log=None, shutdown_timeout=SHUTDOWN_GRACE_S, keepalive_timeout=75)
+    runner = new_runner(make_app(state))
     await runner.setup()
-    site = web.TCPSite(runner, settings.edge_host, settings.edge_port, backlog=1_024)
-    await site.start()
+    await listen(web.TCPSite(runner, settings.edge_host, settings.edge_port, backlog=1_024))
     port = runner.addresses[0][1]
     ready = {"pid": os.getpid(), "port": port, "host": settings.edge_host}
     look_rarely()

@@ -29,6 +29,7 @@ from edge.gateway.stored.stores import EdgeStores
 from edge.gateway.worker_links import WorkerLinks
 from edge.http.descriptors import sockets_max
 from edge.http.garbage import look_rarely
+from edge.http.listening import listen, new_runner
 from edge.http.state import STATE, EdgeState
 from edge.worker_processes import feed_path
 from edge.worker_reports import REPORT_EVERY_S, Report
@@ -78,7 +79,7 @@ async def _serve(settings: Settings, number: int, stop: asyncio.Event) -> None:
     state.serves_market_only, state.fan_out.sockets_max = True, sockets_max()
     gateway, app = state.gateway, make_app(state, ROUTES)
     links = WorkerLinks(gateway, record_keys(settings, EDGE.name), feed_path(settings))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_GRACE_S, keepalive_timeout=75)
+    runner = new_runner(app)
     await runner.setup()
     tasks = [
         asyncio.create_task(_tell_reports(app), name="reports"),
@@ -115,8 +116,7 @@ async def _listen(runner: web.AppRunner, state: EdgeState, number: int) -> None:
     while isinstance(waited := await state.gateway.market_caught_up(), Unavailable):
         log.warning("fanout_worker_waits", number=number, reason=waited.text, kafka=state.gateway.kafka_problem or "answers")
     look_rarely()
-    site = web.TCPSite(runner, settings.edge_host, settings.edge_fanout_port, backlog=BACKLOG, reuse_port=True)
-    await site.start()
+    await listen(web.TCPSite(runner, settings.edge_host, settings.edge_fanout_port, backlog=BACKLOG, reuse_port=True))
     log.info("fanout_worker_listens", host=settings.edge_host, port=settings.edge_fanout_port, number=number)
     await asyncio.Event().wait()
 
