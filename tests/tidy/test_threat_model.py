@@ -2,7 +2,7 @@
 
 import re
 
-from attacks import ATTACKS
+from at_every_door import ATTACKS
 from tree import ROOT, tracked
 
 PAGE = (ROOT / "docs" / "threat-model.md").read_text()
@@ -25,3 +25,8 @@ def test_every_threat_names_its_tests():
 def test_every_attack_is_in_the_threat_model():
     """A new one has its line."""
     assert {attack.name for attack in ATTACKS} <= set(re.findall(r"`(\w+)`", PAGE))
+
+
+def test_the_threat_model_counts_the_attacks():
+    """The only place that does."""
+    assert re.findall(r"are attacks, (\d+) of them", PAGE) == [str(len(ATTACKS))]

@@ -1,82 +1,20 @@
-"""Attacks on the doors of an edge, each with the protection that stops it. `docs/threat-model.md` names them.
+"""People who work here: signing in, sessions, routes, operator tokens."""
 
-An attack gets a running edge and says whether it has succeeded. What it needs to know beforehand (a password that leaked, a cookie that was copied)
-it prepares by itself.
-"""
+from dataclasses import replace
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from http.cookies import SimpleCookie
-from types import ModuleType
-from typing import Any, Final
-
-from aiohttp import web
-from removed import Edit
+from attack import ALERTS, S, acts, cookie, csrf, post, stopped_by
 from support import people_store
 from support.people_store import PASSWORD
 from support.served_edge import Served
 
-from access import api_keys, second_factor
-from access.api_keys import Scope, networks_of
+from access import second_factor
 from access.people import Role
 from access.second_factor import code_at, new_secret
-from edge.alpaca import access as alpaca_access
 from edge.console import sign_in
-from edge.console.sign_in import allowed
-from edge.gateway.access import people, sessions
-from edge.gateway.limits import PERSON_IDLE_S, PERSON_SESSION_S, SIGN_IN_FREE, SIGN_INS_OF_ADDRESS_BURST, WRONG_SECRETS_BURST
-from edge.http import addresses, answers, browsers
-from edge.http.browsers import CSRF_HEADER, POLL_HEADER
-
-S: Final = 1_000_000_000
-ALERTS: Final = "/surveillance/alerts"
-KEY: Final = {"APCA-API-KEY-ID": "KEY1", "APCA-API-SECRET-KEY": "secret-1"}
-done: list[str] = []
-"""What the route /act has done."""
-
-
-@allowed(Role.OPERATOR)
-async def act(request: web.Request) -> web.Response:
-    """Something that only operators may do."""
-    done.append(request[sign_in.PERSON].known_as)
-    return web.Response()
-
-
-ROUTES: Final = (web.post("/act", act),)
-
-
-@dataclass(frozen=True)
-class Attack:
-    """edits: how the protection is removed."""
-
-    run: Callable[[Served], Awaitable[bool]]
-    edits: tuple[Edit, ...]
-
-    @property
-    def name(self) -> str:
-        """As the threat model has it."""
-        return self.run.__name__
-
-
-ATTACKS: Final[list[Attack]] = []
-
-
-def stopped_by(*edits: tuple[ModuleType, str, str]) -> Callable[[Callable[[Served], Awaitable[bool]]], Callable[[Served], Awaitable[bool]]]:
-    """Put an attack into the table."""
-
-    def listed(run: Callable[[Served], Awaitable[bool]]) -> Callable[[Served], Awaitable[bool]]:
-        ATTACKS.append(Attack(run, tuple(Edit(*edit) for edit in edits)))
-        return run
-
-    return listed
-
-
-async def post(edge: Served, path: str, headers: dict[str, str] | None = None, **form: str) -> tuple[int, Any, Any]:
-    """A form, without the cookies of before."""
-    edge.client.session.cookie_jar.clear()
-    found = await edge.post(path, data=form, headers=headers or {})
-    edge.client.session.cookie_jar.clear()
-    return found
+from edge.gateway.access import people
+from edge.gateway.limits import PERSON_IDLE_S, PERSON_SESSION_S, SIGN_IN_FREE, SIGN_INS_OF_ADDRESS_BURST
+from edge.http import addresses, browsers
+from edge.http.browsers import POLL_HEADER
 
 
 async def enters(edge: Served, name: str = "ann", password: str = PASSWORD, code: str = "", headers: dict[str, str] | None = None) -> bool:
@@ -84,29 +22,9 @@ async def enters(edge: Served, name: str = "ann", password: str = PASSWORD, code
     return (await post(edge, "/sign-in", headers, name=name, password=password, code=code))[0] == 303
 
 
-async def cookie(edge: Served, *roles: Role, name: str = "ann") -> dict[str, str]:
-    """The cookie of somebody who has signed in."""
-    if name not in edge.stores.people:
-        edge.stores.add(name, *(roles or (Role.ANALYST,)))
-    _, _, headers = await post(edge, "/sign-in", name=name, password=PASSWORD)
-    return {"Cookie": f"outcry_session={SimpleCookie(headers['Set-Cookie'])['outcry_session'].value}"}
-
-
-async def csrf(edge: Served, mine: dict[str, str]) -> dict[str, str]:
-    """What a page of ours sends."""
-    return {CSRF_HEADER: (await edge.get("/session", headers=mine))[1]["csrf"]}
-
-
 async def sees_alerts(edge: Served, headers: dict[str, str]) -> bool:
     """Whether this opens surveillance."""
     return (await edge.get(ALERTS, headers=headers))[0] == 200
-
-
-async def acts(edge: Served, headers: dict[str, str]) -> bool:
-    """Whether this does something."""
-    before = len(done)
-    await edge.post("/act", headers=headers)
-    return len(done) > before
 
 
 def later(edge: Served, seconds: float) -> None:
@@ -394,85 +312,3 @@ async def guess_operator_tokens(edge: Served) -> bool:
         for _ in range(SIGN_INS_OF_ADDRESS_BURST + 1)
     ]
     return set(statuses) == {401}
-
-
-# ---- API keys
-
-
-def change_key(edge: Served, **columns: Any) -> None:
-    """As `outcry accounts keys` does."""
-    record = edge.stores.keys_changed.get("KEY1") or edge.stores.first_version(1)
-    edge.stores.keys_changed["KEY1"] = replace(record, version=record.version + 1, **columns)
-
-
-async def opens(edge: Served, headers: dict[str, str] | None = None) -> bool:
-    """Whether the key is taken."""
-    return (await edge.get("/v2/assets", headers=headers or KEY))[0] == 200
-
-
-@stopped_by((sessions, "                del self._known[key_id]", "                pass"))
-async def use_a_withdrawn_key_that_the_edge_remembers(edge: Served) -> bool:
-    """Seconds after it was withdrawn."""
-    assert await opens(edge)
-    change_key(edge, left_s=0.0)
-    await edge.gateway.key_changes.ask()
-    return await opens(edge)
-
-
-@stopped_by((sessions, "        if record.left_s <= 0:", "        if False:"), (sessions, " or now >= session.ends_s:", ":"))
-async def use_a_withdrawn_key(edge: Served) -> bool:
-    """On an edge that has never seen it."""
-    change_key(edge, left_s=0.0)
-    return await opens(edge)
-
-
-@stopped_by((sessions, "        self.release(session, end)\n        end()", "        self.release(session, end)"))
-async def go_on_listening_with_a_withdrawn_key(edge: Served) -> bool:
-    """On a WebSocket that was opened before."""
-    async with edge.client.ws_connect("/stream") as ws:
-        await ws.send_json({"action": "auth", "key": "KEY1", "secret": "secret-1"})
-        await ws.receive()
-        change_key(edge, left_s=0.0)
-        await edge.gateway.key_changes.ask()
-        await ws.send_json({"action": "anything"})
-        return b"unknown action" in ((await ws.receive()).data or b"")
-
-
-@stopped_by((alpaca_access, " and not session.may_trade:", " and False:"))
-async def trade_with_a_key_for_reading(edge: Served) -> bool:
-    """From a portfolio viewer."""
-    change_key(edge, scopes=frozenset({Scope.READ}))
-    return (await edge.post("/v2/orders", headers=KEY, json={}))[0] != 403
-
-
-@stopped_by((api_keys, "    return any(_within(client, network) for network in networks)", "    return True"))
-async def use_a_stolen_key_from_elsewhere(edge: Served) -> bool:
-    """It is for one address."""
-    change_key(edge, networks=networks_of(["198.51.100.0/24"]))
-    return await opens(edge)
-
-
-@stopped_by((sessions, "        if wait_s <= 0:", "        if True:"))
-async def guess_a_keys_secret(edge: Served) -> bool:
-    """One guess after the other; the right one comes late."""
-    for guess in range(WRONG_SECRETS_BURST):
-        assert not await opens(edge, KEY | {"APCA-API-SECRET-KEY": f"guess-{guess}"})
-    return await opens(edge)
-
-
-@stopped_by((sessions, "    return hmac.compare_digest(", "    return True or hmac.compare_digest("))
-async def use_a_key_without_its_secret(edge: Served) -> bool:
-    """Ids are no secret."""
-    return await opens(edge, KEY | {"APCA-API-SECRET-KEY": "any"})
-
-
-# ---- answers
-
-
-@stopped_by((answers, "        headers.setdefault(name, value)", "        pass"))
-async def show_an_answer_in_a_frame_of_another_site(edge: Served) -> bool:
-    """Or have it taken for a script."""
-    _, _, headers = await edge.get("/nothing")
-    return "frame-ancestors 'none'" not in headers.get("Content-Security-Policy", "") or "nosniff" not in headers.get(
-        "X-Content-Type-Options", ""
-    )

@@ -1,0 +1,14 @@
+"""Every attack there is: whoever wants the whole table imports it from here."""
+
+import at_accounts
+import at_http
+import at_keys
+import at_native
+import at_parsers
+import at_sign_in
+import at_sockets
+from attack import ATTACKS, Attack
+
+MODULES = (at_sign_in, at_keys, at_accounts, at_native, at_http, at_parsers, at_sockets)
+"""Imported for the attacks that they put into the table."""
+__all__ = ["ATTACKS", "MODULES", "Attack"]
