@@ -5,6 +5,9 @@ BIN    := $(VENV)/bin
 # What the environment is made from; after a change it is made again.
 PINS   := pyproject.toml constraints.txt
 
+# Some environments keep Python from writing bytecode. Then each of the tests' many processes would compile our sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 
 help: ## show this list

@@ -6,17 +6,19 @@ from functools import partial
 
 import click
 
-from matchers.warm import warm_accounts, warm_books, warm_columns
+from streams.__main__ import settings_of
+from streams.services.compiled_kernels import are_compiled, note_compiled
 from streams.services.recipes.recipe import dying_with_parent
 from streams.services.supervision.supervisor import outcry_command
 
 
 @click.command()
 @click.argument("only", type=click.Choice(["accounts", "books"]), required=False)
-def warm(only: str | None) -> None:
+@click.pass_context
+def warm(ctx: click.Context, only: str | None) -> None:
     """Compile the matching and account kernels into numba's cache.
 
-    The first time takes 1 to 2.5 minutes of one core, shared out to two; after that, and until the kernels change, a second or two.
+    The first time takes 1 to 2.5 minutes of one core, shared out to two; after that, and until the kernels change, there is nothing to do.
 
     \b
     Examples:
@@ -24,6 +26,12 @@ def warm(only: str | None) -> None:
       outcry warm books
     """
     say = partial(_say, time.monotonic())
+    settings = settings_of(ctx)
+    if are_compiled(settings):
+        say("every kernel is compiled")
+        return
+    from matchers.warm import warm_accounts, warm_books, warm_columns  # imports numba
+
     warm_columns()  # first and alone: both halves need them, and two processes must not write one file of the cache
     if only == "books":
         warm_books(say)
@@ -40,6 +48,7 @@ def warm(only: str | None) -> None:
             raise
     if failed:
         raise click.ClickException(f"the book kernels were not compiled: exit code {failed}")
+    note_compiled(settings)
     say("every kernel is compiled")
 
 

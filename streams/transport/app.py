@@ -204,12 +204,22 @@ def claim_for_cluster(data_dir: Path, cluster: str) -> None:
         write_atomically(mark, cluster)  # an empty mark of a full disk would be taken for another cluster's
 
 
+class RoleWorker(faust.Worker):
+    """Faust's worker without its title and spinner: `ps` shows the command of the role."""
+
+    async def on_execute(self) -> None:
+        """Faust would set its title here."""
+
+    def on_worker_shutdown(self) -> None:
+        """And here."""
+
+
 def run_app(app: faust.App, settings: Settings) -> None:
     """Run until TERM or INT; ends the process. After a crash of a service of Faust's the last line of the log says why, see `last_words`."""
     sys.setswitchinterval(0.0005)  # aiokafka's consumer thread waits for the GIL; the default 5 ms is the whole latency budget of a hop
     gc.collect()
     gc.freeze()  # modules and compiled kernels live for ever: a full collection need not look at them
-    worker = faust.Worker(
+    worker = RoleWorker(
         app,
         loop=asyncio.get_event_loop_policy().get_event_loop(),
         loglevel=None,

@@ -18,12 +18,17 @@ PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Set the death signal and the niceness, check that the parent still lives, become the program."""
     parent_pid, niceness, program = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
+    weigh(niceness)
+    end_with(parent_pid, signal.SIGKILL)
+    os.execvp(program[0], program)  # noqa: S606 - to become the program, with no shell between, is what this file is for
+
+
+def weigh(niceness: int) -> None:
+    """Take a niceness on top of the parent's, as a process and as a session."""
     if niceness:
         os.nice(niceness)
         with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:  # noqa: PTH123 - the standard library's least
             group.write(str(niceness))  # each of our children is a session, and Linux may weigh sessions rather than processes
-    end_with(parent_pid, signal.SIGKILL)
-    os.execvp(program[0], program)  # noqa: S606 - to become the program, with no shell between, is what this file is for
 
 
 def end_with(parent_pid: int, number: signal.Signals) -> None:

@@ -13,14 +13,16 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import structlog
 
 from schemas.errors import OutcryError, ServiceUnavailable
 from streams.process import last_words
-from streams.services.recipes.recipe import Command, dying_with_parent, tail
+from streams.services.recipes.recipe import Command, tail
 from streams.services.state import ChildStatus, State, now
 from streams.services.supervision import liveness
+from streams.services.supervision.forks import Process, own_process
 from streams.services.supervision.probes import ask
 from streams.services.supervision.weight import YIELDING, set_niceness
 
@@ -64,6 +66,7 @@ class Child:
     caught_up: gets the address. If others do the work meanwhile, a restarted program leaves them the processor until this is true.
     alive: called while the program is ready; raises ServiceUnavailable without an answer. See `liveness` for how long that may last.
     announced: a file in which the program writes its address; removed when it has ended.
+    start: starts the program with its output in a log, in another way than as a process of its own. Raises OSError.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Child:
         caught_up: Callable[[str], Awaitable[bool]] | None = None,
         alive: Callable[[], Awaitable[None]] | None = None,
         announced: Path | None = None,
+        start: Callable[[Command, IO[bytes]], Awaitable[Process]] | None = None,
     ) -> None:
         """Nothing runs before `run`."""
         self.status = status
@@ -86,10 +90,11 @@ class Child:
         self._command, self._probe, self._prepare, self._changed = command, probe, prepare, changed
         self._after_exit, self._caught_up, self._alive = after_exit, caught_up, alive
         self._pid_file, self._announced = pid_file, announced
+        self._start = start or (lambda command, output: own_process(command.argv, command.niceness, output))
         self._patience_s = liveness.PATIENCE_S
         self._killed_because = ""
         self._log_path = Path(status.log)
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self._running: Command | None = None
         self._stopping = asyncio.Event()
         self._ended = asyncio.Event()
@@ -244,16 +249,10 @@ class Child:
         full = "; the disk is full" if disk_is_full(self._log_path) else ""
         return f"{self._killed_because or describe_exit(code)}{': ' + words[:WORDS_MAX] if words else ''}{full}"
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _spawn(self) -> Process:
         command = self._running = self._command()
         with self._log_path.open("ab") as output:
-            return await asyncio.create_subprocess_exec(
-                *dying_with_parent(command.argv, command.niceness),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # a Ctrl-C in the terminal is the supervisor's to handle, in order
-            )
+            return await self._start(command, output)
 
     async def _make(self) -> None:
         """Make what the command needs made while it runs; see `recipe.Made`."""
@@ -262,13 +261,7 @@ class Child:
             return
         await self.ready.wait()
         with self._log_path.open("ab") as output:
-            maker = await asyncio.create_subprocess_exec(
-                *dying_with_parent(made.argv, NICENESS_MAX),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            maker = await own_process(made.argv, NICENESS_MAX, output)
         try:
             code = await maker.wait()
         except asyncio.CancelledError:
@@ -279,7 +272,7 @@ class Child:
         await asyncio.to_thread(_move, made.written, made.place)
         made.of.unlink(missing_ok=True)
 
-    async def _get_ready(self, process: asyncio.subprocess.Process, yields: bool) -> None:
+    async def _get_ready(self, process: Process, yields: bool) -> None:
         await self._wait_ready(process)
         while yields and self._caught_up is not None and process.returncode is None:
             with contextlib.suppress(ServiceUnavailable):
@@ -288,12 +281,12 @@ class Child:
                     return
             await asyncio.sleep(PROBE_EVERY_S)
 
-    def _take_its_share(self, process: asyncio.subprocess.Process) -> None:
+    def _take_its_share(self, process: Process) -> None:
         if process.returncode is None and self._running is not None:
             set_niceness(process.pid, self._running.niceness)
             log.info("child.takes_its_share", name=self.status.name, pid=process.pid)
 
-    async def _wait_ready(self, process: asyncio.subprocess.Process) -> None:
+    async def _wait_ready(self, process: Process) -> None:
         """Probe until it answers. Also ends with the program: a client library may swallow the cancellation."""
         pid, started_s = process.pid, time.monotonic()
         while process.returncode is None:
@@ -307,7 +300,7 @@ class Child:
                 return
             await asyncio.sleep(PROBE_EVERY_S)
 
-    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+    async def _watch(self, process: Process) -> None:
         """Probe while it runs, and kill it once it has not answered for too long: a hung program does not end by itself."""
         alive = self._alive
         if alive is None:
@@ -332,7 +325,7 @@ class Child:
             elif time.monotonic() - answering_since_s > self._patience_s:
                 self._patience_s = liveness.PATIENCE_S
 
-    def _fell_silent(self, process: asyncio.subprocess.Process, silence: liveness.Silence, error: str) -> None:
+    def _fell_silent(self, process: Process, silence: liveness.Silence, error: str) -> None:
         """After a probe without an answer. A single one means nothing on a busy machine."""
         if process.returncode is not None or self._stopping.is_set():
             return

@@ -35,7 +35,6 @@ from streams.services.recipes.recipe import (
     Command,
     Place,
     Recipe,
-    dying_with_parent,
     limit_log,
     private_directory,
     service_place,
@@ -49,12 +48,12 @@ from streams.services.supervision.descendants import descendants, kill_all
 from streams.services.supervision.group_admin import release_member
 from streams.services.supervision.published import PublishedFiles
 from streams.services.supervision.replication_keeper import ReplicationKeeper
+from streams.services.supervision.role_code import COMPILED_ROLES, RoleCode
 from streams.services.supervision.role_files import remove_leavings, role_address
 from streams.services.supervision.topics_step import TopicsStep, create_topics
 from topics.roles import ROLES
 
 ROLE_STOP_TIMEOUT_S = 10.0
-COMPILED_ROLES = frozenset(name for name, role in ROLES.items() if role.compiled)
 ROLE_NICENESS = {name: STORE_NICENESS for name, role in ROLES.items() if not role.critical}
 HOUSEKEEPING_EVERY_S = 10.0
 LOG_BYTES_MAX = 64 * 1024 * 1024
@@ -80,7 +79,10 @@ def outcry_command(*arguments: str) -> list[str]:
 
 
 class Supervisor:
-    """Makes what runs match what is wanted. role_command: the program of a role; topics_work: see TopicsStep; warm_command: compiles kernels."""
+    """Makes what runs match what is wanted.
+
+    role_command: the program of a role. topics_work: see TopicsStep. warm_command: compiles kernels. forks: roles are forks of a fork server.
+    """
 
     def __init__(
         self,
@@ -88,11 +90,13 @@ class Supervisor:
         role_command: Callable[[WorkerId], list[str]] = lambda worker: outcry_command("worker", worker.role, *worker.options),
         topics_work: Callable[[str], Awaitable[None]] | None = None,
         warm_command: list[str] | None = None,
+        *,
+        forks: bool = False,
     ) -> None:
         """settings.home must be absolute: children run with the same environment."""
         self._settings = settings
         self._role_command = role_command
-        self._warm_command = warm_command
+        self._code = RoleCode(settings, warm_command, len(outcry_command()) if forks else None)
         self._topics_work = topics_work or partial(create_topics, settings, outcry_command("topics", "create"))
         self._wanted = Wanted(services=())
         self._children: dict[str, Child] = {}
@@ -106,7 +110,6 @@ class Supervisor:
         self._write_pending = False
         self._stop = asyncio.Event()
         self._topics: TopicsStep | None = None
-        self._kernels: asyncio.Task[None] | None = None
         self._mysql_urls: dict[str, str] = {}
         self._keeper: ReplicationKeeper | None = None
 
@@ -253,28 +256,10 @@ class Supervisor:
         if self._wanted.roles and self._topics is None:
             self._topics = TopicsStep(self._settings.log_dir / "topics.log", self._topics_work, self._status_changed)
             self._spawn_task(self._topics.run(self._services_ready, lambda: self._urls.get("kafka_url", "")))
-        if self._kernels is None and self._warm_command and COMPILED_ROLES & set(self._wanted.roles):
-            self._kernels = asyncio.create_task(self._compile_kernels(self._warm_command))
+        self._code.want(self._wanted.roles)
         for worker in self._wanted.processes():
             if worker.name not in self._children:
                 self._start_role(worker)
-
-    async def _compile_kernels(self, argv: list[str]) -> None:
-        """Compile while packages are fetched and services start. A role whose kernels are still missing compiles them itself."""
-        try:
-            with (self._settings.log_dir / "warm.log").open("ab") as output:
-                process = await asyncio.create_subprocess_exec(
-                    *dying_with_parent(argv), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
-                )
-        except OSError as error:
-            log.warning("kernels.not_compiled", reason=str(error))
-            return
-        try:
-            log.info("kernels.compiled", exit_code=await process.wait())
-        except asyncio.CancelledError:
-            process.kill()
-            await process.wait()
-            raise
 
     def _start_role(self, worker: WorkerId) -> None:
         role, run, log_path = worker.role, self._settings.run_dir, self._settings.log_dir / f"{worker.name}.log"
@@ -288,8 +273,8 @@ class Supervisor:
                 raise ServiceUnavailable("not started: the topics could not be created")
 
         async def prepare() -> None:
-            if self._kernels is not None and role in COMPILED_ROLES:
-                await asyncio.shield(self._kernels)
+            if role in COMPILED_ROLES:
+                await self._code.compiled()
             await wait_for_topics()
 
         async def probe(pid: int) -> str:
@@ -311,6 +296,7 @@ class Supervisor:
                 caught_up=probes.caught_up if self._is_spare(role) else None,
                 alive=lambda: probes.http_lives(child.status.address),
                 announced=run / f"{worker.name}.json",
+                start=self._code.start,
             )
         )
 
@@ -379,6 +365,7 @@ class Supervisor:
             groups[0 if child.status.kind != "service" else 2 if name.startswith("kafka") else 1].append(child)
         for group in groups:
             await asyncio.gather(*(child.stop() for child in group))
+        self._code.stop()
         self._published.remove("services.json")
         self._write_status()
         log.info("supervisor.stopped")
@@ -417,7 +404,7 @@ def main() -> int:
     remove_leavings(settings.run_dir)
 
     async def supervise() -> None:
-        supervisor = Supervisor(settings, warm_command=outcry_command("warm"))
+        supervisor = Supervisor(settings, warm_command=outcry_command("warm"), forks=sys.platform == "linux")
         running = asyncio.create_task(supervisor.run())
         await asyncio.sleep(0)  # its signal handlers are in place: only now may others learn the pid
         if len(sys.argv) > 1:
