@@ -17,6 +17,8 @@ from schemas.errors import OutcryError
 KINDS: Final = {"market.data": MarketDataKind, "executions": ExecKind, "account.events": AccountEventKind}
 """Topics that functions may read, and the words of their column `kind`."""
 _NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_OTHERS: Final = 0o077
+_OTHERS_WRITE: Final = 0o002
 _HANDLER: Final = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*", re.ASCII)
 
 
@@ -136,6 +138,7 @@ def read_function(path: Path) -> Function:
         else:
             module, _, function = settings.handler.partition(".")
             source = path.with_name(f"{module}.py")
+        _require(path, source, closed_to=_OTHERS_WRITE)
         code = source.read_bytes()
         secrets = _secrets(path.with_name(settings.webhook.secret_file)) if settings.webhook is not None else ()
     except ValidationError as error:
@@ -147,7 +150,16 @@ def read_function(path: Path) -> Function:
     return Function(name, settings, source.resolve(), function, version, secrets)
 
 
+def _require(*paths: Path, closed_to: int) -> None:
+    """Raises ValueError for a file with which others may do what is theirs alone."""
+    for path in paths:
+        if path.stat().st_mode & closed_to:
+            what, remedy = ("write to", "o-w") if closed_to == _OTHERS_WRITE else ("read the secrets in", "600")
+            raise ValueError(f"other users may {what} {path}: chmod {remedy} {path}")
+
+
 def _secrets(path: Path) -> tuple[str, ...]:
+    _require(path, closed_to=_OTHERS)
     found = tuple(line.strip() for line in path.read_text().splitlines() if line.strip())
     if not found or not all(re.fullmatch(r"whsec_[A-Za-z0-9+/]{32,88}={0,2}", one) for one in found):
         raise ValueError(f"{path}: a line is not a secret: whsec_ and 24 to 64 random bytes in base64")

@@ -60,6 +60,7 @@ async def delivering(tmp_path, alerts=3, settings="allow_private = true\n", secr
         folder = tmp_path / "functions"
         folder.mkdir(exist_ok=True)
         (folder / "secret").write_text("\n".join(secrets))
+        (folder / "secret").chmod(0o600)
         text = f'builtin = "price_move"\n[webhook]\nurl = "{url or server.make_url("/hook")}"\nsecret_file = "secret"\n{settings}'
         function = deploy(folder, settings=text)
         with FunctionStore(tmp_path / "f.sqlite") as store:
