@@ -186,7 +186,9 @@ def _read(get: Get, manifest: Mapping[str, Any], name: str) -> PageCopy:
         if packed is None:
             raise StaleData(f"snapshot page {page} of {name} is missing")
         try:
-            data = unpacker.decompress(packed, max_output_size=PAGE_BYTES)
+            # the library takes as much memory as a frame's head says, whatever it is told
+            is_page = zstandard.frame_content_size(packed) <= PAGE_BYTES
+            data = unpacker.decompress(packed, max_output_size=PAGE_BYTES) if is_page else b""
         except zstandard.ZstdError:
             data = b""
         if len(data) != PAGE_BYTES or zlib.crc32(data) != checksum:
