@@ -1,10 +1,11 @@
 """What customers keep with the exchange: watchlists, and the configuration of their account, of which the edge holds orders against two words.
 
 `suspend_trade` refuses new orders and replaces, `no_shorting` orders that would sell more than the account has. The edge asks for the configuration
-of an account once in CONFIGURATION_TTL_S. While the store is away, one that was known goes on holding; with one that was not, nothing is sent.
+of an account once in CONFIGURATION_TTL_S, for however many orders come meanwhile. While the store is away, one that was known goes on holding; with one that was not, nothing is sent.
 A producer that writes to the log by itself is not held to them: what the exchange itself refuses is an operator's word (`outcry accounts`).
 """
 
+import asyncio
 import time
 import uuid
 from collections import OrderedDict
@@ -40,19 +41,33 @@ class Customers:
     def __init__(self, stores: Stores, clock_s: Callable[[], float]) -> None:
         self._stores, self._clock_s = stores, clock_s
         self._known: OrderedDict[int, _Known] = OrderedDict()
+        self._asking: dict[int, asyncio.Task[Accepted[dict[str, Any]] | Unavailable]] = {}
 
     async def configuration(self, account: int) -> Accepted[dict[str, Any]] | Unavailable:
         """All of it, as it was CONFIGURATION_TTL_S ago at the latest, or before the store went away."""
         known = self._known.get(account)
         if known is not None and self._clock_s() - known.read_at_s < CONFIGURATION_TTL_S:
             return Accepted(known.values)
+        asking = self._asking.get(account)
+        if asking is None:
+            asking = self._asking[account] = asyncio.create_task(self._read(account), name="read-configuration")
+            asking.add_done_callback(lambda _: self._asking.pop(account, None))
+        # shielded: every order that comes meanwhile waits for the same answer
+        return await asyncio.shield(asking)
+
+    async def _read(self, account: int) -> Accepted[dict[str, Any]] | Unavailable:
+        before = self._known.get(account)
         try:
             stored = await self._stores.ask(customer_records.configuration, account)
         except ServiceUnavailable:
+            known = self._known.get(account)
             if known is None:
                 return Unavailable(Cause.STORE_AWAY, "the account's configuration cannot be read at the moment (MySQL is not reachable)")
             known.read_at_s = self._clock_s()  # not asked again with every order
             return Accepted(known.values)
+        known = self._known.get(account)
+        if known is not None and known is not before:
+            return Accepted(known.values)  # it was configured here meanwhile
         return Accepted(self._remember(account, stored))
 
     async def configure(self, account: int, changes: dict[str, Any]) -> Accepted[dict[str, Any]] | Unavailable:
