@@ -75,6 +75,9 @@ soak: $(VENV)/.dev ## half an hour of market-data clients that come, resume, rea
 fuzz: $(VENV)/.dev ## a million bad inputs at every door: records, orders, queries, sockets, files; none may raise, hang or be kept (ARGS="--only order", "--help")
 	$(BIN)/python tests/fuzz/run_fuzz.py $(ARGS)
 
+openapi: $(VENV)/.dev ## a long run of schemathesis against a running exchange (ARGS="--keys keys.json --examples 100")
+	$(BIN)/python tests/fuzz/run_openapi.py $(ARGS)
+
 tamper: $(VENV)/.dev ## tamper with audit logs in every known way; each must be found and named (ARGS="--tamperings 1000 --honest 200 --seed 7")
 	$(BIN)/python tests/tamper/run_tampering.py $(ARGS)
 

@@ -1,6 +1,5 @@
 """What Alpaca lists and this exchange has none of: corporate actions, options, news, transfers of crypto. Asked for in Alpaca's form, answered in it."""
 
-from datetime import date
 from typing import Final
 
 from aiohttp import web
@@ -8,7 +7,6 @@ from aiohttp import web
 from edge.alpaca.access import authenticate
 from edge.alpaca.query_fields import Query, bad_request
 from edge.http.answers import json_response
-from edge.http.client_data import quoted
 from edge.http.errors import not_found
 
 _CA_TYPES: Final = ("dividend", "merger", "spinoff", "split")
@@ -23,18 +21,11 @@ async def get_announcements(request: web.Request) -> web.Response:
     query = Query(request.query)
     for one in query.names("ca_types", must=True):
         Query({"ca_types": one.lower()}).word("ca_types", _CA_TYPES)
-    since, until = (_day(query, name) for name in ("since", "until"))
+    since, until = query.day("since"), query.day("until")
     if not 0 <= (until - since).days <= _ANNOUNCED_DAYS_MAX:
         raise query.refused(f"until must be 0 to {_ANNOUNCED_DAYS_MAX} days behind since")
     query.word("date_type", _DATE_TYPES)
     return json_response([])
-
-
-def _day(query: Query, name: str) -> date:
-    try:
-        return date.fromisoformat(query.text(name)[:10])
-    except ValueError:
-        raise query.refused(f"invalid {name} {quoted(query.text(name))}: must be YYYY-MM-DD") from None
 
 
 async def get_corporate_actions(request: web.Request) -> web.Response:

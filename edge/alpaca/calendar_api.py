@@ -36,7 +36,7 @@ async def get_calendar(request: web.Request) -> web.Response:
     gateway = gateway_of(request)
     await authenticate(request)
     first, last = _day_of(request, "start"), _day_of(request, "end")
-    date_type = request.query.get("date_type", "TRADING").upper()
+    date_type = Query(request.query).text("date_type", "TRADING").upper()
     if date_type not in ("TRADING", "SETTLEMENT"):
         raise bad_parameter("date_type must be TRADING or SETTLEMENT")
     margin = _LONGEST_BREAK if date_type == "SETTLEMENT" else timedelta()
@@ -57,7 +57,7 @@ def _moved(day: date | None, by: timedelta) -> date | None:
 
 
 def _day_of(request: web.Request, name: str) -> date | None:
-    text = request.query.get(name)
+    text = Query(request.query).text(name)
     if not text:
         return None
     time_ns = parse_time_ns(text)

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any, Final, TypeVar
 
 from edge.alpaca.limits import LIST_NAMES_MAX
@@ -22,6 +23,7 @@ from schemas.instruments import Instrument, InstrumentTable
 T = TypeVar("T")
 
 TIME_NS_MAX: Final = 1 << 62
+_S: Final = 1_000_000_000
 _FLAGS: Final = {"true": True, "false": False, "1": True, "0": False}
 _TOKEN_CHARACTERS_MAX: Final = 256
 
@@ -87,6 +89,13 @@ class Query:
         if found is None or not 0 <= found < TIME_NS_MAX:
             raise self._refuse(f"Invalid format for parameter {name} {quoted(text)}: must be a date or an RFC 3339 time")
         return found
+
+    def day(self, name: str) -> date:
+        """The day (of UTC) of a date or an RFC 3339 time that must be there."""
+        found = parse_time_ns(self.text(name))
+        if found is None:
+            raise self._refuse(f"invalid {name} {quoted(self.text(name))}: must be YYYY-MM-DD")
+        return datetime.fromtimestamp(found // _S, UTC).date()
 
     def names(self, name: str, *, must: bool = False) -> list[str]:
         """A list with commas, each name once."""

@@ -72,12 +72,16 @@ _CHANGES: Final[dict[str, Schema]] = {
     "new_cl_ord_id": _CL_ORD_ID, **dict.fromkeys(("order_qty", "price", "stop_px", "display_qty", "offset"), NUMBER),
     "expire_time": _TIME, "exec_inst": _list(one_of(["hidden"]), len(requests.EXEC_INSTS)), "time_in_force": one_of(requests.TIMES_IN_FORCE),
 }  # fmt: skip
+_IN_BATCH: Final[Schema] = {
+    "type": "object", "description": "`op` (order.place, order.amend or order.cancel) and its fields. A wrong one is refused by itself, in its own answer.",
+    "examples": [{"op": "order.place", "order": EXAMPLE_ORDER}],
+}  # fmt: skip
 FIELDS: Final[dict[str, Schema]] = {
     "order.place": _object(_PLACE, "order"),
     "order.amend": _object(_WHICH | _CHANGES),
     "order.cancel": _object(_WHICH),
     "order.cancel_all": _object({"symbol": {"type": "string"}, "side": one_of(requests.SIDES), "key": _FLAG}),
-    "order.batch": _object({"requests": _list({"type": "object", "required": ["op"]}, limits.BATCH_MAX, 1)}, "requests"),
+    "order.batch": _object({"requests": _list(_IN_BATCH, limits.BATCH_MAX, 1)}, "requests"),
     "order.status": _object(_WHICH),
     "order.open": _object({}),
     "account.get": _object({}),

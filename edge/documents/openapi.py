@@ -9,6 +9,7 @@ from aiohttp import web
 
 from edge.alpaca.operations import MARKET_DATA, TRADING, Answer, Operation
 from edge.documents import native
+from edge.documents.parameters import BODIES, parameters_of
 from edge.documents.shapes import schemas
 
 _LIST_OF: Final = {("GET", "/v2/orders"): "Order", ("GET", "/v2/positions"): "Position", ("GET", "/v2/assets"): "Asset"}
@@ -19,10 +20,16 @@ _ONE: Final = {
 }  # fmt: skip
 """Whose answer has a schema of its own; the others are Alpaca's objects, as docs/alpaca.md tells."""
 _BODIES: Final = {("POST", "/v2/orders"): "NewOrder", ("PATCH", "/v2/orders/{order_id}"): "ReplaceOrder"}
-_STATUS: Final = {("DELETE", "/v2/orders"): 207, ("DELETE", "/v2/positions"): 207, ("DELETE", "/v2/orders/{order_id}"): 204}
+_STATUS: Final = {
+    ("DELETE", "/v2/orders"): 207, ("DELETE", "/v2/positions"): 207, ("DELETE", "/v2/orders/{order_id}"): 204,
+    ("DELETE", "/v2/watchlists/{watchlist_id}"): 204, ("DELETE", "/v2/watchlists:by_name"): 204,
+}  # fmt: skip
 """Where success is not 200."""
 _WITHOUT_BODY: Final = 204
+_PUBLIC: Final = "/v1beta3/crypto/"
+"""Needs no key."""
 _ERRORS: Final = {
+    "400": "The body cannot be read as JSON, or, by the market-data API, a parameter cannot be taken.",
     "401": "The key is unknown, its secret is wrong, or it may not be used from here.",
     "403": "Refused: the key may only read, or a rule of the exchange (`reject_reason`).",
     "404": "There is none.",
@@ -92,14 +99,15 @@ def _operation(one: Operation, tag: str, handler: Any) -> dict[str, Any]:
         "tags": [tag],
         "summary": told.split("\n", 1)[0].rstrip("."),
         "x-answer": one.answer.value,
-        "parameters": [
-            {"name": place, "in": "path", "required": True, "schema": {"type": "string"}} for place in re.findall(r"\{([^}]*)\}", one.path)
-        ],
+        "parameters": parameters_of(one.method, one.path, re.findall(r"\{([^}]*)\}", one.path)),
         "responses": {} if refused else {str(_STATUS.get(key, 200)): _success(key)},
     }
+    if one.path.startswith(_PUBLIC):
+        described["security"] = [{"keyId": [], "secret": []}, {"basic": []}, {}]
     described["responses"] |= {status: _error(text) for status, text in _ERRORS.items()}
-    if key in _BODIES:
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": _reference(_BODIES[key])}}}
+    body = _reference(_BODIES[key]) if key in _BODIES else BODIES.get(key)
+    if body is not None:
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
     return described
 
 

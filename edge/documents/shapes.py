@@ -44,6 +44,13 @@ def one_of(words: Iterable[str]) -> Schema:
     return {"type": "string", "enum": list(words)}
 
 
+def or_null(schema: Schema) -> Schema:
+    """The same of a field that may be null, which counts as absent."""
+    if "anyOf" in schema:
+        return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}
+    return {**schema, "type": [schema["type"], "null"]} | ({"enum": [*schema["enum"], None]} if "enum" in schema else {})
+
+
 def measured(value: Any) -> Schema:
     """The schema of a value and of those like it."""
     match value:
@@ -85,11 +92,23 @@ def _order() -> Schema:
 
 
 def _new_order() -> Schema:
-    leg = {
-        "type": "object",
-        "properties": {"limit_price": NUMBER, "stop_price": NUMBER, "client_order_id": {"type": "string", "maxLength": 128}},
-    }
+    of_leg: dict[str, Schema] = {"limit_price": NUMBER, "stop_price": NUMBER, "client_order_id": {"type": "string", "maxLength": 128}}
+    leg = {"type": "object", "properties": {name: or_null(one) for name, one in of_leg.items()}}
     prices = ("limit_price", "stop_price", "trail_price", "trail_percent", "limit_offset", "peg_offset", "display_qty", "min_qty")
+    optional: dict[str, Schema] = {
+        "qty": NUMBER,
+        "notional": NUMBER,
+        "order_class": one_of(ORDER_CLASSES),
+        "client_order_id": {"type": "string", "maxLength": 128},
+        **dict.fromkeys(prices, NUMBER),
+        "peg_price_type": one_of(PEG_PRICE_TYPES),
+        "expire_time": TIME,
+        **{name: {"type": "boolean"} for name in ("hidden", "post_only", "post_only_slide", "locate")},
+        "self_match_prevention_id": {"type": "integer", "minimum": 0},
+        "self_match_prevention_instruction": one_of(SELF_MATCH_PREVENTIONS),
+        "take_profit": leg,
+        "stop_loss": leg,
+    }
     return {
         "type": "object",
         "required": ["symbol", "side", "type", "time_in_force"],
@@ -98,18 +117,7 @@ def _new_order() -> Schema:
             "side": one_of(SIDES),
             "type": one_of(ORDER_TYPES),
             "time_in_force": one_of(TIMES_IN_FORCE),
-            "qty": NUMBER,
-            "notional": NUMBER,
-            "order_class": one_of(ORDER_CLASSES),
-            "client_order_id": {"type": "string", "maxLength": 128},
-            **dict.fromkeys(prices, NUMBER),
-            "peg_price_type": one_of(PEG_PRICE_TYPES),
-            "expire_time": TIME,
-            **{name: {"type": "boolean"} for name in ("hidden", "post_only", "post_only_slide", "locate")},
-            "self_match_prevention_id": {"type": "integer", "minimum": 0},
-            "self_match_prevention_instruction": one_of(SELF_MATCH_PREVENTIONS),
-            "take_profit": leg,
-            "stop_loss": leg,
+            **{name: or_null(one) for name, one in optional.items()},
         },
         "examples": [{"symbol": "AAPL", "side": "buy", "type": "limit", "time_in_force": "day", "qty": "10", "limit_price": "180.05"}],
     }
@@ -117,7 +125,7 @@ def _new_order() -> Schema:
 
 def _replace() -> Schema:
     prices = ("qty", "limit_price", "stop_price", "trail", "limit_offset", "peg_offset", "display_qty")
-    others = {
+    others: dict[str, Schema] = {
         "time_in_force": one_of(TIMES_IN_FORCE),
         "client_order_id": {"type": "string", "maxLength": 128},
         "hidden": {"type": "boolean"},
@@ -126,7 +134,7 @@ def _replace() -> Schema:
     return {
         "type": "object",
         "minProperties": 1,
-        "properties": dict.fromkeys(prices, NUMBER) | others,
+        "properties": {name: or_null(one) for name, one in (dict.fromkeys(prices, NUMBER) | others).items()},
         "examples": [{"qty": "8", "limit_price": "180.00"}],
     }
 

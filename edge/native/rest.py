@@ -183,5 +183,5 @@ ROUTES: Final = (
     web.get("/v1/limits", get_limits),
     web.get("/v1/problems", get_problems),
     web.get("/v1/time", get_time),
-    web.post("/v1/{operation}", post_operation),
+    web.post(r"/v1/{operation:[a-z]+\.[a-z_]+}", post_operation),
 )

@@ -136,10 +136,7 @@ def _span(query: Query) -> tuple[int | None, int | None]:
     if query.text("date"):
         if query.text("after") or query.text("until"):
             raise query.refused("date cannot be sent with after or until")
-        try:
-            day = datetime.fromisoformat(query.text("date")[:10]).date()
-        except ValueError:
-            raise query.refused(f"invalid date {quoted(query.text('date'))}: must be YYYY-MM-DD") from None
+        day = query.day("date")
         return day_start_ns(day) - 1, day_start_ns(day + timedelta(days=1))
     after, until = (query.time(name, 0) if query.text(name) else None for name in ("after", "until"))
     return after, until

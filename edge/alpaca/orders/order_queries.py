@@ -112,7 +112,7 @@ async def get_order_by_client_order_id(request: web.Request) -> web.Response:
     """One order by the client's own id."""
     gateway = gateway_of(request)
     session = await authenticate(request)
-    cl_ord_id = request.query.get("client_order_id", "")
+    cl_ord_id = Query(request.query).text("client_order_id")
     if not cl_ord_id:
         raise bad_parameter("client_order_id is required")
     view = value_of(await gateway.accounts.view(session.account))
