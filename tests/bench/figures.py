@@ -99,8 +99,18 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "messages/s": "messages_per_s", "us of CPU per message": "cpu_us_per_message", "delay p50, ms": "delay_ms/p50", "delay p99, ms": "delay_ms/p99",
         "delay p99.9, ms": "delay_ms/p99_9", "slow readers": "slow_share", "evicted": "evicted", "memory, GB": "memory_gb", "cores": "cores_joined", "load average": "load_average",
     },
+    "native-orders": {
+        "orders of a request": "orders_per_request", "under way": "under_way", "orders/s": "orders_per_s", "answer p50, ms": "answer_p50_ms",
+        "answer p99, ms": "answer_p99_ms", "us of the edge's CPU per order": "edge_us_per_order", "with a core of its own, orders/s": "edge_alone_per_s",
+        "busy cores": "busy", "refused": "refused", "load average": "load_average",
+    },
+    "storm": {
+        "what": "what", "sockets": "sockets", "orders/s": "rate_per_s", "orders": "orders", "answer p50, ms": "answer_p50_ms", "answer p99, ms": "answer_p99_ms",
+        "max, ms": "answer_max_ms", "later than 50 ms": "later_than_50_ms", "all back after, s": "reconnect_s", "failures": "failures",
+        "load average": "load_average",
+    },
     "latency": {
-        "orders/s": "rate_per_s", "executed": "executed", "p50, ms": "p50_ms", "p99, ms": "p99_ms", "p99.9, ms": "p999_ms", "max, ms": "max_ms",
+        "door": "door", "orders/s": "rate_per_s", "executed": "executed", "p50, ms": "p50_ms", "p99, ms": "p99_ms", "p99.9, ms": "p999_ms", "max, ms": "max_ms",
         "answer p50, ms": "answer_p50_ms", "answer p99, ms": "answer_p99_ms", "failures": "failures",
         "ms of CPU per order": "cpu_ms_per_order", "of it": "cpu_ms_per_order_by_process",
     },
