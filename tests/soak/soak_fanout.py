@@ -4,7 +4,9 @@
 
 The edge's application serves on a real socket; rows go straight into its market view. What must be true for each client, across all of its connections:
 each trade of its symbol once, in order, none missing; and in the end the book that it has put together from snapshots and changes is that of
-the edge. Resident memory after the first quarter is compared with the end. The exit status is 0 only then.
+the edge. Every third client is one of outcry.client over the native API: it checks the place of each push and the checksum of each book, and is cut
+off at random. What an edge keeps to resume from is full before anything is measured, because filling it is growth that ends: resident memory after the
+first quarter is compared with the end. The exit status is 0 only then.
 """
 
 import asyncio
@@ -13,6 +15,8 @@ import random
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +27,17 @@ import psutil
 
 sys.path[:0] = [str(Path(__file__).parents[1])]  # the package `support`, as pytest finds it
 
-from support.served_edge import Served, served  # noqa: E402  behind the path
+from support.served_edge import Served, served, until  # noqa: E402  behind the path
 
+from edge.gateway.limits import TRADES_KEPT_PER_SYMBOL  # noqa: E402
 from edge.gateway.market.view import MarketRow  # noqa: E402
+from outcry.client import AsyncClient  # noqa: E402
 from schemas.enums import MarketDataKind, Side  # noqa: E402
 
+DEPTH: Final = 10
+PAST_S: Final = 10 * 3_600
+"""What is kept at the beginning is spread over so long: more minutes than there are bars kept."""
+NATIVE_EVERY: Final = 3
 SYMBOLS: Final = 4
 """Of the built-in instruments, by number from 1."""
 PRICES: Final = range(990, 1_010)
@@ -46,12 +56,22 @@ class Market:
         """The next ones."""
         return [self._row() for _ in range(count)]
 
-    def _row(self) -> MarketRow:
+    def past_rows(self) -> Iterator[list[MarketRow]]:
+        """As many as an edge keeps, and some more, in their order, from PAST_S ago until now; a list of each time."""
+        count, now = TRADES_KEPT_PER_SYMBOL + 10, time.time_ns()
+        for number in range(count):
+            at_ns = now - PAST_S * 1_000_000_000 * (count - number) // count
+            kinds = (MarketDataKind.TRADE, MarketDataKind.QUOTE) if number % 3 == 0 else (MarketDataKind.TRADE,)
+            yield [self._row(kind, symbol, at_ns) for symbol in range(1, SYMBOLS + 1) for kind in kinds]
+
+    def _row(self, kind: MarketDataKind | None = None, number: int = 0, at_ns: int = 0) -> MarketRow:
         chances = self._chances
-        kind = chances.choice((MarketDataKind.TRADE, MarketDataKind.QUOTE, MarketDataKind.LEVEL))
-        number = chances.randint(1, SYMBOLS)
+        kind = kind or chances.choice((MarketDataKind.TRADE, MarketDataKind.QUOTE, MarketDataKind.LEVEL))
+        number = number or chances.randint(1, SYMBOLS)
         self._seqs[number, kind] += 1
-        values: dict[str, int] = {"kind": int(kind), "instrument": number, "seq": self._seqs[number, kind], "transact_time": time.time_ns()}
+        values: dict[str, int] = {
+            "kind": int(kind), "instrument": number, "seq": self._seqs[number, kind], "transact_time": at_ns or time.time_ns(),
+        }  # fmt: skip
         if kind is MarketDataKind.QUOTE:
             price = chances.choice(PRICES)
             values |= {"bid_px": price, "bid_qty": 1, "ask_px": price + 1, "ask_qty": 1}
@@ -130,6 +150,57 @@ class Watcher:
                         del self.book[side][level["p"]]
 
 
+@dataclass
+class NativeWatcher:
+    """The same of the native API; the client resumes and checks by itself."""
+
+    symbol: str
+    chances: random.Random
+    seq: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    best: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+    """Bids and asks, as they were told last."""
+
+    async def live(self, edge: Served, stop: asyncio.Event) -> None:
+        """Read, and be cut off now and then; at the end read what there is."""
+        view = edge.gateway.market.symbols[self.symbol]
+        names = (f"trades.{self.symbol}", f"book.{self.symbol}.{DEPTH}.50ms")
+        async with AsyncClient(edge.origin) as client:
+            await client.subscribe(*names)
+            reading = asyncio.create_task(self._read(client))
+            while not stop.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), self.chances.expovariate(0.5))
+                cut = client._link._ws
+                if cut is not None and not stop.is_set():
+                    self.counts["cut off"] += 1
+                    await cut.close()
+            try:
+                await until(lambda: self._has_all(view), f"{self.symbol}: the native client has everything")
+            except AssertionError as error:
+                self.faults.append(f"{error}: {self.seq} of {view.seqs}, {self.best}")
+            reading.cancel()
+            if client.resubscribed:
+                self.faults.append(f"{self.symbol}: {client.resubscribed} pushes did not fit")
+
+    async def _read(self, client: AsyncClient) -> None:
+        async for push in client:
+            if push.book is not None:
+                self.counts["books"] += 1
+                self.best = push.book.best_bids(), push.book.best_asks()
+                continue
+            if self.seq and push.seq != self.seq + 1 and not (push.snapshot and push.seq == self.seq):
+                self.faults.append(f"{self.symbol}: native trade {push.seq} after {self.seq}{' (snapshot)' if push.snapshot else ''}")
+            self.seq = push.seq
+            self.counts["native trades"] += 1
+
+    def _has_all(self, view: Any) -> bool:
+        book, one = view.book(DEPTH), view.instrument
+        told = tuple([(one.price_text(price), one.qty_text(qty)) for price, qty, *_ in side] for side in (book.bids, book.asks))
+        return self.seq == view.seqs.get(MarketDataKind.TRADE, 0) and self.best == told
+
+
 def as_told(view: Any) -> dict[str, dict[float, int]]:
     """The edge's book as a client has it."""
     tick = float(view.instrument.tick_size)
@@ -142,7 +213,13 @@ async def soak(seconds: float, clients: int, seed: int, rows_per_s: int = 300) -
     async with served() as edge:
         names = [view.instrument.symbol for view in edge.gateway.market.symbols.values() if view.instrument.number <= SYMBOLS]
         stop, market, process = asyncio.Event(), Market(seed), psutil.Process()
-        watchers = [Watcher(names[number % SYMBOLS], random.Random(f"{seed}/{number}")) for number in range(clients)]
+        edge.gateway.log_id = "log-1"
+        for rows in market.past_rows():
+            edge.gateway.market.apply(rows)
+        chances = [random.Random(f"{seed}/{number}") for number in range(clients)]
+        readers = [Watcher(names[n % SYMBOLS], chances[n]) for n in range(clients) if n % NATIVE_EVERY]
+        native = [NativeWatcher(names[n // NATIVE_EVERY % SYMBOLS], chances[n]) for n in range(0, clients, NATIVE_EVERY)]
+        watchers: list[Watcher | NativeWatcher] = [*readers, *native]
         tasks = [asyncio.create_task(one.live(edge, stop)) for one in watchers]
         began, published, memory = time.monotonic(), 0, 0
         while (passed := time.monotonic() - began) < seconds:
@@ -157,7 +234,7 @@ async def soak(seconds: float, clients: int, seed: int, rows_per_s: int = 300) -
         edge.gateway.tell_market(edge.gateway.market.apply(market.rows(100)))
         await asyncio.gather(*tasks)
         counts = sum((one.counts for one in watchers), Counter[str]())
-        books = [one.book == as_told(edge.gateway.market.symbols[one.symbol]) for one in watchers]
+        books = [one.book == as_told(edge.gateway.market.symbols[one.symbol]) for one in readers]
         fan_out = edge.state.fan_out
         return {
             "seed": seed, "seconds": round(seconds), "clients": clients, "rows": published, **counts, "conflated": fan_out.conflated, "evicted": fan_out.evicted,
