@@ -383,7 +383,17 @@ async function quotes() {
   for (const [side, price] of [["buy", 179], ["sell", 180]]) await other.trading.orders.limit({ ...order({ side, qty: 2_000 }), limitPrice: price });
 }
 
+/** The account has its shares: opening it is a command in the log, and the first requests may be there before it. */
+const hasShares = async (client) => {
+  try {
+    return (await client.trading.positions.getAllOpenPositions()).length === 2;
+  } catch {
+    return false;
+  }
+};
+
 async function main() {
+  for (const client of [one, other]) await until(() => hasShares(client), "the account is open");
   await quotes();
   await trading.orders.market({ symbol: "AAPL", side: "buy", qty: 10, clientOrderId: randomUUID() });
   await until(async () => (await marketData.stocks.stockTrades(inStocks())).trades.AAPL?.length, "a trade is stored");
