@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, WebSocketRoute, expect
 from support.browser import NARROW, NEEDS_CHROMIUM, WIDE, chromium, findings, fits, open_page
 from support.edge_requests import OTHER_KEY, Traded, traded
 from support.exchange_in_memory import until
@@ -45,9 +45,11 @@ class Desk:
         """Of the edge."""
         return f"http://{self.edge.client.host}:{self.edge.client.port}"
 
-    async def sign_in(self, **options: Any) -> Page:
-        """Account 1, with the page live."""
+    async def sign_in(self, prepare: Callable[[Page], Awaitable[None]] | None = None, **options: Any) -> Page:
+        """Account 1, with the page live; `prepare` is done with the page before it is loaded."""
         page = await open_page(self.browser, self.origin, self.trouble, refusals=("403", "422"), **options)
+        if prepare is not None:
+            await prepare(page)
         await page.goto(f"{self.origin}/trade")
         await page.fill("input[name=key_id]", "KEY1")
         await page.fill("input[name=secret]", "secret-1")
@@ -64,7 +66,7 @@ async def desk(phase: Phase = Phase.CONTINUOUS) -> AsyncIterator[Desk]:
         gateway, unread = edge.gateway, None
         consumer: Any = unread
         gateway.market_consumer = MarketConsumer(consumer, consumer, [], gateway.market, gateway.tell_market)
-        gateway.market_consumer.running = True
+        gateway.market_consumer.running, gateway.kafka_problem = True, ""
         log: Any = _Log()
         gateway.traders._access_log = log
         edge.stores.answers["activities"] = []
@@ -252,6 +254,36 @@ async def test_a_lost_connection_is_shown_and_nothing_is_missed() -> None:
         await expect(page.locator("#orders tr")).to_have_count(0)
         await expect(page.locator("#tape tr")).to_have_count(1)
         assert "resuming" in await page.evaluate("window.seen")
+
+
+async def test_a_mute_connection_is_told_from_a_quiet_market_and_left() -> None:
+    """It stays open and says nothing: prices are late, then there is another connection, which has what was missed. A quiet one stays live."""
+    sockets: list[WebSocketRoute] = []
+    is_mute = False
+
+    def relay(ws: WebSocketRoute) -> None:
+        number, server = len(sockets), ws.connect_to_server()
+        sockets.append(ws)
+        ws.on_message(lambda message: None if is_mute and number == 0 else server.send(message))
+        server.on_message(lambda message: None if is_mute and number == 0 else ws.send(message))
+
+    async def prepare(page: Page) -> None:
+        await page.route_web_socket("**/ws/public-prices", relay)
+
+    async with desk() as at:
+        page = await at.sign_in(prepare)
+        await page.evaluate(
+            "window.seen = []; new MutationObserver(() => window.seen.push(document.body.dataset.feed)).observe(document.body, {attributes: true})"
+        )
+        is_mute = True
+        await at.edge.place("buy", 4, "150.00")
+        await at.edge.place("sell", 4, "150.00", OTHER_KEY)
+        await expect(page.locator("#state")).to_contain_text("late: nothing heard for")
+        await expect(page.locator("#state")).to_have_text("live")
+        await expect(page.locator("#tape tr")).to_have_count(1)
+        assert len(sockets) == 2
+        seen = [word for word in await page.evaluate("window.seen") if word != "live"]
+        assert (seen[0], "resuming" in seen) == ("late", True)
 
 
 @pytest.mark.parametrize(

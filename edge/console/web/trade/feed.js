@@ -1,9 +1,9 @@
 // Prices: one picture over HTTP, then the public WebSocket from the sequence of that picture on, so no trade is missed or doubled.
 //
-// The state is one of: live; late (open, but nothing was heard for LATE_MS, though it was asked); resuming (connecting, or loading the picture); gap (the
-// server has told that trades are lost, or a sequence is missing: the picture is loaded again).
+// The state is one of: live; late (open, but nothing was heard for LATE_MS, though a heartbeat comes each second; or the exchange's log cannot be read);
+// resuming (connecting, or loading the picture); gap (the server has told that trades are lost, or a sequence is missing: the picture is loaded again).
 
-const MINUTE_MS = 60_000, BARS_MAX = 480, TRADES_MAX = 200, PROBE_MS = 2_000, LATE_MS = 7_000, RETRY_MAX_MS = 10_000;
+const MINUTE_MS = 60_000, BARS_MAX = 480, TRADES_MAX = 200, LOOK_MS = 500, LATE_MS = 3_000, MUTE_MS = 6_000, RETRY_MAX_MS = 10_000;
 
 export const startOf = (time) => Math.floor(Date.parse(time) / MINUTE_MS) * MINUTE_MS;
 
@@ -11,7 +11,7 @@ export class Feed {
   // onChange is called after anything has changed, onState with (state, words).
   constructor(onChange, onState) {
     Object.assign(this, { onChange, onState, symbols: new Map(), chosen: null, state: "", retryMs: 500, heard: 0, socket: null, loading: 0, problem: "" });
-    setInterval(() => this.#probe(), PROBE_MS);
+    setInterval(() => this.#look(), LOOK_MS);
   }
 
   start(wanted) {
@@ -28,14 +28,26 @@ export class Feed {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
-  // Ask for an answer: a connection on which nothing is heard is not taken for a quiet market.
-  #probe() {
+  // A connection on which nothing is heard is not taken for a quiet market. It may take minutes to close, so it is not waited for.
+  #look() {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
-    this.#send({ action: "subscribe" });
     const age = Date.now() - this.heard;
-    if (age > LATE_MS) this.#tell("late", `late: nothing heard for ${Math.round(age / 1_000)} s`);
+    if (age > MUTE_MS) {
+      this.socket.onclose = this.socket.onmessage = null;
+      this.socket.close();
+      this.#lost("resuming: the connection was mute");
+    } else if (age > LATE_MS) this.#tell("late", `late: nothing heard for ${Math.round(age / 1_000)} s`);
+  }
+
+  #lost(text) {
+    this.#tell("resuming", text);
+    setTimeout(() => this.#connect(), this.retryMs * (0.5 + Math.random()));
+    this.retryMs = Math.min(2 * this.retryMs, RETRY_MAX_MS);
+  }
+
+  #heartbeat(message) {
+    if (!message.live) this.#tell("late", "late: the exchange's log cannot be read");
     else if (this.state === "late") this.#tell("live", "live");
-    if (age > 4 * LATE_MS) this.socket.close();
   }
 
   #connect() {
@@ -44,7 +56,7 @@ export class Feed {
     socket.onopen = () => {
       this.heard = Date.now();
       this.retryMs = 500;
-      this.#send({ action: "subscribe", trades: ["*"], quotes: ["*"], statuses: ["*"], lulds: ["*"], imbalances: ["*"] });
+      this.#send({ action: "subscribe", trades: ["*"], quotes: ["*"], statuses: ["*"], lulds: ["*"], imbalances: ["*"], heartbeats: true });
       this.refresh();
     };
     socket.onmessage = (event) => {
@@ -52,11 +64,7 @@ export class Feed {
       for (const message of JSON.parse(event.data)) this.#take(message);
       this.onChange();
     };
-    socket.onclose = () => {
-      this.#tell("resuming", "resuming: the connection was lost");
-      setTimeout(() => this.#connect(), this.retryMs * (0.5 + Math.random()));
-      this.retryMs = Math.min(2 * this.retryMs, RETRY_MAX_MS);
-    };
+    socket.onclose = () => this.#lost("resuming: the connection was lost");
   }
 
   async refresh() {
@@ -109,6 +117,7 @@ export class Feed {
       if (mine.trades.length > TRADES_MAX) mine.trades.splice(0, TRADES_MAX / 2);
       addToBars(mine.bars, message);
     } else if (message.T === "gap" && mine) this.#gap(`gap: ${message.missing} trades are missing, loading them`);
+    else if (message.T === "heartbeat") this.#heartbeat(message);
     else if (message.T === "error") this.problem = message.msg;
   }
 }
