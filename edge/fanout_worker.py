@@ -41,6 +41,8 @@ from topics.roles import EDGE
 log = structlog.get_logger(__name__)
 
 ROUTES: Final = (*prices_api.MARKET_SOCKETS, *ops_api.PROBES)
+NICENESS: Final = 5
+"""Beside the edge's process, which has the orders: when processor time is short, a storm of readers waits and no order does."""
 BACKLOG: Final = 4_096
 """Connections that the kernel keeps until we take them: two seconds of ADMISSIONS_PER_S. More than net.core.somaxconn says is cut to that."""
 
@@ -136,6 +138,7 @@ async def _main(settings: Settings, number: int) -> None:
 
 def main() -> None:
     """Serve until told to stop. The one argument: the worker's number."""
+    os.nice(NICENESS)
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
     configure_logging(settings.log_level, "edge")
     uvloop.run(_main(settings, int(sys.argv[1])))

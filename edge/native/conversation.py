@@ -156,24 +156,34 @@ class Conversation:
         if too_many is not None:
             value_of(too_many)
         asked = Asked(self.desk.gateway, self.desk.owners, session, fields, self._number, self._grace_ms is not None)
-        task = asyncio.create_task(self._finish(request_id, operation.run(asked)), name="native-request")
+        task = asyncio.create_task(self._finish(request_id, operation.run(asked), self._answer), name="native-request")
         self._in_flight.add(task)
         task.add_done_callback(self._in_flight.discard)
 
-    async def _finish(self, request_id: Any, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
+    async def _finish(
+        self, request_id: Any, work: Coroutine[Any, Any, dict[str, Any]], send: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        send = send or self.send
         try:
             told = await work
         except Problem as problem:
-            self._refuse(request_id, problem)
+            self._refuse(request_id, problem, send)
         except Exception:  # a fault of ours: this request gets a code for it, the connection goes on
             log.exception("native_request_failed")
-            self._refuse(request_id, Problem("internal", "internal server error", outcome="unknown"))
+            self._refuse(request_id, Problem("internal", "internal server error", outcome="unknown"), send)
         else:
-            self.send({"id": request_id, "ok": True, "outcome": "accepted"} | told)
+            send({"id": request_id, "ok": True, "outcome": "accepted"} | told)
 
-    def _refuse(self, request_id: Any, problem: Problem) -> None:
+    def _answer(self, body: dict[str, Any]) -> None:
+        """To an order. A shard decides many at once, so their answers are written in one piece, when this turn of the loop is over."""
+        if self.out.backlog is None:
+            self.desk.hub.hurry(self.out, self.encoding.frame(body))
+        else:
+            self.send(body)
+
+    def _refuse(self, request_id: Any, problem: Problem, send: Callable[[dict[str, Any]], None] | None = None) -> None:
         document = problem.document(str(request_id) if request_id is not None else "")
-        self.send({"id": request_id, "ok": False, "outcome": problem.outcome, "problem": document})
+        (send or self.send)({"id": request_id, "ok": False, "outcome": problem.outcome, "problem": document})
 
     # ---- the session
 
