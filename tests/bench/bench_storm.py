@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +36,8 @@ WORKERS: Final = 2
 SUBSCRIPTIONS: Final = 5
 LATE_MS: Final = 50.0
 WARM_S: Final = 5.0
+PASS_S: Final = 2.0
+"""Orders are sent for so long, and waited for, again and again."""
 
 
 class Crowd:
@@ -75,22 +78,20 @@ _LOWEST: Final = "import os, runpy, sys; os.nice(19); sys.argv = sys.argv[1:]; r
 
 async def beside(load: NativeLoad, rate: float, seconds: float, work: Any) -> dict[str, Any]:
     """Orders for so long, or for as long as the work takes; what they have met."""
-    load.reset()
     working = asyncio.create_task(asyncio.to_thread(work)) if work is not None else None
-    began, passes, orders, statuses = time.perf_counter(), 0, 0, {}
+    began, answers, late_ms, orders = time.perf_counter(), list[float](), 0.0, 0
+    statuses = Counter[int]()
     while time.perf_counter() - began < seconds or (working is not None and not working.done()):
-        answered = load.answered_ms
-        await load.run(rate, 2.0, f"s{secrets.token_hex(4)}{passes}")
-        passes, orders = passes + 1, orders + int(rate * 2)
-        assert load.answered_ms is answered, "it goes on with the same list"
-    statuses = {str(status): count for status, count in load.statuses.items() if status != 200}
+        load.reset()
+        await load.run(rate, PASS_S, f"s{secrets.token_hex(4)}")
+        answers, orders, late_ms = [*answers, *load.answered_ms], orders + int(rate * PASS_S), max(late_ms, load.late_ms)
+        statuses += load.statuses
     took = await working if working is not None else None
-    answers = load.answered_ms
     return {
         "orders": orders, "seconds": round(time.perf_counter() - began, 1), "answer_p50_ms": percentile(answers, 50),
         "answer_p99_ms": percentile(answers, 99), "answer_max_ms": percentile(answers, 100), "later_than_50_ms": sum(ms > LATE_MS for ms in answers),
-        "failures": statuses, "unanswered": orders - load.statuses.total(), "generator_late_ms_max": round(load.late_ms, 1),
-        "reconnect_s": round(took, 1) if took is not None else None,
+        "failures": {str(status): count for status, count in statuses.items() if status != 200}, "unanswered": orders - statuses.total(),
+        "generator_late_ms_max": round(late_ms, 1), "reconnect_s": round(took, 1) if took is not None else None,
     }  # fmt: skip
 
 
