@@ -95,7 +95,7 @@ def node_client(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def found(exchange: Any, node_client: Path) -> dict[str, dict[str, Any]]:
     """What each call gave."""
-    open_accounts(exchange.settings, [Opening(account, 10_000_000_000, {1: 4_000, 2: 10}) for account in ACCOUNTS])
+    open_accounts(exchange.settings, [Opening(account, 1_000_000_000_000, {1: 4_000, 2: 10}) for account in ACCOUNTS])
     keys = make_api_keys(ACCOUNTS)
     store_api_keys(exchange.settings, keys)
     command = ["node", "calls.mjs", exchange.edge_url, json.dumps([[key.key_id, key.secret] for key in keys])]
