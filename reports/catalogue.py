@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from typing import Final
 
-from reports.cat.events import CatEvents
-from reports.cat.fields import json_line
+from reports.cat.event_lines import CatLines
 from reports.clocks import clock_lines
 from reports.facts import DayFacts
 from reports.halts import halt_lines
@@ -48,7 +47,7 @@ class ReportKind:
 
 def cat_lines(facts: DayFacts, reference: Reference) -> Iterator[bytes]:
     """The events as JSON."""
-    return map(json_line, CatEvents(facts, reference).records())
+    return CatLines(facts, reference).lines()
 
 
 CORRECTED_DAYS: Final = 3

@@ -80,8 +80,10 @@ class ReportDay:
         local = times.astype(np.int64)
         for start_ns, offset_ns in self._offsets:
             local = np.where(times >= start_ns, times + offset_ns, local)
-        text = np.datetime_as_string(local.astype("M8[ns]"), unit="ns").tolist()
-        return [one.replace("-", "").replace(":", "") for one in text]
+        seconds, nanos = np.divmod(local, NANOS_PER_SECOND)
+        distinct, places = np.unique(seconds, return_inverse=True)  # many times are of few seconds
+        texts = [one.replace("-", "").replace(":", "") for one in np.datetime_as_string(distinct.astype("M8[s]")).tolist()]
+        return [f"{texts[place]}.{part:09}" for place, part in zip(places.tolist(), nanos.tolist(), strict=True)]
 
     def stamps_of(self, *times_ns: int) -> list[str]:
         """The same of single log times."""

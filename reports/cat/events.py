@@ -7,15 +7,15 @@ sequenceNumber is twice the row's rpt_seq, so it rises by symbol and day. An auc
 both of its orders into the print.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from reports.cat.fields import Record
+from reports.cat.scales import Scale
 from reports.cat.words import (
     BUY,
     BY_CUSTOMER,
@@ -47,7 +47,6 @@ from reports.reference import Member, Reference
 from reports.report_day import ReportDay
 from schemas.codec import Rows
 from schemas.enums import ExecFlag, ExecInst, ExecKind, OffsetType, OrdType, Side, TimeInForce
-from schemas.instruments import Instrument
 from schemas.reject_reasons import Reason
 
 CHUNK_ROWS: Final = 65_536
@@ -60,10 +59,12 @@ _UNCROSS: Final = int(ExecFlag.UNCROSS)
 _FLAGS: Final = ((int(ExecInst.POST_ONLY), POST_ONLY), (int(ExecInst.POST_ONLY_SLIDE), SLIDE), (int(ExecInst.HIDDEN), HIDDEN))
 _TRAILING: Final = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
 _WITH_LIMIT: Final = (OrdType.LIMIT, OrdType.STOP_LIMIT)
+_TRADE: Final = int(ExecKind.TRADE)
+_Event = TypeVar("_Event")
 
 
 @dataclass(slots=True)
-class _Row:
+class Row:
     """A row of executions with its place in the files."""
 
     kind: int
@@ -89,33 +90,6 @@ class _Row:
     stamp: str
 
 
-class Scale:
-    """Prices and quantities of one instrument as numbers whose shortest text is the exact decimal."""
-
-    def __init__(self, instrument: Instrument) -> None:
-        self.symbol = instrument.symbol
-        (self._tick, self._ticks_to), (self._lot, self._lots_to) = (_ratio(step) for step in (instrument.tick_size, instrument.lot_size))
-
-    def price(self, ticks: int) -> float:
-        """Of ticks. Both parts are below 2^53, so the quotient is the double nearest to the decimal."""
-        return ticks * self._tick / self._ticks_to
-
-    def qty(self, lots: int) -> int | float:
-        """Of lots."""
-        return lots * self._lot if self._lots_to == 1 else lots * self._lot / self._lots_to
-
-
-def _ratio(step: Decimal) -> tuple[int, int]:
-    return step.as_integer_ratio() if step == step.to_integral_value() else _tenths(step)
-
-
-def _tenths(step: Decimal) -> tuple[int, int]:
-    """As a whole number over a power of ten."""
-    exponent = step.normalize().as_tuple().exponent
-    assert isinstance(exponent, int), "a step is finite"
-    return int(step.scaleb(-exponent)), 10**-exponent
-
-
 class CatEvents:
     """The events of the day. Iterate over `records`."""
 
@@ -133,37 +107,40 @@ class CatEvents:
 
     def records(self) -> Iterator[Record]:
         """Every event, by symbol's number and sequence."""
+        return self._walk(self._event, lambda record: record)
+
+    def _walk(self, of_row: Callable[[Row], _Event | None], of_record: Callable[[Record], _Event]) -> Iterator[_Event]:
         rows = self._facts.executions
-        previous: list[_Row] = []
+        previous: list[Row] = []
         for first in range(0, len(rows), CHUNK_ROWS):
             for row in self._chunk(slice(first, first + CHUNK_ROWS)):
-                if row.kind == ExecKind.TRADE and row.flags & _UNCROSS:
+                if row.kind == _TRADE and row.flags & _UNCROSS:
                     if previous and not self._same_print(previous[-1], row):
-                        yield from self._bulk_print(previous)
+                        yield from map(of_record, self._bulk_print(previous))
                         previous = []
                     previous.append(row)
                     continue
                 if previous:
-                    yield from self._bulk_print(previous)
+                    yield from map(of_record, self._bulk_print(previous))
                     previous = []
-                event = self._event(row)
+                event = of_row(row)
                 if event is not None:
                     yield event
         if previous:
-            yield from self._bulk_print(previous)
+            yield from map(of_record, self._bulk_print(previous))
 
     @staticmethod
-    def _same_print(one: _Row, other: _Row) -> bool:
+    def _same_print(one: Row, other: Row) -> bool:
         """Whether two neighbouring trades are of one uncross: the same symbol, price and moment."""
         return (one.instrument, one.price, one.stamp) == (other.instrument, other.price, other.stamp)
 
-    def _chunk(self, part: slice) -> Iterator[_Row]:
+    def _chunk(self, part: slice) -> Iterator[Row]:
         facts = self._facts
         rows = facts.executions[part]
         columns = [rows[name].tolist() for name in _ROW]
         places = [facts.order_rows(rows[name]).tolist() for name in ("order_id", "contra_order_id")]
         quotes = [side[part].tolist() for side in (facts.bids, facts.offers)]
-        for row in map(_Row, *columns, *places, *quotes, self._day.stamps(rows["transact_time"])):
+        for row in map(Row, *columns, *places, *quotes, self._day.stamps(rows["transact_time"])):
             if row.kind == ExecKind.REPLACED:
                 self._replace(row.order_id)
             if self._now:
@@ -177,7 +154,7 @@ class CatEvents:
         if seen < len(later):
             self._now[order_id] = later[seen]
 
-    def _event(self, row: _Row) -> Record | None:
+    def _event(self, row: Row) -> Record | None:
         match row.kind:
             case ExecKind.NEW:
                 return self._accepted(row)
@@ -197,14 +174,14 @@ class CatEvents:
 
     # ---- events
 
-    def _head(self, row: _Row, event: EventType, after: int = 0) -> Record:
+    def _head(self, row: Row, event: EventType, after: int = 0) -> Record:
         symbol, sequence = self._scales[row.instrument].symbol, 2 * row.rpt_seq + after
         return {
             "actionType": _NEW, "firmROEID": f"{self._date_text}_{symbol}_{sequence}", "type": event.value,
             "exchange": self._reference.exchange, "eventTimestamp": row.stamp, "sequenceNumber": sequence, "symbol": symbol,
         }  # fmt: skip
 
-    def _state(self, row: _Row, quantity: int) -> Record:
+    def _state(self, row: Row, quantity: int) -> Record:
         order, scale, member = row.order, self._scales[row.instrument], self._member(row.order)
         price, working, order_type = self._prices(row)
         found: Record = {
@@ -220,7 +197,7 @@ class CatEvents:
             "handlingInstructions": self._instructions(row, scale), **self._best(row), "member": member.member,
         }  # fmt: skip
 
-    def _prices(self, row: _Row) -> tuple[float | None, float | None, str]:
+    def _prices(self, row: Row) -> tuple[float | None, float | None, str]:
         """Its limit, the price at which it works where that is another one, and its type."""
         scale, ordered = self._scales[row.instrument], self._orders.price[row.order]
         if row.ord_type == OrdType.PEGGED:
@@ -233,19 +210,19 @@ class CatEvents:
         order_type = LIMIT if limit else ORDER_TYPES[row.ord_type] if row.ord_type not in _WITH_LIMIT else MARKET
         return scale.price(limit) if limit else None, scale.price(working) if working else None, order_type
 
-    def _accepted(self, row: _Row) -> Record:
+    def _accepted(self, row: Row) -> Record:
         return self._head(row, EventType.ACCEPTED) | {"orderID": str(row.order_id)} | self._state(row, row.qty)
 
-    def _modified(self, row: _Row, initiator: Initiator) -> Record:
+    def _modified(self, row: Row, initiator: Initiator) -> Record:
         quantity = row.qty if row.kind == ExecKind.REPLACED else self._quantity_of(row)
         head = self._head(row, EventType.MODIFIED) | {"orderID": str(row.order_id)} | self._original(row.order)
         return head | {"initiator": initiator.value} | self._state(row, quantity)
 
-    def _restated(self, row: _Row) -> Record:
+    def _restated(self, row: Row) -> Record:
         date = {"originalOrderDate": self._date(row.order)}
         return self._head(row, EventType.RESTATED) | {"orderID": str(row.order_id)} | date | self._state(row, row.leaves_qty)
 
-    def _adjusted(self, row: _Row) -> Record | None:
+    def _adjusted(self, row: Row) -> Record | None:
         if row.reason in NOT_ADJUSTED:
             return None
         scale = self._scales[row.instrument]
@@ -257,7 +234,7 @@ class CatEvents:
             found["quantity"] = scale.qty(self._quantity_of(row))
         return found | {"leavesQty": scale.qty(row.leaves_qty), **self._best(row), "member": self._member(row.order).member}
 
-    def _canceled(self, row: _Row) -> Record:
+    def _canceled(self, row: Row) -> Record:
         scale = self._scales[row.instrument]
         return self._head(row, EventType.CANCELED) | {"orderID": str(row.order_id)} | self._original(row.order) | {
             "cancelQty": scale.qty(row.qty), "leavesQty": scale.qty(row.leaves_qty),
@@ -265,7 +242,7 @@ class CatEvents:
             "cancelReason": CANCEL_REASONS.get(row.reason, OTHER_REASON), "member": self._member(row.order).member,
         }  # fmt: skip
 
-    def _trade(self, row: _Row) -> Record:
+    def _trade(self, row: Row) -> Record:
         scale = self._scales[row.instrument]
         incoming = self._party(row.order, row.order_id, row.leaves_qty, Liquidity.REMOVED, scale)
         resting = self._party(row.contra, row.contra_order_id, row.contra_leaves_qty, Liquidity.ADDED, scale)
@@ -282,10 +259,10 @@ class CatEvents:
             "capacity": member.capacity, "clearingNumber": member.clearing_number, "liquidityCode": liquidity.value, "member": member.member
         }  # fmt: skip
 
-    def _bulk_print(self, rows: list[_Row]) -> Iterator[Record]:
+    def _bulk_print(self, rows: list[Row]) -> Iterator[Record]:
         """An event for each order of an uncross, at the place of the row with which it came in."""
         print_id = str(rows[0].trd_match_id)
-        first: dict[int, tuple[_Row, int, int]] = {}
+        first: dict[int, tuple[Row, int, int]] = {}
         lots: dict[int, int] = {}
         for row in rows:
             self._trades[row.trd_match_id] = print_id
@@ -299,7 +276,7 @@ class CatEvents:
                 **self._original(order), "side": self._side(order), "clearingNumber": member.clearing_number, "member": member.member,
             }  # fmt: skip
 
-    def _broken(self, row: _Row) -> Record:
+    def _broken(self, row: Row) -> Record:
         scale = self._scales[row.instrument]
         found: Record = self._head(row, EventType.TRADE_BROKEN) | {"tradeID": str(row.trd_match_id)}
         if row.trd_match_id in self._trades:
@@ -331,11 +308,11 @@ class CatEvents:
         found: list[bytes] = self._facts.cl_ord_ids.tolist()
         return found
 
-    def _routed(self, row: _Row) -> str:
+    def _routed(self, row: Row) -> str:
         """The customer's name of the order."""
         return self._texts[row.order].decode("latin-1")
 
-    def _best(self, row: _Row) -> Record:
+    def _best(self, row: Row) -> Record:
         scale = self._scales[row.instrument]
         return {"nbbPrice": scale.price(row.bid), "nboPrice": scale.price(row.offer)}
 
@@ -346,13 +323,13 @@ class CatEvents:
         """The date in the key of an order of an earlier day."""
         return {"originalOrderDate": self._date(order)} if self._orders.submitted_at[order] < self._day.start_ns else {}
 
-    def _time_in_force(self, row: _Row) -> dict[str, Any]:
+    def _time_in_force(self, row: Row) -> dict[str, Any]:
         if row.time_in_force == TimeInForce.GTD:
             expires = self._orders.expire_time[row.order]
             return {"GTT": ReportDay.of(expires).stamps(np.array([expires]))[0]}
         return self._in_force[row.time_in_force]
 
-    def _instructions(self, row: _Row, scale: Scale) -> dict[str, Any]:
+    def _instructions(self, row: Row, scale: Scale) -> dict[str, Any]:
         orders, at = self._orders, row.order
         if orders.is_plain[at]:
             return {}
@@ -376,7 +353,7 @@ class CatEvents:
             found[LINKED] = str(orders.list_id[at])
         return found
 
-    def _quantity_of(self, row: _Row) -> int:
+    def _quantity_of(self, row: Row) -> int:
         """The order's total after a row that does not say it, lots."""
         return self._totals[row.order_id, row.rpt_seq]
 

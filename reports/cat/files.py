@@ -8,6 +8,7 @@ import hashlib
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import chain
@@ -125,15 +126,21 @@ class Packer:
         self.records = self.raw_bytes = self.packed_bytes = 0
 
     def take(self, lines: Iterable[bytes]) -> None:
-        """Pack these lines."""
+        """Pack these lines, each MiB in another thread while the next one is made: packing and digests do not hold Python's lock."""
         waiting: list[bytes] = []
         size = 0
-        for line in lines:
-            waiting.append(line)
-            size += len(line)
-            if size >= READ_BYTES:
-                self._pack(waiting)
-                waiting, size = [], 0
+        with ThreadPoolExecutor(1, "pack") as packing:
+            before: Future[None] | None = None
+            for line in lines:
+                waiting.append(line)
+                size += len(line)
+                if size >= READ_BYTES:
+                    if before is not None:
+                        before.result()
+                    before = packing.submit(self._pack, waiting)
+                    waiting, size = [], 0
+            if before is not None:
+                before.result()
         self._pack(waiting)
 
     def _pack(self, lines: list[bytes]) -> None:

@@ -10,16 +10,19 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
 from reports.catalogue import KINDS
+from reports.day_read import AuditedOrigin, DayRead
 from reports.facts import MARGIN_NS
-from reports.filed.checks import check_and_keep, checked
+from reports.filed.checks import Checked, check_and_keep, checked
 from reports.filed.drift_logs import clocks_of
-from reports.filed.stored import only_maker, store, stored
+from reports.filed.stored import StoredReport, only_maker, store, stored
 from reports.reference import Reference, parse_reference
 from reports.report_day import ReportDay
 from schemas.errors import OutcryError
@@ -97,14 +100,28 @@ def make_day(settings: Settings, log: Log, day: ReportDay, now_ns: int) -> Outco
     origins = audited(settings, read.origins)
     outcome = Outcome(Came.MADE)
     with only_maker(settings, day):
-        for kind in KINDS.values():
-            one, is_new = store(settings, kind, read, known, origins, digest)
-            found = check_and_keep(one)
-            outcome.new += [kind.name] if is_new else []
+        for one, is_new, found in store_and_check(settings, read, known, origins, digest):
+            outcome.new += [one.kind.name] if is_new else []
             outcome.records += sum(file.records for file in one.files)
             outcome.findings += found.findings
             outcome.first_finding = outcome.first_finding or next(iter(found.first), "")
     return outcome
+
+
+def store_and_check(
+    settings: Settings, read: DayRead, known: Reference, origins: list[AuditedOrigin], digest: str
+) -> Iterator[tuple[StoredReport, bool, Checked]]:
+    """Every report, whether it is new, and what was found in it. For the only maker of the day. Raises as store.
+
+    The largest one comes first, and is checked in another thread while the others are made: most of that is outside of Python's lock.
+    """
+    with ThreadPoolExecutor(1, "check") as checking:
+        found = []
+        for kind in KINDS.values():
+            one, is_new = store(settings, kind, read, known, origins, digest)
+            found.append((one, is_new, checking.submit(check_and_keep, one)))
+        for one, is_new, checked_one in found:
+            yield one, is_new, checked_one.result()
 
 
 def _is_trading_day(settings: Settings, day: ReportDay) -> bool:

@@ -1,4 +1,4 @@
-"""How long the reports of a day take: `python tests/bench/bench_reports.py [--orders N] [--log FILE]`. Prints JSON lines, without Kafka.
+"""How long the reports of a day take: `python tests/bench/bench_reports.py [--orders N] [--log FILE] [--each]`. Prints JSON lines, without Kafka.
 
 A simulated day is made by the real account and book shards, then read, reported and checked as the role `make-reports` does, in one process.
 Of the orders a tenth is immediate, and a fifth is cancelled. The log is in memory: what a broker and the codes of records cost is not in it.
@@ -22,12 +22,14 @@ from support.memory_log import COMMAND, SHARDS
 from support.reported_day import DAY, INSTRUMENTS, REFERENCE, SECOND, ReportExchange, TimedLog
 
 from reports.catalogue import KINDS
+from reports.day_read import DayRead
 from reports.facts import MARGIN_NS
 from reports.filed.checks import check_and_keep
 from reports.filed.stored import store
 from schemas.codec import Header, encode_frame
 from schemas.enums import CommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.settings import Settings
+from streams.compliance.make_day import store_and_check
 from streams.compliance.read_day import read_day
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, EXECUTIONS
 
@@ -116,29 +118,36 @@ class Watch:
         }
 
 
+def each_alone(read: DayRead, orders: int) -> None:
+    """Each report once more, made and then checked."""
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in KINDS.values():
+            watch = Watch()
+            one, _ = store(Settings(home=Path(folder)), kind, read, REFERENCE, [], "")
+            made, watch = watch.told(""), Watch()
+            check_and_keep(one)
+            records = sum(file.records for file in one.files)
+            print_result("reports", {"what": kind.name, "orders": orders, "records": records, **made, **watch.told("check_")})
+
+
 def main() -> None:
-    """One line for reading, one for each report, one for the day."""
+    """One line for reading, one for the day with it, and if asked one for each report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--orders", type=int, default=1_000_000)
     parser.add_argument("--log", type=Path, metavar="FILE", help="keep the day in this file, and take it from there the next time")
+    parser.add_argument("--each", action="store_true", help="each report once more, alone")
     asked = parser.parse_args()
     orders = asked.orders
     log = kept_day(orders, asked.log)
     before_mb, day = resident_mb(), Watch()
     read = read_day(log, DAY, INSTRUMENTS, now_ns=DAY.end_ns + SECOND, quiet=True)
     print_result("reports", {"what": "read", "orders": orders, "records": sum(read.rows.values()), **day.told("")})
-    findings = 0
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(home=Path(folder))
-        for kind in KINDS.values():
-            watch = Watch()
-            one, _ = store(settings, kind, read, REFERENCE, [], "")
-            made, watch = watch.told(""), Watch()
-            findings += check_and_keep(one).findings
-            records = sum(file.records for file in one.files)
-            print_result("reports", {"what": kind.name, "orders": orders, "records": records, **made, **watch.told("check_")})
+        findings = sum(found.findings for _, _, found in store_and_check(Settings(home=Path(folder)), read, REFERENCE, [], ""))
     told = {"what": "day", "orders": orders, **day.told(""), "findings": findings, "memory_mb": resident_mb() - before_mb}
     print_result("reports", told)
+    if asked.each:
+        each_alone(read, orders)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,18 @@
 """The events of a day as the Consolidated Audit Trail takes them."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from support.reported_day import DAY, REFERENCE, reported_day
 
 from reports.cat.checks import DayCheck
-from reports.cat.events import CatEvents, Scale
+from reports.cat.event_lines import CatLines
+from reports.cat.events import CatEvents
 from reports.cat.fields import EVENTS, csv_line, json_line, record_of_csv
+from reports.cat.scales import Scale
 from reports.cat.words import BUY, CANCEL_REASONS, ORDER_TYPES, PEGS, SIDES, EventType
 from schemas.enums import ExecKind, OrdType, PegPriceType, Side
 from schemas.instruments import load_instruments
@@ -43,6 +47,18 @@ def test_each_decision_of_a_book_about_an_order_is_one_event(facts, records):
         3,
         1,
     )
+
+
+def test_the_lines_of_a_day_are_its_records(facts, records):
+    """Byte for byte, also of members with a session, of names that JSON escapes, and of orders of an earlier day."""
+    assert list(CatLines(facts, REFERENCE).lines()) == [json_line(one) for one in records]
+    strange = replace(facts, cl_ord_ids=np.array([b'a"b\\c\xe9 %d' % at for at in range(len(facts.cl_ord_ids))]))
+    with_session = replace(REFERENCE, default=replace(REFERENCE.default, session="FIX-7"))
+    later = replace(facts, orders=facts.orders.copy())
+    later.orders["submitted_at"] -= 86_400 * 10**9
+    for changed in (strange, later):
+        expected = [json_line(one) for one in CatEvents(changed, with_session).records()]
+        assert list(CatLines(changed, with_session).lines()) == expected != [json_line(one) for one in records]
 
 
 def test_every_record_keeps_every_rule(records):
