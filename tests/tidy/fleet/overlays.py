@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from fleet.network import OURS, base_policies, policies_of, stores_elsewhere
+from fleet.reports import reports_claim, reports_patches
 from fleet.scaling import scaled_edges, scaled_sink, sinks
 from fleet.services import one_broker, stores, strimzi, topics_job
 from fleet.words import HEAD, NAMESPACE, Object, written
 from fleet.workloads import SETTINGS, default_roles, objects_of, optional_roles
 
-from topics.roles import EDGE, MATCH_ORDERS
+from topics.roles import EDGE, MAKE_REPORTS, MATCH_ORDERS
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def files() -> dict[str, str]:
     """Every generated file below docker/kubernetes, by its path there."""
     found = _base()
     for name, objects in _components().items():
-        found |= _folder(f"components/{name}", {"objects.yaml": objects}, _component())
+        found |= _folder(f"components/{name}", {"objects.yaml": objects}, _component(name))
     for overlay in OVERLAYS:
         found |= _overlay(overlay)
     return found
@@ -87,6 +88,7 @@ def _restricted() -> dict[str, str]:
 
 def _components() -> dict[str, list[Object]]:
     found = {role.name: [*objects_of(role), *policies_of(role)] for role in optional_roles()}
+    found[MAKE_REPORTS.name].append(reports_claim())
     return found | {
         "one-broker": one_broker(), "stores": stores(), "stores-elsewhere": stores_elsewhere(),
         "strimzi-one-zone": strimzi(1), "strimzi-three-zones": strimzi(3), "second-book-replica": objects_of(MATCH_ORDERS, "b"),
@@ -136,8 +138,8 @@ def _kustomization(kind: str) -> Object:
     return {"apiVersion": f"kustomize.config.k8s.io/{version}", "kind": kind}
 
 
-def _component() -> Object:
-    return _kustomization("Component")
+def _component(name: str) -> Object:
+    return _kustomization("Component") | ({"patches": reports_patches()} if name == MAKE_REPORTS.name else {})
 
 
 def _folder(path: str, objects: dict[str, list[Object]], head: Object, purpose: str = "") -> dict[str, str]:

@@ -34,7 +34,7 @@ DEFINITIONS = {
     "KafkaNodePool": "kafkanodepools.kafka.strimzi.io",
 }
 KNOWN_KINDS = {
-    "Namespace", "ConfigMap", "Service", "Job", "StatefulSet", "Deployment", "PodDisruptionBudget", "NetworkPolicy", *DEFINITIONS,
+    "Namespace", "ConfigMap", "PersistentVolumeClaim", "Service", "Job", "StatefulSet", "Deployment", "PodDisruptionBudget", "NetworkPolicy", *DEFINITIONS,
 }  # fmt: skip
 STORES = {"kafka", "mysql", "redis", "elasticsearch"}
 
@@ -208,6 +208,23 @@ def test_what_must_outlive_a_pod_is_on_a_disk_of_its_own_that_stays() -> None:
         assert bool(claims) == bool(role.table or role.files), name
         if claims:
             assert one["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
+def test_edges_read_the_reports_that_the_role_makes_and_cannot_change_them() -> None:
+    """One claim, which several nodes may mount; without the role an edge has none."""
+    (claim,) = of_kind("three-zones", "PersistentVolumeClaim").values()
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    folders = {}
+    for name in ("make-reports", "edge"):
+        workload = workloads("three-zones")[name]
+        (volume,) = [one for one in workload["spec"]["template"]["spec"]["volumes"] if one["name"] == "reports"]
+        assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        (mount,) = [one for one in container_of(workload)["volumeMounts"] if one["name"] == "reports"]
+        assert mount.get("readOnly", False) == (name == "edge")
+        (folders[name],) = [one["value"] for one in container_of(workload)["env"] if one["name"] == "OUTCRY_REPORTS_DIR"]
+        assert folders[name].startswith(mount["mountPath"] + "/")
+    assert folders["edge"] == folders["make-reports"]
+    assert "reports" not in {one["name"] for one in workloads("one-zone")["edge"]["spec"]["template"]["spec"]["volumes"]}
 
 
 def test_no_roll_out_and_no_eviction_stops_a_shard_by_the_way() -> None:
