@@ -4,6 +4,7 @@
     python tests/bench/bench_pipeline.py --path match --seconds 20 --no-latency
     python tests/bench/bench_pipeline.py --path full --mix pairs --seconds 0 --rate 100000
     python tests/bench/bench_pipeline.py --home var/demo --path full       # the set that runs there, with all its roles
+    python tests/bench/bench_pipeline.py --beside audit-log --seconds 20   # what an optional role costs the full path, in pairs of rounds
 
 Paths: `match`, frames of book commands -> book.commands -> match-orders -> executions, read back; `full`, a producer's frames -> account.commands -> hold-funds
 -> book.commands -> match-orders -> reports -> hold-funds -> account.events, read back: both sides of every trade are settled then.
@@ -28,6 +29,7 @@ import psutil
 from bench_plot import pyplot
 from confluent_kafka import Consumer, Producer, TopicPartition
 from result_lines import print_result
+from role_beside import paired, prepare
 from running_set import running_set
 
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
@@ -287,6 +289,22 @@ def measure(settings: Settings, path: str, options: "Options") -> Iterator[dict[
         flow.close()
 
 
+def cost_beside(settings: Settings, role: str, pairs: int, options: "Options") -> dict[str, object]:
+    """The full path with and without an optional role."""
+    prepare(settings, role)
+    mix, instruments, first = options.mixes[0], load_instruments(settings.instruments_file), 1_000_000
+    open_accounts(
+        settings, [Opening(first + n, 10**12 * MINOR_PER_UNIT, dict.fromkeys(instruments.by_number, 10_000_000)) for n in range(ACCOUNTS)]
+    )
+    change_session(settings, Phase.CONTINUOUS)
+    flow = Flow(settings, instruments, "full", mix, first)
+    drive(flow, FRAME_ROWS_WARM, (2 * DONE_ORDERS_PER_SHARD_MAX).__gt__)
+    wait_for_snapshots(settings, "full")
+    found = paired(settings, role, pairs, lambda: throughput(flow, options.seconds, options.frame_rows))
+    flow.close()
+    return {"path": "full", "mix": mix, "seconds": options.seconds, "frame_rows": options.frame_rows, **found}
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line says."""
@@ -340,13 +358,19 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
 @click.option("--latency/--no-latency", "with_latency", default=True, help="Of the full path, with the first mix.")
 @click.option("--latency-seconds", default=30.0, show_default=True, help="How long each rate is kept.")
 @click.option("--tick-ms", default=5.0, show_default=True, help="A frame is sent every so often.")
+@click.option("--beside", help="Only what this optional role costs the full path, with the first mix.")
+@click.option("--pairs", default=4, show_default=True, help="Of rounds with and without it.")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path), default=Path("build/bench/pipeline.png"), show_default=True)
 def main(
     home: Path | None, paths: tuple[str, ...], mixes: tuple[str, ...], seconds: float, frame_rows: int, rates: tuple[int, ...], with_latency: bool,
-    latency_seconds: float, tick_ms: float, plot_path: Path,
+    latency_seconds: float, tick_ms: float, beside: str | None, pairs: int, plot_path: Path,
 ) -> None:  # fmt: skip
     """Orders and trades per second through Kafka and the shards, and how long an order takes."""
     options = Options(mixes, seconds, frame_rows, rates if with_latency else (), latency_seconds, tick_ms / 1e3)
+    if beside is not None:
+        with running_set(home, ROLES["full"], ("kafka",)) as settings:
+            print_result("pipeline-beside", cost_beside(settings, beside, pairs, options))
+        return
     rows = []
     for path in paths:
         with running_set(home, ROLES[path], ("kafka",)) as settings:
