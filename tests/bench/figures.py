@@ -121,6 +121,10 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
     "pipeline-latency": {
         "orders/s offered": "rate", "orders/s": "orders_per_s", "p50, ms": "p50_ms", "p99, ms": "p99_ms", "p99.9, ms": "p999_ms", "max, ms": "max_ms",
     },
+    "pipeline-beside": {
+        "role": "role", "mix": "mix", "pairs": "pairs", "trades/s": "trades_per_s", "trades/s beside it": "trades_per_s_beside",
+        "cost, %": "cost_percent_median", "us of CPU per trade": "cpu_us_per_trade",
+    },
     "growth": {
         "series": "series", "accounts": "accounts", "symbols": "symbols", "resting orders": "resting_orders", "shard": "shard",
         **{name.replace("_", " "): name for name in _GROWN},
