@@ -380,7 +380,7 @@ async function notHere(stream) {
 }
 
 async function quotes() {
-  for (const [side, price] of [["buy", 179], ["sell", 180]]) await other.trading.orders.limit({ ...order({ side, qty: 2_000 }), limitPrice: price });
+  for (const [side, price] of [["buy", 179], ["sell", 180]]) await other.trading.orders.limit({ ...order({ side, qty: 1_000 }), limitPrice: price });
 }
 
 /** The account has its shares: opening it is a command in the log, and the first requests may be there before it. */
@@ -391,6 +391,14 @@ const hasShares = async (client) => {
     return false;
   }
 };
+
+/** Positions were closed before: there are shares again. */
+async function buySome() {
+  await quotes();
+  const { id } = await trading.orders.market({ symbol: "AAPL", side: "buy", qty: 10, clientOrderId: randomUUID() });
+  await until(async () => (await trading.orders.getOrderByOrderID({ orderId: id })).status === "filled", "shares are bought");
+  await until(async () => (await trading.positions.getAllOpenPositions()).some((each) => each.symbol === "AAPL"), "the position is there");
+}
 
 async function main() {
   for (const client of [one, other]) await until(() => hasShares(client), "the account is open");
@@ -403,7 +411,7 @@ async function main() {
   for (const { accessor, methods } of capabilities) {
     if (accessor === "trading.positions") found.helpers = await made(helpers());
     if (accessor === "marketData.stocks") await quotes(); // positions that were closed have taken the bids
-    if (accessor === "trading.positions") await trading.orders.market({ symbol: "AAPL", side: "buy", qty: 10, clientOrderId: randomUUID() });
+    if (accessor === "trading.positions") await buySome();
     found[accessor] = await made(tables[accessor] ?? {});
     for (const name of methods) found[accessor][name] ??= { error: "not called by this test" };
   }
