@@ -33,6 +33,7 @@ from edge.http.listening import listen, new_runner
 from edge.http.state import STATE, EdgeState
 from edge.worker_processes import feed_path
 from edge.worker_reports import REPORT_EVERY_S, Report
+from schemas.logins import act_as
 from schemas.settings import Settings
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
@@ -139,6 +140,7 @@ async def _main(settings: Settings, number: int) -> None:
 def main() -> None:
     """Serve until told to stop. The one argument: the worker's number."""
     os.nice(NICENESS)
+    act_as(EDGE.name)
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
     configure_logging(settings.log_level, "edge")
     uvloop.run(_main(settings, int(sys.argv[1])))

@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, JsonConfigSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from schemas.limits import SHARDS_MAX
+from schemas.logins import MARK
 from schemas.market_hours import MarketClock
 
 PREFIX = "OUTCRY_"
@@ -45,12 +46,16 @@ def _url_of(*schemes: str, path: bool = False) -> Callable[[str], bool]:
     return fits
 
 
-_REDIS_FORM: Final = "redis://[user:password@]host:port/0, or redis+sentinel://[user:password@]host:port[,host:port]/SERVICE[/0]"
+_REDIS_FORM: Final = (
+    "redis://[user:password@]host:port/0, unix:///path/of/a/socket, or redis+sentinel://[user:password@]host:port[,host:port]/SERVICE[/0]"
+)
 
 
 def _is_of_redis(url: str) -> bool:
-    """Whether it names a server, or sentinels and what they watch."""
+    """Whether it names a server, its socket, or sentinels and what they watch."""
     scheme, _, rest = url.partition("://")
+    if scheme == "unix":
+        return rest.startswith("/")
     if scheme != "redis+sentinel":
         return _url_of("redis", "rediss")(url)
     hosts, _, path = rest.rpartition("@")[2].partition("/")
@@ -66,7 +71,7 @@ _ADDRESSES: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "elasticsearch_url": ("http://host:port", _url_of("http", "https")),
     "edge_url": ("http://host:port", _url_of("http", "https")),
 }
-"""The form of each address, and a check of it. Otherwise every client would fail by itself, late, and with its own message."""
+"""The form of each address, before any `?login=PATH` (schemas.logins), and a check of it. Otherwise every client would fail by itself, late, and with its own message."""
 
 
 class Settings(BaseSettings):
@@ -77,7 +82,19 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path("var"), description="data, logs and pid files of the local set")
     cache: Path | None = Field(default=None, description="unpacked service packages (default: ~/.cache/open-outcry)")
 
-    kafka_url: str = Field(default="", description="bootstrap servers, host:port[,host:port]")
+    secure: bool = Field(
+        default=False,
+        description="services that are started here want TLS and a login of everybody, and each login has the rights that it needs",
+    )
+    service_keys_dir: Path | None = Field(
+        default=None,
+        description="folder of the authority, the certificates and the logins of these services (default: OUTCRY_HOME/keys/services)",
+    )
+
+    kafka_url: str = Field(
+        default="",
+        description="bootstrap servers, host:port[,host:port]; this and the other addresses may end with ?login=FILE (docs/operate.md#tls-and-logins)",
+    )
     mysql_url: str = Field(default="", description="mysql://user:password@host:port/database")
     mysql_servers_file: Path | None = Field(
         default=None, description="JSON list of MySQL servers, if there are replicas (docs/replicas.md): reads are shared out among them"
@@ -188,7 +205,8 @@ class Settings(BaseSettings):
     @classmethod
     def _looks_like_an_address(cls, text: str, info: ValidationInfo) -> str:
         form, fits = _ADDRESSES[str(info.field_name)]
-        if text and not fits(text):
+        address, mark, path = text.partition(MARK)
+        if text and (not fits(address) or (mark and not path)):
             raise ValueError(f"is not {form}")
         return text
 
@@ -236,6 +254,11 @@ class Settings(BaseSettings):
     def record_keys_dir(self) -> Path:
         """The keys that prove who writes records."""
         return self.keys_dir or self.home / "keys" / "records"
+
+    @property
+    def service_keys(self) -> Path:
+        """The authority of the local services, their certificates, and logins."""
+        return self.service_keys_dir or self.home / "keys" / "services"
 
     @property
     def audit_dir(self) -> Path:

@@ -10,6 +10,8 @@ from functools import cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from schemas.logins import address_of, login_of
+
 _COST: Final = 1 << 14
 _BLOCK: Final = 8
 _SALT: Final = b"open outcry, the secret of edges"
@@ -17,9 +19,10 @@ _SALT: Final = b"open outcry, the secret of edges"
 
 
 def edge_secret(mysql_url: str, person: bytes, size: int) -> bytes:
-    """`size` bytes for one purpose; `person`: its name, of 16 bytes at the most."""
-    parts = urlsplit(mysql_url)
-    key = _stretched(f"{parts.username}:{parts.password}{parts.path}")
+    """`size` bytes for one purpose; `person`: its name, of 16 bytes at the most. Raises BadLogin."""
+    parts, login = urlsplit(address_of(mysql_url)), login_of(mysql_url)
+    user, password = (parts.username, parts.password) if login is None else (login.name, login.password)
+    key = _stretched(f"{user}:{password}{parts.path}")
     return hashlib.blake2b(digest_size=size, key=key, person=person).digest()
 
 

@@ -36,6 +36,7 @@ from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import CL_ORD_ID_MAX_BYTES, FRAME_BYTES_MAX, FRAME_ROWS_MAX
 from topics.catalogue import ACCOUNT_COMMANDS
+from topics.kafka_clients import native_client, no_answer
 from topics.key_files import read_key
 from topics.order_rows import (
     ROW_DTYPE,
@@ -125,7 +126,7 @@ class _Counts:
 class OrderProducer:
     """Batches commands into frames and posts them to `account.commands`. Safe to share between threads.
 
-    kafka_url: bootstrap servers. Up to `buffer_rows_max` commands may wait for the broker. If the buffer is full, a call waits
+    kafka_url: bootstrap servers, perhaps with a login (schemas.logins). Up to `buffer_rows_max` commands may wait for the broker. If the buffer is full, a call waits
     `block_timeout_s` (0: not at all) and raises BufferFull. `on_delivery_error` is called from the producer's own thread with the list of
     commands that were given up after `delivery_timeout_s`. The next `flush` or `close` raises the same list.
 
@@ -368,7 +369,7 @@ def partition_count(kafka: Producer, topic: str, kafka_url: str) -> int:
     try:
         known = kafka.list_topics(timeout=METADATA_TIMEOUT_S).topics
     except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka at {kafka_url} does not answer: {error}") from error
+        raise ServiceUnavailable(f"Kafka at {kafka_url} does not answer: {error}{no_answer(kafka_url)}") from error
     if topic not in known:
         raise OutcryError(f"Kafka at {kafka_url} has no topic {topic}: create it with `outcry topics create`")
     return len(known[topic].partitions)
@@ -376,7 +377,7 @@ def partition_count(kafka: Producer, topic: str, kafka_url: str) -> int:
 
 def _kafka_config(kafka_url: str, client_id: str, delivery_timeout_s: float) -> dict[str, Any]:
     return {
-        "bootstrap.servers": kafka_url,
+        **native_client(kafka_url),
         "client.id": client_id,
         "enable.idempotence": True,
         "acks": "all",

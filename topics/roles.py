@@ -19,11 +19,14 @@ from topics.catalogue import (
     EXECUTIONS,
     FOREVER,
     MARKET_DATA,
+    SET_ASIDE,
     TOPICS,
     Topic,
 )
 
 GROUP_PREFIX: Final = "outcry-"
+REPLICAS: Final = "abcdefgh"
+"""Letters of active-active replicas; a role that has one only is the first."""
 
 
 @dataclass(frozen=True)
@@ -55,28 +58,36 @@ class RoleEntry:
     """Keeps files in its home that are nowhere else, and so needs a disk that outlives it."""
     calls_out: bool = False
     """Calls addresses outside of the exchange, which an operator gives it."""
+    looks_at: tuple[Topic, ...] = ()
+    """Topics that it looks something up in, beside those that it reads from their beginning to their end."""
+    watches: tuple[str, ...] = ()
+    """Roles of which it asks how far they have come, and where their inputs end."""
 
     @property
     def group(self) -> str:
         """The consumer group of its first replica."""
         return GROUP_PREFIX + self.name
 
+    def replica(self, letter: str) -> str:
+        """One of its replicas by name; the first has the name of the role."""
+        return self.name if letter == REPLICAS[0] else f"{self.name}-{letter}"
+
 
 HOLD_FUNDS: Final = RoleEntry(
     "hold-funds", "streams.roles.hold_funds:run", "accepts orders and holds their funds; settles", (ACCOUNT_COMMANDS,),
-    (ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, DEAD_LETTERS), table="accounts", replicas=True, compiled=True,
+    (ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, DEAD_LETTERS), table="accounts", replicas=True, compiled=True, looks_at=(SET_ASIDE,),
 )  # fmt: skip
 MATCH_ORDERS: Final = RoleEntry(
     "match-orders", "streams.roles.match_orders:run", "matches orders", (BOOK_COMMANDS,), (EXECUTIONS, ACCOUNT_COMMANDS, DEAD_LETTERS),
-    table="books", replicas=True, compiled=True,
+    table="books", replicas=True, compiled=True, looks_at=(SET_ASIDE,),
 )  # fmt: skip
 PUBLISH_MARKET_DATA: Final = RoleEntry(
     "publish-market-data", "streams.roles.publish_market_data:run", "makes public prices of executions", (EXECUTIONS,), (MARKET_DATA, DEAD_LETTERS),
-    table="market_data", replicas=True,
+    table="market_data", replicas=True, looks_at=(SET_ASIDE,),
 )  # fmt: skip
 WATCH_TRADING: Final = RoleEntry(
     "watch-trading", "streams.roles.watch_trading:run", "looks for suspicious patterns", (EXECUTIONS,), (ALERTS, DEAD_LETTERS),
-    table="surveillance", replicas=True, critical=False,
+    table="surveillance", replicas=True, critical=False, looks_at=(SET_ASIDE,),
 )  # fmt: skip
 PERSIST_MYSQL: Final = RoleEntry(
     "persist-mysql", "streams.roles.persist_mysql:run", "stores orders, trades, postings, alerts and cases in MySQL",
@@ -93,6 +104,7 @@ PERSIST_ELASTICSEARCH: Final = RoleEntry(
 EDGE: Final = RoleEntry(
     "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA, CASES),
     (ACCOUNT_COMMANDS, ACCESS_EVENTS, CASES), workers=False, stores=("mysql", "redis"),
+    looks_at=(EXECUTIONS,), watches=("persist-mysql",),
 )  # fmt: skip
 
 AUDIT_LOG: Final = RoleEntry(

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from schemas import logins
 from schemas.codec import Frame
 from schemas.enums import CommandKind
 from topics.catalogue import (
@@ -30,7 +31,7 @@ from topics.catalogue import (
 from topics.roles import EDGE, HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, ROLES, RUN_MARKET, WATCH_TRADING
 from topics.sources import names_shard
 
-OPERATOR: Final = "operator"
+OPERATOR: Final = logins.OPERATOR
 PRODUCER: Final = "producer"
 UNSIGNED: Final = "unsigned"
 """Nobody: senders of single orders without a code, where operators let them in."""

@@ -27,6 +27,7 @@ from edge.gateway.market.consumer import MarketConsumer
 from edge.gateway.stored.sink_lag import GROUP, STORED, SinkLag
 from schemas.errors import ServiceUnavailable
 from topics.catalogue import ACCESS_EVENTS, ACCOUNT_COMMANDS, CASES, EDGE_REPLIES, MARKET_DATA, Topic
+from topics.kafka_clients import native_client
 from topics.key_files import RecordKeys
 from topics.offsets import Offsets
 from topics.reader import LogReader
@@ -98,7 +99,7 @@ class KafkaLinks:
         gateway, settings = self._gateway, self._gateway.settings
         if not settings.kafka_url:
             raise NotThere("no address: start the local set with `outcry up`, or set OUTCRY_KAFKA_URL")
-        client = {"bootstrap.servers": settings.kafka_url, "client.id": f"edge-{settings.edge_instance}"}
+        client = {**native_client(settings.kafka_url), "client.id": f"edge-{settings.edge_instance}"}
         self._sender = await self._started(
             LogSender(client | {"delivery.timeout.ms": DELIVERY_TIMEOUT_MS}, sign=self._keys.signer(EDGE.name))
         )

@@ -8,6 +8,7 @@ from edge.gateway.kafka_links import CONNECT_TIMEOUT_S, KafkaLinks, NotThere
 from edge.gateway.limits import MARKET_DATA_FETCH_BYTES_MIN, MARKET_DATA_FETCH_WAIT_MS_MAX
 from edge.gateway.market.fed_consumer import FedMarketConsumer
 from topics.catalogue import MARKET_DATA
+from topics.kafka_clients import native_client
 from topics.key_files import RecordKeys
 from topics.offsets import Offsets
 from topics.reader import LogReader
@@ -25,7 +26,7 @@ class WorkerLinks(KafkaLinks):
         gateway, settings = self._gateway, self._gateway.settings
         if not settings.kafka_url:
             raise NotThere("no address: start the local set with `outcry up`, or set OUTCRY_KAFKA_URL")
-        client = {"bootstrap.servers": settings.kafka_url, "client.id": f"edge-{settings.edge_instance}-fan-out"}
+        client = {**native_client(settings.kafka_url), "client.id": f"edge-{settings.edge_instance}-fan-out"}
         self._sender = await self._started(LogSender(client))  # asks for metadata, sends nothing
         offsets = self._kept(Offsets(client, CONNECT_TIMEOUT_S))
         partitions = sorted(await self._partitions(MARKET_DATA))

@@ -8,6 +8,7 @@ from elastic_transport import ConnectionError, ConnectionTimeout, TransportError
 from elasticsearch import ApiError, AsyncElasticsearch
 
 from schemas.errors import ServiceUnavailable
+from schemas.logins import address_of, login_of, why_not_trusted
 
 REQUEST_TIMEOUT_S: Final = 30.0
 ADVICE: Final = {
@@ -25,6 +26,12 @@ def open_elasticsearch(url: str) -> AsyncElasticsearch:
     """A client; does not connect yet. The caller retries: only it knows that creating a document twice does no harm."""
     if not url:
         raise ServiceUnavailable("Elasticsearch has no address: OUTCRY_ELASTICSEARCH_URL is not set; run `outcry up`")
+    login, url = login_of(url), address_of(url)
+    if login is not None:
+        return AsyncElasticsearch(
+            url, request_timeout=REQUEST_TIMEOUT_S, max_retries=0, retry_on_timeout=False,
+            basic_auth=(login.name, login.password), ssl_context=login.tls(),
+        )  # fmt: skip
     return AsyncElasticsearch(url, request_timeout=REQUEST_TIMEOUT_S, max_retries=0, retry_on_timeout=False)
 
 
@@ -44,7 +51,7 @@ def translated() -> Iterator[None]:
             if isinstance(error, ConnectionTimeout)
             else "nothing answers there: run `outcry up`, or start the server"
         )
-        raise ServiceUnavailable(f"Elasticsearch refused the request ({_cause(error)}): {advice}") from error
+        raise ServiceUnavailable(f"Elasticsearch refused the request ({why_not_trusted(error) or _cause(error)}): {advice}") from error
 
 
 def _where(error: ApiError) -> str:

@@ -8,9 +8,11 @@ from typing import Any, Final, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
 import aiomysql
+from pymysql.constants import CLIENT
 from pymysql.err import InterfaceError, MySQLError, OperationalError
 
 from schemas.errors import ServiceUnavailable
+from schemas.logins import address_of, login_of, why_not_trusted
 
 CONNECT_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 30.0
@@ -26,6 +28,8 @@ ISOLATION: Final = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _CHECK_URL: Final = "check OUTCRY_MYSQL_URL"
 ADVICE: Final[dict[int, str]] = {
     1040: "the server has no connection left: raise its max_connections or stop other clients",
+    1142: "the user has no right to do that with this table (sinks/mysql/rights.py)",
+    1143: "the user has no right to do that with this column (sinks/mysql/rights.py)",
     1044: f"the user has no right to the database: {_CHECK_URL} and the grants",
     1045: f"the server does not accept user and password: {_CHECK_URL}",
     1049: f"there is no such database: {_CHECK_URL}",
@@ -39,6 +43,7 @@ ADVICE: Final[dict[int, str]] = {
     2003: "nothing answers there: run `outcry up`, or start the server",
     2006: "the connection was lost; try again",
     2013: "the connection was lost; try again",
+    2026: "no connection without TLS: look at the certificate with `outcry keys certificates`",
     2014: "the connection is out of sync; try again",
 }
 """What to do, by error number of the server or of the client library. Other numbers are bugs of ours."""
@@ -135,17 +140,34 @@ class Transaction:
 
 
 def arguments_of(url: str) -> tuple[str, dict[str, Any]]:
-    """The server in words, and what the client library has to know to connect. Raises ServiceUnavailable for no address."""
-    parts = urlsplit(url)
+    """The server in words, and what the client library has to know to connect. Raises ServiceUnavailable for no address, BadLogin."""
+    parts, login = urlsplit(address_of(url)), login_of(url)
     if parts.scheme != "mysql" or not parts.hostname or not parts.path.strip("/"):
         raise ServiceUnavailable(
             f"MySQL has no usable address: OUTCRY_MYSQL_URL must be mysql://user:password@host:port/database{_run_up(url)}"
         )
     port = parts.port or 3306
+    who: dict[str, Any] = {"user": unquote(parts.username or ""), "password": unquote(parts.password or "")}
+    if login is not None:
+        who = {"user": login.name, "password": login.password, "ssl": login.tls()}
     return f"{parts.hostname}:{port}{parts.path}", {
-        "host": parts.hostname, "port": port, "user": unquote(parts.username or ""), "password": unquote(parts.password or ""),
-        "db": parts.path.strip("/"), "charset": "utf8mb4", "init_command": SESSION,
+        "host": parts.hostname, "port": port, "db": parts.path.strip("/"), "charset": "utf8mb4", "init_command": SESSION, **who,
     }  # fmt: skip
+
+
+def _insist_on_tls(connection_class: Any) -> None:
+    """Where TLS was asked for, send no login without it. aiomysql goes on in plain text where a server, or whoever stands before it, offers none."""
+    sign_in = connection_class._request_authentication
+
+    async def checked(connection: Any) -> None:
+        if connection._ssl_context and not connection.server_capabilities & CLIENT.SSL:
+            raise OperationalError(2026, "the server offers no TLS, and this login wants it")
+        await sign_in(connection)
+
+    connection_class._request_authentication = checked
+
+
+_insist_on_tls(aiomysql.Connection)
 
 
 class translated:  # noqa: N801  a context manager that reads as a word
@@ -160,7 +182,7 @@ class translated:  # noqa: N801  a context manager that reads as a word
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         advice = _advice(error)
         if advice is not None:
-            text = str(error) or type(error).__name__
+            text = why_not_trusted(error) or str(error) or type(error).__name__
             raise ServiceUnavailable(f"MySQL at {self._where} refused the request ({text}): {advice}") from error
 
 

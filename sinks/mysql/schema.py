@@ -74,7 +74,7 @@ async def _bring_up(transaction: Transaction) -> None:
         return
     await _add_columns(transaction)
     await _add_keys(transaction)
-    for statement in statements((files("sinks") / "mysql" / "schema.sql").read_text()):
+    for statement in statements(_schema()):
         await transaction.execute(statement)
     await transaction.execute("INSERT INTO schema_version (version) VALUES (%s)", (SCHEMA_VERSION,))
 
@@ -101,6 +101,17 @@ async def _add_keys(transaction: Transaction) -> None:
         missing = [f"ADD KEY {name} {columns}" for name, columns in added.items() if known and name not in known]
         if missing:
             await transaction.execute(f"ALTER TABLE {table} {', '.join(missing)}")
+
+
+def table_statements() -> list[str]:
+    """What makes the tables that are missing, each on one line. It says nothing of their version: `apply_schema` still has its work to do."""
+    made = [" ".join(statement.split()) for statement in (_VERSION_TABLE, *statements(_schema()))]
+    assert all("--" not in statement for statement in made), "a comment would end only with the line"
+    return made
+
+
+def _schema() -> str:
+    return (files("sinks") / "mysql" / "schema.sql").read_text()
 
 
 def statements(script: str) -> list[str]:

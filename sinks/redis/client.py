@@ -7,9 +7,18 @@ from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
-from redis.exceptions import AuthenticationError, ConnectionError, OutOfMemoryError, ReadOnlyError, RedisError, TimeoutError  # noqa: A004
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,  # noqa: A004
+)
 
 from schemas.errors import ServiceUnavailable
+from schemas.logins import Login, address_of, login_of, why_not_trusted
 
 TIMEOUT_S: Final = 5.0
 CONNECTIONS_MAX: Final = 16
@@ -20,6 +29,7 @@ PREFIX: Final = "outcry:"
 
 # The first class that fits; AuthenticationError is a ConnectionError too. What is not here is a fault of ours.
 ADVICE: Final[dict[type[RedisError], str]] = {
+    NoPermissionError: "the user has no right to do that (sinks/redis/rights.py)",
     AuthenticationError: "it does not accept user and password: check OUTCRY_REDIS_URL",
     ConnectionError: "nothing answers there: run `outcry up`, or start the server",
     TimeoutError: f"no answer within {TIMEOUT_S:g} s; see its log",
@@ -40,14 +50,16 @@ class OfSentinels(Redis):
 
 
 def client_of(url: str, timeout_s: float = TIMEOUT_S) -> Redis:
-    """A client on redis://[user:password@]host:port/database, or on redis+sentinel://[user:password@]host:port[,host:port]/service[/database].
+    """A client on redis://[user:password@]host:port/database, on unix:///path, or on redis+sentinel://[user:password@]host:port[,host:port]/service[/database].
 
     It is not connected yet. Sentinels are asked for the primary at each new connection, and after an answer that only a replica gives.
     """
     common: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "max_connections": CONNECTIONS_MAX}
+    login, url = login_of(url), address_of(url)
     parts = urlsplit(url)
+    signed_in = _signed_in(login, parts.scheme)
     if parts.scheme != SENTINEL:
-        client: Redis = Redis.from_url(url, **common)
+        client: Redis = Redis.from_url(url, **common, **signed_in)
         return client
     credentials, _, hosts = parts.netloc.rpartition("@")
     service, _, database = parts.path.strip("/").partition("/")
@@ -59,6 +71,18 @@ def client_of(url: str, timeout_s: float = TIMEOUT_S) -> Redis:
     )
     found: Redis = sentinel.master_for(service, redis_class=OfSentinels)
     return found
+
+
+def _signed_in(login: Login | None, scheme: str) -> dict[str, Any]:
+    """What a login adds. A socket of this machine needs no TLS: who may reach it is said by its file. Raises ServiceUnavailable."""
+    if login is None:
+        return {}
+    if scheme not in ("rediss", "unix"):
+        raise ServiceUnavailable(f"Redis: an address with ?login= must begin with rediss:// or unix://, not {scheme}://")
+    who = {"username": login.name, "password": login.password}
+    return (
+        who if scheme == "unix" else {**who, "ssl_ca_certs": str(login.authority), "ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    )
 
 
 async def open_redis(url: str) -> Redis:
@@ -81,8 +105,8 @@ def translated(client: Redis) -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        advice = next((text for kind, text in ADVICE.items() if isinstance(error, kind)), None)
-        if isinstance(error, OSError):
+        advice = why_not_trusted(error) or next((text for kind, text in ADVICE.items() if isinstance(error, kind)), None)
+        if advice is None and isinstance(error, OSError):
             advice = ADVICE[ConnectionError]
         if advice is None:
             raise
@@ -93,4 +117,6 @@ def _where(client: Redis) -> str:
     pool = client.connection_pool
     if isinstance(pool, SentinelConnectionPool):
         return f"{pool.service_name} of its sentinels"
+    if (path := pool.connection_kwargs.get("path")) is not None:
+        return str(path)
     return f"{pool.connection_kwargs.get('host')}:{pool.connection_kwargs.get('port')}"

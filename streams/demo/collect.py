@@ -33,6 +33,7 @@ from streams.host.lost_records import lost_state_of
 from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS, Topic
+from topics.kafka_clients import native_client
 from topics.sources import FORGED, sources_of
 
 ASK_TIMEOUT_S: Final = 60.0
@@ -140,7 +141,7 @@ def read_topic(settings: Settings, topic: Topic, take: Callable[[int, bytes, int
 def _consumer(settings: Settings) -> Consumer:
     return Consumer(
         {
-            "bootstrap.servers": settings.kafka_url,
+            **native_client(settings.kafka_url),
             "group.id": "outcry-demo-reader",  # partitions are assigned by hand, nothing is committed
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",

@@ -23,6 +23,7 @@ from streams.demo.reconcile import ALERTS as ALERTS_PLACE
 from streams.demo.reconcile import LOG, Check, Verdict
 from streams.services.local_set import LocalSet
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
+from topics.kafka_clients import native_client
 from topics.roles import ROLES
 
 SHARD_INPUTS: Final[dict[str, Topic]] = {name: role.reads[0] for name, role in ROLES.items() if role.table}
@@ -72,7 +73,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, local: LocalSet) -> None:
         self._settings, self._local = settings, local
-        self._admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
+        self._admin = AdminClient({**native_client(settings.kafka_url), "log_level": 0})
 
     async def late(self, ends: Offsets) -> Late:
         """Consumers that have not reached these ends. Raises ServiceUnavailable."""

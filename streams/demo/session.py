@@ -14,6 +14,7 @@ from rich.console import Console
 from schemas.enums import Phase
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.logins import named
 from schemas.settings import Settings
 from streams.demo import collect
 from streams.demo.analyst import ANALYST, ANALYST_FILE, admit_analyst
@@ -90,7 +91,7 @@ class Session:
         http_keys = [key for key in keys if self._channel[key.account] is Channel.HTTP]
         http = HttpGateway(self._edge_url, http_keys, self.instruments)
         topic = TopicGateway(
-            self.settings.kafka_url,
+            named(self.settings.kafka_url, PRODUCER),
             self.instruments,
             self.options.delivery_timeout_s,
             record_keys(self.settings, PRODUCER).signer(PRODUCER),

@@ -11,6 +11,7 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.settings import Settings
 from streams.transport.cluster import partition_counts
 from streams.transport.log_ends import END_WAIT_S
+from topics.kafka_clients import native_client
 from topics.log_ends import lost_end
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader
@@ -27,7 +28,7 @@ async def open_log(settings: Settings, role: RoleEntry, gulp_wait_ms: int) -> tu
 
     gulp_wait_ms: how long a broker may gather records. An offset that is not there is told (PlacesLost), never replaced by another. Raises ServiceUnavailable.
     """
-    client = {"bootstrap.servers": settings.kafka_url, "client.id": role.name}
+    client = {**native_client(settings.kafka_url), "client.id": role.name}
     reader = LogReader(client | {"auto.offset.reset": "error", "fetch.min.bytes": GULP_BYTES, "fetch.wait.max.ms": gulp_wait_ms})
     offsets, counts = Offsets(client), partition_counts(settings, *role.reads)
     starts = await offsets.beginnings((topic, number) for topic, count in counts.items() for number in range(count))

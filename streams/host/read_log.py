@@ -24,6 +24,7 @@ from streams.host.shard_runner import Record
 from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import Topic
+from topics.kafka_clients import native_client
 
 ANSWER_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.2
@@ -123,7 +124,7 @@ class Log:
             raise ServiceUnavailable("Kafka: no address; start the local set with `outcry up`, or set OUTCRY_KAFKA_URL")
         return Consumer(
             {
-                "bootstrap.servers": self._settings.kafka_url, "group.id": "outcry-read-log", "enable.auto.commit": False,
+                **native_client(self._settings.kafka_url), "group.id": "outcry-read-log", "enable.auto.commit": False,
                 "auto.offset.reset": "error", "enable.partition.eof": True, "fetch.message.max.bytes": 2 * FRAME_BYTES_MAX,
                 "queued.max.messages.kbytes": READ_AHEAD_KIB, "fetch.wait.max.ms": 20, "log_level": 0,
             }

@@ -23,6 +23,7 @@ from streams.host.read_log import ANSWER_TIMEOUT_S, Log, place
 from streams.host.shard_runner import NOTHING_SET_ASIDE, Record, ShardRunner
 from streams.process.record_keys import record_keys
 from topics.catalogue import SET_ASIDE
+from topics.kafka_clients import native_client
 from topics.speakers import OPERATOR
 
 _TAIL: Final = 1_000
@@ -110,7 +111,7 @@ def append(settings: Settings, role: str, topic: str, partition: int, offset: in
     """Write an entry; it is in the log when this returns. Raises ServiceUnavailable."""
     value = encode_record("set_aside", {"role": role, "topic": topic, "partition": partition, "offset": offset, "reason": reason})
     problems: list[str] = []
-    producer = Producer({"bootstrap.servers": settings.kafka_url, "acks": "all", "enable.idempotence": True, "log_level": 0})
+    producer = Producer({**native_client(settings.kafka_url), "acks": "all", "enable.idempotence": True, "log_level": 0})
     try:
         producer.produce(
             SET_ASIDE.name, value, partition=0, headers=record_keys(settings, OPERATOR).signer(OPERATOR)(SET_ASIDE.name, 0, value),

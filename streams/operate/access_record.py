@@ -22,6 +22,7 @@ from streams.__main__ import settings_of
 from streams.host.read_log import Log
 from streams.process.record_keys import record_keys
 from topics.catalogue import ACCESS_EVENTS
+from topics.kafka_clients import native_client
 from topics.speakers import OPERATOR
 
 _TIMEOUT_S: Final = 10.0
@@ -54,7 +55,7 @@ def _append(settings: Settings, event: AccessEvent) -> None:
     if not settings.kafka_url:
         raise ServiceUnavailable("nothing was done: Kafka, where it is recorded, has no address; run `outcry up`, or set OUTCRY_KAFKA_URL")
     problems: list[str] = []
-    producer = Producer({"bootstrap.servers": settings.kafka_url, "acks": "all", "enable.idempotence": True, "log_level": 0})
+    producer = Producer({**native_client(settings.kafka_url), "acks": "all", "enable.idempotence": True, "log_level": 0})
     try:
         value = encode_record("access_event", asdict(event))
         producer.produce(

@@ -18,6 +18,7 @@ from schemas.settings import Settings
 from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import Topic
+from topics.kafka_clients import native_client
 from topics.key_files import RecordKeys
 from topics.record_codes import Sign
 from topics.speakers import OPERATOR
@@ -85,7 +86,7 @@ def _reader_at_end(settings: Settings, topic: Topic) -> Consumer:
     partitions = partition_counts(settings, topic)[topic.name]
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka_url,
+            **native_client(settings.kafka_url),
             "group.id": "outcry-operate",  # never committed to, never joined: partitions are assigned by hand
             "enable.auto.commit": False,
             "fetch.wait.max.ms": 20,
@@ -116,7 +117,7 @@ def _next_frame(consumer: Consumer, keys: RecordKeys) -> tuple[Frame | None, int
 
 def _post(settings: Settings, sign: Sign, topic: Topic, frames: Sequence[tuple[int, bytes]], timeout_s: float) -> set[tuple[int, int]]:
     """Send the frames; (partition, offset) of each. Raises ServiceUnavailable for any that is not acknowledged."""
-    producer = Producer({"bootstrap.servers": settings.kafka_url, "enable.idempotence": True, "message.max.bytes": FRAME_BYTES_MAX})
+    producer = Producer({**native_client(settings.kafka_url), "enable.idempotence": True, "message.max.bytes": FRAME_BYTES_MAX})
     placed: set[tuple[int, int]] = set()
     problems: list[str] = []
 

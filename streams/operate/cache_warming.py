@@ -13,6 +13,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from forecast.demand import INTEREST, WATCHED, YESTERDAY, Signal, ranked
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.logins import named
 from schemas.market_hours import NEW_YORK, MarketCalendar, ns_of
 from schemas.settings import Settings
 from sinks.cached.entries import PREFIX, Entries
@@ -27,6 +28,7 @@ from sinks.mysql.routing.router import Router
 from sinks.mysql.servers import ServersFile
 from sinks.redis import prices
 from sinks.redis.client import open_redis
+from topics.roles import EDGE
 
 WARMED: Final = f"{PREFIX}warming"
 """The key of what the last run has told; nobody's reads depend on it."""
@@ -102,7 +104,7 @@ async def warmed(settings: Settings, wish: Wish, tell: Callable[[Progress], None
                 return await source.ask(page.kind.read, page.seen, page.arguments)
 
             pages = await expected(settings, wish, source)
-            return await Warming(store, Entries(settings.mysql_url), ask, wish.per_s).run(pages, told)
+            return await Warming(store, Entries(named(settings.mysql_url, EDGE.name)), ask, wish.per_s).run(pages, told)
     finally:
         await store.close()
 

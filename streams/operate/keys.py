@@ -1,4 +1,4 @@
-"""`outcry keys`: the keys that prove who writes records."""
+"""`outcry keys`: the keys that prove who writes records; those of services are in streams.operate.certificates."""
 
 import time
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from streams.__main__ import settings_of
+from streams.operate.certificates import certificates, services
 from streams.process import key_folder
 from topics.key_files import KEY_ID, RecordKeys
 from topics.record_codes import Key
@@ -32,7 +33,13 @@ def keys() -> None:
 
     One secret key for each role, for operators and for producers, in a folder that only its owner may enter: OUTCRY_HOME/keys/records, or OUTCRY_KEYS_DIR.
     Roles notice a change within a second; none has to be restarted. Each file stays: it proves what was written while its key was valid.
+
+    `services` and `certificates` are about TLS and logins between the services and roles of a set (docs/operate.md#tls-and-logins).
     """
+
+
+keys.add_command(services)
+keys.add_command(certificates)
 
 
 class _Accounts(click.ParamType):

@@ -12,12 +12,16 @@ from rich.table import Column, Table
 
 from schemas.errors import OutcryError
 from schemas.instruments import load_instruments
+from schemas.logins import act_as
 from schemas.settings import Settings
 from streams.__main__ import settings_of
 from streams.operate.access_record import record_command
+from streams.operate.kafka_rights import grant
 from streams.transport.cluster import metadata
 from topics.catalogue import TOPICS
 from topics.description import describe
+from topics.kafka_clients import native_client
+from topics.rights import ADMINISTRATOR, LOGINS
 from topics.speakers import written_by
 
 WIDE = 160  # columns from which on a row of the catalogue has room
@@ -45,7 +49,7 @@ def create_topics(settings: Settings) -> list[str]:
     ]
     if not wanted:
         return []
-    admin = AdminClient({"bootstrap.servers": settings.kafka_url})  # must outlive its futures
+    admin = AdminClient(native_client(settings.kafka_url))  # must outlive its futures
     futures = admin.create_topics(wanted, operation_timeout=30)
     for name, future in futures.items():
         try:
@@ -64,14 +68,19 @@ def topics() -> None:
 @topics.command()
 @click.pass_context
 def create(ctx: click.Context) -> None:
-    """Create the topics that are missing.
+    """Create the topics that are missing. With OUTCRY_SECURE, give each login its password and its rights.
 
     \b
     Example:
       OUTCRY_BOOK_SHARDS=4 outcry topics create
     """
-    made = create_topics(settings_of(ctx))
+    act_as(ADMINISTRATOR)
+    settings = settings_of(ctx)
+    made = create_topics(settings)
     click.echo(f"created {', '.join(made)}" if made else "every topic already exists")
+    if settings.secure:
+        added, taken = grant(settings)
+        click.echo(f"rights of {len(LOGINS)} logins: {added} added, {taken} taken away")
 
 
 @topics.command("set-aside")

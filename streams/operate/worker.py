@@ -6,11 +6,12 @@ from importlib import import_module
 import click
 
 from schemas.errors import OutcryError
+from schemas.logins import act_as
 from streams.__main__ import settings_of
 from streams.process.clock_watch import ClockWatch
 from streams.process.last_words import say
-from streams.process.worker_identity import REPLICAS, worker_of
-from topics.roles import EDGE, ROLES
+from streams.process.worker_identity import worker_of
+from topics.roles import EDGE, REPLICAS, ROLES
 
 
 @click.command()
@@ -45,6 +46,7 @@ def worker(ctx: click.Context, role: str, instance: int | None, replica: str | N
         raise click.BadParameter(
             f"{role} has no group to share{'; see OUTCRY_EDGE_INSTANCE' if role == 'edge' else ''}", param_hint="--instance"
         )
+    act_as(role)
     ClockWatch(settings, f"edge-{settings.edge_instance}" if role == EDGE.name else who.name).start()
     module, _, function = entry.runs.partition(":")
     try:

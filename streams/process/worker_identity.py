@@ -8,11 +8,9 @@ the others by their source marks. The workers of one replica are members of its 
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from schemas.settings import Settings
-
-REPLICAS: Final = "abcdefgh"
+from topics.roles import REPLICAS
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from schemas.codec import BadBytes, decode_header
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import FRAME_BYTES_MAX
+from schemas.logins import act_as
 from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks.mysql.pool import MySql
@@ -30,10 +31,13 @@ from streams.host.lost_records import lost_record, lost_state_of
 from streams.host.read_log import Log, place
 from streams.host.shard_runner import Output, ShardRunner
 from streams.process.record_keys import record_keys
-from streams.process.worker_identity import REPLICAS, WorkerId
+from streams.process.worker_identity import WorkerId
 from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
 from streams.proofs.verify import ROLES, Setup
 from topics.catalogue import ALERTS, DEAD_LETTERS, EDGE_REPLIES, MARKET_DATA, TOPICS, Topic
+from topics.kafka_clients import native_client
+from topics.rights import ADMINISTRATOR
+from topics.roles import REPLICAS
 from topics.sources import sources_of, topic_named
 from topics.speakers import OPERATOR, SPEAKERS, shards_of
 
@@ -255,9 +259,7 @@ async def _stored(settings: Settings) -> dict[tuple[str, int], int]:
 
 
 def _committed(settings: Settings, group: str, topic: str, partition: int) -> int:
-    consumer = Consumer(
-        {"bootstrap.servers": settings.kafka_url, "group.id": f"outcry-{group}", "enable.auto.commit": False, "log_level": 0}
-    )
+    consumer = Consumer({**native_client(settings.kafka_url), "group.id": f"outcry-{group}", "enable.auto.commit": False, "log_level": 0})
     try:
         (found,) = consumer.committed([TopicPartition(topic, partition)], timeout=ANSWER_TIMEOUT_S)
         return max(0, found.offset)
@@ -283,7 +285,7 @@ def require_stopped(settings: Settings) -> None:
 
 def busy_groups(settings: Settings) -> list[str]:
     """Consumer groups of roles that have members."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0})
+    admin = AdminClient({**native_client(settings.kafka_url), "log_level": 0})
     names = [f"outcry-{WorkerId(role, letter).group}" for role, _, _ in STATES for letter in REPLICAS] + [
         f"outcry-{role}" for role in _STORES
     ]
@@ -302,7 +304,7 @@ def writer(settings: Settings) -> Write:
     keys = record_keys(settings, OPERATOR)
     signers = {speaker: keys.signer(speaker) for speaker in SPEAKERS}
     producer = Producer(
-        {"bootstrap.servers": settings.kafka_url, "enable.idempotence": True, "message.max.bytes": FRAME_BYTES_MAX, "linger.ms": 0}
+        {**native_client(settings.kafka_url), "enable.idempotence": True, "message.max.bytes": FRAME_BYTES_MAX, "linger.ms": 0}
     )
 
     def write(topic: str, partition: int, value: bytes) -> int:
@@ -337,6 +339,7 @@ def recover(ctx: click.Context, yes: bool, force: bool, as_json: bool) -> None:
       outcry recover              what is lost, and who had read it
       outcry recover --yes        repair it; then `outcry up --all` and `outcry audit money`
     """
+    act_as(ADMINISTRATOR)  # it writes in the place of any sender
     settings = settings_of(ctx)
     if yes:
         require_stopped(settings)

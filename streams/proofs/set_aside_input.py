@@ -6,11 +6,12 @@ from schemas.settings import Settings
 from streams.host.read_log import Log, place
 from streams.host.set_aside import append, read_set_aside, require_not_passed, require_stuck
 from streams.host.shard_runner import ShardRunner
-from streams.process.worker_identity import REPLICAS, WorkerId
+from streams.process.worker_identity import WorkerId
 from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
 from streams.proofs.verify import ROLES, Setup
 from streams.roles.watch_trading import read_owner_sets
 from topics.catalogue import ALERTS
+from topics.roles import REPLICAS
 
 
 def set_aside_input(settings: Settings, topic: str, role: str | None, partition: int, offset: int, reason: str) -> str:

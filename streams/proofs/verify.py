@@ -24,7 +24,7 @@ from streams.host.read_log import Bounds, Log, Meter, place
 from streams.host.set_aside import read_set_aside
 from streams.host.shard_runner import Processor, ShardRunner
 from streams.host.snapshots import Snapshot
-from streams.process.worker_identity import REPLICAS, WorkerId
+from streams.process.worker_identity import WorkerId
 from streams.proofs.compare_outputs import Compared, Difference, Differs, RecordedOutputs
 from streams.proofs.recorded_snapshots import RecordedSnapshots, changelog_topic, read_snapshots
 from streams.roles.hold_funds import HoldFunds
@@ -43,7 +43,7 @@ from topics.catalogue import (
     Topic,
 )
 from topics.log_ends import lost_end
-from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, RoleEntry
+from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, REPLICAS, WATCH_TRADING, RoleEntry
 
 EXIT_DIFFERS: Final = 1
 EXIT_INTERRUPTED: Final = 130

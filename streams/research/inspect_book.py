@@ -40,6 +40,7 @@ from streams.research.replay import reader_has_gone
 from streams.roles.match_orders import MatchOrders
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
+from topics.kafka_clients import native_client
 from topics.key_files import RecordKeys
 from topics.partitioning import book_shard
 from topics.sources import Sources
@@ -198,7 +199,7 @@ def records_to(settings: Settings, partition: int, at: int | None) -> Iterator[R
     """The records of a partition of book.commands from the first to offset `at`, or to where it ends now."""
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka_url, "group.id": "outcry-book",  # never committed to, never joined
+            **native_client(settings.kafka_url), "group.id": "outcry-book",  # never committed to, never joined
             "enable.auto.commit": False, "fetch.message.max.bytes": FRAME_BYTES_MAX,
         }
     )  # fmt: skip

@@ -38,6 +38,7 @@ from streams.process.record_keys import record_keys
 from streams.roles.load_table import LoadTable
 from streams.transport.cluster import partition_counts
 from topics.catalogue import EXECUTIONS
+from topics.kafka_clients import native_client
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader, PlacesLost
 from topics.roles import FORECAST_LOAD
@@ -248,7 +249,7 @@ class _Feed:
 
     def __init__(self, settings: Settings, role: ForecastLoad, table: LoadTable) -> None:
         self._role, self._table, self._keys = role, table, record_keys(settings)
-        client = {"bootstrap.servers": settings.kafka_url, "client.id": FORECAST_LOAD.name}
+        client = {**native_client(settings.kafka_url), "client.id": FORECAST_LOAD.name}
         self._offsets = Offsets(client)
         self._reader = LogReader(client | {"auto.offset.reset": "error", "fetch.min.bytes": 1 << 16, "fetch.wait.max.ms": 500})
         count = partition_counts(settings, EXECUTIONS)[EXECUTIONS.name]

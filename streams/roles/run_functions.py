@@ -35,6 +35,7 @@ from streams.transport.app import claim_for_cluster, claim_for_worker
 from streams.transport.cluster import cluster_id, partition_counts
 from streams.transport.lag import INPUT_LAG
 from topics.catalogue import DEAD_LETTERS
+from topics.kafka_clients import native_client
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader
 from topics.roles import RUN_FUNCTIONS
@@ -64,7 +65,7 @@ class OneFunction:
         self.store = FunctionStore(settings.data_dir / "functions" / f"{function.name}.sqlite")
         self.runner = FunctionRunner(function, self.store, instruments, settings.log_dir, self._give_up)
         self._loop = asyncio.get_running_loop()
-        self._reader = LogReader({"bootstrap.servers": settings.kafka_url, "client.id": RUN_FUNCTIONS.name, "auto.offset.reset": "error"})
+        self._reader = LogReader({**native_client(settings.kafka_url), "client.id": RUN_FUNCTIONS.name, "auto.offset.reset": "error"})
         self._counted = (0, 0, 0)
         self.alive = True
 
@@ -245,7 +246,7 @@ async def _main(settings: Settings) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     claim_for_worker(folder)
     claim_for_cluster(folder, cluster_id(settings))
-    client = {"bootstrap.servers": settings.kafka_url, "client.id": RUN_FUNCTIONS.name}
+    client = {**native_client(settings.kafka_url), "client.id": RUN_FUNCTIONS.name}
     keys = record_keys(settings, RUN_FUNCTIONS.name)
     offsets, sender = Offsets(client), LogSender(client, sign=keys.signer(RUN_FUNCTIONS.name))
     await sender.start()

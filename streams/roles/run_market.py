@@ -30,6 +30,7 @@ from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, CALENDAR
+from topics.kafka_clients import native_client
 from topics.offsets import Offsets
 from topics.partitioning import book_shard
 from topics.reader import LogReader, PlacesLost
@@ -200,7 +201,7 @@ class KafkaCommands:
 
     def __init__(self, settings: Settings, partitions: int) -> None:
         self._keys = record_keys(settings, RUN_MARKET.name)
-        client = {"bootstrap.servers": settings.kafka_url, "client.id": RUN_MARKET.name}
+        client = {**native_client(settings.kafka_url), "client.id": RUN_MARKET.name}
         self._places = [(BOOK_COMMANDS.name, number) for number in range(partitions)]
         self._offsets, self._sender = Offsets(client), LogSender(client, sign=self._keys.signer(RUN_MARKET.name))
         self._reader = LogReader(client | {"auto.offset.reset": "error"})

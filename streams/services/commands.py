@@ -15,7 +15,6 @@ from schemas.settings import Settings
 from sinks.mysql.people import people
 from sinks.mysql.pool import MySql
 from streams.__main__ import settings_of
-from streams.process.worker_identity import REPLICAS
 from streams.services.clocks import clock_sentences, clock_states
 from streams.services.doctor import examine
 from streams.services.local_set import URL_SETTINGS, LocalSet, RolesFailed, external_urls
@@ -24,7 +23,7 @@ from streams.services.progress import Progress, status_table
 from streams.services.state import SERVICES, ChildStatus, SetStatus, State
 from streams.services.supervision import probes
 from streams.services.supervision.child import disk_is_full
-from topics.roles import ROLES
+from topics.roles import REPLICAS, ROLES
 
 WORKERS_MAX = 16  # of one role on one machine
 MYSQL_REPLICAS_MAX = 120
@@ -60,6 +59,11 @@ def role_names(*, with_optional: bool = False) -> tuple[str, ...]:
     default=0,
     help="MySQL servers that follow the first, for reads and for failover (docs/replicas.md). A home keeps as many as it has had.",
 )
+@click.option(
+    "--secure",
+    is_flag=True,
+    help="TLS between services and roles, and a login with its own rights for each (docs/operate.md#tls-and-logins); as OUTCRY_SECURE=true.",
+)
 @click.option("--foreground", is_flag=True, help="Stay in the foreground; Ctrl-C stops everything.")
 @click.pass_context
 def up(
@@ -71,6 +75,7 @@ def up(
     workers: tuple[str, ...],
     replicas: tuple[str, ...],
     mysql_replicas: int,
+    secure: bool,
     foreground: bool,
 ) -> None:
     """Start Kafka, MariaDB, Valkey and Elasticsearch, and return when they answer.
@@ -86,6 +91,8 @@ def up(
       outcry up --all --replicas match-orders=2                   both do all of the work: if one dies, nothing stops
     """
     settings = settings_of(ctx)
+    if secure:
+        settings = settings.model_copy(update={"secure": True})
     workers_of, replicas_of = _counts(workers, "--workers", WORKERS_MAX), _counts(replicas, "--replicas", len(REPLICAS))
     roles = tuple(dict.fromkeys([*roles, *workers_of, *replicas_of]))
     known = role_names(with_optional=True)

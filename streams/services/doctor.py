@@ -80,6 +80,7 @@ def _start(local: LocalSet) -> Iterator[Finding]:
     """What would make the next `outcry up` fail, and settings that the running set does not use."""
     yield from preflight.privacy(local.settings)
     yield from preflight.record_keys(local.settings)
+    yield from preflight.service_keys(local.settings)
     yield from preflight.instruments(local.settings)
     yield from preflight.owner_sets(local.settings)
     status = local.status()

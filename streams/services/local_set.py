@@ -21,6 +21,7 @@ from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import PREFIX, Settings
 from sinks.mysql.servers import parse_servers
 from streams.process import key_folder
+from streams.process.service_keys import AUTHORITY
 from streams.services import preflight
 from streams.services.changed_settings import changed
 from streams.services.recipes import platform_check
@@ -68,7 +69,9 @@ class LocalSet:
 
     def __init__(self, settings: Settings, *, bound: bool = False) -> None:
         """settings: name the home; the addresses in them are not used. bound: what is started here ends with this process, even by kill -9 (Linux)."""
-        self.settings = settings.model_copy(update={"home": settings.home.resolve(), "cache": settings.cache_dir.resolve()})
+        self.settings = settings.model_copy(
+            update={"home": settings.home.resolve(), "cache": settings.cache_dir.resolve(), **_stays_secure(settings)}
+        )
         self._bound = bound
         self._spawned: subprocess.Popen[bytes] | None = None
 
@@ -117,6 +120,8 @@ class LocalSet:
         if before is None and not own and not roles:
             return False
         mysql_replicas = self._mysql_replicas(mysql_replicas) if "mariadb" in own else 0
+        if self.settings.secure and mysql_replicas:
+            raise OutcryError("a secure set has one MySQL server: its replicas have no TLS between them yet; leave one of the two out")
         wanted = _united(before, Wanted(own, roles, brokers, external, dict(workers), dict(replicas), mysql_replicas))
         if before == wanted:
             self._wait_ready(wanted, watch, timeout_s)
@@ -268,6 +273,11 @@ class LocalSet:
                 kind = RolesFailed if waiting and all(child.kind == "role" for child in waiting) else StartFailed
                 raise kind(f"not ready after {timeout_s:g} s:\n" + "\n".join(map(describe_failure, waiting)))
             time.sleep(POLL_S)
+
+
+def _stays_secure(settings: Settings) -> dict[str, bool]:
+    """A home that has an authority is secure until somebody says otherwise: it must not become open to others because a word was left out."""
+    return {"secure": True} if "secure" not in settings.model_fields_set and (settings.service_keys / AUTHORITY).exists() else {}
 
 
 def external_urls(services: tuple[str, ...]) -> dict[str, str]:

@@ -6,11 +6,13 @@ import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from schemas.errors import OutcryError, StaleData
 from schemas.instruments import BadInstruments, load_instruments
 from schemas.settings import Settings
+from streams.process.service_keys import certificates
 from streams.services.recipes.recipe import private_directory
 from surveillance.owners import BadOwnerSets, Owners
 from topics.key_files import read_keyring
@@ -98,6 +100,25 @@ def record_keys(settings: Settings) -> Iterator[Finding]:
         yield Finding(subject, f"{count} in {folder}")
     elif (settings.data_dir / "kafka-cluster.json").exists():
         yield Finding(subject, f"none in {folder}: whoever can write to a topic is believed", "outcry keys init")
+
+
+def service_keys(settings: Settings) -> Iterator[Finding]:
+    """Certificates of a secure set; a home that has never been secure gets them from `outcry up --secure`."""
+    folder, now, subject = settings.service_keys, datetime.now(UTC), "certificates"
+    if not settings.secure and not folder.exists():
+        return
+    try:
+        found = certificates(folder)
+    except OutcryError as error:
+        yield Finding(
+            subject, str(error), "restore the file from your copy of the folder, or remove it: `outcry up --secure` makes another"
+        )
+        return
+    for one in found:
+        if (state := one.state(now)) not in ("valid", "to be renewed"):
+            yield Finding(subject, f"{one.path} is {state}", "outcry keys certificates --renew")
+    if found:
+        yield Finding(subject, f"{len(found)} in {folder}; the first one ends on {min(one.ends for one in found):%Y-%m-%d}")
 
 
 def instruments(settings: Settings) -> Iterator[Finding]:

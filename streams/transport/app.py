@@ -16,12 +16,14 @@ from faust.types import TP
 
 from schemas.errors import StaleData
 from schemas.limits import FRAME_BYTES_MAX
+from schemas.logins import address_of
 from schemas.settings import Settings
 from streams.process.files import write_atomically
 from streams.process.last_words import NEEDS_A_PERSON, say
 from streams.process.worker_identity import worker_of
 from streams.transport.cluster import cluster_id
 from streams.transport.consumer import FastConsumer, InOrderStream
+from streams.transport.credentials import credentials_of
 from streams.transport.producer import producer_class
 from streams.transport.recovery import ChangelogTables
 from streams.transport.table_store import TableStore
@@ -112,7 +114,8 @@ def make_app(settings: Settings, role: str, sign: Sign, consumer: type[FastConsu
     app = faust.App(
         f"outcry-{worker.group}",
         loop=loop,
-        broker=[f"aiokafka://{server}" for server in settings.kafka_url.split(",")],
+        broker=[f"aiokafka://{server}" for server in address_of(settings.kafka_url).split(",")],
+        broker_credentials=credentials_of(settings.kafka_url),
         store="rocksdb://",
         datadir=str(data_dir),
         key_serializer="raw",

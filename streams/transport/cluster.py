@@ -10,6 +10,7 @@ from confluent_kafka.admin._metadata import ClusterMetadata
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import Settings
 from topics.catalogue import Topic
+from topics.kafka_clients import native_client, no_answer
 
 TIMEOUT_S = 10.0
 
@@ -24,9 +25,11 @@ def metadata(settings: Settings) -> ClusterMetadata:
         raise ServiceUnavailable("Kafka: no address; start the local set with `outcry up`, or set OUTCRY_KAFKA_URL")
     try:
         # librdkafka writes connection errors to stderr by default; the exception below says it once.
-        return AdminClient({"bootstrap.servers": settings.kafka_url, "log_level": 0}).list_topics(timeout=TIMEOUT_S)
+        return AdminClient({**native_client(settings.kafka_url), "log_level": 0}).list_topics(timeout=TIMEOUT_S)
     except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka at {settings.kafka_url} does not answer ({error.args[0].str()}); see `outcry doctor`") from error
+        raise ServiceUnavailable(
+            f"Kafka at {settings.kafka_url} does not answer ({error.args[0].str()}{no_answer(settings.kafka_url)}); see `outcry doctor`"
+        ) from error
 
 
 def partition_counts(settings: Settings, *topics: Topic) -> dict[str, int]:

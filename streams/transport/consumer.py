@@ -24,12 +24,13 @@ from typing import Any, Final, cast
 
 import faust
 import structlog
-from faust.transport.drivers.aiokafka import Consumer, ConsumerRebalanceListener, server_list
+from faust.transport.drivers.aiokafka import Consumer, ConsumerRebalanceListener
 from faust.types import TP, AppT
 from faust.types.tuples import ConsumerMessage
 from mode import Service
 
 from schemas.errors import ServiceUnavailable
+from streams.transport.credentials import native_client_of
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader
 
@@ -300,7 +301,7 @@ def turns_of(records: list[Any]) -> list[list[Any]]:
 
 def reader_configuration(app: AppT) -> dict[str, Any]:
     """What a reader of this app has from its settings."""
-    return {"bootstrap.servers": ",".join(server_list(app.conf.broker_consumer, 9092)), "client.id": f"{app.conf.id}-reader"}
+    return {**native_client_of(app), "client.id": f"{app.conf.id}-reader"}
 
 
 def _by_tp(offsets: Mapping[Place, int]) -> dict[TP, int]:

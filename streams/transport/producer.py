@@ -7,6 +7,7 @@ from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, RecordMetadata
 from faust.types.transports import ProducerT
 
+from streams.transport.credentials import native_client_of
 from topics.record_codes import Sign
 from topics.sender import LogSender
 
@@ -22,10 +23,9 @@ class NativeProducer(Producer):
     async def on_start(self) -> None:
         """Connect."""
         await super().on_start()
-        servers = self._settings_default()["bootstrap_servers"]
         self._sender = LogSender(
             {
-                "bootstrap.servers": ",".join(servers) if isinstance(servers, list) else servers,
+                **native_client_of(self.app),
                 "client.id": self.client_id,
                 # A record that is given up while a later one is delivered is lost for ever: readers' marks are above it when a replay sends it again.
                 # So none is given up alone. Whoever waits for too long (shard_host) ends the process, and with it all that waits behind.

@@ -21,6 +21,7 @@ TRIGGERS: Final = ("cpu", "cron", "external", "kafka")
 _STRIMZI_CLASSES: Final = {
     "kafka": "io.strimzi.api.kafka.model.kafka.Kafka",
     "nodepool": "io.strimzi.api.kafka.model.nodepool.KafkaNodePool",
+    "user": "io.strimzi.api.kafka.model.user.KafkaUser",
 }
 _POM: Final = """\
 <project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>x</artifactId><version>1</version><dependencies>
@@ -49,16 +50,17 @@ def write(name: str, content: Any) -> None:
 
 
 def fetch_keda(folder: Path) -> None:
-    """The definition of ScaledObject, and what the metadata of each trigger may say."""
+    """The definitions of ScaledObject and TriggerAuthentication, and what the metadata of each trigger may say."""
     run("go", "mod", "init", "x", cwd=folder)
     module = Path(json.loads(run("go", "mod", "download", "-json", f"github.com/kedacore/keda/v2@{KEDA}", cwd=folder))["Dir"])
-    write("scaledobjects.keda.sh", yaml.safe_load((module / "config" / "crd" / "bases" / "keda.sh_scaledobjects.yaml").read_text()))
+    for name in ("scaledobjects", "triggerauthentications"):
+        write(f"{name}.keda.sh", yaml.safe_load((module / "config" / "crd" / "bases" / f"keda.sh_{name}.yaml").read_text()))
     scalers = json.loads((module / "schema" / "generated" / "scalers-schema.json").read_text())["scalers"]
     write("keda-triggers", {one["type"]: one["parameters"] for one in scalers if one["type"] in TRIGGERS})
 
 
 def fetch_strimzi(folder: Path) -> None:
-    """The definitions of Kafka and KafkaNodePool, made by Strimzi's own generator from its own classes."""
+    """The definitions of Kafka, KafkaNodePool and KafkaUser, made by Strimzi's own generator from its own classes."""
     (folder / "pom.xml").write_text(_POM.format(STRIMZI))
     run("mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib", cwd=folder)
     wanted = [f"{name}={folder / file}.yaml" for file, name in _STRIMZI_CLASSES.items()]

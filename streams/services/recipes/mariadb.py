@@ -14,14 +14,18 @@ import shutil
 import stat
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from schemas.errors import ServiceUnavailable
+from schemas.logins import with_login
 from sinks.mysql.replication import Login
+from sinks.mysql.rights import HOSTS, user_statements
+from sinks.mysql.schema import table_statements
 from sinks.mysql.servers import parse_servers
 from streams.process.files import write_atomically
+from streams.process.service_keys import certificate_of, passwords
 from streams.services.recipes import packages
 from streams.services.recipes.recipe import (
     STORE_NICENESS,
@@ -97,10 +101,14 @@ def login_of(data_dir: Path, user: str) -> Login:
 
 @dataclass(frozen=True)
 class MariaDB:
-    """One server; node: 1 is the first. replicas: how many others there are."""
+    """One server; node: 1 is the first. replicas: how many others there are.
+
+    keys: the folder of streams.process.service_keys, where it wants TLS, and has a user for each login that sinks.mysql.rights knows.
+    """
 
     node: int = 1
     replicas: int = 0
+    keys: Path | None = None
     version: str = packages.locked_set("mariadb").version
     port_names: tuple[str, ...] = ("client",)
     url_setting: str = "mysql_url"
@@ -186,7 +194,8 @@ class MariaDB:
             "port": place.ports["client"],
             "init-file": place.data / "init.sql",
         }
-        options = [f"--{key}={value}" for key, value in {**own, **SERVER_OPTIONS, **self._replication_options(place)}.items()]
+        every = {**own, **SERVER_OPTIONS, **self._replication_options(place), **self._tls_options()}
+        options = [f"--{key}={value}" for key, value in every.items()]
         return Command([str(base / "bin" / "mariadbd"), "--no-defaults", *options, *_as_root()], niceness=STORE_NICENESS)
 
     def _replication_options(self, place: Place) -> dict[str, str]:
@@ -200,6 +209,13 @@ class MariaDB:
             own |= {"sync-binlog": "0", "read-only": "1"}
         return own if self.node == 1 else {**own, **REPLICA_OPTIONS, **self._durable(place)}
 
+    def _tls_options(self) -> dict[str, object]:
+        """One file has key and certificate; `FLUSH SSL` has the server read it again."""
+        if self.keys is None:
+            return {}
+        file = certificate_of(self.keys, "mariadb")
+        return {"ssl": "1", "ssl-cert": file, "ssl-key": file, "require-secure-transport": "1"}
+
     def _durable(self, place: Place) -> dict[str, str]:
         return {"innodb-flush-log-at-trx-commit": "1"} if self._is_primary(place) else {}
 
@@ -208,6 +224,8 @@ class MariaDB:
         if self.replicas:  # made here, on one thread, and not by the servers that are prepared at the same time
             for user in (ADMINISTRATOR, REPLICATOR):
                 login_of(place.data.parent, user)
+        if self.keys is not None:
+            return with_login(f"mysql://127.0.0.1:{place.ports['client']}/{DATABASE}", self.keys / "logins")
         return f"mysql://{USER}:{password(self._first(place))}@127.0.0.1:{place.ports['client']}/{DATABASE}"
 
     def _first(self, place: Place) -> Place:
@@ -223,6 +241,8 @@ class MariaDB:
         return packages.once(place.cache / f"mariadb-{self.version}-server", unpack)
 
     def _start_up_statements(self, place: Place) -> str:
+        if self.keys is not None:
+            return "".join(f"{statement};\n" for statement in _with_users_of(self.keys))
         users = [(USER, password(self._first(place)), f"ALL PRIVILEGES ON {DATABASE}.*")]
         if self.replicas:
             administrator, replicator = (login_of(place.data.parent, user) for user in (ADMINISTRATOR, REPLICATOR))
@@ -240,6 +260,15 @@ class MariaDB:
         # each server makes them for itself: in its log they would be transactions of its own
         unlogged = "SET SESSION sql_log_bin = 0;\n" if self.replicas else ""
         return f"{unlogged}CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4;\n{grants}"
+
+
+def _with_users_of(keys: Path) -> Iterator[str]:
+    """The database, its tables, as rights are given to what is there, and its users; not the one of a home without logins."""
+    yield f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4"
+    yield f"USE {DATABASE}"
+    yield from table_statements()
+    yield from (f"DROP USER IF EXISTS '{USER}'@'{host}'" for host in HOSTS)
+    yield from user_statements(passwords(keys))
 
 
 def _unpack(jar: Path, directory: Path) -> None:

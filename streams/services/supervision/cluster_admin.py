@@ -6,8 +6,9 @@ that the broker led get new leaders now, and records no longer wait for its ackn
 
 import asyncio
 import itertools
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError, NoError
@@ -21,6 +22,7 @@ TIMEOUT_S: Final = 5.0
 ANSWER_TIMEOUT_S: Final = 1.0
 ASK_AGAIN_S: Final = 0.02
 _NOT_REGISTERED: Final = 102
+NO_SECURITY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class _UnregisterBrokerResponse(Response):
@@ -50,8 +52,10 @@ class _UnregisterBroker(Request[_UnregisterBrokerStruct]):
         return request_struct_class(self._broker_id, {})
 
 
-async def release_broker(controllers: Sequence[str], broker_id: int) -> None:
+async def release_broker(controllers: Sequence[str], broker_id: int, security: Mapping[str, Any] = NO_SECURITY) -> None:
     """Have a dead broker's partitions led by others now. A broker that is not registered is no error. Raises ServiceUnavailable.
+
+    security: of the controllers' clients (topics.kafka_clients.security_of).
 
     `controllers`: host:port of the live ones. They are asked directly, in turn, until one is the active controller. A broker would forward the
     request whenever it can, when the dead broker may have been restarted already. The caller restarts it only afterwards.
@@ -59,7 +63,7 @@ async def release_broker(controllers: Sequence[str], broker_id: int) -> None:
     try:
         async with asyncio.timeout(TIMEOUT_S):
             for address in itertools.cycle(controllers):
-                if await _unregistered(address, broker_id):
+                if await _unregistered(address, broker_id, security):
                     return
                 await asyncio.sleep(ASK_AGAIN_S)
     except TimeoutError as error:
@@ -68,11 +72,11 @@ async def release_broker(controllers: Sequence[str], broker_id: int) -> None:
         ) from error
 
 
-async def _unregistered(address: str, broker_id: int) -> bool:
+async def _unregistered(address: str, broker_id: int, security: Mapping[str, Any]) -> bool:
     """False where that controller does not answer, or is not the active one."""
     host, _, port = address.rpartition(":")
     try:
-        connection = await create_conn(host, int(port), request_timeout_ms=int(ANSWER_TIMEOUT_S * 1000))
+        connection = await create_conn(host, int(port), request_timeout_ms=int(ANSWER_TIMEOUT_S * 1000), **security)
         try:
             answer = await connection.send(_UnregisterBroker(broker_id))
         finally:

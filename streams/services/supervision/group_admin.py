@@ -9,6 +9,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int16, Int32, Schema, String
 
 from schemas.errors import ServiceUnavailable
+from topics.kafka_clients import python_client
 
 TIMEOUT_S: Final = 1.0
 """The worker's program takes longer to start than this, so this never removes a worker that has rejoined."""
@@ -50,7 +51,7 @@ async def release_member(kafka_url: str, group: str, instance_id: str) -> None:
 
     Raises ServiceUnavailable.
     """
-    client = AIOKafkaClient(bootstrap_servers=kafka_url, request_timeout_ms=int(TIMEOUT_S * 1000))
+    client = AIOKafkaClient(**python_client(kafka_url), request_timeout_ms=int(TIMEOUT_S * 1000))
     try:
         async with asyncio.timeout(TIMEOUT_S):
             await client.bootstrap()

@@ -9,11 +9,13 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from schemas.errors import ServiceUnavailable
+from schemas.logins import address_of, login_of, why_not_trusted
+from topics.kafka_clients import python_client, security_of
 
 PROBE_TIMEOUT_S = 3.0
 MYSQL_CLIENT_ERRORS = 2_000  # from here on an error is of the client: nothing came, or the connection broke
@@ -29,7 +31,7 @@ async def kafka(url: str) -> str:
 
     # One word on the log for each refused connection is the client's habit; that nothing answers is told by the exception.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    admin = AIOKafkaAdminClient(bootstrap_servers=url, request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
+    admin = AIOKafkaAdminClient(**python_client(url), request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
     try:
         await admin.start()
         cluster = await admin.describe_cluster()
@@ -51,15 +53,9 @@ async def mysql(url: str) -> str:
     """A statement in the application's database, with the application's rights."""
     import aiomysql
 
-    parts = urlsplit(url)
-    connection = await aiomysql.connect(
-        host=parts.hostname or "127.0.0.1",
-        port=parts.port or 3306,
-        user=unquote(parts.username or ""),
-        password=unquote(parts.password or ""),
-        db=parts.path.lstrip("/") or None,
-        connect_timeout=PROBE_TIMEOUT_S,
-    )
+    from sinks.mysql.pool import arguments_of
+
+    connection = await aiomysql.connect(**arguments_of(url)[1], connect_timeout=PROBE_TIMEOUT_S)
     try:
         async with connection.cursor() as cursor:
             await cursor.execute("SELECT VERSION()")
@@ -83,7 +79,7 @@ async def redis(url: str) -> str:
 
 async def elasticsearch(url: str) -> str:
     """The cluster's health must be yellow or green. A single node cannot be green once an index wants a replica."""
-    body = await _get_json(url.rstrip("/") + "/_cluster/health")
+    body = await _get_json(url, "/_cluster/health")
     if body.get("status") not in ("yellow", "green"):
         raise ServiceUnavailable(f"cluster health is {body.get('status')}")
     return f"health {body['status']}"
@@ -93,8 +89,8 @@ async def kafka_lives(url: str) -> None:
     """This broker itself, not its cluster, says which requests it supports."""
     from aiokafka.conn import create_conn
 
-    host, _, port = url.rpartition(":")
-    (await create_conn(host, int(port))).close()
+    host, _, port = address_of(url).rpartition(":")
+    (await create_conn(host, int(port), **security_of(url))).close()
 
 
 async def mysql_lives(url: str) -> None:
@@ -110,8 +106,12 @@ async def mysql_lives(url: str) -> None:
 
 async def redis_lives(url: str) -> None:
     """Any byte: "password required", "loading" and "full" are answers too, and clients take some of them for a lost connection."""
-    parts = urlsplit(url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    parts = urlsplit(address_of(url))
+    if parts.scheme == "unix":
+        reader, writer = await asyncio.open_unix_connection(parts.path)
+    else:
+        tls = login.tls() if (login := login_of(url)) is not None else None
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=tls)
     try:
         writer.write(b"PING\r\n")
         if not await reader.read(1):
@@ -122,7 +122,9 @@ async def redis_lives(url: str) -> None:
 
 async def http_lives(url: str) -> None:
     """Any status in answer to /healthz, which the event loop serves. Elasticsearch has no such page and says so."""
-    async with aiohttp.ClientSession() as session, session.get(url.rstrip("/") + "/healthz"):
+    login = login_of(url)
+    tls = login.tls() if login is not None else True
+    async with aiohttp.ClientSession() as session, session.get(address_of(url).rstrip("/") + "/healthz", ssl=tls):
         pass
 
 
@@ -184,21 +186,25 @@ async def ask(probe: Callable[[str], Awaitable[Answer]], url: str, timeout_s: fl
     except TimeoutError as error:
         raise ServiceUnavailable(f"no answer within {timeout_s:g} s") from error
     except Exception as error:  # the clients share no base class of errors
-        raise ServiceUnavailable(f"{type(error).__name__}: {error}") from error
+        raise ServiceUnavailable(why_not_trusted(error) or f"{type(error).__name__}: {error}") from error
 
 
 def without_password(url: str) -> str:
     """An address for status and logs."""
-    before, at, after = url.rpartition("@")
-    return url if not at else f"{before.rpartition(':')[0]}@{after}"
+    address = address_of(url)
+    before, at, after = address.rpartition("@")
+    return address if not at else f"{before.rpartition(':')[0]}@{after}"
 
 
 def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S))
 
 
-async def _get_json(url: str) -> dict[str, object]:
-    async with _session() as session, session.get(url) as answer:
+async def _get_json(url: str, path: str) -> dict[str, object]:
+    login = login_of(url)
+    auth = aiohttp.BasicAuth(login.name, login.password) if login is not None else None
+    tls = login.tls() if login is not None else True
+    async with _session() as session, session.get(address_of(url).rstrip("/") + path, auth=auth, ssl=tls) as answer:
         answer.raise_for_status()
         body: dict[str, object] = await answer.json()
         return body

@@ -15,13 +15,16 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from schemas.errors import OutcryError, ServiceUnavailable
+from schemas.logins import MARK, act_as, address_of
 from schemas.settings import PREFIX, Settings, load_settings
 from sinks.mysql.servers import Servers
+from streams.process import service_keys
 from streams.process.logging import configure_logging
 from streams.process.worker_identity import WorkerId
 from streams.services.changed_settings import described
@@ -42,6 +45,7 @@ from streams.services.recipes.recipe import (
 from streams.services.recipes.valkey import Valkey, valkey_cache
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, status_text, take_supervisor_lock
 from streams.services.supervision import probes
+from streams.services.supervision.certificate_keeper import CertificateKeeper
 from streams.services.supervision.child import Child
 from streams.services.supervision.cluster_admin import release_broker
 from streams.services.supervision.descendants import descendants, kill_all
@@ -51,6 +55,8 @@ from streams.services.supervision.replication_keeper import ReplicationKeeper
 from streams.services.supervision.role_code import COMPILED_ROLES, RoleCode
 from streams.services.supervision.role_files import remove_leavings, role_address
 from streams.services.supervision.topics_step import TopicsStep, create_topics
+from topics.kafka_clients import security_of
+from topics.rights import ADMINISTRATOR
 from topics.roles import ROLES
 
 ROLE_STOP_TIMEOUT_S = 10.0
@@ -62,13 +68,13 @@ STATUS_DELAY_S = 0.02  # changes within this time are written together
 log = structlog.get_logger("outcry.supervisor")
 
 
-def recipes_for(wanted: Wanted) -> list[Recipe]:
-    """One recipe per service process."""
+def recipes_for(wanted: Wanted, keys: Path | None = None) -> list[Recipe]:
+    """One recipe per service process. keys: the folder of streams.process.service_keys, of a secure set."""
     table: dict[str, Callable[[], list[Recipe]]] = {
-        "kafka": lambda: [Kafka(node, wanted.brokers) for node in range(1, wanted.brokers + 1)],
-        "mariadb": lambda: [MariaDB(node, wanted.mysql_replicas) for node in range(1, wanted.mysql_replicas + 2)],
-        "valkey": lambda: [Valkey(), valkey_cache()],
-        "elasticsearch": lambda: [Elasticsearch()],
+        "kafka": lambda: [Kafka(node, wanted.brokers, keys) for node in range(1, wanted.brokers + 1)],
+        "mariadb": lambda: [MariaDB(node, wanted.mysql_replicas, keys) for node in range(1, wanted.mysql_replicas + 2)],
+        "valkey": lambda: [Valkey(keys=keys), valkey_cache(keys)],
+        "elasticsearch": lambda: [Elasticsearch(keys=keys)],
     }
     return [recipe for name in wanted.services for recipe in table[name]()]
 
@@ -112,6 +118,7 @@ class Supervisor:
         self._topics: TopicsStep | None = None
         self._mysql_urls: dict[str, str] = {}
         self._keeper: ReplicationKeeper | None = None
+        self._certificates: CertificateKeeper | None = None
 
     # -- what the process does
 
@@ -167,7 +174,14 @@ class Supervisor:
     # -- services
 
     def _start_services(self) -> None:
-        recipes = [recipe for recipe in recipes_for(self._wanted) if recipe.name not in self._children]
+        keys = self._settings.service_keys if self._settings.secure else None
+        if keys is not None:
+            if made := service_keys.make_missing(keys):
+                log.info("service_keys.made", names=made)
+            if self._certificates is None:
+                self._certificates = CertificateKeeper(lambda: self._settings.model_copy(update=self._urls))
+                self._spawn_task(self._certificates.run(self._stop))
+        recipes = [recipe for recipe in recipes_for(self._wanted, keys) if recipe.name not in self._children]
         ports = choose(self._settings.data_dir, [f"{recipe.name}.{port}" for recipe in recipes for port in recipe.port_names])
         for recipe in recipes:
             own = {port: ports[f"{recipe.name}.{port}"] for port in recipe.port_names}
@@ -232,15 +246,16 @@ class Supervisor:
         if not isinstance(recipe, Kafka) or recipe.brokers == 1:
             return
         try:
-            await release_broker(recipe.other_controllers(place), recipe.node_id)
+            await release_broker(recipe.other_controllers(place), recipe.node_id, security_of(recipe.url(place)))
         except ServiceUnavailable as error:
             log.warning("broker.not_released", name=recipe.name, reason=str(error))  # then its session has to end
         else:
             log.info("broker.released", name=recipe.name)
 
     def _add_url(self, setting: str, url: str) -> None:
-        known = [part for part in self._urls.get(setting, "").split(",") if part] if setting == "kafka_url" else []
-        self._urls[setting] = ",".join(sorted({*known, url}))
+        address, mark, login = url.partition(MARK)
+        known = [part for part in address_of(self._urls.get(setting, "")).split(",") if part] if setting == "kafka_url" else []
+        self._urls[setting] = ",".join(sorted({*known, address})) + mark + login
         self._publish_urls()
 
     def _publish_urls(self) -> None:
@@ -388,13 +403,15 @@ class Supervisor:
 
 def absolute(settings: Settings) -> Settings:
     """The same settings with an absolute home, whatever the working directory of a reader."""
-    return settings.model_copy(update={"home": settings.home.resolve(), "cache": settings.cache_dir.resolve()})
+    keys = settings.service_keys_dir.resolve() if settings.service_keys_dir is not None else None
+    return settings.model_copy(update={"home": settings.home.resolve(), "cache": settings.cache_dir.resolve(), "service_keys_dir": keys})
 
 
 def main() -> int:
     """Take the lock and become the supervisor. Exit code 3: another supervisor runs in this home."""
     settings = absolute(load_settings())
     os.environ[PREFIX + "HOME"] = str(settings.home)
+    act_as(ADMINISTRATOR)
     lock = take_supervisor_lock(settings.run_dir)
     if lock is None:
         return 3

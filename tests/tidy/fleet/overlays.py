@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
+from fleet.kafka_users import FOLDER, login_mount, login_volume
 from fleet.network import OURS, base_policies, policies_of, stores_elsewhere
 from fleet.reports import reports_claim, reports_patches
 from fleet.scaling import scaled_edges, scaled_sink, sinks
@@ -11,6 +13,8 @@ from fleet.services import one_broker, stores, strimzi, topics_job
 from fleet.words import HEAD, NAMESPACE, Object, written
 from fleet.workloads import SETTINGS, default_roles, objects_of, optional_roles
 
+from schemas.logins import with_login
+from topics.rights import ADMINISTRATOR
 from topics.roles import EDGE, MAKE_REPORTS, MATCH_ORDERS
 
 
@@ -36,7 +40,7 @@ class Overlay:
 
 STRIMZI_URL: Final = "outcry-kafka-bootstrap:9092"
 SAFE: Final = {
-    "OUTCRY_KAFKA_URL": STRIMZI_URL, "OUTCRY_REPLICATION_FACTOR": "3", "OUTCRY_STANDBY_REPLICAS": "1", "OUTCRY_SESSION_TIMEOUT_MS": "2000",
+    "OUTCRY_KAFKA_URL": with_login(STRIMZI_URL, Path(FOLDER)), "OUTCRY_REPLICATION_FACTOR": "3", "OUTCRY_STANDBY_REPLICAS": "1", "OUTCRY_SESSION_TIMEOUT_MS": "2000",
 }  # fmt: skip
 OVERLAYS: Final = (
     Overlay("dev", "one of everything, stores and broker included; no operator is needed", {}, ("one-broker", "stores"), {}),
@@ -115,6 +119,8 @@ def _patches(overlay: Overlay) -> list[Object]:
     if overlay.scaled:  # KEDA has the count: two that set it would undo one another
         names = "|".join((EDGE.name, *(role.name for role in sinks())))
         found.append(_patch("remove", "/spec/replicas", name=names))
+    if "OUTCRY_KAFKA_URL" in overlay.settings:
+        found += _logins(overlay)
     if overlay.zones > 1:
         spread = {
             "maxSkew": 1, "minDomains": overlay.zones, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
@@ -122,6 +128,22 @@ def _patches(overlay: Overlay) -> list[Object]:
         }  # fmt: skip
         found.append(_patch("add", "/spec/template/spec/topologySpreadConstraints/-", spread))
     return found
+
+
+def _logins(overlay: Overlay) -> list[Object]:
+    """Each pod gets the login of its role, and the job that makes the topics the administrator's."""
+    roles = [*default_roles(), *(role for role in optional_roles() if role.name in overlay.components)]
+    wanted = [(f"{role.name}|{role.name}-b" if role is MATCH_ORDERS else role.name, role.name) for role in roles]
+    found = [_login(login_volume(secret, has_name=True), kind="StatefulSet|Deployment", name=names) for names, secret in wanted]
+    return [*found, _login(login_volume(ADMINISTRATOR, has_name=False), kind="Job", name="create-topics")]
+
+
+def _login(volume: Object, **target: str) -> Object:
+    steps = [
+        {"op": "add", "path": "/spec/template/spec/volumes/-", "value": volume},
+        {"op": "add", "path": "/spec/template/spec/containers/0/volumeMounts/-", "value": login_mount()},
+    ]
+    return {"target": target, "patch": json.dumps(steps)}
 
 
 def _patch(op: str, path: str, value: Object | None = None, **target: str) -> Object:

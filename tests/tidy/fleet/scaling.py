@@ -7,6 +7,7 @@ worker a partition.
 
 from typing import Final
 
+from fleet.kafka_users import SCALER
 from fleet.words import NAMESPACE, Object, named
 from fleet.workloads import GRPC_PORTS
 
@@ -43,7 +44,7 @@ def scaled_sink(role: RoleEntry, brokers: str, most: int) -> Object:
     metadata = {
         "bootstrapServers": brokers, "consumerGroup": role.group, "lagThreshold": str(LAG_PER_SINK), "ensureEvenDistributionOfPartitions": "true",
     }  # fmt: skip
-    return _scaled(role, 1, most, [{"type": "kafka", "metadata": metadata}])
+    return _scaled(role, 1, most, [{"type": "kafka", "metadata": metadata, "authenticationRef": {"name": SCALER}}])
 
 
 def sinks() -> list[RoleEntry]:

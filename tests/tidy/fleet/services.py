@@ -6,7 +6,9 @@ Versions and limits are those of docker/compose.yaml, which a test holds against
 from typing import Any, Final
 
 import yaml
+from fleet.kafka_users import scaler_login, users
 from fleet.network import KAFKA_PORT, STORE_PORTS, one_broker_policy, store_policy, strimzi_policy
+from fleet.scaling import sinks
 from fleet.words import IMAGE, ROOT, Object, claim, container_rights, labels, named, pod_rights, store_labels
 from fleet.workloads import SETTINGS
 
@@ -104,15 +106,16 @@ def _store(
 
 
 def strimzi(zones: int) -> list[Object]:
-    """Three brokers that are controllers too; in three zones, one in each, and copies in all."""
+    """Three brokers that are controllers too; in three zones, one in each, and copies in all. TLS, and a user for each role."""
     kafka: Object = {
-        "listeners": [{"name": "client", "port": KAFKA_PORT, "type": "internal", "tls": False}],
+        "listeners": [{"name": "client", "port": KAFKA_PORT, "type": "internal", "tls": True, "authentication": {"type": "scram-sha-512"}}],
+        "authorization": {"type": "simple"},
         "config": dict(BROKER_CONFIG),
     }
     if zones > 1:
         kafka["rack"] = {"topologyKey": "topology.kubernetes.io/zone"}
         kafka["config"]["replica.selector.class"] = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
-    cluster = named(STRIMZI_API, "Kafka", "outcry", spec={"kafka": kafka, "entityOperator": {}})
+    cluster = named(STRIMZI_API, "Kafka", "outcry", spec={"kafka": kafka, "entityOperator": {"userOperator": {}}})
     spread = {
         "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone" if zones > 1 else "kubernetes.io/hostname",
         "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"strimzi.io/cluster": "outcry", "strimzi.io/kind": "Kafka"}},
@@ -134,4 +137,4 @@ def strimzi(zones: int) -> list[Object]:
         },
     )
     pool["metadata"]["labels"] = {"strimzi.io/cluster": "outcry"}
-    return [cluster, pool, strimzi_policy()]
+    return [cluster, pool, *users(tuple(role.name for role in sinks())), *scaler_login(), strimzi_policy()]

@@ -15,14 +15,17 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 from deployment_files import FOLDER, GENERATED
+from fleet.kafka_users import AUTHORITY, SCALER
 from fleet.overlays import OVERLAYS, STRIMZI_URL, files
 from fleet.scaling import FORECAST
 from fleet.words import UID
 from fleet.workloads import GRPC_PORTS, TWO_MAY_RUN, is_shard
 
 from edge.gateway.limits import SHUTDOWN_GRACE_S
+from schemas.logins import address_of, with_login
 from schemas.settings import Settings
 from streams.operate.worker import worker
+from topics.rights import ADMINISTRATOR, LOGINS, Right, kafka_rights
 from topics.roles import EDGE, ROLES
 
 DATA = Path(__file__).parents[1] / "data"
@@ -32,6 +35,8 @@ DEFINITIONS = {
     "ScaledObject": "scaledobjects.keda.sh",
     "Kafka": "kafkas.kafka.strimzi.io",
     "KafkaNodePool": "kafkanodepools.kafka.strimzi.io",
+    "KafkaUser": "kafkausers.kafka.strimzi.io",
+    "TriggerAuthentication": "triggerauthentications.keda.sh",
 }
 KNOWN_KINDS = {
     "Namespace", "ConfigMap", "PersistentVolumeClaim", "Service", "Job", "StatefulSet", "Deployment", "PodDisruptionBudget", "NetworkPolicy", *DEFINITIONS,
@@ -308,7 +313,34 @@ def test_keda_scales_what_may_be_scaled_and_the_open_does_not_depend_on_it(overl
         for trigger in one["spec"]["triggers"]:
             if trigger["type"] == "kafka":
                 assert trigger["metadata"]["consumerGroup"] == ROLES[name].group
-                assert trigger["metadata"]["bootstrapServers"] == STRIMZI_URL == settings["OUTCRY_KAFKA_URL"]
+                assert trigger["metadata"]["bootstrapServers"] == STRIMZI_URL == address_of(settings["OUTCRY_KAFKA_URL"])
+                assert trigger["authenticationRef"]["name"] in of_kind(overlay.name, "TriggerAuthentication")
+
+
+@pytest.mark.parametrize("overlay", [overlay.name for overlay in OVERLAYS if "OUTCRY_KAFKA_URL" in overlay.settings])
+def test_each_pod_signs_in_to_kafka_as_its_role_and_has_the_rights_of_the_table(overlay: str) -> None:
+    """Over TLS; users have what topics/rights.py says, and the folder of a pod's login is the one that its address names."""
+    cluster = of_kind(overlay, "Kafka")["outcry"]["spec"]["kafka"]
+    assert cluster["authorization"] == {"type": "simple"}
+    assert [(one["tls"], one["authentication"]["type"]) for one in cluster["listeners"]] == [(True, "scram-sha-512")]
+    users = of_kind(overlay, "KafkaUser")
+    assert set(users) == {*LOGINS, ADMINISTRATOR, SCALER}
+    for login in LOGINS:
+        entries = users[login]["spec"]["authorization"]["acls"]
+        given = {
+            Right(one["resource"]["type"], one["resource"]["name"], operation.upper(), one["resource"]["patternType"] == "prefix")
+            for one in entries
+            for operation in one["operations"]
+        }
+        assert given == kafka_rights(login), login
+    settings = next(one["data"] for name, one in of_kind(overlay, "ConfigMap").items() if name.startswith("outcry-settings"))
+    for name, one in {**workloads(overlay), **of_kind(overlay, "Job")}.items():
+        (volume,) = (each for each in one["spec"]["template"]["spec"]["volumes"] if each["name"] == "login")
+        secrets = [source["secret"]["name"] for source in volume["projected"]["sources"] if "secret" in source]
+        who = ADMINISTRATOR if name == "create-topics" else name.removesuffix("-b")
+        assert secrets == [who, AUTHORITY], name
+        (mount,) = (each for each in container_of(one)["volumeMounts"] if each["name"] == "login")
+        assert settings["OUTCRY_KAFKA_URL"] == with_login(STRIMZI_URL, Path(mount["mountPath"]))
 
 
 def test_the_forecast_is_asked_where_it_answers() -> None:

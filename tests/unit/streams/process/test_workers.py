@@ -17,13 +17,14 @@ from schemas.settings import Settings
 from streams.__main__ import outcry
 from streams.host.shard_host import Role, ShardHost, Tick
 from streams.host.shard_runner import Record
-from streams.process.worker_identity import REPLICAS, WorkerId, worker_of, workers_of
+from streams.process.worker_identity import WorkerId, worker_of, workers_of
 from streams.roles.match_orders import MatchOrders, timer_command
 from streams.services.recipes.kafka import copies_of, copies_required, describe_cluster
 from streams.services.state import Wanted
 from streams.transport.app import claim_for_cluster, claim_for_worker
 from streams.transport.lag import lag_of
 from topics.catalogue import BOOK_COMMANDS
+from topics.roles import REPLICAS
 
 INSTRUMENTS = load_instruments(None)
 
