@@ -96,6 +96,9 @@ sbom: $(VENV)/.supply-chain ## every package that is installed, with version and
 advisories: $(VENV)/.supply-chain ## known vulnerabilities of every pinned package; fails where one cannot be looked up, for example without access to pypi.org
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
+bandit: $(VENV)/.supply-chain ## bandit over every package: nothing is left without a reason
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive outcry schemas access topics matchers surveillance sinks audit reports forecast edge streams
+
 format: $(VENV)/.dev ## format every file
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -150,4 +153,4 @@ vendor: ## fetch what the pages use of other projects again, by pinned digests (
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check sbom advisories format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-fanout latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check sbom advisories bandit format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-fanout latency clean
