@@ -12,15 +12,17 @@ from schemas.enums import Phase
 from streams.research.labelled.baseline import Z_MIN, Baseline
 from streams.research.labelled.crowd import add_controls, halt, honest_members, populate
 from streams.research.labelled.injectors import CUSTOMER, INJECTORS, NOT_LINKED, PARTY, Party
-from streams.research.labelled.world import INSTRUMENTS, START_NS, Actor, Label, World
+from streams.research.labelled.world import INSTRUMENTS, SECOND_NS, START_NS, Actor, Label, World
 from surveillance import Owners, Place, TradingWatch
 
 OPENING_S: Final = 12.0
 CLOSING_S: Final = 8.0
 INJECTED_AT_S: Final = 125.0
 """Long enough for medians and moves to be known."""
-SESSION_S: Final = 290.0
+SESSION_S: Final = 330.0
 """Every manipulation is over by then."""
+AFTER_S: Final = 60.0
+"""So long after a manipulation its market is watched: the longest time between two looks at a window is half of it."""
 
 
 FRAME_ROWS: Final = 2_000
@@ -125,17 +127,24 @@ def watched(
 
 
 def _frames(world: World, seconds: float) -> Iterator[Rows]:
-    """The executions in portions as a busy log has them."""
+    """The executions in portions as a busy log has them, to the end or until some time after the manipulation."""
     parts: list[Rows] = []
     waiting = 0
     for rows in world.run(seconds):
         parts.append(rows)
         waiting += len(rows)
         if waiting >= FRAME_ROWS:
-            yield np.concatenate(parts)
+            yield _joined(parts)
             parts, waiting = [], 0
+        if world.labels and world.now > world.labels[-1].ended_at + round(AFTER_S * SECOND_NS):
+            break
     if parts:
-        yield np.concatenate(parts)
+        yield _joined(parts)
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    """One array of all; as bytes, because numpy compares every field of every pair of records."""
+    return np.concatenate([part.view(np.uint8) for part in parts]).view(parts[0].dtype)
 
 
 def session(world: World, seconds: float) -> Actor:

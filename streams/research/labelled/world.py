@@ -31,6 +31,8 @@ _COLUMNS: Final = (
     "kind", "side", "ord_type", "time_in_force", "phase", "exec_inst", "self_match_prevention_instruction", "account", "order_id", "order_qty",
     "price", "transact_time", "self_match_prevention_id", "display_qty",
 )  # fmt: skip
+_PLACES: Final = tuple((COMMAND_DTYPE.names or ()).index(name) for name in _COLUMNS)
+_INSTRUMENT_PLACE: Final = (COMMAND_DTYPE.names or ()).index("instrument")
 _GONE: Final = (ExecKind.CANCELED, ExecKind.EXPIRED, ExecKind.REJECTED)
 
 Actor = Generator[float, None, None]
@@ -47,6 +49,15 @@ class Label:
     """Log time, ns."""
     ended_at: int
     orders: tuple[int, ...]
+
+
+def _row(command: tuple[int, ...]) -> tuple[int, ...]:
+    """A row of COMMAND_DTYPE from values of _COLUMNS: of few rows, several times as fast as column by column."""
+    row = [0] * len(COMMAND_DTYPE)
+    for place, value in zip(_PLACES, command, strict=True):
+        row[place] = value
+    row[_INSTRUMENT_PLACE] = 0 if command[0] == BookCommandKind.TIMER else INSTRUMENT
+    return tuple(row)
 
 
 class World:
@@ -157,10 +168,7 @@ class World:
             self._commands[-1] = (*values[:11], self.now, *values[12:])
 
     def _apply(self) -> Rows:
-        rows = np.zeros(len(self._commands), COMMAND_DTYPE)
-        for name, column in zip(_COLUMNS, zip(*self._commands, strict=True), strict=True):
-            rows[name] = column
-        rows["instrument"] = np.where(rows["kind"] == BookCommandKind.TIMER, 0, INSTRUMENT)
+        rows = np.array([_row(command) for command in self._commands], COMMAND_DTYPE)
         self._commands.clear()
         executions = self._engine.apply(rows)
         self._see(executions)
