@@ -36,11 +36,13 @@ Counters = list[int]
 class Windows:
     """The open bucket, the closed ones of the longest window, and the sums."""
 
-    __slots__ = ("closed", "open", "sums")
+    __slots__ = ("closed", "open", "sums", "taken")
 
     def __init__(self) -> None:
         self.open: dict[int, Counters] = {}
         self.closed: deque[dict[int, Counters]] = deque()
+        self.taken: deque[int] = deque(maxlen=HALF_AN_HOUR)
+        """Lots that takers traded in each closed bucket."""
         self.sums: dict[int, dict[int, Counters]] = {length: {} for length in WINDOWS}
         """By length of the window, by owner. Of closed buckets."""
 
@@ -64,6 +66,7 @@ class Windows:
 
     def _close_one(self) -> None:
         self.closed.append(self.open)
+        self.taken.append(sum(one[TAKEN_QTY] + one[TAKEN_QTY + 1] for one in self.open.values()))
         for length, sums in self.sums.items():
             for owner, counters in self.open.items():
                 known = sums.get(owner)
@@ -82,6 +85,21 @@ class Windows:
                 sums[owner] = left
             else:
                 del sums[owner]
+
+    def at_work(self, owner: int, counter: int) -> tuple[int, int, int]:
+        """(buckets in which the owner's counter moved, its sum, lots that all takers traded in them)."""
+        buckets = own = everybody = 0
+        for bucket, taken in zip(self.closed, self.taken, strict=True):
+            counters = bucket.get(owner)
+            if counters is not None and counters[counter]:
+                buckets, own, everybody = buckets + 1, own + counters[counter], everybody + taken
+        return buckets, own, everybody
+
+    def usual_taken(self, duration_ns: int) -> int:
+        """Lots that takers trade in so long on average of the closed buckets; 0 while there are fewer than four."""
+        if len(self.taken) < 4:
+            return 0
+        return sum(self.taken) * duration_ns // (len(self.taken) * BUCKET_NS)
 
     def state(self) -> list[Any]:
         """Buckets as lists; the sums follow from them."""

@@ -1,7 +1,7 @@
 """The market around an event, one `Book` an instrument: touch, phase, last trades, and what every owner did lately.
 
-A function of the rows of `executions` alone. Bounded: TRADES_KEPT trades a book, and at most OWNERS_MAX owners
-a bucket; those beyond are left out. Prices in ticks, quantities in lots, times in ns of log time.
+A function of the rows of `executions` alone. Bounded: TRADES_KEPT trades a book, OWN_TRADES_KEPT of each of OWNERS_MAX owners, and at most OWNERS_MAX
+owners a bucket; those beyond are left out. Prices in ticks, quantities in lots, times in ns of log time.
 """
 
 from collections import deque
@@ -9,12 +9,14 @@ from typing import Any, Final, NamedTuple
 
 from schemas.codec import Rows
 from schemas.enums import Phase, Side
-from surveillance.activity import BUCKET_NS, Windows
+from surveillance.activity import BUCKET_NS, OWNERS_MAX, Windows
 from surveillance.owners import Owners
 from surveillance.state_bytes import pack, unpack
 
 TRADES_KEPT: Final = 1_024
 """Last trades of a book, ~250 B each: four seconds of them at 250 trades a second."""
+OWN_TRADES_KEPT: Final = 4
+"""Last trades of each of the OWNERS_MAX owners that traded last: in a busy market the book's own last trades are of a few seconds."""
 SECONDS_KEPT: Final = 8
 CLOSES_KEPT: Final = 60
 """Prices at the ends of buckets: half an hour."""
@@ -58,7 +60,7 @@ class Book:
     """One instrument as the rows so far say it is."""
 
     __slots__ = (
-        "best", "bucket_end", "closes", "indicative_px", "instrument", "last_px", "lately", "level_qty", "order_qty", "phase",
+        "best", "bucket_end", "closes", "indicative_px", "indicative_qty", "instrument", "last_px", "lately", "level_qty", "newest", "order_qty", "phase",
         "trade_qty", "trades", "windows",
     )  # fmt: skip
 
@@ -66,9 +68,10 @@ class Book:
         self.instrument = instrument
         self.phase = int(Phase.CLOSED)
         self.best = [0, 0, 0]  # by Side: price, 0 if empty
-        self.last_px = self.indicative_px = 0
+        self.last_px = self.indicative_px = self.indicative_qty = 0
         self.level_qty = self.trade_qty = self.order_qty = 0  # followed medians; 0: none seen
         self.trades: deque[Trade] = deque(maxlen=TRADES_KEPT)
+        self.newest: dict[int, deque[Trade]] = {}  # by owner, who traded last at the end
         self.lately: deque[list[int]] = deque(maxlen=SECONDS_KEPT)  # [second, its last price] of those with trades
         self.closes: deque[int] = deque(maxlen=CLOSES_KEPT)
         self.bucket_end = 0
@@ -96,6 +99,9 @@ class Book:
     def note(self, trade: Trade) -> None:
         """Take a trade."""
         self.trades.append(trade)
+        self._note_of(trade.owner, trade)
+        if trade.contra_owner != trade.owner:
+            self._note_of(trade.contra_owner, trade)
         self.last_px = trade.price
         second = trade.time // 1_000_000_000
         if self.lately and self.lately[-1][0] == second:
@@ -104,11 +110,22 @@ class Book:
             self.lately.append([second, trade.price])
         self.trade_qty = follow(self.trade_qty, trade.qty) if self.trade_qty else trade.qty
 
+    def _note_of(self, owner: int, trade: Trade) -> None:
+        newest = self.newest
+        kept = newest.pop(owner, None)
+        if kept is None:
+            kept = deque(maxlen=OWN_TRADES_KEPT)
+            if len(newest) >= OWNERS_MAX:
+                del newest[next(iter(newest))]
+        kept.append(trade)
+        newest[owner] = kept
+
     def state(self) -> list[Any]:
         """As lists."""
         return [
             self.instrument, self.phase, self.best, self.last_px, self.indicative_px, self.level_qty, self.trade_qty, self.order_qty,
             [tuple(trade) for trade in self.trades], list(self.closes), self.bucket_end, list(self.lately), self.windows.state(),
+            [[owner, [tuple(trade) for trade in kept]] for owner, kept in self.newest.items()], self.indicative_qty,
         ]  # fmt: skip
 
     @classmethod
@@ -116,11 +133,14 @@ class Book:
         """The book of `state`."""
         book = cls(state[0])
         book.phase, book.best, book.last_px, book.indicative_px = state[1:5]
-        book.level_qty, book.trade_qty, book.order_qty, trades, closes, book.bucket_end, lately, windows = state[5:]
+        book.level_qty, book.trade_qty, book.order_qty, trades, closes, book.bucket_end, lately, windows, newest, book.indicative_qty = (
+            state[5:]
+        )
         book.trades.extend(Trade(*one) for one in trades)
         book.closes.extend(closes)
         book.lately.extend(lately)
         book.windows = Windows.of_state(windows)
+        book.newest = {owner: deque((Trade(*one) for one in kept), maxlen=OWN_TRADES_KEPT) for owner, kept in newest}
         return book
 
 

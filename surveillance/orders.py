@@ -79,14 +79,20 @@ def _per_side() -> dict[int, dict[int, TrackedOrder]]:
 
 @dataclass(slots=True)
 class Holding:
-    """One owner in one instrument. open: resting orders by side, in order of entry; interest: lots by side."""
+    """One owner in one instrument. open: resting orders by side, in order of entry; ended: orders whose interest has not faded; interest: lots by side."""
 
     open: dict[int, dict[int, TrackedOrder]] = field(default_factory=_per_side)
+    ended: dict[int, dict[int, TrackedOrder]] = field(default_factory=_per_side)
     interest: dict[int, int] = field(default_factory=lambda: dict.fromkeys(BOTH_SIDES, 0))
 
     def is_empty(self) -> bool:
         """Whether nothing is known of it any more."""
         return not any(self.open.values()) and not any(self.interest.values())
+
+    def interest_since(self, side: int, since: int) -> int:
+        """Lots of interest on a side, without orders that ended before `since`. At most `interest`."""
+        still = sum(order.interest_qty for order in self.open[side].values())
+        return still + sum(order.interest_qty for order in self.ended[side].values() if order.ended_at >= since)
 
 
 class OrderTracker:
@@ -161,7 +167,10 @@ class OrderTracker:
         if order.ended_at:
             return
         order.ended_at, order.leaves_qty, order.display_qty = now, 0, 0
-        self.holding(order).open[order.side].pop(order.order_id, None)
+        holding = self.holding(order)
+        holding.open[order.side].pop(order.order_id, None)
+        if order.interest_qty:
+            holding.ended[order.side][order.order_id] = order
         self._ended.append(order)
 
     def flag(self, order: TrackedOrder) -> None:
@@ -212,7 +221,10 @@ class OrderTracker:
         if holding is None:
             holding = self._holdings[key] = Holding()
         holding.interest[order.side] += order.interest_qty
-        if order.rests and not order.ended_at:
+        if order.ended_at:
+            if order.interest_qty:
+                holding.ended[order.side][order.order_id] = order
+        elif order.rests:
             holding.open[order.side][order.order_id] = order
 
     def _forget_oldest(self) -> TrackedOrder:
@@ -223,8 +235,12 @@ class OrderTracker:
         return order
 
     def _drop_interest(self, order: TrackedOrder) -> None:
-        self.holding(order).interest[order.side] -= order.interest_qty
-        order.interest_qty = 0
+        if order.interest_qty:
+            holding = self.holding(order)
+            holding.interest[order.side] -= order.interest_qty
+            if order.ended_at:
+                holding.ended[order.side].pop(order.order_id, None)
+            order.interest_qty = 0
 
     def _delete_if_done(self, order: TrackedOrder) -> None:
         if order.faded and not order.held and self._orders.get(order.order_id) is order:

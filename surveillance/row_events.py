@@ -235,12 +235,12 @@ class RowEvents:
             for detector, phase_changed in self._on["phase_changed"]:
                 if findings := phase_changed(book, before, self.log_time):
                     self.found += [(detector, one) for one in findings]
-            book.indicative_px = 0
+            book.indicative_px = book.indicative_qty = 0
 
     def _on_indicative(self, row: Row) -> None:
         if row[5] in self._instruments:
             book = self._market.book(row[5])
-            before, book.indicative_px = book.indicative_px, row[9]
+            before, book.indicative_px, book.indicative_qty = book.indicative_px, row[9], row[10]
             for detector, indicated in self._on["indicated"]:
                 if findings := indicated(book, before, self.log_time):
                     self.found += [(detector, one) for one in findings]

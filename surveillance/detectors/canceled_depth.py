@@ -2,7 +2,8 @@
 
 An *attempt* begins when an owner trades on one side while enough of its orders rest on its other side, and is complete when they have been
 canceled in time. All comparisons are of integers. A market maker makes no attempt: what it wants on the side on which it trades (interest:
-open or ended lately) is about as much as it shows on the other.
+open, or ended lately and after the first layer came) is about as much as it shows on the other. What ended before the layers came never stood
+beside them: who shows now this side and now that one is no market maker, however soon it turns.
 """
 
 from abc import abstractmethod
@@ -17,7 +18,7 @@ from schemas.codec import Rows
 from schemas.instruments import Instrument
 from surveillance.contract import Arrays, Detector, Evidence, Finding, Measure, order_evidence
 from surveillance.market import Market
-from surveillance.orders import OrderTracker, TrackedOrder, other_side
+from surveillance.orders import Holding, OrderTracker, TrackedOrder, other_side
 
 SECOND_NS: Final = 1_000_000_000
 ATTEMPTS_WITHIN_NS: Final = 1_200 * SECOND_NS
@@ -169,13 +170,12 @@ class CanceledDepth(Detector):
         """What rests on the other side of the order's owner?"""
         layered_side = other_side(order.side)
         holding = self.tracker.holding(order)
-        own_qty = holding.interest[order.side]
         attempt = self._attempts.get((order.owner, order.instrument, layered_side))
         if attempt is None and len(holding.open[layered_side]) < self._rules.orders_min:
             return ()
         layers = list(self._young_orders(holding.open[layered_side], now))
-        if self._are_enough(layers, own_qty, order.instrument):
-            attempt = attempt or self._open(order, layered_side, layers, own_qty)
+        if len(layers) >= self._rules.orders_min and self._are_enough(layers, holding, order):
+            attempt = attempt or self._open(order, layered_side, layers, _interest(holding, order.side, layers))
             self._join(attempt, layers)
         elif attempt is None or not any(layer.leaves_qty for layer in attempt.layers.values()):
             return ()
@@ -198,14 +198,18 @@ class CanceledDepth(Detector):
 
     def _is_enough(self, attempt: Attempt, now: int) -> bool:
         """Whether a complete attempt is reported: it is strong, or not the owner's first."""
-        key = (attempt.instrument, attempt.owner)
-        count, last_at = self._done.pop(key, [0, 0])
+        count = self.attempts_with(attempt.instrument, attempt.owner, now)
+        is_strong = attempt.layered_qty >= self._rules.strong_imbalance_min * max(self._interest_against(attempt), 1)
+        return is_strong or count >= self._rules.attempts_min
+
+    def attempts_with(self, instrument: int, owner: int, now: int) -> int:
+        """Counts one more attempt; how many the owner has made lately."""
+        count, last_at = self._done.pop((instrument, owner), [0, 0])
         count = 1 if now - last_at > ATTEMPTS_WITHIN_NS else count + 1
         if len(self._done) >= DONE_MAX:
             del self._done[next(iter(self._done))]
-        self._done[key] = [count, now]
-        is_strong = attempt.layered_qty >= self._rules.strong_imbalance_min * max(self._interest_against(attempt), 1)
-        return is_strong or count >= self._rules.attempts_min
+        self._done[instrument, owner] = [count, now]
+        return count
 
     def forgotten(self, order: TrackedOrder) -> None:
         """The tracker has forgotten `order`: without it an attempt has no proof."""
@@ -214,8 +218,9 @@ class CanceledDepth(Detector):
             self._close(attempt)
 
     def _interest_against(self, attempt: Attempt) -> int:
-        """Lots that the account wants, or recently wanted, on the side opposite to the layers."""
-        return self.tracker.holding(next(iter(attempt.layers.values()))).interest[other_side(attempt.side)]
+        """Lots that the account wants, or wanted while the layers stood, on the side opposite to them."""
+        layers = list(attempt.layers.values())
+        return _interest(self.tracker.holding(layers[0]), other_side(attempt.side), layers)
 
     def snapshot(self) -> dict[str, Rows]:
         """attempts, their layers' order ids and their executions, concatenated."""
@@ -247,11 +252,11 @@ class CanceledDepth(Detector):
             if not order.flagged and order.display_qty:
                 yield order
 
-    def _are_enough(self, layers: list[TrackedOrder], own_qty: int, instrument: int) -> bool:
-        if len(layers) < self._rules.orders_min:
+    def _are_enough(self, layers: list[TrackedOrder], holding: Holding, order: TrackedOrder) -> bool:
+        shown_qty, factor = sum(layer.display_qty for layer in layers), self._rules.imbalance_min
+        if not self.are_layers(layers, shown_qty, order.instrument):
             return False
-        shown_qty = sum(layer.display_qty for layer in layers)
-        return shown_qty >= self._rules.imbalance_min * own_qty and self.are_layers(layers, shown_qty, instrument)
+        return shown_qty >= factor * holding.interest[order.side] or shown_qty >= factor * _interest(holding, order.side, layers)
 
     def _is_complete(self, attempt: Attempt) -> bool:
         """Checked once more: the imbalance, as a market maker may have traded before its quotes on that side were all entered."""
@@ -324,6 +329,11 @@ class CanceledDepth(Detector):
             evidence=tuple([order_evidence("LAYER", layer) for layer in layers] + [_execution_evidence(one) for one in attempt.executions]),
             measures=measures,
         )
+
+
+def _interest(holding: Holding, side: int, layers: list[TrackedOrder]) -> int:
+    """The owner's interest on a side since the first of the layers came, lots."""
+    return holding.interest_since(side, min(layer.placed_at for layer in layers))
 
 
 def _score_permille(attempt: Attempt, own_qty: int) -> int:

@@ -21,7 +21,7 @@ class ErroneousOrderParameters:
 
     price_percent_min: int = 5
     """A limit through the last price: a buy above it, a sell below it."""
-    size_min: int = 100
+    size_min: int = 80
     """Lots : usual order of the book (a followed median)."""
     own_size_min: int = 10
     """Lots : the owner's largest order in this book so far."""
@@ -35,6 +35,7 @@ class ErroneousOrderDetector(Detector):
     """The number and the largest of each owner's orders, by instrument."""
 
     name: ClassVar[str] = "erroneous_order"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("SEC Rule 15c3-5", "FINRA 5210")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: ErroneousOrderParameters | None = None) -> None:

@@ -23,7 +23,9 @@ class IndicativePriceParameters:
     """When a canceled order was a game. Every bound is inclusive."""
 
     move_permille_min: int = 10
-    """Move of the indicative price by the order's entry : that price."""
+    """Move of the indicative price by the order's entry, or back by its cancellation : that price."""
+    volume_percent_min: int = 10
+    """The order : what would trade. Where a price hangs by a thread, any small order seems to move it."""
     canceled_percent_min: int = 80
     """Of the order."""
     movers_max: int = 10_000
@@ -34,7 +36,7 @@ class IndicativePriceDetector(Detector):
     """Orders that moved the indicative price, by instrument, of this call phase."""
 
     name: ClassVar[str] = "indicative_price"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rule_refs: ClassVar[tuple[str, ...]] = ("MAR Annex I.A(g)", "SEA 9(a)(2)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: IndicativePriceParameters | None = None) -> None:
@@ -42,18 +44,27 @@ class IndicativePriceDetector(Detector):
         self.parameters = parameters or IndicativePriceParameters()
         self._newest: dict[int, list[int]] = {}  # instrument -> [the order that came in last, the middle before it]
         self._movers: dict[int, list[int]] = {}  # order -> [instrument, price before, price after]
+        self._leaving: dict[int, tuple[TrackedOrder, int]] = {}  # instrument -> (the order that was canceled last, lots)
+        self._since: dict[int, int] = {}  # instrument -> when its phase began
 
     def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
         """The next indicative price is its doing."""
+        self._leaving.pop(order.instrument, None)
         if self.market.books[order.instrument].phase in CALL_PHASES:
             self._newest[order.instrument] = [order.order_id, self.market.books[order.instrument].middle()]
         return ()
 
     def indicated(self, book: Book, before: int, now: int) -> Sequence[Finding]:
-        """Did the newest order move it?"""
+        """Did the newest order move it, or the one that just went?"""
         (order_id, middle), after = self._newest.pop(book.instrument, (0, 0)), book.indicative_px
+        gone = self._leaving.pop(book.instrument, None)
         before = before or middle
-        if order_id and before and after and abs(after - before) * 1000 >= before * self.parameters.move_permille_min:
+        if not before or not after or abs(after - before) * 1000 < before * self.parameters.move_permille_min:
+            return ()
+        if gone is not None:
+            return (self._finding(gone[0], after, before, gone[1]),)  # what it had held the price at
+        order = self.tracker.get(order_id)
+        if order is not None and self._is_large(order.order_qty, book):
             while len(self._movers) >= self.parameters.movers_max:
                 del self._movers[next(iter(self._movers))]
             self._movers[order_id] = [book.instrument, before, after]
@@ -63,19 +74,25 @@ class IndicativePriceDetector(Detector):
         """Does a mover leave?"""
         if self._newest:
             self._newest.pop(order.instrument, None)
-        moved = self._movers.get(order.order_id) if self._movers else None
-        if moved is None:
+        book, canceled_percent_min = self.market.books[order.instrument], self.parameters.canceled_percent_min
+        if book.phase not in CALL_PHASES or canceled_qty * 100 < order.order_qty * canceled_percent_min:
             return ()
-        if canceled_qty * 100 < order.order_qty * self.parameters.canceled_percent_min:
-            return ()
-        del self._movers[order.order_id]
-        if self.market.books[order.instrument].phase not in CALL_PHASES:
-            return ()
-        return (self._finding(order, moved[1], moved[2], canceled_qty),)
+        moved = self._movers.pop(order.order_id, None)
+        if moved is not None:
+            return (self._finding(order, moved[1], moved[2], canceled_qty),)
+        if canceled_qty and order.placed_at >= self._since.get(order.instrument, 0) and self._is_large(canceled_qty, book):
+            self._leaving[order.instrument] = (order, canceled_qty)
+        return ()
+
+    def _is_large(self, qty: int, book: Book) -> bool:
+        bound: int = self.parameters.volume_percent_min
+        return qty * 100 >= book.indicative_qty * bound
 
     def phase_changed(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """What is in the book at the uncross was meant."""
         self._newest.pop(book.instrument, None)
+        self._leaving.pop(book.instrument, None)
+        self._since[book.instrument] = now
         for order_id in [order_id for order_id, moved in self._movers.items() if moved[0] == book.instrument]:
             del self._movers[order_id]
         return ()
@@ -86,7 +103,7 @@ class IndicativePriceDetector(Detector):
         def steps(names: Instrument) -> tuple[str, ...]:
             return (
                 f"In a call phase account {order.account} entered an order to {VERBS[order.side][0]} {names.qty_text(order.order_qty)} {names.symbol} at "
-                f"{names.price_text(order.price)}, which moved the indicative price from {names.price_text(before)} to {names.price_text(after)}.",
+                f"{names.price_text(order.price)}. With it the indicative price was {names.price_text(after)}, without it {names.price_text(before)}.",
                 f"It canceled {names.qty_text(canceled_qty)} of it before the uncross.",
                 "An order that showed a price which it never stood for: compare MAR, Annex I.A(g).",
             )
@@ -101,10 +118,18 @@ class IndicativePriceDetector(Detector):
         )  # fmt: skip
 
     def state(self) -> Any:
-        """Newest orders and movers."""
-        return [list(self._newest.items()), [[order_id, *moved] for order_id, moved in self._movers.items()]]
+        """Newest orders, movers, who is leaving, and since when."""
+        leaving = [[instrument, order.order_id, qty] for instrument, (order, qty) in self._leaving.items()]
+        return [
+            list(self._newest.items()),
+            [[order_id, *moved] for order_id, moved in self._movers.items()],
+            leaving,
+            list(self._since.items()),
+        ]
 
     def load(self, state: Any) -> None:
         """The opposite."""
         self._newest = {instrument: list(newest) for instrument, newest in state[0]}
         self._movers = {order_id: moved for order_id, *moved in state[1]}
+        self._since = dict(state[3])
+        self._leaving = {instrument: (self.tracker.known(order_id), qty) for instrument, order_id, qty in state[2]}

@@ -49,7 +49,7 @@ class LayeringDetector(CanceledDepth):
     """Layers of one book shard."""
 
     name: ClassVar[str] = "layering"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rule_refs: ClassVar[tuple[str, ...]] = ("FINRA 5210.03", "CEA 4c(a)(5)(C)", "MAR Annex I.A(f)", "(EU) 2016/522 Annex II 1.5(e)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: LayeringParameters | None = None) -> None:

@@ -29,7 +29,9 @@ class MarkingTheCloseParameters:
     """When trading at the close or open marks it. Every bound is inclusive."""
 
     share_percent_min: int = 40
-    """Of the window's aggressive volume, on one side."""
+    """Of the window's aggressive volume, on one side; of the usual volume of such a time if that is less, as others join a market that runs."""
+    share_of_all_percent_min: int = 20
+    """Of the window's aggressive volume at any rate."""
     one_sided_percent_min: int = 80
     """Of the owner's own aggressive volume in the window, on that side."""
     size_min: int = 10
@@ -48,6 +50,7 @@ class MarkingTheCloseDetector(Detector):
     """Looks at the last trades of a book when its continuous trading ends, and a minute after it began."""
 
     name: ClassVar[str] = "marking_the_close"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("CEA 4c(a)(5)(B)", "SEA 9(a)(2)", "MAR Annex I.A(g)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: MarkingTheCloseParameters | None = None) -> None:
@@ -87,7 +90,8 @@ class MarkingTheCloseDetector(Detector):
         taken: dict[tuple[int, int], int] = {}
         for one in trades:
             taken[one.owner, one.side] = taken.get((one.owner, one.side), 0) + one.qty
-        volume = sum(taken.values())
+        volume, usual_volume = sum(taken.values()), book.windows.usual_taken(window)
+        expected = min(volume, usual_volume or volume)
         first_px = self._price_before(book, trades[0])
         usual_move = book.move_per_bucket() * isqrt(window * 1_000_000 // BUCKET_NS) // 1000  # grows with the root of time; 1/1000 tick
         found = []
@@ -97,14 +101,15 @@ class MarkingTheCloseDetector(Detector):
             move = (mine[-1].price - first_px) * (1 if side == Side.BUY else -1)
             rules = self.parameters
             if (
-                qty * 100 >= volume * rules.share_percent_min
+                qty * 100 >= expected * rules.share_percent_min
+                and qty * 100 >= volume * rules.share_of_all_percent_min
                 and qty * 100 >= own * rules.one_sided_percent_min
                 and qty >= rules.size_min * max(book.trade_qty, 1)
                 and len({one.order_id for one in mine}) >= rules.orders_min
                 and move >= rules.ticks_min
                 and move * 1_000_000 >= usual_move * rules.move_permille_min
             ):
-                found.append(self._finding(book, mine, (volume, qty, move, usual_move), (window, which), now))
+                found.append(self._finding(book, mine, (volume, expected, qty, move, usual_move), (window, which), now))
         return found
 
     def _price_before(self, book: Book, first: Trade) -> int:
@@ -116,8 +121,8 @@ class MarkingTheCloseDetector(Detector):
             before = one.price
         return before
 
-    def _finding(self, book: Book, mine: list[Trade], seen: tuple[int, int, int, int], when: tuple[int, str], now: int) -> Finding:
-        rules, (volume, qty, move, usual_move), (window, which) = self.parameters, seen, when
+    def _finding(self, book: Book, mine: list[Trade], seen: tuple[int, int, int, int, int], when: tuple[int, str], now: int) -> Finding:
+        rules, (volume, expected, qty, move, usual_move), (window, which) = self.parameters, seen, when
         owner, side = mine[0].owner, mine[0].side
         share = qty * 100 // volume
 
@@ -135,7 +140,8 @@ class MarkingTheCloseDetector(Detector):
             min(950, 400 + 5 * share + min(100, 10 * move)), mine[0].time, steps,
             tuple(trade_evidence("TAKER", one) for one in mine[-rules.evidence_max :]),
             (
-                Measure("share of the volume", share, rules.share_percent_min, "percent"),
+                Measure("share of the volume", share, rules.share_of_all_percent_min, "percent"),
+                Measure("share of the usual volume", qty * 100 // max(expected, 1), rules.share_percent_min, "percent"),
                 Measure("size to usual trade", qty // max(book.trade_qty, 1), rules.size_min, "times"),
                 Measure("price move", move, max(rules.ticks_min, -(-usual_move * rules.move_permille_min // 1_000_000)), "ticks"),
                 Measure("aggressive orders", len({one.order_id for one in mine}), rules.orders_min),

@@ -32,12 +32,16 @@ class MomentumIgnitionParameters:
     """Lots of the push : usual trade. Trend followers push with less."""
     led_times_min: int = 2
     """The price move of the push : the move the same way in the two seconds before it. A trend follower comes when the move is there."""
+    leading_size_min: int = 64
+    """A push of so many usual trades leads by itself, whatever came before."""
     two_sided_percent_max: int = 20
     """The owner's own interest on the other side during the push : lots of the push. A quoter that crosses the market quotes both sides."""
     close_ns: int = 60 * SECOND_NS
     """From the last trade of the push to the closing trades."""
-    closed_percent_min: int = 10
-    """Share of the push that is closed at a better price than its average."""
+    closed_percent_min: int = 5
+    """Share of the push that is closed at a price beyond the one where it began: one that it made."""
+    unpaid_percent_min: int = 20
+    """The same, while what was closed is a loss against the average of the push."""
     offered_percent_min: int = 30
     """Share of the push that is closed so, or wanted on the other side meanwhile."""
     runs_max: int = 50_000
@@ -70,7 +74,7 @@ class MomentumIgnitionDetector(Detector):
     """Pushes of owners, by instrument."""
 
     name: ClassVar[str] = "momentum_ignition"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rule_refs: ClassVar[tuple[str, ...]] = ("(EU) 2016/522 Annex II 1.5(c)", "MAR Annex I.A(e)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: MomentumIgnitionParameters | None = None) -> None:
@@ -105,7 +109,8 @@ class MomentumIgnitionDetector(Detector):
             while len(self._runs) >= rules.runs_max:
                 oldest = next(iter(self._runs))
                 del self._runs[oldest], self._trades[oldest]
-            moved = trade.price - self.market.book(trade.instrument).price_before(trade.time // SECOND_NS - 1)
+            book = self.market.book(trade.instrument)  # its best prices are still those before the trade
+            moved = book.middle() - book.price_before(trade.time // SECOND_NS - 1)
             before = max(0, moved if trade.side == Side.BUY else -moved)
             run = self._runs[key] = Run(trade.side, trade.time, trade.time, trade.price, trade.order_id, trade.price, before)
             self._trades[key] = []
@@ -130,16 +135,17 @@ class MomentumIgnitionDetector(Detector):
             run.levels >= rules.levels_min
             and run.orders >= rules.orders_min
             and run.qty >= rules.size_min * usual_qty
-            and abs(run.last_px - run.first_px) >= run.before * rules.led_times_min
+            and (abs(run.last_px - run.first_px) >= run.before * rules.led_times_min or run.qty >= rules.leading_size_min * usual_qty)
             and run.other_qty * 100 <= run.qty * rules.two_sided_percent_max
         )
         if not is_push or trade.time - run.last_at > rules.close_ns:
             if (not is_push and not maker) or trade.time - run.last_at > rules.close_ns:
                 del self._runs[key], self._trades[key]
             return ()
-        gain = (trade.price * run.qty - run.cost) * trade.qty // run.qty * (1 if run.side == Side.BUY else -1)
-        if gain <= 0:
+        sign = 1 if run.side == Side.BUY else -1
+        if (trade.price - run.first_px) * sign <= 0:
             return ()
+        gain = (trade.price * run.qty - run.cost) * trade.qty // run.qty * sign
         run.closed_qty += trade.qty
         run.gain += gain
         trades = self._trades[key]
@@ -147,7 +153,8 @@ class MomentumIgnitionDetector(Detector):
             trades.append(trade)
         order = self.tracker.get(trade.party(maker=maker)[0])
         offered_qty = max(run.closed_qty, self.tracker.holding(order).interest[other_side(run.side)] if order is not None else 0)
-        if run.closed_qty * 100 < run.qty * rules.closed_percent_min or offered_qty * 100 < run.qty * rules.offered_percent_min:
+        closed_percent_min = rules.closed_percent_min if run.gain > 0 else rules.unpaid_percent_min
+        if run.closed_qty * 100 < run.qty * closed_percent_min or offered_qty * 100 < run.qty * rules.offered_percent_min:
             return ()
         del self._runs[key], self._trades[key]
         return (self._finding(key, run, trades, trade, (usual_qty, offered_qty)),)
@@ -157,6 +164,7 @@ class MomentumIgnitionDetector(Detector):
         instrument, owner = key
         verb, _ = VERBS[run.side]
         first = trades[0]
+        closed_percent_min = self.parameters.closed_percent_min if run.gain > 0 else self.parameters.unpaid_percent_min
 
         def steps(names: Instrument) -> tuple[str, ...]:
             lots, price = names.qty_text, names.price_text
@@ -164,8 +172,9 @@ class MomentumIgnitionDetector(Detector):
                 f"Account {owner} {VERBS[run.side][1]} {lots(run.qty)} {names.symbol} with {counted(run.orders, 'aggressive order')} through "
                 f"{run.levels} successive prices from {price(first.price)} to {price(run.last_px)} within {seconds(run.last_at - run.began_at)}.",
                 f"Within {seconds(last.time - run.last_at)} of the push it traded {lots(run.closed_qty)} "
-                f"({run.closed_qty * 100 // run.qty} %) the other way at better prices than it had paid on average, "
-                f"{counted(run.gain, 'tick')} x lots in its favour. {lots(offered_qty)} was the most that it wanted there.",
+                f"({run.closed_qty * 100 // run.qty} %) the other way at prices that the push had made, "
+                f"{counted(abs(run.gain), 'tick')} x lots {'in its favour' if run.gain > 0 else 'to its loss'}. "
+                f"{lots(offered_qty)} was the most that it wanted there.",
                 f"A {verb} push that others follow, then a position closed into it: compare (EU) 2016/522, Annex II, section 1.",
             )
 
@@ -179,7 +188,7 @@ class MomentumIgnitionDetector(Detector):
                 Measure("push to usual trade", run.qty // usual_qty, self.parameters.size_min, "times"),
                 Measure("move to the move before", abs(run.last_px - run.first_px) // max(run.before, 1), self.parameters.led_times_min, "times"),
                 Measure("own interest on the other side", run.other_qty * 100 // run.qty, self.parameters.two_sided_percent_max, "percent", at_least=False),
-                Measure("closed share", run.closed_qty * 100 // run.qty, self.parameters.closed_percent_min, "percent"),
+                Measure("closed share", run.closed_qty * 100 // run.qty, closed_percent_min, "percent"),
                 Measure("offered share", offered_qty * 100 // run.qty, self.parameters.offered_percent_min, "percent"),
                 Measure("time to close", last.time - run.last_at, self.parameters.close_ns, "ns", at_least=False),
             ),

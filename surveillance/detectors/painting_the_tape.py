@@ -28,8 +28,8 @@ class PaintingTheTapeParameters:
     """Of the owner's own aggressive trades on this side."""
     times_min: int = 2
     """That share : the same share of everybody else."""
-    size_percent_max: int = 30
-    """The owner's mean aggressive trade on this side : usual trade. A price is shown as cheaply as can be."""
+    size_percent_max: int = 10
+    """The owner's mean aggressive trade on this side : usual order. A price is shown as cheaply as can be."""
     net_percent_max: int = 60
     """Position made : lots traded."""
 
@@ -38,7 +38,7 @@ class PaintingTheTapeDetector(WindowPattern):
     """Sums of fifteen minutes."""
 
     name: ClassVar[str] = "painting_the_tape"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rule_refs: ClassVar[tuple[str, ...]] = ("SEA 9(a)(2)", "FINRA 5210", "(EU) 2016/522 Annex II 1.3(d)")
     buckets: ClassVar[int] = FIFTEEN_MINUTES
 
@@ -56,7 +56,7 @@ class PaintingTheTapeDetector(WindowPattern):
                 continue
             if abs(bought - sold) * 100 > (bought + sold) * rules.net_percent_max:
                 continue
-            usual_qty, taken = max(book.trade_qty, 1), sums[TAKEN_QTY + at]
+            usual_qty, taken = max(book.order_qty, 1), sums[TAKEN_QTY + at]
             if taken * 100 > sums[TAKES + at] * usual_qty * rules.size_percent_max:
                 continue
             others = [one for other, one in book.windows.sums[self.buckets].items() if other != owner]
@@ -69,7 +69,7 @@ class PaintingTheTapeDetector(WindowPattern):
                 Measure("small moving trades", small, rules.trades_min),
                 Measure("moving share of own trades", share, rules.moving_percent_min, "percent"),
                 Measure("moving share to that of others", share // max(usual, 1), rules.times_min, "times"),
-                Measure("mean trade to usual trade", taken * 100 // (sums[TAKES + at] * usual_qty), rules.size_percent_max, "percent", at_least=False),
+                Measure("mean trade to usual order", taken * 100 // (sums[TAKES + at] * usual_qty), rules.size_percent_max, "percent", at_least=False),
                 Measure("position to volume", abs(bought - sold) * 100 // (bought + sold), rules.net_percent_max, "percent", at_least=False),
             ))  # fmt: skip
             if found:

@@ -29,15 +29,15 @@ class PumpAndDumpParameters:
     """From the lowest price to the highest."""
     fall_percent_min: int = 50
     """Of the rise, what is lost again."""
-    low_percent_max: int = 40
+    low_percent_max: int = 15
     """Where the owner's purchases are on average, from the lowest price (0) to the highest (100)."""
     high_percent_min: int = 60
     """Where its sales are on average."""
     sold_percent_min: int = 30
     """Sold : bought. Who drives a thin market up finds few to sell to."""
-    share_percent_min: int = 1
-    """The owner's purchases : all that was bought that day."""
-    size_min: int = 30
+    share_permille_min: int = 3
+    """The owner's purchases : all that was bought that day, in 1/1000. Most of a day like this is traded on the way up and down."""
+    size_min: int = 60
     """The owner's purchases : usual trade."""
     owners_max: int = 50_000
     """Owners of a book whose trades are added up, ~200 B each; those that come later are left out."""
@@ -47,7 +47,7 @@ class PumpAndDumpDetector(Detector):
     """What every owner bought and sold today, and the way of the price."""
 
     name: ClassVar[str] = "pump_and_dump"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rule_refs: ClassVar[tuple[str, ...]] = ("SEA 10(b), Rule 10b-5", "(EU) 2016/522 Annex II 1.4(c)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: PumpAndDumpParameters | None = None) -> None:
@@ -112,7 +112,7 @@ class PumpAndDumpDetector(Detector):
 
     def _judge(self, book: Book, owner: int, ledger: list[int], seen: tuple[int, int, int, int]) -> Finding | None:
         rules, (bought, cost, sold, proceeds), (low, high, price, volume) = self.parameters, ledger, seen
-        if bought < rules.size_min * max(book.trade_qty, 1) or bought * 100 < volume * rules.share_percent_min:
+        if bought < rules.size_min * max(book.trade_qty, 1) or bought * 1000 < volume * rules.share_permille_min:
             return None
         if sold * 100 < bought * rules.sold_percent_min:
             return None
@@ -128,7 +128,7 @@ class PumpAndDumpDetector(Detector):
         def steps(names: Instrument) -> tuple[str, ...]:
             lots, px = names.qty_text, names.price_text
             return (
-                f"Account {owner} bought {lots(bought)} {names.symbol} today, {share} % of all, at {px(cost // bought)} on average.",
+                f"Account {owner} bought {lots(bought)} {names.symbol} today, {percent(bought, volume)} of all, at {px(cost // bought)} on average.",
                 f"The price rose from {px(low)} to {px(high)}, {percent(rise, low)}.",
                 f"It sold {lots(sold)} at {px(proceeds // sold)} on average, {counted(gain, 'tick')} x lots in its favour; then the price fell to {px(price)}.",
                 "A price driven up to be sold into: compare Rule 10b-5, and look for what was said about the issuer.",
@@ -138,7 +138,7 @@ class PumpAndDumpDetector(Detector):
             "PUMP_AND_DUMP", book.instrument, owner, int(Side.SELL), (book.instrument, owner, trades[0][0].trd_match_id),
             min(950, 550 + 5 * share + (sold_at - bought_at)), trades[0][0].time, steps, tuple(view for _, view in trades),
             (
-                Measure("share of what was bought", share, rules.share_percent_min, "percent"),
+                Measure("thousandths of what was bought", bought * 1000 // volume, rules.share_permille_min),
                 Measure("purchases to usual trade", bought // max(book.trade_qty, 1), rules.size_min, "times"),
                 Measure("place of the purchases in the rise", max(bought_at, 0), rules.low_percent_max, "percent", at_least=False),
                 Measure("place of the sales in the rise", sold_at, rules.high_percent_min, "percent"),

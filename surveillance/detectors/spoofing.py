@@ -1,4 +1,4 @@
-"""Spoofing: one large order, or a few at one or two prices, shown on one side, a fill on the other, then the large order is canceled.
+"""Spoofing: one large order, or a few at one or two prices, shown on one side, a fill on the other, then the large order is canceled; or first that.
 
 FINRA Rule 5210.03 and the Commodity Exchange Act, section 4c(a)(5)(C), name it; the case of Sarao describes it step by step. What has enough
 orders at enough prices is layering, see surveillance.detectors.layering, and is left to it. "Large" is measured against what usually stands at
@@ -8,11 +8,14 @@ the touch of the book, not in shares.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from schemas.codec import Rows
 from schemas.instruments import Instrument
-from surveillance.contract import Measure
+from surveillance.contract import Arrays, Finding, Measure
 from surveillance.detectors.canceled_depth import SECOND_NS, Attempt, CanceledDepth
+from surveillance.detectors.flips import Flips, flip_finding
 from surveillance.market import Market
 from surveillance.orders import OrderTracker, TrackedOrder, other_side
+from surveillance.state_bytes import pack, unpack
 from surveillance.wording import VERBS, counted, percent, seconds, span, tenths
 
 
@@ -42,6 +45,10 @@ class SpoofingParameters:
     """Attempts of an owner within twenty minutes before they are reported. Once, an investor may change its mind after a trade."""
     strong_imbalance_min: int = 100
     """Shown lots : own interest of an attempt that is reported by itself."""
+    flip_ns: int = SECOND_NS
+    """From the cancellation to a trade on the other side that follows it: the large order was there for that."""
+    flips_min: int = 2
+    """Flips and attempts of an owner within twenty minutes before a flip is reported."""
     layers_max: int = 64
     """How many of the newest orders of a side are examined."""
     executions_max: int = 64
@@ -52,11 +59,46 @@ class SpoofingDetector(CanceledDepth):
     """Spoofs of one book shard."""
 
     name: ClassVar[str] = "spoofing"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("FINRA 5210.03", "CEA 4c(a)(5)(C)", "MAR Annex I.A(f)", "(EU) 2016/522 Annex II 1.5(e)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: SpoofingParameters | None = None) -> None:
         self._own = parameters or SpoofingParameters()
         super().__init__(tracker, market, self._own)
+        self._flips = Flips(tracker, self._own)
+
+    def executed(self, order: TrackedOrder, price: int, qty: int, now: int) -> tuple[Finding, ...]:
+        """An execution while the large order stands, or just after it went."""
+        super().executed(order, price, qty, now)
+        flip = self._flips.taken(order, price, qty, self.market.book(order.instrument).level_qty, now)
+        if flip is None:
+            return ()
+        for layer in flip.layers:
+            self.tracker.flag(layer)
+        enough = self.attempts_with(order.instrument, order.owner, now) >= self._own.flips_min
+        return (flip_finding(self.name.upper(), flip, self._own, now),) if enough else ()
+
+    def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> tuple[Finding, ...]:
+        """The end of an attempt, or the first half of a flip."""
+        found = super().withdrawn(order, canceled_qty, now)
+        if (
+            canceled_qty
+            and order.rests
+            and order.ended_at
+            and not order.flagged
+            and canceled_qty >= self.market.book(order.instrument).level_qty
+        ):
+            self._flips.note(order, canceled_qty, now)
+        return found
+
+    def snapshot(self) -> dict[str, Rows]:
+        """Attempts and flips."""
+        return {**super().snapshot(), "flips": pack(self._flips.state())}
+
+    def restore(self, arrays: Arrays) -> None:
+        """The opposite."""
+        super().restore(arrays)
+        self._flips.load(unpack(arrays["flips"]))
 
     def are_layers(self, layers: list[TrackedOrder], shown_qty: int, instrument: int) -> bool:
         """Large for this book, and not layering."""

@@ -22,7 +22,7 @@ class UnbalancedCancelParameters:
 
     cancels_min: int = 50
     """Cancels on the one side."""
-    canceled_times_min: int = 25
+    canceled_times_min: int = 12
     """Cancels : trades on that side."""
     sides_times_min: int = 4
     """Cancels : cancels on the other side. A quoter cancels on both alike, wherever it trades."""
@@ -36,7 +36,7 @@ class UnbalancedCancelDetector(WindowPattern):
     """Sums of five minutes."""
 
     name: ClassVar[str] = "unbalanced_cancel"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rule_refs: ClassVar[tuple[str, ...]] = ("MAR Annex I.A(f)", "FINRA 5210.03")
     buckets: ClassVar[int] = FIVE_MINUTES
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import ClassVar, Final
 
 from schemas.enums import Side
@@ -72,19 +73,19 @@ class WindowPattern(Detector):
 
 
 def newest_trades(book: Book, owner: int) -> list[tuple[Trade, Evidence]]:
-    """An owner's newest trades, oldest first, each as it took part in it."""
-    return list(_newest(book, owner))[::-1]
+    """An owner's newest trades, oldest first, each as it took part in it. Some, however many others have traded since."""
+    newest = list(_newest(book, owner))[::-1]
+    kept = list(book.newest.get(owner, ()))
+    return [_seen_by(owner, trade) for trade in (newest if len(newest) >= len(kept) else kept)]
 
 
-def _newest(book: Book, owner: int) -> Iterator[tuple[Trade, Evidence]]:
-    seen = 0
-    for trade in reversed(book.trades):
-        if owner in (trade.owner, trade.contra_owner):
-            maker = trade.owner != owner
-            yield trade, trade_evidence("MAKER" if maker else "TAKER", trade, maker=maker)
-            seen += 1
-            if seen == EVIDENCE_MAX:
-                return
+def _newest(book: Book, owner: int) -> Iterator[Trade]:
+    return islice((trade for trade in reversed(book.trades) if owner in (trade.owner, trade.contra_owner)), EVIDENCE_MAX)
+
+
+def _seen_by(owner: int, trade: Trade) -> tuple[Trade, Evidence]:
+    maker = trade.owner != owner
+    return trade, trade_evidence("MAKER" if maker else "TAKER", trade, maker=maker)
 
 
 def traded(sums: Counters, at: int) -> int:

@@ -261,7 +261,8 @@ def indicative_price(world: World, party: Party, severity: float) -> Actor:
     for _ in range(1 + round(2 * severity)):
         account = party.one(world)
         price = round(world.best[SELL] * (1.005 + 0.05 * severity)) + 20
-        order_id = world.order(account, BUY, price, party.lots(world, USUAL * (20 + 200 * severity)))
+        standing = sum(lots for _, lots in world.open.values())  # it takes more to move a price at which many would trade
+        order_id = world.order(account, BUY, price, party.lots(world, max(USUAL * (20 + 200 * severity), 1.2 * severity * standing)))
         ids.append(order_id)
         yield 1.0
         world.cancel(account, order_id)
@@ -308,15 +309,23 @@ def floor_and_ceiling(world: World, party: Party, severity: float) -> Actor:
 
 
 def pump_and_dump(world: World, party: Party, severity: float) -> Actor:
-    """Buys quietly, has a rumour spread that drives the price up by 1.5 to 7.5 % in a minute, sells to those who believe it; then the price comes back."""
+    """Buys quietly, has a rumour drive the price up by 1.5 to 7.5 %, sells to those who believe it; then the price comes back.
+
+    The rumour takes a minute; where few trade up to 100 s, and the price may stay behind.
+    """
     began, ids, bought, pace = world.now, [], 0, world.pace()
     for _ in range(20):
         qty = party.lots(world, max(world.usual_level, pace) * (0.2 + severity))
         ids.append(world.order(party.one(world), BUY, world.best[SELL], qty, immediate=True))
         bought += qty
         yield 1.0
-    world.rumour = world.best[BUY] * (0.015 + 0.06 * severity) / 60
+    rise = world.best[BUY] * (0.015 + 0.06 * severity)
+    target, world.rumour = world.best[BUY] + 0.6 * rise, rise / 60
     yield 60.0
+    for _ in range(40):
+        if world.best[BUY] >= target:
+            break
+        yield 1.0
     world.rumour = 0.0
     for _ in range(20):
         ids.append(world.order(party.one(world), SELL, world.best[BUY], max(bought // 24, 1), immediate=True))

@@ -53,7 +53,7 @@ class Label:
 
 def _row(command: tuple[int, ...]) -> tuple[int, ...]:
     """A row of COMMAND_DTYPE from values of _COLUMNS: of few rows, several times as fast as column by column."""
-    row = [0] * len(COMMAND_DTYPE)
+    row = [0] * len(COMMAND_DTYPE.names or ())
     for place, value in zip(_PLACES, command, strict=True):
         row[place] = value
     row[_INSTRUMENT_PLACE] = 0 if command[0] == BookCommandKind.TIMER else INSTRUMENT

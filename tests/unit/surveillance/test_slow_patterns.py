@@ -91,7 +91,7 @@ def test_an_owner_that_buys_at_one_price_again_and_again_holds_a_floor(how: dict
 )
 def test_who_buys_low_and_sells_into_a_rise_that_collapses_pumps_and_dumps(how: dict[str, Any], found: bool) -> None:
     """Up by ten percent within ten minutes, and back."""
-    given = {"top": 0.1, "back": 0.1, "sold": 500, "bought_at": 0.02} | how
+    given = {"top": 0.1, "back": 0.1, "sold": 1_000, "bought_at": 0.02} | how
     tape, rise = market(trades=80), int(AT * given["top"])
     way = [*(n / 20 for n in range(21)), *(1 - n / 5 * (1 - given["back"]) for n in range(1, 6))]
     for n, share in enumerate(way):
@@ -101,7 +101,7 @@ def test_who_buys_low_and_sells_into_a_rise_that_collapses_pumps_and_dumps(how: 
         for more in range(5):
             tape.meet(at + more, CROWD + more, CROWD + 50 + n, BUY if more % 2 else SELL, price, 20)
         if share >= given["bought_at"] and not any(row["account"] == A for row in tape.rows if "account" in row):
-            tape.meet(at + 6, A, CROWD + 70, BUY, price, 700)
+            tape.meet(at + 6, A, CROWD + 70, BUY, price, 1_300)
         if share >= 0.95:
             tape.meet(at + 7, A, CROWD + 71, SELL, price, given["sold"] // 2)
     tape.time(900.0)

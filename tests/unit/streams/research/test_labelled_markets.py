@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from schemas.codec import encode_record
-from streams.research.labelled.cases import ATHENA, COSCIA, SARAO, athena, coscia, sarao
+from streams.research.labelled.cases import ATHENA, COSCIA, HYDRO, OYSTACHER, SARAO, athena, coscia, hydro, oystacher, sarao
 from streams.research.labelled.crowd import CONTROLS
 from streams.research.labelled.injectors import INJECTORS, PARTY
 from streams.research.labelled.markets import CLOSING_S, Outcome, Scenario, background, injected, watched
@@ -88,6 +88,23 @@ def test_the_small_and_the_large_orders_of_coscia_are_found() -> None:
     assert (alert["pattern"], alert["accounts"]) == ("SPOOFING", [COSCIA])
     assert alert["occurrences"] >= 2
     assert {one["order_id"] for one in alert["evidence"]} <= set(outcome.labels[0].orders)
+
+
+def test_the_flips_of_oystacher_are_found() -> None:
+    """15-cv-9196: canceled first, traded 5 ms later. The first flip might be a change of mind, so five of six are told; about him alone."""
+    world = World(4)
+    outcome = watched(world, DENSITY, 280.0, [(125.0, oystacher(world))], [])
+    (alert,) = outcome.alerts
+    assert (alert["pattern"], alert["accounts"], alert["occurrences"]) == ("SPOOFING", [OYSTACHER], 5)
+    assert alert["features"]["time_from_cancel_to_trade"] == 5_000_000
+    assert {one["order_id"] for one in alert["evidence"]} <= set(outcome.labels[0].orders)
+
+
+def test_the_bot_of_hydro_is_found_twice() -> None:
+    """Its demand is a spoof, its trades with itself are a wash; nobody else is accused."""
+    world = World(4)
+    outcome = watched(world, DENSITY, 280.0, [(125.0, hydro(world))], [])
+    assert named(outcome) == {("SPOOFING", HYDRO), ("WASH_TRADE", HYDRO)}
 
 
 def an_outcome(alerts: list[tuple[str, int]], *, manipulator: int | None = None) -> Outcome:
