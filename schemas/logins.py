@@ -131,7 +131,8 @@ def read_login(file: Path) -> Login:
 def why_not_trusted(error: BaseException | None) -> str:
     """What is wrong with a server's certificate, in words, where an error of a client, or one behind it, says that; else ""."""
     for one in _causes(error):
-        if isinstance(one, ssl.SSLCertVerificationError):
+        # aiohttp's is one by its class, and has the one that says something behind it
+        if isinstance(one, ssl.SSLCertVerificationError) and hasattr(one, "verify_code"):
             return _REASONS.get(one.verify_code, f"the certificate cannot be trusted ({one.verify_message})")
         if isinstance(one, ssl.SSLError) and one.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             return "what answers there does not speak TLS"

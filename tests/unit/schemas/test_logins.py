@@ -126,5 +126,9 @@ def test_what_is_wrong_with_a_certificate_is_said_wherever_the_client_hides_it()
     outer.__cause__ = expired
     assert why_not_trusted(outer).startswith("the certificate has expired")
     assert why_not_trusted(RuntimeError("x", (), OSError())) == ""
+    of_aiohttp = ssl.SSLCertVerificationError()
+    assert why_not_trusted(of_aiohttp) == ""
+    of_aiohttp.__cause__ = expired
+    assert why_not_trusted(of_aiohttp).startswith("the certificate has expired")
     assert why_not_trusted(RuntimeError(expired)).startswith("the certificate has expired")
     assert why_not_trusted(None) == ""
