@@ -46,7 +46,7 @@ down: $(VENV)/.run ## stop what `make up` started
 
 test: $(VENV)/.dev ## every test, with the real services (ARGS="-k layering" for some)
 	$(BIN)/outcry warm
-	$(BIN)/pytest --numprocesses 2 --dist loadscope $(ARGS)
+	$(BIN)/pytest --numprocesses 3 --dist loadscope $(ARGS)
 
 test-quick: $(VENV)/.dev ## the tests that need no services and take no minutes, to run between two edits (ARGS as for `make test`)
 	$(BIN)/pytest -m "not integration and not slow" -q --numprocesses 2 --dist loadscope $(ARGS)

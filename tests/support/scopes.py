@@ -4,11 +4,11 @@ from collections.abc import Collection
 from typing import Final
 
 SERVICES: Final = "services"
-"""Whatever shares an exchange that runs until the end, and chaos, in one process and one after the other. So with two processes there are never more than two
-sets at once: two cores serve three badly."""
-SERVICE_FOLDERS: Final = ("tests/chaos/", "tests/integration/own_sets/", "tests/integration/")
-OWN_SETS: Final = SERVICE_FOLDERS[1]
-"""Each module, or folder below, starts a set and stops it: the process that is free takes the next."""
+"""Whatever shares an exchange that runs until the end, in one process and one after the other."""
+SHARED_SET: Final = "tests/integration/"
+CHAOS: Final = "tests/chaos/"
+OWN_SETS: Final = "tests/integration/own_sets/"
+"""Each module, or folder below, starts a set and stops it, as those of CHAOS do: the process that is free takes the next."""
 PROPERTIES: Final = "tests/properties/"
 """Long tests that share no fixture: each may go anywhere."""
 
@@ -18,7 +18,7 @@ def scope_of(nodeid: str) -> str:
     module = nodeid.partition("::")[0]
     if module.startswith(OWN_SETS):
         return OWN_SETS + module.removeprefix(OWN_SETS).partition("/")[0]
-    if module.startswith(SERVICE_FOLDERS):
+    if module.startswith(SHARED_SET):
         return SERVICES
     return nodeid if module.startswith(PROPERTIES) else module
 
@@ -27,7 +27,9 @@ def turn_of(nodeid: str, slow: Collection[str]) -> int:
     """The longest work begins first, so that no process is left with it at the end; `slow`: scopes that have a test marked so."""
     scope = scope_of(nodeid)
     if scope == SERVICES:
-        return 0 if nodeid.startswith(SERVICE_FOLDERS[0]) else 1
+        return 0
+    if scope.startswith(CHAOS):
+        return 1
     if scope.startswith(OWN_SETS):
         return 3
     return 2 if scope in slow else 4
