@@ -92,5 +92,5 @@ class ChaosSession(Session):
     def _places(self, fault: Fault) -> Iterable[str]:
         """What nobody else may hurt meanwhile."""
         assert self.strikes is not None
-        everybody = self.strikes.everybody() if fault.kind is Kind.FULL_HOME else ()
+        everybody = self.strikes.everybody() if fault.kind in (Kind.FULL_HOME, Kind.KILL_ALL_ROLES) else ()
         return {*fault.victims, *everybody, *((CLUSTER,) if fault.kind in OF_THE_CLUSTER or everybody else ())}

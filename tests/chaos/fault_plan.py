@@ -19,6 +19,7 @@ class Kind(StrEnum):
     KILL_BROKER = "kill broker"
     KILL_STORE = "kill store"
     KILL_ROLE_AND_BROKER = "kill role and broker"
+    KILL_ALL_ROLES = "kill all roles"
     ZOMBIE_ROLE = "zombie role"
     STOP_BROKER = "stop broker"
     STOP_STORE = "stop store"
@@ -39,6 +40,7 @@ WEIGHTS: Final = {
     Kind.KILL_BROKER: 3,
     Kind.KILL_STORE: 3,
     Kind.KILL_ROLE_AND_BROKER: 2,
+    Kind.KILL_ALL_ROLES: 1,
     Kind.ZOMBIE_ROLE: 4,
     Kind.STOP_BROKER: 1,
     Kind.STOP_STORE: 2,
@@ -55,6 +57,8 @@ WEIGHTS: Final = {
 DECK: Final = sum(WEIGHTS.values())
 STORES: Final = ("mariadb", "valkey", "elasticsearch")
 EDGE: Final = "edge"
+FORK_SERVER: Final = "fork server"
+"""Roles are its forks, and die with it."""
 Card = TypeVar("Card")
 
 
@@ -100,6 +104,8 @@ def _candidates(kind: Kind, cast: Cast) -> list[tuple[str, ...]]:
             names = (*cast.workers, EDGE)
         case Kind.KILL_EDGE | Kind.STOP_EDGE:
             names = (EDGE,)
+        case Kind.KILL_ALL_ROLES:
+            names = (FORK_SERVER,)
         case Kind.KILL_STORE | Kind.STOP_STORE | Kind.FROZEN_STORE:
             names = STORES
         case Kind.KILL_ROLE_AND_BROKER:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
 
+import psutil
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from confluent_kafka import KafkaException
@@ -29,7 +30,7 @@ from streams.demo.chaos import child_of, is_replaced, strike, wait_for
 from streams.demo.collect import end_offsets
 from streams.services.local_set import URL_SETTINGS, LocalSet
 from streams.services.state import ChildStatus, State, Wanted
-from streams.services.supervision import probes
+from streams.services.supervision import fork_server, probes
 from topics.catalogue import EXECUTIONS
 
 RECOVERY_TIMEOUT_S: Final = 600.0
@@ -61,6 +62,7 @@ class Strikes:
         kill, stop = self._kill, self._stop
         self._kinds: dict[Kind, Callable[..., Awaitable[float]]] = {
             Kind.KILL_ROLE: kill, Kind.KILL_EDGE: kill, Kind.KILL_BROKER: kill, Kind.KILL_STORE: kill, Kind.KILL_ROLE_AND_BROKER: kill,
+            Kind.KILL_ALL_ROLES: self._kill_all_roles,
             Kind.ZOMBIE_ROLE: self._zombie, Kind.STOP_BROKER: self._stop_broker, Kind.STOP_STORE: stop, Kind.STOP_EDGE: stop,
             Kind.FULL_DISK_ROLE: self._full_disk, Kind.FULL_DISK_BROKER: self._full_disk, Kind.FULL_HOME: self._full_home,
             Kind.FROZEN_ROLE: self._frozen, Kind.FROZEN_STORE: self._frozen, Kind.FROZEN_BROKER: self._frozen,
@@ -90,6 +92,15 @@ class Strikes:
     async def _kill(self, *names: str) -> float:
         """SIGKILL to all of them at once."""
         victims = [await self._strike(name, signal.SIGKILL) for name in names]
+        return max(await asyncio.gather(*(self._until_served(victim.name, victim) for victim in victims)))
+
+    async def _kill_all_roles(self, _name: str) -> float:
+        """SIGKILL to the process whose forks all roles are: the kernel kills them with it."""
+        roles = {worker.name for worker in self._wanted().processes()}
+        victims = [await self._running(name) for name in sorted(roles)]
+        supervisor = psutil.Process(self._local.running_pid())
+        (server,) = [one for one in supervisor.children() if " ".join(one.cmdline()).strip() == fork_server.TITLE]
+        server.kill()
         return max(await asyncio.gather(*(self._until_served(victim.name, victim) for victim in victims)))
 
     async def _zombie(self, name: str) -> float:

@@ -26,7 +26,8 @@ from setproctitle import setproctitle
 from streams.services.recipes.launch import end_with, weigh
 
 MESSAGE_BYTES = 1 << 16
-TITLE = "outcry"
+PROGRAM_TITLE = "outcry"
+TITLE = "outcry fork server"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def become(request: Request) -> None:
     for standard in (1, 2):
         os.dup2(request.log, standard)
     os.close(request.log)
-    sys.argv = [TITLE, *request.argv]
+    sys.argv = [PROGRAM_TITLE, *request.argv]
     setproctitle(" ".join(sys.argv))
 
 
@@ -137,7 +138,7 @@ def main() -> None:
     run = getattr(import_module(module), function)
     kernels = modules[:1] == ["--kernels"]
     load(modules[kernels:], kernels=kernels)
-    setproctitle(f"{TITLE} fork server")
+    setproctitle(TITLE)
     request = serve(connection)
     if request is not None:
         become(request)
