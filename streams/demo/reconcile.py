@@ -206,16 +206,19 @@ def _client_checks(log: LogFacts, mysql: StoreFacts, clients: ClientFacts) -> li
 def _alerted_check(alerts: frozenset[AlertSeen], manipulators: frozenset[int], *, disturbed: bool) -> Check:
     """Faults change what traders do: what an outage held back reaches the log together, out of its time, and the log's times are what patterns are about.
 
-    So then others may be accused, and rightly by the log. `outcry verify` proves of each alert that it follows from the log.
+    So then others may be accused, rightly by the log, and a manipulator whose steps came too far apart may not be: only that some are caught
+    is a fact. `outcry verify` proves of each alert, and of each that there is not, that it follows from the log.
     """
     accounts = {alert.account for alert in alerts}
-    missed, innocent = manipulators - accounts, [] if disturbed else [one for one in alerts if one.account not in manipulators]
+    missed, innocent = manipulators - accounts, [one for one in alerts if one.account not in manipulators]
+    if disturbed:
+        missed, innocent = missed if missed == manipulators else frozenset(), []
     problems = [f"account {one} manipulated and was not caught" for one in sorted(missed)]
     problems += [
         f"account {one.account} is innocent and was accused of {one.pattern}" for one in sorted(innocent, key=lambda one: one.account)
     ]
     caught = {"log": ", ".join(map(str, sorted(accounts))) or "nobody"}
-    name = "the manipulator is caught" + ("" if disturbed else ", nobody else")
+    name = "manipulators are caught" if disturbed else "the manipulators are caught, nobody else"
     return Check(name, caught, "; ".join(problems), frozenset() if innocent else frozenset({ALERTS}))
 
 

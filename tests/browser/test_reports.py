@@ -99,7 +99,7 @@ async def test_an_analyst_is_told_that_it_is_not_for_them(tmp_path: Path) -> Non
         page = await sign_in(edge, browser, trouble, "ann")
         await expect(page.locator("body")).to_contain_text("this is for compliance only")
         for name, is_led in (("ann", False), ("carl", True)):
-            page = await sign_in(edge, browser, trouble, name, "/surveillance/team")
+            page = await sign_in(edge, browser, trouble, name, "/surveillance")
             await expect(page.locator("#person")).to_contain_text(name)
             await expect(page.locator("nav a[href='/reports']")).to_be_visible(visible=is_led)
 
