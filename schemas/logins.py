@@ -134,7 +134,7 @@ def why_not_trusted(error: BaseException | None) -> str:
         # aiohttp's is one by its class, and has the one that says something behind it
         if isinstance(one, ssl.SSLCertVerificationError) and hasattr(one, "verify_code"):
             return _REASONS.get(one.verify_code, f"the certificate cannot be trusted ({one.verify_message})")
-        if isinstance(one, ssl.SSLError) and one.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
+        if isinstance(one, ssl.SSLError) and getattr(one, "reason", "") in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
             return "what answers there does not speak TLS"
     return ""
 
