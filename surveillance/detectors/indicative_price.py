@@ -44,7 +44,7 @@ class IndicativePriceDetector(Detector):
         self.parameters = parameters or IndicativePriceParameters()
         self._newest: dict[int, list[int]] = {}  # instrument -> [the order that came in last, the middle before it]
         self._movers: dict[int, list[int]] = {}  # order -> [instrument, price before, price after]
-        self._leaving: dict[int, tuple[TrackedOrder, int]] = {}  # instrument -> (the order that was canceled last, lots)
+        self._leaving: dict[int, list[int]] = {}  # instrument -> [the order that was canceled last, lots]
         self._since: dict[int, int] = {}  # instrument -> when its phase began
 
     def placed(self, order: TrackedOrder, now: int) -> Sequence[Finding]:
@@ -57,12 +57,13 @@ class IndicativePriceDetector(Detector):
     def indicated(self, book: Book, before: int, now: int) -> Sequence[Finding]:
         """Did the newest order move it, or the one that just went?"""
         (order_id, middle), after = self._newest.pop(book.instrument, (0, 0)), book.indicative_px
-        gone = self._leaving.pop(book.instrument, None)
+        gone_id, canceled_qty = self._leaving.pop(book.instrument, (0, 0))
+        gone = self.tracker.get(gone_id)  # one that ended long ago may be forgotten
         before = before or middle
         if not before or not after or abs(after - before) * 1000 < before * self.parameters.move_permille_min:
             return ()
         if gone is not None:
-            return (self._finding(gone[0], after, before, gone[1]),)  # what it had held the price at
+            return (self._finding(gone, after, before, canceled_qty),)  # what it had held the price at
         order = self.tracker.get(order_id)
         if order is not None and self._is_large(order.order_qty, book):
             while len(self._movers) >= self.parameters.movers_max:
@@ -81,7 +82,7 @@ class IndicativePriceDetector(Detector):
         if moved is not None:
             return (self._finding(order, moved[1], moved[2], canceled_qty),)
         if canceled_qty and order.placed_at >= self._since.get(order.instrument, 0) and self._is_large(canceled_qty, book):
-            self._leaving[order.instrument] = (order, canceled_qty)
+            self._leaving[order.instrument] = [order.order_id, canceled_qty]
         return ()
 
     def _is_large(self, qty: int, book: Book) -> bool:
@@ -119,11 +120,10 @@ class IndicativePriceDetector(Detector):
 
     def state(self) -> Any:
         """Newest orders, movers, who is leaving, and since when."""
-        leaving = [[instrument, order.order_id, qty] for instrument, (order, qty) in self._leaving.items()]
         return [
             list(self._newest.items()),
             [[order_id, *moved] for order_id, moved in self._movers.items()],
-            leaving,
+            list(self._leaving.items()),
             list(self._since.items()),
         ]
 
@@ -132,4 +132,4 @@ class IndicativePriceDetector(Detector):
         self._newest = {instrument: list(newest) for instrument, newest in state[0]}
         self._movers = {order_id: moved for order_id, *moved in state[1]}
         self._since = dict(state[3])
-        self._leaving = {instrument: (self.tracker.known(order_id), qty) for instrument, order_id, qty in state[2]}
+        self._leaving = {instrument: list(leaving) for instrument, leaving in state[2]}

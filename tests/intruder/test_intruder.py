@@ -21,6 +21,7 @@ def _cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     passwords.nobodys_hash.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 async def test_attack_is_stopped_and_succeeds_without_its_protection(attack: Attack) -> None:
     """At an open door of its own each time."""

@@ -72,6 +72,7 @@ def test_every_make_target_in_the_documents_exists():
     assert used - targets == set()
 
 
+@pytest.mark.slow
 def test_every_script_in_the_documents_exists_with_its_options():
     """As they say it themselves, by --help."""
     lines = {line for _, line in shown("python") if re.match(r"python tests/", line)}

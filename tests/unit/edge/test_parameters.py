@@ -46,6 +46,7 @@ async def ask(edge: Traded, method: str, path: str, query: dict[str, str]) -> in
     return (await edge.ask(method, path, body={} if method in ("PUT", "POST") else None, **query))[0]
 
 
+@pytest.mark.slow
 async def test_what_an_operation_looks_at_is_what_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each optional parameter by itself, beside those that must be there."""
     asked: set[str] = set()

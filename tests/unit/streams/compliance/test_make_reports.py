@@ -135,6 +135,7 @@ async def test_days_that_were_missed_are_made_oldest_first_and_once(settings, cl
     assert again.status()["days_made"] == 2
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_any_step_leaves_work_that_gives_the_same_files(settings, tmp_path, monkeypatch):
     """Each step that the disk sees is the last one of a process of its own; whatever it leaves, the next one ends at the same bytes."""
     monkeypatch.setattr(day_module, "read_day", lambda *arguments, **words: reported_day())

@@ -216,6 +216,7 @@ async def test_the_role_reads_what_is_kept_for_ever_and_is_started_by_name_only(
     assert "audit-log" in set(role_names(with_optional=True)) - set(role_names())
 
 
+@pytest.mark.slow
 async def test_days_that_are_over_are_sealed_by_the_role(tmp_path, reader):
     """Its records are of 2023: it seals the days since then, ten at a time."""
     role, stop = role_of(tmp_path, reader), asyncio.Event()

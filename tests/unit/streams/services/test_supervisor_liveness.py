@@ -121,6 +121,7 @@ async def test_a_child_that_answers_again_in_time_is_left_alone(tmp_path: Path, 
         assert (child.status.pid, child.status.restarts, child.status.message) == (pid, 0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 async def test_a_child_that_falls_silent_again_and_again_gets_more_time_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What takes it so long may be work that it must do: killing it at the same point for ever would help nobody."""
