@@ -26,6 +26,8 @@ ASSETS: Final = (
     "elements.js",
     "status.js",
     "docs.js",
+    "audit/audit.js",
+    "audit/proof.js",
     "trade/trade.css",
     "trade/trade.js",
     "trade/account.js",
@@ -80,6 +82,11 @@ async def prices_page(request: web.Request) -> web.Response:
     return page("prices.html")
 
 
+async def audit_page(request: web.Request) -> web.Response:
+    """Checks proofs of the audit log in the browser."""
+    return page("audit/audit.html")
+
+
 async def asset_file(request: web.Request) -> web.Response:
     """A stylesheet, script or picture of the pages; only names in ASSETS."""
     name = request.match_info["name"]
@@ -91,4 +98,4 @@ async def asset_file(request: web.Request) -> web.Response:
     return response
 
 
-ROUTES: Final = (web.get("/", prices_page), web.get("/web/{name:.+}", asset_file))
+ROUTES: Final = (web.get("/", prices_page), web.get("/audit", audit_page), web.get("/web/{name:.+}", asset_file))

@@ -17,7 +17,7 @@ from edge.console import cases_api, ops_api, pages, sign_in, status_api, surveil
 from edge.console.sign_in import PERSON, allowed, roles_of_route
 from edge.http.browsers import CSRF_HEADER
 
-PUBLIC = {"/", "/web/{name:.+}", "/healthz", "/readyz", "/metrics", "/sign-in"}
+PUBLIC = {"/", "/audit", "/web/{name:.+}", "/healthz", "/readyz", "/metrics", "/sign-in"}
 """Routes of the pages that everybody may call."""
 SECRET = new_secret()
 
