@@ -19,7 +19,7 @@ from aiohttp import WSCloseCode, web
 from edge.alpaca.market_data import crypto_api
 from edge.alpaca.market_data.hub import HUB, MarketHub
 from edge.alpaca.routes import ROUTES as ALPACA_ROUTES
-from edge.console import cases_api, ops_api, pages, reports_api, sign_in, status_api, surveillance_api, traders
+from edge.console import cases_api, ops_api, pages, reports_api, search_api, sign_in, status_api, surveillance_api, traders
 from edge.documents import pages as documents
 from edge.fanout.limits import DRAIN_S
 from edge.gateway.access.people import PeopleStore
@@ -37,6 +37,7 @@ from edge.http.listening import listen, new_runner
 from edge.http.metrics import HttpMetrics
 from edge.http.state import STATE, EdgeState
 from edge.native import rest, socket_api
+from edge.native import search_api as native_search
 from edge.native.desk import DESK, new_desk
 from edge.worker_processes import WorkerProcesses, feed_path
 from edge.worker_reports import WorkersCollector
@@ -49,13 +50,13 @@ from topics.roles import EDGE
 
 log = structlog.get_logger(__name__)
 
-NATIVE_ROUTES: Final = (*rest.ROUTES, *socket_api.ROUTES)
+NATIVE_ROUTES: Final = (*rest.ROUTES, *native_search.ROUTES, *socket_api.ROUTES)
 _ROUTES: Final = (
     *ALPACA_ROUTES,
     *NATIVE_ROUTES,
     *(
         route
-        for module in (surveillance_api, cases_api, reports_api, ops_api, status_api, pages, sign_in, traders, documents)
+        for module in (surveillance_api, search_api, cases_api, reports_api, ops_api, status_api, pages, sign_in, traders, documents)
         for route in module.ROUTES
     ),
 )
@@ -150,6 +151,7 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
         if gateway.feed is not None:
             await gateway.feed.stop()
         await links.close()
+        await gateway.searches.trail.close()
         await gateway.stores.close()
     log.info("edge_stopped")
 

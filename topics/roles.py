@@ -103,7 +103,7 @@ PERSIST_ELASTICSEARCH: Final = RoleEntry(
 )  # fmt: skip
 EDGE: Final = RoleEntry(
     "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA, CASES),
-    (ACCOUNT_COMMANDS, ACCESS_EVENTS, CASES), workers=False, stores=("mysql", "redis"),
+    (ACCOUNT_COMMANDS, ACCESS_EVENTS, CASES), workers=False, stores=("mysql", "redis", "elasticsearch"),
     looks_at=(EXECUTIONS,), watches=("persist-mysql",),
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ ASSETS: Final = (
     "book_replay.js",
     "team.js",
     "reports.js",
+    "find.js",
     "page_parts.js",
     "elements.js",
     "status.js",

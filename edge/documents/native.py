@@ -9,16 +9,19 @@ from typing import Any, Final
 from access.api_keys import NETWORKS_MAX, Scope
 from edge.documents.shapes import Schema, one_of
 from edge.gateway.limits import SIGNED_WINDOW_MS_MAX
-from edge.native import limits
+from edge.http.searches import FORMATS, LIMIT_DEFAULT, PARAMETERS
+from edge.native import limits, search_api
 from edge.native.channels.names import CONFLATED, PRIVATE, STREAMS
 from edge.native.keys_api import KEY_OPERATIONS
 from edge.native.orders import requests
 from edge.native.orders.operations import OPERATIONS
 from edge.native.orders.told import EXEC_TYPES
 from edge.native.wire.closing import Close
-from edge.native.wire.problems import KINDS
+from edge.native.wire.problems import KINDS as PROBLEMS
 from schemas.field_rules import LIST_ROWS_MAX
 from schemas.limits import CL_ORD_ID_MAX_BYTES
+from sinks.elastic.search_places import PLACE_CHARACTERS_MAX
+from sinks.elastic.search_words import COLUMNS, KINDS, PAGE_MAX, REASONS, SIDES, SORTS
 
 _MAX63: Final = (1 << 63) - 1
 _TIME: Final[Schema] = {"type": "integer", "minimum": 0, "description": "Microseconds since 1970."}
@@ -128,9 +131,33 @@ SOCKET_FIELDS: Final[dict[str, Schema]] = {
 }
 """Of the operations that only the socket has."""
 
+_SECURITY: Final[list[dict[str, list[str]]]] = [
+    {"nativeKey": [], "nativeSecret": []},
+    {"basic": []},
+    {"nativeKey": [], "nativeTime": [], "nativeSignature": []},
+]
+_TEXT: Final[Schema] = {"type": "string", "minLength": 1}
+_SPAN: Final[Schema] = {
+    "type": "string",
+    "pattern": r"^[0-9.]*\.\.[0-9.]*$",
+    "description": "LOW..HIGH, both included, one of them perhaps missing; needs one symbol.",
+}
+_DATE: Final[Schema] = {"type": "string", "description": "A date or an ISO 8601 time; UTC where it names no zone."}
+SEARCH: Final[dict[str, Schema]] = {
+    "symbol": {"type": "array", "items": _TEXT}, "kind": {"type": "array", "items": one_of(KINDS)}, "side": one_of(SIDES), "reason": one_of(REASONS),
+    "from": _DATE, "to": _DATE | {"description": "Before this time."}, "price": _SPAN, "size": _SPAN,
+    "text": _TEXT | {"maxLength": CL_ORD_ID_MAX_BYTES, "description": "An id of the exchange's, or the beginning of a client's own."},
+    "sort": one_of(SORTS), "ascending": one_of(("false", "true")),
+    "limit": {"type": "integer", "minimum": 1, "maximum": PAGE_MAX, "default": LIMIT_DEFAULT},
+    "next": _TEXT | {"maxLength": PLACE_CHARACTERS_MAX, "description": "Of the answer before: the page behind it."}, "format": one_of(FORMATS),
+}  # fmt: skip
+"""By parameter of GET /v1/search."""
+assert tuple(SEARCH) == PARAMETERS
+_EVENT: Final = _object({name: {"type": "integer"} if name in ("partition", "seq") else {} for name in COLUMNS}, *COLUMNS)
+
 PROBLEM: Final = _object(
     {
-        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}, "code": one_of(KINDS),
+        "type": {"type": "string"}, "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"}, "code": one_of(PROBLEMS),
         "retryable": _FLAG, "outcome": one_of(("rejected", "not_sent", "unknown")), "request_id": {"type": "string"}, "field": {"type": "string"},
         "reason": {"type": "string"}, "retry_after_s": {"type": "integer"},
     }, "type", "title", "status", "detail", "code", "retryable", "outcome", "request_id", closed=False,
@@ -150,24 +177,50 @@ def paths() -> dict[str, Any]:
         answer = {"description": "The answer.", "content": {"application/json": {"schema": {"type": "object"}}}}
         get = {"operationId": f"get_v1_{name}", "tags": ["Native"], "summary": told, "security": [], "responses": {"200": answer}}
         found[f"/v1/{name}"] = {"get": get}
-    return found
+    return found | {"/v1/search": {"get": _search()}}
+
+
+def _search() -> dict[str, Any]:
+    found = _object({"events": _list(_EVENT, PAGE_MAX), "next": {"type": ["string", "null"]}}, "events", "next")
+    return {
+        "operationId": "get_v1_search", "tags": ["Native"], "summary": _summary(search_api.get_search, "search"), "x-answer": "served",
+        "security": _SECURITY, "parameters": [{"name": name, "in": "query", "schema": schema} for name, schema in SEARCH.items()],
+        "responses": {
+            "200": {
+                "description": "What was found. The header Link has the address of the next page.",
+                "content": {"application/json": {"schema": found}, "text/csv": {"schema": {"type": "string"}}},
+            },
+            **_problems(),
+        },
+    }  # fmt: skip
+
+
+def _summary(run: object, otherwise: str) -> str:
+    return (inspect.getdoc(run) or otherwise).split("\n", 1)[0].rstrip(".")
+
+
+def _problems() -> dict[str, Any]:
+    """Answers by status."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        str(status): {
+            "description": "; ".join(f"{code}: {kind.title}" for code, kind in PROBLEMS.items() if kind.status == status),
+            "content": content,
+        }
+        for status in sorted({kind.status for kind in PROBLEMS.values()})
+    }
 
 
 def _operation(op: str) -> dict[str, Any]:
     run = OPERATIONS[op].run if op in OPERATIONS else KEY_OPERATIONS[op]
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    statuses = sorted({kind.status for kind in KINDS.values()})
     return {
-        "operationId": f"post_v1_{op.replace('.', '_')}", "tags": ["Native"], "summary": (inspect.getdoc(run) or op).split("\n", 1)[0].rstrip("."),
+        "operationId": f"post_v1_{op.replace('.', '_')}", "tags": ["Native"], "summary": _summary(run, op),
         "x-answer": "served",
-        "security": [{"nativeKey": [], "nativeSecret": []}, {"basic": []}, {"nativeKey": [], "nativeTime": [], "nativeSignature": []}],
+        "security": _SECURITY,
         "requestBody": {"required": bool(FIELDS[op].get("required")), "content": {"application/json": {"schema": FIELDS[op]}}},
         "responses": {
             "200": {"description": "Done, or passed on to the book.", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NativeAnswer"}}}},
-            **{
-                str(status): {"description": "; ".join(f"{code}: {kind.title}" for code, kind in KINDS.items() if kind.status == status), "content": problem}
-                for status in statuses
-            },
+            **_problems(),
         },
     }  # fmt: skip
 

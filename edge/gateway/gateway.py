@@ -22,7 +22,7 @@ from edge.gateway.accounts.reply_consumer import ReplyConsumer
 from edge.gateway.analysts.book_replays import BookReplays
 from edge.gateway.analysts.case_files import CaseFiles
 from edge.gateway.analysts.cases import Cases
-from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S, DAYS_EVERY_S
+from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S, DAYS_EVERY_S, SEARCHES_MAX, STAFF_SEARCHES_MAX
 from edge.gateway.market.calendar import MarketHours
 from edge.gateway.market.consumer import MarketConsumer
 from edge.gateway.market.events import MarketEvent
@@ -35,6 +35,7 @@ from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from edge.gateway.stored.account_history import AccountHistory
 from edge.gateway.stored.history import AlertFilter, History, Stores, recorded
 from edge.gateway.stored.past_prices import PastPrices
+from edge.gateway.stored.searches import ElasticTrail, Searches
 from edge.gateway.stored.seen_places import SeenPlaces
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.market_hours import MarketCalendar, MarketClock
@@ -71,6 +72,9 @@ class Gateway:
         self.traders = TraderSessions(keys, self.sessions, self.access_records, time.time_ns)
         self.key_changes = KeyChanges(keys, self.sessions)
         self.book_replays = BookReplays(settings.kafka_url)
+        trail = ElasticTrail(settings.elasticsearch_url)
+        self.searches = Searches(trail, SEARCHES_MAX)
+        self.staff_searches = Searches(trail, STAFF_SEARCHES_MAX)
         self.stores = stores
         self.replies: ReplyConsumer | None = None
         self.market_consumer: MarketConsumer | None = None
@@ -147,6 +151,10 @@ def _watch(gateway: Gateway) -> None:
     watch("market_data_gaps", "sequence numbers of market.data that never came", lambda: gateway.market.gaps)
     watch("sink_lag_records", "records of the log that MySQL has not stored yet", lambda: orders.sink_lag.records if orders.sink_lag else 0)
     watch("sink_lag_records_max", "beyond so many new orders are refused; 0: never", lambda: gateway.settings.edge_sink_lag_max)
+    watch("searches_running", "searches of customers and staff", lambda: gateway.searches.running + gateway.staff_searches.running)
+    watch(
+        "searches_refused_total", "searches refused because too many ran", lambda: gateway.searches.refused + gateway.staff_searches.refused
+    )
     watch("bad_reply_frames", "frames of edge.replies that could not be read", lambda: gateway.replies.bad_frames if gateway.replies else 0)
     watch("bad_case_records", "records of cases that could not be read", lambda: gateway.cases.bad_records)
     watch(

@@ -153,6 +153,18 @@ LAG_READY_MAX: Final = 5_000
 
 MYSQL_CONNECTIONS_MAX: Final = 8
 
+SEARCHES_MAX: Final = 4
+"""Of customers at once; so many each wait for Elasticsearch only. A page of 500 rows takes the edge ~10 ms when it comes."""
+
+STAFF_SEARCHES_MAX: Final = 4
+"""Of staff at once."""
+
+SEARCHES_OF_ASKER_MAX: Final = 2
+"""Of one account, or one person, at once: nobody has all places."""
+
+SEARCH_TIMEOUT_S: Final = 10.0
+"""Elasticsearch has so long for a page; it ends by itself what takes a shard 5 s."""
+
 STORE_TIMEOUT_S: Final = 3.0
 """MySQL has so long for one question, connecting included; then it is away. A page of orders takes it a few ms."""
 

@@ -32,6 +32,8 @@ class Cause(Enum):
     """The system of record is too far behind the log for new orders."""
     STORE_AWAY = auto()
     """The system of record cannot be asked."""
+    SEARCHES_BUSY = auto()
+    """As many searches run as may."""
     MARKET_DATA_BEHIND = auto()
     """Prices of the past are still being read from the log."""
     TOO_MANY_GUESSES = auto()

@@ -14,6 +14,8 @@ from edge.fanout.limits import (
 from edge.gateway.limits import (
     API_KEYS_OF_ACCOUNT_MAX,
     RATE_LIMIT_PER_MINUTE,
+    SEARCHES_MAX,
+    SEARCHES_OF_ASKER_MAX,
     SIGNED_AHEAD_MS_MAX,
     SIGNED_WINDOW_MS_DEFAULT,
     SIGNED_WINDOW_MS_MAX,
@@ -29,6 +31,7 @@ from edge.http.limits import (
 )
 from schemas.field_rules import LIST_ROWS_MAX
 from schemas.limits import CL_ORD_ID_MAX_BYTES
+from sinks.elastic.search_words import PAGE_MAX
 
 NUMBER_DIGITS_MAX: Final = 24
 """Digits of a decimal number, and its exponent: prices and quantities have at most 19."""
@@ -114,5 +117,6 @@ def told() -> dict[str, Any]:
         "session": {
             "cancel_on_disconnect_grace_ms": GRACE_MS_MAX, "cancel_after_ms": {"least": CANCEL_AFTER_MS_MIN, "most": CANCEL_AFTER_MS_MAX},
         },
+        "searches": {"at_once_of_an_edge": SEARCHES_MAX, "at_once_of_an_account": SEARCHES_OF_ASKER_MAX, "events_of_a_page": PAGE_MAX},
         "keys": {"of_an_account": API_KEYS_OF_ACCOUNT_MAX, "label_characters": LABEL_CHARACTERS_MAX, "overlap_s": ROTATION_OVERLAP_S_MAX},
     }  # fmt: skip

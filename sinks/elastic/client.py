@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from elastic_transport import ConnectionError, ConnectionTimeout, TransportError  # noqa: A004
-from elasticsearch import ApiError, AsyncElasticsearch
+from elastic_transport import ConnectionError, ConnectionTimeout, SerializationError, TransportError  # noqa: A004
+from elasticsearch import ApiError, AsyncElasticsearch, UnsupportedProductError
 
 from schemas.errors import ServiceUnavailable
 from schemas.logins import address_of, login_of, why_not_trusted
@@ -40,6 +40,8 @@ def translated() -> Iterator[None]:
     """Turn what the client raises into ServiceUnavailable where it is one."""
     try:
         yield
+    except (UnsupportedProductError, SerializationError) as error:
+        raise ServiceUnavailable("what answers is not Elasticsearch: check OUTCRY_ELASTICSEARCH_URL") from error
     except ApiError as error:
         advice = ADVICE.get(error.status_code)
         if advice is None:

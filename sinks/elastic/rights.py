@@ -1,7 +1,7 @@
 """Which login may do what in Elasticsearch: methods and paths of its HTTP. No I/O.
 
 The role that stores the audit trail can write documents, and can delete no index. Documents it can write over by a bulk request, whose body nobody
-looks at here: what is proven of the trail is proven by the log (`outcry audit elastic`).
+looks at here: what is proven of the trail is proven by the log (`outcry audit elastic`). The edge can only search events of accounts.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ RIGHTS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
         ("POST,PUT", "/_bulk"),
         ("POST,GET", r"/audit-[a-z*-]+/_refresh"),
     ),
+    "edge": (("POST", r"/audit-account-events-\*/_search"),),
     "operator": (_ANY,),
     "administrator": (("GET", "/_cluster/health"),),
 }

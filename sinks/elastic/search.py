@@ -6,7 +6,6 @@ neither repeat nor skip what was there when the first one was read.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,42 +13,13 @@ from elasticsearch import AsyncElasticsearch
 
 from sinks.elastic.client import translated
 from sinks.elastic.indices import ACCOUNT_EVENTS
+from sinks.elastic.search_words import PAGE_MAX, SORTS, Found, Wanted
 
-PAGE_MAX: Final = 500
 TIMEOUT: Final = "5s"
 """Of each shard; what has not answered by then makes the search fail rather than be incomplete."""
-SORTS: Final = {"time": "transact_time", "price": "price", "size": "last_qty"}
 _IDS: Final = ("order_id", "trd_match_id", "request_id", "cl_ord_id", "orig_cl_ord_id")
 _MISSING: Final[dict[str, Any]] = {"allow_no_indices": True, "ignore_unavailable": True}
 _TYPES: Final = {"time": "date_nanos", "price": "long", "size": "long"}
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which events; None and empty say nothing. Times in ns, from inclusive, to exclusive; prices in ticks, sizes in lots, both inclusive."""
-
-    account: int | None = None
-    kinds: tuple[str, ...] = ()
-    symbols: tuple[str, ...] = ()
-    side: str = ""
-    reason: str = ""
-    from_ns: int | None = None
-    to_ns: int | None = None
-    price: tuple[int | None, int | None] = (None, None)
-    size: tuple[int | None, int | None] = (None, None)
-    text: str = ""
-    """The beginning of a client's own id, or a whole number of the exchange's."""
-    sort: str = "time"
-    """One of SORTS."""
-    ascending: bool = False
-
-
-@dataclass(frozen=True)
-class Found:
-    """Documents, and behind which place the next page begins; None: there is none."""
-
-    documents: list[dict[str, Any]]
-    place: list[int | str] | None
 
 
 def query_of(wanted: Wanted) -> dict[str, Any]:

@@ -73,6 +73,8 @@ class ReadAction(StrEnum):
     READ_BOOK = "READ_BOOK"
     READ_CASE = "READ_CASE"
     EXPORT = "EXPORT"
+    SEARCH = "SEARCH"
+    """Of events of accounts in the audit trail."""
 
 
 class Outcome(StrEnum):

@@ -16,7 +16,7 @@ from edge.documents.asyncapi import MARKET_TYPES
 from edge.documents.native import EXAMPLE_ORDER, FIELDS, SOCKET_FIELDS
 from edge.documents.openapi import shape_of
 from edge.documents.pages import asyncapi_document, openapi_document
-from edge.native import rest, socket_api
+from edge.native import rest, search_api, socket_api
 from edge.native.keys_api import KEY_OPERATIONS
 from edge.native.orders.operations import OPERATIONS
 from edge.native.wire.fields import Fields
@@ -52,7 +52,9 @@ def test_every_operation_of_the_tables_is_described_and_no_other() -> None:
         {(one.method, one.path) for one in (*TRADING, *MARKET_DATA)},
         {("POST", f"/v1/{op}") for op in (*OPERATIONS, *KEY_OPERATIONS)},
     )
-    assert set(described) == of_alpaca | own | {("GET", route.path) for route in rest.ROUTES if route.method == "GET"}
+    assert set(described) == of_alpaca | own | {
+        ("GET", route.path) for route in (*rest.ROUTES, *search_api.ROUTES) if route.method == "GET"
+    }
     for one in (*TRADING, *MARKET_DATA):
         success = [status for status in described[one.method, one.path]["responses"] if status.startswith("2")]
         assert bool(success) == (one.answer is not Answer.REFUSED), one

@@ -17,7 +17,9 @@ from schemas.enums import AccountEventKind, Side
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from sinks.elastic import queries as elastic_queries
-from sinks.elastic.search import Wanted, search
+from sinks.elastic.search import search
+from sinks.elastic.search_places import place_of, place_text
+from sinks.elastic.search_words import Wanted
 from sinks.elastic.sink import ElasticSink
 from streams.operate.search import search_command
 
@@ -70,7 +72,7 @@ async def _all(elastic: Any, wanted: Wanted, limit: int) -> list[dict[str, Any]]
         found += page.documents
         if page.place is None:
             return found
-        place = page.place
+        place = place_of(wanted, place_text(wanted, page.place))
 
 
 async def test_what_is_found_is_what_the_log_has_in_every_sort_page_after_page(stores: Any, elastic: Any, session: Session) -> None:
