@@ -121,6 +121,7 @@ class MariaDB:
     def prepare(self, place: Place, report: Callable[[str], None]) -> None:
         """Unpack the server, initialise the data directory once or copy the primary's, write the start-up statements."""
         base = self._base(place, report)
+        private_directory(_temporary(place))
         if self.node == 1 and self._is_primary(place):
             self._initialise(base, place, report)
         if self.replicas and self._is_primary(place):
@@ -143,6 +144,7 @@ class MariaDB:
                     "--no-defaults",
                     f"--basedir={base}",
                     f"--datadir={rows}",
+                    f"--tmpdir={_temporary(place)}",
                     "--skip-test-db",
                     *(["--innodb-log-file-size=4M"] if self.replicas else []),  # every replica has a copy of it
                     "--auth-root-authentication-method=socket",
@@ -189,6 +191,7 @@ class MariaDB:
         own = {
             "basedir": base,
             "datadir": place.data / "rows",
+            "tmpdir": _temporary(place),
             "socket": SOCKET,
             "pid-file": place.run / f"{self.name.replace('mariadb', 'mariadbd')}.pid",
             "port": place.ports["client"],
@@ -260,6 +263,11 @@ class MariaDB:
         # each server makes them for itself: in its log they would be transactions of its own
         unlogged = "SET SESSION sql_log_bin = 0;\n" if self.replicas else ""
         return f"{unlogged}CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4;\n{grants}"
+
+
+def _temporary(place: Place) -> Path:
+    """A folder of this server's own for temporary tables: at its start a server removes those that it finds, and others may be at work with theirs."""
+    return place.data / "temporary"
 
 
 def _with_users_of(keys: Path) -> Iterator[str]:

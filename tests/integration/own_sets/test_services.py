@@ -126,6 +126,9 @@ async def test_the_database_user_may_do_everything_in_its_own_schema_and_nothing
         assert [grant.split(" TO ")[0] for grant in grants] == ["GRANT ALL PRIVILEGES ON `outcry`.*", "GRANT USAGE ON *.*"]
         await cursor.execute("SELECT @@innodb_flush_log_at_trx_commit, @@innodb_buffer_pool_size")
         assert await cursor.fetchone() == (1, 128 * 1024 * 1024)
+        await cursor.execute("SELECT @@tmpdir")
+        (temporary,) = await cursor.fetchone()
+        assert Path(temporary) == (local.settings.data_dir / "mariadb" / "temporary").resolve(), "another server would empty a shared one"
         await cursor.execute("DROP TABLE services_test")
     connection.close()
     with pytest.raises(aiomysql.OperationalError):
