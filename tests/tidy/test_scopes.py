@@ -12,7 +12,7 @@ from tree import ROOT
         ("tests/integration/own_sets/test_demo.py::test_a", OWN_SETS + "test_demo.py"),
         ("tests/integration/own_sets/edge_process/test_cases.py::test_a", OWN_SETS + "edge_process"),
         ("tests/chaos/test_chaos.py::test_a", CHAOS + "test_chaos.py"),
-        ("tests/unit/edge/test_http.py::Class::test_a", "tests/unit/edge/test_http.py"),
+        ("tests/unit/edge/http/test_http.py::Class::test_a", "tests/unit/edge/http/test_http.py"),
         ("tests/properties/test_books_agree.py::test_a[1]", "tests/properties/test_books_agree.py::test_a[1]"),
     ],
 )
