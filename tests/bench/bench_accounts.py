@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import psutil
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from matchers.accounts import shard as account_shard
 from matchers.accounts.reference import shard as reference_account_shard

@@ -14,7 +14,7 @@ from typing import Any, Final
 import duckdb
 import numpy as np
 import pyarrow.parquet as pq
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from audit.disk import Disk
 from schemas.codec import FRAMES, Frame, Header, Rows

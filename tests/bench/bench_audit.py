@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from audit.keys import ExchangeKeys, ExchangeSecret
 from audit.log_store import LogStore, Position

@@ -22,7 +22,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from edge.gateway.stored.stores import EdgeStores
 from schemas.enums import AccountEventKind, OrdStatus

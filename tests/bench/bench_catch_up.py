@@ -23,7 +23,7 @@ from urllib.request import urlopen
 import psutil
 from bench_sinks import make_log
 from confluent_kafka import Producer
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from schemas.codec import Frame, encode_frame
 from schemas.settings import Settings

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bench_counts import CountedShards
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from schemas.codec import decode_header
 from streams.host.shard_runner import Output

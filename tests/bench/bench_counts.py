@@ -9,8 +9,8 @@ import argparse
 from collections import Counter
 from typing import Final
 
-from growth_runs import TwoShards
-from result_lines import print_result
+from harness.result_lines import print_result
+from tapes.growth_runs import TwoShards
 
 from schemas.codec import Header
 from streams.host.shard_runner import Output, Record, ShardRunner

@@ -25,8 +25,8 @@ import aiohttp
 import click
 import psutil
 import uvloop
-from result_lines import print_result
-from running_set import running_set
+from harness.result_lines import print_result
+from harness.running_set import running_set
 
 from schemas.enums import Phase
 from schemas.instruments import load_instruments

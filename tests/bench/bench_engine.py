@@ -9,7 +9,7 @@ For example:
   python tests/bench/bench_engine.py --workloads none --start  compile and start times only
 
 A line is a workload and an engine; `shortened` says that the engine did not come to the end of the tape (of the reference: by design, it gets a small one).
-Workloads: see tests/bench/workload_*.py. Same seed and size: same tape. Quiet machine, please: it measures one core by the wall clock, and gives cpu_s beside it.
+Workloads: see tests/bench/tapes. Same seed and size: same tape. Quiet machine, please: it measures one core by the wall clock, and gives cpu_s beside it.
 """
 
 import argparse
@@ -26,12 +26,12 @@ from typing import Any, Final
 
 import numpy as np
 from bench_plot import draw
-from engine_runs import Engine, measure, message_shares
-from peers import PEERS, Message, Peer, messages
-from result_lines import print_result
-from tape import Tape, frames
-from workload_mix import itch_mix
-from workloads import ORDERS, WORKLOADS, make
+from harness.result_lines import print_result
+from tapes.engine_runs import Engine, measure, message_shares
+from tapes.peers import PEERS, Message, Peer, messages
+from tapes.tape import Tape, frames
+from tapes.workload_mix import itch_mix
+from tapes.workloads import ORDERS, WORKLOADS, make
 
 from matchers.books.reference import shard as reference_book_shard
 from schemas.codec import Rows

@@ -36,8 +36,8 @@ from urllib.request import urlopen
 import click
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from failover_plot import draw
-from result_lines import print_result
+from harness.failover_plot import draw
+from harness.result_lines import print_result
 
 from schemas.codec import decode_frame
 from schemas.enums import Phase, Side, TimeInForce

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import click
-from fanout_clients import percentiles
-from fanout_server import symbol, write_instruments
-from result_lines import ROOT, print_result
+from harness.fanout_clients import percentiles
+from harness.fanout_server import symbol, write_instruments
+from harness.result_lines import ROOT, print_result
 
 HERE: Final = Path(__file__).parent
 OF_PROCESS: Final = 18_500
@@ -90,9 +90,9 @@ class Fleet:
         self.connections = connections
         count = math.ceil(connections / OF_PROCESS)
         self._shares = [connections // count + (n < connections % count) for n in range(count)]
-        server = (str(HERE / "fanout_server.py"), "--variant", variant, "--instruments", str(file), "--symbols", str(SYMBOLS))
+        server = (str(HERE / "harness" / "fanout_server.py"), "--variant", variant, "--instruments", str(file), "--symbols", str(SYMBOLS))
         self._servers = [stack.enter_context(Process(*server, "--host", f"127.0.0.{n + 2}")) for n in range(count)]
-        self._clients = [stack.enter_context(Process(str(HERE / "fanout_clients.py"), str(n * 10))) for n in range(count)]
+        self._clients = [stack.enter_context(Process(str(HERE / "harness" / "fanout_clients.py"), str(n * 10))) for n in range(count)]
         self._places = [one.hear() for one in self._servers]
 
     def open(self, *, joined: bool, slow_every: int = 0) -> float:

@@ -26,8 +26,8 @@ from urllib.request import urlopen
 import click
 import psutil
 from bench_recovery import INPUTS, Market, recover, stop_roles, wait_durable, wait_for
-from growth_runs import measured
-from result_lines import print_result
+from harness.result_lines import print_result
+from tapes.growth_runs import measured
 
 from schemas.enums import Phase
 from schemas.instruments import load_instruments

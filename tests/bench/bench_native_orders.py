@@ -26,10 +26,10 @@ import click
 import psutil
 import uvloop
 from bench_edge import ROLES, SERVICES
+from harness.native_socket import NativeSocket
+from harness.result_lines import print_result
+from harness.running_set import running_set
 from latency import cpu_ms, measure, percentile, prepare
-from native_socket import NativeSocket
-from result_lines import print_result
-from running_set import running_set
 
 from schemas.enums import Side
 from schemas.instruments import InstrumentTable, load_instruments

@@ -28,9 +28,9 @@ import numpy as np
 import psutil
 from bench_plot import pyplot
 from confluent_kafka import Consumer, Producer, TopicPartition
-from result_lines import print_result
-from role_beside import paired, prepare
-from running_set import running_set
+from harness.result_lines import print_result
+from harness.role_beside import paired, prepare
+from harness.running_set import running_set
 
 from schemas.codec import FRAMES, Header, Rows, decode_frame, encode_frame
 from schemas.enums import AccountEventKind, BookCommandKind, CommandKind, ExecKind, OrdType, Phase, Side, TimeInForce

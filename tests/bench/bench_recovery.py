@@ -28,7 +28,7 @@ import numpy as np
 import psutil
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from schemas.codec import decode_frame
 from schemas.enums import AccountEventKind, CommandKind, ExecKind, OrdType, Phase, Side, TimeInForce

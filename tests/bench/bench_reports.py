@@ -17,9 +17,9 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from result_lines import print_result
+from harness.result_lines import print_result
 from support.memory_log import COMMAND, SHARDS
-from support.reported_day import DAY, INSTRUMENTS, REFERENCE, SECOND, ReportExchange, TimedLog
+from support.records.reported_day import DAY, INSTRUMENTS, REFERENCE, SECOND, ReportExchange, TimedLog
 
 from reports.catalogue import KINDS
 from reports.day_read import DayRead

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from schemas.codec import FRAMES, Frame, Header, Rows
 from schemas.enums import AccountEventKind, ExecKind, MarketDataKind, OrdStatus, OrdType, Side

@@ -24,9 +24,9 @@ import psutil
 import uvloop
 from bench_edge import ROLES, SERVICES
 from bench_fanout import OF_PROCESS, Process
+from harness.result_lines import print_result
+from harness.running_set import running_set
 from latency import NativeLoad, percentile, prepare
-from result_lines import print_result
-from running_set import running_set
 
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
@@ -47,7 +47,9 @@ class Crowd:
         count = max(2, -(-sockets // OF_PROCESS))
         self.sockets = sockets
         self._shares = [sockets // count + (n < sockets % count) for n in range(count)]
-        self._clients = [stack.enter_context(Process("-c", _LOWEST, str(HERE / "fanout_clients.py"), str(n * 10))) for n in range(count)]
+        self._clients = [
+            stack.enter_context(Process("-c", _LOWEST, str(HERE / "harness" / "fanout_clients.py"), str(n * 10))) for n in range(count)
+        ]
         self._port = json.loads((settings.run_dir / "edge.json").read_text())["fan_out_port"]
         symbols = [one.symbol for one in load_instruments(settings.instruments_file)]
         self._blocks = [(symbols * 2)[n : n + SUBSCRIPTIONS] for n in range(len(symbols))]

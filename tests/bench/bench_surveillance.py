@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from result_lines import print_result
+from harness.result_lines import print_result
 
 from schemas.codec import Rows
 from streams.research.labelled.crowd import add_controls, populate

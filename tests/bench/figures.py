@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from result_lines import ROOT, UNCOMMITTED, WHERE
+from harness.result_lines import ROOT, UNCOMMITTED, WHERE
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
 STORED: Final = ROOT / "docs" / "benchmarks"

@@ -24,9 +24,9 @@ import aiohttp
 import click
 import psutil
 import uvloop
-from native_socket import NativeSocket
-from result_lines import print_result
-from running_set import running_set
+from harness.native_socket import NativeSocket
+from harness.result_lines import print_result
+from harness.running_set import running_set
 
 from schemas.enums import Phase, Side
 from schemas.instruments import InstrumentTable, load_instruments

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
-from support.audit_logs import ORIGIN, WITNESS, cosign, entry, grow, open_log, open_witness, policy_text, value
 from support.browser import NARROW, NEEDS_CHROMIUM, WIDE, chromium, findings, fits, open_page
+from support.records.audit_logs import ORIGIN, WITNESS, cosign, entry, grow, open_log, open_witness, policy_text, value
 from support.served_edge import served
 
 from audit.notes import Checkpoint, Note

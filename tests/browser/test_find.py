@@ -10,8 +10,8 @@ from argon2 import PasswordHasher
 from playwright.async_api import Browser, Page, expect
 from support.browser import NARROW, NEEDS_CHROMIUM, WIDE, chromium, findings, fits, open_page
 from support.people_store import PASSWORD
+from support.records.trail_in_memory import TrailInMemory, event
 from support.served_edge import Served, served
-from support.trail_in_memory import TrailInMemory, event
 
 from access import passwords
 from access.people import Role

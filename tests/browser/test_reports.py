@@ -11,9 +11,9 @@ import pytest
 from argon2 import PasswordHasher
 from playwright.async_api import Browser, Page, expect
 from support.browser import NARROW, NEEDS_CHROMIUM, WIDE, chromium, findings, fits, open_page
-from support.filed_reports import file_day
 from support.people_store import PASSWORD
-from support.reported_day import DAY
+from support.records.filed_reports import file_day
+from support.records.reported_day import DAY
 from support.served_edge import Served, served
 
 from access import passwords

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from support.alert_records import whole
+from support.records.alert_records import whole
 
 from matchers.accounts.reference.shard import AccountShard
 from matchers.accounts.reference.state import AccountState

@@ -5,8 +5,8 @@ from typing import Any
 
 from at_topics import forged
 from attack import edge, folder, stopped_by
-from support import case_records
-from support.case_records import ANN, BOB, SUE, action, opening
+from support.records import case_records
+from support.records.case_records import ANN, BOB, SUE, action, opening
 from support.served_edge import Served
 
 from access.people import Role

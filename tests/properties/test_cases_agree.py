@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.case_records import ANN, BOB, CARL, CASE, SUE, action, opening
+from support.records.case_records import ANN, BOB, CARL, CASE, SUE, action, opening
 
 from surveillance.cases.case import RULES, Case, allowed
 from surveillance.cases.desk import Desk, decide

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from compare_engines import assert_same, restored
-from tape import frames
-from workloads import WORKLOADS, make
+from tapes.tape import frames
+from tapes.workloads import WORKLOADS, make
 
 from matchers.books import shard as book_shard
 from matchers.books.reference import shard as reference_book_shard

@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the package `support`
 
-from support.audit_logs import cosign, open_log, open_witness
+from support.records.audit_logs import cosign, open_log, open_witness
 from tampered_world import record
 
 from streams.host.seal_partition import CHECKPOINT_ENTRIES, SealedPartition

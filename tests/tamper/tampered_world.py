@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Final
 
-from support.audit_logs import (
+from support.records.audit_logs import (
     ORIGIN,
     WITNESS,
     Crashed,
@@ -47,7 +47,7 @@ _NS_PER_MS: Final = 1_000_000
 
 
 def record(offset: int) -> Record:
-    """Whose entry is support.audit_logs.entry."""
+    """Whose entry is support.records.audit_logs.entry."""
     return Record("executions", 0, offset, (1_700_000_000_000 + offset) * _NS_PER_MS, None, value(offset))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from support.audit_logs import KEYS, ORIGIN, WITNESS, position
+from support.records.audit_logs import KEYS, ORIGIN, WITNESS, position
 from tampered_world import World
 
 from audit.keys import ExchangeKeys, ExchangeSecret, new_witness_key

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.audit_logs import KEYS, ORIGIN, cosign, entry, grow, open_log, open_witness
+from support.records.audit_logs import KEYS, ORIGIN, cosign, entry, grow, open_log, open_witness
 
 from audit.proofs import Proof
 from audit.tiles import LogFiles

@@ -7,7 +7,7 @@ import re
 import figures
 import pytest
 from bench_engine import BENCHES
-from result_lines import UNCOMMITTED, WHERE, print_result
+from harness.result_lines import UNCOMMITTED, WHERE, print_result
 
 LINE = {"bench": "edge", "orders_per_s": 200, "machine": "2 cores", "commit": "0123456789ab", "date": "2026-11-29", "load_average": 0.1}
 

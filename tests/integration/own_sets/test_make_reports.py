@@ -16,7 +16,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from support.log_reader import eventually
-from support.reported_day import SECOND, TEMPLATE, TimedLog, reported_exchange
+from support.records.reported_day import SECOND, TEMPLATE, TimedLog, reported_exchange
 
 from reports.catalogue import KINDS
 from reports.report_day import ReportDay

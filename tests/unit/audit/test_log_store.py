@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.audit_logs import (
+from support.records.audit_logs import (
     EDGE_SIZES,
     KEYS,
     ORIGIN,

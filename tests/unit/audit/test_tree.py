@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.audit_logs import EDGE_SIZES, plain_root
+from support.records.audit_logs import EDGE_SIZES, plain_root
 
 from audit.findings import Wrong
 from audit.tree import (

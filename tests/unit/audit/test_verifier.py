@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.audit_logs import (
+from support.records.audit_logs import (
     KEYS,
     ORIGIN,
     WITNESS,

@@ -5,7 +5,20 @@ import threading
 from itertools import count
 
 import pytest
-from support.audit_logs import KEYS, ORIGIN, WITNESS, Crashed, CrashingDisk, cosign, entry, grow, open_log, open_witness, policy, position
+from support.records.audit_logs import (
+    KEYS,
+    ORIGIN,
+    WITNESS,
+    Crashed,
+    CrashingDisk,
+    cosign,
+    entry,
+    grow,
+    open_log,
+    open_witness,
+    policy,
+    position,
+)
 
 from audit.notes import Checkpoint, Note, parse_signature
 from audit.tiles import LogFiles

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from engine_runs import Engine, message_shares, play
-from tape import ORDER_ID_BASE, Tape, cuts, frames
-from workload_survey import FIRST_PX, SWINGS, mid_prices, survey
-from workloads import WORKLOADS
+from tapes.engine_runs import Engine, message_shares, play
+from tapes.tape import ORDER_ID_BASE, Tape, cuts, frames
+from tapes.workload_survey import FIRST_PX, SWINGS, mid_prices, survey
+from tapes.workloads import WORKLOADS
 
 from matchers.books.reference.shard import BookShard
 from schemas.enums import BookCommandKind, ContingencyType, ExecInst, ExecKind, OrdType, Phase, Side, TimeInForce

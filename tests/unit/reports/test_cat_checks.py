@@ -5,7 +5,7 @@ from copy import deepcopy
 
 import orjson
 import pytest
-from support.reported_day import DAY, REFERENCE, reported_day
+from support.records.reported_day import DAY, REFERENCE, reported_day
 
 from reports.cat.checks import RECORD_BYTES_MAX, Code, DayCheck
 from reports.cat.events import CatEvents

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from support.reported_day import DAY, REFERENCE, reported_day
+from support.records.reported_day import DAY, REFERENCE, reported_day
 
 from reports.cat.checks import DayCheck
 from reports.cat.event_lines import CatLines

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.reported_day import DAY, INSTRUMENTS, REFERENCE, SECOND, ReportExchange, read_reported, reported_day, reported_exchange
+from support.records.reported_day import DAY, INSTRUMENTS, REFERENCE, SECOND, ReportExchange, read_reported, reported_day, reported_exchange
 
 from reports.cat.events import CatEvents
 from reports.facts import DayBuilder

@@ -8,7 +8,18 @@ from functools import cache
 
 import numpy as np
 import pytest
-from support.reported_day import CASH, DAY, INSTRUMENTS, LOTS, REFERENCE, SECOND, TEMPLATE, ReportExchange, read_reported, reported_day
+from support.records.reported_day import (
+    CASH,
+    DAY,
+    INSTRUMENTS,
+    LOTS,
+    REFERENCE,
+    SECOND,
+    TEMPLATE,
+    ReportExchange,
+    read_reported,
+    reported_day,
+)
 
 from reports.cat.events import CatEvents
 from reports.catalogue import KINDS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the package `support`
 
-from support.archive_logs import archive_until
+from support.records.archive_logs import archive_until
 
 from audit.disk import Disk
 from sinks.parquet import files

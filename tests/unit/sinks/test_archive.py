@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.archive_logs import EXECUTIONS, SECOND_NS, START_NS, archive_until, digest_of_log, files_of, frame_at, read_columns
+from support.records.archive_logs import EXECUTIONS, SECOND_NS, START_NS, archive_until, digest_of_log, files_of, frame_at, read_columns
 
 from audit.disk import Disk
 from schemas.errors import StaleData

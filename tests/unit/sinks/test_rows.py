@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from support.alert_records import whole
+from support.records.alert_records import whole
 
 from schemas.codec import FRAMES, Frame, Header, Rows, raw_schema
 from schemas.enums import AccountEventKind, ExecFlag, ExecKind, MarketDataKind, OrdType

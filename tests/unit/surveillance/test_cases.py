@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.case_records import ANN, BOB, CARL, CASE, SECOND, SUE, action, opening
+from support.records.case_records import ANN, BOB, CARL, CASE, SECOND, SUE, action, opening
 
 from surveillance.cases.case import RULES, Case, allowed
 from surveillance.cases.desk import Desk, case_id_of, decide

@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from support.watch_tape import BUY, INSTRUMENTS, SECOND, START, Tape
+from support.records.watch_tape import BUY, INSTRUMENTS, SECOND, START, Tape
 
 from surveillance import EpisodeRules, Owners, Place, TradingWatch
 from surveillance.detectors.wash_trade import WashTradeDetector, WashTradeParameters

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.watch_tape import AT, BUY, CROWD, INSTRUMENTS, SELL, A, Tape, market
+from support.records.watch_tape import AT, BUY, CROWD, INSTRUMENTS, SELL, A, Tape, market
 
 from schemas.enums import Phase
 from surveillance import Place, TradingWatch

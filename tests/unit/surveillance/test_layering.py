@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.watch_tape import BUY, INSTRUMENTS, SECOND, SELL, START, Tape
+from support.records.watch_tape import BUY, INSTRUMENTS, SECOND, SELL, START, Tape
 
 from matchers.books.reference.shard import BookShard
 from matchers.rules.outputs import BOOK_COMMAND_DTYPE, rows_of

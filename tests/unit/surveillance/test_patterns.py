@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.watch_tape import AT, BUY, CROWD, INSTRUMENTS, SELL, A, B, C, Tape, market, patterns
+from support.records.watch_tape import AT, BUY, CROWD, INSTRUMENTS, SELL, A, B, C, Tape, market, patterns
 
 from schemas.enums import ExecFlag, ExecKind, Phase, TimeInForce
 from schemas.reject_reasons import Reason

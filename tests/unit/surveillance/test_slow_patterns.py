@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.watch_tape import AT, BUY, CROWD, SELL, A, C, market, patterns
+from support.records.watch_tape import AT, BUY, CROWD, SELL, A, C, market, patterns
 
 from surveillance import Owners
 

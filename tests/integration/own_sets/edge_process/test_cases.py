@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from edge_session import Edge, ThinExchange, call, wait_for
-from support.alert_records import whole
 from support.book_session import MS, OWN, frames, session
+from support.records.alert_records import whole
 
 from access.people import Role
 from schemas.codec import Header, encode_frame

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from sink_session import ALERT, INSTRUMENTS, START
-from support.alert_records import whole
-from support.case_records import ANN, SECOND, SUE, action, opening
+from support.records.alert_records import whole
+from support.records.case_records import ANN, SECOND, SUE, action, opening
 
 from schemas.settings import Settings
 from sinks import Input

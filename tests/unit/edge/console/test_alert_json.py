@@ -1,7 +1,7 @@
 """Alerts as the pages and GET /surveillance/alerts have them: of this version, and of version 0.2."""
 
-from support.alert_records import whole
-from support.watch_tape import BUY, INSTRUMENTS, Tape
+from support.records.alert_records import whole
+from support.records.watch_tape import BUY, INSTRUMENTS, Tape
 
 from edge.console.alert_json import alert_json
 from schemas.ids import account_uuid

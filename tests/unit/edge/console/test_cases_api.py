@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from support.case_records import action
+from support.records.case_records import action
 from support.served_edge import Served, served
 
 from access import passwords

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-from support.filed_reports import file_day
-from support.reported_day import DAY
+from support.records.filed_reports import file_day
+from support.records.reported_day import DAY
 from support.served_edge import served
 
 from access.events import Act

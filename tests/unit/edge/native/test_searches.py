@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from support.records.trail_in_memory import TrailInMemory, event
 from support.served_edge import Served, served, until
-from support.trail_in_memory import TrailInMemory, event
 
 from access.people import Role
 from edge.documents.pages import openapi_document

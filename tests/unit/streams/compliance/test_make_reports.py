@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
-from support.reported_day import DAY, SECOND, TEMPLATE, ReportExchange, TimedLog, reported_day, reported_exchange
+from support.records.reported_day import DAY, SECOND, TEMPLATE, ReportExchange, TimedLog, reported_day, reported_exchange
 
 from reports.catalogue import CAT, KINDS, SUMMARY
 from reports.filed.checks import CHECKS

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import orjson
 import pytest
 from click.testing import CliRunner
-from support.reported_day import DAY, SECOND, reported_exchange
+from support.records.reported_day import DAY, SECOND, reported_exchange
 
 from audit.keys import read_exchange_keys
 from audit.log_store import LogStore, Position

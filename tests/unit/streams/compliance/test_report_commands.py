@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 from click.testing import CliRunner
-from support.reported_day import DAY, SECOND, TEMPLATE, reported_exchange
+from support.records.reported_day import DAY, SECOND, TEMPLATE, reported_exchange
 
 from audit.keys import read_exchange_keys
 from audit.log_store import LogStore, Position

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 from aiohttp import web
-from support.audit_logs import KEYS, ORIGIN, WITNESS, check_folder, entry, grow, open_log, open_witness, position
+from support.records.audit_logs import KEYS, ORIGIN, WITNESS, check_folder, entry, grow, open_log, open_witness, position
 
 from audit.keys import new_witness_key
 from audit.notes import Checkpoint

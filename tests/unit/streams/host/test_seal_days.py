@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 from click.testing import CliRunner
-from support.audit_logs import KEYS, Crashed, CrashingDisk, check_folder
+from support.records.audit_logs import KEYS, Crashed, CrashingDisk, check_folder
 
 from audit.keys import write_exchange_keys
 from audit.log_store import LogStore, Position

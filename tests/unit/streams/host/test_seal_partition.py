@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.audit_logs import KEYS, ORIGIN, START, check_folder, open_log
+from support.records.audit_logs import KEYS, ORIGIN, START, check_folder, open_log
 
 from audit.log_store import LogStore, Position
 from audit.tiles import LogFiles

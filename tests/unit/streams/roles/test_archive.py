@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 
 import pytest
-from support.archive_logs import SECOND_NS, START_NS, archive_until, files_of, frame_at
+from support.records.archive_logs import SECOND_NS, START_NS, archive_until, files_of, frame_at
 
 from audit.disk import Disk
 from schemas.codec import encode_frame

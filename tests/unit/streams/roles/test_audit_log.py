@@ -5,7 +5,7 @@ import json
 from collections import defaultdict
 
 import pytest
-from support.audit_logs import KEYS, check_folder, policy
+from support.records.audit_logs import KEYS, check_folder, policy
 
 from audit.disk import Disk
 from audit.policy import Policy

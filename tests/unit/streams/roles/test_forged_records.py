@@ -8,8 +8,8 @@ from typing import Any, Final, cast
 import numpy as np
 import pytest
 from confluent_kafka import Message
-from support.case_records import opening
 from support.memory_log import INSTRUMENTS, SHARDS, START, Exchange, MemoryLog
+from support.records.case_records import opening
 
 from edge.gateway.accounts.reply_consumer import ReplyConsumer
 from edge.gateway.market.consumer import MarketConsumer

@@ -3,7 +3,7 @@
 from typing import Final
 
 import numpy as np
-from tape import REFERENCE_PX, Tape, about, away, bench_instruments, limit_orders, session_change, shuffled_sides
+from tapes.tape import REFERENCE_PX, Tape, about, away, bench_instruments, limit_orders, session_change, shuffled_sides
 
 from schemas.codec import Rows
 from schemas.enums import BookCommandKind, OrdType, Phase, Side, TimeInForce

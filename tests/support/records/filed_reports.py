@@ -4,7 +4,7 @@ from reports.catalogue import KINDS
 from reports.filed.checks import check_and_keep
 from reports.filed.stored import store
 from schemas.settings import Settings
-from support.reported_day import REFERENCE, reported_day
+from support.records.reported_day import REFERENCE, reported_day
 
 
 def file_day(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import psutil
-from tape import FRAME_ROWS, Tape, empty_rows, frames
+from tapes.tape import FRAME_ROWS, Tape, empty_rows, frames
 
 from schemas.codec import Rows
 from schemas.enums import BookCommandKind, ExecKind

@@ -13,7 +13,7 @@ every 1,000 orders.
 from typing import Final
 
 import numpy as np
-from tape import (
+from tapes.tape import (
     REFERENCE_PX,
     Numbers,
     Tape,

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from tape import Tape
-from workload_depth import auction, deep_cancel, sweep
-from workload_mix import features_on, itch_mix
-from workload_survey import SWINGS, survey
+from tapes.tape import Tape
+from tapes.workload_depth import auction, deep_cancel, sweep
+from tapes.workload_mix import features_on, itch_mix
+from tapes.workload_survey import SWINGS, survey
 
 Generator = Callable[[int, int], Tape]
 

@@ -12,7 +12,7 @@ work than the sentence asks for, never less.
 from typing import Final
 
 import numpy as np
-from tape import Numbers, Tape, about, away, bench_instruments, limit_orders, merged, session_change, shuffled_sides, weighted
+from tapes.tape import Numbers, Tape, about, away, bench_instruments, limit_orders, merged, session_change, shuffled_sides, weighted
 
 from schemas.codec import Rows
 from schemas.enums import BookCommandKind, Phase, Side, TimeInForce

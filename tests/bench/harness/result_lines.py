@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import psutil
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 WHERE: Final = ("machine", "commit", "date", "load_average")
 """What `print_result` adds to the figures."""
 UNCOMMITTED: Final = "+"
