@@ -101,7 +101,8 @@ async def test_an_analyst_is_told_that_it_is_not_for_them(tmp_path: Path) -> Non
         for name, is_led in (("ann", False), ("carl", True)):
             page = await sign_in(edge, browser, trouble, name, "/surveillance")
             await expect(page.locator("#person")).to_contain_text(name)
-            await expect(page.locator("nav a[href='/reports']")).to_be_visible(visible=is_led)
+            for address in ("/reports", "/surveillance/team"):
+                await expect(page.locator(f"nav a[href='{address}']")).to_be_visible(visible=is_led)
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(WIDE, "light"), (NARROW, "dark"), (UHD, "dark")])

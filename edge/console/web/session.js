@@ -23,7 +23,9 @@ async function load() {
   const found = await response.json();
   document.getElementById("person").textContent = `${found.name} (${found.roles.join(", ")})`;
   document.getElementById("session").hidden = false;
-  for (const link of document.querySelectorAll("nav [data-role]")) link.hidden = !found.roles.includes(link.dataset.role);
+  for (const link of document.querySelectorAll("nav [data-roles]")) {
+    link.hidden = !link.dataset.roles.split(" ").some((role) => found.roles.includes(role));
+  }
   return found;
 }
 
