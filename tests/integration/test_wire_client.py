@@ -19,6 +19,8 @@ from support.log_reader import read_partition
 from schemas.codec import HEADER_FIELDS, decode_frame
 from streams.operate.topics import topics
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
+from topics.key_files import read_keyring
+from topics.speakers import PRODUCER
 
 pytestmark = [
     pytest.mark.integration,
@@ -49,9 +51,11 @@ def session(exchange: Any, node_client: Path, tmp_path_factory: pytest.TempPathF
     """What the client saw, and `frames`: every frame that it took, in order."""
     home = tmp_path_factory.mktemp("wire")
     (home / "wire.json").write_text(CliRunner().invoke(topics, ["describe"], obj=exchange.settings).output)
+    folder = exchange.settings.record_keys_dir
+    newest = max(read_keyring(folder).of(PRODUCER), key=lambda one: one.from_ns)  # others that use this exchange may have rotated it
     said = json.dumps({
         "buyer": BUYER, "seller": SELLER, "tag": f"stranger-{uuid.uuid4().hex[:8]}",
-        "keyFile": str(exchange.settings.record_keys_dir / "producer-1.json"),
+        "keyFile": str(folder / f"{newest.key_id}.json"),
     })  # fmt: skip
     done = subprocess.run(
         ["node", node_client, exchange.settings.kafka_url, home / "wire.json", said, home / "frames.ndjson"],
