@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import structlog
 from support.scopes import scope_of, turn_of
 
 from schemas.settings import Settings
@@ -57,11 +58,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scopes(config, log)
 
 
+def plain_log() -> structlog.dev.ConsoleRenderer:
+    """Tracebacks as Python writes them: those of structlog's own choice, with every local variable, cost a third of a second of a processor each."""
+    return structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+
+
 _TOLD = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Somewhere to put what is told. And Ctrl+C reaches what tests start: a shell lets its background jobs, and all their children, ignore it."""
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain_log()])
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.stash[_TOLD] = []
