@@ -19,7 +19,18 @@ from aiohttp import WSCloseCode, web
 from edge.alpaca.market_data import crypto_api
 from edge.alpaca.market_data.hub import HUB, MarketHub
 from edge.alpaca.routes import ROUTES as ALPACA_ROUTES
-from edge.console import cases_api, ops_api, pages, reports_api, search_api, sign_in, status_api, surveillance_api, traders
+from edge.console import (
+    cases_api,
+    links_api,
+    ops_api,
+    pages,
+    reports_api,
+    search_api,
+    sign_in,
+    status_api,
+    surveillance_api,
+    traders,
+)
 from edge.documents import pages as documents
 from edge.fanout.limits import DRAIN_S
 from edge.gateway.access.people import PeopleStore
@@ -56,7 +67,19 @@ _ROUTES: Final = (
     *NATIVE_ROUTES,
     *(
         route
-        for module in (surveillance_api, search_api, cases_api, reports_api, ops_api, status_api, pages, sign_in, traders, documents)
+        for module in (
+            surveillance_api,
+            links_api,
+            search_api,
+            cases_api,
+            reports_api,
+            ops_api,
+            status_api,
+            pages,
+            sign_in,
+            traders,
+            documents,
+        )
         for route in module.ROUTES
     ),
 )

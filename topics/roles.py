@@ -104,7 +104,7 @@ PERSIST_ELASTICSEARCH: Final = RoleEntry(
 EDGE: Final = RoleEntry(
     "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA, CASES),
     (ACCOUNT_COMMANDS, ACCESS_EVENTS, CASES), workers=False, stores=("mysql", "redis", "elasticsearch"),
-    looks_at=(EXECUTIONS,), watches=("persist-mysql",),
+    looks_at=(EXECUTIONS, ACCESS_EVENTS), watches=("persist-mysql",),
 )  # fmt: skip
 
 AUDIT_LOG: Final = RoleEntry(

@@ -20,6 +20,7 @@ ASSETS: Final = (
     "alert_view.js",
     "case_view.js",
     "book_replay.js",
+    "linked_accounts.js",
     "team.js",
     "reports.js",
     "find.js",

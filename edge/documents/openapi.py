@@ -8,7 +8,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from edge.alpaca.operations import MARKET_DATA, TRADING, Answer, Operation
-from edge.documents import native
+from edge.documents import native, staff
 from edge.documents.parameters import BODIES, parameters_of
 from edge.documents.shapes import schemas
 
@@ -47,7 +47,7 @@ def openapi(routes: Iterable[web.RouteDef], version: str) -> dict[str, Any]:
         for one in table:
             handler = handlers.get((one.method, shape_of(one.path)))
             paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, tag, handler)
-    paths |= native.paths()
+    paths |= native.paths() | staff.paths()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -63,6 +63,7 @@ def openapi(routes: Iterable[web.RouteDef], version: str) -> dict[str, Any]:
             {"name": "Trading"},
             {"name": "Market data"},
             {"name": "Native", "description": "The exchange's own API: see docs/native-api.md."},
+            {"name": "Surveillance", "description": "For people who work on the exchange: see docs/cases.md."},
         ],
         "paths": paths,
         "components": {
@@ -80,6 +81,7 @@ def openapi(routes: Iterable[web.RouteDef], version: str) -> dict[str, Any]:
                 },
                 "nativeSignature": {"type": "apiKey", "in": "header", "name": "X-Signature", "description": "See docs/native-api.md."},
                 "basic": {"type": "http", "scheme": "basic", "description": "Key id and secret."},
+                **staff.SECURITY,
             },
         },
     }

@@ -57,7 +57,7 @@ class KafkaLinks:
     def __init__(self, gateway: Gateway, keys: RecordKeys) -> None:
         """keys: of the records that the edge reads and writes."""
         self._gateway, self._keys = gateway, keys
-        gateway.book_replays.keys = keys
+        gateway.book_replays.keys = gateway.account_links.keys = keys
         self._sender: LogSender | None = None
         self._commands: CommandProducer | None = None
         self._stops: list[Callable[[], Coroutine[Any, Any, None]]] = []

@@ -148,6 +148,12 @@ REPLAYS_WAITING_MAX: Final = 4
 """A book around an alert is read from so many records of executions before its evidence to so many behind it: 25,000 frames are 2 s of this
 process at ~80 us each, in pieces between which everybody else has a turn. One is read at a time; so many people may wait for theirs."""
 
+LINKS_TIMEOUT_S: Final = 15.0
+LINKS_WAITING_MAX: Final = 4
+SIGN_INS_LOOK_BACK_NS: Final = 30 * 86_400_000_000_000
+SIGN_INS_READ_MAX: Final = 20_000
+"""Accounts around an alert: sign-ins of thirty days before it, at most so many records (~0.3 s), one question at a time."""
+
 LAG_READY_MAX: Final = 5_000
 """Records of market.data behind the log's end with which an edge still calls itself ready."""
 

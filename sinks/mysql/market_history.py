@@ -120,7 +120,7 @@ async def trades(
     db: Reader, instrument: int, start: int, end: int, limit: int, *, ascending: bool = True, behind: int | None = None
 ) -> list[PastTrade]:
     """Trades with start <= t < end; `behind`: only those that come after (descending: before) this trd_match_id."""
-    bounds = await _trade_bounds(db, instrument, start, end)
+    bounds = await trade_bounds(db, instrument, start, end)
     if bounds is None:
         return []
     low, high = bounds
@@ -137,7 +137,7 @@ async def trades(
     return [PastTrade(*row) for row in rows]
 
 
-async def _trade_bounds(db: Reader, instrument: int, start: int, end: int) -> tuple[int, int] | None:
+async def trade_bounds(db: Reader, instrument: int, start: int, end: int) -> tuple[int, int] | None:
     """The trd_match_ids between which the trades of this time are; they grow with time within an instrument."""
     rows = await db.fetch(
         "SELECT f.first_trade, l.last_trade FROM "

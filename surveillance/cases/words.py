@@ -72,6 +72,8 @@ class ReadAction(StrEnum):
     READ_ALERT = "READ_ALERT"
     READ_BOOK = "READ_BOOK"
     READ_CASE = "READ_CASE"
+    READ_LINKS = "READ_LINKS"
+    """Of the accounts around an alert, and what links them."""
     EXPORT = "EXPORT"
     SEARCH = "SEARCH"
     """Of events of accounts in the audit trail."""

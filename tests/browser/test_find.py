@@ -1,32 +1,21 @@
 """The page of search in a real Chromium: the form by keyboard, pages, an export, what is wrong; from a telephone to a desk, and what axe-core finds."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from playwright.async_api import Browser, Page, expect
 from support.browser import NARROW, NEEDS_CHROMIUM, WIDE, chromium, findings, fits, open_page
 from support.people_store import PASSWORD
 from support.records.trail_in_memory import TrailInMemory, event
 from support.served_edge import Served, served
 
-from access import passwords
 from access.people import Role
 
 EVIL = "<img src=x onerror='document.title=1'>"
 pytestmark = NEEDS_CHROMIUM
-
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hashes that cost nothing."""
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords.nobodys_hash.cache_clear()
-    yield
-    passwords.nobodys_hash.cache_clear()
 
 
 @asynccontextmanager

@@ -1,14 +1,13 @@
 """The page of regulatory reports in a real Chromium: days, a day with digests and answers, a download; by keyboard, and what axe-core finds."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from playwright.async_api import Browser, Page, expect
 from support.browser import NARROW, NEEDS_CHROMIUM, WIDE, chromium, findings, fits, open_page
 from support.people_store import PASSWORD
@@ -16,7 +15,6 @@ from support.records.filed_reports import file_day
 from support.records.reported_day import DAY
 from support.served_edge import Served, served
 
-from access import passwords
 from access.people import Role
 from reports.catalogue import CAT
 from reports.filed.notes import Notes
@@ -26,15 +24,6 @@ from reports.filed.submissions import submit
 FILE = f"OUTCRY_{DAY.compact}_OrderEvents_000001"
 UHD = {"width": 3840, "height": 2160}
 pytestmark = NEEDS_CHROMIUM
-
-
-@pytest.fixture(autouse=True)
-def _cheap(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Hashes that cost nothing."""
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-    passwords.nobodys_hash.cache_clear()
-    yield
-    passwords.nobodys_hash.cache_clear()
 
 
 @asynccontextmanager

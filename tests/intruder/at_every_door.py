@@ -1,6 +1,7 @@
 """Every attack there is: whoever wants the whole table imports it from here."""
 
 import at_accounts
+import at_analysts
 import at_cases
 import at_files
 import at_http
@@ -27,6 +28,7 @@ MODULES = (
     at_stores,
     at_files,
     at_cases,
+    at_analysts,
 )
 """Imported for the attacks that they put into the table."""
 __all__ = ["ATTACKS", "MODULES", "Attack"]

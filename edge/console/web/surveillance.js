@@ -1,6 +1,7 @@
 // The analysts' page: the queue with its filters and views, and for the chosen alert its story, its case and the book around it.
 
 import { close as closeReplay, openReplay } from "/web/book_replay.js";
+import { close as closeLinks, openLinks } from "/web/linked_accounts.js";
 import { onChange, showCase } from "/web/case_view.js";
 import { showAlert } from "/web/alert_view.js";
 import { $, cell, day, element, get, rows, say, severity, words } from "/web/page_parts.js";
@@ -72,7 +73,10 @@ async function show() {
   chosenId = next?.alert_id ?? null;
   $("detail").hidden = !chosen;
   if (!chosen) return;
-  if (isOther) closeReplay();
+  if (isOther) {
+    closeReplay();
+    closeLinks();
+  }
   await Promise.all([
     isOther || isNewer ? showAlert(chosen, choose).then((found) => { alert = found ?? alert; }) : null,
     showCase(chosen, isOther),
@@ -143,12 +147,16 @@ $("save-view").addEventListener("submit", (event) => {
 for (const name of FILTERS) $(name).addEventListener("change", () => { $("view").value = ""; size = PAGE; load(); });
 $("more").addEventListener("click", () => { size = Math.min(size + PAGE, 500); load(); });
 $("replay-open").addEventListener("click", () => { if (alert) openReplay(alert).then(() => { if (!$("replay").hidden) $("replay").focus(); }); });
+const readLinks = () => { if (alert) openLinks(alert).then(() => { if (!$("links").hidden) $("links").focus(); }); };
+$("links-open").addEventListener("click", readLinks);
+for (const name of ["links-minutes", "links-accounts"]) $(name).addEventListener("change", () => { if (!$("links").hidden) openLinks(alert); });
 onChange((next) => { unlisted = next; load(); });
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
   if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
   else if (event.key === "r") $("replay-open").click();
+  else if (event.key === "l") $("links-open").click();
   else if (event.key === "t") document.querySelector('[data-action="TAKE"], [data-action="OPEN"]')?.click();
   else if (event.key === "n") document.querySelector('[data-action="NOTE"]')?.click();
   else return;

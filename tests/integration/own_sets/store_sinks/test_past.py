@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sink_session import ACCOUNTS, START, Session, disturbed, play
 
-from schemas.enums import AccountEventKind, ExecFlag, ExecKind, Phase
-from sinks.mysql import account_history, customer_records, market_history
+from schemas.enums import AccountEventKind, ExecFlag, ExecKind, Phase, Side
+from sinks.mysql import account_history, customer_records, linked_trades, market_history
 from sinks.mysql.account_history import ActivityFilter
 from sinks.mysql.customer_records import Watchlist
 from sinks.mysql.generation import BUILDING, building_statements
@@ -165,3 +165,31 @@ async def test_what_customers_keep_is_theirs_alone_and_survives_a_rebuild(mysql:
     assert f"{BUILDING}bars" in made
     assert "watchlists" not in made
     assert "account_configurations" not in made
+
+
+@pytest.mark.parametrize("most", [200_000, 20])
+async def test_who_sold_to_whom_is_summed_whoever_was_the_aggressor(
+    stored: MySql, session: Session, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: the busted trade is in none; of too many trades the newest are counted, and it is said from when on."""
+    monkeypatch.setattr(linked_trades, "TRADES_READ_MAX", most)
+    rows = [one for one in trades_of(session, busted=True) if int(one["instrument"]) == 1]
+    since = int(rows[-most - 1]["transact_time"]) if len(rows) > most else 0
+    held = {int(one["trd_match_id"]) for one in trades_of(session, busted=False)}
+    expected: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for row in rows[-most:]:
+        if int(row["trd_match_id"]) in held:
+            own, other, qty = int(row["account"]), int(row["contra_account"]), int(row["qty"])
+            found = expected[(own, other) if row["side"] == Side.SELL else (other, own)]
+            found[0], found[1], found[2] = found[0] + 1, found[1] + qty, found[2] + qty * int(row["price"])
+    span = await linked_trades.trade_span(stored, 1, START, END)
+    assert span is not None
+    assert span.since == since
+    for accounts, both in (((1, 2), False), ((1, 2, 3), True), ((), True)):
+        pairs = await linked_trades.traded_pairs(stored, 1, START, END, span, accounts, both=both)
+        wanted = (
+            {key: value for key, value in expected.items() if (all if both else any)(one in accounts for one in key)} if accounts else {}
+        )
+        assert {(seller, buyer): list(sums) for seller, buyer, *sums in pairs} == wanted
+        assert [one[3] for one in pairs] == sorted((one[3] for one in pairs), reverse=True)
+    assert await linked_trades.trade_span(stored, 1, 0, START) is None

@@ -12,6 +12,7 @@ from support.native_edge import native_edge
 
 from edge.alpaca.operations import MARKET_DATA, TRADING, Answer
 from edge.alpaca.routes import ROUTES
+from edge.documents import staff
 from edge.documents.asyncapi import MARKET_TYPES
 from edge.documents.native import EXAMPLE_ORDER, FIELDS, SOCKET_FIELDS
 from edge.documents.openapi import shape_of
@@ -52,9 +53,12 @@ def test_every_operation_of_the_tables_is_described_and_no_other() -> None:
         {(one.method, one.path) for one in (*TRADING, *MARKET_DATA)},
         {("POST", f"/v1/{op}") for op in (*OPERATIONS, *KEY_OPERATIONS)},
     )
-    assert set(described) == of_alpaca | own | {
+    of_staff = {(route.method, route.path) for route in staff.operations()}
+    assert set(described) == of_alpaca | own | of_staff | {
         ("GET", route.path) for route in (*rest.ROUTES, *search_api.ROUTES) if route.method == "GET"
     }
+    assert {*staff.PARAMETERS, *staff.BODIES, *staff.STATUS} <= of_staff
+    assert {key for key in of_staff if key[0] == "POST"} == set(staff.BODIES), "each that changes something says what it takes"
     for one in (*TRADING, *MARKET_DATA):
         success = [status for status in described[one.method, one.path]["responses"] if status.startswith("2")]
         assert bool(success) == (one.answer is not Answer.REFUSED), one
