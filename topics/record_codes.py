@@ -8,6 +8,8 @@ The tag is AES-256-GMAC (NIST SP 800-38D: GCM with nothing to encrypt) over the 
 over "topic/partition", so a record that somebody copies to another partition proves nothing there. A nonce is 7 random bytes of its process and a
 count of 5 bytes.
 
+The state that a role keeps in its changelog carries such a code too, in the value itself (streams.host.snapshot_codes).
+
 Whether a record is believed is a function of the record, of its append time in the log, and of the keys. So a replay decides as the shard did,
 as long as a key that was ever valid stays in the folder. Before the first key is valid nothing has to be proved: such a log is older than the keys.
 """
@@ -70,6 +72,11 @@ class Key:
         if sealer is None:
             sealer = self._sealers[topic, partition] = Sealer(self.secret, topic, partition)
         return sealer
+
+    def has_made(self, code: bytes, topic: str, partition: int, value: bytes) -> bool:
+        """Whether a code that names this key is its code of a value in a partition."""
+        tag = self.sealer(topic, partition).tag(code[:NONCE_BYTES], value)
+        return hmac.compare_digest(tag, code[NONCE_BYTES : NONCE_BYTES + TAG_BYTES])
 
     @cached_property
     def _sealers(self) -> "dict[tuple[str, int], Sealer]":
@@ -160,19 +167,42 @@ class Keyring:
             return UNCHECKED
         if code is None:
             return self._proof_without(topic, value, time_ns)
-        key_id = code[NONCE_BYTES + TAG_BYTES : NONCE_BYTES + TAG_BYTES + KEY_ID_BYTES_MAX]
-        key = self._by_id.get(key_id)
-        if key is None:
-            return Proof(None, BadBytes(WRONG_CODE, f"there is no key {key_id!r}"))
+        key = self._named_in(code)
+        if isinstance(key, BadBytes):
+            return Proof(None, key)
         if not key.is_valid(time_ns):
             return Proof(None, BadBytes(WRONG_CODE, f"key {key.key_id} was not valid at {time_ns} ns"))
-        sealer = key.sealer(topic, partition)
-        if not hmac.compare_digest(sealer.tag(code[:NONCE_BYTES], value), code[NONCE_BYTES : NONCE_BYTES + TAG_BYTES]):
+        if not key.has_made(code, topic, partition, value):
             return Proof(None, BadBytes(WRONG_CODE, f"the code is not that of key {key.key_id} for this value in {topic}/{partition}"))
         schema = _schema_of(value)
         if schema and not may_write(key.speaker, topic_named(topic), schema):
             return Proof(None, BadBytes(NO_RIGHT, f"{key.speaker} (key {key.key_id}) may not write {schema} to {topic}"))
         return Proof(key)
+
+    def state_refusal(self, speaker: str, topic: str, partition: int, value: bytes, code: bytes, last_ns: int) -> BadBytes | None:
+        """Why nobody believes that a role (speaker) has kept this state in a partition of its changelog; None where it has. code: b"" for none.
+
+        last_ns: append time of the last input that the state says to hold. A key is good for what it was good for in the log: for inputs
+        before its end, whenever the state was written or is read. So a shard that nobody writes to keeps its state when keys are replaced.
+        """
+        if self.required_from_ns is None or (not code and 0 < last_ns < self.required_from_ns):
+            return None
+        if not code:
+            return BadBytes(NO_CODE, "nothing proves who has made it")
+        key = self._named_in(code)
+        if isinstance(key, BadBytes):
+            return key
+        if key.speaker != speaker:
+            return BadBytes(NO_RIGHT, f"key {key.key_id} is not one of {speaker}")
+        if key.until_ns is not None and key.until_ns <= last_ns:
+            return BadBytes(WRONG_CODE, f"key {key.key_id} had ended at {last_ns} ns, when its last input was appended")
+        if not key.has_made(code, topic, partition, value):
+            return BadBytes(WRONG_CODE, f"the code is not that of key {key.key_id} for this state in {topic}/{partition}")
+        return None
+
+    def _named_in(self, code: bytes) -> Key | BadBytes:
+        key_id = code[NONCE_BYTES + TAG_BYTES : NONCE_BYTES + TAG_BYTES + KEY_ID_BYTES_MAX]
+        return self._by_id.get(key_id) or BadBytes(WRONG_CODE, f"there is no key {key_id!r}")
 
     def _proof_without(self, topic: str, value: bytes, time_ns: int) -> Proof:
         if (topic, _schema_of(value)) in MAY_BE_UNSIGNED and (entry := self.unsigned(time_ns)) is not None:

@@ -7,7 +7,7 @@ any case (topics.speakers): this is what keeps a stolen login of one role from f
 from typing import Final, NamedTuple
 
 from topics.catalogue import TOPICS, Topic
-from topics.roles import GROUP_PREFIX, REPLICAS, ROLES, RoleEntry
+from topics.roles import GROUP_PREFIX, REPLICAS, ROLES, RoleEntry, changelog_topic
 from topics.speakers import OPERATOR, PRODUCER, WRITERS
 
 ADMINISTRATOR: Final = "administrator"
@@ -53,10 +53,10 @@ def _rights_of(role: RoleEntry) -> list[Right]:
     found += [Right("group", name, "DESCRIBE") for name in (*READERS, *(f"{GROUP_PREFIX}{other}" for other in role.watches))]
     found += [Right("topic", name, "DESCRIBE") for other in role.watches for name in _names(ROLES[other].reads)]
     for letter in REPLICAS if role.replicas else REPLICAS[:1]:
-        group = f"{GROUP_PREFIX}{role.replica(letter)}"
-        found.append(Right("group", group, "READ"))
+        replica = role.replica(letter)
+        found.append(Right("group", f"{GROUP_PREFIX}{replica}", "READ"))
         if role.table:
-            found += [Right("topic", f"{group}-{role.table}-changelog", operation) for operation in ("READ", "WRITE", "CREATE")]
+            found += [Right("topic", changelog_topic(replica, role.table), operation) for operation in ("READ", "WRITE", "CREATE")]
     return found
 
 

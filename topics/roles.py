@@ -73,6 +73,11 @@ class RoleEntry:
         return self.name if letter == REPLICAS[0] else f"{self.name}-{letter}"
 
 
+def changelog_topic(group: str, table: str) -> str:
+    """Faust's name for the changelog of a table. group: the role, or its replica: match-orders, match-orders-b."""
+    return f"{GROUP_PREFIX}{group}-{table}-changelog"
+
+
 HOLD_FUNDS: Final = RoleEntry(
     "hold-funds", "streams.roles.hold_funds:run", "accepts orders and holds their funds; settles", (ACCOUNT_COMMANDS,),
     (ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, DEAD_LETTERS), table="accounts", replicas=True, compiled=True, looks_at=(SET_ASIDE,),

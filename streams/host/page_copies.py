@@ -37,11 +37,11 @@ def take_changed(now: Any, copy: Any, changed: Any) -> Any:
 
 
 class PageCopy:
-    """One array's copy. `slots`, `sums`: of the pages that its writer has stored; the copy itself may have more (what was read at the start)."""
+    """One array's copy. `slots`, `digests`: of the pages that its writer has stored; the copy itself may have more (what was read at the start)."""
 
     def __init__(self) -> None:
         self.slots = bytearray()
-        self.sums: list[int] = []
+        self.digests: list[bytes] = []
         self._segments: list[Words] = []
         self._pages = 0
 
@@ -55,7 +55,7 @@ class PageCopy:
         if rest and self._take_rest(whole, data[whole * PAGE_BYTES :]):
             changed.append(whole)
         self.slots = (self.slots + bytes(max(count - stored, 0)))[:count]
-        self.sums = (self.sums + [0] * max(count - stored, 0))[:count]
+        self.digests = (self.digests + [b""] * max(count - stored, 0))[:count]
         again = [page for page in changed if page < stored]
         for page in again:
             self.slots[page] ^= 1

@@ -25,6 +25,7 @@ from streams.process.record_keys import record_keys
 from streams.transport.cluster import partition_counts, watermarks
 from topics.catalogue import Topic
 from topics.kafka_clients import native_client
+from topics.key_files import RecordKeys
 
 ANSWER_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.2
@@ -51,6 +52,11 @@ class Log:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keys = record_keys(settings)
+
+    @property
+    def keys(self) -> RecordKeys:
+        """By which senders are known."""
+        return self._keys
 
     def __enter__(self) -> Self:
         self._asker = self._consumer()

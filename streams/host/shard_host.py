@@ -25,12 +25,14 @@ from schemas.settings import Settings
 from streams.host.kafka_records import polled_record
 from streams.host.set_aside import NOTHING, SetAside, set_aside_of
 from streams.host.shard_runner import Output, Processor, RunnerStats, ShardRunner
+from streams.host.snapshot_codes import SnapshotCodes
 from streams.host.snapshot_pace import SnapshotPace
 from streams.host.snapshots import SnapshotStore
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
 from streams.process.suspicious_frames import SuspiciousFrames
+from streams.process.worker_identity import worker_of
 from streams.transport.app import TP, App, SnapshotTable, fail_fast, make_app, run_app, snapshot_table
 from streams.transport.cluster import partition_counts
 from streams.transport.consumer import FastConsumer
@@ -38,7 +40,7 @@ from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.transport.log_ends import LogEnds, end_for
 from topics.catalogue import Topic
 from topics.key_files import NO_KEYS, RecordKeys
-from topics.roles import RoleEntry
+from topics.roles import RoleEntry, changelog_topic
 
 log = structlog.get_logger("outcry.streams")
 
@@ -50,6 +52,8 @@ UNACKNOWLEDGED_MAX: Final = 512
 """Pages of a snapshot on their way to the changelog: 512 x at most 64 KiB = 32 MiB of memory."""
 REPLAYED_BYTES_MAX: Final = 256 << 20
 """Bytes of inputs without a snapshot: they are in memory, and would be replayed after a crash. At this limit a snapshot is made at once."""
+REFUSED_SNAPSHOT: Final = "SNAPSHOT"
+"""What the alarm about records calls a snapshot that was passed over when its partition was opened."""
 DELETED_AT_ONCE: Final = 16
 """Records of a table. Each is looked up and deleted on disk: 16 x ~50 us."""
 ROWS = Counter("outcry_rows_total", "rows applied", ["role", "partition"])
@@ -121,13 +125,14 @@ class ShardHost:
 
     def __init__(
         self, app: App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
-        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING, keys: RecordKeys = NO_KEYS,
+        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING, keys: RecordKeys = NO_KEYS, group: str = "",
     ) -> None:  # fmt: skip
         """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop.
 
-        keys: by which senders of inputs are known.
+        keys: by which senders of inputs are known, and the role's own snapshots. group: the replica, where it is not the first.
         """
         self._set_aside, self._keys = set_aside, keys
+        self._changelog = changelog_topic(group or role.name, role.table)
         self._app, self._settings, self._role, self._table = app, settings, role, table
         self._shards: dict[int, Shard] = {}
         self._interval_s = settings.snapshot_interval_ms / 1000
@@ -180,18 +185,21 @@ class ShardHost:
             raise StaleData(
                 f"{message.topic}/{message.partition}: the newest snapshot ends at {shard.runner.next_offset:,}, but the consumer group has "
                 f"committed inputs up to {message.offset:,}; restore its table's changelog, or set the group's committed offset to that of "
-                f"the snapshot"
+                f"the snapshot{''.join(f'; {one}' for one in shard.store.refused[:1])}"
             )
 
     def _open(self, partition: int) -> Shard:
         """Restore a partition's state from its table; runs with an event of that partition as the current one."""
-        store, began = SnapshotStore(), self._stopwatch()
+        store, began = SnapshotStore(codes=SnapshotCodes(self._keys, self._role.name, self._changelog, partition)), self._stopwatch()
         snapshot = store.load(self._table.get)
         loaded = self._stopwatch()
         pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
         runner = ShardRunner(self._role.make_processor(partition), snapshot, self._set_aside.of(self._role.name, partition))
         shard = Shard(runner, store, pace)
         self._shards[partition] = shard
+        for refused in store.refused:
+            runner.marks.unproven[REFUSED_SNAPSHOT] += 1
+            log.error("snapshot passed over", partition=partition, problem=str(refused))
         log.info(
             "partition opened", partition=partition, next_offset=shard.runner.next_offset, snapshot=snapshot is not None,
             load_s=round(loaded - began, 3), restore_s=round(self._stopwatch() - loaded, 3),
@@ -386,7 +394,7 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     keys = record_keys(settings, role.name)
     app = make_app(settings, role.name, keys.signer(role.name), role.consumer)
     table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
-    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings), keys=keys)
+    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings), keys=keys, group=worker_of(settings, role.name).group)
     health = HealthServer(settings, role.name, host.not_ready, host.status)
     if prepare is not None:
         started = time.monotonic()

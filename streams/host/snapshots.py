@@ -4,8 +4,12 @@ A state is a dictionary of numpy arrays. Each array is cut into pages; a snapsho
 names every page. A page has two slots and is always written to the slot that the writer's stored manifest does *not* name. So a crash
 between the first page and the manifest leaves the previous snapshot complete. The manifest is one record: it exists or it does not.
 
+The manifest has a digest of every page, and a code by which it is known as this shard's own (snapshot_codes). So whoever can write to the table
+or to its changelog can take a snapshot away, but cannot have another state restored: neither bytes of his own nor a page of another shard, of
+another array or of an older snapshot.
+
 Changes are found by comparing with a copy, at the speed of memory, and copied. Only that has to happen between two inputs. Afterwards
-pages are checksummed and packed from the copy, one by one on demand.
+pages are packed from the copy, and what was packed is digested, one by one on demand.
 
 Two writers of one partition may overlap: a former owner, which does not know yet that it has lost the partition, and the present one. So
 each has its own keys, and writes everything at its first snapshot: nothing depends on records that the other may still overwrite, or that
@@ -23,18 +27,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgpack
 import numpy as np
 import zstandard
 
 from schemas.errors import StaleData
 from streams.host.page_copies import PAGE_BYTES, PageCopy
+from streams.host.snapshot_codes import REPLAY, UNCODED, SnapshotCodes
 
 Arrays = Mapping[str, np.ndarray[Any, np.dtype[Any]]]
 Get = Callable[[bytes], bytes | None]
 
-FORMAT_VERSION: Final = 3
-DIGEST_BYTES: Final = 16
+PAGE_DIGEST_BYTES: Final = 16
 PACK_LEVEL: Final = 1
 """Of Zstandard: ~900 MB/s, and a fifth to a tenth of the bytes. Each would be copied by the client, the broker, the disk and whoever recovers."""
 MANIFESTS: Final = 1_024
@@ -65,21 +68,13 @@ def is_manifest(key: bytes) -> bool:
     return key.startswith(b"manifest")
 
 
-def pack_manifest(manifest: Mapping[str, Any]) -> bytes:
-    """Its digest, then its bytes. As it has the checksum of every page, the digest stands for the whole state: checked on load, never computed again."""
-    packed: bytes = msgpack.packb(manifest)
-    return hashlib.blake2b(packed, digest_size=DIGEST_BYTES).digest() + packed
+def page_digest(packed: bytes) -> bytes:
+    """Of a page as it is stored, so that nothing is unpacked before it is known.
 
-
-def unpack_manifest(value: bytes) -> dict[str, Any]:
-    """A manifest, or a claim, whose `meta` is None. Raises StaleData if it is damaged, or of another format."""
-    digest, packed = value[:DIGEST_BYTES], value[DIGEST_BYTES:]
-    if hashlib.blake2b(packed, digest_size=DIGEST_BYTES).digest() != digest:
-        raise StaleData(f"a snapshot's manifest is damaged, or not of format {FORMAT_VERSION}: replay from the log with an empty table")
-    manifest: dict[str, Any] = msgpack.unpackb(packed)
-    if manifest["format"] != FORMAT_VERSION:
-        raise StaleData(f"snapshot format {manifest['format']} is not {FORMAT_VERSION}: replay from the log with an empty table")
-    return manifest
+    SHA-256, which processors have instructions for, cut to PAGE_DIGEST_BYTES: a forger has to meet a digest that is there already (2^128). Two
+    pages of his own with one digest (2^64) are of no use to him: a page has times and ids that brokers and shards give.
+    """
+    return hashlib.sha256(packed).digest()[:PAGE_DIGEST_BYTES]
 
 
 def _page_key(owner: str, array: str, page: int, slot: int) -> bytes:
@@ -89,15 +84,19 @@ def _page_key(owner: str, array: str, page: int, slot: int) -> bytes:
 class SnapshotStore:
     """Remembers what one writer has stored of one partition, so that each snapshot writes only what changed.
 
-    owner: a name that no other writer of the partition ever has.
+    owner: a name that no other writer of the partition ever has. codes: those of the partition's changelog.
     """
 
-    def __init__(self, owner: str = "") -> None:
+    def __init__(self, owner: str = "", codes: SnapshotCodes = UNCODED) -> None:
+        self._codes = codes
         self._owner = owner or secrets.token_hex(8)
         self._place = zlib.crc32(self._owner.encode()) % MANIFESTS
         self._copies: dict[str, PageCopy] = {}
         self._claimed = False
         self._found: dict[int, dict[str, Any]] = {}  # manifests of others, by place
+        self._strange: set[int] = set()  # places of manifests that nobody may believe
+        self.refused: list[StaleData] = []
+        """What `load` found and did not take: damaged, forged or of another format."""
         self._packer = zstandard.ZstdCompressor(level=PACK_LEVEL)
 
     def changes(self, arrays: Arrays, meta: Mapping[str, Any]) -> Iterator[tuple[bytes, bytes]]:
@@ -119,48 +118,61 @@ class SnapshotStore:
             yield manifest_key(self._place), self._manifest(heads, None)
         for name, page in changed:
             copy = self._copies[name]
-            data = copy.page(page).data
-            copy.sums[page] = zlib.crc32(data)
-            yield _page_key(self._owner, name, page, copy.slots[page]), self._packer.compress(data)
+            packed = self._packer.compress(copy.page(page).data)
+            copy.digests[page] = page_digest(packed)
+            yield _page_key(self._owner, name, page, copy.slots[page]), packed
         yield manifest_key(self._place), self._manifest(heads, meta)
 
     def _manifest(self, heads: dict[str, str], meta: dict[str, Any] | None) -> bytes:
         copies = {name: self._copies[name] for name in heads}
         described = {
-            name: {"head": heads[name], "slots": bytes(copy.slots), "sums": np.array(copy.sums, "<u4").tobytes()}
-            for name, copy in copies.items()
+            name: {"head": heads[name], "slots": bytes(copy.slots), "digests": b"".join(copy.digests)} for name, copy in copies.items()
         }
-        return pack_manifest({"format": FORMAT_VERSION, "owner": self._owner, "arrays": described, "meta": meta})
+        return self._codes.packed({"owner": self._owner, "arrays": described, "meta": meta})
 
     def load(self, get: Get) -> Snapshot | None:
         """Read the newest complete snapshot through `get`, None if there is none. The writer then replaces what was found, see `outdated`.
 
-        Raises StaleData if there are snapshots but none is usable: of another version, with a missing page, or with a damaged one. Then the
-        data directory and the changelog disagree, and somebody has to decide.
+        What is not the shard's own is passed over: it is in `refused`, and nobody can hide a true snapshot by writing something beside it.
+        Raises StaleData if there are snapshots but none is usable: forged, of another format, with a missing page, or with a damaged one. Then
+        the data directory and the changelog disagree, and somebody has to decide.
         """
         if get(_FIRST_FORMAT_KEY) is not None:
-            raise StaleData(f"snapshot format 1 is not {FORMAT_VERSION}: replay from the log with an empty table")
-        packed = [get(key) for key in _MANIFEST_KEYS]
-        self._found = {place: unpack_manifest(one) for place, one in enumerate(packed) if one is not None}
-        while self._place in self._found and len(self._found) < MANIFESTS:
-            self._place = (self._place + 1) % MANIFESTS
+            self.refused.append(StaleData(f"snapshot format 1 is too old: {REPLAY}"))
+        self._find(get)
         whole = [manifest for manifest in self._found.values() if manifest["meta"] is not None]
-        problem: StaleData | None = None
         for manifest in sorted(whole, key=_next_offset, reverse=True):
             try:
                 self._copies = {name: _read(get, manifest, name) for name in manifest["arrays"]}
             except StaleData as error:
-                problem = problem or error
+                self.refused.append(error)
             else:
                 arrays = {name: _array(self._copies[name], described["head"]) for name, described in manifest["arrays"].items()}
                 return Snapshot(arrays, manifest["meta"])
-        if problem is not None:
-            raise problem
+        if self.refused:
+            raise self.refused[0]
         return None
+
+    def _find(self, get: Get) -> None:
+        """Read all manifests, and choose a free place for one's own."""
+        for place, key in enumerate(_MANIFEST_KEYS):
+            packed = get(key)
+            if packed is None:
+                continue
+            try:
+                self._found[place] = self._codes.unpacked(packed)
+            except StaleData as error:
+                self._strange.add(place)
+                self.refused.append(error)
+        taken = self._found.keys() | self._strange
+        while self._place in taken and len(taken) < MANIFESTS:
+            self._place = (self._place + 1) % MANIFESTS
 
     def outdated(self, get: Get) -> Iterator[bytes]:
         """Keys to delete once a snapshot of this writer is durable: all that it found when it opened. Names them once."""
         found, self._found = self._found, {}
+        strange, self._strange = self._strange, set()
+        yield from (manifest_key(place) for place in strange if place != self._place)
         for place, manifest in found.items():
             for name, described in manifest["arrays"].items():
                 for page in range(len(described["slots"])):
@@ -180,21 +192,28 @@ def _read(get: Get, manifest: Mapping[str, Any], name: str) -> PageCopy:
     described = manifest["arrays"][name]
     copy, unpacker = PageCopy(), zstandard.ZstdDecompressor()
     copy.reserve(len(described["slots"]))
-    sums = np.frombuffer(described["sums"], "<u4").tolist()
-    for page, (slot, checksum) in enumerate(zip(described["slots"], sums, strict=True)):
+    digests = described["digests"]
+    for page, slot in enumerate(described["slots"]):
         packed = get(_page_key(manifest["owner"], name, page, slot))
         if packed is None:
-            raise StaleData(f"snapshot page {page} of {name} is missing")
-        try:
-            # the library takes as much memory as a frame's head says, whatever it is told
-            is_page = zstandard.frame_content_size(packed) <= PAGE_BYTES
-            data = unpacker.decompress(packed, max_output_size=PAGE_BYTES) if is_page else b""
-        except zstandard.ZstdError:
-            data = b""
-        if len(data) != PAGE_BYTES or zlib.crc32(data) != checksum:
-            raise StaleData(f"snapshot page {page} of {name} is damaged")
-        copy.page(page)[:] = np.frombuffer(data, np.uint8)
+            raise StaleData(f"snapshot page {page} of {name} is missing: {REPLAY}")
+        if page_digest(packed) != digests[page * PAGE_DIGEST_BYTES : (page + 1) * PAGE_DIGEST_BYTES]:
+            raise StaleData(f"snapshot page {page} of {name} is damaged, or not the one that was written: {REPLAY}")
+        copy.page(page)[:] = np.frombuffer(_unpacked(unpacker, packed, f"snapshot page {page} of {name}"), np.uint8)
     return copy
+
+
+def _unpacked(unpacker: zstandard.ZstdDecompressor, packed: bytes, what: str) -> bytes:
+    """PAGE_BYTES. Without keys anybody could have written a page and its manifest."""
+    try:
+        # the library takes as much memory as a frame's head says, whatever it is told
+        is_page = zstandard.frame_content_size(packed) == PAGE_BYTES
+        data = unpacker.decompress(packed, max_output_size=PAGE_BYTES) if is_page else b""
+    except zstandard.ZstdError:
+        data = b""
+    if len(data) != PAGE_BYTES:
+        raise StaleData(f"{what} is not a page: {REPLAY}")
+    return data
 
 
 def _array(copy: PageCopy, head: str) -> np.ndarray[Any, np.dtype[Any]]:

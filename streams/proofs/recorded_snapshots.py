@@ -1,15 +1,17 @@
 """The snapshots of one partition in a role's changelog topic: the newest one complete, and what every manifest in it promises.
 
 In:     outcry-<role>-<table>-changelog, as Faust writes it
-On failure: StaleData naming topic and partition for a snapshot that is torn, or of another format.
+On failure: StaleData naming topic and partition where there are snapshots and none of them is whole and the role's own.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from schemas.errors import StaleData
 from streams.host.read_log import Log, place
-from streams.host.snapshots import Snapshot, SnapshotStore, is_manifest, unpack_manifest
+from streams.host.snapshot_codes import SnapshotCodes
+from streams.host.snapshots import Snapshot, SnapshotStore, is_manifest
+from streams.process.worker_identity import WorkerId
+from topics.roles import changelog_topic
 
 
 @dataclass(frozen=True)
@@ -20,19 +22,18 @@ class RecordedSnapshots:
     newest: Snapshot | None
     hashes: dict[int, bytes]
     """Next input offset -> state hash, of every manifest that has one and survived compaction."""
+    refused: list[str]
+    """Manifests that are damaged, forged or of another format, in words; roles pass them over."""
 
 
-def changelog_topic(role: str, table: str) -> str:
-    """Faust's name for the changelog of a role's table: the app is outcry-<role>."""
-    return f"outcry-{role}-{table}-changelog"
-
-
-def read_snapshots(log: Log, role: str, table: str, partition: int) -> RecordedSnapshots:
-    """Read the whole changelog partition; without the topic there are no snapshots. Raises StaleData, ServiceUnavailable."""
-    topic = changelog_topic(role, table)
+def read_snapshots(log: Log, worker: WorkerId, table: str, partition: int) -> RecordedSnapshots:
+    """Read the whole changelog partition; without the topic there are no snapshots. worker: any of a replica. Raises StaleData, ServiceUnavailable."""
+    topic = changelog_topic(worker.group, table)
     where, bounds = place(topic, partition), log.bounds(topic, partition)
+    codes = SnapshotCodes(log.keys, worker.role, topic, partition)
     pages: dict[bytes, bytes] = {}
     hashes: dict[int, bytes] = {}
+    refused: list[str] = []
     for record in log.records(topic, partition, bounds.low, bounds.high) if bounds is not None else ():
         if record.key is None:
             raise StaleData(f"{where} offset {record.offset:,}: a record without a key is not Faust's")
@@ -41,23 +42,15 @@ def read_snapshots(log: Log, role: str, table: str, partition: int) -> RecordedS
             continue
         pages[record.key] = record.value
         if is_manifest(record.key):
-            meta = _meta_of(record.value, f"{where} offset {record.offset:,}")
-            if meta is not None and meta["state_hash"] is not None:
+            try:
+                meta = codes.unpacked(record.value)["meta"] or {}
+            except StaleData as error:
+                refused.append(f"{where} offset {record.offset:,}: {error}")
+                continue
+            if meta.get("state_hash") is not None:
                 hashes[meta["next_offset"]] = meta["state_hash"]
     try:
-        newest = SnapshotStore().load(pages.get)
+        newest = SnapshotStore(codes=codes).load(pages.get)
     except StaleData as error:
         raise StaleData(f"{where}: {error}") from error
-    return RecordedSnapshots(where, newest, hashes)
-
-
-def _meta_of(packed: bytes, where: str) -> dict[str, Any] | None:
-    """What a manifest notes beside its arrays; None for a claim."""
-    try:
-        meta = unpack_manifest(packed)["meta"]
-        if meta is None:
-            return None
-        assert isinstance(meta["next_offset"], int) and isinstance(meta["state_hash"], bytes | None)
-    except Exception as error:
-        raise StaleData(f"{where}: not a manifest of a snapshot ({type(error).__name__} {error})") from error
-    return dict(meta)
+    return RecordedSnapshots(where, newest, hashes, refused)

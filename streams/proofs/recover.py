@@ -32,12 +32,12 @@ from streams.host.read_log import Log, place
 from streams.host.shard_runner import Output, ShardRunner
 from streams.process.record_keys import record_keys
 from streams.process.worker_identity import WorkerId
-from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
+from streams.proofs.recorded_snapshots import read_snapshots
 from streams.proofs.verify import ROLES, Setup
 from topics.catalogue import ALERTS, DEAD_LETTERS, EDGE_REPLIES, MARKET_DATA, TOPICS, Topic
 from topics.kafka_clients import native_client
 from topics.rights import ADMINISTRATOR
-from topics.roles import REPLICAS
+from topics.roles import REPLICAS, changelog_topic
 from topics.sources import sources_of, topic_named
 from topics.speakers import OPERATOR, SPEAKERS, shards_of
 
@@ -143,10 +143,11 @@ class Recovery:
 
     def _states(self, topic: Topic, partition: int, end: int) -> Iterator[Known]:
         for role, table, source in STATES:
-            for group in (WorkerId(role, letter).group for letter in REPLICAS) if source is topic else ():
+            for worker in (WorkerId(role, letter) for letter in REPLICAS) if source is topic else ():
+                group = worker.group
                 if self._log.bounds(changelog_topic(group, table), partition) is None:
                     continue
-                newest = read_snapshots(self._log, group, table, partition).newest
+                newest = read_snapshots(self._log, worker, table, partition).newest
                 if newest is None:
                     continue
                 runner_next, last_ns = int(newest.meta["next_offset"]), int(newest.meta.get("last_ns", 0))

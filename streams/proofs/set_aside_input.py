@@ -7,11 +7,11 @@ from streams.host.read_log import Log, place
 from streams.host.set_aside import append, read_set_aside, require_not_passed, require_stuck
 from streams.host.shard_runner import ShardRunner
 from streams.process.worker_identity import WorkerId
-from streams.proofs.recorded_snapshots import changelog_topic, read_snapshots
+from streams.proofs.recorded_snapshots import read_snapshots
 from streams.proofs.verify import ROLES, Setup
 from streams.roles.watch_trading import read_owner_sets
 from topics.catalogue import ALERTS
-from topics.roles import REPLICAS
+from topics.roles import REPLICAS, changelog_topic
 
 
 def set_aside_input(settings: Settings, topic: str, role: str | None, partition: int, offset: int, reason: str) -> str:
@@ -35,8 +35,8 @@ def set_aside_input(settings: Settings, topic: str, role: str | None, partition:
 
         def newest() -> ShardRunner:
             """The shard at the newest snapshot of any replica; without one, at the beginning of the log."""
-            groups = [WorkerId(name, letter).group for letter in REPLICAS]
-            kept = [one for one in groups if log.bounds(changelog_topic(one, verified.table), partition) is not None]
+            workers = [WorkerId(name, letter) for letter in REPLICAS]
+            kept = [one for one in workers if log.bounds(changelog_topic(one.group, verified.table), partition) is not None]
             found = [read_snapshots(log, one, verified.table, partition).newest for one in kept]
             snapshots = sorted((one for one in found if one is not None), key=lambda one: int(one.meta["next_offset"]))
             if not snapshots and bounds.low:

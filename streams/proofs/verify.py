@@ -26,7 +26,7 @@ from streams.host.shard_runner import Processor, ShardRunner
 from streams.host.snapshots import Snapshot
 from streams.process.worker_identity import WorkerId
 from streams.proofs.compare_outputs import Compared, Difference, Differs, RecordedOutputs
-from streams.proofs.recorded_snapshots import RecordedSnapshots, changelog_topic, read_snapshots
+from streams.proofs.recorded_snapshots import RecordedSnapshots, read_snapshots
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
@@ -43,7 +43,7 @@ from topics.catalogue import (
     Topic,
 )
 from topics.log_ends import lost_end
-from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, REPLICAS, WATCH_TRADING, RoleEntry
+from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, REPLICAS, WATCH_TRADING, RoleEntry, changelog_topic
 
 EXIT_DIFFERS: Final = 1
 EXIT_INTERRUPTED: Final = 130
@@ -148,6 +148,8 @@ class ShardReport:
     hashes_recorded: int = 0
     snapshot_offset: int | None = None
     """Of the newest recorded snapshot of all replicas. The newest of each was found complete and restorable."""
+    refused_snapshots: list[str] = field(default_factory=list)
+    """Manifests in the changelogs that roles pass over: damaged, or forged."""
     state_hash: str = ""
     seconds: float = 0.0
     interrupted: bool = False
@@ -165,6 +167,7 @@ class ShardReport:
             *([f"{done.in_flight:,} frames not there yet"] if done.in_flight else []),
             *([f"{done.expired:,} frames expired"] if done.expired else []),
             *([f"{done.forged:,} forged frames, which readers ignore"] if done.forged else []),
+            *([f"{len(self.refused_snapshots):,} snapshots passed over ({self.refused_snapshots[0]})"] if self.refused_snapshots else []),
             f"state {self.state_hash[:16]}",
             f"{self.seconds:.1f} s",
         ]
@@ -210,12 +213,13 @@ class ShardVerifier:
 
     def _snapshots(self) -> list[RecordedSnapshots]:
         """Those of every active-active replica that the role has had, and always of the first one."""
-        groups = [WorkerId(self._role.role, letter).group for letter in REPLICAS]
-        kept = [one for one in groups[1:] if self._log.bounds(changelog_topic(one, self._role.table), self._shard) is not None]
-        return [read_snapshots(self._log, one, self._role.table, self._shard) for one in (groups[0], *kept)]
+        workers = [WorkerId(self._role.role, letter) for letter in REPLICAS]
+        kept = [one for one in workers[1:] if self._log.bounds(changelog_topic(one.group, self._role.table), self._shard) is not None]
+        return [read_snapshots(self._log, one, self._role.table, self._shard) for one in (workers[0], *kept)]
 
     def _check(self, snapshots: RecordedSnapshots) -> None:
         """Check that the newest snapshot is of this version and configuration, complete, and restores to the hash that it names."""
+        self.report.refused_snapshots += snapshots.refused
         if snapshots.newest is None:
             return
         try:

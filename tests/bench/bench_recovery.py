@@ -38,12 +38,12 @@ from streams.demo.collect import end_offsets
 from streams.host.snapshots import is_manifest
 from streams.operate.command_books import change_session
 from streams.process.record_keys import record_keys
-from streams.proofs.recorded_snapshots import changelog_topic
 from streams.services.local_set import LocalSet
 from streams.services.state import State, read_wanted, write_wanted
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, Topic
 from topics.producer import ROW_DTYPE
+from topics.roles import changelog_topic
 from topics.speakers import PRODUCER
 
 INPUTS: Final[dict[str, tuple[Topic, str]]] = {"hold-funds": (ACCOUNT_COMMANDS, "accounts"), "match-orders": (BOOK_COMMANDS, "books")}

@@ -10,6 +10,7 @@ import at_native
 import at_parsers
 import at_readers
 import at_sign_in
+import at_snapshots
 import at_sockets
 import at_stores
 import at_topics
@@ -27,6 +28,7 @@ MODULES = (
     at_readers,
     at_stores,
     at_files,
+    at_snapshots,
     at_cases,
     at_analysts,
 )

@@ -1,14 +1,11 @@
-"""Files, settings and commands: keys that others may read, files that others may write, passwords that are easy, snapshots that are none."""
+"""Files, settings and commands: keys that others may read, files that others may write, passwords that are easy."""
 
 import base64
 import json
 import os
-import zlib
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import zstandard
 from attack import folder, stopped_by
 
 from access import passwords
@@ -19,8 +16,6 @@ from schemas import settings
 from schemas.errors import OutcryError
 from streams.functions import deployed
 from streams.functions.deployed import BadFunction, read_function
-from streams.host import page_copies, snapshots
-from streams.host.snapshots import SnapshotStore
 from streams.process import files, key_folder
 from topics import key_files
 from topics.key_files import read_key, read_keyring
@@ -244,89 +239,3 @@ async def listen_to_the_feed_of_another_user(path: Path) -> bool:
         return bool(_mode(path / "feed"))
     finally:
         await server.stop()
-
-
-# ---- snapshots
-
-
-ARRAYS: Final = {"cash": np.arange(100_000, dtype=np.int64)}
-
-
-def _store() -> dict[bytes, bytes]:
-    return dict(SnapshotStore("owner").changes(ARRAYS, {"next_offset": 5}))
-
-
-def _loads(stored: dict[bytes, bytes]) -> bool:
-    try:
-        return SnapshotStore("reader").load(stored.get) is not None
-    except OutcryError:
-        return False
-
-
-def _page_of(stored: dict[bytes, bytes]) -> bytes:
-    return next(name for name in stored if name.startswith(b"page/owner/cash/0/"))
-
-
-@stopped_by(
-    (snapshots, "        if len(data) != PAGE_BYTES or zlib.crc32(data) != checksum:", "        if len(data) != PAGE_BYTES:"), door=folder
-)
-async def damage_a_page_of_a_snapshot(_: object) -> bool:
-    """A bit of an account, with nobody who makes its checksum right."""
-    stored = _store()
-    data = bytearray(zstandard.ZstdDecompressor().decompress(stored[_page_of(stored)]))
-    data[8:16] = (1 << 40).to_bytes(8, "little")
-    stored[_page_of(stored)] = zstandard.ZstdCompressor().compress(bytes(data))
-    return _loads(stored)
-
-
-@stopped_by((snapshots, "    if hashlib.blake2b(packed, digest_size=DIGEST_BYTES).digest() != digest:", "    if False:"), door=folder)
-async def damage_the_head_of_a_snapshot(_: object) -> bool:
-    """Its offset, with nobody who makes its digest right."""
-    stored = _store()
-    (name,) = [one for one in stored if one.startswith(b"manifest")]
-    stored[name] = stored[name].replace(b"next_offset\x05", b"next_offset\x7f")
-    return _loads(stored)
-
-
-@stopped_by(
-    (
-        snapshots,
-        '        if packed is None:\n            raise StaleData(f"snapshot page {page} of {name} is missing")',
-        "        if packed is None:\n            continue",
-    ),
-    door=folder,
-)
-async def take_a_page_of_a_snapshot_away(_: object) -> bool:
-    """Zeros in its place."""
-    stored = _store()
-    del stored[_page_of(stored)]
-    return _loads(stored)
-
-
-@stopped_by((snapshots, "is_page = zstandard.frame_content_size(packed) <= PAGE_BYTES", "is_page = True"), door=folder)
-async def fill_the_memory_by_a_page_of_a_snapshot(_: object) -> bool:
-    """Its head says how much is to be taken, and the library takes it."""
-    stored, asked = _store(), list[int]()
-    stored[_page_of(stored)] = zstandard.ZstdCompressor().compress(bytes(page_copies.PAGE_BYTES * 50))
-    before = zlib.crc32
-
-    def noted(data: Any, *rest: int) -> int:
-        asked.append(len(data))
-        return before(data, *rest)
-
-    snapshots.zlib.crc32 = noted  # type: ignore[assignment]
-    plain = zstandard.ZstdDecompressor
-
-    class Noting:
-        def decompress(self, packed: bytes, **options: Any) -> bytes:
-            found = plain().decompress(packed, **options)
-            asked.append(len(found))
-            return found
-
-    snapshots.zstandard.ZstdDecompressor = Noting  # type: ignore[misc, assignment]
-    try:
-        _loads(stored)
-    finally:
-        snapshots.zstandard.ZstdDecompressor = plain  # type: ignore[misc]
-        snapshots.zlib.crc32 = before  # type: ignore[assignment]
-    return max(asked, default=0) > page_copies.PAGE_BYTES

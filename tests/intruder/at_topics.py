@@ -110,8 +110,8 @@ def forged(name: str, tried: Callable[[], bool], *edits: Any) -> None:
 NO_CODE = (record_codes, '        return Proof(None, BadBytes(NO_CODE, "nothing proves who has sent it"))', "        return UNCHECKED")
 WRONG = (
     record_codes,
-    "        if not hmac.compare_digest(sealer.tag(code[:NONCE_BYTES], value), code[NONCE_BYTES : NONCE_BYTES + TAG_BYTES]):",
-    "        if False:",
+    "        if not key.has_made(code, topic, partition, value):\n            return Proof(",
+    "        if False:\n            return Proof(",
 )
 MAY = (record_codes, "        if schema and not may_write(key.speaker, topic_named(topic), schema):", "        if False:")
 PLACE = (

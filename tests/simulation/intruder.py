@@ -1,20 +1,24 @@
-"""Somebody who may write to every topic: forges records without a key, and with a stolen one frames in the names of shards, to hide the true ones."""
+"""Somebody who may write to every topic: forges records and snapshots without a key, and with a stolen one frames in the names of shards, to hide the true ones."""
 
 import asyncio
+import random
 from typing import Final
 
 import numpy as np
 from faults import World
 from processes import Process
-from simulated_log import RING
+from simulated_log import KEYS, RING
 from simulated_roles import EDGES, SHARDS
 
 from schemas.codec import FRAMES, Header, encode_frame
 from schemas.enums import CommandKind
 from schemas.limits import FRAMES_PER_INPUT_MAX
 from streams.host.lost_records import lost_record
+from streams.host.snapshot_codes import UNCODED, SnapshotCodes
+from streams.host.snapshots import MANIFESTS, is_manifest, manifest_key
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA, Topic
 from topics.record_codes import code_of
+from topics.roles import HOLD_FUNDS, MATCH_ORDERS, changelog_topic
 from topics.speakers import PRODUCER, shards_of
 
 _FRAMES: Final = (
@@ -22,6 +26,7 @@ _FRAMES: Final = (
     (ACCOUNT_EVENTS, "account_event_frame"), (EDGE_REPLIES, "account_event_frame"), (MARKET_DATA, "market_data_frame"),
 )  # fmt: skip
 EVERY_S: Final = 0.02
+_STATES: Final = tuple((one.name, one.table) for one in (HOLD_FUNDS, MATCH_ORDERS))
 
 
 class Intruder(Process):
@@ -29,6 +34,7 @@ class Intruder(Process):
 
     def __init__(self, world: World) -> None:
         super().__init__(world, "intruder")
+        self._own_rng = random.Random(world.seed)
         self.start(self._run())
 
     async def _run(self) -> None:
@@ -44,6 +50,8 @@ class Intruder(Process):
                 world.tell("forged frame", f"{topic.name}/{partition} offset {offset}: {what}")
             if world.faults.chance("forged record", 0.5):
                 self._without_key(topic, schema, partition)
+            if world.faults.on and "forged record" in world.faults.kinds and self._own_rng.random() < 0.3:
+                self._forge_snapshot(*self._own_rng.choice(_STATES), self._own_rng.randrange(SHARDS))
 
     def _frame(self, schema: str, header: Header, topic: Topic, partition: int, rows: int) -> bytes:
         made = np.zeros(rows, FRAMES[schema].dtype)
@@ -105,6 +113,30 @@ class Intruder(Process):
         offset = world.log.append(place.name, number, value, code=code)
         world.forged.append((place.name, number, offset))
         world.tell("forged record", f"{place.name}/{number} offset {offset}: {what}")
+
+    def _forge_snapshot(self, role: str, table: str, partition: int) -> None:
+        """A state that leaves inputs out: true but for its offset, in a place of its own beside the true one. Whoever believed it would begin there."""
+        topic, rng = changelog_topic(role, table), self._own_rng
+        true = [
+            (number, one.value)
+            for number in range(SHARDS)
+            for one in self.world.log.parts.get((topic, number), ())
+            if one.key is not None and is_manifest(one.key) and one.value is not None
+        ]
+        states = [(number, found) for number, value in true if (found := UNCODED.unpacked(value))["meta"] is not None]
+        if not states:
+            return
+        number, manifest = rng.choice(states)
+        manifest["meta"]["next_offset"] += rng.randint(1, 3)
+        what = rng.choice(("no code", "a producer's key", "the code of another"))
+        writer = {"no code": UNCODED, "a producer's key": SnapshotCodes(KEYS, PRODUCER, topic, partition)}.get(
+            what, SnapshotCodes(KEYS, role, topic, 1 - partition)
+        )
+        key = manifest_key(rng.randrange(MANIFESTS))
+        if any(one.key == key for one in self.world.log.parts[topic, partition]):
+            return  # to take the true one away stops the shard: nobody can help that but a person
+        self.world.log.append(topic, partition, writer.packed(manifest), key)
+        self.world.tell("forged snapshot", f"{topic}/{partition}, made of one of {number}: {what}")
 
     def _code(self, speaker: str, topic: Topic, partition: int, value: bytes) -> bytes | None:
         return code_of(RING.of(speaker)[0].headers(topic.name, partition, value))

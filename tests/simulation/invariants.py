@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from customers import simulated_instruments
 from simulated_edge import EdgeProcess
-from simulated_log import SimulatedLog, Stored, TopicPartition
+from simulated_log import KEYS, SimulatedLog, Stored, TopicPartition
 from simulated_roles import SHARDS, Deployment, ShardWorker
 from simulated_stores import CreatedStore, MarkedStore, NewestStore, Store
 
@@ -23,10 +23,10 @@ from sinks.elastic.documents import documents
 from sinks.redis.sink import newest_rows
 from streams.host.shard_host import Role
 from streams.host.shard_runner import ShardRunner
+from streams.host.snapshot_codes import SnapshotCodes
 from streams.host.snapshots import SnapshotStore
 from streams.proofs.money_ledger import CASH, MoneyLedger, Problems
 from streams.proofs.money_trades import BookTrades, by_trade, check_settlement, expected_sides
-from streams.proofs.recorded_snapshots import changelog_topic
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from topics.catalogue import (
@@ -40,6 +40,7 @@ from topics.catalogue import (
     MARKET_DATA,
     Topic,
 )
+from topics.roles import changelog_topic
 from topics.sources import UNPROVEN, sources_of
 
 FRAME_TOPICS = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, EDGE_REPLIES, MARKET_DATA)
@@ -220,13 +221,15 @@ def _check_states(log: SimulatedLog, deployments: list[Deployment], clean: Repla
 
 def _restored(log: SimulatedLog, group: str, role: Role, partition: int) -> ShardRunner:
     content: dict[bytes, bytes] = {}
-    for record in log.parts[changelog_topic(group, role.table), partition]:
+    topic = changelog_topic(group, role.table)
+    for record in log.parts[topic, partition]:
         assert record.key is not None
         if record.value is None:
             content.pop(record.key, None)
         else:
             content[record.key] = record.value
-    return ShardRunner(role.make_processor(partition), SnapshotStore().load(content.get))
+    store = SnapshotStore(codes=SnapshotCodes(KEYS, role.name, topic, partition))
+    return ShardRunner(role.make_processor(partition), store.load(content.get))
 
 
 def _check_sequences(logged: Logged, findings: Findings) -> None:

@@ -141,6 +141,7 @@ _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     "no mark moves further than its source can be": (Marks, "take", _take_anything),
     "only shards that write there may be named": (Sources, "is_shard", lambda _self, header: names_shard(header.source)),
     "a record is believed by its sender's code": (Keyring, "proof", lambda *_: UNCHECKED),
+    "a snapshot is believed by its writer's code": (Keyring, "state_refusal", lambda *_: None),
     "a code is of one partition": (Key, "sealer", _one_sealer),
     "a sender writes only what is its to write": ("topics.record_codes", "may_write", lambda *_: True),
     "a sender says only what is its to say": ("topics.record_codes", "why_not", lambda *_: ""),

@@ -28,6 +28,8 @@ from simulated_roles import EDGES, Deployment, deployments, shard_roles
 from simulated_stores import CreatedStore, MarkedStore, NewestStore, Store
 from virtual_time import NothingWillHappen, VirtualLoop
 
+from topics.record_codes import NONCE_BYTES, Sealer
+
 REST_S: Final = 120.0
 """Simulated. The longest pauses are a store's: 5 s between attempts."""
 COLLECT_EVERY: Final = 16
@@ -204,6 +206,7 @@ def _process_boundary(world: World) -> Iterator[None]:
         replaced.enter_context(patch("streams.host.shard_host.fail_fast", fail_fast))
         replaced.enter_context(patch("streams.host.sink_feeder.fail_fast", fail_fast))
         replaced.enter_context(patch("streams.host.snapshots.secrets.token_hex", token_hex))
+        replaced.enter_context(patch.object(Sealer, "nonce", lambda _: bytes(NONCE_BYTES)))  # manifests have codes in them
         yield
 
 

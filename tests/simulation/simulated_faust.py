@@ -19,9 +19,9 @@ from simulated_log import Group, TopicPartition
 from turns import turn_of
 
 from streams.host.snapshots import is_manifest
-from streams.proofs.recorded_snapshots import changelog_topic
 from streams.transport.app import persisted_after
 from streams.transport.consumer import Turn
+from topics.roles import changelog_topic
 
 PARTITION: Final[ContextVar[int]] = ContextVar("partition")
 """Partition of the current event; Faust's tables write to and read from it."""

@@ -76,7 +76,7 @@ class ShardWorker(Process):
         self.consumer = Consumer(self, group, (role.source.name,))
         table = self.consumer.table = Table(self, group.name, role.table, disks)
         app = cast("Any", App(self, self.consumer))
-        self.host = ShardHost(app, settings, role, cast("Any", table), world.loop.time, at_once, keys=KEYS)
+        self.host = ShardHost(app, settings, role, cast("Any", table), world.loop.time, at_once, keys=KEYS, group=group.name)
         self.consumer.on_revoked = self.host.on_revoked
         self.start(self.host.consume(self.consumer))
         if role.tick is not None:

@@ -1,7 +1,7 @@
 """A small exchange over a log in memory, run by the real processors: for tests of what reads the log afterwards."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -10,17 +10,20 @@ from schemas.codec import FRAMES, Header, decode_frame, encode_frame
 from schemas.enums import BookCommandKind, CommandKind, OrdType, Phase, Side, TimeInForce
 from schemas.instruments import load_instruments
 from streams.host.read_log import Bounds, Log
-from streams.host.shard_runner import Record, ShardRunner
+from streams.host.shard_runner import Processor, Record, ShardRunner
 from streams.host.snapshots import SnapshotStore
-from streams.proofs.recorded_snapshots import changelog_topic
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
 from streams.roles.watch_trading import WatchTrading
-from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, SET_ASIDE, Topic
+from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, SET_ASIDE, Topic
+from topics.key_files import NO_KEYS
+from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, changelog_topic
 
 INSTRUMENTS = load_instruments(None)
 SHARDS = 2
+ROLES = tuple((one.name, one.table, one.reads[0].name) for one in (HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING))
+"""Role, table, input."""
 START = 1_800_000_000_000_000_000
 COMMAND = FRAMES["order_command_frame"].dtype
 BOOK_COMMAND = FRAMES["book_command_frame"].dtype
@@ -30,6 +33,7 @@ class MemoryLog(Log):
     """Partitions as lists; a record's offset is its place. `low`: first offset that a partition still has. `now_ns`: when records are appended."""
 
     def __init__(self) -> None:
+        self._keys = NO_KEYS
         self.parts: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.low: dict[tuple[str, int], int] = defaultdict(int)
         self.now_ns = START
@@ -77,6 +81,15 @@ class MemoryLog(Log):
         return [decode_frame(record.value) for record in self.parts[topic.name, partition]]
 
 
+def processor_of(role: str, shard: int) -> Processor:
+    """A shard without a state."""
+    make: dict[str, Callable[[], Processor]] = {
+        "hold-funds": lambda: HoldFunds(shard, INSTRUMENTS, SHARDS, SHARDS, 1), "match-orders": lambda: MatchOrders(shard, INSTRUMENTS, SHARDS, SHARDS),
+        "publish-market-data": lambda: PublishMarketData(shard, INSTRUMENTS), "watch-trading": lambda: WatchTrading(shard, INSTRUMENTS),
+    }  # fmt: skip
+    return make[role]()
+
+
 class Exchange:
     """Two shards of each kind over a MemoryLog."""
 
@@ -86,14 +99,10 @@ class Exchange:
         self._read: dict[tuple[str, int, str], int] = defaultdict(int)
         self._stores: dict[tuple[str, int], SnapshotStore] = defaultdict(SnapshotStore)
         self.updates = 1
-        self.runners = {}
-        for shard in range(SHARDS):
-            self.runners["hold-funds", "accounts", ACCOUNT_COMMANDS.name, shard] = ShardRunner(
-                HoldFunds(shard, INSTRUMENTS, SHARDS, SHARDS, 1)
-            )
-            self.runners["match-orders", "books", BOOK_COMMANDS.name, shard] = ShardRunner(MatchOrders(shard, INSTRUMENTS, SHARDS, SHARDS))
-            self.runners["publish-market-data", "market_data", EXECUTIONS.name, shard] = ShardRunner(PublishMarketData(shard, INSTRUMENTS))
-            self.runners["watch-trading", "surveillance", EXECUTIONS.name, shard] = ShardRunner(WatchTrading(shard, INSTRUMENTS))
+        self.runners: dict[tuple[str, str, str, int], ShardRunner] = {}
+        for role, table, topic in ROLES:
+            for shard in range(SHARDS):
+                self.runners[role, table, topic, shard] = ShardRunner(processor_of(role, shard))
 
     def settle(self) -> None:
         """Let every shard work until none has anything to do."""

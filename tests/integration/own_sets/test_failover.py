@@ -27,13 +27,13 @@ from streams.host.read_log import Log
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
 from streams.process.record_keys import record_keys
-from streams.proofs.recorded_snapshots import changelog_topic
 from streams.services.commands import probe_all
 from streams.services.local_set import LocalSet, StartFailed
 from streams.services.recipes.kafka import describe_cluster
 from streams.services.state import State
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, TOPICS, Topic
+from topics.roles import changelog_topic
 from topics.speakers import PRODUCER
 
 pytestmark = pytest.mark.integration

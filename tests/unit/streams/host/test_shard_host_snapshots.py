@@ -14,7 +14,8 @@ from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.host.shard_host import Role, ShardHost, acknowledged
 from streams.host.shard_runner import Record
-from streams.host.snapshots import SnapshotStore, is_manifest, unpack_manifest
+from streams.host.snapshot_codes import UNCODED
+from streams.host.snapshots import SnapshotStore, is_manifest
 from streams.roles.match_orders import MatchOrders, timer_command
 from topics.catalogue import BOOK_COMMANDS
 
@@ -73,7 +74,7 @@ class World:
 
     def manifests(self):
         """Whole ones."""
-        found = [unpack_manifest(value)["meta"] for key, value in self.table.items() if is_manifest(key)]
+        found = [UNCODED.unpacked(value)["meta"] for key, value in self.table.items() if is_manifest(key)]
         return [meta for meta in found if meta is not None]
 
 

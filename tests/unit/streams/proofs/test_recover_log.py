@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.memory_log import INSTRUMENTS, SHARDS, Exchange, traded
+from support.memory_log import INSTRUMENTS, SHARDS, Exchange, processor_of, traded
 
 from schemas.codec import decode_frame
 from schemas.enums import AccountEventKind, Side
@@ -11,6 +11,7 @@ from schemas.errors import OutcryError, StaleData
 from sinks import Input
 from sinks.partition_marks import PartitionMarks
 from streams.host.shard_runner import ShardRunner
+from streams.process.worker_identity import WorkerId
 from streams.proofs.compare_outputs import Difference
 from streams.proofs.recorded_snapshots import read_snapshots
 from streams.proofs.recover import Recovery
@@ -35,17 +36,11 @@ def recovery(exchange: Exchange) -> Recovery:
 
 def restarted(exchange: Exchange) -> None:
     """Every shard from its newest snapshot; each reads from one record before it, as a worker does."""
-    for key, runner in exchange.runners.items():
+    for key in exchange.runners:
         role, table, topic, shard = key
-        newest = read_snapshots(exchange.log, role, table, shard).newest
-        exchange.runners[key] = ShardRunner(runner.processor.__class__(*arguments(role, shard)), newest)
+        newest = read_snapshots(exchange.log, WorkerId(role), table, shard).newest
+        exchange.runners[key] = ShardRunner(processor_of(role, shard), newest)
         exchange._read[topic, shard] = max(0, exchange.runners[key].next_offset - 1)
-
-
-def arguments(role: str, shard: int) -> tuple:
-    """Of the processor's class."""
-    more = {"hold-funds": (SHARDS, SHARDS, 1), "match-orders": (SHARDS, SHARDS), "publish-market-data": (), "watch-trading": ()}
-    return (shard, INSTRUMENTS, *more[role])
 
 
 def verified(exchange: Exchange, name: str, shard: int, start: int | None) -> Difference | None:

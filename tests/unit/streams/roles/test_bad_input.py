@@ -1,5 +1,6 @@
 """Everything that can be handed in wrong to a role: what is said, that nothing has changed, and that the next good input is served. Real roles, real bytes."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from schemas.limits import FRAME_BYTES_MAX
 from schemas.reject_reasons import Reason
 from streams.host.shard_host import Role, ShardHost
 from streams.host.shard_runner import Output, Record, ShardRunner
-from streams.host.snapshots import SnapshotStore, pack_manifest, unpack_manifest
+from streams.host.snapshot_codes import UNCODED
+from streams.host.snapshots import SnapshotStore
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
@@ -370,9 +372,9 @@ def stored(role: str) -> Stored:
 def _changed_manifest(change: Callable[[dict[str, Any]], None]) -> Callable[[Stored], Stored]:
     def changed(table: Stored) -> Stored:
         (key,) = [key for key in table if key.startswith(b"manifest")]
-        manifest = unpack_manifest(table[key])
+        manifest = UNCODED.unpacked(table[key])
         change(manifest)
-        return table | {key: pack_manifest(manifest)}
+        return table | {key: UNCODED.packed(manifest)}
 
     return changed
 
@@ -381,11 +383,19 @@ def _pages(table: Stored) -> list[bytes]:
     return [key for key in table if not key.startswith(b"manifest")]
 
 
+def _of_format(first: int, table: Stored) -> Stored:
+    """With a digest that is right."""
+    (key,) = [key for key in table if key.startswith(b"manifest")]
+    body = bytes([first]) + table[key][17:]
+    return table | {key: hashlib.blake2b(body, digest_size=16).digest() + body}
+
+
 HARMED: dict[str, tuple[Callable[[Stored], Stored], str]] = {
     "another engine version": (_changed_manifest(lambda one: one["meta"].update(engine_version=2)), "engine version 2, this is"),
     "another configuration": (_changed_manifest(lambda one: one["meta"].update(configuration=b"x")), "instruments or numbers of shards"),
-    "another page format": (_changed_manifest(lambda one: one.update(format=9)), "snapshot format 9"),
-    "the first page format": (lambda table: table | {b"manifest": b"x"}, "snapshot format 1"),
+    "another page format": (lambda table: _of_format(9, table), "snapshot format 9"),
+    "the page format before": (lambda table: _of_format(0x84, table), "snapshot format 3 or older"),
+    "only the first page format": (lambda _: {b"manifest": b"x"}, "snapshot format 1"),
     "a page that is missing": (lambda table: {key: one for key, one in table.items() if key != _pages(table)[0]}, "is missing"),
     "a page with another byte": (lambda table: table | {_pages(table)[0]: b"\xff" + table[_pages(table)[0]][1:]}, "is damaged"),
     "a page that is cut": (lambda table: table | {_pages(table)[-1]: table[_pages(table)[-1]][:-1]}, "is damaged"),
