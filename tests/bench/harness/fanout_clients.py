@@ -91,13 +91,17 @@ class Clients:
         for fd, _ in self._epoll.poll(timeout_s, 4_096):
             sock = self._sockets[fd]
             try:
-                data = sock.recv(1 << 16)
+                is_open = self._read_from(fd, sock)
             except ConnectionError:
-                data = b""
-            if not data:
+                is_open = False
+            if not is_open:
                 self._lose(fd)
-                continue
+
+    def _read_from(self, fd: int, sock: socket.socket) -> bool:
+        data = sock.recv(1 << 16)
+        if data:
             self._take(fd, sock, data)
+        return bool(data)
 
     def _take(self, fd: int, sock: socket.socket, data: bytes) -> None:
         if fd in self._opening:
