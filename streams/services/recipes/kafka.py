@@ -85,12 +85,13 @@ def copies_required(copies: int) -> int:
 class Kafka:
     """One broker, which is also a controller. node_id counts from 1. With several, the first writes the cluster's description.
 
-    keys: the folder of streams.process.service_keys, where it wants TLS and logins.
+    keys: the folder of streams.process.service_keys, where it wants TLS and logins. optimized: see java_runtime.QUICK_COMPILER.
     """
 
     node_id: int = 1
     brokers: int = 1
     keys: Path | None = None
+    optimized: bool = True
     version: str = packages.locked_set("kafka").version
     port_names: tuple[str, ...] = ("client", "controller")
     url_setting: str = "kafka_url"
@@ -123,7 +124,7 @@ class Kafka:
             "-XX:+UseG1GC",
             "-XX:MaxGCPauseMillis=10",
             "-XX:G1HeapRegionSize=8m",  # a request of a large frame is no "humongous object", for each of which G1 would begin to mark
-            QUICK_COMPILER,
+            *([] if self.optimized else [QUICK_COMPILER]),
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             f"-Dlog4j2.configurationFile={place.data / 'log4j2.properties'}",

@@ -68,10 +68,10 @@ STATUS_DELAY_S = 0.02  # changes within this time are written together
 log = structlog.get_logger("outcry.supervisor")
 
 
-def recipes_for(wanted: Wanted, keys: Path | None = None) -> list[Recipe]:
+def recipes_for(wanted: Wanted, keys: Path | None = None, *, kafka_optimized: bool = True) -> list[Recipe]:
     """One recipe per service process. keys: the folder of streams.process.service_keys, of a secure set."""
     table: dict[str, Callable[[], list[Recipe]]] = {
-        "kafka": lambda: [Kafka(node, wanted.brokers, keys) for node in range(1, wanted.brokers + 1)],
+        "kafka": lambda: [Kafka(node, wanted.brokers, keys, kafka_optimized) for node in range(1, wanted.brokers + 1)],
         "mariadb": lambda: [MariaDB(node, wanted.mysql_replicas, keys) for node in range(1, wanted.mysql_replicas + 2)],
         "valkey": lambda: [Valkey(keys=keys), valkey_cache(keys)],
         "elasticsearch": lambda: [Elasticsearch(keys=keys)],
@@ -181,7 +181,7 @@ class Supervisor:
             if self._certificates is None:
                 self._certificates = CertificateKeeper(lambda: self._settings.model_copy(update=self._urls))
                 self._spawn_task(self._certificates.run(self._stop))
-        recipes = [recipe for recipe in recipes_for(self._wanted, keys) if recipe.name not in self._children]
+        recipes = [recipe for recipe in recipes_for(self._wanted, keys, kafka_optimized=self._settings.kafka_optimized) if recipe.name not in self._children]
         ports = choose(self._settings.data_dir, [f"{recipe.name}.{port}" for recipe in recipes for port in recipe.port_names])
         for recipe in recipes:
             own = {port: ports[f"{recipe.name}.{port}"] for port in recipe.port_names}
