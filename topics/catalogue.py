@@ -37,6 +37,8 @@ class Topic:
     retention_ms: int
     purpose: str
     feed: Feed | None = None
+    waits: bool = False
+    """No customer waits for its records: small ones are sent together (topics.sender)."""
 
     def config(self) -> dict[str, str]:
         """Kafka's topic settings. Inputs are never compacted: offset gaps would break Faust's run of acknowledged offsets."""
@@ -77,7 +79,7 @@ EXECUTIONS: Final = Topic(
 )  # fmt: skip
 ACCOUNT_EVENTS: Final = Topic(
     "account.events", ("account_event_frame",), "account shard", _account_shards, FOREVER, "orders accepted and refused, postings",
-    Feed("account.commands", crosses=False, alone=True),
+    Feed("account.commands", crosses=False, alone=True), waits=True,
 )  # fmt: skip
 EDGE_REPLIES: Final = Topic(
     "edge.replies", ("account_event_frame",), "edge instance", _edge_instances, _DAY_MS, "answers and private updates for one edge",

@@ -1,15 +1,18 @@
 """Faust's producer on librdkafka, see topics.sender."""
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Final
 
 from faust.transport.drivers.aiokafka import Producer
 from faust.types import TP, RecordMetadata
 from faust.types.transports import ProducerT
 
 from streams.transport.credentials import native_client_of
+from topics.catalogue import TOPICS
 from topics.record_codes import Sign
 from topics.sender import LogSender
+
+_MAY_WAIT: Final = frozenset(topic.name for topic in TOPICS if topic.waits)
 
 
 class NativeProducer(Producer):
@@ -34,6 +37,7 @@ class NativeProducer(Producer):
             },
             lambda topic, number, offset: RecordMetadata(topic, number, TP(topic, number), offset),
             type(self).sign,
+            _MAY_WAIT,
         )
         await self._sender.start()
 

@@ -181,7 +181,11 @@ class Supervisor:
             if self._certificates is None:
                 self._certificates = CertificateKeeper(lambda: self._settings.model_copy(update=self._urls))
                 self._spawn_task(self._certificates.run(self._stop))
-        recipes = [recipe for recipe in recipes_for(self._wanted, keys, kafka_optimized=self._settings.kafka_optimized) if recipe.name not in self._children]
+        recipes = [
+            recipe
+            for recipe in recipes_for(self._wanted, keys, kafka_optimized=self._settings.kafka_optimized)
+            if recipe.name not in self._children
+        ]
         ports = choose(self._settings.data_dir, [f"{recipe.name}.{port}" for recipe in recipes for port in recipe.port_names])
         for recipe in recipes:
             own = {port: ports[f"{recipe.name}.{port}"] for port in recipe.port_names}
