@@ -30,6 +30,7 @@ from edge.console import (
     status_api,
     surveillance_api,
     traders,
+    what_if_api,
 )
 from edge.documents import pages as documents
 from edge.fanout.limits import DRAIN_S
@@ -70,6 +71,7 @@ _ROUTES: Final = (
         for module in (
             surveillance_api,
             links_api,
+            what_if_api,
             search_api,
             cases_api,
             reports_api,
@@ -173,6 +175,7 @@ async def serve(state: EdgeState, stop: asyncio.Event, ready_file: Path) -> None
         await asyncio.gather(connecting, hearing, days, fan_out, stopping, return_exceptions=True)
         if gateway.feed is not None:
             await gateway.feed.stop()
+        await gateway.what_ifs.close()
         await links.close()
         await gateway.searches.trail.close()
         await gateway.stores.close()

@@ -21,6 +21,7 @@ ASSETS: Final = (
     "case_view.js",
     "book_replay.js",
     "linked_accounts.js",
+    "what_if.js",
     "team.js",
     "reports.js",
     "find.js",

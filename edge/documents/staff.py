@@ -10,13 +10,23 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from edge.console import cases_api, links_api, search_api, surveillance_api
+from edge.console import cases_api, links_api, search_api, surveillance_api, what_if_api
 from edge.console.sign_in import roles_of_route
 from edge.documents import native
 from edge.documents.shapes import Schema, one_of
-from surveillance.cases.words import ALERTS_MAX, COMMENT_MAX, SEVERITIES, Action, Outcome, ReasonCode, Status, SuppressionAction
+from surveillance.cases.words import (
+    ALERTS_MAX,
+    COMMENT_MAX,
+    SEVERITIES,
+    Action,
+    Outcome,
+    ReasonCode,
+    Status,
+    SuppressionAction,
+)
+from surveillance.what_if import pattern_names
 
-MODULES: Final = (surveillance_api, links_api, cases_api, search_api)
+MODULES: Final = (surveillance_api, links_api, what_if_api, cases_api, search_api)
 SECURITY: Final = {
     "person": {
         "type": "http",
@@ -53,6 +63,15 @@ PARAMETERS: Final[dict[tuple[str, str], dict[str, Schema]]] = {
 }  # fmt: skip
 """Of the query, by operation. An empty one counts as absent."""
 BODIES: Final[dict[tuple[str, str], tuple[dict[str, Schema], tuple[str, ...]]]] = {
+    ("POST", "/surveillance/what-ifs"): (
+        {
+            "pattern": one_of(pattern_names()),
+            "parameters": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1},
+            "from": _TEXT | {"description": "A date or an RFC 3339 time; a day before `to` if it is missing."}, "to": _TEXT | {"description": "The same; now."},
+            "symbols": {"type": "array", "items": _TEXT, "maxItems": what_if_api.SYMBOLS_MAX},
+        }, ("pattern", "parameters"),
+    ),
+    ("POST", "/surveillance/what-ifs/{run_id}/cancel"): ({}, ()),
     ("POST", "/surveillance/cases"): ({"alerts": _ALERTS | {"minItems": 1}, "comment": _COMMENT}, ("alerts",)),
     ("POST", "/surveillance/cases/{case_id}/actions"): (
         {
@@ -68,7 +87,11 @@ BODIES: Final[dict[tuple[str, str], tuple[dict[str, Schema], tuple[str, ...]]]] 
     ),
 }  # fmt: skip
 """By operation: fields and which of them have to be there."""
-STATUS: Final = {("POST", "/surveillance/cases"): 201, ("POST", "/surveillance/suppressions"): 201}
+STATUS: Final = {
+    ("POST", "/surveillance/cases"): 201,
+    ("POST", "/surveillance/suppressions"): 201,
+    ("POST", "/surveillance/what-ifs"): 202,
+}
 """Where success is not 200."""
 _ERRORS: Final = {
     "400": "The body cannot be read as JSON.",

@@ -23,6 +23,7 @@ from edge.gateway.analysts.book_replays import BookReplays
 from edge.gateway.analysts.case_files import CaseFiles
 from edge.gateway.analysts.cases import Cases
 from edge.gateway.analysts.linked_accounts import AccountLinks
+from edge.gateway.analysts.what_ifs import WhatIfs
 from edge.gateway.limits import CAUGHT_UP_POLL_S, CAUGHT_UP_TIMEOUT_S, DAYS_EVERY_S, SEARCHES_MAX, STAFF_SEARCHES_MAX
 from edge.gateway.market.calendar import MarketHours
 from edge.gateway.market.consumer import MarketConsumer
@@ -74,6 +75,7 @@ class Gateway:
         self.key_changes = KeyChanges(keys, self.sessions)
         self.book_replays = BookReplays(settings.kafka_url)
         self.account_links = AccountLinks(settings, stores)
+        self.what_ifs = WhatIfs(settings)
         trail = ElasticTrail(settings.elasticsearch_url)
         self.searches = Searches(trail, SEARCHES_MAX)
         self.staff_searches = Searches(trail, STAFF_SEARCHES_MAX)

@@ -154,6 +154,13 @@ SIGN_INS_LOOK_BACK_NS: Final = 30 * 86_400_000_000_000
 SIGN_INS_READ_MAX: Final = 20_000
 """Accounts around an alert: sign-ins of thirty days before it, at most so many records (~0.3 s), one question at a time."""
 
+WHAT_IF_TIMEOUT_S: Final = 600.0
+WHAT_IFS_WAITING_MAX: Final = 4
+WHAT_IFS_KEPT: Final = 20
+WHAT_IF_LINE_BYTES_MAX: Final = 4 << 20
+"""A what-if has a process of its own for so long, one after the other; so many people may wait. The newest answers are kept, each at most a line of
+600 alerts of 1 to 3 KB: 40 MB of the longest."""
+
 LAG_READY_MAX: Final = 5_000
 """Records of market.data behind the log's end with which an edge still calls itself ready."""
 

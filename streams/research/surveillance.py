@@ -9,6 +9,7 @@ from schemas.errors import OutcryError
 from streams.research.labelled.evaluate import DENSITIES, PATTERNS, SEVERITIES, Plan, draw, report, run, write_json
 from streams.research.labelled.scoring import Scores
 from streams.research.ranking.commands import backtest, rank, train
+from streams.research.what_if_command import what_if
 
 
 @click.group()
@@ -22,6 +23,7 @@ def surveillance() -> None:
       outcry surveillance train model.json --markets 240
       outcry surveillance backtest model.json --seed 2
       outcry surveillance rank model.json alerts.json
+      outcry surveillance what-if --pattern LAYERING --set orders_min=3 --from 2026-11-30
     """
 
 
@@ -92,5 +94,5 @@ def evaluate(
         raise SystemExit(130)
 
 
-for command in (train, backtest, rank):
+for command in (train, backtest, rank, what_if):
     surveillance.add_command(command)

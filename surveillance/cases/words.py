@@ -75,6 +75,8 @@ class ReadAction(StrEnum):
     READ_LINKS = "READ_LINKS"
     """Of the accounts around an alert, and what links them."""
     EXPORT = "EXPORT"
+    WHAT_IF = "WHAT_IF"
+    """What would have fired with another bound: that it was asked, and that the answer was read."""
     SEARCH = "SEARCH"
     """Of events of accounts in the audit trail."""
 

@@ -1,14 +1,19 @@
 """Colleagues who ask for more than a case needs: whole graphs, runs without end, what only compliance may see."""
 
-from typing import Any
+import asyncio
+import sys
+from typing import Any, Final
 
+from at_topics import forged
 from attack import stopped_by
 from support.served_edge import Served
 
 from access.people import Role
 from edge.console import links_api
+from edge.gateway.analysts import what_ifs
 from edge.gateway.analysts.linked_accounts import LinkedAccounts
 from edge.gateway.outcomes import Accepted
+from surveillance import what_if
 from surveillance.linked_accounts import TradedPair, linked
 
 
@@ -29,3 +34,48 @@ async def draw_a_graph_of_all_accounts(one: Served) -> bool:
     path = "/surveillance/alerts/alert-1/links?accounts=100000"
     status, body, _ = await one.get(path, headers=one.stores.bearer(Role.ANALYST))
     return status == 200 and len(body["accounts"]) > 60
+
+
+def _moved(**values: int) -> bool:
+    try:
+        what_if.changed("LAYERING", values)
+    except what_if.BadParameter:
+        return False
+    return True
+
+
+forged("move_a_bound_of_memory", lambda: _moved(layers_max=999_999), (what_if, "        if one.name not in _FIXED\n", ""))
+WAITS: Final = (sys.executable, "-c", "import sys; sys.stdin.read()")
+ASKED: Final = {"pattern": "LAYERING", "parameters": {"orders_min": 3}}
+
+
+@stopped_by(
+    (what_ifs, "                async with asyncio.timeout(WHAT_IF_TIMEOUT_S):", "                async with asyncio.timeout(None):")
+)
+async def ask_for_a_what_if_without_end(one: Served) -> bool:
+    """Nobody else gets one meanwhile."""
+    before, what_ifs.WHAT_IF_TIMEOUT_S = what_ifs.WHAT_IF_TIMEOUT_S, 0.1  # type: ignore[misc]
+    runs = one.gateway.what_ifs = what_ifs.WhatIfs(one.gateway.settings, WAITS)
+    try:
+        await one.post("/surveillance/what-ifs", headers=one.stores.bearer(Role.ANALYST), json=ASKED)
+        (run,) = runs.runs.values()
+        for _ in range(200):
+            if run.is_over:
+                return False
+            await asyncio.sleep(0.01)
+        return True
+    finally:
+        what_ifs.WHAT_IF_TIMEOUT_S = before  # type: ignore[misc]
+        await runs.close()
+
+
+@stopped_by((what_ifs, "        if any(one.person == person for one in unfinished):", "        if False:"))
+async def begin_many_what_ifs(one: Served) -> bool:
+    """And take every place."""
+    runs = one.gateway.what_ifs = what_ifs.WhatIfs(one.gateway.settings, WAITS)
+    mine = one.stores.bearer(Role.ANALYST)
+    try:
+        answers = [(await one.post("/surveillance/what-ifs", headers=mine, json=ASKED))[0] for _ in range(3)]
+        return answers == [202] * 3
+    finally:
+        await runs.close()

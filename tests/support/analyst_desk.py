@@ -37,9 +37,9 @@ class Desk:
     trouble: list[str]
     """What no page may do: errors, refused scripts and styles, requests to other hosts."""
 
-    async def sign_in(self, name: str, **options: Any) -> Page:
-        """A browser of its own for somebody, on the queue."""
-        page = await open_page(self.browser, self.edge.origin, self.trouble, refusals=("403", "409"), **options)
+    async def sign_in(self, name: str, *, refused: tuple[str, ...] = (), **options: Any) -> Page:
+        """A browser of its own for somebody, on the queue. refused: more statuses that the test brings about."""
+        page = await open_page(self.browser, self.edge.origin, self.trouble, refusals=("403", "409", *refused), **options)
         await page.goto(f"{self.edge.origin}/surveillance")
         await page.fill("input[name=name]", name)
         await page.fill("input[name=password]", PASSWORD)
