@@ -58,6 +58,14 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "store": "sink", "trades/s": "trades_per_s", "rows/s": "rows_per_s", "us of CPU per row": "sink_cpu_us_per_row",
         "batch p50, ms": "batch_ms_p50", "batch p99, ms": "batch_ms_p99",
     },
+    "search-store": {
+        "documents": "documents", "days": "days", "seconds": "seconds", "documents/s": "documents_per_s", "bytes per document": "bytes_per_document",
+        "segments": "segments", "load average": "load_average",
+    },
+    "search": {
+        "question": "question", "asked": "asked", "documents": "documents_per_question", "first page p50, ms": "first_page_p50_ms",
+        "p99, ms": "first_page_p99_ms", "later pages p50, ms": "later_page_p50_ms", "later pages p99, ms": "later_page_p99_ms",
+    },
     "caches": {
         "cache": "cache", "customers/s": "customers_per_s", "reads": "reads", "failed": "failed", "without MySQL": "hit_share",
         "reads/s of MySQL": "mysql_reads_per_s", "SELECTs/s": "mysql_selects_per_s", "p50, ms": "p50_ms", "p99, ms": "p99_ms", "max, ms": "max_ms",
