@@ -1,7 +1,8 @@
 """What a customer asks for when placing an order, whatever the protocol: the columns of order_command_frame. No I/O."""
 
 from dataclasses import dataclass, fields
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 from schemas.enums import OrdType, Side, TimeInForce
 from schemas.instruments import Instrument
@@ -34,5 +35,8 @@ class NewOrder:
 
     def columns(self) -> dict[str, Any]:
         """Its row, as far as the order says."""
-        named = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("instrument", "qty", "legs")}
-        return named | {"instrument": self.instrument.number, "order_qty": self.qty}
+        return dict(zip(_NAMES, _values(self), strict=True)) | {"instrument": self.instrument.number, "order_qty": self.qty}
+
+
+_NAMES: Final = tuple(one.name for one in fields(NewOrder) if one.name not in ("instrument", "qty", "legs"))
+_values: Final = attrgetter(*_NAMES)

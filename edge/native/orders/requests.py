@@ -55,6 +55,8 @@ def new_order(given: Fields, instruments: InstrumentTable) -> NewOrder:
     legs = given.objects("legs", LIST_ROWS_MAX - 1)
     order = _order(given, instrument, contingency, given.cl_ord_id() or uuid.uuid4().hex.encode())
     given.done()
+    if not legs:
+        return order
     name = order.cl_ord_id.decode("ascii")
     return replace(order, legs=tuple(_leg(leg, instrument, contingency, f"{name}/{place}") for place, leg in enumerate(legs, 1)))
 
