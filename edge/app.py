@@ -21,6 +21,8 @@ from edge.alpaca.market_data.hub import HUB, MarketHub
 from edge.alpaca.routes import ROUTES as ALPACA_ROUTES
 from edge.console import (
     cases_api,
+    drafts_api,
+    exports,
     links_api,
     ops_api,
     pages,
@@ -74,6 +76,8 @@ _ROUTES: Final = (
             what_if_api,
             search_api,
             cases_api,
+            exports,
+            drafts_api,
             reports_api,
             ops_api,
             status_api,

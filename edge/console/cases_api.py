@@ -1,18 +1,14 @@
-"""Cases for analysts: the queue, cases and what is done with them, suppressions, the supervisor's overview, exports.
+"""Cases for analysts: the queue, cases and what is done with them, suppressions, the supervisor's overview.
 
 A refusal says why as a word (`refusal`), for a program, and as a sentence (`message`), for a person. 409: somebody was first, or the case is in
 another state; `version` is the current one. 403: `message` names the role, or the person. 422: `field` names the field.
 """
 
-import csv
-import hashlib
-import io
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 from uuid import uuid4
 
-import msgspec
 from aiohttp import web
 
 from access.people import Person, Role
@@ -32,6 +28,7 @@ from surveillance.cases.case import allowed as allowed_actions
 from surveillance.cases.desk import case_id_of
 from surveillance.cases.overview import overview
 from surveillance.cases.refused import Refused
+from surveillance.cases.report_draft import ReportDraft
 from surveillance.cases.suppression import Suppression
 from surveillance.cases.words import CLOSED, SEVERITIES, Action, ReadAction, Refusal, Status, SuppressionAction
 
@@ -47,8 +44,20 @@ _STATUS_OF: Final = {
 _GROUPS: Final = {
     "open": tuple(one for one in Status if one not in CLOSED), "closed": tuple(one for one in Status if one in CLOSED), "all": (),
 }  # fmt: skip
-_TIMES: Final = ("alerted_at", "opened_at", "updated_at", "paused_since", "closed_at", "due_at", "expires_at", "begins_at", "ended_at")
-_CSV_COLUMNS: Final = ("offset", "at", "action", "actor", "roles", "version", "to", "reason", "alerts", "comment", "refusal")
+_TIMES: Final = (
+    "alerted_at",
+    "opened_at",
+    "updated_at",
+    "paused_since",
+    "closed_at",
+    "due_at",
+    "expires_at",
+    "begins_at",
+    "ended_at",
+    "made_at",
+    "released_at",
+    "filed_at",
+)
 
 
 class RefusedError(HttpError):
@@ -104,24 +113,9 @@ async def get_related(request: web.Request) -> web.Response:
 @allowed(*ANALYSTS)
 async def get_case(request: web.Request) -> web.Response:
     """A case with its alerts, its history, and what this person may do with it."""
-    case = _case(request)
+    case = case_of(request)
     await note_read(request, ReadAction.READ_CASE, case.case_id, case.alerts)
-    return json_response(await _file_of(request, case))
-
-
-@allowed(*ANALYSTS)
-async def get_export(request: web.Request) -> web.Response:
-    """The file of a case as JSON or CSV, with its SHA-256 in the header `Digest` and, of JSON, in the file."""
-    case, form = _case(request), request.query.get("format", "json")
-    if form not in ("json", "csv"):
-        raise bad_parameter("format must be json or csv")
-    await note_read(request, ReadAction.EXPORT, case.case_id, case.alerts, format=form)
-    file = await _file_of(request, case)
-    del file["allowed"]
-    data, kind = (_sealed(file), "application/json") if form == "json" else (_as_csv(file["history"]), "text/csv")
-    name = f"{case.case_id}-v{case.version}.{form}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Digest": f"sha-256={hashlib.sha256(data).hexdigest()}"}
-    return web.Response(body=data, content_type=kind, charset="utf-8", headers=headers)
+    return json_response(await file_of(request, case))
 
 
 @allowed(*SENIORS)
@@ -144,7 +138,7 @@ async def get_suppressions(request: web.Request) -> web.Response:
     """All of them, the newest first, with how many alerts each has kept out of the queue."""
     gateway, found = gateway_of(request), []
     for one in sorted(gateway.cases.desk.suppressions.values(), key=lambda one: (-one.expires_at, one.case_id)):
-        found.append({**_state_json(one), "alerts": read_value(await gateway.case_files.covered(one))})  # noqa: PERF401  one question at a time
+        found.append({**state_json(one), "alerts": read_value(await gateway.case_files.covered(one))})  # noqa: PERF401  one question at a time
     return json_response(found)
 
 
@@ -154,7 +148,7 @@ async def get_suppressions(request: web.Request) -> web.Response:
 @allowed(*ANALYSTS)
 async def post_case(request: web.Request) -> web.Response:
     """Open a case for alerts: {"alerts": [...], "comment": "..."}. The first decides its id, severity and clocks."""
-    body, gateway = await _body(request), gateway_of(request)
+    body, gateway = await body_of(request), gateway_of(request)
     alert_ids = _texts(body, "alerts")
     if not alert_ids:
         raise RefusedError(Refused(Refusal.FIELD, "alerts must name one alert or more", field="alerts"))
@@ -166,16 +160,16 @@ async def post_case(request: web.Request) -> web.Response:
         "symbol": gateway.instruments.by_number[alert["instrument"]].symbol, "alerted_at": str(alert["detected_at"]),
     }  # fmt: skip
     case_id = case_id_of(alert["episode_key"] or alert["alert_id"])
-    made = await _act(request, Action.OPEN, case_id, 0, comment=_text(body, "comment"), alerts=alert_ids, facts=facts)
+    made = await act(request, Action.OPEN, case_id, 0, comment=text_of(body, "comment"), alerts=alert_ids, facts=facts)
     assert isinstance(made, Case)
-    return json_response(await _file_of(request, made), 201)
+    return json_response(await file_of(request, made), 201)
 
 
 @allowed(*ANALYSTS)
 async def post_action(request: web.Request) -> web.Response:
     """Do something with a case: {"action": "CLOSE", "version": 3, "to": "NO_ACTION", "reason": "HEDGING", "comment": "..."}."""
-    case, body = _case(request), await _body(request)
-    action = _text(body, "action")
+    case, body = case_of(request), await body_of(request)
+    action = text_of(body, "action")
     if action not in set(Action) - {Action.OPEN}:
         raise RefusedError(
             Refused(Refusal.UNKNOWN_ACTION, f"action must be one of {', '.join(sorted(set(Action) - {Action.OPEN}))}", "action")
@@ -183,40 +177,40 @@ async def post_action(request: web.Request) -> web.Response:
     alerts = _texts(body, "alerts")
     if action == Action.LINK:
         await _check_alerts(request, alerts)
-    fields = {"comment": _text(body, "comment"), "reason": _text(body, "reason"), "to": _text(body, "to"), "alerts": alerts}
-    made = await _act(request, action, case.case_id, _version(body), **fields)
+    fields = {"comment": text_of(body, "comment"), "reason": text_of(body, "reason"), "to": text_of(body, "to"), "alerts": alerts}
+    made = await act(request, action, case.case_id, version_of(body), **fields)
     assert isinstance(made, Case)
-    return json_response(await _file_of(request, made))
+    return json_response(await file_of(request, made))
 
 
 @allowed(*SENIORS)
 async def post_suppression(request: web.Request) -> web.Response:
     """Propose one: {"pattern": "LAYERING", "symbol": "AAPL", "account": 7, "hours": 24, "comment": "..."}. Another person has to approve it."""
-    body = await _body(request)
-    symbol = _text(body, "symbol")
+    body = await body_of(request)
+    symbol = text_of(body, "symbol")
     if symbol:
         _instrument(request, symbol)
     hours = _number(body, "hours", 1, 24 * 365)
     facts = {
-        "pattern": _text(body, "pattern"), "symbol": symbol, "account": str(_number(body, "account", 0, 1 << 62, default=0)),
+        "pattern": text_of(body, "pattern"), "symbol": symbol, "account": str(_number(body, "account", 0, 1 << 62, default=0)),
         "expires_at": str(time.time_ns() + hours * 3_600_000_000_000),
     }  # fmt: skip
     key = f"suppression-{uuid4().hex}"
-    made = await _act(request, SuppressionAction.SUPPRESS, key, 0, comment=_text(body, "comment"), facts=facts)
+    made = await act(request, SuppressionAction.SUPPRESS, key, 0, comment=text_of(body, "comment"), facts=facts)
     assert isinstance(made, Suppression)
-    return json_response(_state_json(made), 201)
+    return json_response(state_json(made), 201)
 
 
 @allowed(*SENIORS)
 async def post_suppression_action(request: web.Request) -> web.Response:
     """Approve or lift one: {"action": "LIFT", "version": 2, "comment": "..."}."""
-    body, key = await _body(request), request.match_info["suppression_id"]
-    action = _text(body, "action")
+    body, key = await body_of(request), request.match_info["suppression_id"]
+    action = text_of(body, "action")
     if action not in (SuppressionAction.APPROVE_SUPPRESSION, SuppressionAction.LIFT):
         raise RefusedError(Refused(Refusal.UNKNOWN_ACTION, "action must be APPROVE_SUPPRESSION or LIFT", "action"))
-    made = await _act(request, action, key, _version(body), comment=_text(body, "comment"))
+    made = await act(request, action, key, version_of(body), comment=text_of(body, "comment"))
     assert isinstance(made, Suppression)
-    return json_response(_state_json(made))
+    return json_response(state_json(made))
 
 
 async def note_read(request: web.Request, action: ReadAction, case_id: str, alerts: tuple[str, ...], **asked: str) -> None:
@@ -226,8 +220,8 @@ async def note_read(request: web.Request, action: ReadAction, case_id: str, aler
     read_value(await gateway_of(request).cases.note_read(record))
 
 
-async def _act(request: web.Request, action: str, case_id: str, version: int, **fields: Any) -> Case | Suppression:
-    """Raises HttpError for a refusal, and where the log is away."""
+async def act(request: web.Request, action: str, case_id: str, version: int, **fields: Any) -> Case | Suppression | ReportDraft:
+    """Do it in the person's name. Raises HttpError for a refusal, and where the log is away."""
     person: Person = request[PERSON]
     outcome = await gateway_of(request).cases.act(record_of(action, case_id, version, person.name, person.roles, **fields))
     if isinstance(outcome, Refused):
@@ -240,23 +234,26 @@ async def _act(request: web.Request, action: str, case_id: str, version: int, **
 # ---- as JSON
 
 
-async def _file_of(request: web.Request, case: Case) -> dict[str, Any]:
+async def file_of(request: web.Request, case: Case) -> dict[str, Any]:
+    """The whole file of a case as JSON, and what this person may do with it."""
     gateway, person, now = gateway_of(request), request[PERSON], time.time_ns()
     alerts = read_value(await gateway.case_files.alerts(case.alerts))
     actions = read_value(await gateway.case_files.actions(case.case_id))
     return {
-        "case": {**_state_json(case), "overdue": case.is_overdue(now), "first_look_due_at": rfc3339(case.first_look_due_at)},
+        "case": {**state_json(case), "overdue": case.is_overdue(now), "first_look_due_at": rfc3339(case.first_look_due_at)},
         "allowed": allowed_actions(case, person.name, person.roles),
         "alerts": [queue_row_json(one, gateway.instruments, now) for one in alerts],
-        "history": [_action_json(one) for one in actions],
+        "history": [action_json(one) for one in actions],
     }
 
 
-def _state_json(state: Case | Suppression) -> dict[str, Any]:
+def state_json(state: Case | Suppression | ReportDraft) -> dict[str, Any]:
+    """With times as people read them."""
     return {name: rfc3339_or_none(value) if name in _TIMES else value for name, value in state.as_json().items()}
 
 
-def _action_json(one: StoredAction) -> dict[str, Any]:
+def action_json(one: StoredAction) -> dict[str, Any]:
+    """A record of the log about a case, a suppression or a report."""
     body = one.body
     return {
         "offset": one.log_offset, "at": rfc3339(body["at"]), "refusal": one.refusal,
@@ -268,27 +265,11 @@ def _outcome(case: Case | None) -> dict[str, str]:
     return {"outcome": case.outcome if case else "", "reason": case.reason if case else ""}
 
 
-def _sealed(file: dict[str, Any]) -> bytes:
-    """The file with the SHA-256 of its bytes without that: "sha256" stands last, and what was digested is the file without this member."""
-    digest = hashlib.sha256(msgspec.json.encode(file)).hexdigest()
-    return msgspec.json.encode({**file, "sha256": digest})
-
-
-def _as_csv(history: list[dict[str, Any]]) -> bytes:
-    """A row for each record about the case. What a spreadsheet would take for a formula begins with an apostrophe."""
-    out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(_CSV_COLUMNS)
-    for one in history:
-        cells = [" ".join(value) if isinstance(value, list) else str(value) for value in (one[name] for name in _CSV_COLUMNS)]
-        writer.writerow([f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell for cell in cells])
-    return out.getvalue().encode()
-
-
 # ---- what was asked
 
 
-def _case(request: web.Request) -> Case:
+def case_of(request: web.Request) -> Case:
+    """That the address names. Raises HttpError 404, and 503 where it is not known yet."""
     gateway, key = gateway_of(request), request.match_info["case_id"]
     case = gateway.cases.desk.cases.get(key)
     if case is not None:
@@ -350,7 +331,8 @@ def _instrument(request: web.Request, symbol: str) -> Instrument:
     return found
 
 
-async def _body(request: web.Request) -> dict[str, Any]:
+async def body_of(request: web.Request) -> dict[str, Any]:
+    """A JSON object. Raises HttpError."""
     try:
         value = decode_json(await read_body(request))
     except ValueError as error:
@@ -360,7 +342,8 @@ async def _body(request: web.Request) -> dict[str, Any]:
     return value
 
 
-def _text(body: dict[str, Any], name: str) -> str:
+def text_of(body: dict[str, Any], name: str) -> str:
+    """Of a field that may be missing. Raises HttpError 422."""
     value = body.get(name, "")
     if not isinstance(value, str):
         raise RefusedError(Refused(Refusal.FIELD, f"{name} must be text", field=name))
@@ -374,7 +357,8 @@ def _texts(body: dict[str, Any], name: str) -> list[str]:
     return value
 
 
-def _version(body: dict[str, Any]) -> int:
+def version_of(body: dict[str, Any]) -> int:
+    """Raises HttpError 422."""
     return _number(body, "version", 1, (1 << 31) - 2)
 
 
@@ -392,7 +376,6 @@ ROUTES: Final = (
     web.get("/surveillance/alerts/{alert_id}/related", get_related),
     web.post("/surveillance/cases", post_case),
     web.get("/surveillance/cases/{case_id}", get_case),
-    web.get("/surveillance/cases/{case_id}/export", get_export),
     web.post("/surveillance/cases/{case_id}/actions", post_action),
     web.get("/surveillance/suppressions", get_suppressions),
     web.post("/surveillance/suppressions", post_suppression),

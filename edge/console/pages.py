@@ -22,6 +22,7 @@ ASSETS: Final = (
     "book_replay.js",
     "linked_accounts.js",
     "what_if.js",
+    "drafts.js",
     "team.js",
     "reports.js",
     "find.js",

@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from edge.console import cases_api, links_api, search_api, surveillance_api, what_if_api
+from edge.console import cases_api, drafts_api, exports, links_api, search_api, surveillance_api, what_if_api
 from edge.console.sign_in import roles_of_route
 from edge.documents import native
 from edge.documents.shapes import Schema, one_of
+from surveillance.cases.report_draft import REFERENCE_MAX
+from surveillance.cases.report_fields import FIELD_MAX, FORMS
 from surveillance.cases.words import (
     ALERTS_MAX,
     COMMENT_MAX,
@@ -21,12 +23,13 @@ from surveillance.cases.words import (
     Action,
     Outcome,
     ReasonCode,
+    ReportAction,
     Status,
     SuppressionAction,
 )
 from surveillance.what_if import pattern_names
 
-MODULES: Final = (surveillance_api, links_api, what_if_api, cases_api, search_api)
+MODULES: Final = (surveillance_api, links_api, what_if_api, cases_api, exports, drafts_api, search_api)
 SECURITY: Final = {
     "person": {
         "type": "http",
@@ -58,7 +61,9 @@ PARAMETERS: Final[dict[tuple[str, str], dict[str, Schema]]] = {
     ("GET", "/surveillance/alerts/{alert_id}/links"): {
         "minutes": _whole(1, links_api.MINUTES_MAX, links_api.MINUTES_DEFAULT), "accounts": _whole(1, links_api.ACCOUNTS_MAX, links_api.ACCOUNTS_DEFAULT),
     },
-    ("GET", "/surveillance/cases/{case_id}/export"): {"format": one_of(("json", "csv"))},
+    ("GET", "/surveillance/cases/{case_id}/export"): {"format": one_of(exports.FORMATS)},
+    ("GET", "/surveillance/reports"): {"case": _TEXT},
+    ("GET", "/surveillance/reports/{report_id}/export"): {"format": one_of(exports.FORMATS)},
     ("GET", "/surveillance/search"): native.SEARCH | {"account": _whole(0, 10**18 - 1)},
 }  # fmt: skip
 """Of the query, by operation. An empty one counts as absent."""
@@ -72,6 +77,14 @@ BODIES: Final[dict[tuple[str, str], tuple[dict[str, Schema], tuple[str, ...]]]] 
         }, ("pattern", "parameters"),
     ),
     ("POST", "/surveillance/what-ifs/{run_id}/cancel"): ({}, ()),
+    ("POST", "/surveillance/reports"): ({"kind": one_of(FORMS), "case": _TEXT, "comment": _COMMENT}, ("kind", "case", "comment")),
+    ("POST", "/surveillance/reports/{report_id}/actions"): (
+        {
+            "action": one_of(one for one in ReportAction if one is not ReportAction.DRAFT_REPORT), "version": _VERSION, "comment": _COMMENT,
+            "fields": {"type": "object", "additionalProperties": _TEXT | {"maxLength": FIELD_MAX}},
+            "reference": _TEXT | {"maxLength": REFERENCE_MAX},
+        }, ("action", "version"),
+    ),
     ("POST", "/surveillance/cases"): ({"alerts": _ALERTS | {"minItems": 1}, "comment": _COMMENT}, ("alerts",)),
     ("POST", "/surveillance/cases/{case_id}/actions"): (
         {
@@ -91,6 +104,7 @@ STATUS: Final = {
     ("POST", "/surveillance/cases"): 201,
     ("POST", "/surveillance/suppressions"): 201,
     ("POST", "/surveillance/what-ifs"): 202,
+    ("POST", "/surveillance/reports"): 201,
 }
 """Where success is not 200."""
 _ERRORS: Final = {
@@ -125,6 +139,8 @@ def _operation(one: web.RouteDef) -> dict[str, Any]:
     ]
     asked = [{"name": name, "in": "query", "schema": schema, "allowEmptyValue": True} for name, schema in PARAMETERS.get(key, {}).items()]
     content: dict[str, Any] = {"application/json": {"schema": {}}}
+    if one.path.endswith("/export"):
+        content |= {kind: {"schema": {"type": "string"}} for kind in ("text/csv", "application/pdf")}
     described: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{one.method.lower()}{one.path}").strip("_"), "tags": ["Surveillance"],
         "summary": (inspect.getdoc(one.handler) or "").split("\n", 1)[0].rstrip("."),

@@ -65,6 +65,18 @@ class SuppressionAction(StrEnum):
     LIFT = "LIFT"
 
 
+class ReportAction(StrEnum):
+    """What can be done with a draft of a report to an authority; all of it by compliance alone."""
+
+    DRAFT_REPORT = "DRAFT_REPORT"
+    EDIT_REPORT = "EDIT_REPORT"
+    RELEASE_REPORT = "RELEASE_REPORT"
+    RETURN_REPORT = "RETURN_REPORT"
+    FILE_REPORT = "FILE_REPORT"
+    """It was handed to the authority, by a person: this system sends nothing."""
+    WITHDRAW_REPORT = "WITHDRAW_REPORT"
+
+
 class ReadAction(StrEnum):
     """Reads of evidence. They change nothing, and are never refused."""
 
@@ -75,6 +87,9 @@ class ReadAction(StrEnum):
     READ_LINKS = "READ_LINKS"
     """Of the accounts around an alert, and what links them."""
     EXPORT = "EXPORT"
+    READ_REPORTS = "READ_REPORTS"
+    READ_REPORT = "READ_REPORT"
+    EXPORT_REPORT = "EXPORT_REPORT"
     WHAT_IF = "WHAT_IF"
     """What would have fired with another bound: that it was asked, and that the answer was read."""
     SEARCH = "SEARCH"

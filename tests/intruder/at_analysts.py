@@ -6,14 +6,20 @@ from typing import Any, Final
 
 from at_topics import forged
 from attack import stopped_by
+from support.records.case_records import action
 from support.served_edge import Served
 
 from access.people import Role
-from edge.console import links_api
+from edge.console import links_api, sign_in
 from edge.gateway.analysts import what_ifs
 from edge.gateway.analysts.linked_accounts import LinkedAccounts
 from edge.gateway.outcomes import Accepted
 from surveillance import what_if
+from surveillance.cases import report_draft
+from surveillance.cases.desk import case_id_of
+from surveillance.cases.refused import Refused
+from surveillance.cases.report_draft import ReportDraft
+from surveillance.cases.report_fields import STOR
 from surveillance.linked_accounts import TradedPair, linked
 
 
@@ -34,6 +40,58 @@ async def draw_a_graph_of_all_accounts(one: Served) -> bool:
     path = "/surveillance/alerts/alert-1/links?accounts=100000"
     status, body, _ = await one.get(path, headers=one.stores.bearer(Role.ANALYST))
     return status == 200 and len(body["accounts"]) > 60
+
+
+ROLES: Final = (sign_in, "    if roles.isdisjoint(person.roles):", "    if False:")
+
+
+@stopped_by(ROLES)
+async def read_a_stor_as_an_analyst(one: Served) -> bool:
+    """By its address, which leaked."""
+    report = await _drafted(one)
+    status, body, _ = await one.get(f"/surveillance/reports/{report}", headers=one.stores.bearer(Role.ANALYST))
+    return status == 200 and "fields" in body
+
+
+@stopped_by(ROLES)
+async def ask_whether_there_is_a_report(one: Served) -> bool:
+    """About a case of one's own."""
+    await _drafted(one)
+    status, body, _ = await one.get("/surveillance/reports", headers=one.stores.bearer(Role.SUPERVISOR))
+    return status == 200 and len(body) == 1
+
+
+async def _drafted(one: Served) -> str:
+    """A STOR on the case of alert-1; its id."""
+    carl = {"Authorization": f"Bearer {one.stores.add_token(Role.COMPLIANCE, name='carl')}"}
+    await one.post("/surveillance/cases", headers=carl, json={"alerts": ["alert-1"]})
+    asked = {"kind": "STOR", "case": case_id_of("episode-1"), "comment": "because"}
+    return str((await one.post("/surveillance/reports", headers=carl, json=asked))[1]["report"]["case_id"])
+
+
+REPORT = "report-" + "0" * 32
+FACTS = {"kind": "STOR", "case": "case-1", "case_version": "1"}
+FULL = {f"field.{field.name}": "known" for field in STOR.fields}
+
+
+def _reported(*records: dict[str, Any]) -> bool:
+    """Whether the last of these is done."""
+    found: ReportDraft | Refused | None = None
+    for record in records:
+        found = report_draft.act(found if isinstance(found, ReportDraft) else None, record)
+    return isinstance(found, ReportDraft)
+
+
+def _record(name: str, actor: str, version: int, role: str = "compliance", **facts: str) -> dict[str, Any]:
+    return action(name, actor, version, case_id=REPORT, roles=[role], facts=facts)
+
+
+forged("draft_a_report_as_a_supervisor", lambda: _reported(_record("DRAFT_REPORT", "sue", 0, "supervisor", **FACTS)),
+       (report_draft, "    if refused := check_actor(record) or check_role(record, {Role.COMPLIANCE}):", "    if refused := check_actor(record):"))  # fmt: skip
+forged("release_ones_own_report", lambda: _reported(_record("DRAFT_REPORT", "carl", 0, **FACTS, **FULL), _record("RELEASE_REPORT", "carl", 1)),
+       (report_draft, "    if action == ReportAction.RELEASE_REPORT and actor in draft.workers:", "    if False:"))  # fmt: skip
+forged("release_a_report_with_holes", lambda: _reported(_record("DRAFT_REPORT", "carl", 0, **FACTS), _record("RELEASE_REPORT", "dora", 1)),
+       (report_draft, "            if draft.missing:", "            if False:"))  # fmt: skip
 
 
 def _moved(**values: int) -> bool:

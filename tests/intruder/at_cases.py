@@ -10,7 +10,7 @@ from support.records.case_records import ANN, BOB, SUE, action, opening
 from support.served_edge import Served
 
 from access.people import Role
-from edge.console import cases_api, reports_api
+from edge.console import cases_api, exports, reports_api
 from reports.report_day import ReportDay
 from schemas.errors import OutcryError
 from surveillance.cases import case as cases
@@ -71,12 +71,12 @@ async def read_evidence_while_nobody_can_record_it(one: Served) -> bool:
     return (await one.get("/surveillance/alerts", headers=one.stores.bearer(Role.ANALYST)))[0] == 200
 
 
-@stopped_by((cases_api, 'writer.writerow([f"\'{cell}" if cell.startswith(("=", "+", "-", "@", "\\t", "\\r")) else cell for cell in cells])', "writer.writerow(cells)"),
+@stopped_by((exports, 'writer.writerow([f"\'{cell}" if cell.startswith(("=", "+", "-", "@", "\\t", "\\r")) else cell for cell in cells])', "writer.writerow(cells)"),
             door=folder)  # fmt: skip
 async def put_a_formula_into_a_colleagues_spreadsheet(_: object) -> bool:
     """By a comment on a case."""
-    row = dict.fromkeys(cases_api._CSV_COLUMNS, "") | {"comment": '=HYPERLINK("http://evil.example")'}
-    return b"'=" not in cases_api._as_csv([row])
+    row = dict.fromkeys(exports.CSV_COLUMNS, "") | {"comment": '=HYPERLINK("http://evil.example")'}
+    return b"'=" not in exports.as_csv([row])
 
 
 @stopped_by(

@@ -1,6 +1,7 @@
 // The case of an alert: its state and clock, what this person may do with it now, and everything that was done.
 
 import { $, cell, day, element, get, plural, post, rows, say, words } from "/web/page_parts.js";
+import { signedIn } from "/web/session.js";
 
 const LABELS = {
   OPEN: "Open a case", TAKE: "Take", RELEASE: "Give back", ASSIGN: "Assign", NOTE: "Note", LINK: "Link alerts", UNLINK: "Unlink alerts", ASK: "Ask for information", RESUME: "Resume", ESCALATE: "Escalate",
@@ -10,7 +11,7 @@ const TOLD = { NOTE: "Note", ASK: "What is asked, and of whom", RESUME: "What wa
 const OPTIONAL = new Set(["TAKE", "LINK", "OPEN"]);
 const TO = { ESCALATE: ["supervisor", "compliance"], CLOSE: ["NO_ACTION", "INFORMAL", "FORMAL"] };
 const REASONS = ["LEGITIMATE_MARKET_MAKING", "HEDGING", "DATA_ERROR", "DUPLICATE", "THRESHOLD_TOO_LOW", "IMMATERIAL", "PART_OF_OTHER_CASE", "SUSPECTED_ABUSE"];
-let row = null, file = null, doing = null, changed = () => {};
+let mayReport = false, row = null, file = null, doing = null, changed = () => {};
 
 export function onChange(then) {
   changed = then;
@@ -52,7 +53,9 @@ function draw() {
   rows("case-actions", possible.map((name) => element("button", { type: "button", class: "action", "data-action": name, onclick: () => begin(name) }, LABELS[name])));
   say("case-note", possible.length ? "" : "There is nothing that you can do with this case now.");
   $("case-export").hidden = !one;
-  if (one) for (const form of ["json", "csv"]) $(`export-${form}`).href = `/surveillance/cases/${encodeURIComponent(one.case_id)}/export?format=${form}`;
+  if (one) for (const form of ["json", "csv", "pdf"]) $(`export-${form}`).href = `/surveillance/cases/${encodeURIComponent(one.case_id)}/export?format=${form}`;
+  $("case-report").hidden = !one || !mayReport;
+  if (one) $("report-open").href = `/surveillance/drafts?case=${encodeURIComponent(one.case_id)}`;
   rows("history", [...file?.history ?? []].reverse().map((entry) => element("tr", entry.refusal ? { class: "soft" } : {},
     cell(day(entry.at)), cell(entry.actor), cell(`${words(entry.action)}${entry.to ? ` ${words(entry.to)}` : ""}${entry.refusal ? ` (refused: ${words(entry.refusal)})` : ""}`),
     cell(entry.reason ? words(entry.reason) : ""), element("td", { class: "words" }, entry.comment))));
@@ -126,3 +129,7 @@ async function refused(error, name) {
 $("doing").addEventListener("submit", send);
 $("doing-cancel").addEventListener("click", stopDoing);
 $("doing").addEventListener("keydown", (event) => { if (event.key === "Escape") stopDoing(); });
+signedIn.then((person) => {
+  mayReport = (person.roles ?? []).includes("compliance");
+  draw();
+});

@@ -5,6 +5,7 @@ export function signIn() {
 }
 
 const session = load();
+export const signedIn = session;
 
 // POST, PUT, PATCH or DELETE, with what to send as JSON.
 export async function change(method, address, value) {

@@ -21,8 +21,9 @@ from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from schemas.codec import BadBytes, decode_record, encode_record
 from schemas.errors import ServiceUnavailable
 from surveillance.cases.case import Case
-from surveillance.cases.desk import Desk
+from surveillance.cases.desk import Desk, Made
 from surveillance.cases.refused import Refused
+from surveillance.cases.report_draft import ReportDraft
 from surveillance.cases.suppression import Suppression
 from topics.catalogue import CASES
 from topics.key_files import NO_KEYS, RecordKeys
@@ -34,8 +35,6 @@ log = structlog.get_logger(__name__)
 
 PLACE: Final[Place] = (CASES.name, 0)
 READ_S: Final = 1.0
-Made = Case | Suppression | Refused | None
-"""What the fold makes of a record; None of a read."""
 
 
 class Cases:
@@ -70,7 +69,7 @@ class Cases:
             self._made.popitem(last=False)
         if waits := self._waiting.pop(offset, None):
             waits.set_result(made)
-        if isinstance(made, Case | Suppression):
+        if isinstance(made, Case | Suppression | ReportDraft):
             for listener in tuple(self.listeners):
                 listener()
 
@@ -82,7 +81,7 @@ class Cases:
             if record["case_id"] == case_id
         ]
 
-    async def act(self, record: dict[str, Any]) -> Accepted[Case | Suppression] | Refused | Unavailable:
+    async def act(self, record: dict[str, Any]) -> Accepted[Case | Suppression | ReportDraft] | Refused | Unavailable:
         """Do it, or say why not."""
         if not self.caught_up:
             return Unavailable(Cause.LOG_AWAY, "cases are still being read from the log; try again")

@@ -16,7 +16,7 @@ from support.served_edge import Served, served
 from access import passwords
 from access.people import Role
 from edge.http.errors import BAD_PARAMETER
-from schemas.codec import encode_record
+from schemas.codec import decode_record, encode_record
 from surveillance.cases.desk import case_id_of
 
 CASE = case_id_of("episode-1")
@@ -235,11 +235,13 @@ async def test_an_export_carries_its_digest() -> None:
         digest = file.pop("sha256")
         assert data.endswith(f',"sha256":"{digest}"}}'.encode())
         assert hashlib.sha256(data.removesuffix(f',"sha256":"{digest}"}}'.encode()) + b"}").hexdigest() == digest
-        assert [one["action"] for one in file["history"]] == ["OPEN", "EXPORT"]
+        assert [one["action"] for one in file["history"]] == ["OPEN"], "up to this export"
+        taken = decode_record(edge.cases.values[-1])[1]
+        assert (taken["action"], taken["facts"]) == ("EXPORT", {"format": "json", "sha256": digest})
         status, text, headers = await edge.get(f"{AT}/export?format=csv", headers=ann.headers)
         assert (status, headers["Digest"]) == (200, f"sha-256={hashlib.sha256(text.encode()).hexdigest()}")
         rows = list(csv.DictReader(io.StringIO(text)))
-        assert [row["action"] for row in rows] == ["OPEN", "EXPORT", "EXPORT"]
+        assert [row["action"] for row in rows] == ["OPEN", "EXPORT"]
         assert rows[0]["comment"].startswith("'=HYPERLINK")
         assert (await ann.get(f"{AT}/export?format=exe"))[0] == 422
 
