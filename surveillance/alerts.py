@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from schemas.enums import Side
 from schemas.instruments import InstrumentTable
-from surveillance.contract import Detector, Evidence, Finding
+from surveillance.contract import Evidence, Finding, Rule
 from surveillance.wording import counterfactual
 
 EXPLAINED_MAX: Final = 1 << 14
@@ -29,7 +29,7 @@ class Place:
 
 
 def first_record(
-    finding: Finding, detector: Detector, now: int, where: Place, accounts: tuple[int, ...], instruments: InstrumentTable, digest: str
+    finding: Finding, detector: Rule, now: int, where: Place, accounts: tuple[int, ...], instruments: InstrumentTable, digest: str
 ) -> dict[str, Any]:
     """The record of an episode that begins with a finding at log time `now`, ns: revision 1. `digest`: of the configuration."""
     instrument = instruments.by_number[finding.instrument]
@@ -77,7 +77,7 @@ def evidence_record(one: Evidence) -> dict[str, Any]:
     return {
         "role": one.role, "order_id": one.order_id, "side": Side(one.side).name, "price": one.price, "qty": one.qty,
         "traded_qty": one.traded_qty, "placed_at": one.placed_at, "ended_at": one.ended_at, "account": one.account,
-        "trd_match_id": one.trd_match_id, "seq": one.seq, "offset": one.offset,
+        "trd_match_id": one.trd_match_id, "seq": one.seq, "offset": one.offset, "place": one.place, "instrument": one.instrument,
     }  # fmt: skip
 
 

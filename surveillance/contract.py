@@ -9,7 +9,7 @@ surveillance.detectors.DETECTORS.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from schemas.codec import Rows
 from schemas.instruments import Instrument
@@ -35,6 +35,8 @@ class Evidence(NamedTuple):
     trd_match_id: int = 0
     seq: int = 0
     offset: int = -1
+    place: str = ""
+    instrument: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,18 @@ class Detector:
         self.load(unpack(arrays["state"]))
 
 
+class Rule(Protocol):
+    """What episodes, snapshots and digests need of a detector of either stage."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    rule_refs: ClassVar[tuple[str, ...]]
+    parameters: Any
+
+    def snapshot(self) -> dict[str, Rows]:
+        """The whole state as named arrays."""
+
+
 MakeDetector = Callable[[OrderTracker, Market], Detector]
 
 
@@ -147,18 +161,18 @@ def wants(detector: Detector, event: str) -> bool:
     return getattr(type(detector), event) is not getattr(Detector, event)
 
 
-def prefixed(detector: Detector) -> dict[str, Rows]:
+def prefixed(detector: Rule) -> dict[str, Rows]:
     """A detector's arrays under names that no other uses."""
     return {f"{detector.name}.{name}": array for name, array in detector.snapshot().items()}
 
 
-def own_arrays(detector: Detector, arrays: Mapping[str, Any]) -> dict[str, Any]:
+def own_arrays(detector: Rule, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays of a detector in a snapshot of the whole watch, by their own names."""
     prefix = f"{detector.name}."
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def settings_of(detector: Detector) -> tuple[Any, ...]:
+def settings_of(detector: Rule) -> tuple[Any, ...]:
     """Name, version and every parameter: what the configuration digest is made of."""
     parameters = detector.parameters
     values = () if parameters is None else tuple((field.name, getattr(parameters, field.name)) for field in fields(parameters))

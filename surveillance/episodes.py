@@ -14,7 +14,7 @@ from typing import Any, Final
 from schemas.codec import Rows
 from schemas.instruments import InstrumentTable
 from surveillance.alerts import EXPLAINED_MAX, Place, evidence_record, first_record, severity
-from surveillance.contract import Detector, Finding
+from surveillance.contract import Finding, Rule
 from surveillance.state_bytes import pack, unpack
 from surveillance.wording import counted, counterfactual, seconds
 
@@ -68,7 +68,7 @@ class Episodes:
     def __len__(self) -> int:
         return len(self._open)
 
-    def take(self, finding: Finding, detector: Detector, now: int, where: Place) -> list[Record]:
+    def take(self, finding: Finding, detector: Rule, now: int, where: Place) -> list[Record]:
         """A finding opens an episode or joins one. Returns the records to be written."""
         accounts = tuple(sorted({one for owner in finding.accounts or (finding.account,) for one in self._accounts_of(owner)}))
         key = (finding.pattern, finding.instrument, accounts)
@@ -171,4 +171,4 @@ def _copy(record: Record) -> Record:
 
 
 def _name(evidence: Record) -> tuple[Any, ...]:
-    return evidence["role"], evidence["order_id"], evidence["trd_match_id"]
+    return evidence["role"], evidence["place"], evidence["order_id"], evidence["trd_match_id"]

@@ -17,6 +17,8 @@ import numpy as np
 from schemas.codec import Rows
 from schemas.errors import StaleData
 from schemas.instruments import InstrumentTable
+from surveillance.accounts.facts import BookSums
+from surveillance.accounts.sums import PartySums
 from surveillance.alerts import Place
 from surveillance.contract import Detector, MakeDetector, own_arrays, prefixed, settings_of, wants
 from surveillance.detectors import DETECTORS
@@ -48,12 +50,16 @@ class TradingWatch:
 
     def __init__(
         self, instruments: InstrumentTable, detectors: Sequence[MakeDetector] = DETECTORS, tracking: Tracking | None = None,
-        rules: EpisodeRules | None = None, owners: Owners | None = None,
+        rules: EpisodeRules | None = None, owners: Owners | None = None, *, for_accounts: bool = False,
     ) -> None:  # fmt: skip
+        """for_accounts: gather what the second stage goes by too, see `sums`."""
         self._owners = owners or Owners()
         tracker, self._market = OrderTracker(tracking or Tracking()), Market(self._owners)
         self._tracker = tracker
-        self._detectors = [make(tracker, self._market) for make in detectors]
+        self._sums = PartySums(tracker, self._market)
+        self._detectors: list[Detector] = [make(tracker, self._market) for make in detectors]
+        if for_accounts:
+            self._detectors.append(self._sums)
         self._config = _digest_of(self._detectors, tracking or Tracking(), rules or EpisodeRules())
         self._episodes = Episodes(instruments, self._config.hex(), self._owners.accounts_of, rules or EpisodeRules())
         listeners = {event: [(one, getattr(one, event)) for one in self._detectors if wants(one, event)] for event in EVENTS}
@@ -73,6 +79,7 @@ class TradingWatch:
     def apply(self, executions: Rows, where: Place) -> Alerts:
         """The revisions that these rows cause. `where`: of the rows."""
         events, episodes, found = self._events, self._episodes, self._events.found
+        self._sums.take()  # of the rows before, if nobody wanted them
         handlers = events.handlers
         wanted = np.flatnonzero(events.wanted[executions["kind"]])
         taken = executions[wanted]
@@ -98,6 +105,10 @@ class TradingWatch:
         self._alerts += len(alerts)
         return alerts
 
+    def sums(self) -> list[BookSums]:
+        """The half minutes of books that became complete with the rows that were applied last. None of a watch that is not `for_accounts`."""
+        return self._sums.take()
+
     def stats(self) -> WatchStats:
         """Counts since this watch was made or restored."""
         return WatchStats(self._rows, self._alerts, len(self._tracker), len(self._episodes))
@@ -115,10 +126,10 @@ class TradingWatch:
     @classmethod
     def restore(
         cls, instruments: InstrumentTable, arrays: dict[str, Any], detectors: Sequence[MakeDetector] = DETECTORS, tracking: Tracking | None = None,
-        rules: EpisodeRules | None = None, owners: Owners | None = None,
+        rules: EpisodeRules | None = None, owners: Owners | None = None, *, for_accounts: bool = False,
     ) -> Self:  # fmt: skip
         """A watch that continues where the snapshot was taken. Raises StaleData if it was taken with other owner sets."""
-        watch = cls(instruments, detectors, tracking, rules, owners)
+        watch = cls(instruments, detectors, tracking, rules, owners, for_accounts=for_accounts)
         watch._events.log_time = int(arrays["clock"][0])
         watch._take_owners()
         if watch._owners.digest != arrays["owners"].tobytes():

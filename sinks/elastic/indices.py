@@ -55,7 +55,7 @@ _PROPERTIES: Final[dict[str, dict[str, Any]]] = {
             "properties": {
                 "role": _KEYWORD, "order_id": _KEYWORD, "side": _KEYWORD, "price": _LONG, "price_display": _DISPLAY, "qty": _AMOUNT,
                 "traded_qty": _AMOUNT, "placed_at": _TIME, "ended_at": _TIME, "account": _KEYWORD, "trd_match_id": _KEYWORD,
-                "seq": _LONG, "offset": _AMOUNT,
+                "seq": _LONG, "offset": _AMOUNT, "place": _KEYWORD, "instrument": _LONG,
             },
         },
     },

@@ -23,6 +23,8 @@ SIZE_MU, SIZE_SIGMA = np.log(20), np.log(5) / 1.2816
 IMPACT_TICKS_MAX: Final = 5.0
 RUMOUR_TICKS_MAX: Final = 150.0
 """How far from the market a rumour takes the value."""
+PEER_SHARE: Final = 0.45
+"""Of a move of what is worth much the same, how much is believed at once. Below a half, or two markets would drive one another away."""
 VALUE_TICKS_PER_ROOT_S: Final = 0.4
 """The value around which the crowd quotes is a random walk."""
 
@@ -37,12 +39,18 @@ class Value:
 
     def __init__(self, world: World) -> None:
         self._world, self._at, self.ticks, self._flow = world, world.now, float(START_PX), 0
+        self._peers, self._shared = float(START_PX), 0.0
 
     def now(self) -> float:
         """Moved on to the present."""
         passed = (self._world.now - self._at) / SECOND_NS
         self._at = self._world.now
         self.ticks += self._world.rng.normal(0, VALUE_TICKS_PER_ROOT_S * np.sqrt(passed)) if passed else 0.0
+        if self._world.peer is not None:
+            best = self._world.peer.best
+            before, self._peers = self._peers, (best[BUY] + best[SELL]) / 2
+            known, self._shared = self._shared, self._world.shared
+            self.ticks += PEER_SHARE * (self._peers - before) + self._shared - known
         taken, self._flow = self._world.flow - self._flow, self._world.flow
         if self._world.rumour:
             self.ticks += self._world.rumour * passed

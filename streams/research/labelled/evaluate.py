@@ -9,9 +9,10 @@ from typing import Any, Final
 from schemas.errors import OutcryError
 from streams.research.labelled.injectors import INJECTORS
 from streams.research.labelled.markets import Outcome, Scenario, background, injected
+from streams.research.labelled.pairs import PAIR_INJECTORS, background_pair, injected_pair
 from streams.research.labelled.scoring import Cell, Scores
 
-PATTERNS: Final = tuple(INJECTORS)
+PATTERNS: Final = (*INJECTORS, *PAIR_INJECTORS)
 DENSITIES: Final = (3.0, 17.0, 70.0, 250.0)
 SEVERITIES: Final = (0.2, 0.5, 0.8)
 BACKGROUND_ORDERS_MAX: Final = 50_000
@@ -33,24 +34,31 @@ class Plan:
 
     def markets(self) -> int:
         """How many sessions it is."""
-        sessions = -(-self.background_orders // BACKGROUND_ORDERS_MAX)
+        sessions = -(-self.background_orders // BACKGROUND_ORDERS_MAX) * len(self.kinds())
         return len(self.densities) * (sessions + len(self.patterns) * len(self.severities) * self.scenarios)
+
+    def kinds(self) -> list[int]:
+        """Of sessions without manipulation: 0 of one market, 1 of two with doors and news. Those that the patterns are looked for in."""
+        pairs = {int(pattern in PAIR_INJECTORS) for pattern in self.patterns}
+        return sorted(pairs)
 
 
 def run(plan: Plan) -> Iterator[tuple[Outcome, Scenario | None]]:
     """Market by market."""
     for density in plan.densities:
         orders = plan.background_orders
-        for session in range(-(-orders // BACKGROUND_ORDERS_MAX)):
-            seed = _seed(plan.seed, 0, round(density * 10), 0, session)
-            yield background(density, seed, min(BACKGROUND_ORDERS_MAX, orders - session * BACKGROUND_ORDERS_MAX)), None
+        for kind in plan.kinds():
+            for session in range(-(-orders // BACKGROUND_ORDERS_MAX)):
+                seed = _seed(plan.seed, 0, round(density * 10), kind, session)
+                run_one = background_pair if kind else background
+                yield run_one(density, seed, min(BACKGROUND_ORDERS_MAX, orders - session * BACKGROUND_ORDERS_MAX)), None
         for pattern in plan.patterns:
             place = PATTERNS.index(pattern) + 1  # the same markets, whatever else is run
             for severity in plan.severities:
                 for number in range(plan.scenarios):
                     seed = _seed(plan.seed, place, round(density * 10), round(severity * 100), number)
                     scenario = Scenario(pattern, severity, density, seed, number % 2 == 1)
-                    yield injected(scenario), scenario
+                    yield (injected_pair if pattern in PAIR_INJECTORS else injected)(scenario), scenario
 
 
 def _seed(*parts: int) -> int:

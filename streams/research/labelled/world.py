@@ -27,6 +27,13 @@ INSTRUMENT: Final = 1
 INSTRUMENTS: Final = InstrumentTable([
     Instrument(INSTRUMENT, "SIM", "simulated", Decimal("0.01"), Decimal(1), Decimal(1_000_000), Decimal(10**12), Decimal(180), 50),
 ])  # fmt: skip
+OTHER_INSTRUMENT: Final = 2
+_TABLES: Final = {
+    INSTRUMENT: INSTRUMENTS,
+    OTHER_INSTRUMENT: InstrumentTable([
+        Instrument(OTHER_INSTRUMENT, "SIM2", "simulated", Decimal("0.01"), Decimal(1), Decimal(1_000_000), Decimal(10**12), Decimal(180), 50),
+    ]),
+}  # fmt: skip
 _COLUMNS: Final = (
     "kind", "side", "ord_type", "time_in_force", "phase", "exec_inst", "self_match_prevention_instruction", "account", "order_id", "order_qty",
     "price", "transact_time", "self_match_prevention_id", "display_qty",
@@ -36,6 +43,11 @@ _INSTRUMENT_PLACE: Final = (COMMAND_DTYPE.names or ()).index("instrument")
 _GONE: Final = (ExecKind.CANCELED, ExecKind.EXPIRED, ExecKind.REJECTED)
 
 Actor = Generator[float, None, None]
+
+
+def instruments_of_both() -> InstrumentTable:
+    """Of a pair of markets."""
+    return InstrumentTable([one for table in _TABLES.values() for one in table.by_number.values()])
 
 
 @dataclass(frozen=True)
@@ -51,19 +63,20 @@ class Label:
     orders: tuple[int, ...]
 
 
-def _row(command: tuple[int, ...]) -> tuple[int, ...]:
+def _row(command: tuple[int, ...], instrument: int) -> tuple[int, ...]:
     """A row of COMMAND_DTYPE from values of _COLUMNS: of few rows, several times as fast as column by column."""
     row = [0] * len(COMMAND_DTYPE.names or ())
     for place, value in zip(_PLACES, command, strict=True):
         row[place] = value
-    row[_INSTRUMENT_PLACE] = 0 if command[0] == BookCommandKind.TIMER else INSTRUMENT
+    row[_INSTRUMENT_PLACE] = 0 if command[0] == BookCommandKind.TIMER else instrument
     return tuple(row)
 
 
 class World:
     """The market. `rng`: for the crowd; manipulators have one of their own, so that the crowd does not change with what is injected."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, instrument: int = INSTRUMENT) -> None:
+        self.instrument = instrument
         self.rng, self.own_rng = np.random.default_rng([seed, 0]), np.random.default_rng([seed, 1])
         self.now = START_NS
         self.labels: list[Label] = []
@@ -75,6 +88,10 @@ class World:
         """Lots taken by buyers less lots taken by sellers, ever."""
         self.rumour = 0.0
         """Ticks a second by which everybody thinks that the value changes, because somebody said so."""
+        self.peer: World | None = None
+        """The market of something that is worth much the same: what its price does is news here."""
+        self.shared = 0.0
+        """Ticks by which what is known of both has moved the value, ever."""
         self.belief: float | None = None
         """What everybody comes to think the value is, in ticks; None: what the market says."""
         self.ends_s = 0.0
@@ -83,7 +100,7 @@ class World:
         """Orders in the book -> (account, lots left)."""
         self.orders = 0
         self.phase = int(Phase.CLOSED)
-        self._engine = Backtest(INSTRUMENTS)
+        self._engine = Backtest(_TABLES[instrument])
         self._queue: list[tuple[int, int, Actor]] = []
         self._commands: list[tuple[int, ...]] = []
         self._entered = self._taken = 0
@@ -168,7 +185,7 @@ class World:
             self._commands[-1] = (*values[:11], self.now, *values[12:])
 
     def _apply(self) -> Rows:
-        rows = np.array([_row(command) for command in self._commands], COMMAND_DTYPE)
+        rows = np.array([_row(command, self.instrument) for command in self._commands], COMMAND_DTYPE)
         self._commands.clear()
         executions = self._engine.apply(rows)
         self._see(executions)

@@ -199,12 +199,13 @@ def test_the_alert_has_the_evidence_and_says_it_in_words() -> None:
     layer = alert["evidence"][0]
     assert layer == {
         "role": "LAYER", "order_id": 1, "side": "BUY", "price": 17_999, "qty": 100, "traded_qty": 0, "placed_at": START, "ended_at": START + 2 * SECOND,
-        "account": SPOOFER, "trd_match_id": 0, "seq": 500, "offset": 77,
+        "account": SPOOFER, "trd_match_id": 0, "seq": 500, "offset": 77, "place": "", "instrument": 0,
     }  # fmt: skip
     execution = alert["evidence"][-1]
     assert execution == {
         "role": "EXECUTION", "order_id": 7, "side": "SELL", "price": 18_000, "qty": 50, "traded_qty": 50,
-        "placed_at": START + SECOND, "ended_at": START + SECOND, "account": SPOOFER, "trd_match_id": 0, "seq": 506, "offset": 77,
+        "placed_at": START + SECOND, "ended_at": START + SECOND, "account": SPOOFER, "trd_match_id": 0, "seq": 506, "offset": 77, "place": "",
+        "instrument": 0,
     }  # fmt: skip
     assert alert["explanation"].startswith(
         "Account 7 entered 5 buy orders for 500 AAPL at 5 prices from 179.95 to 179.99 within 0.000 s. While 500 of them rested, 10.0 times its "

@@ -1,0 +1,184 @@
+"""What the second stage goes by: half minutes of a book, sign-ins, news. Plain records, to be carried by a topic. Prices ticks, quantities lots, times ns.
+
+A record has `source`, `source_offset` and `source_index` (the input that it was made of, by which a second copy is told), `kind`, `at` (log time; of a BOOK
+its end), `instrument` (of a BOOK and of NEWS), `middle`, `level_qty`, `taken` and `sums` (of a BOOK: its price between the best two, what usually stands
+at the best, what takers traded, its parties), `account` and `place` (of a SIGN_IN: a digest of address and device) and `what` (where, or the headline).
+"""
+
+from typing import Any, Final, NamedTuple
+
+from schemas.codec import BAD_COLUMN, BadBytes
+from surveillance.contract import Evidence
+
+BOOK, SIGN_IN, NEWS = "BOOK", "SIGN_IN", "NEWS"
+KINDS: Final = (BOOK, SIGN_IN, NEWS)
+DOORS: Final = "doors"
+"""Source of sign-ins and news: whoever reads access.events and news in turn."""
+SUMS_MAX: Final = 2_000
+"""Parties in one record, ~400 B each; a book with more has several."""
+EVIDENCE_MAX: Final = 4
+Record = dict[str, Any]
+
+
+class Seen(NamedTuple):
+    """An order or trade of a party. `role`: TAKER, MAKER, or SHOWN for an order that was shown and taken back."""
+
+    role: str
+    order_id: int
+    side: int
+    price: int
+    qty: int
+    traded_qty: int
+    placed_at: int
+    ended_at: int
+    account: int
+    trd_match_id: int
+    seq: int
+    offset: int
+
+    def evidence(self, place: str, instrument: int) -> Evidence:
+        """For an alert. place: topic/partition of the row."""
+        return Evidence(*self, place, instrument)
+
+
+class PartySum(NamedTuple):
+    """What a party did in one instrument in half a minute. The last five come from the record around it.
+
+    other: the party with which it traded most as the taker, other_qty: lots taken from it, other_traded: what that one traded with anybody. shown_buy: lots
+    to buy that it had in the book at once when it canceled one of them, hardly filled; buy_from, buy_until: life of that order. The same to sell.
+    """
+
+    owner: int
+    bought: int
+    sold: int
+    bought_cost: int
+    sold_cost: int
+    taken: int
+    traded_from: int
+    traded_until: int
+    other: int
+    other_qty: int
+    other_traded: int
+    shown_buy: int
+    buy_from: int
+    buy_until: int
+    shown_sell: int
+    sell_from: int
+    sell_until: int
+    seen: tuple[Seen, ...] = ()
+    instrument: int = 0
+    end_at: int = 0
+    middle: int = 0
+    level_qty: int = 0
+    place: str = ""
+
+    @property
+    def traded(self) -> int:
+        """Lots, both ways."""
+        return self.bought + self.sold
+
+    def shown(self, side: int) -> tuple[int, int, int]:
+        """(lots, from, until) of a side: 1 buy, 2 sell."""
+        return (self.shown_buy, self.buy_from, self.buy_until) if side == 1 else (self.shown_sell, self.sell_from, self.sell_until)
+
+    def loss(self) -> tuple[int, int]:
+        """(ticks x lots, lots that it was lost on); negative: a gain. Of who trades both ways what was bought dearer than sold; else against the last price."""
+        pairs = min(self.bought, self.sold)
+        if 4 * pairs >= max(self.bought, self.sold) > 0:
+            return pairs * self.bought_cost // self.bought - pairs * self.sold_cost // self.sold, 2 * pairs
+        if not self.middle:
+            return 0, 0
+        return self.bought_cost - self.bought * self.middle + self.sold * self.middle - self.sold_cost, self.traded
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Its orders and trades, for an alert."""
+        return tuple(one.evidence(self.place, self.instrument) for one in self.seen)
+
+
+SUM_FIELDS: Final = PartySum._fields[:17]
+
+
+class BookSums(NamedTuple):
+    """Half a minute of a book that is over: its end (ns), what stood and traded in it, and its parties by ascending number."""
+
+    at: int
+    instrument: int
+    middle: int
+    level_qty: int
+    taken: int
+    sums: tuple[PartySum, ...]
+
+    def records(self, partition: int, partitions: int) -> list[Record]:
+        """For one partition of the facts, without their identity: its parties. At least one, so that all partitions know the prices of all books."""
+        mine = [one for one in self.sums if one.owner % partitions == partition]
+        head = {
+            "kind": BOOK, "at": self.at, "instrument": self.instrument, "middle": self.middle, "level_qty": self.level_qty, "taken": self.taken, "account": 0,
+            "place": "", "what": "",
+        }  # fmt: skip
+        return [
+            {**head, "sums": [sum_record(one) for one in mine[start : start + SUMS_MAX]]} for start in range(0, max(len(mine), 1), SUMS_MAX)
+        ]
+
+
+def sum_record(one: PartySum) -> Record:
+    """As a part of a record."""
+    return {**dict(zip(SUM_FIELDS, one[:17], strict=True)), "evidence": [seen._asdict() for seen in one.seen]}
+
+
+def sums_of(record: Record) -> list[PartySum]:
+    """The parties of a BOOK."""
+    around = (record["instrument"], record["at"], record["middle"], record["level_qty"], record["source"])
+    return [
+        PartySum._make((*(one[name] for name in SUM_FIELDS), tuple(Seen(**seen) for seen in one["evidence"]), *around))
+        for one in record["sums"]
+    ]
+
+
+def check(record: Record, instruments: set[int]) -> None:
+    """Raises BadBytes for a record that no program of the exchange makes."""
+    why = _wrong(record, instruments)
+    if why:
+        raise BadBytes(BAD_COLUMN, f"fact of {record['source'][:80]!r}: {why}")
+
+
+def _wrong(record: Record, instruments: set[int]) -> str:
+    kind = record["kind"]
+    if kind not in KINDS:
+        return f"kind {kind[:80]!r} is none of {', '.join(KINDS)}"
+    if record["at"] <= 0:
+        return f"at is {record['at']}, which is no time"
+    if (kind == SIGN_IN) == (record["instrument"] in instruments):
+        return f"a {kind} of instrument {record['instrument']}"
+    if (kind == BOOK) == (record["source"] == DOORS):
+        return f"a {kind} is not of this source"
+    if len(record["sums"]) > SUMS_MAX or (record["sums"] and kind != BOOK):
+        return f"a {kind} of {len(record['sums'])} parties; at most {SUMS_MAX}, and of a BOOK"
+    if kind == SIGN_IN and (record["account"] <= 0 or not record["place"]):
+        return "a SIGN_IN without an account or a place"
+    numbers = [one[name] for one in record["sums"] for name in SUM_FIELDS]
+    if any(number < 0 for number in numbers):
+        return "a number of a sum is below zero"
+    for one in record["sums"]:
+        if len(one["evidence"]) > EVIDENCE_MAX or any(seen["side"] not in (1, 2) for seen in one["evidence"]):
+            return f"the evidence of party {one['owner']}: at most {EVIDENCE_MAX} orders, each of side 1 or 2"
+    return ""
+
+
+def sign_in_record(at: int, account: int, place: str, what: str) -> Record:
+    """A sign-in, without its identity."""
+    return _of_doors(SIGN_IN, at, account=account, place=place, what=what)
+
+
+def news_record(at: int, instrument: int, headline: str) -> Record:
+    """News, without its identity."""
+    return _of_doors(NEWS, at, instrument=instrument, what=headline)
+
+
+def _of_doors(kind: str, at: int, **given: Any) -> Record:
+    nothing = {"instrument": 0, "middle": 0, "level_qty": 0, "taken": 0, "sums": [], "account": 0, "place": "", "what": ""}
+    return {**nothing, "kind": kind, "at": at, **given}
+
+
+def identified(record: Record, source: str, offset: int, index: int) -> Record:
+    """With its identity: the input that it was made of, and its number among the records for the same partition."""
+    return {"source": source, "source_offset": offset, "source_index": index, **record}
