@@ -1,9 +1,11 @@
 """Pump and dump: an owner buys low, the price is driven far up, it sells high into that, and the price falls back.
 
 Securities Exchange Act 10(b), Rule 10b-5; (EU) 2016/522 Annex II 1.4(c). A market maker buys and sells at every price of the way; who follows the rise
-buys high; who only holds sells nothing. Real news moves the price for good, so the fall is part of the pattern.
+buys high; who only holds sells nothing. Real news moves the price for good, so the fall is part of the pattern. In a busy market thousands trade between the
+sale and the fall, so the trades of large buyers are kept here.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -11,12 +13,14 @@ from typing import Any, ClassVar, Final
 from schemas.enums import Phase, Side
 from schemas.instruments import Instrument
 from surveillance.contract import Detector, Finding, Measure
-from surveillance.detectors.window_patterns import newest_trades
+from surveillance.detectors.window_patterns import seen_by
 from surveillance.market import Book, Market, Trade
 from surveillance.orders import OrderTracker
 from surveillance.wording import counted, percent
 
 HOUR_NS: Final = 3_600 * 1_000_000_000
+TRADES_KEPT: Final = 8
+"""Last trades of each of the `buyers_max` large buyers that traded last, ~250 B each."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +45,22 @@ class PumpAndDumpParameters:
     """The owner's purchases : usual trade."""
     owners_max: int = 50_000
     """Owners of a book whose trades are added up, ~200 B each; those that come later are left out."""
+    buyers_max: int = 1_024
+    """Owners of a shard with `size_min` whose trades are kept; whoever traded last stays."""
 
 
 class PumpAndDumpDetector(Detector):
     """What every owner bought and sold today, and the way of the price."""
 
     name: ClassVar[str] = "pump_and_dump"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     rule_refs: ClassVar[tuple[str, ...]] = ("SEA 10(b), Rule 10b-5", "(EU) 2016/522 Annex II 1.4(c)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: PumpAndDumpParameters | None = None) -> None:
         super().__init__(tracker, market)
         self.parameters = parameters or PumpAndDumpParameters()
         self._ledgers: dict[int, dict[int, list[int]]] = {}  # instrument -> owner -> [bought, its cost, sold, its proceeds]
+        self._kept: dict[tuple[int, int], deque[Trade]] = {}  # (instrument, owner) -> newest trades, who traded last at the end
         self._ways: dict[int, list[int]] = {}  # instrument -> [lowest price, when, highest after it, when]
 
     def traded(self, trade: Trade) -> Sequence[Finding]:
@@ -71,9 +78,20 @@ class PumpAndDumpDetector(Detector):
                 ledger = ledgers[owner] = [0, 0, 0, 0]
             ledger[place] += qty
             ledger[place + 1] += cost
+            if ledger[0] >= self.parameters.size_min * max(self.market.books[trade.instrument].trade_qty, 1):
+                self._keep((trade.instrument, owner), trade)
         if (price := self.market.books[trade.instrument].middle()) > 0:
             self._follow(trade.instrument, price, trade.time)
         return ()
+
+    def _keep(self, key: tuple[int, int], trade: Trade) -> None:
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            kept = deque(maxlen=TRADES_KEPT)
+            if len(self._kept) >= self.parameters.buyers_max:
+                del self._kept[next(iter(self._kept))]
+        kept.append(trade)
+        self._kept[key] = kept
 
     def _follow(self, instrument: int, price: int, now: int) -> list[int]:
         """The way with this price."""
@@ -91,6 +109,8 @@ class PumpAndDumpDetector(Detector):
         if book.phase == Phase.CLOSED:
             self._ledgers.pop(book.instrument, None)
             self._ways.pop(book.instrument, None)
+            for key in [key for key in self._kept if key[0] == book.instrument]:
+                del self._kept[key]
         return ()
 
     def bucket_closed(self, book: Book, now: int) -> Sequence[Finding]:
@@ -120,7 +140,7 @@ class PumpAndDumpDetector(Detector):
         bought_at, sold_at = (cost - low * bought) * 100 // (rise * bought), (proceeds - low * sold) * 100 // (rise * sold)
         if bought_at > rules.low_percent_max or sold_at < rules.high_percent_min:
             return None
-        trades = newest_trades(book, owner)
+        trades = [seen_by(owner, trade) for trade in self._kept.get((book.instrument, owner), ())]
         if not trades:
             return None
         share, gain = bought * 100 // volume, (proceeds * bought - cost * sold) * min(bought, sold) // (bought * sold)
@@ -147,12 +167,14 @@ class PumpAndDumpDetector(Detector):
         )  # fmt: skip
 
     def state(self) -> Any:
-        """Ledgers and ways."""
+        """Ledgers, ways, and trades of large buyers."""
         ledgers = [[number, [[owner, *one] for owner, one in owners.items()]] for number, owners in self._ledgers.items()]
-        return [ledgers, list(self._ways.items())]
+        kept = [[list(key), [list(trade) for trade in trades]] for key, trades in self._kept.items()]
+        return [ledgers, list(self._ways.items()), kept]
 
     def load(self, state: Any) -> None:
         """The opposite."""
         for number, owners in state[0]:
             self._ledgers[number] = {owner: list(one) for owner, *one in owners}
         self._ways = {number: list(way) for number, way in state[1]}
+        self._kept = {(number, owner): deque((Trade(*one) for one in trades), TRADES_KEPT) for (number, owner), trades in state[2]}

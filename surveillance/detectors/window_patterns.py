@@ -76,14 +76,15 @@ def newest_trades(book: Book, owner: int) -> list[tuple[Trade, Evidence]]:
     """An owner's newest trades, oldest first, each as it took part in it. Some, however many others have traded since."""
     newest = list(_newest(book, owner))[::-1]
     kept = list(book.newest.get(owner, ()))
-    return [_seen_by(owner, trade) for trade in (newest if len(newest) >= len(kept) else kept)]
+    return [seen_by(owner, trade) for trade in (newest if len(newest) >= len(kept) else kept)]
 
 
 def _newest(book: Book, owner: int) -> Iterator[Trade]:
     return islice((trade for trade in reversed(book.trades) if owner in (trade.owner, trade.contra_owner)), EVIDENCE_MAX)
 
 
-def _seen_by(owner: int, trade: Trade) -> tuple[Trade, Evidence]:
+def seen_by(owner: int, trade: Trade) -> tuple[Trade, Evidence]:
+    """A trade, and as the owner took part in it."""
     maker = trade.owner != owner
     return trade, trade_evidence("MAKER" if maker else "TAKER", trade, maker=maker)
 

@@ -408,6 +408,7 @@ def test_the_analysts_page_has_every_pattern_with_its_version_and_parameters() -
         "movers_max",
         "trades_max",
         "walls_max",
+        "buyers_max",
     )
     for pattern in PATTERNS:
         parameters = pattern(OrderTracker(Tracking()), Market()).parameters

@@ -83,6 +83,7 @@ def test_an_owner_that_buys_at_one_price_again_and_again_holds_a_floor(how: dict
     ("how", "found"),
     [
         ({}, True),
+        ({"crowd": 2_200}, True),  # thousands trade before the price is back
         ({"back": 0.9}, False),  # news: the price stays
         ({"top": 0.015}, False),  # a quiet day
         ({"sold": 40}, False),  # it keeps what it has
@@ -91,7 +92,7 @@ def test_an_owner_that_buys_at_one_price_again_and_again_holds_a_floor(how: dict
 )
 def test_who_buys_low_and_sells_into_a_rise_that_collapses_pumps_and_dumps(how: dict[str, Any], found: bool) -> None:
     """Up by ten percent within ten minutes, and back."""
-    given = {"top": 0.1, "back": 0.1, "sold": 1_000, "bought_at": 0.02} | how
+    given = {"top": 0.1, "back": 0.1, "sold": 1_000, "bought_at": 0.02, "crowd": 0} | how
     tape, rise = market(trades=80), int(AT * given["top"])
     way = [*(n / 20 for n in range(21)), *(1 - n / 5 * (1 - given["back"]) for n in range(1, 6))]
     for n, share in enumerate(way):
@@ -104,5 +105,7 @@ def test_who_buys_low_and_sells_into_a_rise_that_collapses_pumps_and_dumps(how: 
             tape.meet(at + 6, A, CROWD + 70, BUY, price, 1_300)
         if share >= 0.95:
             tape.meet(at + 7, A, CROWD + 71, SELL, price, given["sold"] // 2)
+        for more in range(given["crowd"] if n == 21 else 0):
+            tape.meet(at + 8 + more / 1_000, 100_000 + 2 * more, 100_001 + 2 * more, BUY, price, 20)
     tape.time(900.0)
     assert (("PUMP_AND_DUMP", (A,)) in patterns(tape)) is found
