@@ -74,6 +74,10 @@ _ADDRESSES: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
 """The form of each address, before any `?login=PATH` (schemas.logins), and a check of it. Otherwise every client would fail by itself, late, and with its own message."""
 
 
+CACHE_SECRET: Final = "cache-secret"  # noqa: S105 - the name of a file
+"""Among the keys of the services."""
+
+
 class Settings(BaseSettings):
     """The settings; each field is the variable `OUTCRY_` + its name in capitals."""
 
@@ -110,6 +114,10 @@ class Settings(BaseSettings):
     redis_url: str = Field(default="", description=_REDIS_FORM)
     cache_url: str = Field(
         default="", description="the cache in front of MySQL, in a form of OUTCRY_REDIS_URL; none: every read goes to MySQL"
+    )
+    cache_secret_file: Path | None = Field(
+        default=None,
+        description="secret by which entries of this cache are known, the same for edges and `outcry cache warm` (default: the file `cache-secret` among the keys of the services; where there is none, it is made of MySQL's user and password)",
     )
     elasticsearch_url: str = Field(default="", description="http://host:port")
     edge_url: str = Field(default="", description="where clients of this set reach the edge, http://host:port")
@@ -264,6 +272,12 @@ class Settings(BaseSettings):
     def service_keys(self) -> Path:
         """The authority of the local services, their certificates, and logins."""
         return self.service_keys_dir or self.home / "keys" / "services"
+
+    @property
+    def cache_secret(self) -> Path | None:
+        """The secret of the cache's entries; None where it is made of MySQL's login."""
+        made = self.service_keys / CACHE_SECRET
+        return self.cache_secret_file or (made if made.exists() else None)
 
     @property
     def audit_dir(self) -> Path:

@@ -18,7 +18,6 @@ import orjson
 import zstandard
 
 from sinks.cached.limits import ENTRY_BYTES_MAX, PACKED_FROM_BYTES, PLAIN_BYTES_MAX, SKEW_MS
-from sinks.edge_secret import edge_secret
 
 PREFIX: Final = "outcry:cache:"
 """Of every key here, so that all can be found and removed."""
@@ -55,10 +54,10 @@ class Entry:
 
 
 class Entries:
-    """Of all who have the same user and password of MySQL."""
+    """Of all who have the same secret (sinks.cached.secret)."""
 
-    def __init__(self, mysql_url: str) -> None:
-        self._key = edge_secret(mysql_url, b"outcry-cache", 32)
+    def __init__(self, secret: bytes) -> None:
+        self._key = secret
 
     def name(self, kind: str, question: bytes) -> str:
         """The key of an entry. The question is in it as a keyed digest: who reads Redis does not learn who asked for what."""

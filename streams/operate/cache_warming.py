@@ -13,12 +13,12 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 from forecast.demand import INTEREST, WATCHED, YESTERDAY, Signal, ranked
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import InstrumentTable, load_instruments
-from schemas.logins import named
 from schemas.market_hours import NEW_YORK, MarketCalendar, ns_of
 from schemas.settings import Settings
 from sinks.cached.entries import PREFIX, Entries
 from sinks.cached.kinds import Answer
 from sinks.cached.pages import Page, pages_of_account, pages_of_symbol
+from sinks.cached.secret import cache_secret
 from sinks.cached.store import CacheStore
 from sinks.cached.warming import Progress, Warming
 from sinks.mysql import demand
@@ -28,7 +28,6 @@ from sinks.mysql.routing.router import Router
 from sinks.mysql.servers import ServersFile
 from sinks.redis import prices
 from sinks.redis.client import open_redis
-from topics.roles import EDGE
 
 WARMED: Final = f"{PREFIX}warming"
 """The key of what the last run has told; nobody's reads depend on it."""
@@ -89,6 +88,7 @@ async def warmed(settings: Settings, wish: Wish, tell: Callable[[Progress], None
     """Warm; tell of it now and then. Raises OutcryError."""
     if not settings.cache_url:
         raise ServiceUnavailable("there is no cache: OUTCRY_CACHE_URL is not set; `outcry up` starts one")
+    secret = cache_secret(settings.mysql_url, settings.cache_secret)
     store = CacheStore(settings.cache_url)
 
     async def told(progress: Progress) -> None:
@@ -104,7 +104,7 @@ async def warmed(settings: Settings, wish: Wish, tell: Callable[[Progress], None
                 return await source.ask(page.kind.read, page.seen, page.arguments)
 
             pages = await expected(settings, wish, source)
-            return await Warming(store, Entries(named(settings.mysql_url, EDGE.name)), ask, wish.per_s).run(pages, told)
+            return await Warming(store, Entries(secret), ask, wish.per_s).run(pages, told)
     finally:
         await store.close()
 

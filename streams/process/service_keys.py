@@ -3,6 +3,7 @@
     authority.pem, authority-key.pem        whom everybody trusts; the key is needed for new certificates alone
     certificates/SERVICE.pem                key and certificate of a service
     logins/NAME.json, logins/authority.pem  what a client gets (schemas.logins)
+    cache-secret                            for edges and whoever fills the cache for them (sinks.cached.secret)
 
 The folders are of mode 0700 and what is secret of 0600. On several machines a service gets its certificate, a role its login, and authority.pem is
 no secret.
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from schemas.logins import PLAIN, SCRAM, Login, read_login
+from schemas.settings import CACHE_SECRET
+from sinks.cached.secret import SECRET_BYTES
 from streams.process.authority import OWNER_ONLY, Certificate, certificate_in, make_authority, make_certificate
 from streams.process.files import write_atomically
 from topics.rights import LOGINS, SUPER_USERS
@@ -42,6 +45,9 @@ def make_missing(folder: Path, more_names: Iterable[str] = ()) -> list[str]:
         made.append("authority")
     if _text(folder / "logins" / AUTHORITY) != _text(folder / AUTHORITY):
         write_atomically(folder / "logins" / AUTHORITY, _text(folder / AUTHORITY), 0o644)
+    if not (folder / CACHE_SECRET).exists():
+        write_atomically(folder / CACHE_SECRET, secrets.token_hex(SECRET_BYTES) + "\n", OWNER_ONLY)
+        made.append(CACHE_SECRET)
     made += [name for name in (*SUPER_USERS, *LOGINS) if _make_login(folder / "logins", name)]
     return made + renew(folder, more_names, everything=False)
 

@@ -15,6 +15,7 @@ from schemas.instruments import load_instruments
 from sinks.cached import entries as cached
 from sinks.cached.entries import Entries, Entry, Wrong
 from sinks.cached.limits import PLAIN_BYTES_MAX
+from sinks.cached.secret import cache_secret
 from sinks.parquet import queries
 from sinks.parquet.queries import QueryLimits, QuerySession
 from sinks.redis import sessions as cached_keys
@@ -25,7 +26,7 @@ from streams.functions import webhooks
 from streams.functions.webhooks import PublicResolver, require_public
 
 URL: Final = "mysql://outcry:word@127.0.0.1:1/outcry"
-OURS: Final = Entries(URL)
+OURS: Final = Entries(cache_secret(URL, None))
 NOW_MS: Final = 1_000_000
 
 
@@ -39,7 +40,9 @@ def _opened(name: str, raw: bytes | None) -> bool:
 
 CODE = (cached, "        if not hmac.compare_digest(code, self._code(name, version, body)):", "        if False:")
 BOMB = zstandard.ZstdCompressor().compress(b'[0,1,1000000,1000000,1001000,"' + b"a" * (PLAIN_BYTES_MAX + 1_000) + b'"]')
-forged("write_an_answer_into_the_cache", lambda: _opened("k", Entries("mysql://a:b@h/outcry").seal("k", _entry())), CODE)
+forged(
+    "write_an_answer_into_the_cache", lambda: _opened("k", Entries(cache_secret("mysql://a:b@h/outcry", None)).seal("k", _entry())), CODE
+)
 forged("move_an_answer_of_the_cache_to_another_question", lambda: _opened("k", OURS.seal("other", _entry())),
        (cached, '        for part in (name.encode(), b"\\0", bytes([version]), body):', "        for part in (bytes([version]), body):"))  # fmt: skip
 forged("put_an_old_answer_back_into_the_cache", lambda: _opened("k", OURS.seal("k", _entry(ends_ms=NOW_MS))),

@@ -24,6 +24,7 @@ from schemas.settings import Settings
 from sinks.cached.entries import Entries
 from sinks.cached.kinds import KINDS, Answer, Head, Kind, Seen
 from sinks.cached.reads import CachedReads
+from sinks.cached.secret import cache_secret
 from sinks.cached.store import CacheStore
 from sinks.mysql import api_keys as mysql_keys
 from sinks.mysql import case_queries
@@ -67,7 +68,10 @@ class EdgeStores:
         """How far in the log an account has been told of."""
         self.head_of: Callable[[int, int], Head | None] = lambda _instrument, _end_ns: None
         """What has been told of an instrument before a time; None while that is not certain."""
-        self.cache = CachedReads(CacheStore(settings.cache_url), Entries(settings.mysql_url)) if settings.cache_url else None
+        self.cache: CachedReads | None = None
+        if settings.cache_url:
+            secret = cache_secret(settings.mysql_url, settings.cache_secret)
+            self.cache = CachedReads(CacheStore(settings.cache_url), Entries(secret))
         self._redis: SessionCache | None = None
         self._prices: Redis | None = None
         self._traders: TraderSessionCache | None = None

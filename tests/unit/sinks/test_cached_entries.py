@@ -2,22 +2,27 @@
 
 import random
 import time
+from pathlib import Path
 
 import pytest
 
 from edge.gateway.stored import past_prices
+from schemas.errors import StaleData
+from schemas.settings import Settings
 from sinks.cached.entries import Entries, Entry, Wrong
 from sinks.cached.kinds import KINDS, Head, covers, uncached
 from sinks.cached.limits import ENTRY_BYTES_MAX, SKEW_MS
+from sinks.cached.secret import cache_secret
 from sinks.mysql import account_history, market_history, queries
 from sinks.mysql.account_history import Activity, Flow
 from sinks.mysql.market_history import BarPage, PastTrade, StoredBar
 from sinks.mysql.places import Place
 from sinks.mysql.queries import OrderFilter, StoredOrder
 from sinks.mysql.rows import MINUTE_NS
+from streams.process import service_keys
 
 URL = "mysql://outcry:secret@127.0.0.1:3306/outcry"
-ENTRIES = Entries(URL)
+ENTRIES = Entries(cache_secret(URL, None))
 NAME = ENTRIES.name("kind", b"[1]")
 NOW_MS = 1_800_000_000_000
 SMALL = Entry((1, 70_000), NOW_MS, NOW_MS + 60_000, NOW_MS + 600_000, [[1, "a"], [2, None]])
@@ -30,8 +35,37 @@ def test_what_was_sealed_is_read_by_every_process_also_after_a_promotion(entry: 
     """Of MySQL only user, password and database are in the secret."""
     raw = ENTRIES.seal(NAME, entry)
     assert raw is not None
-    assert Entries("mysql://outcry:secret@10.0.0.9:4000/outcry").open(NAME, raw, NOW_MS) == entry
-    assert Entries(URL.replace("3306/outcry", "3307/outcry")).name("kind", b"[1]") == NAME
+    assert Entries(cache_secret("mysql://outcry:secret@10.0.0.9:4000/outcry", None)).open(NAME, raw, NOW_MS) == entry
+    assert Entries(cache_secret(URL.replace("3306/outcry", "3307/outcry"), None)).name("kind", b"[1]") == NAME
+
+
+def test_an_edge_believes_what_was_warmed_with_another_login(tmp_path: Path) -> None:
+    """In a secure set each has a user and a password of its own, and neither reads the other's: they have the cache's secret in common."""
+    service_keys.make_missing(tmp_path)
+    settings = Settings(service_keys_dir=tmp_path)
+    edge, warmer = (f"mysql://127.0.0.1:3306/outcry?login={tmp_path}/logins/{name}.json" for name in ("edge", "operator"))
+    warmed = Entries(cache_secret(warmer, settings.cache_secret))
+    raw = warmed.seal(warmed.name("kind", b"[1]"), SMALL) or b""
+    edges = Entries(cache_secret(edge, settings.cache_secret))
+    assert edges.open(edges.name("kind", b"[1]"), raw, NOW_MS) == SMALL
+    own = Entries(cache_secret(edge, None))
+    assert own.open(own.name("kind", b"[1]"), raw, NOW_MS) is Wrong.FOREIGN
+    assert Settings(home=tmp_path / "other").cache_secret is None
+    assert Settings(home=tmp_path / "other", cache_secret_file=tmp_path / "mine").cache_secret == tmp_path / "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "why"), [("00" * 32, 0o604, "every user may read"), ("00" * 31, 0o600, "31 bytes"), ("x", 0o600, "not a secret")]
+)
+def test_a_secret_that_is_none_is_refused_with_a_sentence(tmp_path: Path, text: str, mode: int, why: str) -> None:
+    """It names the file and says how to get one."""
+    file = tmp_path / "cache-secret"
+    with pytest.raises(StaleData, match="cache-secret is not a secret of the cache"):
+        cache_secret(URL, file)
+    file.write_text(text)
+    file.chmod(mode)
+    with pytest.raises(StaleData, match=why):
+        cache_secret(URL, file)
 
 
 @pytest.mark.parametrize("entry", [SMALL, LARGE], ids=["small", "compressed"])
@@ -44,7 +78,7 @@ def test_an_entry_that_is_changed_moved_or_made_up_is_refused(entry: Entry) -> N
             flipped = raw[:at] + bytes([raw[at] ^ 1 << bit]) + raw[at + 1 :]
             assert isinstance(ENTRIES.open(NAME, flipped, NOW_MS), Wrong)
     assert ENTRIES.open(ENTRIES.name("kind", b"[2]"), raw, NOW_MS) is Wrong.FOREIGN
-    assert Entries(URL.replace("secret", "guess")).open(NAME, raw, NOW_MS) is Wrong.FOREIGN
+    assert Entries(cache_secret(URL.replace("secret", "guess"), None)).open(NAME, raw, NOW_MS) is Wrong.FOREIGN
     assert ENTRIES.open(NAME, b"", NOW_MS) is ENTRIES.open(NAME, raw[:17], NOW_MS) is Wrong.CUT
     assert ENTRIES.open(NAME, b"\x09" + raw[1:], NOW_MS) is Wrong.VERSION
     for _ in range(1_000):
