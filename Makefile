@@ -141,6 +141,9 @@ bench-recovery: $(VENV)/.bench ## a million orders and a million accounts back o
 bench-failover: $(VENV)/.bench ## time without service after kill -9 of a worker, a replica, a broker (JSON lines, plot; BENCH_ARGS)
 	$(BIN)/python tests/bench/bench_failover.py $(BENCH_ARGS)
 
+bench-moves: $(VENV)/.bench ## silence while a shard moves between replicas, 20 times at 2,000 orders/s (JSON line; BENCH_ARGS)
+	$(BIN)/python tests/bench/bench_moves.py $(BENCH_ARGS)
+
 bench-fanout: $(VENV)/.bench ## one event to many WebSockets: memory, processor time, delay, storms, slow readers, beside baselines (JSON lines, plot; BENCH_ARGS)
 	$(BIN)/python tests/bench/bench_fanout.py $(BENCH_ARGS)
 
@@ -153,4 +156,4 @@ vendor: ## fetch what the pages use of other projects again, by pinned digests (
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check sbom advisories bandit format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-fanout latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check sbom advisories bandit format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-moves bench-fanout latency clean

@@ -65,12 +65,12 @@ def _one(settings: Settings) -> int:
 
 
 ACCOUNT_COMMANDS: Final = Topic(
-    "account.commands", ("order_command_frame", "new_order_single", "order_cancel_request", "book_report_frame"),
+    "account.commands", ("order_command_frame", "new_order_single", "order_cancel_request", "book_report_frame", "shard_placement"),
     "account shard", _account_shards, FOREVER, "customers' commands, and the books' reports",
     Feed("book.commands", crosses=True, alone=False),
 )  # fmt: skip
 BOOK_COMMANDS: Final = Topic(
-    "book.commands", ("book_command_frame",), "book shard", _book_shards, FOREVER,
+    "book.commands", ("book_command_frame", "shard_placement"), "book shard", _book_shards, FOREVER,
     "orders whose funds are held, and the phases of the day", Feed("account.commands", crosses=True, alone=False, numbered=(CALENDAR,)),
 )  # fmt: skip
 EXECUTIONS: Final = Topic(

@@ -48,9 +48,12 @@ MIDNIGHT_NS: Final = 2 * 10**9
 WRITERS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     ACCOUNT_COMMANDS.name: {
         "order_command_frame": (EDGE.name, PRODUCER, OPERATOR), "new_order_single": (PRODUCER,), "order_cancel_request": (PRODUCER,),
-        "book_report_frame": (MATCH_ORDERS.name,),
+        "book_report_frame": (MATCH_ORDERS.name,), "shard_placement": (HOLD_FUNDS.name, OPERATOR),
     },
-    BOOK_COMMANDS.name: {"book_command_frame": (HOLD_FUNDS.name, MATCH_ORDERS.name, RUN_MARKET.name, OPERATOR)},
+    BOOK_COMMANDS.name: {
+        "book_command_frame": (HOLD_FUNDS.name, MATCH_ORDERS.name, RUN_MARKET.name, OPERATOR),
+        "shard_placement": (MATCH_ORDERS.name, OPERATOR),
+    },
     EXECUTIONS.name: {"execution_frame": (MATCH_ORDERS.name,)},
     ACCOUNT_EVENTS.name: {"account_event_frame": (HOLD_FUNDS.name,)},
     EDGE_REPLIES.name: {"account_event_frame": (HOLD_FUNDS.name,)},

@@ -11,41 +11,38 @@ byte-identical duplicates, which consumers drop by their source marks.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
 import structlog
 from prometheus_client import Counter, Gauge
 
-from schemas.errors import ServiceUnavailable, StaleData
+from schemas.errors import StaleData
 from schemas.settings import Settings
 from streams.host.kafka_records import polled_record
-from streams.host.set_aside import NOTHING, SetAside, set_aside_of
-from streams.host.shard_runner import Output, Processor, RunnerStats, ShardRunner
+from streams.host.outbox import ACK_TIMEOUT_S, Outbox, acknowledged
+from streams.host.placement import Placement
+from streams.host.set_aside import NOTHING, SetAside
+from streams.host.shard import Shard
+from streams.host.shard_runner import Output, Processor, ShardRunner
 from streams.host.snapshot_codes import SnapshotCodes
 from streams.host.snapshot_pace import SnapshotPace
 from streams.host.snapshots import SnapshotStore
-from streams.process.health import HealthServer
-from streams.process.logging import configure_logging
-from streams.process.record_keys import record_keys
 from streams.process.suspicious_frames import SuspiciousFrames
-from streams.process.worker_identity import worker_of
-from streams.transport.app import TP, App, SnapshotTable, fail_fast, make_app, run_app, snapshot_table
-from streams.transport.cluster import partition_counts
+from streams.process.worker_identity import WorkerId
+from streams.transport.app import TP, App, SnapshotTable, fail_fast
 from streams.transport.consumer import FastConsumer
-from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
+from streams.transport.lag import INPUT_LAG, lag_of
 from streams.transport.log_ends import LogEnds, end_for
 from topics.catalogue import Topic
 from topics.key_files import NO_KEYS, RecordKeys
-from topics.roles import RoleEntry, changelog_topic
+from topics.roles import REPLICAS, RoleEntry, changelog_topic
 
 log = structlog.get_logger("outcry.streams")
 
-OUTPUT_ACK_TIMEOUT_S: Final = 30.0
-"""A broker that acknowledges nothing for this long is down: the process stops and starts again from its snapshot."""
 WRITTEN_AT_ONCE: Final = 8
 """Pages; packed beside the loop, then set in the table and given to the producer: 8 x ~0.1 ms."""
 UNACKNOWLEDGED_MAX: Final = 512
@@ -64,6 +61,8 @@ SNAPSHOT_HELD = Gauge(
     "outcry_snapshot_held_seconds", "how long inputs waited for the newest snapshot, its hash included", ["role", "partition"]
 )
 SNAPSHOT_OFFSET = Gauge("outcry_snapshot_offset", "next input offset of the newest durable snapshot", ["role", "partition"])
+EPOCH = Gauge("outcry_shard_epoch", "how often the shard was given to other writers", ["role", "partition"])
+WRITES = Gauge("outcry_shard_writes", "1 if this replica writes the outputs of the shard, 0 if it only follows", ["role", "partition"])
 LOG_TIME = Gauge("outcry_log_time_seconds", "log time of the shard", ["role", "partition"])
 
 
@@ -99,40 +98,21 @@ def role_of(
     return Role(entry.name, entry.reads[0], entry.table, make_processor, tick, consumer)
 
 
-@dataclass
-class Shard:
-    """One assigned partition: its runner, and what waits for the next snapshot."""
-
-    runner: ShardRunner
-    store: SnapshotStore
-    pace: SnapshotPace
-    unacknowledged: list[Any] = field(default_factory=list)  # Faust events
-    unacknowledged_bytes: int = 0
-    full: asyncio.Event = field(default_factory=asyncio.Event)  # REPLAYED_BYTES_MAX of them
-    unsent: list[Awaitable[Any]] = field(default_factory=list)  # futures of outputs
-    applying: asyncio.Lock = field(default_factory=asyncio.Lock)
-    snapshot_task: asyncio.Task[None] | None = None
-    hash_owed_at: float | None = None  # when the state of the newest snapshot, which has no hash, may be hashed; see _now
-    arrived: asyncio.Event = field(default_factory=asyncio.Event)  # an input since the newest snapshot was taken, or the partition goes
-    revoked: asyncio.Event = field(default_factory=asyncio.Event)
-    told: RunnerStats = field(default_factory=lambda: RunnerStats(0, 0, 0, 0, 0, 0, 0))  # what the metrics have heard
-    ticks: int = 0
-    ticked: float = float("-inf")  # when a tick was last applied, whoever sent it; see _now
-
-
 class ShardHost:
     """The Faust side of a role: owns the shards of the partitions that are assigned now."""
 
     def __init__(
         self, app: App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
-        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING, keys: RecordKeys = NO_KEYS, group: str = "",
+        apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING, keys: RecordKeys = NO_KEYS,
+        replica: str = REPLICAS[0],
     ) -> None:  # fmt: skip
         """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop.
 
-        keys: by which senders of inputs are known, and the role's own snapshots. group: the replica, where it is not the first.
+        keys: by which senders of inputs are known, and the role's own snapshots. replica: the letter of this one.
         """
+        self.replica = replica
         self._set_aside, self._keys = set_aside, keys
-        self._changelog = changelog_topic(group or role.name, role.table)
+        self._changelog = changelog_topic(WorkerId(role.name, replica).group, role.table)
         self._app, self._settings, self._role, self._table = app, settings, role, table
         self._shards: dict[int, Shard] = {}
         self._interval_s = settings.snapshot_interval_ms / 1000
@@ -163,8 +143,10 @@ class ShardHost:
         self._require_no_gap(message, shard)
         async with shard.applying:  # sending may wait; a snapshot taken meanwhile would cover an input whose outputs are not all on the way
             for record in (polled_record(one, self._keys) for one in message.records):
-                for output in shard.runner.feed(record):
-                    shard.unsent.append(await self._send(output))
+                outputs = shard.runner.feed(record)
+                if shard.runner.placement is not shard.placement:
+                    await self._placed(message.partition, shard)
+                await shard.outbox.put(record.offset, outputs, _now(), writes=shard.placement.writes(self.replica))
                 if shard.revoked.is_set():  # while there was no room to send; the next owner applies the rest
                     return
                 shard.unacknowledged_bytes += len(record.value or b"")
@@ -173,9 +155,23 @@ class ShardHost:
             if shard.unacknowledged_bytes >= REPLAYED_BYTES_MAX:
                 shard.full.set()
         self._note_tick(shard)
+        shard.note_comparison()
         if shard.snapshot_task is None:
             # The task inherits the current event, hence writes to this event's partition of the table.
             shard.snapshot_task = asyncio.create_task(self._snapshots(stream, message.partition, shard, event))
+
+    async def _placed(self, partition: int, shard: Shard) -> None:
+        """Others write from here on. Who begins to write sends first what it has held: what is older must not come later."""
+        shard.placement = placement = shard.runner.placement
+        writes, held = placement.writes(self.replica), shard.outbox.held
+        if writes:
+            await shard.outbox.send_held(placement.written_to)
+        self._tell_placement(partition, placement)
+        log.info("shard moved", partition=partition, place=str(placement), offset=placement.since, writes=writes, held=held)
+
+    def _tell_placement(self, partition: int, placement: Placement) -> None:
+        EPOCH.labels(self._role.name, partition).set(placement.epoch)
+        WRITES.labels(self._role.name, partition).set(placement.writes(self.replica))
 
     async def _send(self, output: Output) -> Awaitable[Any]:
         return await self._app.producer.send(output.topic, None, output.value, output.partition, None, None)
@@ -195,8 +191,9 @@ class ShardHost:
         loaded = self._stopwatch()
         pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
         runner = ShardRunner(self._role.make_processor(partition), snapshot, self._set_aside.of(self._role.name, partition))
-        shard = Shard(runner, store, pace)
+        shard = Shard(runner, store, pace, Outbox(lambda output: self._send(output)), runner.placement)
         self._shards[partition] = shard
+        self._tell_placement(partition, runner.placement)
         for refused in store.refused:
             runner.marks.unproven[REFUSED_SNAPSHOT] += 1
             log.error("snapshot passed over", partition=partition, problem=str(refused))
@@ -237,9 +234,9 @@ class ShardHost:
             events, shard.unacknowledged, shard.unacknowledged_bytes = shard.unacknowledged, [], 0
             shard.full.clear()
             shard.arrived.clear()
-            outputs, shard.unsent = shard.unsent, []
+            outputs = shard.outbox.take()
         self._tell_metrics(partition, shard)
-        await acknowledged(outputs)
+        await shard.outbox.until_written(outputs, next_offset, shard.revoked)
         if shard.revoked.is_set() or not await self._write(partition, shard, records):
             return
         for done in events:
@@ -308,6 +305,8 @@ class ShardHost:
                 shard.revoked.set()
                 shard.arrived.set()
                 self._lag.pop(tp.partition, None)
+                for gauge in (EPOCH, WRITES):  # another process tells of it from now on
+                    gauge.remove(self._role.name, tp.partition)
 
     async def tick(self) -> None:
         """Send the role's tick to every assigned partition of its input."""
@@ -325,6 +324,14 @@ class ShardHost:
         if count != shard.ticks:
             shard.ticks, shard.ticked = count, _now()
 
+    async def send_to_input(self, partition: int, value: bytes) -> None:
+        """Send a record to the input of a shard."""
+        await self._send(Output(self._role.source.name, partition, value))
+
+    def followed(self) -> dict[int, Shard]:
+        """Shards that others write, by partition."""
+        return {partition: shard for partition, shard in self._shards.items() if not shard.placement.writes(self.replica)}
+
     async def measure_lag(self) -> None:
         """Update the metrics: how far the shards are behind the ends of their inputs."""
         mine = self._mine()
@@ -341,7 +348,7 @@ class ShardHost:
             if shard is not None and shard.snapshot_task is not None:
                 shard.full.set()  # it does not wait until it is due
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(shard.snapshot_task), OUTPUT_ACK_TIMEOUT_S)
+                    await asyncio.wait_for(asyncio.shield(shard.snapshot_task), ACK_TIMEOUT_S)
             end_for(sentence)
 
     def _mine(self) -> list[TP]:
@@ -364,55 +371,10 @@ class ShardHost:
         return {
             "lag_records": sum(self._lag.values()) if self._lag_known else None,
             "suspicious_frames": self.suspicious.total(),
-            "partitions": {partition: vars(shard.runner.stats()) for partition, shard in self._shards.items()},
+            "partitions": {partition: vars(shard.runner.stats()) | shard.place(self.replica) for partition, shard in self._shards.items()},
         }
-
-
-async def acknowledged(sent: Iterable[Awaitable[Any]]) -> None:
-    """Wait until the broker has acknowledged all of them. Raises ServiceUnavailable if it acknowledges none for OUTPUT_ACK_TIMEOUT_S, and what one failed with.
-
-    Not if all take longer: a worker that catches up on a busy machine has thousands on the way. Were it to stop, it would begin again further behind.
-    """
-    waiting = {asyncio.ensure_future(one) for one in sent}
-    while waiting:
-        done, waiting = await asyncio.wait(waiting, timeout=OUTPUT_ACK_TIMEOUT_S, return_when=asyncio.FIRST_EXCEPTION)
-        if not done:
-            raise ServiceUnavailable(f"Kafka has acknowledged nothing for {OUTPUT_ACK_TIMEOUT_S:g} s; {len(waiting):,} records wait")
-        for one in done:
-            one.result()
 
 
 def _now() -> float:
     """The event loop's own clock, s: the loop that waits for a time decides what time it is."""
     return asyncio.get_running_loop().time()
-
-
-def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | None = None) -> None:
-    """Run a role until it is stopped. `prepare` (for example, compiling) is done before the consumer group is joined."""
-    configure_logging(settings.log_level, role.name)
-    partitions = partition_counts(settings, role.source)[role.source.name]
-    keys = record_keys(settings, role.name)
-    app = make_app(settings, role.name, keys.signer(role.name), role.consumer)
-    table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
-    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings), keys=keys, group=worker_of(settings, role.name).group)
-    health = HealthServer(settings, role.name, host.not_ready, host.status)
-    if prepare is not None:
-        started = time.monotonic()
-        prepare()
-        log.info("prepared", seconds=round(time.monotonic() - started, 3))
-    app.agent(app.topic(role.source.name, key_type=bytes, value_type=bytes), name=role.name)(host.consume)
-    app.on_partitions_revoked.connect(_revoked_handler(host), weak=False)
-    host.suspicious.register()
-    app.task(health.start)
-    app.timer(LAG_EVERY_S)(host.measure_lag)
-    app.timer(LAG_EVERY_S)(host.check_ends)
-    if role.tick is not None:
-        app.timer(role.tick.seconds)(host.tick)
-    run_app(app, settings)
-
-
-def _revoked_handler(host: ShardHost) -> Callable[..., Awaitable[None]]:
-    async def on_revoked(_app: App, revoked: set[TP], **_: Any) -> None:
-        await host.on_revoked(revoked)
-
-    return on_revoked

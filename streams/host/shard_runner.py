@@ -18,6 +18,7 @@ from schemas.errors import StaleData
 from schemas.instruments import InstrumentTable
 from schemas.marks import Marks
 from streams.host.lost_records import lost_state_of, replay_is_not_whole
+from streams.host.placement import Comparison, Placement, is_placement, placed
 from streams.host.snapshots import Arrays, Snapshot
 from topics.catalogue import DEAD_LETTERS, Topic
 from topics.log_ends import another_end
@@ -161,6 +162,10 @@ class ShardRunner:
         self.last_ns = 0
         """Append time of the record before next_offset, by which a log is known again that has lost its end and grown a new one; 0: none was read."""
         self.marks = Marks()
+        self.placement = Placement()
+        """Who writes the outputs, as of next_offset."""
+        self.comparison: Comparison | None = None
+        """The newest one since this process has opened the shard."""
         self._sources = processor.sources
         self._records = self._rows = self._duplicates = self._dead_letters = 0
         if snapshot is not None:
@@ -178,13 +183,10 @@ class ShardRunner:
             return []
         emit = Emitter(record)
         try:
-            frame = self._decode(record)
-            if self._is_new(frame.header, record.time_ns):
-                self.processor.apply(frame, emit)
-                self._records += 1
-                self._rows += len(frame.rows)
+            if is_placement(record.topic, record.value) and record.offset not in self._set_aside:
+                self._place(record)
             else:
-                self._duplicates += 1
+                self._apply(record, emit)
         except BadBytes as error:
             if error.reason in UNPROVEN:
                 self.marks.unproven[error.reason] += 1
@@ -197,6 +199,24 @@ class ShardRunner:
         self._dead_letters += emit.letters
         self.next_offset, self.last_ns = record.offset + 1, record.time_ns
         return emit.outputs
+
+    def _apply(self, record: Record, emit: Emitter) -> None:
+        frame = self._decode(record)
+        if self._is_new(frame.header, record.time_ns):
+            self.processor.apply(frame, emit)
+            self._records += 1
+            self._rows += len(frame.rows)
+        else:
+            self._duplicates += 1
+
+    def _place(self, record: Record) -> None:
+        """A placement is no business of the state machine: it makes no outputs and is not part of the state."""
+        record.proof.require()
+        following = placed(self.placement, record.value or b"", record.offset)
+        if following is None:
+            self.comparison = Comparison(record.offset, self.processor.state_hash())
+        else:
+            self.placement = following
 
     def _decode(self, record: Record) -> Frame:
         if record.offset in self._set_aside:
@@ -216,6 +236,7 @@ class ShardRunner:
             "set_aside": self._set_aside_so_far(),
             "engine_version": ENGINE_VERSION, "configuration": self.processor.configuration(), "next_offset": self.next_offset,
             "last_ns": self.last_ns, "marks": {source: list(mark) for source, mark in self.marks.state.items()}, "state_hash": self.processor.state_hash() if hashed else None,
+            "placement": self.placement.kept(),
         }  # fmt: skip
 
     def _restore(self, snapshot: Snapshot) -> None:
@@ -236,6 +257,7 @@ class ShardRunner:
                 f"the snapshot, which ends at {self.next_offset:,}, was made with other inputs set aside ({meta.get('set_aside', [])}) than the list "
                 f"has ({self._set_aside_so_far()}): one was set aside after it had been applied; start from a snapshot before it, or from the log"
             )
+        self.placement = Placement(*meta.get("placement", ()))
         self.marks = Marks({source: (offset, index, even_ns) for source, (offset, index, even_ns) in meta["marks"].items()})
 
     def _set_aside_so_far(self) -> list[int]:

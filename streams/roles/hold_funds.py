@@ -16,7 +16,8 @@ from schemas.codec import WRONG_SCHEMA, BadBytes, Frame, Rows, decode_record, fr
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import EDGE_INSTANCES_MAX
 from schemas.settings import Settings
-from streams.host.shard_host import role_of, run_role
+from streams.host.run_role import run_role
+from streams.host.shard_host import role_of
 from streams.host.shard_runner import Emitter, Record, clamp_time, configuration_digest
 from streams.host.snapshots import Arrays
 from streams.roles.single_commands import BAD_FIELD, frame_of_cancel, frame_of_order

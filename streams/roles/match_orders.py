@@ -18,7 +18,8 @@ from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.reject_reasons import Reason
 from schemas.settings import Settings
-from streams.host.shard_host import Tick, role_of, run_role
+from streams.host.run_role import run_role
+from streams.host.shard_host import Tick, role_of
 from streams.host.shard_runner import Emitter, Output, Record, clamp_time, configuration_digest
 from streams.host.snapshots import Arrays
 from streams.roles.hold_funds import require_partition, require_sender, require_shard

@@ -12,7 +12,8 @@ from schemas.codec import Frame, decode_frame
 from schemas.errors import OutcryError
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
-from streams.host.shard_host import role_of, run_role
+from streams.host.run_role import run_role
+from streams.host.shard_host import role_of
 from streams.host.shard_runner import Emitter, Record, configuration_digest
 from streams.host.snapshots import Arrays
 from streams.transport.consumer import consumer_class

@@ -127,10 +127,10 @@ class Watch:
             self.arrivals[message.partition() or 0].append(time.monotonic())
         consumer.close()
 
-    def silence_s(self, since: float, until: float) -> float:
-        """The longest time without a frame of any partition between two times."""
+    def silence_s(self, since: float, until: float, partition: int | None = None) -> float:
+        """The longest time without a frame of any partition, or of this one, between two times."""
         longest = 0.0
-        for arrivals in self.arrivals:
+        for arrivals in self.arrivals if partition is None else [self.arrivals[partition]]:
             times = [since, *(t for t in tuple(arrivals) if since <= t <= until), until]
             longest = max(longest, *(later - earlier for earlier, later in itertools.pairwise(times)))
         return longest
@@ -146,8 +146,10 @@ class Watch:
 class Load:
     """Orders at a steady rate, in a thread, each an immediate-or-cancel that nobody meets: two executions, nothing left behind."""
 
-    def __init__(self, settings: Settings, rate: float) -> None:
-        self._settings, self._rate = settings, rate
+    def __init__(self, settings: Settings, rate: float, linger_ms: int = 0) -> None:
+        """linger_ms: orders of so long go into one frame."""
+        self._settings, self._rate, self._linger_ms = settings, rate, linger_ms
+        self.sent = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._send, daemon=True)
         self.late_ms_max = 0.0
@@ -166,7 +168,11 @@ class Load:
         symbols = [instruments.by_number[number] for number in sorted(instruments.by_number)[:2]]  # one of each book shard
         run, began, number = secrets.token_hex(3), time.monotonic(), 0
         with OrderProducer(
-            self._settings.kafka_url, instruments, linger_ms=0, delivery_timeout_s=60, sign=record_keys(self._settings).signer(PRODUCER)
+            self._settings.kafka_url,
+            instruments,
+            linger_ms=self._linger_ms,
+            delivery_timeout_s=60,
+            sign=record_keys(self._settings).signer(PRODUCER),
         ) as producer:
             while not self._stop.is_set():
                 due = began + number / self._rate
@@ -176,6 +182,7 @@ class Load:
                 producer.new_order(account=1, cl_ord_id=f"{run}-{number}", symbol=one.symbol, side=Side.BUY, order_qty=1,
                                    price=one.price_text(one.price_to_ticks(one.reference_price)), time_in_force=TimeInForce.IOC)  # fmt: skip
                 number += 1
+        self.sent = number
 
 
 def wait_ready(local: LocalSet, name: str = "", old: int | None = None) -> None:

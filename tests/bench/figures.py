@@ -149,6 +149,10 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "case": "case", "tries": "tries", "silence p50, ms": "silence_ms_p50", "silence max, ms": "silence_ms_max",
         "without a kill p50, ms": "quiet_ms_p50", "all back p50, ms": "back_ms_p50",
     },
+    "moves": {
+        "moves": "moves", "orders/s": "orders_per_s", "silence p50, ms": "silence_ms_p50", "silence max, ms": "silence_ms_max",
+        "before a move p50, ms": "quiet_ms_p50", "before a move max, ms": "quiet_ms_max", "whole move p50, ms": "took_ms_p50", "orders": "orders",
+    },
 }  # fmt: skip
 """By bench: the heading of each column, and the figure in it ("a/b": figure b of the object a)."""
 

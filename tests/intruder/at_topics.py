@@ -16,6 +16,7 @@ from schemas.errors import StaleData
 from schemas.instruments import load_instruments
 from streams.host import set_aside, shard_runner
 from streams.host.lost_records import lost_record
+from streams.host.placement import Placement, move_record
 from streams.host.set_aside import listed
 from streams.host.shard_runner import Record, ShardRunner
 from streams.roles import hold_funds
@@ -146,6 +147,7 @@ for _name, _speaker, _topic, _value in (
     ("forge_a_posting_with_a_producers_key", PRODUCER, ACCOUNT_EVENTS.name, frame("account_event_frame", "account.commands/0")),
     ("forge_a_price_with_a_producers_key", PRODUCER, MARKET_DATA.name, frame("market_data_frame", "executions/0")),
     ("command_a_book_with_an_edges_key", EDGE.name, BOOK_COMMANDS.name, frame("book_command_frame", "operator")),
+    ("give_a_shard_to_nobody_with_an_edges_key", EDGE.name, BOOK_COMMANDS.name, move_record(Placement(), "h", 0, "forged")),
     ("set_an_order_aside_with_a_producers_key", PRODUCER, SET_ASIDE.name, encode_record(
         "set_aside", {"role": "match-orders", "topic": BOOK_COMMANDS.name, "partition": 0, "offset": 0, "reason": "forged"})),
     ("accuse_somebody_with_a_producers_key", PRODUCER, ALERTS.name, encode_record("alert", {

@@ -11,9 +11,10 @@ from virtual_time import VirtualLoop
 if TYPE_CHECKING:
     from processes import Process
 
+MOVE: Final = "move"
 KINDS: Final = (
     "crash", "lost disk", "rebalance", "zombie", "repeated batch", "repeated command", "slow broker", "slow reader", "store down", "store unsure",
-    "bad bytes", "wrong clock", "forged frame", "forged record",
+    "bad bytes", "wrong clock", "forged frame", "forged record", MOVE,
 )  # fmt: skip
 STEPS: Final = ("send", "append", "table set", "append to the changelog", "acknowledge", "commit", "store")
 """Where a crash is aimed at; half of them are aimed at no kind of step and hit whichever comes."""
@@ -35,6 +36,8 @@ class World:
     """What must never happen and did: a role that stopped itself."""
     forged: list[tuple[str, int, int]] = field(default_factory=list)
     """Topic, partition and offset of records that an intruder has made without the key for them."""
+    groups: dict[str, Any] = field(default_factory=dict)
+    """Consumer groups of roles with shards, by name."""
 
     def __post_init__(self) -> None:
         self.faults = Faults(self)
@@ -51,7 +54,9 @@ class Faults:
     def __init__(self, world: World) -> None:
         rng = world.rng
         self._world, self._rng = world, rng
-        self.kinds = {kind for kind in KINDS if rng.random() < 0.6}
+        self.kinds = {kind for kind in KINDS if kind != MOVE and rng.random() < 0.6}
+        if random.Random(world.seed).random() < 0.6:  # chances of their own: seeds without moves run as they did before there were any
+            self.kinds.add(MOVE)
         self.on = False
         self.steps = 0
         self._crashes = 0

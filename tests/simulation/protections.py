@@ -15,7 +15,9 @@ from schemas.codec import FRAMES, HEADER_FIELDS, BadBytes, Frame, Header, frame_
 from schemas.errors import ServiceUnavailable
 from schemas.marks import Marks
 from sinks.partition_marks import PartitionMarks
-from streams.host.shard_host import Shard, ShardHost
+from streams.host.outbox import Outbox, acknowledged
+from streams.host.shard import Shard
+from streams.host.shard_host import ShardHost
 from streams.host.shard_runner import Output, Record, ShardRunner
 from streams.host.sink_feeder import SinkFeeder
 from streams.host.snapshots import SnapshotStore
@@ -114,6 +116,15 @@ async def _keep(_self: ShardHost, _revoked: set[Any]) -> None:
     return
 
 
+async def _send_nothing_held(self: Outbox, written_to: int) -> None:
+    self.cover(1 << 62)
+
+
+async def _until_own_are_written(self: Outbox, sent: Any, next_offset: int, gone: Any) -> None:
+    await acknowledged(sent)
+    self.cover(next_offset)
+
+
 _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     "shards tell repeated frames by their marks": (ShardRunner, "_is_new", lambda _self, _header, _time_ns: True),
     "shards skip inputs that they have applied": (ShardRunner, "feed", _feed_again),
@@ -124,6 +135,8 @@ _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     "a snapshot falls between two inputs": (ShardHost, "_open", _open_without_lock),
     "a snapshot is copied before inputs go on": (ShardHost, "_take", _take_late),
     "the last input is in a snapshot too": (ShardHost, "_snapshots", _no_second_snapshot),
+    "a replica that begins to write sends what it has held": (Outbox, "send_held", _send_nothing_held),
+    "a snapshot waits for outputs that others write": (Outbox, "until_written", _until_own_are_written),
     "state is forgotten with its partition": (ShardHost, "on_revoked", _keep),
     "a page is not overwritten while it is needed": (
         "streams.host.snapshots",

@@ -18,9 +18,10 @@ from unittest.mock import patch
 
 import structlog
 from customers import Commands, Operator, ThirdParty, simulated_instruments
-from faults import World
+from faults import MOVE, World
 from intruder import Intruder
 from invariants import check
+from mover import Mover
 from processes import CURRENT, Process
 from simulated_edge import EdgeProcess
 from simulated_log import SimulatedLog
@@ -126,6 +127,8 @@ async def _exchange(world: World) -> None:
     asking += [ThirdParty(world, f"producer-{number}", commands, rng.randint(1, size.frames)) for number in range(size.producers)]
     if {"forged frame", "forged record"} & world.faults.kinds:
         Intruder(world)
+    if MOVE in world.faults.kinds:
+        Mover(world, deployed)
     edges = [EdgeProcess(world, f"edge-{instance}.0", instance, commands, size.orders) for instance in range(EDGES)]
     while not all(one.done or not one.alive for one in (*asking, *edges)):
         await asyncio.sleep(0.01)

@@ -18,15 +18,20 @@ from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
 from sinks import Sink
+from streams.host.placement import is_movable
 from streams.host.shard_host import Role, ShardHost, Tick
 from streams.host.shard_runner import Output, Processor
 from streams.host.sink_feeder import SinkFeeder, SinkRole
+from streams.host.takeover import Takeover
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
 from streams.roles.watch_trading import WatchTrading
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
+from topics.roles import REPLICAS, ROLES
 
+PATIENCE_S: Final = 0.4
+"""For a commit of the replica that writes: more than two snapshots of 100 ms."""
 SHARDS: Final = 2
 EDGES: Final = 2
 TICK_S: Final = 0.2
@@ -71,16 +76,18 @@ async def at_once(function: Callable[..., Any], *arguments: Any) -> Any:
 class ShardWorker(Process):
     """A process of a role that keeps shards, with the disk of its machine."""
 
-    def __init__(self, world: World, name: str, role: Role, settings: Settings, group: Group, disks: Disks) -> None:
+    def __init__(self, world: World, name: str, role: Role, settings: Settings, group: Group, disks: Disks, replica: str = "a") -> None:
         super().__init__(world, name, role.name)
         self.consumer = Consumer(self, group, (role.source.name,))
         table = self.consumer.table = Table(self, group.name, role.table, disks)
         app = cast("Any", App(self, self.consumer))
-        self.host = ShardHost(app, settings, role, cast("Any", table), world.loop.time, at_once, keys=KEYS, group=group.name)
+        self.host = ShardHost(app, settings, role, cast("Any", table), world.loop.time, at_once, keys=KEYS, replica=replica)
         self.consumer.on_revoked = self.host.on_revoked
         self.start(self.host.consume(self.consumer))
         if role.tick is not None:
             self.start(self._tick(role.tick))
+        if is_movable(ROLES[role.name]):
+            self.start(self._follow(Takeover(self.host, role.source.name, self._committed, PATIENCE_S)))
         self._table = table
 
     async def _tick(self, tick: Tick) -> None:
@@ -88,6 +95,16 @@ class ShardWorker(Process):
             await asyncio.sleep(tick.seconds)
             if self.world.faults.on:
                 await self.host.tick()
+
+    async def _follow(self, takeover: Takeover) -> None:
+        while True:
+            await asyncio.sleep(PATIENCE_S / 4)
+            await takeover.look()
+
+    async def _committed(self, letter: str, places: list[tuple[str, int]]) -> dict[tuple[str, int], int | None]:
+        await asyncio.sleep(0.002 * self.world.rng.random())
+        group = self.world.groups.get(ROLES[self.speaker].replica(letter))
+        return {place: None if group is None else group.committed.get(place) for place in places}
 
     def on_crash(self) -> None:
         self.consumer.leave()
@@ -222,10 +239,11 @@ def deployments(world: World, roles: list[Role], stores: dict[str, Store], snaps
     settings = cast("Settings", SimpleNamespace(snapshot_interval_ms=snapshot_interval_ms, instruments_file=None))
     found = []
     for role, name in [(one, name) for one in roles for name in _replicas(world, one)]:
-        group = Group(name, _partitions((role.source,)), world.rng.shuffle)
+        group = world.groups[name] = Group(name, _partitions((role.source,)), world.rng.shuffle)
+        letter = next(one for one in REPLICAS if ROLES[role.name].replica(one) == name)
 
-        def shard_worker(name: str, disks: Disks, role: Role = role, group: Group = group) -> Worker:
-            return ShardWorker(world, name, role, settings, group, disks)
+        def shard_worker(name: str, disks: Disks, role: Role = role, group: Group = group, letter: str = letter) -> Worker:
+            return ShardWorker(world, name, role, settings, group, disks, letter)
 
         found.append(Deployment(world, name, group, shard_worker, [], role))
     for name, topics in SINKS.items():

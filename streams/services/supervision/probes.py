@@ -133,8 +133,8 @@ async def role(url: str) -> str:
     body = await _readiness(url)
     lag, suspicious = body.get("lag_records"), body.get("suspicious_frames")
     alarm = f", {suspicious:,} SUSPICIOUS FRAMES" if suspicious else ""
-    told = f"ready{_fan_out(body)}"
-    return f"{told}{alarm}" if lag is None else f"{told}, {lag:,} records behind{alarm}"
+    behind = "" if lag is None else f", {lag:,} records behind"
+    return f"ready{_fan_out(body)}{behind}{_shards(body)}{alarm}"
 
 
 def _fan_out(body: dict[str, object]) -> str:
@@ -143,6 +143,17 @@ def _fan_out(body: dict[str, object]) -> str:
     if not isinstance(found, dict):
         return ""
     return f", {found['ready']} of {found['workers']} fan-out workers ready with {found['websockets']:,} WebSockets"
+
+
+def _shards(body: dict[str, object]) -> str:
+    """Of a role with a state machine: the shards that it has. It writes all of them if no other word follows."""
+    found = body.get("partitions")
+    if not isinstance(found, dict) or not found:
+        return ""
+    numbers = sorted(found, key=int)
+    follows = [number for number in numbers if not found[number].get("writes", True)]
+    writes = "" if not follows else f" (writes {', '.join(one for one in numbers if one not in follows) or 'none'})"
+    return f", shard{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}{writes}"
 
 
 async def caught_up(url: str) -> bool:

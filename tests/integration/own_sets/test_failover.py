@@ -26,6 +26,8 @@ from schemas.units import MINOR_PER_UNIT
 from streams.host.read_log import Log
 from streams.operate.accounts import Opening, open_accounts
 from streams.operate.command_books import change_session
+from streams.operate.move_shard import Moved, move_shard_to
+from streams.operate.shard_places import MoveRefused, workers_here
 from streams.process.record_keys import record_keys
 from streams.services.commands import probe_all
 from streams.services.local_set import LocalSet, StartFailed
@@ -33,7 +35,7 @@ from streams.services.recipes.kafka import describe_cluster
 from streams.services.state import State
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EXECUTIONS, TOPICS, Topic
-from topics.roles import changelog_topic
+from topics.roles import MATCH_ORDERS, changelog_topic
 from topics.speakers import PRODUCER
 
 pytestmark = pytest.mark.integration
@@ -225,6 +227,7 @@ def test_workers_share_the_books_and_take_over_from_one_that_is_killed(tmp_path:
             local.start(("kafka",), replicas={"match-orders": 2})
             assert roles_of(local) == ["hold-funds", "match-orders", "match-orders-b", "match-orders-2", "match-orders-b-2"]
             eventually(lambda: first_copies(settings, EXECUTIONS, BOOK_COMMANDS)[1], lambda copies: copies > 100)
+            move_there_and_back(local, settings)
             pids = {name: kill(local, name) for name in ("match-orders", "match-orders-2")}
             wait_service(settings)
             eventually(lambda: all(is_back(local, name, pid) for name, pid in pids.items()), bool, BACK_S)
@@ -236,6 +239,33 @@ def test_workers_share_the_books_and_take_over_from_one_that_is_killed(tmp_path:
         eventually(lambda: asyncio.run(probe_all(local.status(), settings)), caught_up)
         with urlopen(address_of(local, "match-orders") + "/metrics") as answer:
             assert b'outcry_input_lag_records{partition="' in answer.read()
+
+
+def move_there_and_back(local: LocalSet, settings: Settings) -> None:
+    """A shard moves to the other replica and back while orders come in; what cannot be moved is refused with a sentence. In the end its writer is about to be killed."""
+
+    def move(worker: str) -> Moved | None:
+        return move_shard_to(settings, MATCH_ORDERS, 0, worker, workers_here(settings.run_dir, MATCH_ORDERS), TAKEN_OVER_S)
+
+    homes = {name: "shard 0" in said or "shards 0, 1" in said for name, said in asyncio.run(probe_all(local.status(), settings)).items()}
+    there = next(name for name in ("match-orders-b", "match-orders-b-2") if homes[name])
+    back = next(name for name in ("match-orders", "match-orders-2") if homes[name])
+    epochs = []
+    for worker in (there, back, there, back):
+        moved = move(worker)
+        assert moved is not None
+        assert moved.compared == (back, there), "equal states, else it would have been refused"
+        epochs.append(moved.epoch)
+        wait_service(settings)
+    assert epochs == [1, 2, 3, 4]
+    assert move(back) is None, "it is there"
+    assert "(writes none)" in asyncio.run(probe_all(local.status(), settings))[there].replace("shards 0, 1 (writes 1)", "(writes none)")
+    for worker, sentence in (
+        ("match-orders-c", "there is no worker match-orders-c of match-orders, only match-orders, match-orders-2, match-orders-b, match-orders-b-2"),
+        (next(name for name in ("match-orders-b", "match-orders-b-2", "match-orders", "match-orders-2") if not homes[name]), "does not hold shard 0"),
+    ):  # fmt: skip
+        with pytest.raises(MoveRefused, match=sentence):
+            move(worker)
 
 
 def missing_of_changelog(settings: Settings, worker: str, partition: int) -> list[bytes]:

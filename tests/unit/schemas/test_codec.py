@@ -175,6 +175,7 @@ def _smallest(name: str) -> bytes:
         "order_cancel_request": {"account": 1, "orig_cl_ord_id": "a", "order_id": 0, "transact_time": 1},
         "dead_letter": {"topic": "t", "partition": 0, "offset": 0, "reason": "r", "detail": "d", "key": None, "value": b"", "record_time": 0},
         "set_aside": {"role": "r", "topic": "t", "partition": 0, "offset": 0, "reason": "r"},
+        "shard_placement": {"kind": "MOVE", "from_epoch": 0, "writers": "b", "written_to": 0, "reason": "r"},
         "access_event": {"at_ns": 1, "act": "ACTED", "person": "ann", "address": "127.0.0.1", "what": "POST /x", "detail": ""},
         "case_action": {"action": "NOTE", "case_id": "c", "version": 1, "actor": "ann", "roles": ["analyst"], "at": 1},
         "alert": {"alert_id": "a", "pattern": "LAYERING", "instrument": 1, "symbol": "AAPL", "account": 1, "side": "BUY", "score": 0.5, "explanation": "",

@@ -12,7 +12,8 @@ from turns import turn_of
 from schemas.errors import ServiceUnavailable
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
-from streams.host.shard_host import Role, ShardHost, acknowledged
+from streams.host.outbox import acknowledged
+from streams.host.shard_host import Role, ShardHost
 from streams.host.shard_runner import Record
 from streams.host.snapshot_codes import UNCODED
 from streams.host.snapshots import SnapshotStore, is_manifest
@@ -159,7 +160,7 @@ async def test_a_partition_that_goes_while_its_snapshot_is_written_leaves_no_man
 
 async def test_a_broker_that_acknowledges_slowly_is_waited_for_and_one_that_stops_is_not(monkeypatch):
     """On a busy machine all of a large backlog may take longer than the limit; what counts is that some arrive within it."""
-    monkeypatch.setattr("streams.host.shard_host.OUTPUT_ACK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("streams.host.outbox.ACK_TIMEOUT_S", 0.2)
     loop = asyncio.get_running_loop()
     slow = [loop.create_future() for _ in range(6)]
     for number, one in enumerate(slow):

@@ -18,6 +18,7 @@ from schemas.enums import Side
 from schemas.errors import StaleData
 from sinks import Input
 from streams.host.lost_records import lost_record
+from streams.host.placement import Placement, move_record
 from streams.host.set_aside import listed
 from streams.host.shard_runner import Record, ShardRunner
 from streams.host.sink_feeder import input_of
@@ -159,6 +160,7 @@ def samples() -> dict[str, bytes]:
         "set_aside": encode_record(
             "set_aside", {"role": "match-orders", "topic": BOOK_COMMANDS.name, "partition": 0, "offset": 0, "reason": "forged"}
         ),
+        "shard_placement": move_record(Placement(), "h", 0, "forged"),
         "dead_letter": lost_record(ACCOUNT_COMMANDS.name, 0, 0, 1 << 40, "forged"),
         "alert": encode_record("alert", ALERT), "case_action": encode_record("case_action", opening()),
         "access_event": encode_record(

@@ -1,0 +1,57 @@
+"""Run a role with a state machine: everything that its process has."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from schemas.settings import Settings
+from streams.host.placement import is_movable
+from streams.host.set_aside import set_aside_of
+from streams.host.shard_host import Role, ShardHost
+from streams.host.takeover import LOOK_EVERY_S, AskKafka, Takeover, patience_s
+from streams.process.health import HealthServer
+from streams.process.logging import configure_logging
+from streams.process.record_keys import record_keys
+from streams.transport.app import TP, App, make_app, run_app, snapshot_table
+from streams.transport.cluster import partition_counts
+from streams.transport.credentials import native_client_of
+from streams.transport.lag import LAG_EVERY_S
+from topics.roles import ROLES
+
+log = structlog.get_logger("outcry.streams")
+
+
+def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | None = None) -> None:
+    """Run a role until it is stopped. `prepare` (for example, compiling) is done before the consumer group is joined."""
+    configure_logging(settings.log_level, role.name)
+    partitions = partition_counts(settings, role.source)[role.source.name]
+    keys = record_keys(settings, role.name)
+    app = make_app(settings, role.name, keys.signer(role.name), role.consumer)
+    table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
+    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings), keys=keys, replica=settings.worker_replica)
+    health = HealthServer(settings, role.name, host.not_ready, host.status)
+    if prepare is not None:
+        started = time.monotonic()
+        prepare()
+        log.info("prepared", seconds=round(time.monotonic() - started, 3))
+    app.agent(app.topic(role.source.name, key_type=bytes, value_type=bytes), name=role.name)(host.consume)
+    app.on_partitions_revoked.connect(_revoked_handler(host), weak=False)
+    host.suspicious.register()
+    app.task(health.start)
+    app.timer(LAG_EVERY_S)(host.measure_lag)
+    app.timer(LAG_EVERY_S)(host.check_ends)
+    if is_movable(ROLES[role.name]):
+        committed = AskKafka(ROLES[role.name], native_client_of(app))
+        app.timer(LOOK_EVERY_S)(Takeover(host, role.source.name, committed, patience_s(settings.snapshot_interval_ms)).look)
+    if role.tick is not None:
+        app.timer(role.tick.seconds)(host.tick)
+    run_app(app, settings)
+
+
+def _revoked_handler(host: ShardHost) -> Callable[..., Awaitable[None]]:
+    async def on_revoked(_app: App, revoked: set[TP], **_: Any) -> None:
+        await host.on_revoked(revoked)
+
+    return on_revoked
