@@ -73,7 +73,8 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
     "codes": {
         "rows per frame": "frame_rows", "bytes per row": "bytes_per_row", "sign, us per record": "sign_us_per_record",
         "check, us per record": "check_us_per_record", "sign, ns per row": "sign_ns_per_row", "check, ns per row": "check_ns_per_row",
-        "keyed BLAKE2b, ns per row": "keyed_blake2b_ns_per_row",
+        "keyed BLAKE2b, ns per row": "keyed_blake2b_ns_per_row", "shards, ns per row": "shards_ns_per_row",
+        "codes, us per order": "codes_us_per_order", "shards, us per order": "shards_us_per_order", "codes' share, %": "share_percent",
     },
     "archive": {
         "symbols": "symbols", "rows": "rows", "files": "files", "rows/s": "rows_per_s", "rows per CPU second": "rows_per_cpu_s",
