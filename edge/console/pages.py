@@ -20,6 +20,7 @@ ASSETS: Final = (
     "alert_view.js",
     "case_view.js",
     "book_replay.js",
+    "replay_chart.js",
     "linked_accounts.js",
     "what_if.js",
     "drafts.js",

@@ -98,8 +98,13 @@ async def test_the_replay_steps_through_the_book_and_never_looks_live() -> None:
             await expect(ann.locator("#replay-banner")).to_contain_text("REPLAY, not live: AAPL")
             seen.add(await ann.locator("#replay-step").text_content())
         assert len(seen) >= 3
+        await expect(ann.locator("#replay-chart path")).to_have_count(2)
+        assert await ann.locator("#replay-chart circle").count() > 0
+        assert await ann.locator("#replay-chart rect").count() > 0
+        before = await ann.locator("#replay-cursor").get_attribute("x1")
         await ann.keyboard.press("]")
         await expect(ann.locator("#replay-event")).to_contain_text("by account 7")
+        await expect(ann.locator("#replay-cursor")).not_to_have_attribute("x1", before or "")
         rows = await ann.locator(".ladder tbody tr").count()
         assert 2 <= rows <= 20
         assert await ann.locator(".ladder tr.mine").count() >= 1

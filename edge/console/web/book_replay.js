@@ -1,5 +1,6 @@
 // The book around an alert, replayed step by step: ten levels a side, the accounts' own orders marked, never to be taken for the live one.
 
+import { drawChart, moveCursor } from "/web/replay_chart.js";
 import { $, clock, element, get, ms, plural, rows, say, words } from "/web/page_parts.js";
 
 const LEVELS = 10, SPEEDS = { 1: "1×", 10: "10×", 100: "100×" }, PAUSE_MS_MAX = 2_000;
@@ -39,6 +40,7 @@ export async function openReplay(alert) {
   at = Math.max(0, replay.steps.findIndex((step) => isOwn(step)));
   $("replay").hidden = false;
   $("replay-at").max = replay.steps.length;
+  drawChart(replay);
   say("replay-note", [
     replay.steps.length ? "" : "Nothing happened in this book in the window.",
     replay.complete ? "" : "The beginning of the book was not read: levels that have not changed since are missing.",
@@ -60,6 +62,7 @@ function draw() {
   const { levels, own } = stateAt(at), step = replay.steps[at - 1];
   const time = step ? step.at : replay.begin;
   $("replay-banner").textContent = `REPLAY, not live: ${replay.symbol} as it was at ${time.slice(0, 10)} ${clock(time)}`;
+  moveCursor(time);
   $("replay-at").value = at;
   $("replay-at").setAttribute("aria-valuetext", `step ${at} of ${replay.steps.length}, ${clock(time)}`);
   $("replay-step").textContent = `Step ${at} of ${replay.steps.length}`;
