@@ -31,8 +31,8 @@ from surveillance.what_if import WhatIf
 from topics.catalogue import EXECUTIONS
 from topics.roles import EDGE
 
-RECORDS_MAX: Final = 500_000
-"""Records of executions that one run reads over all partitions; a busy record takes ~0.3 ms."""
+RECORDS_MAX: Final = 300_000
+"""Records of executions that one run reads over all partitions. One of 64 rows takes 1.1 ms of a core (tests/bench/bench_surveillance.py): six minutes."""
 WARM_NS: Final = 86_400_000_000_000
 """Where the log is too long to be read from its beginning, the detectors see a day before the range: phases, usual sizes, resting orders."""
 MEMORY_BYTES_MAX: Final = 1 << 30

@@ -20,10 +20,12 @@ from streams.research.labelled.markets import session
 from streams.research.labelled.world import INSTRUMENTS, World
 from surveillance import Place, TradingWatch
 from surveillance.detectors import PATTERNS
+from surveillance.what_if import WhatIf
 
 DENSITY = 70.0
 FRAME_ROWS = (4_096, 64, 4)
 RUNS = 5
+DAY_NS = 86_400_000_000_000
 
 
 def executions(orders: int, seed: int) -> tuple[Rows, int]:
@@ -57,6 +59,23 @@ def measure(name: str, rows: Rows, orders: int, frame_rows: int, detectors: Sequ
     })  # fmt: skip
 
 
+def measure_what_if(rows: Rows, orders: int, frame_rows: int) -> None:
+    """A what-if of LAYERING: its detector twice over the rows, and the comparison."""
+    best, counts, first = float("inf"), None, int(rows["transact_time"][0])
+    for _ in range(RUNS):
+        what_if = WhatIf(INSTRUMENTS, "LAYERING", {"orders_min": 3}, begin=first, end=first + DAY_NS)
+        began = time.thread_time()
+        for start in range(0, len(rows), frame_rows):
+            what_if.take(rows[start : start + frame_rows], Place(first_seq=start + 1))
+        counts = what_if.comparison()
+        best = min(best, time.thread_time() - began)
+    assert counts is not None
+    print_result("surveillance-what-if", {
+        "frame_rows": frame_rows, "rows": len(rows), "orders": orders, "rows_per_cpu_s": round(len(rows) / best), "ms_per_frame": round(best * 1e3 * frame_rows / len(rows), 3),
+        "both": counts.both, "only_now": counts.only_now, "only_then": counts.only_then,
+    })  # fmt: skip
+
+
 def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,6 +85,7 @@ def main() -> None:
     rows, orders = executions(arguments.orders, seed=1)
     for frame_rows in FRAME_ROWS:
         measure("all", rows, orders, frame_rows, PATTERNS)
+        measure_what_if(rows, orders, frame_rows)
     measure("none", rows, orders, FRAME_ROWS[0], ())
     for pattern in PATTERNS if arguments.each else ():
         measure(pattern.name, rows, orders, FRAME_ROWS[0], (pattern,))
