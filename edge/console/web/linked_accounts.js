@@ -51,7 +51,7 @@ const linkText = (one) => one.kind === "owner" ? `${one.what}: ${one.accounts.jo
 
 function drawRing() {
   const svg = $("links-ring"), count = found.accounts.length;
-  const width = Math.max(svg.parentElement.clientWidth || 360, Math.ceil(count * NODE_ROOM / Math.PI) + 2 * HEAD), radius = Math.min(width / 2 - HEAD, Math.max(110, count * NODE_ROOM / 2 / Math.PI));
+  const width = Math.max(svg.parentElement.clientWidth || 360, Math.ceil(count * NODE_ROOM / Math.PI) + 2 * HEAD), radius = Math.min(width / 2 - HEAD, Math.max(150, count * NODE_ROOM / 2 / Math.PI));
   const height = 2 * radius + 2 * HEAD - 40, places = new Map(found.accounts.map((one, i) => {
     const angle = 2 * Math.PI * i / count - Math.PI / 2;
     return [one.account, { x: width / 2 + radius * Math.cos(angle), y: height / 2 + radius * Math.sin(angle), angle }];
@@ -62,8 +62,8 @@ function drawRing() {
   svg.setAttribute("aria-label", `${plural(count, "account")} on a ring, ${plural(found.trades.length, "pair")} that traded, ${plural(found.links.length, "link")} by owner or address; the tables below have the same`);
   const most = Math.max(1, ...found.trades.map((one) => Number(one.qty)));
   svg.replaceChildren(
-    ...found.links.flatMap((one) => chords(one, places)),
     ...found.trades.filter((one) => one.seller !== one.buyer).flatMap((one) => arrow(one, places, most)),
+    ...found.links.flatMap((one) => chords(one, places)),
     ...found.accounts.map((one) => node(one, places.get(one.account))),
   );
 }
