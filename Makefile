@@ -96,6 +96,10 @@ sbom: $(VENV)/.supply-chain ## every package that is installed, with version and
 advisories: $(VENV)/.supply-chain ## known vulnerabilities of every pinned package; fails where one cannot be looked up, for example without access to pypi.org
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
+lock: $(VENV)/.supply-chain ## requirements.lock: what the image installs, with a hash of every file of every platform that the index has
+	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra archive --extra forecast --constraint constraints.txt --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
+
 bandit: $(VENV)/.supply-chain ## bandit over every package: nothing is left without a reason
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive outcry schemas access topics matchers surveillance sinks audit reports forecast edge streams
 
@@ -156,4 +160,4 @@ vendor: ## fetch what the pages use of other projects again, by pinned digests (
 clean: ## remove the environment and the data of local sets (stop them first)
 	rm -rf $(VENV) var build *.egg-info
 
-.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check sbom advisories bandit format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-moves bench-fanout latency clean
+.PHONY: help demo up down test test-quick coverage docs hooks simulate chaos replicas soak fuzz tamper check sbom advisories lock bandit format tables figures vendor bench bench-counts bench-engine bench-pipeline bench-growth bench-recovery bench-failover bench-moves bench-fanout latency clean
