@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ from streams.research.surveillance import surveillance
 from surveillance.ranking.features import WINDOW_FEATURES
 from surveillance.ranking.model import RankingModel, sealed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(find_spec("sklearn") is None, reason="training needs the extra research")]
+"""Looked for and not imported, which takes seconds: every run of tests reads this module."""
 
-pytest.importorskip("sklearn", reason="training needs the extra research")
 MARKETS = 50
 
 
