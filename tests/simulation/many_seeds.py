@@ -12,7 +12,7 @@ from protections import without
 from simulate import Run, simulate
 
 SEEDS_AT_ONCE: Final = 8
-"""That a worker takes: some 1 s of work."""
+"""That a worker takes: some 3 s of work."""
 PROCESSES: Final = os.cpu_count() or 1
 
 
@@ -60,12 +60,19 @@ class Workers:
 
     def first_to_notice(self, protection: str, seeds: range) -> int | None:
         """A seed that fails without this protection."""
-        at_once = 2 * self._processes
-        for start in range(0, len(seeds), at_once):
-            for run in self._pool.map(partial(_simulate_without, protection), seeds[start : start + at_once], chunksize=1):
+        for batch in _growing(seeds, 2 * self._processes):
+            for run in self._pool.map(partial(_simulate_without, protection), batch, chunksize=1):
                 if run.broken:
                     return run.seed
         return None
+
+
+def _growing(seeds: range, at_once: int) -> Iterator[range]:
+    """The first alone, as it often is enough; then twice as many each time, up to `at_once`."""
+    size = 1
+    while seeds:
+        yield seeds[:size]
+        seeds, size = seeds[size:], min(2 * size, at_once)
 
 
 def _simulate(seed: int) -> Run:
