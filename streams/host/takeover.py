@@ -14,6 +14,7 @@ import structlog
 from schemas.errors import ServiceUnavailable
 from streams.host.placement import Placement, move_record
 from streams.host.shard_host import ShardHost
+from streams.host.snapshot_pace import HELD_APART_S
 from topics.offsets import Offsets, Place
 from topics.roles import GROUP_PREFIX, REPLICAS, RoleEntry
 
@@ -29,8 +30,8 @@ Committed = Callable[[str, list[Place]], Awaitable[Mapping[Place, int | None]]]
 
 
 def patience_s(snapshot_interval_ms: int) -> float:
-    """How long outputs are held before somebody else than their writer sends them, s."""
-    return 2 * snapshot_interval_ms / 1000 + PATIENCE_S
+    """How long outputs are held before somebody else than their writer sends them, s. A large or starved shard has rarer snapshots: see SnapshotPace."""
+    return 2 * max(snapshot_interval_ms / 1000, HELD_APART_S) + PATIENCE_S
 
 
 class AskKafka:

@@ -9,7 +9,8 @@ from schemas.errors import ServiceUnavailable
 from streams.host.outbox import Outbox
 from streams.host.placement import Placement
 from streams.host.shard_runner import Output
-from streams.host.takeover import Takeover
+from streams.host.snapshot_pace import HELD_APART_S
+from streams.host.takeover import Takeover, patience_s
 from topics.catalogue import BOOK_COMMANDS
 
 PLACE = (BOOK_COMMANDS.name, 0)
@@ -84,3 +85,9 @@ async def test_nobody_is_replaced_while_kafka_does_not_say_what_is_committed() -
     one.fault = ServiceUnavailable("Kafka is away")
     await takeover.look()
     assert (one.shard.outbox.held, one.asked) == (5, [])
+
+
+def test_a_writer_with_rare_snapshots_is_not_taken_for_dead() -> None:
+    """A large or starved shard commits up to half a minute late: a shorter patience would undo moves."""
+    assert patience_s(1_000) > 2 * HELD_APART_S
+    assert patience_s(60_000) > 120
