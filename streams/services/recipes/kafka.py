@@ -89,7 +89,7 @@ class Kafka:
     node_id: int = 1
     brokers: int = 1
     keys: Path | None = None
-    optimized: bool = True
+    optimized: bool = False
     version: str = packages.locked_set("kafka").version
     port_names: tuple[str, ...] = ("client", "controller")
     url_setting: str = "kafka_url"

@@ -68,7 +68,7 @@ STATUS_DELAY_S = 0.02  # changes within this time are written together
 log = structlog.get_logger("outcry.supervisor")
 
 
-def recipes_for(wanted: Wanted, keys: Path | None = None, *, kafka_optimized: bool = True) -> list[Recipe]:
+def recipes_for(wanted: Wanted, keys: Path | None = None, *, kafka_optimized: bool = False) -> list[Recipe]:
     """One recipe per service process. keys: the folder of streams.process.service_keys, of a secure set."""
     table: dict[str, Callable[[], list[Recipe]]] = {
         "kafka": lambda: [Kafka(node, wanted.brokers, keys, kafka_optimized) for node in range(1, wanted.brokers + 1)],
