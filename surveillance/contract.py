@@ -7,9 +7,10 @@ To add a pattern: a module in surveillance/detectors with a subclass of `Detecto
 surveillance.detectors.DETECTORS.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 from schemas.codec import Rows
 from schemas.instruments import Instrument
@@ -75,8 +76,8 @@ class Finding:
     """All that took part, if there are more than `account`."""
 
 
-class Detector:
-    """One pattern over one book shard. Times are log time in ns, quantities lots, prices ticks. Tracker and market get every event first."""
+class Rule:
+    """A detector of either stage, without its events: what episodes, snapshots and digests need of it."""
 
     name: ClassVar[str]
     """Prefix of the detector's arrays in a snapshot."""
@@ -86,6 +87,25 @@ class Detector:
     """The rules that the pattern breaks, as written on the alert."""
     parameters: Any = None
     """A frozen dataclass: the one table of the detector's bounds."""
+
+    def state(self) -> Any:
+        """The whole state as lists of integers."""
+        return []
+
+    def load(self, state: Any) -> None:
+        """Restore what `state` returned. The detector is new, what it looks at already restored."""
+
+    def snapshot(self) -> dict[str, Rows]:
+        """The whole state as named arrays."""
+        return {"state": pack(self.state())}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Restore the state of a snapshot."""
+        self.load(unpack(arrays["state"]))
+
+
+class Detector(Rule):
+    """One pattern over one book shard. Times are log time in ns, quantities lots, prices ticks. Tracker and market get every event first."""
 
     def __init__(self, tracker: OrderTracker, market: Market) -> None:
         self.tracker, self.market = tracker, market
@@ -125,33 +145,6 @@ class Detector:
     def forgotten(self, order: TrackedOrder) -> None:
         """The tracker had to forget the order: it can no longer be evidence."""
 
-    def state(self) -> Any:
-        """The whole state as lists of integers."""
-        return []
-
-    def load(self, state: Any) -> None:
-        """Restore what `state` returned. The detector is new, its tracker and market already restored."""
-
-    def snapshot(self) -> dict[str, Rows]:
-        """The whole state as named arrays."""
-        return {"state": pack(self.state())}
-
-    def restore(self, arrays: Arrays) -> None:
-        """Restore the state of a snapshot."""
-        self.load(unpack(arrays["state"]))
-
-
-class Rule(Protocol):
-    """What episodes, snapshots and digests need of a detector of either stage."""
-
-    name: ClassVar[str]
-    version: ClassVar[int]
-    rule_refs: ClassVar[tuple[str, ...]]
-    parameters: Any
-
-    def snapshot(self) -> dict[str, Rows]:
-        """The whole state as named arrays."""
-
 
 MakeDetector = Callable[[OrderTracker, Market], Detector]
 
@@ -170,6 +163,15 @@ def own_arrays(detector: Rule, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """The arrays of a detector in a snapshot of the whole watch, by their own names."""
     prefix = f"{detector.name}."
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def hash_of(arrays: Arrays) -> bytes:
+    """16 bytes, equal for equal states as a watch's snapshot has them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name}:{len(array)}:".encode())
+        digest.update(array.tobytes())
+    return digest.digest()
 
 
 def settings_of(detector: Rule) -> tuple[Any, ...]:

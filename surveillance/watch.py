@@ -20,7 +20,7 @@ from schemas.instruments import InstrumentTable
 from surveillance.accounts.facts import BookSums
 from surveillance.accounts.sums import PartySums
 from surveillance.alerts import Place
-from surveillance.contract import Detector, MakeDetector, own_arrays, prefixed, settings_of, wants
+from surveillance.contract import Detector, MakeDetector, hash_of, own_arrays, prefixed, settings_of, wants
 from surveillance.detectors import DETECTORS
 from surveillance.episodes import EpisodeRules, Episodes
 from surveillance.market import Market
@@ -146,11 +146,7 @@ class TradingWatch:
 
     def state_hash(self) -> bytes:
         """16 bytes, equal for equal states."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, array in sorted(self.snapshot().items()):
-            digest.update(f"{name}:{len(array)}:".encode())
-            digest.update(array.tobytes())
-        return digest.digest()
+        return hash_of(self.snapshot())
 
     def _take_owners(self) -> None:
         self._owners.advance(self.log_time)

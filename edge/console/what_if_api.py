@@ -10,13 +10,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from edge.console.cases_api import ANALYSTS, note_read
+from edge.console.cases_api import ANALYSTS, body_of, note_read
 from edge.console.pages import page
 from edge.console.sign_in import PERSON, allowed
 from edge.gateway.analysts.what_ifs import DONE, WhatIfRun
-from edge.http.answers import json_response, read_body
-from edge.http.client_data import decode_json
-from edge.http.errors import HttpError, bad_parameter, not_found, read_value
+from edge.http.answers import json_response
+from edge.http.errors import bad_parameter, not_found, read_value
 from edge.http.state import gateway_of
 from edge.http.timestamps import parse_time_ns, rfc3339, rfc3339_or_none
 from surveillance.cases.desk import case_id_of
@@ -87,12 +86,7 @@ def _run(request: web.Request) -> WhatIfRun:
 
 async def _question(request: web.Request) -> dict[str, Any]:
     """Raises HttpError."""
-    try:
-        body = decode_json(await read_body(request))
-    except ValueError as error:
-        raise HttpError(400, f"request body format is invalid: {error}") from None
-    if not isinstance(body, dict):
-        raise bad_parameter("request body must be a JSON object")
+    body = await body_of(request)
     if unknown := sorted(body.keys() - _FIELDS):
         raise bad_parameter(f"{unknown[0][:64]} is not known: there are {', '.join(sorted(_FIELDS))}")
     pattern, parameters, symbols = body.get("pattern", ""), body.get("parameters", {}), body.get("symbols", [])

@@ -4,14 +4,12 @@ A function of these calls and of the parties alone. To add a pattern: a module b
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
-from schemas.codec import Rows
 from schemas.instruments import InstrumentTable
 from surveillance.accounts.facts import PartySum
 from surveillance.accounts.parties import Entry, Parties
-from surveillance.contract import Arrays, Finding
-from surveillance.state_bytes import pack, unpack
+from surveillance.contract import Finding, Rule
 
 
 class News(NamedTuple):
@@ -22,16 +20,8 @@ class News(NamedTuple):
     headline: str
 
 
-class PartyDetector:
+class PartyDetector(Rule):
     """One pattern. The parties have every event first."""
-
-    name: ClassVar[str]
-    """Prefix of the detector's arrays in a snapshot."""
-    version: ClassVar[int] = 1
-    """Raised with every change of its rule."""
-    rule_refs: ClassVar[tuple[str, ...]] = ()
-    parameters: Any = None
-    """A frozen dataclass: the one table of the detector's bounds."""
 
     def __init__(self, parties: Parties, instruments: InstrumentTable) -> None:
         self.parties, self.instruments = parties, instruments
@@ -51,21 +41,6 @@ class PartyDetector:
     def published(self, news: News) -> Sequence[Finding]:
         """There is news."""
         return ()
-
-    def state(self) -> Any:
-        """The whole state as lists of integers."""
-        return []
-
-    def load(self, state: Any) -> None:
-        """Restore what `state` returned."""
-
-    def snapshot(self) -> dict[str, Rows]:
-        """The whole state as named arrays."""
-        return {"state": pack(self.state())}
-
-    def restore(self, arrays: Arrays) -> None:
-        """Restore the state of a snapshot."""
-        self.load(unpack(arrays["state"]))
 
 
 MakePartyDetector = Callable[[Parties, InstrumentTable], PartyDetector]

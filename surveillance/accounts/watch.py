@@ -23,7 +23,7 @@ from surveillance.accounts.facts import BOOK, SIGN_IN, Record, sums_of
 from surveillance.accounts.parties import BookHalf, Parties
 from surveillance.accounts.takeover import TakeoverDetector
 from surveillance.alerts import Place
-from surveillance.contract import Finding, own_arrays, prefixed, settings_of
+from surveillance.contract import Finding, hash_of, own_arrays, prefixed, settings_of
 from surveillance.episodes import EpisodeRules, Episodes
 from surveillance.owners import Owners
 
@@ -116,11 +116,7 @@ class AccountsWatch:
 
     def state_hash(self) -> bytes:
         """16 bytes, equal for equal states."""
-        digest = hashlib.blake2b(digest_size=16)
-        for name, array in sorted(self.snapshot().items()):
-            digest.update(f"{name}:{len(array)}:".encode())
-            digest.update(array.tobytes())
-        return digest.digest()
+        return hash_of(self.snapshot())
 
     def _take_owners(self) -> None:
         self._owners.advance(self.log_time)
