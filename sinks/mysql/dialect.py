@@ -23,6 +23,11 @@ class ReplicaThreads:
     """GTID up to which it has received the primary's log."""
     error: str = ""
 
+    @property
+    def runs(self) -> bool:
+        """Both threads do."""
+        return self.receives and self.applies
+
 
 @dataclass(frozen=True, slots=True)
 class GtidDialect:

@@ -96,6 +96,10 @@ class Administrator:
         await self._do(*self.dialect.point_to(parts.hostname or "", parts.port or 3306, login.user, login.password))
         await self._do(self.dialect.start)
 
+    async def start_replication(self) -> None:
+        """Of a server that has a source. Whose threads run already goes on."""
+        await self._do(self.dialect.start)
+
     async def close_for_writes(self, application: str) -> str:
         """No user of the application can write any more. Returns the position up to which its log goes; it has no later transaction.
 

@@ -40,7 +40,7 @@ from sinks.mysql.schema import apply_schema
 from sinks.mysql.servers import ServersFile
 from streams.services.local_set import LocalSet
 from streams.services.mysql_commands import end_process
-from streams.services.promotion import ServersRecord, promote
+from streams.services.promotion import ServersRecord, promote, standing_of
 from streams.services.recipes.mariadb import SERVERS_FILE
 from streams.services.supervision.replication_keeper import users_of
 
@@ -145,7 +145,8 @@ class Campaign:
 
     async def faults(self, count: int, promotions: int, reads: int, stop: asyncio.Event) -> None:
         """Spread over the reads that follow the calm beginning."""
-        plan = [self.kill, self.stop_thread, self.freeze, self.delay] * (count // 4 + 1)
+        kinds = [self.kill, self.stop_thread, self.freeze, self.delay, self.half_attached]
+        plan = kinds * (count // len(kinds) + 1)
         plan = plan[:count] + [self.promote] * promotions
         self.draw.shuffle(plan)
         for step, fault in enumerate(plan):
@@ -202,15 +203,34 @@ class Campaign:
             ["STOP SLAVE", "CHANGE MASTER TO MASTER_DELAY = 0", "START SLAVE"],
         )
 
+    async def half_attached(self) -> None:
+        """As after a promotion that ran out of time on a replica: it has its source, in a new epoch, and nobody has started it."""
+        self.told.faults["half_attached"] += 1
+        with suppress(OutcryError, TimeoutError):
+            await self._say(self.users.administrator.url(self.file.read().named(self.victim()).url), ["STOP SLAVE"])
+        with self.record.locked():
+            before = self.record.read()
+            self.record.write(replace(before, epoch=before.epoch + 1))
+
     async def _while(self, name: str, begin: list[str], end: list[str]) -> None:
         self.told.faults[name] += 1
         url = self.users.administrator.url(self.file.read().named(self.victim()).url)
-        for statements, pause_s in ((begin, FAULT_S), (end, 0.0)):
-            with suppress(OutcryError, TimeoutError):
-                async with asyncio.timeout(5), Administrator.of(url) as server:
-                    for statement in statements:
-                        await server.run(statement)
-            await asyncio.sleep(pause_s)
+        with suppress(OutcryError, TimeoutError):
+            await self._say(url, begin)
+        await asyncio.sleep(FAULT_S)
+        deadline_s = time.monotonic() + STUCK_S
+        while True:  # a fault that stays would be found at the end as a fault of the servers
+            try:
+                return await self._say(url, end)
+            except (OutcryError, TimeoutError):
+                if time.monotonic() > deadline_s:
+                    raise
+                await asyncio.sleep(0.1)
+
+    async def _say(self, url: str, statements: list[str]) -> None:
+        async with asyncio.timeout(5), Administrator.of(url) as server:
+            for statement in statements:
+                await server.run(statement)
 
     async def promote(self) -> None:
         """The primary steps down, dies, freezes, or whoever promotes dies half-way, in turn; time until the sink has stored something on the new one."""
@@ -306,12 +326,19 @@ class Campaign:
         """What is missing anywhere, against the arithmetic of the log."""
         seq = self.writer.acknowledged
         versions = sum(version_at(key, seq) for key in range(1, KEYS + 1))
-        return [
+        lost = [
             *await self.everywhere("SELECT last_seq FROM sink_marks WHERE topic = 'account.events' AND source = ''", seq),
             *await self.everywhere("SELECT COUNT(*) FROM rejects", seq // 2),
             *await self.everywhere("SELECT CAST(SUM(seq) AS SIGNED) FROM rejects", sum(range(2, seq + 1, 2))),
             *await self.everywhere("SELECT CAST(SUM(version) AS SIGNED) FROM orders", versions),
         ]
+        return lost + (await self.standings() if lost else [])
+
+    async def standings(self) -> list[str]:
+        """Why a server may be behind: what each says of its replication."""
+        servers = self.file.read()
+        found = await asyncio.gather(*(standing_of(one.url, self.users) for one in servers.servers))
+        return [f"{one.name}: {standing}" for one, standing in zip(servers.servers, found, strict=True)]
 
     def problems(self, reads: int, promotions: int) -> list[str]:
         """Bounds that do not hold."""

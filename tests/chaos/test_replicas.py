@@ -17,7 +17,7 @@ def test_no_read_with_a_place_is_stale_and_no_row_is_lost(tmp_path: Path) -> Non
     """Exit status 0: the oracle found nothing, and it would have: some reads without a place were stale."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OUTCRY_")}
     done = subprocess.run(
-        [sys.executable, str(RUN), "--replicas", "3", "--reads", "600", "--faults", "4", "--promotions", "4", "--readers", "8",
+        [sys.executable, str(RUN), "--replicas", "3", "--reads", "600", "--faults", "5", "--promotions", "4", "--readers", "8",
          "--promoted-within", "300", "--home", str(tmp_path / "home")],
         env=environment, capture_output=True, text=True, timeout=1_800, check=False,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Keeps the MySQL servers of a set in their places: one primary, open for writes; the others closed, and following it.
 
-It attaches who is not attached, and leaves alone who was stopped by hand. It promotes by itself where the primary does not come back: the supervisor
+It attaches who is not attached. Who was stopped by hand stays so until the next promotion or restart. It promotes by itself where the primary does not come back: the supervisor
 is the parent of every server, so it can end the former one for certain, which nobody can at a distance. A restart takes 1 to 3 s and loses nothing,
 so that is tried first, for PROMOTE_AFTER_S.
 """
@@ -129,3 +129,7 @@ class ReplicationKeeper:
             log.info("mysql.attached", name=name, primary=servers.primary, position=standing.gtid)
         elif standing.threads.error:
             raise ServiceUnavailable(f"does not replicate: {standing.threads.error}")
+        elif not standing.threads.runs and self._settled.get(name) != (servers.epoch, self._pid_of(name)):
+            # whoever attached it ran out of time before the last statement: it has its source, and would wait for ever
+            await server.start_replication()
+            log.info("mysql.started_again", name=name, primary=servers.primary, position=standing.gtid)
