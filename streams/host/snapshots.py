@@ -133,24 +133,28 @@ class SnapshotStore:
     def load(self, get: Get) -> Snapshot | None:
         """Read the newest complete snapshot through `get`, None if there is none. The writer then replaces what was found, see `outdated`.
 
-        What is not the shard's own is passed over: it is in `refused`, and nobody can hide a true snapshot by writing something beside it.
-        Raises StaleData if there are snapshots but none is usable: forged, of another format, with a missing page, or with a damaged one. Then
-        the data directory and the changelog disagree, and somebody has to decide.
+        A manifest that nothing proves to be the shard's own (forged, damaged, of another format) is passed over: it is in `refused`, and whoever
+        writes one hides no true snapshot, and stops no shard that has none. What the shard then begins with is the log, if the group has
+        committed nothing: else the caller must stop, and say what was refused.
+        Raises StaleData if the shard's own snapshots are there and none is whole: the data directory and the changelog disagree, and somebody
+        has to decide.
         """
         if get(_FIRST_FORMAT_KEY) is not None:
             self.refused.append(StaleData(f"snapshot format 1 is too old: {REPLAY}"))
         self._find(get)
         whole = [manifest for manifest in self._found.values() if manifest["meta"] is not None]
+        torn: list[StaleData] = []
         for manifest in sorted(whole, key=_next_offset, reverse=True):
             try:
                 self._copies = {name: _read(get, manifest, name) for name in manifest["arrays"]}
             except StaleData as error:
+                torn.append(error)
                 self.refused.append(error)
             else:
                 arrays = {name: _array(self._copies[name], described["head"]) for name, described in manifest["arrays"].items()}
                 return Snapshot(arrays, manifest["meta"])
-        if self.refused:
-            raise self.refused[0]
+        if torn:
+            raise torn[0]
         return None
 
     def _find(self, get: Get) -> None:

@@ -1,7 +1,7 @@
 """The snapshots of one partition in a role's changelog topic: the newest one complete, and what every manifest in it promises.
 
 In:     outcry-<role>-<table>-changelog, as Faust writes it
-On failure: StaleData naming topic and partition where there are snapshots and none of them is whole and the role's own.
+On failure: StaleData naming topic and partition where there are snapshots of the role's own and none of them is whole.
 """
 
 from dataclasses import dataclass
@@ -24,6 +24,12 @@ class RecordedSnapshots:
     """Next input offset -> state hash, of every manifest that has one and survived compaction."""
     refused: list[str]
     """Manifests that are damaged, forged or of another format, in words; roles pass them over."""
+
+    def own(self) -> Snapshot | None:
+        """The newest, for whoever writes by it. Raises StaleData if there are manifests and all are refused: keys may be missing on this machine."""
+        if self.newest is None and self.refused:
+            raise StaleData(self.refused[0])
+        return self.newest
 
 
 def read_snapshots(log: Log, worker: WorkerId, table: str, partition: int) -> RecordedSnapshots:

@@ -147,7 +147,7 @@ class Recovery:
                 group = worker.group
                 if self._log.bounds(changelog_topic(group, table), partition) is None:
                     continue
-                newest = read_snapshots(self._log, worker, table, partition).newest
+                newest = read_snapshots(self._log, worker, table, partition).own()
                 if newest is None:
                     continue
                 runner_next, last_ns = int(newest.meta["next_offset"]), int(newest.meta.get("last_ns", 0))

@@ -193,6 +193,53 @@ async def hide_a_true_snapshot_behind_a_forged_one(_: object) -> bool:
     return cash_of(table | {beside: forged(table, UNCODED.packed, next_offset=1 << 40)[head_of(table)]}) != 1
 
 
+BEGINS_AT_THE_LOG: Final = (
+    snapshots,
+    "        if torn:\n            raise torn[0]",
+    "        if self.refused:\n            raise self.refused[0]",
+)
+
+
+def stops(table: Stored) -> bool:
+    """Whether a shard whose inputs nobody has committed yet fails to begin at the first."""
+    made = Role(PUBLISH_MARKET_DATA.name, EXECUTIONS, "market_data", lambda shard: PublishMarketData(shard, load_instruments(None)))
+    host = ShardHost(cast("Any", None), cast("Any", SimpleNamespace(snapshot_interval_ms=10)), made, cast("Any", table), keys=keys())
+    try:
+        host._require_no_gap(SimpleNamespace(topic=EXECUTIONS.name, partition=0, offset=0), host._open(0))
+    except OutcryError:
+        return True
+    return False
+
+
+@stopped_by(BEGINS_AT_THE_LOG, door=folder)
+async def stop_a_shard_by_a_forged_snapshot_before_its_first(_: object) -> bool:
+    """It has no true one that could be taken in its place."""
+    table = stored()
+    return stops({manifest_key(7): forged(table, UNCODED.packed, next_offset=1 << 40)[head_of(table)]})
+
+
+@stopped_by(BEGINS_AT_THE_LOG, door=folder)
+async def stop_a_shard_by_noise_in_the_place_of_a_snapshot(_: object) -> bool:
+    """No manifest, one of an older format, one whose digest is right and that says nothing."""
+    body = bytes([snapshot_codes.FORMAT_VERSION, 0])
+    empty = hashlib.blake2b(body, digest_size=snapshot_codes.DIGEST_BYTES).digest() + body
+    return stops({manifest_key(7): b"noise" * 10, manifest_key(8): empty, b"manifest": b"of format 1"})
+
+
+@stopped_by((shard_host, "        if message.offset > shard.runner.next_offset:  #", "        if False:  #"), door=folder)
+async def have_a_shard_begin_anew_by_a_forged_snapshot(_: object) -> bool:
+    """The true one is taken away. But inputs are committed, so the shard would go on behind them with the state of the beginning."""
+    made = Role(PUBLISH_MARKET_DATA.name, EXECUTIONS, "market_data", lambda shard: PublishMarketData(shard, load_instruments(None)))
+    table = stored()
+    forged_only = {manifest_key(7): forged(table, UNCODED.packed)[head_of(table)]}
+    host = ShardHost(cast("Any", None), cast("Any", SimpleNamespace(snapshot_interval_ms=10)), made, cast("Any", forged_only), keys=keys())
+    try:
+        host._require_no_gap(SimpleNamespace(topic=EXECUTIONS.name, partition=0, offset=9), host._open(0))
+    except OutcryError:
+        return False
+    return True
+
+
 # ---- damage
 
 

@@ -115,7 +115,10 @@ class Intruder(Process):
         world.tell("forged record", f"{place.name}/{number} offset {offset}: {what}")
 
     def _forge_snapshot(self, role: str, table: str, partition: int) -> None:
-        """A state that leaves inputs out: true but for its offset, in a place of its own beside the true one. Whoever believed it would begin there."""
+        """A state that leaves inputs out: true but for its offset, in a place of its own. Whoever believed it would begin there. Or noise.
+
+        Also where the shard has no true one yet: then it begins at the log, and must not stop.
+        """
         topic, rng = changelog_topic(role, table), self._own_rng
         true = [
             (number, one.value)
@@ -124,19 +127,22 @@ class Intruder(Process):
             if one.key is not None and is_manifest(one.key) and one.value is not None
         ]
         states = [(number, found) for number, value in true if (found := UNCODED.unpacked(value))["meta"] is not None]
-        if partition not in {number for number, _ in states}:
-            return  # a forgery alone stops the shard, too: a follower may wait long for its first snapshot
+        if not states:
+            return  # there is nothing to make one of
         number, manifest = rng.choice(states)
         manifest["meta"]["next_offset"] += rng.randint(1, 3)
-        what = rng.choice(("no code", "a producer's key", "the code of another"))
+        what = rng.choice(("no code", "a producer's key", "the code of another", "noise"))
         writer = {"no code": UNCODED, "a producer's key": SnapshotCodes(KEYS, PRODUCER, topic, partition)}.get(
             what, SnapshotCodes(KEYS, role, topic, 1 - partition)
         )
         key = manifest_key(rng.randrange(MANIFESTS))
         if any(one.key == key for one in self.world.log.parts[topic, partition]):
             return  # to take the true one away stops the shard: nobody can help that but a person
-        self.world.log.append(topic, partition, writer.packed(manifest), key)
-        self.world.tell("forged snapshot", f"{topic}/{partition}, made of one of {number}: {what}")
+        value = writer.packed(manifest)
+        self.world.log.append(topic, partition, rng.randbytes(len(value)) if what == "noise" else value, key)
+        alone = partition not in {one for one, _ in states}
+        self.world.counts["forged snapshots alone"] += alone
+        self.world.tell("forged snapshot", f"{topic}/{partition}, made of one of {number}: {what}{', the only one' if alone else ''}")
 
     def _code(self, speaker: str, topic: Topic, partition: int, value: bytes) -> bytes | None:
         return code_of(RING.of(speaker)[0].headers(topic.name, partition, value))

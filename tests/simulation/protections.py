@@ -20,11 +20,12 @@ from streams.host.shard import Shard
 from streams.host.shard_host import ShardHost
 from streams.host.shard_runner import Output, Record, ShardRunner
 from streams.host.sink_feeder import SinkFeeder
-from streams.host.snapshots import SnapshotStore
+from streams.host.snapshots import Get, Snapshot, SnapshotStore
 from topics.record_codes import UNCHECKED, Key, Keyring, Sealer
 from topics.sources import Sources, names_shard
 
 _FEED, _TURN, _SEND, _OPEN = ShardRunner.feed, ShardHost._turn, ShardHost._send, ShardHost._open
+_LOAD: Final = SnapshotStore.load
 _FRAME_OF: Final = frame_of
 _SEALER: Final = Key.sealer
 _PAGE_KEY: Final = SnapshotStore.changes.__globals__["_page_key"]
@@ -112,6 +113,13 @@ def _one_sealer(self: Key, _topic: str, _partition: int) -> Sealer:
     return _SEALER(self, "", 0)
 
 
+def _load_or_stop(self: SnapshotStore, get: Get) -> Snapshot | None:
+    found = _LOAD(self, get)
+    if found is None and self.refused:
+        raise self.refused[0]
+    return found
+
+
 async def _keep(_self: ShardHost, _revoked: set[Any]) -> None:
     return
 
@@ -155,6 +163,7 @@ _WITHOUT: Final[dict[str, tuple[Any, str, Any]]] = {
     "only shards that write there may be named": (Sources, "is_shard", lambda _self, header: names_shard(header.source)),
     "a record is believed by its sender's code": (Keyring, "proof", lambda *_: UNCHECKED),
     "a snapshot is believed by its writer's code": (Keyring, "state_refusal", lambda *_: None),
+    "a shard that has only forged snapshots begins at the log": (SnapshotStore, "load", _load_or_stop),
     "a code is of one partition": (Key, "sealer", _one_sealer),
     "a sender writes only what is its to write": ("topics.record_codes", "may_write", lambda *_: True),
     "a sender says only what is its to say": ("topics.record_codes", "why_not", lambda *_: ""),

@@ -56,7 +56,11 @@ def test_whatever_fails_nothing_is_lost_or_doubled(tally: tuple[Tally, list[Run]
 def test_every_kind_of_fault_happens(tally: tuple[Tally, list[Run]]) -> None:
     """A fault that is never injected would prove nothing."""
     found, _ = tally
-    assert {kind for kind in (*KINDS, "torn snapshots", "replicas", "asked again") if not found.counts[kind]} == set()
+    assert {
+        kind
+        for kind in (*KINDS, "torn snapshots", "replicas", "asked again", "forged snapshot", "forged snapshots alone")
+        if not found.counts[kind]
+    } == set()
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -46,9 +46,11 @@ def stored(made_by: SnapshotCodes, last_ns: int = NOW - S, next_offset: int = 7)
 
 
 def loaded(table: dict[bytes, bytes], read_by: SnapshotCodes) -> int:
-    """next_offset of what is restored. Raises StaleData."""
-    found = SnapshotStore(codes=read_by).load(table.get)
-    assert found is not None
+    """next_offset of what is restored. Raises what was refused where nothing is."""
+    store = SnapshotStore(codes=read_by)
+    found = store.load(table.get)
+    if found is None:
+        raise store.refused[0]
     assert (found.arrays["cash"] == STATE["cash"]).all()
     return found.meta["next_offset"]
 
@@ -148,6 +150,28 @@ async def test_a_forged_snapshot_beside_the_true_one_is_passed_over_told_and_tak
     with pytest.raises(StaleData, match=r"ends at 3, but .* committed .* 9.*is not believed"):
         host._require_no_gap(SimpleNamespace(topic=EXECUTIONS.name, partition=0, offset=9), shard)
     assert place in set(shard.store.outdated(table.get))
+
+
+async def test_a_forged_snapshot_alone_stops_no_shard_that_has_committed_nothing():
+    """It begins at the log's first record, counts what it has passed over, and takes it away. Had the group gone on, the shard would stop and say why."""
+    market = Role(PUBLISH_MARKET_DATA.name, EXECUTIONS, "market_data", lambda shard: PublishMarketData(shard, INSTRUMENTS))
+    keys = RecordKeys(None, now_ns=lambda: NOW)
+    keys._ring = Keyring((key(1, market.name),))
+    runner = ShardRunner(market.make_processor(0))
+    made = runner.meta() | {"next_offset": 1 << 40, "last_ns": NOW - S}
+    table = dict(SnapshotStore(codes=UNCODED).changes(runner.processor.snapshot(), made))
+    (place,) = filter(is_manifest, table)
+    table |= {manifest_key(number): b"noise" for number in range(3)}
+    host = ShardHost(None, SimpleNamespace(snapshot_interval_ms=10), market, table, keys=keys)  # type: ignore[arg-type]
+    shard = host._open(0)
+    host._require_no_gap(SimpleNamespace(topic=EXECUTIONS.name, partition=0, offset=0), shard)
+    assert shard.runner.next_offset == 0
+    assert shard.runner.marks.unproven == {REFUSED_SNAPSHOT: 4}
+    with pytest.raises(StaleData, match=r"ends at 0, but .* committed .* 9"):
+        host._require_no_gap(SimpleNamespace(topic=EXECUTIONS.name, partition=0, offset=9), shard)
+    own = dict(shard.store.changes(runner.processor.snapshot(), made | {"next_offset": 1}))
+    assert {place, *map(manifest_key, range(3))} - own.keys() <= set(shard.store.outdated(table.get))
+    assert not own.keys() & {place, *map(manifest_key, range(3))}
 
 
 @pytest.mark.parametrize("role", [role for role, _, _ in ROLES])

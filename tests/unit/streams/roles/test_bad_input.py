@@ -390,6 +390,7 @@ def _of_format(first: int, table: Stored) -> Stored:
     return table | {key: hashlib.blake2b(body, digest_size=16).digest() + body}
 
 
+INPUTS = {one.name: one for one in (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS)}
 HARMED: dict[str, tuple[Callable[[Stored], Stored], str]] = {
     "another engine version": (_changed_manifest(lambda one: one["meta"].update(engine_version=2)), "engine version 2, this is"),
     "another configuration": (_changed_manifest(lambda one: one["meta"].update(configuration=b"x")), "instruments or numbers of shards"),
@@ -403,15 +404,36 @@ HARMED: dict[str, tuple[Callable[[Stored], Stored], str]] = {
 }
 
 
+def _host(role: str, table: Stored) -> ShardHost:
+    made = Role(role, INPUTS[SHARDS[role].topic], "table", lambda _partition: SHARDS[role].make())
+    return ShardHost(cast("Any", None), cast("Any", SimpleNamespace(snapshot_interval_ms=10)), made, cast("Any", table))
+
+
+def _turn_at(role: str, table: Stored, offset: int) -> int:
+    """next_offset of a shard whose group has committed the inputs before this one. Raises StaleData."""
+    host = _host(role, table)
+    shard = host._open(0)
+    host._require_no_gap(SimpleNamespace(topic=SHARDS[role].topic, partition=0, offset=offset), shard)
+    return shard.runner.next_offset
+
+
 @pytest.mark.parametrize("name", HARMED)
 @pytest.mark.parametrize("role", SHARDS)
-def test_a_data_directory_that_is_not_this_logs_is_refused_with_a_sentence(role: str, name: str) -> None:
+async def test_a_data_directory_that_is_not_this_logs_is_refused_with_a_sentence(role: str, name: str) -> None:
     """Nothing is written; put right, it opens."""
     table = stored(role)
     harm, sentence = HARMED[name]
     with pytest.raises(StaleData, match=sentence):
-        ShardRunner(SHARDS[role].make(), SnapshotStore().load(harm(table).get))
-    assert ShardRunner(SHARDS[role].make(), SnapshotStore().load(table.get)).next_offset == 1
+        _turn_at(role, harm(table), offset=1)
+    assert _turn_at(role, table, offset=1) == 1
+    COUNTS["data directories"] += 1
+
+
+@pytest.mark.parametrize("name", [name for name in HARMED if "format" in name])
+@pytest.mark.parametrize("role", SHARDS)
+async def test_a_manifest_that_nobody_wrote_for_this_shard_stops_it_not_while_the_log_is_whole(role: str, name: str) -> None:
+    """Nothing is committed yet, so nothing is left out: the shard begins at the log's first record."""
+    assert _turn_at(role, HARMED[name][0](stored(role)), offset=0) == 0
     COUNTS["data directories"] += 1
 
 
@@ -440,12 +462,9 @@ def test_a_changed_configuration_is_refused_before_a_state_is_restored(role: str
 @pytest.mark.parametrize("role", SHARDS)
 async def test_a_snapshot_behind_what_the_group_has_committed_is_refused(role: str, there: bool) -> None:
     """Inputs would be left out, and nobody would notice."""
-    table = stored(role) if there else {}
-    topic = {one.name: one for one in (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS)}[SHARDS[role].topic]
-    made = Role(role, topic, "table", lambda _partition: SHARDS[role].make())
-    host = ShardHost(cast("Any", None), cast("Any", SimpleNamespace(snapshot_interval_ms=10)), made, cast("Any", table))
-    with pytest.raises(StaleData, match=rf"{topic.name}/0: the newest snapshot ends at {int(there)}, but the consumer group has committed"):
-        host._require_no_gap(SimpleNamespace(topic=topic.name, partition=0, offset=5), host._open(0))
+    topic = SHARDS[role].topic
+    with pytest.raises(StaleData, match=rf"{topic}/0: the newest snapshot ends at {int(there)}, but the consumer group has committed"):
+        _turn_at(role, stored(role) if there else {}, offset=5)
     COUNTS["offsets"] += 1
 
 
