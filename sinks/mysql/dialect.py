@@ -9,6 +9,10 @@ from typing import Any, Final
 
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 _MARIADB_GTID: Final = re.compile(r"(\d+)-(\d+)-(\d+)")
+_DIVERGED: Final = (1950, 1032, 1062)
+"""A transaction that would be out of order behind one of the server's own; a row that is not there, or there already."""
+_NOT_IN_LOG: Final = 1236, ("not in the master's binlog", "binlog files have been purged", "is missing the GTID")
+"""The source has read the replica's position, and cannot go on from there. The number has other meanings too."""
 _MYSQL_INTERVAL: Final = re.compile(r":(\d+)(?:-(\d+))?")
 
 
@@ -22,6 +26,14 @@ class ReplicaThreads:
     received: str = ""
     """GTID up to which it has received the primary's log."""
     error: str = ""
+    code: int = 0
+    """The number of the error; 0 if there is none."""
+
+    @property
+    def diverged(self) -> bool:
+        """Only a new copy of the data helps: it has what its source does not have, or lacks what nobody can send any more."""
+        code, texts = _NOT_IN_LOG
+        return self.code in _DIVERGED or (self.code == code and any(text in self.error for text in texts))
 
     @property
     def runs(self) -> bool:
@@ -88,6 +100,7 @@ class GtidDialect:
             row[sql] == "Yes",
             str(received).replace("\n", ""),
             str(row.get("Last_SQL_Error") or row.get("Last_IO_Error") or ""),
+            int(row.get("Last_SQL_Errno") or row.get("Last_IO_Errno") or 0),
         )
 
 

@@ -77,9 +77,9 @@ class Administrator:
 
     async def standing(self) -> Standing:
         """Where it is."""
-        status = await self._rows(self.dialect.status)
+        status = await self.rows(self.dialect.status)
         threads = self.dialect.threads(status)
-        (row,) = await self._rows(f"SELECT {self.dialect.position} AS applied, {self.dialect.written} AS written, @@read_only AS closed")
+        (row,) = await self.rows(f"SELECT {self.dialect.position} AS applied, {self.dialect.written} AS written, @@read_only AS closed")
         gtid = max(row["applied"], row["written"], key=self.dialect.number)
         position = self.dialect.number(gtid)
         received = max(position, self.dialect.number(threads.received))
@@ -90,7 +90,7 @@ class Administrator:
         parts = urlsplit(source_url)
         await self._do(self.dialect.stop)
         if self.dialect.name == "MariaDB":
-            (row,) = await self._rows("SELECT @@gtid_slave_pos AS applied, @@gtid_binlog_pos AS written")
+            (row,) = await self.rows("SELECT @@gtid_slave_pos AS applied, @@gtid_binlog_pos AS written")
             if self.dialect.number(row["written"]) > self.dialect.number(row["applied"]):  # it was a primary, or is a copy of one
                 await self._do("SET GLOBAL gtid_slave_pos = %s", (row["written"],))
         await self._do(*self.dialect.point_to(parts.hostname or "", parts.port or 3306, login.user, login.password))
@@ -105,7 +105,7 @@ class Administrator:
 
         Raises NotFenced where the user has a right by which he writes all the same.
         """
-        bypasses = await self._rows(
+        bypasses = await self.rows(
             "SELECT privilege_type FROM information_schema.user_privileges WHERE grantee LIKE %s AND privilege_type IN (%s, %s, %s, %s)",
             (f"'{application}'@%", *_BYPASSES),
         )
@@ -115,25 +115,29 @@ class Administrator:
                 f"user {application} of {self._where} has {rights}, so read_only does not bind it: give it grants on its schema only"
             )
         await self._do(self.dialect.read_only)
-        for row in await self._rows("SELECT id FROM information_schema.processlist WHERE user = %s", (application,)):
-            await self._do_if_there(f"KILL {int(next(iter(row.values())))}")
-        (written,) = await self._rows(f"SELECT {self.dialect.written} AS written")
+        await self.end_connections(application)
+        (written,) = await self.rows(f"SELECT {self.dialect.written} AS written")
         return str(written["written"])
+
+    async def end_connections(self, user: str) -> None:
+        """Those that it has now."""
+        for row in await self.rows("SELECT id FROM information_schema.processlist WHERE user = %s", (user,)):
+            await self._do_if_there(f"KILL {int(next(iter(row.values())))}")
 
     async def run_out(self, gtid: str, timeout_s: float) -> None:
         """Apply everything up to `gtid`; without one, everything that was received. Raises ServiceUnavailable if it takes longer.
 
         One that follows nobody, as a former primary that has just come back, has nothing that waits to be applied.
         """
-        follows = bool(self.dialect.threads(await self._rows(self.dialect.status)).source)
+        follows = bool(self.dialect.threads(await self.rows(self.dialect.status)).source)
         if follows:
             await self._do(self.dialect.start)  # somebody may have stopped it
         target = gtid
         if not target and follows:
             await self._do(self.dialect.stop_receiving)
-            target = self.dialect.threads(await self._rows(self.dialect.status)).received
+            target = self.dialect.threads(await self.rows(self.dialect.status)).received
         if target:
-            (row,) = await self._rows(self.dialect.wait, (target, timeout_s))
+            (row,) = await self.rows(self.dialect.wait, (target, timeout_s))
             if next(iter(row.values())) not in self.dialect.waited:
                 raise ServiceUnavailable(f"MySQL at {self._where} has not applied {target} within {timeout_s:g} s")
 
@@ -155,14 +159,15 @@ class Administrator:
 
     async def connections_of(self, user: str) -> int:
         """How many it has."""
-        (row,) = await self._rows("SELECT COUNT(*) AS found FROM information_schema.processlist WHERE user = %s", (user,))
+        (row,) = await self.rows("SELECT COUNT(*) AS found FROM information_schema.processlist WHERE user = %s", (user,))
         return int(row["found"])
 
-    async def run(self, statement: str) -> None:
+    async def run(self, statement: str, args: tuple[Any, ...] = ()) -> None:
         """Any statement without an answer, as an operator would give it."""
-        await self._do(statement)
+        await self._do(statement, args)
 
-    async def _rows(self, sql: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+    async def rows(self, sql: str, args: tuple[Any, ...] = ()) -> list[dict[str, Any]]:
+        """What a query finds."""
         with self._refusals_of(sql):
             async with self._connection.cursor(aiomysql.DictCursor) as cursor:
                 await cursor.execute(sql, args or None)

@@ -19,12 +19,16 @@ SERVERS_MAX: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A server. zone: where it stands, for readers who prefer what is near. draining: it gets no new reads."""
+    """A server. zone: where it stands, for readers who prefer what is near. draining: it gets no new reads.
+
+    rebuild: why it gets a new copy of the data; until it has it, nobody reads it, and it follows nobody and cannot become primary.
+    """
 
     name: str
     url: str
     zone: str = ""
     draining: bool = False
+    rebuild: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,10 @@ class Servers:
 
 def servers_text(servers: Servers) -> str:
     """What parse_servers reads."""
-    found = {one.name: {"url": one.url, "zone": one.zone, "draining": one.draining} for one in servers.servers}
+    found = {
+        one.name: {"url": one.url, "zone": one.zone, "draining": one.draining, **({"rebuild": one.rebuild} if one.rebuild else {})}
+        for one in servers.servers
+    }
     head = {"epoch": servers.epoch, "primary": servers.primary, "former": servers.former}
     return json.dumps({**head, "servers": found}, indent=1)
 
@@ -73,7 +80,8 @@ def parse_servers(text: str, where: str) -> Servers:
     if problem:
         raise StaleData(f"{where}: {problem}")
     addresses = tuple(
-        ServerAddress(name, one["url"], one.get("zone", ""), one.get("draining", False)) for name, one in found["servers"].items()
+        ServerAddress(name, one["url"], one.get("zone", ""), one.get("draining", False), one.get("rebuild", ""))
+        for name, one in found["servers"].items()
     )
     return Servers(found["epoch"], found["primary"], addresses, found.get("former", ""))
 
@@ -90,8 +98,8 @@ def _problem(found: Any) -> str:
     for name, one in servers.items():
         if not isinstance(one, dict) or not isinstance(one.get("url"), str) or not one["url"].startswith("mysql://"):
             return f"servers.{name}: url must be mysql://user:password@host:port/database"
-        if not isinstance(one.get("zone", ""), str) or not isinstance(one.get("draining", False), bool):
-            return f"servers.{name}: zone must be a text, draining true or false"
+        if not all(isinstance(one.get(key, ""), str) for key in ("zone", "rebuild")) or not isinstance(one.get("draining", False), bool):
+            return f"servers.{name}: zone and rebuild must be texts, draining true or false"
     for part, name in (("primary", found.get("primary")), ("former", found.get("former", ""))):
         if not isinstance(name, str) or (name and name not in servers):
             return f"{part}: {name!r} is not one of the servers"

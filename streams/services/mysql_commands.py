@@ -71,6 +71,8 @@ async def places_of_servers(data_dir: Path) -> dict[str, str]:
 
 
 def _place(name: str, servers: Servers, standing: Standing | None, primary: Standing | None) -> str:
+    if reason := servers.named(name).rebuild:
+        return f"no: gets a new copy of the data{' once it answers' if standing is None else ''}: {reason}"
     if standing is None:
         return "no: it does not answer"
     where = f"{standing.version}, {standing.gtid or 'nothing written'}"

@@ -108,12 +108,13 @@ async def standing_of(url: str, users: Users, timeout_s: float = ASK_TIMEOUT_S) 
 
 async def _choose(servers: Servers, users: Users, former: str, to: str) -> str:
     """Raises OutcryError if nobody can be."""
-    candidates = [one for one in servers.servers if one.name != former]
+    candidates = [one for one in servers.servers if one.name != former and not one.rebuild]
     if to and to not in {one.name for one in candidates}:
         names = ", ".join(one.name for one in candidates)
-        raise OutcryError(f"{to} is not one of the replicas; they are {names}")
-    found = await asyncio.gather(*(standing_of(one.url, users) for one in servers.servers))
-    answering = {one.name: standing for one, standing in zip(servers.servers, found, strict=True) if standing is not None}
+        raise OutcryError(f"{to} is not one of the replicas that have all data; they are {names}")
+    asked = [one for one in servers.servers if not one.rebuild]
+    found = await asyncio.gather(*(standing_of(one.url, users) for one in asked))
+    answering = _without_diverged({one.name: standing for one, standing in zip(asked, found, strict=True) if standing is not None})
     former_answers = answering.pop(former, None) is not None
     followers = {name: standing for name, standing in answering.items() if standing.threads.source}
     # what the former primary still writes reaches those that follow it; who has just come back follows nobody yet
@@ -124,6 +125,11 @@ async def _choose(servers: Servers, users: Users, former: str, to: str) -> str:
     if to and standing[to].received < standing[best].received and not former_answers:
         raise OutcryError(f"{to} has received less than {best}, and the former primary does not answer: promote {best}")
     return to or best
+
+
+def _without_diverged(found: dict[str, Standing]) -> dict[str, Standing]:
+    """Who has diverged counts only where there is nobody else: transactions that are its own make it seem to be ahead."""
+    return {name: one for name, one in found.items() if not one.threads.diverged} or found
 
 
 async def _fence(servers: Servers, users: Users, former: str, kill: Kill | None) -> str:
@@ -166,7 +172,9 @@ async def _restore(record: ServersRecord, closed: Servers, users: Users, former:
 
 
 async def _follow(servers: Servers, users: Users, name: str) -> None:
-    """Have a server follow the new primary. Who does not answer is attached when it is back (supervision.replication_keeper)."""
+    """Have a server follow the new primary. Who does not answer, or has no whole copy yet, is attached later (supervision.replication_keeper)."""
+    if servers.named(name).rebuild:
+        return
     with suppress(ServiceUnavailable, TimeoutError):
         async with (
             asyncio.timeout(FOLLOW_TIMEOUT_S),

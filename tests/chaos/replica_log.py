@@ -49,7 +49,7 @@ class Writer:
 
     def __init__(self, file: ServersFile, pause_s: float, batch_max: int = 4) -> None:
         self._file, self._pause_s, self._batch_max = file, pause_s, batch_max
-        self.next_offset = 0
+        self.next_offset = self._tried = 0
         self.acknowledged = 0
         """The highest seq that was ever acknowledged: somebody has seen it."""
         self.batches = self.again = self.moved = 0
@@ -57,11 +57,11 @@ class Writer:
         self.stopping = False
 
     async def run(self) -> None:
-        """Until `stopping`."""
+        """Until `stopping`, and everything that was ever sent to a server is stored: what only a lost primary had comes again from the log."""
         sink = await self._connected()
         try:
             acknowledged = False
-            while not (self.stopping and acknowledged):
+            while not (self.stopping and acknowledged and self.next_offset >= self._tried):
                 acknowledged = await self._step(sink)
         finally:
             await sink.close()
@@ -69,6 +69,7 @@ class Writer:
     async def _step(self, sink: MySqlSink) -> bool:
         """Whether a batch was acknowledged."""
         batch = [record(self.next_offset + step) for step in range(1 + self.batches % self._batch_max)]
+        self._tried = max(self._tried, self.next_offset + len(batch))
         try:
             await sink.write_batch(batch)
         except StoreMoved:

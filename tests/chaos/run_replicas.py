@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from divergence import rebuilt, write_alone
 from replica_log import FRAME_EVENTS, KEYS, Writer, version_at
 
 from schemas.errors import OutcryError, ServiceUnavailable
@@ -51,7 +52,8 @@ FAULT_S: Final = 3.0
 CALM_SHARE: Final = 0.2
 """Of the reads, before the first fault: only then are equal shares to be expected."""
 PROMOTED_MAX_S: Final = 5.0
-WAYS: Final = ("asked", "killed", "frozen", "torn")
+WAYS: Final = ("asked", "alone", "frozen", "torn", "killed")
+"""Alone: killed with transactions that nobody has received."""
 LOAD_MAX: Final = 1.3
 LOAD_READS_MIN: Final = 200
 """Of a replica: three standard deviations are then 1.21."""
@@ -103,6 +105,8 @@ class Campaign:
         self.draw, self.told = random.Random(seed), Told()
         self.writer = Writer(self.file, pause_s)
         self.routers: list[Router] = []
+        self.own_keys: list[str] = []
+        """Of primaries that died with them."""
 
     # -- readers
 
@@ -235,10 +239,12 @@ class Campaign:
     async def promote(self) -> None:
         """The primary steps down, dies, freezes, or whoever promotes dies half-way, in turn; time until the sink has stored something on the new one."""
         how = WAYS[len(self.told.promotions) % len(WAYS)]
+        if how == "alone":
+            self.own_keys.append(await write_alone(self.file, self.users, self.writer))
         former, began_s = self.file.read().primary, time.monotonic()
         pid = self.pid_of(former)
-        if pid and how in ("killed", "frozen"):
-            os.kill(pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+        if pid and how in ("alone", "killed", "frozen"):
+            os.kill(pid, signal.SIGSTOP if how == "frozen" else signal.SIGKILL)
         primary = await (self.abandon() if how == "torn" else self.ask())
         opened_s, moved = time.monotonic() - began_s, asyncio.get_running_loop().time()
         await until(
@@ -247,6 +253,18 @@ class Campaign:
         told = {"how": how, "from": former, "to": primary, "done_s": round(opened_s, 3), "written_s": round(time.monotonic() - began_s, 3)}
         self.told.promotions.append(told)
         print(f"# {told}", file=sys.stderr)
+        if how == "alone":
+            await self.kill_half_way(former)
+
+    async def kill_half_way(self, name: str) -> None:
+        """A server dies as it gets its new copy: that begins again."""
+        before = rebuilt(self.settings.log_dir)
+        await until(
+            lambda: bool(self.file.read().named(name).rebuild) or rebuilt(self.settings.log_dir) > before,
+            lambda: f"{name} is to get a new copy of the data",
+        )
+        if pid := self.pid_of(name):
+            os.kill(pid, signal.SIGKILL)
 
     async def ask(self) -> str:
         """`outcry mysql promote`, until it succeeds. Returns the new primary."""
@@ -331,6 +349,7 @@ class Campaign:
             *await self.everywhere("SELECT COUNT(*) FROM rejects", seq // 2),
             *await self.everywhere("SELECT CAST(SUM(seq) AS SIGNED) FROM rejects", sum(range(2, seq + 1, 2))),
             *await self.everywhere("SELECT CAST(SUM(version) AS SIGNED) FROM orders", versions),
+            *await self.everywhere(f"SELECT COUNT(*) FROM api_keys WHERE key_id IN ({str(['', *self.own_keys])[1:-1]})", 0),
         ]
         return lost + (await self.standings() if lost else [])
 
@@ -351,6 +370,8 @@ class Campaign:
                 one["written_s"] < self.promoted_max_s for one in told.promotions
             ),
             f"{len(told.promotions)} promotions of {promotions}": len(told.promotions) == promotions,
+            f"{rebuilt(self.settings.log_dir)} servers got a new copy of the data": rebuilt(self.settings.log_dir)
+            >= sum(one["how"] == "alone" for one in told.promotions),
             f"load {[round(one, 2) for one in told.load]}": not told.load or max(told.load) <= LOAD_MAX,
             f"{told.connections_max} connections to one replica, at most {cap}": told.connections_max <= cap,
         }
@@ -368,7 +389,7 @@ def summary(campaign: Campaign, problems: list[str], replicas: int, seconds: flo
         "replicas": replicas, "seconds": round(seconds, 1), "reads_with_token": told.fresh + told.stale, "stale_with_token": told.stale,
         "reads_without": told.plain, "stale_without": told.plain_stale, "refused": told.refused, "load_max_over_mean": [round(one, 3) for one in told.load],
         "read_p50_ms": round(1e3 * ordered[len(ordered) // 2], 2), "read_p99_ms": round(1e3 * ordered[len(ordered) * 99 // 100], 2),
-        "connections_max": told.connections_max, "events": campaign.writer.acknowledged, "records_written_again": campaign.writer.again,
+        "connections_max": told.connections_max, "rebuilt": rebuilt(campaign.settings.log_dir), "events": campaign.writer.acknowledged, "records_written_again": campaign.writer.again,
         "faults": dict(told.faults), "promotions": told.promotions, "promotion_s_max": max((one["written_s"] for one in told.promotions), default=None),
         "router": dict(counts), "problems": problems,
     }  # fmt: skip

@@ -24,5 +24,5 @@ def test_no_read_with_a_place_is_stale_and_no_row_is_lost(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stdout[-3_000:] + done.stderr[-3_000:]
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["stale_with_token"] == 0 < told["stale_without"] and told["reads_with_token"] >= 600
-    assert {one["how"] for one in told["promotions"]} == {"asked", "killed", "frozen", "torn"}
+    assert {one["how"] for one in told["promotions"]} == {"asked", "alone", "frozen", "torn"} and told["rebuilt"] >= 1
     assert not (tmp_path / "home" / "run" / "services.json").exists(), "the set was stopped"

