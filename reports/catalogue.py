@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, time
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from reports.cat.event_lines import CatLines
+from reports.cat.files import Lines
 from reports.clocks import clock_lines
 from reports.facts import DayFacts
 from reports.halts import halt_lines
@@ -17,7 +18,10 @@ from reports.report_day import ReportDay
 from reports.summary import summary_lines
 from schemas.market_hours import NEW_YORK, MarketCalendar
 
-Lines = Callable[[DayFacts, Reference], Iterator[bytes]]
+if TYPE_CHECKING:
+    from reports.cat.event_lines import CatLines
+
+LinesOf = Callable[[DayFacts, Reference], Iterator[bytes]]
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,19 @@ class ReportKind:
     title: str
     modelled_on: str
     """The specification and its version; empty for our own."""
-    lines: Lines
+    lines: LinesOf
     is_cat: bool = False
     """Its files are packed, with companions and numbers; others are one CSV file."""
     due_days: int = 0
     """Trading days after the day, 0: nobody waits for it."""
     due_at: time = time(8)
     """New York time."""
+
+    def blocks(self, facts: DayFacts, reference: Reference) -> Iterator[Lines]:
+        """The lines of a packed report, many at once."""
+        assert self.is_cat, "others are one small file"
+        found: Iterator[Lines] = _cat_lines(facts, reference).blocks()
+        return found
 
     def due(self, day: ReportDay, calendar: MarketCalendar) -> datetime | None:
         """When it must have been submitted."""
@@ -45,9 +55,16 @@ class ReportKind:
         return datetime.combine(day.date, self.due_at, NEW_YORK)
 
 
+def _cat_lines(facts: DayFacts, reference: Reference) -> "CatLines":
+    made: CatLines = import_module("reports.cat.event_lines").CatLines(
+        facts, reference
+    )  # pyarrow, which who only lists reports does without
+    return made
+
+
 def cat_lines(facts: DayFacts, reference: Reference) -> Iterator[bytes]:
     """The events as JSON."""
-    return CatLines(facts, reference).lines()
+    return _cat_lines(facts, reference).lines()
 
 
 CORRECTED_DAYS: Final = 3

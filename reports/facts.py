@@ -36,6 +36,15 @@ MESSAGE_KINDS: Final = (
 )  # fmt: skip
 """Account events that answer a message of a customer."""
 
+
+def _one_of(kinds: Iterable[int]) -> Rows:
+    """For each number of a kind whether it is one of these."""
+    found = np.zeros(256, bool)
+    found[list(map(int, kinds))] = True
+    return found
+
+
+_OF_ORDERS, _OF_MARKETS, _OF_MESSAGES, _DESCRIBING = map(_one_of, (ORDER_KINDS, MARKET_KINDS, MESSAGE_KINDS, _DESCRIBES))
 ROWS_TOGETHER: Final = 65_536
 EXECUTION: Final = FRAMES["execution_frame"].dtype
 TOP: Final = np.dtype(
@@ -145,41 +154,38 @@ class DayBuilder:
         self._look()
         return self._counts
 
-    def _look_at_executions(self, found: Rows) -> None:
-        rows = found[self.day.contains(found["transact_time"])]
-        self._count("executions", ExecKind, rows)
-        for kinds, kept in ((ORDER_KINDS, self._executions), (MARKET_KINDS, self._markets)):
-            chosen = rows[np.isin(rows["kind"], kinds)]
+    def _look_at_executions(self, rows: Rows) -> None:
+        kinds, is_today = rows["kind"].copy(), self.day.contains(rows["transact_time"])
+        self._count("executions", ExecKind, kinds[is_today])
+        for wanted, kept in ((_OF_ORDERS, self._executions), (_OF_MARKETS, self._markets)):
+            chosen = np.flatnonzero(is_today & wanted[kinds])
             if len(chosen):
-                kept.append(chosen)
-        tops = rows[rows["kind"] == ExecKind.TOP]
+                kept.append(rows[chosen])
+        tops = np.flatnonzero(is_today & (kinds == ExecKind.TOP))
         if len(tops):
-            self._tops.append(_columns(tops, TOP))
+            self._tops.append(_columns(rows, TOP, tops))
 
     def _look_at_account_events(self, rows: Rows, texts: Rows) -> None:
-        day = self.day
-        times = rows["transact_time"]
-        is_near = (times >= day.start_ns - MARGIN_NS) & (times < day.end_ns + MARGIN_NS)
-        today = rows[day.contains(times)]
-        self._count("account.events", AccountEventKind, today)
-        messages = today[np.isin(today["kind"], MESSAGE_KINDS)]
+        day, kinds, times = self.day, rows["kind"].copy(), rows["transact_time"].copy()
+        is_near, is_today = (times >= day.start_ns - MARGIN_NS) & (times < day.end_ns + MARGIN_NS), day.contains(times)
+        self._count("account.events", AccountEventKind, kinds[is_today])
+        messages = np.flatnonzero(is_today & _OF_MESSAGES[kinds])
         if len(messages):
-            self._messages.append(_columns(messages, MESSAGE))
-        chosen = np.flatnonzero(is_near & np.isin(rows["kind"], _DESCRIBES))
+            self._messages.append(_columns(rows, MESSAGE, messages))
+        chosen = np.flatnonzero(is_near & _DESCRIBING[kinds])
         if len(chosen):
-            self._orders.append(_columns(rows[chosen], ORDER))
+            self._orders.append(_columns(rows, ORDER, chosen))
             self._texts.append(texts[chosen])
-        positions = rows[is_near & (rows["instrument"] != 0)]
+        positions = np.flatnonzero(is_near & (rows["instrument"] != 0))
         if len(positions):
-            self._held.append(_columns(positions, _HELD))
+            self._held.append(_columns(rows, _HELD, positions))
 
     def undescribed(self) -> Rows:
         """Orders of the books that no account event so far describes: those that were carried over from an earlier day."""
         self._look()
-        rows = _joined(self._executions, EXECUTION)
-        in_books = np.unique(np.concatenate([rows["order_id"], rows["contra_order_id"]]))
-        known = np.concatenate([_joined(self._orders, ORDER)["order_id"], np.array([0, *self._earlier], "<u8")])
-        found: Rows = in_books[~np.isin(in_books, known)]
+        in_books = _distinct(part[name] for part in self._executions for name in ("order_id", "contra_order_id"))
+        known = _distinct([*(part["order_id"] for part in self._orders), np.array([0, *self._earlier], "<u8")])
+        found: Rows = in_books[~_is_among(in_books, known)]
         return found
 
     def take_earlier(self, frame: Frame, order_ids: Rows) -> None:
@@ -187,29 +193,27 @@ class DayBuilder:
         rows = frame.rows
         chosen = np.isin(rows["order_id"], order_ids) & np.isin(rows["kind"], _DESCRIBES) & (rows["transact_time"] < self.day.start_ns)
         for at in np.flatnonzero(chosen).tolist():
-            self._earlier[int(rows["order_id"][at])] = _columns(rows[at : at + 1], ORDER), _texts_of(frame)[at : at + 1]
+            self._earlier[int(rows["order_id"][at])] = _columns(rows, ORDER, np.array([at])), _texts_of(frame)[at : at + 1]
 
-    def _count(self, topic: str, kinds: Any, rows: Rows) -> None:
-        numbers, counts = np.unique(rows["kind"], return_counts=True)
-        names = {int(one): one.name for one in kinds}
-        for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
-            self._counts[f"{topic} {names.get(number, number)}"] += count
+    def _count(self, topic: str, kinds: Any, numbers: Rows) -> None:
+        names, counts = {int(one): one.name for one in kinds}, np.bincount(numbers)
+        for number in np.flatnonzero(counts).tolist():
+            self._counts[f"{topic} {names.get(number, number)}"] += int(counts[number])
 
     def facts(self) -> DayFacts:
         """All that was taken. Raises StaleData for an order that a book knows and no account shard has accepted."""
         self._look()
         executions, markets, tops = _joined(self._executions, EXECUTION), _joined(self._markets, EXECUTION), _joined(self._tops, TOP)
-        executions, markets, tops = (rows[np.lexsort((rows["rpt_seq"], rows["instrument"]))] for rows in (executions, markets, tops))
-        described = _joined([*self._orders, *(rows for rows, _ in self._earlier.values())], ORDER)
-        texts = np.concatenate([np.zeros(0, "S1"), *self._texts, *(text for _, text in self._earlier.values())])
-        by_order = np.lexsort((described["seq"], described["order_id"]))
+        executions, markets, tops = (rows[np.argsort(_place(rows), kind="stable")] for rows in (executions, markets, tops))
+        described = _joined([*(rows for rows, _ in self._earlier.values()), *self._orders], ORDER)
+        texts = np.concatenate([np.zeros(0, "S1"), *(text for _, text in self._earlier.values()), *self._texts])
+        by_order = np.argsort(described["order_id"], kind="stable")  # an order is of one shard, whose events come in their order
         described, texts = described[by_order], texts[by_order]
-        in_books = np.unique(np.concatenate([executions["order_id"], executions["contra_order_id"]]))
+        in_books = _distinct(executions[name] for name in ("order_id", "contra_order_id"))
         in_books = in_books[in_books != 0]
         first = np.searchsorted(described["order_id"], in_books)
         if len(in_books):
-            found = np.take(described["order_id"], first, mode="clip") if len(described) else np.zeros(len(in_books), "<u8")
-            missing = in_books[found != in_books]
+            missing = in_books[~_is_among(in_books, described["order_id"])]
             if len(missing):
                 raise StaleData(
                     f"the books have rows of {len(missing):,} orders on {self.day} that account.events does not describe; the first is "
@@ -219,7 +223,7 @@ class DayBuilder:
         orders["is_short"] = _short_sales(orders, _joined(self._held, _HELD))
         bids, offers = (_tops_before(executions, tops, side) for side in Side)
         again = np.flatnonzero((described["kind"] == AccountEventKind.REPLACED) & (described["transact_time"] >= self.day.start_ns))
-        again = again[np.isin(described["order_id"][again], in_books)]
+        again = again[_is_among(described["order_id"][again], in_books)]
         changed, replaced = described[again], dict[int, list[int]]()
         changed["is_short"] = orders["is_short"][np.searchsorted(in_books, changed["order_id"])]
         for at, order_id in enumerate(changed["order_id"].tolist(), len(orders)):
@@ -235,13 +239,27 @@ def _texts_of(frame: Frame) -> Rows:
     return np.zeros(len(frame.rows), "S1") if frame.cl_ord_id is None else frame.cl_ord_id
 
 
-def _columns(rows: Rows, dtype: np.dtype[np.void]) -> Rows:
-    """Some columns of rows; those that they do not have are zero."""
-    found, names = np.zeros(len(rows), dtype), rows.dtype.names or ()
+def _columns(rows: Rows, dtype: np.dtype[np.void], chosen: Rows) -> Rows:
+    """Some columns of the chosen rows; those that they do not have are zero."""
+    found, names = np.zeros(len(chosen), dtype), rows.dtype.names or ()
     for name in dtype.names or ():
         if name in names:
-            found[name] = rows[name]
+            found[name] = rows[name][chosen]
     return found
+
+
+def _is_among(numbers: Rows, known: Rows) -> Any:
+    """Which of the numbers are known; `known` rises."""
+    if not len(known):
+        return np.zeros(len(numbers), bool)
+    return np.take(known, np.searchsorted(known, numbers), mode="clip") == numbers
+
+
+def _distinct(parts: Iterable[Rows]) -> Rows:
+    """Numbers in order, each once. numpy.unique hashes them, which takes several times as long where most are different."""
+    found = np.sort(np.concatenate([np.zeros(0, "<u8"), *parts]))
+    chosen: Rows = found[np.concatenate([[True], found[1:] != found[:-1]])] if len(found) else found
+    return chosen
 
 
 def _joined(parts: Iterable[Rows], dtype: np.dtype[np.void]) -> Rows:

@@ -7,10 +7,10 @@ sequenceNumber is twice the row's rpt_seq, so it rises by symbol and day. An auc
 both of its orders into the print.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
@@ -60,7 +60,6 @@ _FLAGS: Final = ((int(ExecInst.POST_ONLY), POST_ONLY), (int(ExecInst.POST_ONLY_S
 _TRAILING: Final = (OrdType.TRAILING_STOP, OrdType.TRAILING_STOP_LIMIT)
 _WITH_LIMIT: Final = (OrdType.LIMIT, OrdType.STOP_LIMIT)
 _TRADE: Final = int(ExecKind.TRADE)
-_Event = TypeVar("_Event")
 
 
 @dataclass(slots=True)
@@ -107,34 +106,31 @@ class CatEvents:
 
     def records(self) -> Iterator[Record]:
         """Every event, by symbol's number and sequence."""
-        return self._walk(self._event, lambda record: record)
-
-    def _walk(self, of_row: Callable[[Row], _Event | None], of_record: Callable[[Record], _Event]) -> Iterator[_Event]:
-        rows = self._facts.executions
-        previous: list[Row] = []
-        for first in range(0, len(rows), CHUNK_ROWS):
-            for row in self._chunk(slice(first, first + CHUNK_ROWS)):
+        count, previous = len(self._facts.executions), list[Row]()
+        for first in range(0, count, CHUNK_ROWS):
+            for row in self._chunk(np.arange(first, min(first + CHUNK_ROWS, count))):
                 if row.kind == _TRADE and row.flags & _UNCROSS:
                     if previous and not self._same_print(previous[-1], row):
-                        yield from map(of_record, self._bulk_print(previous))
+                        yield from self._bulk_print(previous)
                         previous = []
                     previous.append(row)
                     continue
                 if previous:
-                    yield from map(of_record, self._bulk_print(previous))
+                    yield from self._bulk_print(previous)
                     previous = []
-                event = of_row(row)
+                event = self._event(row)
                 if event is not None:
                     yield event
         if previous:
-            yield from map(of_record, self._bulk_print(previous))
+            yield from self._bulk_print(previous)
 
     @staticmethod
     def _same_print(one: Row, other: Row) -> bool:
         """Whether two neighbouring trades are of one uncross: the same symbol, price and moment."""
         return (one.instrument, one.price, one.stamp) == (other.instrument, other.price, other.stamp)
 
-    def _chunk(self, part: slice) -> Iterator[Row]:
+    def _chunk(self, part: Rows) -> Iterator[Row]:
+        """The rows with these numbers, which rise. Rows that were left out must be of orders that are not replaced."""
         facts = self._facts
         rows = facts.executions[part]
         columns = [rows[name].tolist() for name in _ROW]

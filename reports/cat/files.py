@@ -14,10 +14,12 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 from reports.cat.fields import SCHEMA_VERSION
 from reports.report_day import ReportDay
+from schemas.codec import Rows
 
 FILE_BYTES_MAX: Final = 1 << 30
 """Of a file's records before they are packed; then the next file begins."""
@@ -125,30 +127,25 @@ class Packer:
         self._raw, self._packed = hashlib.sha256(), hashlib.sha256()
         self.records = self.raw_bytes = self.packed_bytes = 0
 
-    def take(self, lines: Iterable[bytes]) -> None:
-        """Pack these lines, each MiB in another thread while the next one is made: packing and digests do not hold Python's lock."""
-        waiting: list[bytes] = []
-        size = 0
+    def take(self, blocks: Iterable["Lines"]) -> None:
+        """Pack these lines, each MiB in another thread while the next one is made: packing and digests do not hold Python's lock.
+
+        What a packer makes depends on where it is given how much, so that does not depend on how large the blocks are.
+        """
         with ThreadPoolExecutor(1, "pack") as packing:
             before: Future[None] | None = None
-            for line in lines:
-                waiting.append(line)
-                size += len(line)
-                if size >= READ_BYTES:
-                    if before is not None:
-                        before.result()
-                    before = packing.submit(self._pack, waiting)
-                    waiting, size = [], 0
+            for block in Lines.regular(blocks):
+                if before is not None:
+                    before.result()
+                before = packing.submit(self._pack, block)
             if before is not None:
                 before.result()
-        self._pack(waiting)
 
-    def _pack(self, lines: list[bytes]) -> None:
-        data = b"".join(lines)
-        self.records += len(lines)
-        self.raw_bytes += len(data)
-        self._raw.update(data)
-        self._put(self._packer.compress(data))
+    def _pack(self, block: "Lines") -> None:
+        self.records += len(block.ends)
+        self.raw_bytes += len(block.data)
+        self._raw.update(block.data)
+        self._put(self._packer.compress(block.data))
 
     def _put(self, data: bytes) -> None:
         self.packed_bytes += len(data)
@@ -170,20 +167,83 @@ class Packer:
         )
 
 
-def split(lines: Iterator[bytes], bytes_max: int = FILE_BYTES_MAX) -> Iterator[Iterator[bytes]]:
-    """The lines of each file; one file, without lines, where there are none. Each must be read before the next is asked for."""
-    waiting: bytes | None = next(lines, None)
+@dataclass(frozen=True)
+class Lines:
+    """Many lines behind one another. Iterating gives each one."""
 
-    def part(first: bytes) -> Iterator[bytes]:
-        nonlocal waiting
-        size, waiting = len(first), None
-        yield first
+    data: memoryview
+    ends: Rows
+    """int64: where each line ends in `data`."""
+
+    @classmethod
+    def of(cls, texts: Any) -> "Lines":
+        """Of an arrow array of bytes, without copying them."""
+        count, (_, offsets, data) = len(texts), texts.buffers()
+        places = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + count + 1].astype(np.int64)
+        return cls(memoryview(data if data is not None else b"")[places[0] : places[-1]], places[1:] - places[0])
+
+    @classmethod
+    def together(cls, lines: Iterable[bytes]) -> Iterator["Lines"]:
+        """Single lines, about READ_BYTES at a time."""
+        waiting: list[bytes] = []
+        size = 0
         for line in lines:
+            waiting.append(line)
             size += len(line)
-            if size > bytes_max:
-                waiting = line
+            if size >= READ_BYTES:
+                yield cls._of_list(waiting)
+                waiting, size = [], 0
+        if waiting:
+            yield cls._of_list(waiting)
+
+    @classmethod
+    def _of_list(cls, lines: list[bytes]) -> "Lines":
+        return cls(memoryview(b"".join(lines)), np.cumsum([len(one) for one in lines], dtype=np.int64))
+
+    @classmethod
+    def regular(cls, blocks: Iterable["Lines"]) -> Iterator["Lines"]:
+        """The same lines in blocks that end with the first line that makes them READ_BYTES long."""
+        rest = cls._of_list([])
+        for block in blocks:
+            size = len(rest.data)
+            rest = cls(memoryview(b"".join((rest.data, block.data))), np.concatenate([rest.ends, block.ends + size])) if size else block
+            while (count := int(np.searchsorted(rest.ends, READ_BYTES)) + 1) <= len(rest.ends):
+                own, rest = rest.first(count)
+                yield own
+        if len(rest.ends):
+            yield rest
+
+    def __iter__(self) -> Iterator[bytes]:
+        first = 0
+        for last in self.ends.tolist():
+            yield bytes(self.data[first:last])
+            first = last
+
+    def first(self, count: int) -> tuple["Lines", "Lines"]:
+        """So many lines, and those behind them."""
+        at = int(self.ends[count - 1]) if count else 0
+        return Lines(self.data[:at], self.ends[:count]), Lines(self.data[at:], self.ends[count:] - at)
+
+
+def split(blocks: Iterator[Lines], bytes_max: int = FILE_BYTES_MAX) -> Iterator[Iterator[Lines]]:
+    """The lines of each file; one file, without lines, where there are none. Each must be read before the next is asked for."""
+    waiting = next((one for one in blocks if len(one.ends)), None)
+
+    def part(block: Lines) -> Iterator[Lines]:
+        nonlocal waiting
+        left, waiting = max(bytes_max, int(block.ends[0])), None  # a file has its first line, however long
+        while True:
+            own, rest = block.first(int(np.searchsorted(block.ends, left, side="right")))
+            left -= len(own.data)
+            if len(own.ends):
+                yield own
+            if len(rest.ends):
+                waiting = rest
                 return
-            yield line
+            following = next((one for one in blocks if len(one.ends)), None)
+            if following is None:
+                return
+            block = following
 
     if waiting is None:
         yield iter(())

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from reports.cat.files import READ_BYTES, FileName, Packer, Unpacker, split
+from reports.cat.files import READ_BYTES, FileName, Lines, Packer, Unpacker, split
 from reports.catalogue import QUALITY, ReportKind
 from reports.day_read import AuditedOrigin, DayRead
 from reports.reference import Reference
@@ -189,16 +189,16 @@ def _require_same(before: StoredReport, files: list[StoredFile]) -> None:
 
 
 def _write_packed(folder: Path, kind: ReportKind, read: DayRead, reference: Reference) -> Iterator[StoredFile]:
-    parts = split(kind.lines(read.facts, reference))
-    for sequence, lines in enumerate(parts, 1):
-        yield pack_file(folder, FileName(reference.reporter, read.facts.day.compact, sequence), lines)
+    parts = split(kind.blocks(read.facts, reference))
+    for sequence, blocks in enumerate(parts, 1):
+        yield pack_file(folder, FileName(reference.reporter, read.facts.day.compact, sequence), blocks)
 
 
-def pack_file(folder: Path, name: FileName, lines: Iterator[bytes], *, supplements: bool = False) -> StoredFile:
+def pack_file(folder: Path, name: FileName, blocks: Iterable[Lines], *, supplements: bool = False) -> StoredFile:
     """Write a packed file and its companion."""
     with (folder / str(name)).open("wb") as out:
         packer = Packer(out.write)
-        packer.take(lines)
+        packer.take(blocks)
         meta = packer.finish(str(name), done_for_day=not supplements)
     (folder / name.meta).write_bytes(bytes(meta))
     return StoredFile(str(name), meta.records, meta.sizeRaw, meta.sha256Raw, supplements)

@@ -20,7 +20,7 @@ from rich.table import Table
 from reports.cat.events import CatEvents
 from reports.cat.feedback import corrections
 from reports.cat.fields import Record, csv_line, json_line
-from reports.cat.files import FileName, parse_name
+from reports.cat.files import FileName, Lines, parse_name
 from reports.catalogue import CAT, KINDS, QUALITY, ReportKind
 from reports.day_read import DayRead
 from reports.filed.checks import FINDINGS_KEPT, check, check_and_keep
@@ -337,7 +337,7 @@ def _correct(ctx: click.Context, day: ReportDay, *, quiet: bool) -> None:
         raise OutcryError(f"{(same or sorted(missing))[0]} {what}; {len(same) + len(missing):,} records in all")
     sequence = 1 + max(name.sequence for file in one.files if (name := parse_name(file.name)) is not None)
     name = FileName(known.reporter, day.compact, sequence)
-    file = pack_file(one.folder, name, map(json_line, records), supplements=True)
+    file = pack_file(one.folder, name, Lines.together(map(json_line, records)), supplements=True)
     one.add(str(name), file)
     click.echo(f"{name}: {file.records:,} records; hand it over with `outcry report submit`")
 

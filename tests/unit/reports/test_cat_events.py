@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.records.reported_day import DAY, REFERENCE, reported_day
 
+from reports.cat import event_lines
 from reports.cat.checks import DayCheck
 from reports.cat.event_lines import CatLines
 from reports.cat.events import CatEvents
@@ -59,6 +60,15 @@ def test_the_lines_of_a_day_are_its_records(facts, records):
     for changed in (strange, later):
         expected = [json_line(one) for one in CatEvents(changed, with_session).records()]
         assert list(CatLines(changed, with_session).lines()) == expected != [json_line(one) for one in records]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7])
+def test_where_blocks_of_lines_end_makes_no_difference(facts, records, rows, monkeypatch):
+    """Auctions, replaces and carried orders go across their ends."""
+    monkeypatch.setattr(event_lines, "BLOCK_ROWS", rows)
+    blocks = list(CatLines(facts, REFERENCE).blocks())
+    assert len(blocks) == -(-len(facts.executions) // rows)
+    assert [line for block in blocks for line in block] == [json_line(one) for one in records]
 
 
 def test_every_record_keeps_every_rule(records):

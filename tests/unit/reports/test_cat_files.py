@@ -2,12 +2,14 @@
 
 import gzip
 from dataclasses import replace
+from itertools import pairwise
 
+import numpy as np
 import orjson
 import pytest
 
 from reports.cat.feedback import RecordError, corrections, parse_feedback, rejected_lines
-from reports.cat.files import FileCode, FileName, Meta, Packer, Unpacker, parse_name, split
+from reports.cat.files import FileCode, FileName, Lines, Meta, Packer, Unpacker, parse_name, split
 from reports.cat.words import ActionType
 from schemas.errors import OutcryError
 
@@ -19,7 +21,7 @@ def packed(lines=LINES):
     """A file and its companion."""
     out = []
     packer = Packer(out.append)
-    packer.take(lines)
+    packer.take(Lines.together(lines))
     meta = packer.finish(str(NAME), done_for_day=True)
     return b"".join(out), bytes(meta)
 
@@ -80,8 +82,31 @@ def test_names_say_who_reports_which_day():
 
 def test_a_day_that_is_too_large_for_a_file_is_split_between_records():
     """Nothing is lost or twice; an empty day is one empty file."""
-    assert [list(part) for part in split(iter(LINES[:5]), 16)] == [LINES[:2], LINES[2:4], LINES[4:5]]
+    for cuts in ([5], [1, 4], [2, 3], [1, 1, 1, 1, 1], [3, 0, 2]):
+        ends = np.cumsum([0, *cuts]).tolist()
+        blocks = [Lines(memoryview(b"".join(LINES[a:b])), np.cumsum([8] * (b - a))) for a, b in pairwise(ends)]
+        found = [[line for block in part for line in block] for part in split(iter(blocks), 17)]
+        assert found == [LINES[:2], LINES[2:4], LINES[4:5]], cuts
     assert [list(part) for part in split(iter([]))] == [[]]
+    long = next(iter(split(Lines.together(LINES[:2]), 3)))
+    assert [bytes(block.data) for block in long] == LINES[:1], "a line is never cut"
+
+
+def test_lines_that_are_packed_in_other_blocks_are_the_same_file():
+    """Byte for byte, packed too: the blocks are nobody's business."""
+    lines = [b'{"a":%d,"b":%d}\n' % (number, number * number) for number in range(150_000)]
+    data, ends = b"".join(lines), np.cumsum([len(line) for line in lines])
+    for cuts in ([40_000, 40_001, 149_999], range(1_000, 150_000, 1_000)):
+        out, places = [], [0, *cuts, 150_000]
+        blocks = [
+            Lines(memoryview(data)[ends[a - 1] if a else 0 : ends[b - 1]], ends[a:b] - (ends[a - 1] if a else 0))
+            for a, b in pairwise(places)
+        ]
+        packer = Packer(out.append)
+        packer.take(blocks)
+        meta = packer.finish(str(NAME), done_for_day=True)
+        assert (b"".join(out), bytes(meta)) == packed(lines)
+    assert gzip.decompress(packed(lines)[0]) == data
 
 
 def answer(stage, errors=(), status="Rejected"):
