@@ -182,6 +182,13 @@ class Settings(BaseSettings):
         description="file with the witnesses of the audit log: lines `witness NAME VKEY URL`, `group`, `quorum` (c2sp.org/tlog-policy)",
     )
 
+    trail_days: int = Field(
+        default=1_827,
+        ge=1,
+        le=36_525,
+        description="days that the audit trail in Elasticsearch is kept at least (five years: SEC 17a-1); `outcry audit trail prune` deletes older ones",
+    )
+
     forecast_mode: str = Field(
         default="observe",
         pattern="^(observe|scale)$",

@@ -1,7 +1,7 @@
 """A second set of the audit indices, beside the live ones, and the switch to it.
 
 Elasticsearch cannot rename an index. New ones are called rebuild-audit-...-<generation>; the switch deletes the former indices and gives the new ones
-their names as aliases, in one atomic request. Sink and searches keep using the names. To delete by age, delete the index behind the alias.
+their names as aliases, in one atomic request. Sink and searches keep using the names. What is deleted by age (sinks.elastic.trail_days) is the index behind the alias.
 """
 
 import time

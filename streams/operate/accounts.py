@@ -22,7 +22,7 @@ from schemas.reject_reasons import SENTENCES, Reason
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT, NotAMultiple, NotANumber, to_decimal, to_steps
 from streams.__main__ import settings_of
-from streams.operate.access_record import record_command
+from streams.host.access_record import record_command
 from streams.operate.api_keys import keys
 from streams.operate.ask_shards import ANSWER_TIMEOUT_S, ask, operator_id
 from streams.transport.cluster import partition_counts

@@ -15,7 +15,7 @@ from access.tokens import digest_of
 from sinks.mysql import api_keys as store
 from sinks.mysql.pool import MySql
 from streams.__main__ import settings_of
-from streams.operate.access_record import record_command
+from streams.host.access_record import record_command
 from streams.operate.users import in_mysql, time_text
 
 KEYS_OF_ACCOUNT_MAX: Final = 1_000

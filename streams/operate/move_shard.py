@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.host.access_record import record_command
 from streams.host.placement import Placement, compare_record, is_movable, move_record
-from streams.operate.access_record import record_command
 from streams.operate.ask_shards import NotConfirmed
 from streams.operate.shard_places import Compared, MoveRefused, Seen, ask_all, ask_worker, workers_here
 from streams.process.record_keys import record_keys

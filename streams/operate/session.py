@@ -22,7 +22,7 @@ from schemas.reject_reasons import Reason
 from schemas.settings import Settings
 from schemas.units import NotAMultiple, NotANumber, OutOfRange, to_decimal
 from streams.__main__ import settings_of
-from streams.operate.access_record import record_command
+from streams.host.access_record import record_command
 from streams.operate.command_books import PhaseAnswer, mass_cancel_answer, phase_answers, send
 
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)

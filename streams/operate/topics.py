@@ -15,7 +15,7 @@ from schemas.instruments import load_instruments
 from schemas.logins import act_as
 from schemas.settings import Settings
 from streams.__main__ import settings_of
-from streams.operate.access_record import record_command
+from streams.host.access_record import record_command
 from streams.operate.kafka_rights import grant
 from streams.transport.cluster import metadata
 from topics.catalogue import TOPICS

@@ -25,7 +25,7 @@ from sinks.mysql import people as store
 from sinks.mysql.pool import MySql
 from sinks.mysql.schema import apply_schema
 from streams.__main__ import settings_of
-from streams.operate.access_record import newest_events, record_command
+from streams.host.access_record import newest_events, record_command
 
 T = TypeVar("T")
 _DAY_NS: Final = 86_400_000_000_000

@@ -8,6 +8,7 @@ from streams.proofs.audit_keys import keys, policy, verifier
 from streams.proofs.audit_money import money
 from streams.proofs.audit_prove import prove
 from streams.proofs.audit_records import records
+from streams.proofs.audit_trail import trail
 from streams.proofs.audit_witness import witness
 
 
@@ -23,5 +24,5 @@ def audit() -> None:
     """
 
 
-for one in (audit_days, elasticsearch, money, keys, policy, verifier, prove, records, witness):
+for one in (audit_days, elasticsearch, money, keys, policy, verifier, prove, records, trail, witness):
     audit.add_command(one)

@@ -25,6 +25,7 @@ from schemas.marks import Marks
 from schemas.settings import Settings
 from sinks import Input, Sink
 from sinks.elastic.generation import ElasticGeneration
+from sinks.elastic.trail_days import delete_days
 from sinks.mysql.generation import FORMER, MySqlGeneration
 from sinks.redis.generation import RedisGeneration
 from streams.__main__ import settings_of
@@ -33,6 +34,7 @@ from streams.host.read_log import Log, Meter, place
 from streams.host.set_aside import NOTHING, SetAside, read_set_aside
 from streams.host.shard_runner import Record, ShardRunner
 from streams.host.sink_feeder import BATCH_RECORDS_MAX, input_of
+from streams.proofs.audit_trail import retention_of
 from streams.roles.persist_elasticsearch import sink_role as elasticsearch_role
 from streams.roles.persist_mysql import sink_role as mysql_role
 from streams.roles.publish_market_data import PublishMarketData
@@ -227,6 +229,7 @@ async def rebuild_elasticsearch(settings: Settings, log: Log, report: RebuildRep
         await made.switch()
         await work.feed(made.live_sink, ends, work.ends(), as_it_is.read)
         await made.live_sink.flush()
+        await delete_days(made.live_sink.client, retention_of(log).may_go)  # what was pruned does not come back
         report.rows, report.switch_tries = made.sink.stats().rows + made.live_sink.stats().rows, 1
     finally:
         await made.close()

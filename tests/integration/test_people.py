@@ -21,7 +21,7 @@ from edge.gateway.stored.stores import EdgeStores
 from schemas.errors import OutcryError, ServiceUnavailable
 from schemas.settings import Settings
 from sinks.mysql.people import SESSIONS_OF_PERSON_MAX
-from streams.operate.access_record import newest_events
+from streams.host.access_record import newest_events
 from streams.operate.topics import create_topics
 from streams.operate.users import in_mysql, users
 from streams.process.record_keys import record_keys

@@ -16,7 +16,7 @@ from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
 from streams.roles.watch_trading import WatchTrading
-from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, SET_ASIDE, Topic
+from topics.catalogue import ACCESS_EVENTS, ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, SET_ASIDE, Topic
 from topics.key_files import NO_KEYS
 from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, changelog_topic
 
@@ -37,7 +37,7 @@ class MemoryLog(Log):
         self.parts: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.low: dict[tuple[str, int], int] = defaultdict(int)
         self.now_ns = START
-        self.one_partition = {DEAD_LETTERS.name, EDGE_REPLIES.name, SET_ASIDE.name}
+        self.one_partition = {ACCESS_EVENTS.name, DEAD_LETTERS.name, EDGE_REPLIES.name, SET_ASIDE.name}
 
     def partitions(self, topic: Topic) -> int:
         return 1 if topic.name in self.one_partition else SHARDS

@@ -1,7 +1,9 @@
 """The audit documents: each once, and what somebody changed is named."""
 
 import random
+from collections import Counter
 from contextlib import suppress
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,12 @@ from schemas.errors import StaleData
 from schemas.instruments import load_instruments
 from sinks.elastic import queries as elastic_queries
 from sinks.elastic.indices import EXECUTIONS as AUDIT_EXECUTIONS
+from sinks.elastic.retention import Hold, Prune, Recorded, Retention, day_of_index
 from sinks.elastic.sink import ElasticSink
+from sinks.elastic.trail_days import documents_by_day
 from streams.host.sink_feeder import input_of
 from streams.proofs.audit_elastic import reconcile
+from streams.proofs.audit_trail import prune_days
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
 
 pytestmark = pytest.mark.integration
@@ -70,6 +75,41 @@ async def test_documents_that_somebody_changed_deleted_or_added_are_named(stores
     assert len(told) == 4, told
     for words in (f"ALTERED {altered['_id']} of ", f"MISSING {deleted['_id']} of ", "ADDITIONAL forged in ", "ADDITIONAL stray in "):
         assert any(line.startswith(words) for line in told), (words, told)
+
+
+async def test_a_pruned_day_is_told_from_documents_that_somebody_deleted(stores: Any, elastic: Any) -> None:
+    """A day on hold stays; rebuilt indices are pruned too; a document of a day that was not pruned is missing, whoever says what."""
+    log, table, settings = traded().log, load_instruments(None), stores[1]
+    for generation in ("", "17"):
+        sink = await ElasticSink.connect(settings.elasticsearch_url, table, generation)
+        for topic in (EXECUTIONS, ACCOUNT_EVENTS):
+            for record in log.parts[topic.name, 0]:
+                with suppress(BadBytes):
+                    await sink.write_batch([input_of(record)])
+        await sink.close()
+    (index,) = (await elastic.indices.get(index="rebuild-audit-executions-*")).keys()
+    name = index.removeprefix("rebuild-").removesuffix("-17")
+    actions = [{"remove_index": {"index": name}}, {"add": {"index": index, "alias": name}}]
+    await elastic.indices.update_aliases(actions=actions)
+    day = day_of_index(name)
+    assert day is not None
+    old = "audit-alerts-2020.01.02"
+    await elastic.index(index=old, id="a", document={"topic": "alerts", "partition": 0, "offset": 0}, refresh=True)
+    assert list(await documents_by_day(elastic)) == [date(2020, 1, 2), day]
+    hold = Recorded(Hold("case-7", date(2020, 1, 1), date(2020, 1, 31), "inquiry"), 1, 0, "ann@host")
+    acts = Retention.of([hold, Recorded(Prune(day + timedelta(days=1)), 2, 0, "ann@host")])
+    gone = await prune_days(settings, acts)
+    assert list(gone) == [day]
+    assert not await elastic.indices.exists(index=index)
+    assert await elastic.indices.exists(index=old), "it is on hold"
+    assert not await prune_days(settings, acts), "there is nothing left to delete"
+    compared = {one.partition: one for one in await reconcile(settings, log, table, quiet=True, retention=acts)}
+    pruned = sum((one.pruned for one in compared.values()), Counter())
+    assert pruned[2] > gone[day], "what was never stored is pruned as well: of partition 1 nothing was"
+    assert not compared["executions/0"].differences
+    before = Retention.of([hold, Recorded(Prune(day), 2, 0, "ann@host")])
+    missing = [line for one in await reconcile(settings, log, table, quiet=True, retention=before) for line in one.first]
+    assert any(line.startswith("MISSING ") and "executions/0" in line for line in missing)
 
 
 async def test_a_document_that_the_index_refuses_stops_the_sink(stores: Any, elastic: Any) -> None:

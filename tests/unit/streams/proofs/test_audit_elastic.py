@@ -1,10 +1,12 @@
 """`outcry audit elasticsearch`: documents that are missing, altered or additional are named with their place."""
 
 from copy import deepcopy
+from datetime import date, timedelta
 
 import pytest
 from support.memory_log import INSTRUMENTS, traded
 
+from sinks.elastic.retention import Hold, Prune, Recorded, Retention, day_of_index
 from streams.host.read_log import Meter
 from streams.proofs.audit_elastic import compare, expected_documents
 from topics.catalogue import ACCOUNT_EVENTS, EXECUTIONS
@@ -76,3 +78,30 @@ async def test_a_rebuilt_index_is_the_same_and_what_came_later_does_not_count(lo
     assert await found(documents, rebuilt) == []
     end = documents[-1][0][0]
     assert await found([one for one in documents if one[0][0] < end], documents, end) == []
+
+
+async def test_documents_of_pruned_days_are_told_as_pruned_and_others_as_missing(log):
+    """A day that somebody held stays one whose documents have to be there; what is left of a pruned day is compared all the same."""
+    documents = wanted(log)
+    day = day_of_index(documents[0][1][0])
+    assert {day_of_index(index) for _, (index, _) in documents} == {day}
+    prune = Recorded(Prune(day + timedelta(days=1)), 7, 0, "ann@host")
+    hold = Recorded(Hold("case-7", day, day, "inquiry"), 6, 0, "ann@host")
+
+    async def compared(there, *acts):
+        async def stored():
+            for one in there:
+                yield one
+
+        return await compare("executions/1", iter(documents), stored(), 10**9, Retention.of(acts))
+
+    gone = await compared([], prune)
+    assert (gone.differences, gone.pruned, gone.left) == (0, {7: len(documents)}, 0)
+    kept = await compared([], hold, prune)
+    assert (kept.differences, kept.pruned) == (len(documents), {})
+    earlier = Recorded(Prune(date(2000, 1, 1)), 5, 0, "ann@host")
+    assert (await compared(documents[1:], earlier)).first == [f"MISSING {documents[0][0][1]} of executions/1 offset {documents[0][0][0]:,}"]
+    there = deepcopy(documents)
+    there[0][1][1]["price"] = -1
+    left = await compared(there, prune)
+    assert (left.differences, left.left, left.pruned) == (1, len(documents), {})

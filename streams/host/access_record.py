@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import click
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from access.events import AccessEvent, Act
 from schemas.codec import BadBytes, decode_record, encode_record
@@ -26,14 +26,18 @@ from topics.kafka_clients import native_client
 from topics.speakers import OPERATOR
 
 _TIMEOUT_S: Final = 10.0
-_CHARACTERS_MAX: Final = 2_000
+CHARACTERS_MAX: Final = 2_000
 
 
 def record_command(ctx: click.Context) -> None:
     """Record the command that is about to be done. Raises ServiceUnavailable."""
     given = {name: value for name, value in ctx.params.items() if value not in (None, (), False)}
-    what = f"{ctx.command_path} {json.dumps(given, default=str, sort_keys=True)}"[:_CHARACTERS_MAX]
-    _append(settings_of(ctx), AccessEvent(time.time_ns(), Act.ACTED, "", f"{getpass.getuser()}@{socket.gethostname()}", what))
+    record_act(settings_of(ctx), f"{ctx.command_path} {json.dumps(given, default=str, sort_keys=True)}"[:CHARACTERS_MAX])
+
+
+def record_act(settings: Settings, what: str) -> int:
+    """Record what is about to be done, in at most CHARACTERS_MAX characters; the record's offset. Raises ServiceUnavailable."""
+    return _append(settings, AccessEvent(time.time_ns(), Act.ACTED, "", f"{getpass.getuser()}@{socket.gethostname()}", what))
 
 
 def newest_events(settings: Settings, count: int) -> Iterator[dict[str, Any]]:
@@ -51,16 +55,23 @@ def newest_events(settings: Settings, count: int) -> Iterator[dict[str, Any]]:
                 yield event
 
 
-def _append(settings: Settings, event: AccessEvent) -> None:
+def _append(settings: Settings, event: AccessEvent) -> int:
     if not settings.kafka_url:
         raise ServiceUnavailable("nothing was done: Kafka, where it is recorded, has no address; run `outcry up`, or set OUTCRY_KAFKA_URL")
-    problems: list[str] = []
+    problems, offsets = list[str](), list[int]()
+
+    def delivered(error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            problems.append(str(error))
+        else:
+            offsets.append(message.offset() or 0)
+
     producer = Producer({**native_client(settings.kafka_url), "acks": "all", "enable.idempotence": True, "log_level": 0})
     try:
         value = encode_record("access_event", asdict(event))
         producer.produce(
             ACCESS_EVENTS.name, value, partition=0, headers=record_keys(settings, OPERATOR).signer(OPERATOR)(ACCESS_EVENTS.name, 0, value),
-            on_delivery=lambda error, _: problems.append(str(error)) if error else None,
+            on_delivery=delivered,
         )  # fmt: skip
         left = producer.flush(_TIMEOUT_S)
     except KafkaException as error:
@@ -70,3 +81,4 @@ def _append(settings: Settings, event: AccessEvent) -> None:
             f"nothing was done: Kafka at {settings.kafka_url} did not take the record of it on {ACCESS_EVENTS.name} "
             f"({problems[0] if problems else 'no answer'}): see `outcry topics list`"
         )
+    return offsets[0]
