@@ -1,6 +1,7 @@
-"""`outcry keys services` and `outcry keys certificates`: the authority of the local services, their certificates, the logins of their clients."""
+"""`outcry keys services`, `certificates` and `containers`: the authority of the services, their certificates, the logins of their clients."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -10,6 +11,7 @@ from schemas.settings import Settings
 from streams.__main__ import settings_of
 from streams.process import service_keys
 from streams.services.certificates import reload_certificates
+from streams.services.container_files import MADE, make_container_files
 
 _names = click.option(
     "--name", "names", multiple=True, metavar="HOST", help="A further name or address under which services are found; may be repeated."
@@ -45,6 +47,24 @@ def certificates(ctx: click.Context, renew: bool, names: tuple[str, ...]) -> Non
         if made and (done := reload_certificates(settings)):
             click.echo(f"in use: {', '.join(done)}")
     _show(settings)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--renew", is_flag=True, help="Make new certificates for all services, not only for those that soon end.")
+@_names
+def containers(folder: Path, renew: bool, names: tuple[str, ...]) -> None:
+    """Make the secrets that docker/compose.yaml mounts, in FOLDER: docker/secrets.
+
+    What is there stays, but for certificates that soon end. To give a login another password, delete FOLDER/logins/NAME.json before. Afterwards
+    containers are made anew: docs/deploy.md#secrets.
+
+    \b
+    Example:
+      outcry keys containers docker/secrets --name exchange.example
+    """
+    made = make_container_files(folder, names, renewed=renew)
+    click.echo(f"{folder}: {', '.join(made) or 'nothing was missing'}; {MADE} is written")
 
 
 def _show(settings: Settings) -> None:

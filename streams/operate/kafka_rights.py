@@ -37,7 +37,7 @@ def grant(settings: Settings) -> tuple[int, int]:
     admin = AdminClient({**native_client(named(settings.kafka_url, ADMINISTRATOR)), "log_level": 0})
     wanted = {_binding(login, right) for login in LOGINS for right in kafka_rights(login)}
     try:
-        _set_passwords(admin, passwords(settings.service_keys))
+        _set_passwords(admin, passwords(settings.service_keys, LOGINS))
         known = set(admin.describe_acls(_everything()).result(ANSWER_TIMEOUT_S))
         ours = {one for one in known if one.principal.removeprefix("User:") in LOGINS}
         _wait(admin.create_acls(list(wanted - known)) if wanted - known else {})

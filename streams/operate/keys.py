@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from streams.__main__ import settings_of
-from streams.operate.certificates import certificates, services
+from streams.operate.certificates import certificates, containers, services
 from streams.process import key_folder
 from topics.key_files import KEY_ID, RecordKeys
 from topics.record_codes import Key
@@ -34,12 +34,13 @@ def keys() -> None:
     One secret key for each role, for operators and for producers, in a folder that only its owner may enter: OUTCRY_HOME/keys/records, or OUTCRY_KEYS_DIR.
     Roles notice a change within a second; none has to be restarted. Each file stays: it proves what was written while its key was valid.
 
-    `services` and `certificates` are about TLS and logins between the services and roles of a set (docs/operate.md#tls-and-logins).
+    `services`, `certificates` and `containers` are about TLS and logins between the services and roles of a set (docs/operate.md#tls-and-logins).
     """
 
 
 keys.add_command(services)
 keys.add_command(certificates)
+keys.add_command(containers)
 
 
 class _Accounts(click.ParamType):

@@ -31,10 +31,12 @@ SERVICES: Final[Mapping[str, tuple[str, ...]]] = {
     "elasticsearch": ("elasticsearch",),
 }  # fmt: skip
 """By service, the names under which it is found elsewhere (docker/); under those of this machine each is found."""
+IN_CONTAINERS: Final = {**SERVICES, "nginx": ("nginx", "edge")}
+"""And what stands before the edges there."""
 HERE: Final = ("localhost", "127.0.0.1", "::1")
 
 
-def make_missing(folder: Path, more_names: Iterable[str] = ()) -> list[str]:
+def make_missing(folder: Path, more_names: Iterable[str] = (), services: Mapping[str, tuple[str, ...]] = SERVICES) -> list[str]:
     """Make the authority, certificates and logins that are not there yet, and renew certificates that are due; returns their names. Raises OutcryError."""
     for one in (folder, folder / "certificates", folder / "logins"):
         one.mkdir(mode=ENTERED_BY_OWNER, parents=True, exist_ok=True)
@@ -49,13 +51,15 @@ def make_missing(folder: Path, more_names: Iterable[str] = ()) -> list[str]:
         write_atomically(folder / CACHE_SECRET, secrets.token_hex(SECRET_BYTES) + "\n", OWNER_ONLY)
         made.append(CACHE_SECRET)
     made += [name for name in (*SUPER_USERS, *LOGINS) if _make_login(folder / "logins", name)]
-    return made + renew(folder, more_names, everything=False)
+    return made + renew(folder, more_names, services, everything=False)
 
 
-def renew(folder: Path, more_names: Iterable[str] = (), *, everything: bool) -> list[str]:
+def renew(
+    folder: Path, more_names: Iterable[str] = (), services: Mapping[str, tuple[str, ...]] = SERVICES, *, everything: bool
+) -> list[str]:
     """New certificates for the services whose are missing or due, or for all of them; returns their names. A name that one had, it keeps. Raises OutcryError."""
     made = []
-    for name, elsewhere in SERVICES.items():
+    for name, elsewhere in services.items():
         path = folder / "certificates" / f"{name}.pem"
         known = certificate_in(path, folder / AUTHORITY) if path.exists() else None
         names = dict.fromkeys((*HERE, *elsewhere, *(known.names if known else ()), *more_names))
@@ -67,7 +71,7 @@ def renew(folder: Path, more_names: Iterable[str] = (), *, everything: bool) -> 
 
 def certificates(folder: Path) -> list[Certificate]:
     """The authority's and those of the services that are there. Raises OutcryError."""
-    paths = [folder / AUTHORITY, *(folder / "certificates" / f"{name}.pem" for name in SERVICES)]
+    paths = [folder / AUTHORITY, *(folder / "certificates" / f"{name}.pem" for name in IN_CONTAINERS)]
     return [certificate_in(path, folder / AUTHORITY) for path in paths if path.exists()]
 
 
@@ -81,9 +85,14 @@ def logins(folder: Path) -> dict[str, Login]:
     return {name: read_login(folder / "logins" / f"{name}.json") for name in (*SUPER_USERS, *LOGINS)}
 
 
-def passwords(folder: Path) -> dict[str, str]:
+def passwords(folder: Path, names: Iterable[str] = (*SUPER_USERS, *LOGINS)) -> dict[str, str]:
     """By name of the login. Raises OutcryError."""
-    return {name: login.password for name, login in logins(folder).items()}
+    return {name: read_login(folder / "logins" / f"{name}.json").password for name in names}
+
+
+def new_password() -> str:
+    """192 bits, of letters, digits, dashes and underscores."""
+    return secrets.token_urlsafe(24)
 
 
 def _make_login(folder: Path, name: str) -> bool:
@@ -92,7 +101,7 @@ def _make_login(folder: Path, name: str) -> bool:
         return False
     content = {
         "name": name,
-        "password": secrets.token_urlsafe(24),
+        "password": new_password(),
         "authority": AUTHORITY,
         "mechanism": PLAIN if name in SUPER_USERS else SCRAM,
     }

@@ -13,8 +13,11 @@ from topics.rights import BROKER, SUPER_USERS
 LISTENERS = ("client", "controller")
 
 
-def security_properties(keys: Path) -> dict[str, object]:
-    """Of server.properties, which then holds secrets. keys: the folder of streams.process.service_keys. Raises OutcryError."""
+def security_properties(keys: Path, certificate: Path | None = None, authority: Path | None = None) -> dict[str, object]:
+    """Of server.properties, which then holds secrets. keys: the folder of streams.process.service_keys. Raises OutcryError.
+
+    certificate, authority: where the broker finds these, if that is not in the same folder.
+    """
     everybody = logins(keys)
     plain = _plain_module([everybody[name] for name in SUPER_USERS], everybody[BROKER])
     found: dict[str, object] = {
@@ -33,11 +36,22 @@ def security_properties(keys: Path) -> dict[str, object]:
         found |= {
             f"{own}.plain.sasl.jaas.config": plain,
             f"{own}.ssl.keystore.type": "PEM",
-            f"{own}.ssl.keystore.location": certificate_of(keys, "kafka"),
+            f"{own}.ssl.keystore.location": certificate or certificate_of(keys, "kafka"),
             f"{own}.ssl.truststore.type": "PEM",
-            f"{own}.ssl.truststore.location": keys / AUTHORITY,
+            f"{own}.ssl.truststore.location": authority or keys / AUTHORITY,
         }
     return found
+
+
+def client_properties(login: Login, authority: Path) -> dict[str, object]:
+    """Of a file for the tools of Kafka, which then holds a secret. login: one of SUPER_USERS."""
+    return {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": PLAIN,
+        "sasl.jaas.config": _plain_module([], login),
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": authority,
+    }
 
 
 def reload_properties(keys: Path) -> dict[str, str]:
@@ -46,5 +60,5 @@ def reload_properties(keys: Path) -> dict[str, str]:
 
 
 def _plain_module(allowed: list[Login], own: Login) -> str:
-    users = " ".join(f'user_{login.name}="{login.password}"' for login in allowed)
-    return f'org.apache.kafka.common.security.plain.PlainLoginModule required username="{own.name}" password="{own.password}" {users};'
+    users = "".join(f' user_{login.name}="{login.password}"' for login in allowed)
+    return f'org.apache.kafka.common.security.plain.PlainLoginModule required username="{own.name}" password="{own.password}"{users};'

@@ -1,6 +1,6 @@
 """Kafka and the stores: by Strimzi where something must survive, plain for a development cluster.
 
-Versions and limits are those of docker/compose.yaml, which a test holds against the local set.
+Versions and limits are those of docker/compose.yaml, which a test holds against the local set; its TLS and logins are left out.
 """
 
 from typing import Any, Final
@@ -12,6 +12,8 @@ from fleet.scaling import sinks
 from fleet.words import IMAGE, ROOT, Object, claim, container_rights, labels, named, pod_rights, store_labels
 from fleet.workloads import SETTINGS
 
+from streams.services.recipes.valkey import SERVER_OPTIONS
+
 COMPOSE: Final[Object] = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]
 MYSQL_PASSWORD: Final = "outcry-mysql"
 """Secret with `password`: that of the database in a development cluster."""
@@ -22,6 +24,14 @@ BROKER_CONFIG: Final = {
     "default.replication.factor": 3, "min.insync.replicas": 2, "offsets.topic.replication.factor": 3,
     "transaction.state.log.replication.factor": 3, "transaction.state.log.min.isr": 2,
 }  # fmt: skip
+
+
+_MYSQL_TLS: Final = ("--ssl-", "--require-secure-transport", "--init-file")
+_PLAIN_COMMANDS: Final = {
+    "mysql": [option for option in COMPOSE["mysql"]["command"] if not option.startswith(_MYSQL_TLS)],
+    "redis": ["valkey-server"]
+    + [part for name in ("appendonly", "appendfsync", "maxmemory", "maxmemory-policy") for part in (f"--{name}", SERVER_OPTIONS[name])],
+}
 
 
 def topics_job() -> Object:
@@ -45,7 +55,11 @@ def topics_job() -> Object:
 
 def one_broker() -> list[Object]:
     """The broker of docker/compose.yaml: no copy of anything."""
-    environment = COMPOSE["kafka"]["environment"]
+    environment = _with(
+        COMPOSE["kafka"]["environment"],
+        "KAFKA_ADVERTISED_LISTENERS",
+        KAFKA_LISTENER_SECURITY_PROTOCOL_MAP="CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    )
     return [*_store("kafka", KAFKA_PORT, "/var/lib/kafka/data", environment, uid=1_000, memory="1536Mi"), one_broker_policy()]
 
 
@@ -57,9 +71,10 @@ def stores() -> list[Object]:
         uid=999, memory="1Gi", secrets={"MARIADB_PASSWORD": secret}, scratch="/run/mysqld",
     )  # fmt: skip
     redis = _store("redis", STORE_PORTS["redis"], "/data", {}, uid=999, memory="512Mi")
+    environment = {name: value for name, value in COMPOSE["elasticsearch"]["environment"].items() if not name.startswith("xpack.")}
     elastic = _store(
-        "elasticsearch", STORE_PORTS["elasticsearch"], "/usr/share/elasticsearch/data", COMPOSE["elasticsearch"]["environment"],
-        uid=1_000, memory="1536Mi",
+        "elasticsearch", STORE_PORTS["elasticsearch"], "/usr/share/elasticsearch/data",
+        _with(environment, "discovery.type", **{"xpack.security.enabled": "false"}), uid=1_000, memory="1536Mi",
     )  # fmt: skip
     return [*mysql, *redis, *elastic, *(store_policy(name) for name in STORE_PORTS)]
 
@@ -86,7 +101,7 @@ def _store(
         "readinessProbe": {"tcpSocket": {"port": "client"}, "periodSeconds": 5},
         "volumeMounts": mounts,
     }
-    if command := COMPOSE[name].get("command"):
+    if command := _PLAIN_COMMANDS.get(name):
         container["args"] = command
     pod = {
         **rights, "terminationGracePeriodSeconds": 60, "containers": [container],
@@ -103,6 +118,14 @@ def _store(
             "v1", "Service", name, spec={"clusterIP": "None", "selector": store_labels(name), "ports": [{"name": "client", "port": port}]}
         ),
     ]
+
+
+def _with(environment: dict[str, str], behind: str, **more: str) -> dict[str, str]:
+    """With more variables, behind the one of that name."""
+    found: dict[str, str] = {}
+    for name, value in environment.items():
+        found |= {name: value, **(more if name == behind else {})}
+    return found
 
 
 def strimzi(zones: int) -> list[Object]:

@@ -23,12 +23,6 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 STORES = {"kafka", "mysql", "redis", "elasticsearch"}
-GIVEN = {"MYSQL_PASSWORD": "p"}
-
-
-def interpolated(text: str) -> str:
-    """${NAME}, ${NAME:-default} and ${NAME:?message} as compose puts them in."""
-    return re.sub(r"\$\{(\w+)(?::[-?]([^}]*))?\}", lambda found: GIVEN.get(found[1], found[2] or ""), text)
 
 
 def test_the_file_is_valid_by_the_compose_specification() -> None:
@@ -43,10 +37,10 @@ def test_every_role_of_the_exchange_is_a_service_and_every_service_is_known() ->
     """A role that is added to pyproject.toml must be added here."""
     workers = {name: service["command"] for name, service in SERVICES.items() if service.get("command", [""])[0] == "worker"}
     assert workers == {role: ["worker", role] for role in ROLES}
-    assert set(SERVICES) == {*ROLES, *STORES, "cache", "topics", "keys"}
+    assert set(SERVICES) == {*ROLES, *STORES, "cache", "topics", "keys", "operator"}
 
 
-@pytest.mark.parametrize("name", [*ROLES, "topics"])
+@pytest.mark.parametrize("name", [*ROLES, "topics", "operator"])
 def test_the_settings_of_each_service_are_known_and_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every OUTCRY_ variable is a field of Settings, and together they make settings that reach the four stores by name."""
     environment = SERVICES[name]["environment"]
@@ -54,7 +48,7 @@ def test_the_settings_of_each_service_are_known_and_valid(name: str, monkeypatch
     fields = {f"OUTCRY_{field.upper()}" for field in Settings.model_fields}
     assert {variable for variable in environment if variable.startswith("OUTCRY_")} <= fields
     for variable, value in environment.items():
-        monkeypatch.setenv(variable, interpolated(value))
+        monkeypatch.setenv(variable, value)
     settings = Settings()
     hosts = (settings.kafka_url, settings.mysql_url, settings.redis_url, settings.cache_url, settings.elasticsearch_url)
     for store, url in zip(("kafka", "mysql", "redis", "cache", "elasticsearch"), hosts, strict=True):
@@ -85,6 +79,7 @@ def test_every_long_lived_service_has_a_health_check_a_volume_of_its_own_and_res
         assert service["restart"] == "unless-stopped", name
         assert {"test", "interval", "timeout", "retries"} <= set(service["healthcheck"]), name
         used += [volume.partition(":")[0] for volume in service["volumes"]]
+    used += [volume.partition(":")[0] for volume in SERVICES["operator"]["volumes"]]
     shared = {"keys", "reports"}
     own = [name for name in used if name not in shared]
     assert sorted([*own, *shared]) == sorted(COMPOSE["volumes"])
@@ -104,7 +99,7 @@ def test_the_edge_shows_the_reports_that_the_role_makes_and_cannot_change_them()
 def test_every_role_has_the_keys_and_starts_nothing_without_them() -> None:
     """One folder, made before the roles start, in the image with its owner; a volume over it belongs to the same user."""
     folder = "/var/lib/outcry-keys"
-    for name in (*ROLES, "keys"):
+    for name in (*ROLES, "keys", "operator"):
         assert f"keys:{folder}" in SERVICES[name]["volumes"], name
         assert SERVICES[name]["environment"]["OUTCRY_KEYS_DIR"] == folder
     assert SERVICES["keys"]["command"] == ["keys", "init"]

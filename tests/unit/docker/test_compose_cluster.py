@@ -8,6 +8,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from schemas.logins import address_of
 from schemas.settings import Settings
 from streams.operate.worker import worker
 from streams.services.recipes.kafka import CLUSTER_PROPERTIES, copies_of, copies_required
@@ -71,7 +72,7 @@ def test_every_process_knows_all_brokers_and_is_one_that_can_be_started(name: st
         if variable.startswith("OUTCRY_"):
             monkeypatch.setenv(variable, value)
     settings = Settings()
-    assert settings.kafka_url.split(",") == [f"{broker}:9092" for broker in BROKERS]
+    assert address_of(settings.kafka_url).split(",") == [f"{broker}:9092" for broker in BROKERS]
     assert (settings.replication_factor, settings.insync_copies_min) == (3, 2)
     if service["command"][0] == "worker":
         role, *options = service["command"][1:]
