@@ -77,6 +77,12 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "keyed BLAKE2b, ns per row": "keyed_blake2b_ns_per_row", "shards, ns per row": "shards_ns_per_row",
         "codes, us per order": "codes_us_per_order", "shards, us per order": "shards_us_per_order", "codes' share, %": "share_percent",
     },
+    "secure": {
+        "orders/s": "rate_per_s", "sent by": "door", "orders": "orders", "CPU per order, plain, ms": "cpu_ms_per_order_plain",
+        "secure, ms": "cpu_ms_per_order_secure", "CPU, ratio": "cpu_ms_per_order_ratio", "p50, plain, ms": "p50_ms_plain", "p50, secure, ms": "p50_ms_secure",
+        "p50, ratio": "p50_ms_ratio", "p99, plain, ms": "p99_ms_plain", "p99, secure, ms": "p99_ms_secure", "p99, ratio": "p99_ms_ratio",
+        "load average": "load_average",
+    },
     "archive": {
         "symbols": "symbols", "rows": "rows", "files": "files", "rows/s": "rows_per_s", "rows per CPU second": "rows_per_cpu_s",
         "bytes per row": "bytes_per_row", "in memory": "raw_bytes_per_row",

@@ -17,7 +17,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -30,6 +30,7 @@ from harness.running_set import running_set
 
 from schemas.enums import Phase, Side
 from schemas.instruments import InstrumentTable, load_instruments
+from schemas.logins import named
 from schemas.settings import Settings
 from schemas.units import MINOR_PER_UNIT
 from streams.operate.accounts import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys
@@ -88,7 +89,7 @@ class Load:
     def __init__(self, settings: Settings, keys: list[ApiKey], instruments: InstrumentTable) -> None:
         where = urlsplit(settings.edge_url)
         self._host, self._port = where.hostname or "127.0.0.1", where.port or 80
-        self._url, self._keys = settings.edge_url, keys
+        self._url, self.keys = settings.edge_url, keys
         self._heads: list[Any] = [
             f"POST /v2/orders HTTP/1.1\r\nHost: {where.netloc}\r\nAPCA-API-KEY-ID: {key.key_id}\r\nAPCA-API-SECRET-KEY: {key.secret}\r\n"
             "Content-Type: application/json\r\nContent-Length: ".encode()
@@ -233,7 +234,7 @@ def prepare(settings: Settings, instruments: InstrumentTable) -> list[ApiKey]:
     keys = make_api_keys([one.account for one in takers])
     store_api_keys(settings, keys)
     change_session(settings, Phase.CONTINUOUS)
-    with OrderProducer(settings.kafka_url, instruments, sign=record_keys(settings).signer(PRODUCER)) as producer:
+    with OrderProducer(named(settings.kafka_url, PRODUCER), instruments, sign=record_keys(settings).signer(PRODUCER)) as producer:
         for one, side, number in itertools.product(instruments, Side, range(DEEP_ORDERS)):
             # takers buy one tick above the reference price, where the makers sell, and sell one tick below
             ticks = one.price_to_ticks(one.reference_price) + (1 if side == Side.SELL else -1)
@@ -257,19 +258,37 @@ async def measure(settings: Settings, doors: tuple[str, ...], rates: tuple[float
     run = secrets.token_hex(3)
     async with aiohttp.ClientSession() as session:
         for number, (rate, door) in enumerate(itertools.product(rates, doors)):
-            load, ready = DOORS[door](settings, keys, instruments), asyncio.Semaphore(0)
-            listeners = [asyncio.create_task(load.listen(session, key, ready)) for key in keys]
-            for _ in keys:
-                await asyncio.wait_for(ready.acquire(), 60)
-            await load.run(min(rate, 200.0) if number == 0 else rate, warm_s, f"w{run}{number}")
-            load.reset()
-            before = cpu_ms(settings)
-            await load.run(rate, seconds, f"m{run}{number}")
-            spent = {name: ms - before.get(name, 0.0) for name, ms in cpu_ms(settings).items()}
-            print_result("latency", {"door": door} | result(load, rate, seconds) | per_order(spent, int(rate * seconds)))
-            for task in listeners:
-                task.cancel()
-            await asyncio.gather(*listeners, return_exceptions=True)
+            load = DOORS[door](settings, keys, instruments)
+            warm = Warm(min(rate, 200.0) if number == 0 else rate, warm_s)
+            print_result("latency", {"door": door} | await one_round(session, settings, load, warm, rate, seconds, f"{run}{number}"))
+
+
+class Warm(NamedTuple):
+    """What comes before a measurement: orders a second, and for how long."""
+
+    rate: float
+    seconds: float
+
+
+async def one_round(
+    session: aiohttp.ClientSession, settings: Settings, load: Load, warm: Warm, rate: float, seconds: float, run: str
+) -> dict[str, Any]:
+    """What a set did at one rate, after it was warmed. run: a part of each cl_ord_id, of this round alone."""
+    ready = asyncio.Semaphore(0)
+    listeners = [asyncio.create_task(load.listen(session, key, ready)) for key in load.keys]
+    try:
+        for _ in load.keys:
+            await asyncio.wait_for(ready.acquire(), 60)
+        await load.run(warm.rate, warm.seconds, f"w{run}")
+        load.reset()
+        before = cpu_ms(settings)
+        await load.run(rate, seconds, f"m{run}")
+        spent = {name: ms - before.get(name, 0.0) for name, ms in cpu_ms(settings).items()}
+        return result(load, rate, seconds) | per_order(spent, int(rate * seconds))
+    finally:
+        for task in listeners:
+            task.cancel()
+        await asyncio.gather(*listeners, return_exceptions=True)
 
 
 def cpu_ms(settings: Settings) -> dict[str, float]:

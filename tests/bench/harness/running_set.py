@@ -13,8 +13,13 @@ from streams.services.state import SERVICES
 
 
 @contextmanager
-def running_set(home: Path | None, roles: tuple[str, ...], services: tuple[str, ...] = SERVICES) -> Iterator[Settings]:
-    """Settings of the set in `home`; without a home, of one in a temporary directory with these roles, its edge on a free port."""
+def running_set(
+    home: Path | None, roles: tuple[str, ...], services: tuple[str, ...] = SERVICES, *, secure: bool | None = None
+) -> Iterator[Settings]:
+    """Settings of the set in `home`; without a home, of one in a temporary directory with these roles, its edge on a free port.
+
+    secure: whether that one has TLS and logins; None: as the environment says.
+    """
     if home is not None:
         local = LocalSet(load_settings().model_copy(update={"home": home}))
         if local.running_pid() is None:
@@ -23,6 +28,7 @@ def running_set(home: Path | None, roles: tuple[str, ...], services: tuple[str, 
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # as Ctrl-C does: the set is stopped and its directory removed
     with TemporaryDirectory(prefix="outcry-bench-") as scratch:
-        settings = load_settings().model_copy(update={"home": Path(scratch), "edge_port": 0})
+        own = {"home": Path(scratch), "edge_port": 0} | ({} if secure is None else {"secure": secure})
+        settings = load_settings().model_copy(update=own)
         with LocalSet(settings).running(services, roles) as connected:
             yield connected
