@@ -260,6 +260,8 @@ class Unpacker:
         self._name, self._chunks = name, chunks
         self._meta = None if meta is None else Meta.parse(meta)
         self.findings: list[FileFinding] = []
+        self.sha256 = ""
+        """Of the lines, once they were all given out."""
         if parse_name(name) is None:
             self._tell(FileCode.NAME, f"{name!r} is not REPORTER_YYYYMMDD_OrderEvents_NNNNNN.json.gz")
         if meta is None:
@@ -307,8 +309,9 @@ class Unpacker:
         if rest:
             count += 1
             yield rest
+        self.sha256 = raw.hexdigest()
         if self._meta is not None:
-            self._compare(self._meta, count, raw_bytes, packed_bytes, raw.hexdigest(), packed.hexdigest())
+            self._compare(self._meta, count, raw_bytes, packed_bytes, self.sha256, packed.hexdigest())
 
     def _compare(self, meta: Meta, count: int, raw_bytes: int, packed_bytes: int, raw: str, packed: str) -> None:
         if count != meta.records:

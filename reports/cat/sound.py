@@ -49,8 +49,8 @@ from reports.cat.words import (
 )
 from schemas.codec import Rows
 
-_BLOCK_BYTES: Final = 1 << 22
-"""Parsed at once by one thread: many records, and few enough bytes for their columns to be small."""
+_BLOCK_BYTES: Final = 1 << 20
+"""Parsed at once by one thread: many records, few enough bytes for their columns to be small, and more blocks than threads."""
 _LINE_END, _OPEN, _CLOSE = (ord(one) for one in "\n{}")
 _IN_FORCE: Final = pa.struct(
     [(name, pa.int64() if name == "DAY" else pa.string() if name == "GTT" else pa.bool_()) for name in TIMES_IN_FORCE]
