@@ -13,6 +13,8 @@ from audit.findings import Wrong
 from schemas.codec import BadBytes, decode_header, schema_of
 
 VERSION: Final = 1
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":")).encode
+"""json.dumps would make an encoder for each entry."""
 TEXT_MAX: Final = 128
 """Characters of a source's name; longer ones are no program's of ours."""
 
@@ -29,7 +31,7 @@ def entry_of(topic: str, partition: int, offset: int, time_ms: int, value: bytes
     """
     fields = {"v": VERSION, "topic": topic, "partition": partition, "offset": offset, "time_ms": time_ms} | _claims(value)
     fields["sha256"] = digest or digest_of(value)
-    return json.dumps(fields, separators=(",", ":")).encode()
+    return _ENCODE(fields).encode()
 
 
 def offset_of(entry: bytes, place: str) -> int:

@@ -16,6 +16,8 @@ from urllib.request import urlopen
 import psutil
 
 from schemas.settings import Settings
+from streams.services.recipes.recipe import dying_with_parent
+from streams.services.supervision.supervisor import ROLE_NICENESS
 from topics.roles import AUDIT_LOG
 
 CAUGHT_UP_S: Final = 300.0
@@ -28,15 +30,17 @@ def prepare(settings: Settings, role: str) -> None:
         _outcry(settings, "audit", "keys", "create", "--name", "bench.example/audit").wait()
 
 
-def _outcry(settings: Settings, *words: str) -> subprocess.Popen[bytes]:
+def _outcry(settings: Settings, *words: str, niceness: int = 0) -> subprocess.Popen[bytes]:
+    """In a session of its own: where Linux weighs sessions, the niceness is that of the session."""
     given = {"OUTCRY_HOME": str(settings.home), "OUTCRY_KAFKA_URL": settings.kafka_url}
-    return subprocess.Popen([sys.executable, "-m", "streams", *words], env={**os.environ, **given}, stdout=subprocess.DEVNULL)
+    command = dying_with_parent([sys.executable, "-m", "streams", *words], niceness)
+    return subprocess.Popen(command, env={**os.environ, **given}, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 @contextmanager
 def _running(settings: Settings, role: str) -> Iterator[psutil.Process]:
-    """The role, once it has read all that was there."""
-    process = _outcry(settings, "worker", role)
+    """The role with the weight that the supervisor gives it, once it has read all that was there."""
+    process = _outcry(settings, "worker", role, niceness=ROLE_NICENESS.get(role, 0))
     try:
         _wait_until_caught_up(settings, role, process)
         yield psutil.Process(process.pid)
