@@ -93,8 +93,9 @@ sbom: $(VENV)/.supply-chain ## every package that is installed, with version and
 	@mkdir -p build
 	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible --output-file build/sbom.json $(VENV)
 
-advisories: $(VENV)/.supply-chain ## known vulnerabilities of every pinned package; fails where one cannot be looked up, for example without access to pypi.org
+advisories: $(VENV)/.supply-chain ## known vulnerabilities of every pinned package, and of what browsers get from npm; fails where one cannot be looked up, for example without access to pypi.org
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
+	$(BIN)/python tests/tidy/npm_advisories.py
 
 lock: $(VENV)/.supply-chain ## requirements.lock: what the image installs, with a hash of every file of every platform that the index has
 	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra archive --extra forecast --constraint constraints.txt --universal \
