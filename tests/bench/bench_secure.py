@@ -63,8 +63,8 @@ def compared(plain: list[dict[str, Any]], secure: list[dict[str, Any]]) -> dict[
         values = [(p[name], s[name]) for p, s in zip(plain, secure, strict=True) if p[name] and s[name]]
         ratios = [round(s / p, 3) for p, s in values]
         found |= {
-            f"{name}_plain": statistics.median([p for p, _ in values]) if values else None,
-            f"{name}_secure": statistics.median([s for _, s in values]) if values else None,
+            f"{name}_plain": round(statistics.median([p for p, _ in values]), 3) if values else None,
+            f"{name}_secure": round(statistics.median([s for _, s in values]), 3) if values else None,
             f"{name}_ratios": ratios, f"{name}_ratio": round(statistics.median(ratios), 3) if ratios else None,
         }  # fmt: skip
     by_process = {PLAIN: _by_process(plain), SECURE: _by_process(secure)}
