@@ -89,6 +89,10 @@ MARKET_DATA: Final = Topic(
     "market.data", ("market_data_frame",), "book shard", _book_shards, 7 * _DAY_MS, "public trades, quotes, bars, levels",
     Feed("executions", crosses=False, alone=True),
 )  # fmt: skip
+PARTY_FACTS: Final = Topic(
+    "party.facts", ("book_sums", "sign_in", "news"), "always 0", _one, FOREVER,
+    "what parties did in each book by half minutes, from where accounts are opened, and news", Feed("executions", crosses=True, alone=False),
+)  # fmt: skip
 ALERTS: Final = Topic("alerts", ("alert",), "book shard", _book_shards, FOREVER, "suspicious patterns with their evidence")
 CASES: Final = Topic(
     "cases", ("case_action",), "always 0", _one, FOREVER, "what analysts do with cases and suppressions, and which evidence they read",
@@ -110,6 +114,7 @@ TOPICS: Final = (
     ACCOUNT_EVENTS,
     EDGE_REPLIES,
     MARKET_DATA,
+    PARTY_FACTS,
     ALERTS,
     CASES,
     DEAD_LETTERS,

@@ -19,6 +19,7 @@ from topics.catalogue import (
     EXECUTIONS,
     FOREVER,
     MARKET_DATA,
+    PARTY_FACTS,
     SET_ASIDE,
     TOPICS,
     Topic,
@@ -91,8 +92,12 @@ PUBLISH_MARKET_DATA: Final = RoleEntry(
     table="market_data", replicas=True, looks_at=(SET_ASIDE,),
 )  # fmt: skip
 WATCH_TRADING: Final = RoleEntry(
-    "watch-trading", "streams.roles.watch_trading:run", "looks for suspicious patterns", (EXECUTIONS,), (ALERTS, DEAD_LETTERS),
+    "watch-trading", "streams.roles.watch_trading:run", "looks for suspicious patterns", (EXECUTIONS,), (ALERTS, PARTY_FACTS, DEAD_LETTERS),
     table="surveillance", replicas=True, critical=False, looks_at=(SET_ASIDE,),
+)  # fmt: skip
+WATCH_ACCOUNTS: Final = RoleEntry(
+    "watch-accounts", "streams.roles.watch_accounts:run", "looks for patterns over several books, sign-ins and news", (PARTY_FACTS,),
+    (ALERTS, DEAD_LETTERS), table="parties", replicas=True, critical=False, looks_at=(SET_ASIDE,),
 )  # fmt: skip
 PERSIST_MYSQL: Final = RoleEntry(
     "persist-mysql", "streams.roles.persist_mysql:run", "stores orders, trades, postings, alerts and cases in MySQL",
@@ -108,7 +113,7 @@ PERSIST_ELASTICSEARCH: Final = RoleEntry(
 )  # fmt: skip
 EDGE: Final = RoleEntry(
     "edge", "edge.app:run", "serves customers over HTTP and WebSocket", (EDGE_REPLIES, MARKET_DATA, CASES),
-    (ACCOUNT_COMMANDS, ACCESS_EVENTS, CASES), workers=False, stores=("mysql", "redis", "elasticsearch"),
+    (ACCOUNT_COMMANDS, ACCESS_EVENTS, PARTY_FACTS, CASES), workers=False, stores=("mysql", "redis", "elasticsearch"),
     looks_at=(EXECUTIONS, ACCESS_EVENTS), watches=("persist-mysql",),
 )  # fmt: skip
 
@@ -146,7 +151,7 @@ FORECAST_LOAD: Final = RoleEntry(
 ROLES: Final = {
     one.name: one
     for one in (
-        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG, RUN_MARKET,
-        ARCHIVE, MAKE_REPORTS, RUN_FUNCTIONS, FORECAST_LOAD, EDGE,
+        HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, WATCH_ACCOUNTS, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG,
+        RUN_MARKET, ARCHIVE, MAKE_REPORTS, RUN_FUNCTIONS, FORECAST_LOAD, EDGE,
     )
 }  # fmt: skip

@@ -25,10 +25,11 @@ from topics.catalogue import (
     EDGE_REPLIES,
     EXECUTIONS,
     MARKET_DATA,
+    PARTY_FACTS,
     SET_ASIDE,
     Topic,
 )
-from topics.roles import EDGE, HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, ROLES, RUN_MARKET, WATCH_TRADING
+from topics.roles import EDGE, HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, ROLES, RUN_MARKET, WATCH_ACCOUNTS, WATCH_TRADING
 from topics.sources import names_shard
 
 OPERATOR: Final = logins.OPERATOR
@@ -58,7 +59,8 @@ WRITERS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     ACCOUNT_EVENTS.name: {"account_event_frame": (HOLD_FUNDS.name,)},
     EDGE_REPLIES.name: {"account_event_frame": (HOLD_FUNDS.name,)},
     MARKET_DATA.name: {"market_data_frame": (PUBLISH_MARKET_DATA.name,)},
-    ALERTS.name: {"alert": (WATCH_TRADING.name,)},
+    PARTY_FACTS.name: {"book_sums": (WATCH_TRADING.name,), "sign_in": (EDGE.name,), "news": (OPERATOR,)},
+    ALERTS.name: {"alert": (WATCH_TRADING.name, WATCH_ACCOUNTS.name)},
     CASES.name: {"case_action": (EDGE.name,)},
     DEAD_LETTERS.name: {"dead_letter": tuple(name for name, role in ROLES.items() if DEAD_LETTERS in role.writes)},
     SET_ASIDE.name: {"set_aside": (OPERATOR,)},

@@ -27,6 +27,7 @@ async def authenticate(request: web.Request) -> Session:
             session.account
         )  # known from now on: who is known trades on while the store is away
     request[SESSION] = session
+    gateway_of(request).origins.note(session.account, address_of(request), "Alpaca's API" if key_id else "the trading page")
     if gateway_of(request).places.used:
         _take_place(request, session.account)
     if request.method in SAFE_METHODS and not session.may_read:

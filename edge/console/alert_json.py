@@ -44,12 +44,15 @@ def alert_json(alert: dict[str, Any], instruments: InstrumentTable) -> dict[str,
         "detected_at": rfc3339_or_none(alert["detected_at"]),
         "revised_at": rfc3339_or_none(alert["revised_at"] or alert["detected_at"]),
         "evidence_total": max(alert["evidence_total"], len(alert["evidence"])),
-        "evidence": [_evidence_json(one, instrument, alert["source"]) for one in alert["evidence"]],
+        "evidence": [
+            _evidence_json(one, instruments.by_number.get(one.get("instrument") or 0, instrument), one.get("place") or alert["source"])
+            for one in alert["evidence"]
+        ],
     }
 
 
 def _evidence_json(evidence: dict[str, Any], instrument: Instrument, source: str) -> dict[str, Any]:
-    """`seq` and `offset` are None where the alert does not say them: version 0.2."""
+    """instrument: whose order or trade it is; source: the record, or the partition, where it is. `seq` and `offset` are None where the alert does not say them: version 0.2."""
     topic, _, partition = source.partition("@")[0].rpartition("/")
     return {
         "role": evidence["role"],
@@ -57,6 +60,7 @@ def _evidence_json(evidence: dict[str, Any], instrument: Instrument, source: str
         "order_number": evidence["order_id"],
         "account": evidence.get("account") or None,
         "trade_id": evidence.get("trd_match_id") or None,
+        "symbol": instrument.symbol,
         "side": str(evidence["side"]).lower(),
         "price": instrument.price_text(evidence["price"]),
         "qty": instrument.qty_text(evidence["qty"]),

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from edge.gateway.access.access_log import AccessRecords
 from edge.gateway.access.api_keys import ApiKeys, ApiKeyStore
 from edge.gateway.access.key_changes import ChangedKeys, KeyChanges
+from edge.gateway.access.origins import Origins
 from edge.gateway.access.people import People, PeopleStore
 from edge.gateway.access.sessions import KeyStore, Sessions
 from edge.gateway.access.signed_requests import SignedRequests, SignedStore
@@ -66,6 +67,7 @@ class Gateway:
         self.orders = Orders(self.accounts, self.customers, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
         self.sessions = Sessions(keys, time.monotonic)
         self.signed_requests = SignedRequests(self.sessions, keys, time.time_ns)
+        self.origins = Origins(settings, time.time_ns)
         self.cases = Cases()
         self.case_files = CaseFiles(self.cases, history, self.instruments)
         self.access_records = AccessRecords()
@@ -150,6 +152,7 @@ def _watch(gateway: Gateway) -> None:
     watch("accounts", "account views in memory", lambda: len(accounts))
     watch("sessions", "API keys in memory", lambda: len(gateway.sessions))
     watch("refused_guesses_total", "requests refused after too many wrong API keys", lambda: gateway.sessions.refused_guesses)
+    watch("origins_untold_total", "addresses of accounts that surveillance could not be told of", lambda: gateway.origins.untold)
     watch("refused_sign_ins_total", "attempts to sign in refused after too many wrong ones", lambda: gateway.people.refused)
     watch("market_data_lag", "records of market.data not read yet", lambda: gateway.market_consumer.lag() if gateway.market_consumer else 0)
     watch("market_data_gaps", "sequence numbers of market.data that never came", lambda: gateway.market.gaps)

@@ -137,7 +137,7 @@ class KafkaLinks:
         self._commands = CommandProducer(self._sender, shards, source, settings.edge_instance, time.time_ns, self._not_sent)
         gateway.replies, gateway.market_consumer = replies, market
         gateway.places.shards = shards
-        gateway.access_records.sender = self._sender
+        gateway.access_records.sender = gateway.origins.sender = self._sender
         gateway.accounts.producer, gateway.orders.sink_lag = self._commands, sink_lag
         self._tasks = [
             asyncio.create_task(replies.run(), name="replies"),
@@ -195,5 +195,5 @@ class KafkaLinks:
     async def _drop_clients(self) -> None:
         """Close whatever was opened; a broker that is away must not hold us up."""
         stops, self._stops, self._sender = self._stops, [], None
-        self._gateway.access_records.sender = None
+        self._gateway.access_records.sender = self._gateway.origins.sender = None
         await asyncio.gather(*(asyncio.wait_for(stop(), SHUTDOWN_GRACE_S) for stop in stops), return_exceptions=True)

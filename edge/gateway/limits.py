@@ -218,3 +218,13 @@ RECORD_TIMEOUT_S: Final = 3.0
 
 TRADER_SESSIONS_KEPT: Final = 20_000
 """Customers of the trading page that an edge remembers for when Redis is away, ~400 B each: 8 MB."""
+
+ORIGINS_KEPT: Final = 100_000
+"""Addresses of accounts that an edge has told surveillance of, ~250 B each: 25 MB. Beyond them the oldest is told again."""
+
+ORIGINS_BURST: Final = 32
+ORIGINS_PER_S: Final = 1 / 60
+"""New addresses of one account: 32, then one a minute. Whoever changes addresses for each request fills no log."""
+
+ORIGINS_UNDER_WAY_MAX: Final = 1_000
+"""Records that wait for the log, ~2 KB each with their task."""

@@ -1,6 +1,7 @@
 """Where a request comes from: whose guesses are counted together, and whether it is from this machine. No I/O."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 from aiohttp import HttpVersion11, web
@@ -16,10 +17,15 @@ _FORWARDED_PREFIX: Final = "x-forwarded-"
 
 def address_of(request: web.Request) -> str:
     """The peer's address; of IPv6 the /64, which is one customer's. Behind a proxy all clients are the proxy."""
+    return _address_of(request.remote or "")
+
+
+@lru_cache(maxsize=4_096)
+def _address_of(remote: str) -> str:
     try:
-        address = ipaddress.ip_address(request.remote or "")
+        address = ipaddress.ip_address(remote)
     except ValueError:
-        return request.remote or ""
+        return remote
     if address.version == 4:
         return str(address)
     mapped = address.ipv4_mapped

@@ -196,6 +196,7 @@ class Conversation:
         if self._has_left:
             return {}
         self.session = session
+        self.desk.gateway.origins.note(session.account, self._address, "the native API")
         self.desk.gateway.sessions.hold(session, self._key_changed)
         told = {"account": session.account, "scopes": sorted(session.scopes)}
         left = self.desk.guards.take_over(session.key_id)

@@ -83,6 +83,7 @@ async def who_asks(request: web.Request, body: bytes) -> Session:
     else:
         session = await _by_secret(request, sessions)
     request[SESSION] = session
+    request.app[DESK].gateway.origins.note(session.account, address_of(request), "the native API")
     too_many = sessions.admit(session)
     if too_many is not None:
         value_of(too_many)

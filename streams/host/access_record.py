@@ -12,20 +12,15 @@ from dataclasses import asdict
 from typing import Any, Final
 
 import click
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from access.events import AccessEvent, Act
 from schemas.codec import BadBytes, decode_record, encode_record
-from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from streams.__main__ import settings_of
+from streams.host.operators_records import append_records
 from streams.host.read_log import Log
-from streams.process.record_keys import record_keys
 from topics.catalogue import ACCESS_EVENTS
-from topics.kafka_clients import native_client
-from topics.speakers import OPERATOR
 
-_TIMEOUT_S: Final = 10.0
 CHARACTERS_MAX: Final = 2_000
 
 
@@ -56,29 +51,4 @@ def newest_events(settings: Settings, count: int) -> Iterator[dict[str, Any]]:
 
 
 def _append(settings: Settings, event: AccessEvent) -> int:
-    if not settings.kafka_url:
-        raise ServiceUnavailable("nothing was done: Kafka, where it is recorded, has no address; run `outcry up`, or set OUTCRY_KAFKA_URL")
-    problems, offsets = list[str](), list[int]()
-
-    def delivered(error: KafkaError | None, message: Message) -> None:
-        if error is not None:
-            problems.append(str(error))
-        else:
-            offsets.append(message.offset() or 0)
-
-    producer = Producer({**native_client(settings.kafka_url), "acks": "all", "enable.idempotence": True, "log_level": 0})
-    try:
-        value = encode_record("access_event", asdict(event))
-        producer.produce(
-            ACCESS_EVENTS.name, value, partition=0, headers=record_keys(settings, OPERATOR).signer(OPERATOR)(ACCESS_EVENTS.name, 0, value),
-            on_delivery=delivered,
-        )  # fmt: skip
-        left = producer.flush(_TIMEOUT_S)
-    except KafkaException as error:
-        raise ServiceUnavailable(f"nothing was done: Kafka at {settings.kafka_url} did not take the record of it: {error}") from error
-    if problems or left:
-        raise ServiceUnavailable(
-            f"nothing was done: Kafka at {settings.kafka_url} did not take the record of it on {ACCESS_EVENTS.name} "
-            f"({problems[0] if problems else 'no answer'}): see `outcry topics list`"
-        )
-    return offsets[0]
+    return append_records(settings, ACCESS_EVENTS, [encode_record("access_event", asdict(event))], "nothing was done")[0]

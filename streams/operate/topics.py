@@ -84,7 +84,7 @@ def create(ctx: click.Context) -> None:
 
 
 @topics.command("set-aside")
-@click.argument("topic", type=click.Choice(["account.commands", "book.commands", "executions"]))
+@click.argument("topic", type=click.Choice(["account.commands", "book.commands", "executions", "party.facts"]))
 @click.argument("partition", type=click.IntRange(0))
 @click.argument("offset", type=click.IntRange(0))
 @click.option("--reason", required=True, help="Why; it is written to the dead letter.")

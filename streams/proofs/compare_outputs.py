@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-from schemas.codec import BadBytes, Frame, Header, decode_frame, decode_header, decode_record, schema_of
+from schemas.codec import BadBytes, Frame, Header, decode_frame, decode_record, schema_of
 from schemas.enums import AccountEventKind, ExecKind, MarketDataKind, ReportKind
 from schemas.marks import Marks
 from schemas.reject_reasons import Reason
+from streams.host.identities import identity_of
 from streams.host.shard_runner import Output, Record
 from topics.catalogue import ALERTS, DEAD_LETTERS
 
@@ -165,7 +166,7 @@ class RecordedOutputs:
             if self._topic == ALERTS.name:
                 name, alert = decode_record(record.value or b"")
                 return self._found.header(alert) if name == "alert" and alert["source"].startswith(f"{self._source}@") else None
-            found = decode_header(record.value)
+            found = identity_of(record.value)
         except BadBytes:
             self._compared.unreadable += 1
             return None
@@ -183,8 +184,8 @@ class RecordedOutputs:
         if output.topic == ALERTS.name:
             header = self._made.header(decode_record(output.value)[1])
             return (header.source_offset, header.source_index), 1
-        found = decode_header(output.value)
-        assert found is not None, f"an output to {output.topic} is no frame"
+        found = identity_of(output.value)
+        assert found is not None, f"an output to {output.topic} has no identity"
         return (found[1].source_offset, found[1].source_index), found[2]
 
     def _extra(self, found: tuple[Identity, Record]) -> Differs:

@@ -17,7 +17,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from schemas.codec import BadBytes, decode_header
+from schemas.codec import BadBytes
 from schemas.errors import OutcryError, ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.limits import FRAME_BYTES_MAX
@@ -27,6 +27,7 @@ from schemas.settings import Settings
 from sinks.mysql.pool import MySql
 from sinks.mysql.sink import MySqlSink
 from streams.__main__ import settings_of
+from streams.host.identities import identity_of
 from streams.host.lost_records import lost_record, lost_state_of
 from streams.host.read_log import Log, place
 from streams.host.shard_runner import Output, ShardRunner
@@ -34,10 +35,11 @@ from streams.process.record_keys import record_keys
 from streams.process.worker_identity import WorkerId
 from streams.proofs.recorded_snapshots import read_snapshots
 from streams.proofs.verify import ROLES, Setup
+from streams.roles.watch_trading import read_owner_sets
 from topics.catalogue import ALERTS, DEAD_LETTERS, EDGE_REPLIES, MARKET_DATA, TOPICS, Topic
 from topics.kafka_clients import native_client
 from topics.rights import ADMINISTRATOR
-from topics.roles import REPLICAS, changelog_topic
+from topics.roles import REPLICAS, WATCH_ACCOUNTS, changelog_topic
 from topics.sources import sources_of, topic_named
 from topics.speakers import OPERATOR, SPEAKERS, shards_of
 
@@ -117,9 +119,9 @@ Write = Callable[[str, int, bytes], int]
 class Recovery:
     """Examines one log and repairs it."""
 
-    def __init__(self, log: Log, instruments: InstrumentTable, known: Callable[[str, int], list[Known]]) -> None:
-        """known: by (topic, partition), what groups have committed and stores have stored."""
-        self._log, self._instruments, self._known = log, instruments, known
+    def __init__(self, log: Log, instruments: InstrumentTable, known: Callable[[str, int], list[Known]], owner_sets: str = "") -> None:
+        """known: by (topic, partition), what groups have committed and stores have stored. owner_sets: the text of OUTCRY_OWNER_SETS_FILE."""
+        self._log, self._instruments, self._known, self._owner_sets = log, instruments, known, owner_sets
         self._marks_of: dict[tuple[str, int], Marks] = {}
         self.problems: list[str] = []
         """What cannot be known or repaired."""
@@ -184,7 +186,7 @@ class Recovery:
         for record in self._log.records(topic.name, partition, bounds.low, bounds.high) if bounds is not None else ():
             try:
                 record.proof.require()
-                found = decode_header(record.value)
+                found = identity_of(record.value)
                 if found is not None and found[2] > 0 and sources.is_shard(found[1]):
                     marks.take(found[1], record.time_ns)
             except BadBytes:
@@ -208,13 +210,13 @@ class Recovery:
         """By (topic, partition), missing frames that shards must have written, in the order of each shard. Replays every shard."""
         missing: dict[tuple[str, int], list[bytes]] = {}
         for role in ROLES.values():
-            if role.own is ALERTS:  # the sinks have them, and tell repeats by their ids
+            if role.entry is WATCH_ACCOUNTS:  # alerts only: the sinks have them, and tell repeats by their ids
                 continue
             counts = {one.name: self._log.partitions(one) for one in role.needs}
             role.warm()
             for shard in range(counts[role.source.name]):
                 durable = max((one.next_offset for one in self._states(role.source, shard, 0)), default=0)
-                runner = ShardRunner(role.make(shard, Setup(self._instruments, counts)))
+                runner = ShardRunner(role.make(shard, Setup(self._instruments, counts, self._owner_sets)))
                 try:
                     end = min(durable, self._log.whole(role.source, shard).high)
                     for record in self._log.records(role.source.name, shard, 0, end):
@@ -225,10 +227,14 @@ class Recovery:
 
     def _note_missing(self, outputs: Sequence[Output], missing: dict[tuple[str, int], list[bytes]]) -> None:
         for output in outputs:
-            if output.topic in (DEAD_LETTERS.name, EDGE_REPLIES.name):  # views come back by registering again
+            if output.topic in (
+                DEAD_LETTERS.name,
+                EDGE_REPLIES.name,
+                ALERTS.name,
+            ):  # views come back by registering again; the sinks have alerts
                 continue
-            found = decode_header(output.value)
-            assert found is not None, f"an output to {output.topic} is no frame"
+            found = identity_of(output.value)
+            assert found is not None, f"an output to {output.topic} has no identity"
             mark = self._marks(topic_named(output.topic), output.partition).state.get(found[1].source, (-1, -1, 0))
             if (found[1].source_offset, found[1].source_index) > mark[:2]:
                 missing.setdefault((output.topic, output.partition), []).append(output.value)
@@ -345,7 +351,7 @@ def recover(ctx: click.Context, yes: bool, force: bool, as_json: bool) -> None:
     if yes:
         require_stopped(settings)
     with Log(settings) as log:
-        recovery = Recovery(log, load_instruments(settings.instruments_file), positions(settings))
+        recovery = Recovery(log, load_instruments(settings.instruments_file), positions(settings), read_owner_sets(settings))
         losses = recovery.losses()
         undecided = [loss.where for loss in losses if loss.undecided]
         if yes and not (undecided and not force):

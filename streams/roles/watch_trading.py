@@ -1,9 +1,9 @@
 """Watch trading: look for suspicious patterns in each book shard's executions.
 
 In:     executions (partition = book shard)
-Out:    alerts (same partition): revisions of episodes
+Out:    alerts (same partition): revisions of episodes; party.facts: what parties did in each half minute, for watch-accounts
 State:  tracked orders, the market, open episodes, the detectors' own; table `surveillance`, see streams.host.shard_host
-On failure: the process stops; replay raises the same alerts with the same ids.
+On failure: the process stops; replay raises the same alerts with the same ids, and tells the same facts.
 """
 
 import hashlib
@@ -17,10 +17,11 @@ from streams.host.shard_host import role_of
 from streams.host.shard_runner import Emitter, Record, configuration_digest
 from streams.host.snapshots import Arrays
 from streams.transport.consumer import consumer_class
+from surveillance.accounts.facts import identified
 from surveillance.alerts import Place
 from surveillance.owners import BadOwnerSets, Owners
 from surveillance.watch import TradingWatch
-from topics.catalogue import ALERTS, EXECUTIONS
+from topics.catalogue import ALERTS, EXECUTIONS, PARTY_FACTS
 from topics.roles import WATCH_TRADING
 from topics.sources import Sources, sources_of
 
@@ -35,7 +36,7 @@ class WatchTrading:
     def __init__(self, shard: int, instruments: InstrumentTable, owner_sets: str = "") -> None:
         """`owner_sets`: the text of OUTCRY_OWNER_SETS_FILE. Raises BadOwnerSets."""
         self._shard, self._instruments, self._owner_sets = shard, instruments, owner_sets
-        self._watch = TradingWatch(instruments, owners=Owners.of_toml(owner_sets))
+        self._watch = TradingWatch(instruments, owners=Owners.of_toml(owner_sets), for_accounts=True)
         self._where = Place()
 
     @property
@@ -55,9 +56,12 @@ class WatchTrading:
         return frame
 
     def apply(self, frame: Frame, emit: Emitter) -> None:
-        """Raise the alerts that this frame completes."""
+        """Raise the alerts that this frame completes, and tell of the half minutes that it ends."""
         for alert in self._watch.apply(frame.rows, self._where):
             emit.record(ALERTS, self._shard, "alert", alert)
+        facts = (fact for half in self._watch.sums() for fact in half.records())
+        for index, fact in enumerate(facts):
+            emit.record(PARTY_FACTS, 0, "book_sums", identified(fact, f"{EXECUTIONS.name}/{self._shard}", self._where.offset, index))
 
     def snapshot(self) -> Arrays:
         """Named arrays of the detectors."""
@@ -65,7 +69,7 @@ class WatchTrading:
 
     def restore(self, arrays: Arrays) -> None:
         """Restore a snapshot."""
-        self._watch = TradingWatch.restore(self._instruments, dict(arrays), owners=Owners.of_toml(self._owner_sets))
+        self._watch = TradingWatch.restore(self._instruments, dict(arrays), owners=Owners.of_toml(self._owner_sets), for_accounts=True)
 
     def state_hash(self) -> bytes:
         """The detectors' hash."""

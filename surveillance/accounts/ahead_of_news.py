@@ -63,7 +63,8 @@ class AheadOfNewsDetector(PartyDetector):
 
     def published(self, news: News) -> Sequence[Finding]:
         """Its effect is judged later."""
-        self._waiting = [*self._waiting[-(WAITING_MAX - 1) :], news]
+        if news not in self._waiting:  # a sender may tell twice
+            self._waiting = [*self._waiting[-(WAITING_MAX - 1) :], news]
         return ()
 
     def advance(self, now: int) -> Sequence[Finding]:

@@ -1,10 +1,12 @@
 """What the second stage goes by: half minutes of a book, sign-ins, news. Plain records, to be carried by a topic. Prices ticks, quantities lots, times ns.
 
-A record has `source`, `source_offset` and `source_index` (the input that it was made of, by which a second copy is told), `kind`, `at` (log time; of a BOOK
-its end), `instrument` (of a BOOK and of NEWS), `middle`, `level_qty`, `taken` and `sums` (of a BOOK: its price between the best two, what usually stands
-at the best, what takers traded, its parties), `account` and `place` (of a SIGN_IN: a digest of address and device) and `what` (where, or the headline).
+A record has `source`, `source_offset` and `source_index` (the input that it was made of, by which a second copy is told; of a BOOK), `kind`, `at` (log
+time; of a BOOK its end), `instrument` (of a BOOK and of NEWS), `middle`, `level_qty`, `taken` and `sums` (of a BOOK: its price between the best two, what
+usually stands at the best, what takers traded, its parties), `account` and `place` (of a SIGN_IN: a digest of address and program) and `what` (which door,
+or the headline). In the topic each kind has a schema of its own, because others write it: SCHEMAS.
 """
 
+import re
 from typing import Any, Final, NamedTuple
 
 from schemas.codec import BAD_COLUMN, BadBytes
@@ -12,11 +14,19 @@ from surveillance.contract import Evidence
 
 BOOK, SIGN_IN, NEWS = "BOOK", "SIGN_IN", "NEWS"
 KINDS: Final = (BOOK, SIGN_IN, NEWS)
-DOORS: Final = "doors"
-"""Source of sign-ins and news: whoever reads access.events and news in turn."""
+SCHEMAS: Final = {"book_sums": BOOK, "sign_in": SIGN_IN, "news": NEWS}
+"""Kind by the schema of its records."""
+HEADLINE_MAX: Final = 500
+"""Characters."""
+TEXT_MAX: Final = 100
+"""Characters of a place, and of the name of a door."""
 SUMS_MAX: Final = 2_000
 """Parties in one record, ~400 B each; a book with more has several."""
 EVIDENCE_MAX: Final = 4
+_SHARD: Final = re.compile(r"[a-z.]+/[0-9]+", re.ASCII)
+_NOTHING: Final = {
+    "source_offset": 0, "source_index": 0, "instrument": 0, "middle": 0, "level_qty": 0, "taken": 0, "account": 0, "place": "", "what": "",
+}  # fmt: skip
 Record = dict[str, Any]
 
 
@@ -108,15 +118,14 @@ class BookSums(NamedTuple):
     taken: int
     sums: tuple[PartySum, ...]
 
-    def records(self, partition: int, partitions: int) -> list[Record]:
-        """For one partition of the facts, without their identity: its parties. At least one, so that all partitions know the prices of all books."""
-        mine = [one for one in self.sums if one.owner % partitions == partition]
-        head = {
-            "kind": BOOK, "at": self.at, "instrument": self.instrument, "middle": self.middle, "level_qty": self.level_qty, "taken": self.taken, "account": 0,
-            "place": "", "what": "",
+    def records(self) -> list[Record]:
+        """Without their identity. At least one: the price of a book counts without parties too."""
+        head = _NOTHING | {
+            "kind": BOOK, "at": self.at, "instrument": self.instrument, "middle": self.middle, "level_qty": self.level_qty, "taken": self.taken,
         }  # fmt: skip
+        sums = self.sums
         return [
-            {**head, "sums": [sum_record(one) for one in mine[start : start + SUMS_MAX]]} for start in range(0, max(len(mine), 1), SUMS_MAX)
+            {**head, "sums": [sum_record(one) for one in sums[start : start + SUMS_MAX]]} for start in range(0, max(len(sums), 1), SUMS_MAX)
         ]
 
 
@@ -149,12 +158,14 @@ def _wrong(record: Record, instruments: set[int]) -> str:
         return f"at is {record['at']}, which is no time"
     if (kind == SIGN_IN) == (record["instrument"] in instruments):
         return f"a {kind} of instrument {record['instrument']}"
-    if (kind == BOOK) == (record["source"] == DOORS):
+    if (kind == BOOK) != (_SHARD.fullmatch(record["source"]) is not None):
         return f"a {kind} is not of this source"
     if len(record["sums"]) > SUMS_MAX or (record["sums"] and kind != BOOK):
         return f"a {kind} of {len(record['sums'])} parties; at most {SUMS_MAX}, and of a BOOK"
     if kind == SIGN_IN and (record["account"] <= 0 or not record["place"]):
         return "a SIGN_IN without an account or a place"
+    if len(record["place"]) > TEXT_MAX or len(record["what"]) > (HEADLINE_MAX if kind == NEWS else TEXT_MAX):
+        return "a text is too long"
     numbers = [one[name] for one in record["sums"] for name in SUM_FIELDS]
     if any(number < 0 for number in numbers):
         return "a number of a sum is below zero"
@@ -164,21 +175,26 @@ def _wrong(record: Record, instruments: set[int]) -> str:
     return ""
 
 
-def sign_in_record(at: int, account: int, place: str, what: str) -> Record:
-    """A sign-in, without its identity."""
-    return _of_doors(SIGN_IN, at, account=account, place=place, what=what)
+def sign_in_record(source: str, at: int, account: int, place: str, door: str) -> Record:
+    """A sign-in."""
+    return _NOTHING | {"source": source, "sums": [], "kind": SIGN_IN, "at": at, "account": account, "place": place, "what": door}
 
 
-def news_record(at: int, instrument: int, headline: str) -> Record:
-    """News, without its identity."""
-    return _of_doors(NEWS, at, instrument=instrument, what=headline)
+def news_record(source: str, at: int, instrument: int, headline: str) -> Record:
+    """News."""
+    return _NOTHING | {"source": source, "sums": [], "kind": NEWS, "at": at, "instrument": instrument, "what": headline}
 
 
-def _of_doors(kind: str, at: int, **given: Any) -> Record:
-    nothing = {"instrument": 0, "middle": 0, "level_qty": 0, "taken": 0, "sums": [], "account": 0, "place": "", "what": ""}
-    return {**nothing, "kind": kind, "at": at, **given}
+def fact_of(schema: str, stored: Record) -> Record:
+    """A decoded record of the topic; its schema is one of SCHEMAS."""
+    kind = SCHEMAS[schema]
+    if kind == SIGN_IN:
+        return sign_in_record(*(stored[name] for name in ("source", "at", "account", "place", "door")))
+    if kind == NEWS:
+        return news_record(*(stored[name] for name in ("source", "at", "instrument", "headline")))
+    return _NOTHING | {"kind": kind} | stored
 
 
 def identified(record: Record, source: str, offset: int, index: int) -> Record:
     """With its identity: the input that it was made of, and its number among the records for the same partition."""
-    return {"source": source, "source_offset": offset, "source_index": index, **record}
+    return {**record, "source": source, "source_offset": offset, "source_index": index}

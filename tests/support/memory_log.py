@@ -15,14 +15,17 @@ from streams.host.snapshots import SnapshotStore
 from streams.roles.hold_funds import HoldFunds
 from streams.roles.match_orders import MatchOrders
 from streams.roles.publish_market_data import PublishMarketData
+from streams.roles.watch_accounts import WatchAccounts
 from streams.roles.watch_trading import WatchTrading
-from topics.catalogue import ACCESS_EVENTS, ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, SET_ASIDE, Topic
+from topics.catalogue import ACCESS_EVENTS, ACCOUNT_COMMANDS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, PARTY_FACTS, SET_ASIDE, Topic
 from topics.key_files import NO_KEYS
-from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, changelog_topic
+from topics.roles import HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_ACCOUNTS, WATCH_TRADING, changelog_topic
 
 INSTRUMENTS = load_instruments(None)
 SHARDS = 2
-ROLES = tuple((one.name, one.table, one.reads[0].name) for one in (HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING))
+ROLES = tuple(
+    (one.name, one.table, one.reads[0].name) for one in (HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, WATCH_ACCOUNTS)
+)
 """Role, table, input."""
 START = 1_800_000_000_000_000_000
 COMMAND = FRAMES["order_command_frame"].dtype
@@ -37,7 +40,7 @@ class MemoryLog(Log):
         self.parts: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.low: dict[tuple[str, int], int] = defaultdict(int)
         self.now_ns = START
-        self.one_partition = {ACCESS_EVENTS.name, DEAD_LETTERS.name, EDGE_REPLIES.name, SET_ASIDE.name}
+        self.one_partition = {ACCESS_EVENTS.name, DEAD_LETTERS.name, EDGE_REPLIES.name, SET_ASIDE.name, PARTY_FACTS.name}
 
     def partitions(self, topic: Topic) -> int:
         return 1 if topic.name in self.one_partition else SHARDS
@@ -86,6 +89,7 @@ def processor_of(role: str, shard: int) -> Processor:
     make: dict[str, Callable[[], Processor]] = {
         "hold-funds": lambda: HoldFunds(shard, INSTRUMENTS, SHARDS, SHARDS, 1), "match-orders": lambda: MatchOrders(shard, INSTRUMENTS, SHARDS, SHARDS),
         "publish-market-data": lambda: PublishMarketData(shard, INSTRUMENTS), "watch-trading": lambda: WatchTrading(shard, INSTRUMENTS),
+        "watch-accounts": lambda: WatchAccounts(shard, INSTRUMENTS, SHARDS),
     }  # fmt: skip
     return make[role]()
 
@@ -101,7 +105,7 @@ class Exchange:
         self.updates = 1
         self.runners: dict[tuple[str, str, str, int], ShardRunner] = {}
         for role, table, topic in ROLES:
-            for shard in range(SHARDS):
+            for shard in range(1 if topic in self.log.one_partition else SHARDS):
                 self.runners[role, table, topic, shard] = ShardRunner(processor_of(role, shard))
 
     def settle(self) -> None:

@@ -33,7 +33,7 @@ class StreamConversation:
         """session: of a browser whose customer has signed in; it need not authenticate."""
         self._out = out
         self._accounts, self._sessions, self._instruments = gateway.accounts, gateway.sessions, gateway.instruments
-        self._metrics = metrics
+        self._origins, self._metrics = gateway.origins, metrics
         self._address = address
         self._session = session
         self._listening_to: int | None = None
@@ -122,6 +122,7 @@ class StreamConversation:
         match access:
             case Accepted(session):
                 self._session = session
+                self._origins.note(session.account, self._address, "Alpaca's API")
                 self._sessions.hold(session, self._key_changed)
             case Denied():
                 self._out.end_nowait(WSCloseCode.POLICY_VIOLATION)

@@ -37,16 +37,16 @@ function draw(alert) {
     "Alert": alert.alert_id, "Last frame": alert.source,
   };
   rows("facts", Object.entries(facts).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
-  rows("orders", alert.evidence.map((order) => orderRow(order, end)));
+  rows("orders", alert.evidence.map((order) => orderRow(order, end, alert.symbol)));
   const more = alert.evidence_total - alert.evidence.length;
   say("orders-note", more > 0 ? `${more} more are counted and not listed.` : "");
   rows("accounts", alert.accounts.map((account) => accountRow(alert, account)));
   timeline(alert, end);
 }
 
-function orderRow(order, end) {
+function orderRow(order, end, symbol) {
   const span = (order.ended_at ? ms(order.ended_at) : end) - ms(order.placed_at);
-  return element("tr", {}, cell(words(order.role)), cell(order.account, "num"), element("td", {}, side(order.side)), cell(Number(order.price).toFixed(2), "num"), cell(order.qty, "num"), cell(order.traded_qty, "num"),
+  return element("tr", {}, cell(words(order.role) + (order.symbol === symbol ? "" : ` in ${order.symbol}`)), cell(order.account, "num"), element("td", {}, side(order.side)), cell(Number(order.price).toFixed(2), "num"), cell(order.qty, "num"), cell(order.traded_qty, "num"),
     cell(clock(order.placed_at)), cell(clock(order.ended_at)), cell(span < 1_000 ? `${span.toFixed(1)} ms` : `${(span / 1_000).toFixed(2)} s`, "num"),
     element("td", { class: "soft", title: order.order_id }, order.order_id.slice(-12)),
     cell(order.seq === null ? "" : `${order.topic}/${order.partition}@${order.offset} row ${order.seq}`, "soft"));
@@ -54,7 +54,7 @@ function orderRow(order, end) {
 
 function accountRow(alert, account) {
   const mine = alert.evidence.filter((one) => one.account === account);
-  const sum = (name) => mine.filter((one) => one.side === name).reduce((total, one) => total + Number(one.traded_qty), 0);
+  const sum = (name) => mine.filter((one) => one.side === name && one.symbol === alert.symbol).reduce((total, one) => total + Number(one.traded_qty), 0);
   const [bought, sold] = [sum("buy"), sum("sell")];
   return element("tr", {}, cell(account, "num"), cell(mine.length, "num"), cell(bought, "num"), cell(sold, "num"), cell(bought - sold, "num"));
 }

@@ -91,9 +91,13 @@ class BookReplays:
 
 def _place_of(alert: dict[str, Any]) -> tuple[Place, int, int] | None:
     """The partition of its evidence, and the first and last offset in it."""
-    where, _, offset = alert["source"].partition("@")
+    source, _, offset = alert["source"].partition("@")
+    mine = [one for one in alert["evidence"] if (one.get("instrument") or alert["instrument"]) == alert["instrument"]]
+    where = next((one["place"] for one in mine if one.get("place")), source)
     topic, _, partition = where.rpartition("/")
-    if topic != EXECUTIONS.name or not partition.isdigit() or not offset.isdigit():
+    if topic != EXECUTIONS.name or not partition.isdigit():
         return None
-    found = [one["offset"] for one in alert["evidence"] if one.get("offset", -1) >= 0]
-    return (topic, int(partition)), min([*found, int(offset)]), max([*found, int(offset)])
+    found = [one["offset"] for one in mine if one.get("offset", -1) >= 0 and (one.get("place") or source) == where]
+    if where == source and offset.isdigit():  # an alert over several books names the fact that completed it, not a record of this book
+        found.append(int(offset))
+    return ((topic, int(partition)), min(found), max(found)) if found else None

@@ -29,7 +29,7 @@ from streams.research.labelled.world import (
     instruments_of_both,
 )
 from surveillance import Owners, Place, TradingWatch
-from surveillance.accounts.facts import DOORS, Record, identified, news_record, sign_in_record
+from surveillance.accounts.facts import Record, identified, news_record, sign_in_record
 from surveillance.accounts.watch import AccountsWatch
 
 STEP_S: Final = 0.25
@@ -40,6 +40,8 @@ SHARED_TICKS_PER_ROOT_S: Final = 0.6
 CONFEDERATE: Final = 1_600
 TRAVELLER, PAIR_MAKER, DAILY_FUND, UNWINDER_OF_PAIRS, CHANGED_DEVICE = range(300, 305)
 HOME, ABROAD, THIEF = "home", "hotel", "elsewhere"
+DOORS: Final = "doors"
+"""Whoever tells of sign-ins and news."""
 
 
 @dataclass
@@ -53,11 +55,11 @@ class Pair:
 
     def sign_in(self, account: int, place: str) -> None:
         """An account is opened now."""
-        self.facts.append(sign_in_record(self.one.now, account, place, "the trading page"))
+        self.facts.append(sign_in_record(DOORS, self.one.now, account, place, "the trading page"))
 
     def publish(self, world: World, ticks: float) -> None:
         """News that is worth so many ticks: everybody comes to believe it."""
-        self.facts.append(news_record(world.now, world.instrument, "Results are not what was expected"))
+        self.facts.append(news_record(DOORS, world.now, world.instrument, "Results are not what was expected"))
         world.add(_news(world, ticks))
 
     def label(self, pattern: str, accounts: tuple[int, ...], severity: float, began_at: int, orders: list[int]) -> None:
@@ -290,7 +292,6 @@ class _Stages:
         self._second, self.baseline = AccountsWatch(instruments_of_both(), Owners.of_toml(sets)), Baseline()
         self._frames = dict.fromkeys(self._first, 0)
         self._seqs = dict.fromkeys(self._first, 1)
-        self._doors = 0
         self.rows, self.cpu_s = 0, 0.0
         self.newest: dict[str, dict[str, Any]] = {}
         self.facts: list[Record] = []
@@ -302,7 +303,7 @@ class _Stages:
         self._keep(self._first[number].apply(rows, Place("executions", number, frame, self._seqs[number])))
         index = 0
         for half in self._first[number].sums():
-            for record in half.records(0, 1):
+            for record in half.records():
                 self._second_takes(identified(record, f"executions/{number}", frame, index))
                 index += 1
         self._frames[number], self._seqs[number] = frame + 1, self._seqs[number] + len(rows)
@@ -313,8 +314,7 @@ class _Stages:
     def tell(self, pair: Pair) -> None:
         """Sign-ins and news."""
         for record in pair.facts:
-            self._second_takes(identified(record, DOORS, self._doors, 0))
-            self._doors += 1
+            self._second_takes(record)
         pair.facts.clear()
 
     def _second_takes(self, record: Record) -> None:

@@ -174,6 +174,11 @@ def _smallest(name: str) -> bytes:
         "new_order_single": ORDER,
         "order_cancel_request": {"account": 1, "orig_cl_ord_id": "a", "order_id": 0, "transact_time": 1},
         "dead_letter": {"topic": "t", "partition": 0, "offset": 0, "reason": "r", "detail": "d", "key": None, "value": b"", "record_time": 0},
+        "book_sums": {
+            "source": "executions/0", "source_offset": 0, "source_index": 0, "at": 1, "instrument": 1, "middle": 0, "level_qty": 0, "taken": 0, "sums": [],
+        },
+        "sign_in": {"source": "edge-0", "at": 1, "account": 1, "place": "x", "door": "x"},
+        "news": {"source": "operator", "created_at": 1, "at": 1, "instrument": 1, "headline": "x"},
         "set_aside": {"role": "r", "topic": "t", "partition": 0, "offset": 0, "reason": "r"},
         "shard_placement": {"kind": "MOVE", "from_epoch": 0, "writers": "b", "written_to": 0, "reason": "r"},
         "access_event": {"at_ns": 1, "act": "ACTED", "person": "ann", "address": "127.0.0.1", "what": "POST /x", "detail": ""},

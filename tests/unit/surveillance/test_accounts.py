@@ -1,6 +1,5 @@
 """The second stage: each pattern on facts made by hand, what may not fire, and a watch that is a function of its facts."""
 
-import json
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -8,90 +7,32 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.party_facts import (
+    DOORS,
+    INSTRUMENTS,
+    OTHER,
+    PRICES,
+    SECOND,
+    WHO,
+    Facts,
+    ahead,
+    at,
+    cross_book,
+    shown,
+    stored,
+    takeover,
+    traded,
+)
 
-from schemas.codec import BadBytes, encode_record
+from schemas.codec import BadBytes, decode_record, encode_record
 from schemas.enums import Side
 from schemas.errors import StaleData
-from streams.research.labelled.world import instruments_of_both
 from surveillance import Owners, Place
+from surveillance.accounts import facts as facts_module
 from surveillance.accounts import parties
-from surveillance.accounts.facts import DOORS, BookSums, PartySum, Record, Seen, check, identified, news_record, sign_in_record
+from surveillance.accounts.facts import BookSums, Record, check, fact_of, identified, news_record, sign_in_record
 from surveillance.accounts.parties import BookHalf, Parties
 from surveillance.accounts.watch import PARTY_PATTERNS, AccountsWatch
-
-INSTRUMENTS = instruments_of_both()
-SECOND = 10**9
-START = 1_800_000_000 * SECOND
-HALF = 30 * SECOND
-WHO, OTHER = 7, 8
-PRICES = (18_000, 18_010, 18_004, 18_020, 18_012, 18_030, 18_022, 18_040, 18_030, 18_050, 18_041, 18_060)
-"""At the ends of half minutes; both books."""
-
-
-def seen(role: str, order_id: int, side: int = 1, qty: int = 100) -> Seen:
-    """An order at row `order_id` of its shard."""
-    return Seen(role, order_id, side, 18_000, qty, 0, START, START + SECOND, WHO, 0, order_id, order_id)
-
-
-def traded(at: int, bought: int = 0, sold: int = 0, **given: Any) -> PartySum:
-    """A party's half minute in which it traded at 18,000, from 20 s before its end."""
-    values = dict.fromkeys(PartySum._fields[:17], 0) | {
-        "owner": WHO, "bought": bought, "sold": sold, "bought_cost": bought * 18_000, "sold_cost": sold * 18_000, "taken": bought + sold,
-        "traded_from": at - 20 * SECOND, "traded_until": at - 15 * SECOND,
-    }  # fmt: skip
-    return PartySum(**(values | given), seen=(seen("TAKER", at // HALF % 1_000 + 1),))
-
-
-def shown(at: int, buy: int, **given: Any) -> PartySum:
-    """A party's half minute in which it showed so many lots to buy, and took them back."""
-    return traded(at, shown_buy=buy, buy_from=at - 22 * SECOND, buy_until=at - 14 * SECOND, **given)
-
-
-class Facts:
-    """Facts by hand. Books 1 and 2 are in book shards 1 and 2; both have a half minute each time."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self._doors = 0
-
-    def half(self, number: int, *sums: tuple[int, PartySum], middle: Callable[[int, int], int] | None = None) -> None:
-        """The half minute `number` of both books, with (instrument, what a party did). middle: by book and number."""
-        at = START + (number + 1) * HALF
-        for instrument in (1, 2):
-            price = middle(instrument, number) if middle else PRICES[number % len(PRICES)]
-            mine = tuple(one for book, one in sums if book == instrument)
-            for index, record in enumerate(BookSums(at, instrument, price, 100, 1_000, mine).records(0, 1)):
-                self.records.append(identified(record, f"executions/{instrument}", number, index))
-
-    def door(self, record: Record) -> None:
-        """A sign-in or news."""
-        self.records.append(identified(record, DOORS, self._doors, 0))
-        self._doors += 1
-
-    def alerts(self, watch: AccountsWatch | None = None) -> list[dict[str, Any]]:
-        """What the second stage says, all revisions. Through text, so that nothing but plain records counts."""
-        watch = watch or AccountsWatch(INSTRUMENTS)
-        found = []
-        for number, record in enumerate(self.records):
-            read = json.loads(json.dumps(record))
-            check(read, set(INSTRUMENTS.by_number))
-            found += watch.apply(read, Place("party.facts", 0, number))
-        return found
-
-
-def at(number: int) -> int:
-    """The end of a half minute, ns."""
-    return START + (number + 1) * HALF
-
-
-def cross_book(shown_buy: int = 1_000, sold: int = 200, shown_sell: int = 0, bought: int = 0, *, turns: int = 2, **given: Any) -> Facts:
-    """Ten half minutes of both books, then showing in book 1 and selling in book 2."""
-    facts = Facts()
-    for number in range(10):
-        facts.half(number)
-    for number in range(10, 10 + turns):
-        facts.half(number, (1, shown(at(number), shown_buy, shown_sell=shown_sell)), (2, traded(at(number), bought, sold)), **given)
-    return facts
 
 
 def test_orders_of_one_book_that_serve_trades_of_another_are_found() -> None:
@@ -151,21 +92,6 @@ def test_books_that_move_against_one_another_gain_the_other_way_and_unrelated_on
     assert with_prices(apart, sold=200) == []
 
 
-def takeover(
-    lots: int = 400, other_qty: int = 300, other_traded: int = 300, place: str = "elsewhere", usual: int = 20, cost: int = 18_064
-) -> Facts:
-    """An account that buys `usual` lots in each half minute; then it is opened from somewhere and buys `lots`."""
-    facts = Facts()
-    facts.door(sign_in_record(START, WHO, "home", "the trading page"))
-    for number in range(6):
-        facts.half(number, (1, traded(at(number), usual)))
-    facts.door(sign_in_record(at(5) + SECOND, WHO, place, "the trading page"))
-    for number in range(6, 9):
-        one = traded(at(number), lots, other=OTHER, other_qty=other_qty, other_traded=other_traded)
-        facts.half(number, (1, one._replace(bought_cost=lots * cost)))
-    return facts
-
-
 def test_an_account_in_other_hands_is_found() -> None:
     """From a new place it buys twenty times as much, dear, from one party that trades with nobody else."""
     alert = takeover().alerts()[0]
@@ -197,23 +123,6 @@ def test_a_sign_in_that_is_told_late_is_judged_all_the_same() -> None:
     facts.records.remove(late)
     facts.records.append(late)
     assert facts.alerts()[0]["pattern"] == "ACCOUNT_TAKEOVER"
-
-
-def ahead(lots: int = 300, usual: int = 0, side: str = "bought", reaction: int = 60, news_in: int = 1) -> Facts:
-    """Twenty quiet half minutes, four of build-up, news, and prices that are `reaction` ticks higher from then on."""
-    facts = Facts()
-
-    def middle(_: int, number: int) -> int:
-        return 18_000 + number % 2 * 2 + (reaction if number >= 24 else 0)
-
-    for number in range(20):
-        facts.half(number, *([(1, traded(at(number), usual))] if usual else []), middle=middle)
-    for number in range(20, 24):
-        facts.half(number, (1, traded(at(number), **{side: lots})), middle=middle)
-    facts.door(news_record(at(23) + SECOND, news_in, "A takeover bid"))
-    for number in range(24, 30):
-        facts.half(number, middle=middle)
-    return facts
 
 
 def test_who_knew_of_news_is_found() -> None:
@@ -269,7 +178,7 @@ def test_other_owner_sets_of_the_past_are_refused() -> None:
 
 def good() -> Record:
     """A fact of a book."""
-    return identified(BookSums(at(1), 1, 18_000, 100, 10, (traded(at(1), 10),)).records(0, 1)[0], "executions/1", 1, 0)
+    return identified(BookSums(at(1), 1, 18_000, 100, 10, (traded(at(1), 10),)).records()[0], "executions/1", 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -295,13 +204,26 @@ def test_facts_that_nobody_makes_are_refused_with_what_is_wrong(change: dict[str
         check(bad, numbers)
 
 
-def test_parties_are_split_over_partitions_and_every_partition_knows_every_book() -> None:
-    """Owner % partitions; a partition without a party of the book still hears its price."""
-    sums = tuple(traded(at(1), 10, owner=owner) for owner in range(1, 8))
-    half = BookSums(at(1), 1, 18_000, 100, 70, sums)
-    parts = [half.records(number, 3) for number in range(3)]
-    assert [[one["owner"] for record in part for one in record["sums"]] for part in parts] == [[3, 6], [1, 4, 7], [2, 5]]
-    assert BookSums(at(1), 1, 18_000, 100, 0, ()).records(2, 3)[0]["middle"] == 18_000
+def test_a_book_with_many_parties_has_several_records_and_one_without_any_has_its_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record has a limit, and everybody needs the prices of all books."""
+    monkeypatch.setattr(facts_module, "SUMS_MAX", 3)
+    half = BookSums(at(1), 1, 18_000, 100, 70, tuple(traded(at(1), 10, owner=owner) for owner in range(1, 8)))
+    assert [[one["owner"] for one in record["sums"]] for record in half.records()] == [[1, 2, 3], [4, 5, 6], [7]]
+    assert [(record["middle"], record["sums"]) for record in BookSums(at(1), 1, 18_000, 100, 0, ()).records()] == [(18_000, [])]
+
+
+@pytest.mark.parametrize(
+    ("schema", "fact"),
+    [
+        ("book_sums", identified(BookSums(at(1), 1, 18_000, 100, 10, (shown(at(1), 400),)).records()[0], "executions/1", 1, 0)),
+        ("sign_in", sign_in_record("edge-0", at(1), 7, "digest", "native API")),
+        ("news", news_record("operator", at(1), 1, "A takeover bid")),
+    ],
+)
+def test_a_fact_in_the_topic_is_the_fact_again(schema: str, fact: Record) -> None:
+    """Each kind by its own schema."""
+    name, read = decode_record(stored(fact))
+    assert (name, fact_of(name, read)) == (schema, fact)
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
 """Alerts as the pages and GET /surveillance/alerts have them: of this version, and of version 0.2."""
 
+from typing import Any
+
 from support.records.alert_records import whole
 from support.records.watch_tape import BUY, INSTRUMENTS, Tape
 
 from edge.console.alert_json import alert_json
+from edge.gateway.analysts.book_replays import _place_of
 from schemas.ids import account_uuid
 from surveillance.detectors.wash_trade import WashTradeDetector
 
@@ -43,3 +46,35 @@ def test_an_alert_of_this_version_says_where_its_evidence_is() -> None:
     taker, maker = shown["evidence"]
     assert (taker["role"], taker["account"], taker["trade_id"], taker["seq"], taker["offset"]) == ("TAKER", 7, 6, 6, 0)
     assert (maker["side"], maker["price"], maker["order_number"]) == ("sell", "180", 3)
+
+
+def over_two_books() -> dict[str, Any]:
+    """An alert of the second stage: its source is a fact, its evidence is in two books."""
+    seen = {"role": "SHOWN", "side": "BUY", "qty": 5, "traded_qty": 0, "placed_at": 1, "ended_at": 2, "account": 3, "trd_match_id": 0}
+    return whole(OLD) | {
+        "pattern": "CROSS_BOOK", "instrument": 1, "source": "party.facts/0@900",
+        "evidence": [
+            seen | {"order_id": 1, "price": 500, "seq": 4, "offset": 40, "place": "executions/1", "instrument": 2},
+            seen | {"order_id": 2, "price": 17_999, "seq": 9, "offset": 90, "place": "executions/0", "instrument": 1},
+            seen | {"order_id": 3, "price": 17_998, "seq": 7, "offset": 70, "place": "executions/0", "instrument": 1},
+        ],
+    }  # fmt: skip
+
+
+def test_evidence_of_another_book_is_in_that_books_units_and_place() -> None:
+    """Each order names its symbol and the record where it is."""
+    shown = alert_json(over_two_books(), INSTRUMENTS)["evidence"]
+    other, own = INSTRUMENTS.by_number[2], INSTRUMENTS.by_number[1]
+    assert [(one["symbol"], one["topic"], one["partition"], one["offset"]) for one in shown] == [
+        (other.symbol, "executions", 1, 40), (own.symbol, "executions", 0, 90), (own.symbol, "executions", 0, 70),
+    ]  # fmt: skip
+    assert shown[0]["price"] == other.price_text(500)
+
+
+def test_the_book_around_an_alert_is_read_where_its_own_evidence_is() -> None:
+    """Not where the fact is that completed it, and not in the other book."""
+    alert = over_two_books()
+    assert _place_of(alert) == (("executions", 0), 70, 90)
+    assert _place_of(alert | {"instrument": 2}) == (("executions", 1), 40, 40)
+    assert _place_of(alert | {"evidence": []}) is None
+    assert _place_of(whole(OLD)) == (("executions", 0), 7, 7), "an alert of one book is read up to its frame"

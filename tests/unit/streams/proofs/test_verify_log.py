@@ -20,7 +20,17 @@ from streams.host.snapshots import is_manifest, manifest_key
 from streams.proofs import verify as verify_log
 from streams.proofs.verify import ROLES, Range, chosen, verify_shards
 from streams.roles.hold_funds import HoldFunds
-from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, DEAD_LETTERS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
+from topics.catalogue import (
+    ACCOUNT_COMMANDS,
+    ACCOUNT_EVENTS,
+    ALERTS,
+    BOOK_COMMANDS,
+    DEAD_LETTERS,
+    EDGE_REPLIES,
+    EXECUTIONS,
+    MARKET_DATA,
+    PARTY_FACTS,
+)
 from topics.roles import changelog_topic
 
 BOOKS = changelog_topic("match-orders", "books")
@@ -63,7 +73,7 @@ def trade_frame(log: MemoryLog) -> int:
 def test_a_log_is_the_same_as_its_replay_in_every_frame_row_hash_and_dead_letter(exchange, monkeypatch):
     """Every role and shard; each topic has been looked at."""
     found = reports(exchange.log, monkeypatch)
-    assert [report.difference for report in found] == [None] * 8
+    assert [report.difference for report in found] == [None] * 9
     topics = set().union(*(report.compared.by_topic for report in found))
     assert topics == {ACCOUNT_EVENTS.name, BOOK_COMMANDS.name, EXECUTIONS.name, ACCOUNT_COMMANDS.name, MARKET_DATA.name, DEAD_LETTERS.name}
     assert all(report.hashes_compared == report.hashes_recorded >= 1 for report in found)
@@ -78,7 +88,7 @@ def test_alerts_follow_from_the_log_and_one_that_does_not_is_named(manipulated, 
     assert [one["status"] for one in alerts] == ["OPEN", "OPEN", "OPEN", "CLOSED", "CLOSED"]
     assert alerts[3]["source"] == alerts[4]["source"], "two alerts of one input"
     (report,) = reports(log, monkeypatch, "surveillance", shard=1)
-    assert (report.difference, report.compared.by_topic) == (None, {ALERTS.name: 5})
+    assert (report.difference, report.compared.by_topic) == (None, {ALERTS.name: 5, PARTY_FACTS.name: 1})
     for offset in (1, 2, 3, 4):
         log.append(*part, log.parts[part][offset].value)
     (report,) = reports(log, monkeypatch, "surveillance", shard=1)
@@ -94,6 +104,23 @@ def test_alerts_follow_from_the_log_and_one_that_does_not_is_named(manipulated, 
     log.take_away(*part, 3)
     (report,) = reports(log, monkeypatch, "surveillance", shard=1)
     assert f"alert_id is '{alerts[4]['alert_id']}', replayed '{alerts[3]['alert_id']}'" in report.difference.what
+
+
+def test_half_minutes_of_books_follow_from_the_log_and_so_does_what_watch_accounts_makes_of_them(manipulated, monkeypatch):
+    """A second copy is a repeat; one that says something else, or is not there, is the first difference."""
+    log, part = manipulated.log, (PARTY_FACTS.name, 0)
+    value = log.parts[part][0].value
+    log.append(*part, value)
+    first, second = reports(log, monkeypatch, "surveillance", shard=1)[0], reports(log, monkeypatch, "parties")[0]
+    assert (first.difference, first.compared.repeats, second.difference, second.inputs) == (None, 1, None, 2)
+    log.parts[part] = log.parts[part][:1]
+    name, fact = decode_record(value)
+    log.parts[part][0] = replace(log.parts[part][0], value=encode_record(name, fact | {"taken": 1}))
+    (report,) = reports(log, monkeypatch, "surveillance", shard=1)
+    assert f"taken is 1, replayed {fact['taken']}" in report.difference.what
+    log.take_away(*part, 0)
+    (report,) = reports(log, monkeypatch, "surveillance", shard=1)
+    assert report.difference.what.endswith("it is not in the log")
 
 
 def test_a_value_that_was_changed_is_named_with_topic_partition_offset_row_and_column(exchange, monkeypatch):
@@ -343,7 +370,7 @@ def test_the_command_says_so_in_its_exit_status_and_a_line_a_shard(exchange, mon
     """0 all the same, 1 something differs; JSON for programs."""
     done = invoke(exchange.log, monkeypatch, "--quiet")
     assert done.exit_code == 0
-    assert len(done.stdout.splitlines()) == 8
+    assert len(done.stdout.splitlines()) == 9
     assert "account account.commands/0: same: inputs 0 to" in done.stdout
     exchange.log.change(ACCOUNT_EVENTS.name, 0, 0, cash=(0, 1))
     done = invoke(exchange.log, monkeypatch, "--role", "account", "--json", "--quiet")

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 import numpy as np
 import pytest
 from confluent_kafka import Message
-from support.memory_log import INSTRUMENTS, SHARDS, START, Exchange, MemoryLog
+from support.memory_log import SHARDS, START, Exchange, MemoryLog
 from support.records.case_records import opening
 
 from edge.gateway.accounts.reply_consumer import ReplyConsumer
@@ -20,9 +20,8 @@ from sinks import Input
 from streams.host.lost_records import lost_record
 from streams.host.placement import Placement, move_record
 from streams.host.set_aside import listed
-from streams.host.shard_runner import Record, ShardRunner
+from streams.host.shard_runner import Record
 from streams.host.sink_feeder import input_of
-from streams.roles.watch_trading import WatchTrading
 from topics.catalogue import (
     ACCOUNT_COMMANDS,
     BOOK_COMMANDS,
@@ -30,13 +29,14 @@ from topics.catalogue import (
     EDGE_REPLIES,
     EXECUTIONS,
     MARKET_DATA,
+    PARTY_FACTS,
     SET_ASIDE,
     TOPICS,
     Topic,
 )
 from topics.key_files import RecordKeys
 from topics.record_codes import HEADER, Key, Keyring, code_of
-from topics.roles import MATCH_ORDERS
+from topics.roles import MATCH_ORDERS, WATCH_TRADING
 from topics.sources import UNPROVEN, names_shard, topic_named
 from topics.speakers import CLOCK, OPERATOR, PRODUCER, SPEAKERS, WRITERS, may_write, shards_of
 
@@ -74,6 +74,8 @@ class ProvenLog(MemoryLog):
 
 def speaker_of(topic: str, value: bytes) -> str:
     """Who writes this."""
+    if topic == PARTY_FACTS.name:
+        return WATCH_TRADING.name
     if topic == DEAD_LETTERS.name:
         return MATCH_ORDERS.name
     found = decode_header(value)
@@ -89,8 +91,6 @@ class Trading(Exchange):
     def __init__(self) -> None:
         super().__init__()
         self.log = ProvenLog()
-        for shard in range(SHARDS):
-            self.runners["watch-trading", "surveillance", EXECUTIONS.name, shard] = ShardRunner(WatchTrading(shard, INSTRUMENTS))
 
     def settle(self) -> None:
         """As Exchange's; two roles read executions."""
@@ -122,7 +122,7 @@ class Trading(Exchange):
         return {
             (role, shard): runner.processor.state_hash().hex()
             for (role, _, _, shard), runner in self.runners.items()
-            if role != "watch-trading"  # its alerts name offsets
+            if role not in ("watch-trading", "watch-accounts")  # their alerts name offsets
         }
 
 
@@ -163,6 +163,11 @@ def samples() -> dict[str, bytes]:
         "shard_placement": move_record(Placement(), "h", 0, "forged"),
         "dead_letter": lost_record(ACCOUNT_COMMANDS.name, 0, 0, 1 << 40, "forged"),
         "alert": encode_record("alert", ALERT), "case_action": encode_record("case_action", opening()),
+        "book_sums": encode_record("book_sums", {
+            "source": "executions/0", "source_offset": 0, "source_index": 0, "at": START, "instrument": 1, "middle": 1, "level_qty": 1, "taken": 0, "sums": [],
+        }),
+        "sign_in": encode_record("sign_in", {"source": "edge-0", "at": START, "account": 2, "place": "x", "door": "x"}),
+        "news": encode_record("news", {"source": "operator", "created_at": START, "at": START, "instrument": 1, "headline": "forged"}),
         "access_event": encode_record(
             "access_event", {"at_ns": START, "act": "SIGNED_IN", "person": "eve", "address": "203.0.113.7", "what": "", "detail": "forged"}
         ),
