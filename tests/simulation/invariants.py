@@ -21,6 +21,7 @@ from schemas.marks import Marks
 from sinks.contract import Input
 from sinks.elastic.documents import documents
 from sinks.redis.sink import newest_rows
+from streams.host.identities import identity_of
 from streams.host.shard_host import Role
 from streams.host.shard_runner import ShardRunner
 from streams.host.snapshot_codes import SnapshotCodes
@@ -38,6 +39,7 @@ from topics.catalogue import (
     EDGE_REPLIES,
     EXECUTIONS,
     MARKET_DATA,
+    PARTY_FACTS,
     Topic,
 )
 from topics.roles import changelog_topic
@@ -153,6 +155,8 @@ def _check_log(log: SimulatedLog, logged: Logged, clean: Replay, findings: Findi
         for one in taken:
             if _FROM_SHARDS.fullmatch(one.frame.header.source):
                 found[topic, partition, one.frame.header.source].append(one.value)
+    for source, value in _facts(log):
+        found[PARTY_FACTS.name, 0, source].append(value)
     expected = {key: values for key, values in clean.outputs.items() if key[2]}
     for key in sorted(expected.keys() | found.keys()):
         wanted, there = expected.get(key, []), found.get(key, [])
@@ -168,6 +172,19 @@ def _check_log(log: SimulatedLog, logged: Logged, clean: Replay, findings: Findi
         findings.equal(f"{ALERTS.name}/{partition}", set(clean.outputs.get((ALERTS.name, partition, ""), [])), values)
     expected_letters = _letters(clean.outputs.get((DEAD_LETTERS.name, 0, ""), []))
     findings.equal(DEAD_LETTERS.name, expected_letters, _letters(record.value or b"" for record in log.parts[DEAD_LETTERS.name, 0]))
+
+
+def _facts(log: SimulatedLog) -> Iterator[tuple[str, bytes]]:
+    """(source, value) of what watch-accounts would take of the books' half minutes."""
+    marks = Marks()
+    for record in log.parts[PARTY_FACTS.name, 0]:
+        try:
+            record.proof.require()
+            identity = identity_of(record.value)
+            if identity is not None and marks.take(identity[1], record.time_ns):
+                yield identity[1].source, record.value or b""
+        except BadBytes:
+            continue
 
 
 def _alerts(log: SimulatedLog, partition: int) -> list[Stored]:
