@@ -3,7 +3,8 @@
     python tests/bench/bench_surveillance.py [--orders N] [--each]
 
 The rows are a labelled market's (streams/research/labelled): a crowd at 70 orders a second, market makers and look-alikes, and LEVEL and TOP rows as the
-engine writes them, so about four rows an order. --each also measures every detector by itself, over the shared state that all need.
+engine writes them, so about four rows an order. "all, facts too" also gathers what watch-accounts is told, as watch-trading does, and "surveillance-parties"
+is watch-accounts itself over these facts, decoded from their bytes. --each also measures every detector by itself, over the shared state that all need.
 """
 
 import argparse
@@ -14,11 +15,13 @@ from typing import Any
 import numpy as np
 from harness.result_lines import print_result
 
-from schemas.codec import Rows
+from schemas.codec import Rows, decode_record, encode_record
 from streams.research.labelled.crowd import add_controls, populate
 from streams.research.labelled.markets import session
 from streams.research.labelled.world import INSTRUMENTS, World
 from surveillance import Place, TradingWatch
+from surveillance.accounts.facts import fact_of, identified
+from surveillance.accounts.watch import AccountsWatch
 from surveillance.detectors import PATTERNS
 from surveillance.what_if import WhatIf
 
@@ -37,18 +40,40 @@ def executions(orders: int, seed: int) -> tuple[Rows, int]:
     return np.concatenate(list(world.run(seconds))), world.orders
 
 
-def watched(rows: Rows, frame_rows: int, detectors: Sequence[Any]) -> tuple[float, TradingWatch]:
-    """CPU seconds of one pass, and the watch after it."""
-    watch = TradingWatch(INSTRUMENTS, detectors)
+def watched(rows: Rows, frame_rows: int, detectors: Sequence[Any], facts: list[bytes] | None = None) -> tuple[float, TradingWatch]:
+    """CPU seconds of one pass, and the watch after it. facts: gets what watch-accounts is told."""
+    watch = TradingWatch(INSTRUMENTS, detectors, for_accounts=facts is not None)
     began = time.thread_time()
     for start in range(0, len(rows), frame_rows):
         watch.apply(rows[start : start + frame_rows], Place(first_seq=start + 1))
+        if facts is not None:
+            told = (fact for half in watch.sums() for fact in half.records())
+            facts += [encode_record("book_sums", identified(fact, "executions/0", start, index)) for index, fact in enumerate(told)]
     return time.thread_time() - began, watch
 
 
-def measure(name: str, rows: Rows, orders: int, frame_rows: int, detectors: Sequence[Any]) -> None:
+def measure_parties(rows: Rows, orders: int) -> None:
+    """The second stage over the facts of the session."""
+    facts: list[bytes] = []
+    watched(rows, FRAME_ROWS[0], PATTERNS, facts)
+    best, parties, alerts = float("inf"), 0, 0
+    for _ in range(RUNS):
+        watch, began, parties, alerts = AccountsWatch(INSTRUMENTS), time.thread_time(), 0, 0
+        for offset, value in enumerate(facts):
+            fact = fact_of(*decode_record(value))
+            parties += len(fact["sums"])
+            alerts += len(watch.apply(fact, Place("party.facts", 0, offset)))
+        best = min(best, time.thread_time() - began)
+    print_result("surveillance-parties", {
+        "orders": orders, "facts": len(facts), "facts_kb": round(sum(map(len, facts)) / 1024), "parties": parties, "alerts": alerts,
+        "us_per_party": round(best * 1e6 / parties, 1), "orders_per_cpu_s": round(orders / best),
+    })  # fmt: skip
+
+
+def measure(name: str, rows: Rows, orders: int, frame_rows: int, detectors: Sequence[Any], *, facts: bool = False) -> None:
     """The best of some passes: whatever else runs on the machine only ever adds."""
-    seconds, watch = min((watched(rows, frame_rows, detectors) for _ in range(RUNS)), key=lambda one: one[0])
+    passes = (watched(rows, frame_rows, detectors, [] if facts else None) for _ in range(RUNS))
+    seconds, watch = min(passes, key=lambda one: one[0])
     began = time.thread_time()
     arrays = watch.snapshot()
     snapshot_ms = (time.thread_time() - began) * 1000
@@ -85,7 +110,9 @@ def main() -> None:
     rows, orders = executions(arguments.orders, seed=1)
     for frame_rows in FRAME_ROWS:
         measure("all", rows, orders, frame_rows, PATTERNS)
+        measure("all, facts too", rows, orders, frame_rows, PATTERNS, facts=True)
         measure_what_if(rows, orders, frame_rows)
+    measure_parties(rows, orders)
     measure("none", rows, orders, FRAME_ROWS[0], ())
     for pattern in PATTERNS if arguments.each else ():
         measure(pattern.name, rows, orders, FRAME_ROWS[0], (pattern,))

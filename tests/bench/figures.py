@@ -54,6 +54,7 @@ COLUMNS: Final[dict[str, dict[str, str]]] = {
         "detectors": "detectors", "rows per frame": "frame_rows", "rows per CPU second": "rows_per_cpu_s", "orders per CPU second": "orders_per_cpu_s",
         "us per row": "us_per_row", "snapshot, ms": "snapshot_ms", "snapshot, KB": "snapshot_kb",
     },
+    "surveillance-parties": {"parties": "parties", "us per party": "us_per_party", "orders per CPU second": "orders_per_cpu_s", "facts, KB": "facts_kb"},
     "surveillance-what-if": {"rows per frame": "frame_rows", "rows per CPU second": "rows_per_cpu_s", "ms per frame": "ms_per_frame"},
     "sinks": {
         "store": "sink", "trades/s": "trades_per_s", "rows/s": "rows_per_s", "us of CPU per row": "sink_cpu_us_per_row",

@@ -33,6 +33,7 @@ S: Final = 1_000_000_000
 INSTRUMENTS: Final = load_instruments(None)
 NUMBERS: Final = sorted(INSTRUMENTS.by_number)[-2:]
 """Two that no other test trades: half minutes of a book that are older than those that it knows say nothing of prices."""
+AAPL: Final = INSTRUMENTS.by_symbol["AAPL"].number
 TIMES: Final = ("traded_from", "traded_until", "buy_from", "buy_until", "sell_from", "sell_until")
 
 
@@ -137,5 +138,5 @@ def test_the_edge_tells_from_where_and_watch_trading_what_was_traded(exchange: A
     (seen,) = eventually(lambda: [one for one in facts("sign_in") if one["account"] == account], bool)
     assert (seen["source"], seen["door"]) == ("edge-0", "Alpaca's API")
     assert "127.0.0.1" not in json.dumps(seen)
-    halves = eventually(lambda: [one for one in facts("book_sums") if one["source"] == "executions/0"], bool)
+    halves = eventually(lambda: [one for one in facts("book_sums") if one["instrument"] == AAPL], bool)
     assert {party["owner"] for one in halves for party in one["sums"]} & {account, exchange.api_keys[3][2]}
