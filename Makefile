@@ -69,6 +69,9 @@ chaos: $(VENV)/.dev ## the real exchange under 100 faults while it trades, then 
 replicas: $(VENV)/.dev ## real MySQL replicas under load, kills and promotions, with an oracle for stale reads (ARGS="--replicas 3 --reads 2000", "--help")
 	$(BIN)/python tests/chaos/run_replicas.py $(ARGS)
 
+drill: $(VENV)/.dev ## lose a region while it trades; another one takes over, and every order is accounted for (ARGS="--tries 1 --fault woken", "--help")
+	$(BIN)/python tests/chaos/run_regions.py $(ARGS)
+
 soak: $(VENV)/.dev ## half an hour of market-data clients that come, resume, read slowly and go; no gap, right books, flat memory (ARGS="--minutes 5")
 	$(BIN)/python tests/soak/soak_fanout.py $(ARGS)
 

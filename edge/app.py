@@ -60,6 +60,7 @@ from sinks.cached.metrics import CacheMetrics
 from streams.process.files import write_atomically
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
+from topics.own_log import require_own_log
 from topics.roles import EDGE
 
 log = structlog.get_logger(__name__)
@@ -206,4 +207,5 @@ async def _main(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
     configure_logging(settings.log_level, "edge")
+    require_own_log(settings, EDGE.name)
     uvloop.run(_main(settings))

@@ -201,12 +201,11 @@ class DayBuilder:
             self._counts[f"{topic} {names.get(number, number)}"] += int(counts[number])
 
     def facts(self) -> DayFacts:
-        """All that was taken; it is here no more. Raises StaleData for an order that a book knows and no account shard has accepted."""
+        """All that was taken. Raises StaleData for an order that a book knows and no account shard has accepted."""
         self._look()
-        found = ((self._executions, EXECUTION), (self._markets, EXECUTION), (self._tops, TOP))
-        executions, markets, tops = (_by_place(_taken(parts, dtype)) for parts, dtype in found)
+        executions, markets, tops = _joined(self._executions, EXECUTION), _joined(self._markets, EXECUTION), _joined(self._tops, TOP)
+        executions, markets, tops = (rows[np.argsort(_place(rows), kind="stable")] for rows in (executions, markets, tops))
         described = _joined([*(rows for rows, _ in self._earlier.values()), *self._orders], ORDER)
-        self._orders.clear()
         texts = np.concatenate([np.zeros(0, "S1"), *(text for _, text in self._earlier.values()), *self._texts])
         by_order = np.argsort(described["order_id"], kind="stable")  # an order is of one shard, whose events come in their order
         described, texts = described[by_order], texts[by_order]
@@ -221,7 +220,7 @@ class DayBuilder:
                     f"{missing[0]}: are all account shards running, and is the log whole?"
                 )
         orders = described[first]
-        orders["is_short"] = _short_sales(orders, _taken(self._held, _HELD))
+        orders["is_short"] = _short_sales(orders, _joined(self._held, _HELD))
         bids, offers = (_tops_before(executions, tops, side) for side in Side)
         again = np.flatnonzero((described["kind"] == AccountEventKind.REPLACED) & (described["transact_time"] >= self.day.start_ns))
         again = again[_is_among(described["order_id"][again], in_books)]
@@ -231,7 +230,7 @@ class DayBuilder:
             replaced.setdefault(order_id, []).append(at)
         return DayFacts(
             self.day, self.instruments, executions, bids, offers, markets, tops, np.concatenate([orders, changed]), len(orders),
-            np.concatenate([texts[first], texts[again]]), replaced, _taken(self._messages, MESSAGE),
+            np.concatenate([texts[first], texts[again]]), replaced, _joined(self._messages, MESSAGE),
         )  # fmt: skip
 
 
@@ -265,20 +264,7 @@ def _distinct(parts: Iterable[Rows]) -> Rows:
 
 def _joined(parts: Iterable[Rows], dtype: np.dtype[np.void]) -> Rows:
     """As bytes: numpy compares the types of many small records one by one, which takes longer than copying them."""
-    found: Rows = np.concatenate([np.zeros(0, np.uint8), *(part.view(np.uint8) for part in parts if len(part))]).view(dtype)
-    return found
-
-
-def _taken(parts: list[Rows], dtype: np.dtype[np.void]) -> Rows:
-    """As _joined; the parts are gone, or a day would be in memory twice."""
-    found = _joined(parts, dtype)
-    parts.clear()
-    return found
-
-
-def _by_place(rows: Rows) -> Rows:
-    """By instrument and rpt_seq."""
-    found: Rows = rows[np.argsort(_place(rows), kind="stable")]
+    found: Rows = np.frombuffer(b"".join(part.tobytes() for part in parts), dtype)
     return found
 
 

@@ -69,6 +69,8 @@ _ADDRESSES: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "redis_url": (_REDIS_FORM, _is_of_redis),
     "cache_url": (_REDIS_FORM, _is_of_redis),
     "elasticsearch_url": ("http://host:port", _url_of("http", "https")),
+    "copies_from": ("host:port[,host:port]", lambda text: all(map(_port_of, text.split(",")))),
+    "copied_to": ("host:port[,host:port]", lambda text: all(map(_port_of, text.split(",")))),
     "edge_url": ("http://host:port", _url_of("http", "https")),
 }
 """The form of each address, before any `?login=PATH` (schemas.logins), and a check of it. Otherwise every client would fail by itself, late, and with its own message."""
@@ -159,6 +161,17 @@ class Settings(BaseSettings):
     worker_host: str = Field(default="127.0.0.1", description="address of a worker's /metrics and /healthz")
     worker_port: int = Field(default=0, ge=0, le=65535, description="port of a worker's /metrics and /healthz; 0: any free one")
     worker_replica: str = Field(default="a", pattern="^[a-h]$", description="which active-active replica of its role a worker belongs to")
+    region: int = Field(
+        default=1, ge=1, le=4, description="number of this region; its replicas have other letters than those of other regions"
+    )
+    copies_from: str = Field(
+        default="",
+        description="bootstrap servers of the region whose log is copied here (docs/regions.md): topics are made as those of a copy",
+    )
+    copied_to: str = Field(
+        default="",
+        description="bootstrap servers of the region that copies this one's log: when it has taken over, nothing is written here any more",
+    )
     worker_instance: int = Field(
         default=1, ge=1, le=64, description="number of a worker within its replica; each has its own data directory"
     )

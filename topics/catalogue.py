@@ -121,3 +121,9 @@ TOPICS: Final = (
     SET_ASIDE,
     ACCESS_EVENTS,
 )
+
+COPIED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, CASES, SET_ASIDE)
+"""What another region has a copy of, record by record at the same offset (docs/regions.md): whatever cannot be made again from these.
+
+Prices and alerts are made there from the copy. Who signed in, and what was refused, each region keeps for itself.
+"""

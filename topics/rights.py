@@ -7,7 +7,7 @@ any case (topics.speakers): this is what keeps a stolen login of one role from f
 from typing import Final, NamedTuple
 
 from topics.catalogue import TOPICS, Topic
-from topics.roles import GROUP_PREFIX, REPLICAS, ROLES, RoleEntry, changelog_topic
+from topics.roles import COPY_LOG, GROUP_PREFIX, REPLICAS, ROLES, RoleEntry, changelog_topic
 from topics.speakers import OPERATOR, PRODUCER, WRITERS
 
 ADMINISTRATOR: Final = "administrator"
@@ -52,6 +52,12 @@ def _rights_of(role: RoleEntry) -> list[Right]:
     found = [Right("topic", name, "READ") for name in _names((*role.reads, *role.looks_at))]
     found += [Right("group", name, "DESCRIBE") for name in (*READERS, *(f"{GROUP_PREFIX}{other}" for other in role.watches))]
     found += [Right("topic", name, "DESCRIBE") for other in role.watches for name in _names(ROLES[other].reads)]
+    if role.copies:
+        found += [Right("topic", name, "WRITE") for name in _names(role.reads)]
+        followed = [other.replica(letter) for other in ROLES.values() if other.moves for letter in REPLICAS]
+        found += [Right("group", f"{GROUP_PREFIX}{replica}", "DESCRIBE") for replica in followed]
+    if role.table and role.replicas:  # to see what the copy of another region covers
+        found.append(Right("group", COPY_LOG.group, "DESCRIBE"))
     for letter in REPLICAS if role.replicas else REPLICAS[:1]:
         replica = role.replica(letter)
         found.append(Right("group", f"{GROUP_PREFIX}{replica}", "READ"))

@@ -14,6 +14,7 @@ from topics.catalogue import (
     ALERTS,
     BOOK_COMMANDS,
     CASES,
+    COPIED,
     DEAD_LETTERS,
     EDGE_REPLIES,
     EXECUTIONS,
@@ -28,6 +29,8 @@ from topics.catalogue import (
 GROUP_PREFIX: Final = "outcry-"
 REPLICAS: Final = "abcdefgh"
 """Letters of active-active replicas; a role that has one only is the first."""
+REPLICAS_OF_REGION: Final = 2
+REGIONS_MAX: Final = len(REPLICAS) // REPLICAS_OF_REGION
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,19 @@ class RoleEntry:
     """Calls addresses outside of the exchange, which an operator gives it."""
     looks_at: tuple[Topic, ...] = ()
     """Topics that it looks something up in, beside those that it reads from their beginning to their end."""
+    copies: bool = False
+    """Appends what it reads in another region's log to the topics of the same names here, as it is: others have signed it."""
     watches: tuple[str, ...] = ()
     """Roles of which it asks how far they have come, and where their inputs end."""
+
+    def letters(self, region: int) -> str:
+        """Of its replicas in a region: each region has two of its own, and a region that is alone has all."""
+        return REPLICAS[REPLICAS_OF_REGION * (region - 1) :] if self.replicas else REPLICAS[0]
+
+    @property
+    def moves(self) -> bool:
+        """Whether its shards have placements (streams.host.placement): it must be the only reader of its input, and may have replicas."""
+        return self.replicas and "shard_placement" in self.reads[0].schemas
 
     @property
     def group(self) -> str:
@@ -148,10 +162,15 @@ FORECAST_LOAD: Final = RoleEntry(
     (EXECUTIONS,), workers=False, critical=False, optional=True,
 )  # fmt: skip
 
+COPY_LOG: Final = RoleEntry(
+    "copy-log", "streams.regions.copy_log:run", "appends another region's log to a copy, each record at the same offset (needs OUTCRY_COPIES_FROM)",
+    COPIED, workers=False, optional=True, copies=True, calls_out=True,
+)  # fmt: skip  # critical: what it has not brought yet is lost with the other region
+
 ROLES: Final = {
     one.name: one
     for one in (
         HOLD_FUNDS, MATCH_ORDERS, PUBLISH_MARKET_DATA, WATCH_TRADING, WATCH_ACCOUNTS, PERSIST_MYSQL, PERSIST_REDIS, PERSIST_ELASTICSEARCH, AUDIT_LOG,
-        RUN_MARKET, ARCHIVE, MAKE_REPORTS, RUN_FUNCTIONS, FORECAST_LOAD, EDGE,
+        RUN_MARKET, ARCHIVE, MAKE_REPORTS, RUN_FUNCTIONS, FORECAST_LOAD, COPY_LOG, EDGE,
     )
 }  # fmt: skip

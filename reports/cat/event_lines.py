@@ -22,8 +22,8 @@ from reports.reference import Member
 from schemas.codec import Rows
 from schemas.enums import ExecFlag, ExecKind, OrdType, Side, TimeInForce
 
-BLOCK_ROWS: Final = 8_192
-"""About 4 MB of lines."""
+BLOCK_ROWS: Final = 32_768
+"""About 16 MB of lines."""
 _SIDE_WORDS: Final = (BUY, SELL_SHORT, SELL_LONG)
 _IN_FORCE: Final = (int(TimeInForce.DAY), int(TimeInForce.IOC))
 _ADDED, _REMOVED = 0, 1

@@ -7,7 +7,7 @@ and a refused request may have any 64 bits, more than `long` allows. Prices: `pr
 
 from typing import Any, Final
 
-TEMPLATE_VERSION: Final = 5
+TEMPLATE_VERSION: Final = 4
 EXECUTIONS, ACCOUNT_EVENTS, ALERTS = "audit-executions", "audit-account-events", "audit-alerts"
 REBUILD: Final = "rebuild-"
 """Prefix of indices that are being rebuilt from the log (sinks.elastic.generation). `audit-*` does not find them until they are in use."""
@@ -67,13 +67,6 @@ _SETTINGS: Final = {
     "refresh_interval": "2s",  # an analyst does not notice; each refresh makes a segment
 }
 
-# Newest first, as searches want them: a page is then read from the beginning of each segment, and not picked out of all of its documents.
-# It must be the order of sinks.elastic.search, word for word, or it is of no use.
-_NEWEST_FIRST: Final = {
-    "sort.field": ["transact_time", "partition", "seq"], "sort.order": ["desc"] * 3, "sort.missing": ["_last"] * 3
-}  # fmt: skip
-_SORTED: Final = {ACCOUNT_EVENTS: _NEWEST_FIRST}
-
 
 def templates() -> dict[str, dict[str, Any]]:
     """Name -> body of each composable index template."""
@@ -82,7 +75,7 @@ def templates() -> dict[str, dict[str, Any]]:
             "index_patterns": [f"{stream}-*", f"{REBUILD}{stream}-*"],
             "priority": 500,
             "version": TEMPLATE_VERSION,
-            "template": {"settings": _SETTINGS | _SORTED.get(stream, {}), "mappings": {"dynamic": "strict", "properties": properties}},
+            "template": {"settings": _SETTINGS, "mappings": {"dynamic": "strict", "properties": properties}},
         }
         for stream, properties in _PROPERTIES.items()
     }

@@ -59,19 +59,14 @@ def _nanos(value: int) -> str:
     return str(np.datetime_as_string(np.datetime64(value, "ns"), unit="ns", timezone="UTC"))
 
 
-def sort_of(wanted: Wanted) -> list[dict[str, Any]]:
-    """In Elasticsearch's words. Newest first is the order in which the indices are sorted (sinks.elastic.indices)."""
+async def search(client: AsyncElasticsearch, wanted: Wanted, limit: int, place: Sequence[int | str] | None = None) -> Found:
+    """A page. place: that of the page before. Raises ServiceUnavailable."""
+    assert 0 < limit <= PAGE_MAX
     order = "asc" if wanted.ascending else "desc"
     sort: list[dict[str, Any]] = [{SORTS[wanted.sort]: {"order": order, "unmapped_type": _TYPES[wanted.sort], "missing": "_last"}}]
     if wanted.sort == "time":
         sort[0]["transact_time"] |= {"format": "strict_date_optional_time_nanos", "numeric_type": "date_nanos"}
-    return sort + [{name: {"order": order, "unmapped_type": "long"}} for name in ("partition", "seq")]
-
-
-async def search(client: AsyncElasticsearch, wanted: Wanted, limit: int, place: Sequence[int | str] | None = None) -> Found:
-    """A page. place: that of the page before. Raises ServiceUnavailable."""
-    assert 0 < limit <= PAGE_MAX
-    sort = sort_of(wanted)
+    sort += [{name: {"order": order, "unmapped_type": "long"}} for name in ("partition", "seq")]
     with translated():
         answer = await client.search(
             index=f"{ACCOUNT_EVENTS}-*", query=query_of(wanted), sort=sort, size=limit + 1, track_total_hits=False, timeout=TIMEOUT,

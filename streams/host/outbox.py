@@ -40,8 +40,9 @@ class _Held:
 class Outbox:
     """Of one shard."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
+    def __init__(self, send: Send, *, alone: bool = False) -> None:
+        """alone: nothing of what is held may be sent, because it belongs into a copy of another region's log; `put` waits instead."""
+        self._send, self._alone, self._closed = send, alone, False
         self._sent: list[Awaitable[Any]] = []
         self._again: list[Awaitable[Any]] = []  # were held first
         self._awaited: list[Awaitable[Any]] = []  # by a snapshot
@@ -67,8 +68,8 @@ class Outbox:
         elif outputs:
             self._held.append(_Held(offset, now, outputs))
             self._held_bytes += self._held[-1].size
-            while self._held_bytes > HELD_BYTES_MAX:
-                await self._send_oldest()
+            while self._held_bytes > HELD_BYTES_MAX and not self._closed:
+                await (self._until_covered() if self._alone else self._send_oldest())
 
     async def send_held(self, written_to: int) -> None:
         """Send what is held, but for inputs below `written_to`."""
@@ -81,6 +82,11 @@ class Outbox:
         """Let go of the outputs of inputs below this offset: they are in the log."""
         while self._held and self._held[0].offset < below:
             self._held_bytes -= self._held.popleft().size
+        self._changed.set()
+
+    def close(self) -> None:
+        """The partition is gone: nobody waits any more."""
+        self._closed = True
         self._changed.set()
 
     def take(self) -> list[Awaitable[Any]]:
@@ -102,6 +108,10 @@ class Outbox:
     async def until_acknowledged(self) -> None:
         """Wait until all that was sent so far is in the log."""
         await acknowledged([*self._awaited, *self._again, *self._sent])
+
+    async def _until_covered(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
     async def _send_oldest(self) -> None:
         oldest = self._held.popleft()

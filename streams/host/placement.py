@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from schemas.codec import BadBytes, decode_record, encode_record, prefix_of
-from topics.roles import REPLICAS, RoleEntry
+from topics.roles import REPLICAS
 from topics.sources import topic_named
 
 SCHEMA: Final = "shard_placement"
@@ -49,11 +49,6 @@ class Comparison:
 
     offset: int
     state_hash: bytes
-
-
-def is_movable(role: RoleEntry) -> bool:
-    """Whether its shards have placements: the role must be the only reader of its input, and may have replicas."""
-    return role.replicas and SCHEMA in role.reads[0].schemas
 
 
 def is_placement(topic: str, value: bytes | None) -> bool:

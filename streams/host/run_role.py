@@ -7,10 +7,9 @@ from typing import Any
 import structlog
 
 from schemas.settings import Settings
-from streams.host.placement import is_movable
 from streams.host.set_aside import set_aside_of
 from streams.host.shard_host import Role, ShardHost
-from streams.host.takeover import LOOK_EVERY_S, AskKafka, Takeover, patience_s
+from streams.host.takeover import LOOK_EVERY_S, AskKafka, FollowCopy, Takeover, patience_s
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
@@ -18,6 +17,8 @@ from streams.transport.app import TP, App, make_app, run_app, snapshot_table
 from streams.transport.cluster import partition_counts
 from streams.transport.credentials import native_client_of
 from streams.transport.lag import LAG_EVERY_S
+from streams.transport.log_ends import end_for
+from topics.own_log import LogOwner, NotOurs, Successor
 from topics.roles import ROLES
 
 log = structlog.get_logger("outcry.streams")
@@ -30,7 +31,14 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     keys = record_keys(settings, role.name)
     app = make_app(settings, role.name, keys.signer(role.name), role.consumer)
     table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
-    host = ShardHost(app, settings, role, table, set_aside=set_aside_of(settings), keys=keys, replica=settings.worker_replica)
+    movable = ROLES[role.name].moves
+    copies = movable and LogOwner(settings.kafka_url).is_copy()
+    successor = Successor(settings.copied_to) if movable and settings.copied_to else None
+    if successor is not None and (why := successor.why_stop()):
+        raise NotOurs(why)
+    host = ShardHost(
+        app, settings, role, table, set_aside=set_aside_of(settings), keys=keys, replica=settings.worker_replica, copies=copies
+    )
     health = HealthServer(settings, role.name, host.not_ready, host.status)
     if prepare is not None:
         started = time.monotonic()
@@ -42,9 +50,13 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     app.task(health.start)
     app.timer(LAG_EVERY_S)(host.measure_lag)
     app.timer(LAG_EVERY_S)(host.check_ends)
-    if is_movable(ROLES[role.name]):
+    if copies:
+        app.timer(LOOK_EVERY_S)(FollowCopy(host, role.source.name, native_client_of(app)).look)
+    elif movable:
         committed = AskKafka(ROLES[role.name], native_client_of(app))
         app.timer(LOOK_EVERY_S)(Takeover(host, role.source.name, committed, patience_s(settings.snapshot_interval_ms)).look)
+    if successor is not None:
+        app.task(lambda: successor.watch(lambda why: end_for(why, "another region has taken over")))
     if role.tick is not None:
         app.timer(role.tick.seconds)(host.tick)
     run_app(app, settings)

@@ -40,14 +40,17 @@ class Shard:
             self._compared = self.runner.comparison
             self._comparing = asyncio.create_task(self.outbox.until_acknowledged())
 
-    def place(self, replica: str) -> dict[str, object]:
-        """Who writes its outputs, and what the newest comparison found, as the replica with this letter knows it. For people and for `outcry move-shard`."""
+    def place(self, replica: str, *, writes: bool) -> dict[str, object]:
+        """Who writes its outputs, and what the newest comparison found, as the replica with this letter knows it. For people and for `outcry move-shard`.
+
+        writes: whether this one does.
+        """
         placement, compared, comparing = self.placement, self._compared, self._comparing
         found = None
         if compared is not None and comparing is not None:
-            written = placement.writes(replica) and comparing.done() and comparing.exception() is None
+            written = writes and comparing.done() and comparing.exception() is None
             found = {"offset": compared.offset, "state_hash": compared.state_hash.hex(), "written": written}
         return {
             "replica": replica, "epoch": placement.epoch, "writers": placement.writers, "since": placement.since,
-            "writes": placement.writes(replica), "held": self.outbox.held, "compared": found,
+            "writes": writes, "held": self.outbox.held, "compared": found,
         }  # fmt: skip

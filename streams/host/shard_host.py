@@ -104,12 +104,14 @@ class ShardHost:
     def __init__(
         self, app: App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
         apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING, keys: RecordKeys = NO_KEYS,
-        replica: str = REPLICAS[0],
+        replica: str = REPLICAS[0], *, copies: bool = False,
     ) -> None:  # fmt: skip
         """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop.
 
-        keys: by which senders of inputs are known, and the role's own snapshots. replica: the letter of this one.
+        keys: by which senders of inputs are known, and the role's own snapshots. replica: the letter of this one. copies: the log of this region is a
+        copy of another one's: shards write nothing into it before a placement names this replica (streams.regions).
         """
+        self.copies = copies
         self.replica = replica
         self._set_aside, self._keys = set_aside, keys
         self._changelog = changelog_topic(WorkerId(role.name, replica).group, role.table)
@@ -146,7 +148,7 @@ class ShardHost:
                 outputs = shard.runner.feed(record)
                 if shard.runner.placement is not shard.placement:
                     await self._placed(message.partition, shard)
-                await shard.outbox.put(record.offset, outputs, _now(), writes=shard.placement.writes(self.replica))
+                await shard.outbox.put(record.offset, outputs, _now(), writes=self._writes(shard.placement))
                 if shard.revoked.is_set():  # while there was no room to send; the next owner applies the rest
                     return
                 shard.unacknowledged_bytes += len(record.value or b"")
@@ -163,7 +165,7 @@ class ShardHost:
     async def _placed(self, partition: int, shard: Shard) -> None:
         """Others write from here on. Who begins to write sends first what it has held: what is older must not come later."""
         shard.placement = placement = shard.runner.placement
-        writes, held = placement.writes(self.replica), shard.outbox.held
+        writes, held = self._writes(placement), shard.outbox.held
         if writes:
             await shard.outbox.send_held(placement.written_to)
         self._tell_placement(partition, placement)
@@ -171,7 +173,11 @@ class ShardHost:
 
     def _tell_placement(self, partition: int, placement: Placement) -> None:
         EPOCH.labels(self._role.name, partition).set(placement.epoch)
-        WRITES.labels(self._role.name, partition).set(placement.writes(self.replica))
+        WRITES.labels(self._role.name, partition).set(self._writes(placement))
+
+    def _writes(self, placement: Placement) -> bool:
+        """Whether this replica does. In a copy one that is not named does not: `every replica` means those of the region that wrote the log."""
+        return self.replica in placement.writers if self.copies else placement.writes(self.replica)
 
     async def _send(self, output: Output) -> Awaitable[Any]:
         return await self._app.producer.send(output.topic, None, output.value, output.partition, None, None)
@@ -191,7 +197,7 @@ class ShardHost:
         loaded = self._stopwatch()
         pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
         runner = ShardRunner(self._role.make_processor(partition), snapshot, self._set_aside.of(self._role.name, partition))
-        shard = Shard(runner, store, pace, Outbox(lambda output: self._send(output)), runner.placement)
+        shard = Shard(runner, store, pace, Outbox(self._send, alone=self.copies), runner.placement)
         self._shards[partition] = shard
         self._tell_placement(partition, runner.placement)
         for refused in store.refused:
@@ -304,6 +310,7 @@ class ShardHost:
             if shard is not None:
                 shard.revoked.set()
                 shard.arrived.set()
+                shard.outbox.close()
                 self._lag.pop(tp.partition, None)
                 for gauge in (EPOCH, WRITES):  # another process tells of it from now on
                     gauge.remove(self._role.name, tp.partition)
@@ -314,6 +321,8 @@ class ShardHost:
         fresh = _now() - self._role.tick.seconds / 2
         for tp in self._app.consumer.assignment():
             shard = self._shards.get(tp.partition)
+            if self.copies and (shard is None or not self._writes(shard.placement)):
+                continue  # the other region's ticks are in the copy
             if tp.topic == self._role.source.name and (shard is None or shard.ticked < fresh):
                 await self._send(self._role.tick.command(tp.partition))
 
@@ -330,7 +339,7 @@ class ShardHost:
 
     def followed(self) -> dict[int, Shard]:
         """Shards that others write, by partition."""
-        return {partition: shard for partition, shard in self._shards.items() if not shard.placement.writes(self.replica)}
+        return {partition: shard for partition, shard in self._shards.items() if not self._writes(shard.placement)}
 
     async def measure_lag(self) -> None:
         """Update the metrics: how far the shards are behind the ends of their inputs."""
@@ -368,10 +377,11 @@ class ShardHost:
 
     def status(self) -> dict[str, object]:
         """What the role has done, by partition."""
+        places = {partition: shard.place(self.replica, writes=self._writes(shard.placement)) for partition, shard in self._shards.items()}
         return {
             "lag_records": sum(self._lag.values()) if self._lag_known else None,
             "suspicious_frames": self.suspicious.total(),
-            "partitions": {partition: vars(shard.runner.stats()) | shard.place(self.replica) for partition, shard in self._shards.items()},
+            "partitions": {partition: vars(shard.runner.stats()) | places[partition] for partition, shard in self._shards.items()},
         }
 
 

@@ -16,7 +16,7 @@ from streams.host.placement import Placement, move_record
 from streams.host.shard_host import ShardHost
 from streams.host.snapshot_pace import HELD_APART_S
 from topics.offsets import Offsets, Place
-from topics.roles import GROUP_PREFIX, REPLICAS, RoleEntry
+from topics.roles import COPY_LOG, GROUP_PREFIX, REPLICAS, RoleEntry
 
 log = structlog.get_logger("outcry.streams")
 
@@ -43,6 +43,26 @@ class AskKafka:
     async def __call__(self, letter: str, places: list[Place]) -> Mapping[Place, int | None]:
         """See Committed."""
         return await self._groups[letter].committed(places)
+
+
+class FollowCopy:
+    """Of the shards of one process whose log is a copy of another region's: let go of the outputs that the copy has. Nobody takes over by himself."""
+
+    def __init__(self, host: ShardHost, topic: str, client: Mapping[str, Any]) -> None:
+        """topic: the input of the shards. client: librdkafka's settings."""
+        self._host, self._input = host, topic
+        self._offsets = Offsets({**client, "group.id": COPY_LOG.group})
+
+    async def look(self) -> None:
+        """Called every LOOK_EVERY_S."""
+        followed = {partition: shard for partition, shard in self._host.followed().items() if shard.outbox.held}
+        try:
+            covered = await self._offsets.committed([(self._input, partition) for partition in followed]) if followed else {}
+        except ServiceUnavailable as error:
+            log.warning("cannot tell what the copy has", detail=str(error))
+            return
+        for partition, shard in followed.items():
+            shard.outbox.cover(covered[self._input, partition] or 0)
 
 
 class Takeover:

@@ -16,7 +16,7 @@ from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from streams.__main__ import settings_of
 from streams.host.access_record import record_command
-from streams.host.placement import Placement, compare_record, is_movable, move_record
+from streams.host.placement import Placement, compare_record, move_record
 from streams.operate.ask_shards import NotConfirmed
 from streams.operate.shard_places import Compared, MoveRefused, Seen, ask_all, ask_worker, workers_here
 from streams.process.record_keys import record_keys
@@ -31,7 +31,7 @@ LOOK_AGAIN_S: Final = 0.02
 """Each look costs the worker a millisecond that its orders wait for."""
 BEHIND_MAX: Final = 1_000
 """Records. What the new writer has not applied yet is silence."""
-MOVABLE: Final = tuple(sorted(role.name for role in ROLES.values() if is_movable(role)))
+MOVABLE: Final = tuple(sorted(role.name for role in ROLES.values() if role.moves))
 
 
 @dataclass(frozen=True)

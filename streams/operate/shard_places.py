@@ -53,6 +53,12 @@ def workers_here(run_dir: Path, role: RoleEntry) -> dict[str, str]:
     return found
 
 
+def letter_of(role: RoleEntry, worker: str) -> str:
+    """Of the replica that a worker belongs to, by its name."""
+    first = worker.removeprefix(f"{role.name}-")[:1]
+    return first if worker != role.name and first in REPLICAS[1:] else REPLICAS[0]
+
+
 def _announced(path: Path) -> str:
     try:
         return role_address(path, int(json.loads(path.read_text())["pid"]))

@@ -18,9 +18,10 @@ from streams.__main__ import settings_of
 from streams.host.access_record import record_command
 from streams.operate.kafka_rights import grant
 from streams.transport.cluster import metadata
-from topics.catalogue import TOPICS
+from topics.catalogue import COPIED, TOPICS
 from topics.description import describe
 from topics.kafka_clients import native_client
+from topics.own_log import COPIES
 from topics.rights import ADMINISTRATOR, LOGINS
 from topics.speakers import written_by
 
@@ -42,7 +43,11 @@ def create_topics(settings: Settings) -> list[str]:
             topic.name,
             num_partitions=topic.partitions(settings),
             replication_factor=settings.replication_factor,
-            config={**topic.config(), "min.insync.replicas": str(settings.insync_copies_min)},
+            config={
+                **topic.config(),
+                **(COPIES if settings.copies_from and topic in COPIED else {}),
+                "min.insync.replicas": str(settings.insync_copies_min),
+            },
         )
         for topic in TOPICS
         if topic.name not in existing

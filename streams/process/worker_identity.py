@@ -10,7 +10,7 @@ the others by their source marks. The workers of one replica are members of its 
 from dataclasses import dataclass
 
 from schemas.settings import Settings
-from topics.roles import REPLICAS
+from topics.roles import REPLICAS, ROLES
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ def worker_of(settings: Settings, role: str) -> WorkerId:
     return WorkerId(role, settings.worker_replica, settings.worker_instance)
 
 
-def workers_of(role: str, workers: int, replicas: int) -> list[WorkerId]:
-    """All processes of a role, the first worker of each replica before the second ones."""
-    return [WorkerId(role, letter, instance) for instance in range(1, workers + 1) for letter in REPLICAS[:replicas]]
+def workers_of(role: str, workers: int, replicas: int, region: int = 1) -> list[WorkerId]:
+    """All processes of a role in a region, the first worker of each replica before the second ones."""
+    letters = (REPLICAS if region == 1 else ROLES[role].letters(region))[:replicas]
+    return [WorkerId(role, letter, instance) for instance in range(1, workers + 1) for letter in letters]

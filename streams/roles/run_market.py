@@ -32,6 +32,7 @@ from streams.transport.cluster import partition_counts
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, CALENDAR
 from topics.kafka_clients import native_client
 from topics.offsets import Offsets
+from topics.own_log import require_own_log
 from topics.partitioning import book_shard
 from topics.reader import LogReader, PlacesLost
 from topics.roles import RUN_MARKET
@@ -270,4 +271,5 @@ async def _main(settings: Settings) -> None:
 def run(settings: Settings) -> None:
     """Run the role until it is told to stop."""
     configure_logging(settings.log_level, RUN_MARKET.name)
+    require_own_log(settings, RUN_MARKET.name)
     uvloop.run(_main(settings))

@@ -47,7 +47,7 @@ def role_names(*, with_optional: bool = False) -> tuple[str, ...]:
     "roles",
     multiple=True,
     metavar="ROLE",
-    help="Start this role too; may be repeated. Optional: audit-log, run-market, archive, make-reports, run-functions, forecast-load.",
+    help="Start this role too; may be repeated. Optional: audit-log, run-market, archive, make-reports, run-functions, forecast-load, copy-log.",
 )
 @click.option("--service", "services", multiple=True, type=click.Choice(SERVICES), help="Only these services (default: all).")
 @click.option("--brokers", type=click.IntRange(1, 5), default=1, show_default=True, help="Kafka brokers of a new set.")

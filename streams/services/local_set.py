@@ -122,12 +122,12 @@ class LocalSet:
         mysql_replicas = self._mysql_replicas(mysql_replicas) if "mariadb" in own else 0
         if self.settings.secure and mysql_replicas:
             raise OutcryError("a secure set has one MySQL server: its replicas have no TLS between them yet; leave one of the two out")
-        wanted = _united(before, Wanted(own, roles, brokers, external, dict(workers), dict(replicas), mysql_replicas))
+        wanted = _united(before, Wanted(own, roles, brokers, external, dict(workers), dict(replicas), mysql_replicas, self.settings.region))
         if before == wanted:
             self._wait_ready(wanted, watch, timeout_s)
             return False
         try:
-            if "kafka" in own and not (self.settings.data_dir / "kafka-cluster.json").exists():
+            if "kafka" in own and not self.settings.copies_from and not (self.settings.data_dir / "kafka-cluster.json").exists():
                 key_folder.make_missing(self.settings.record_keys_dir, time.time_ns())
             write_wanted(self.settings.run_dir, wanted)
             self._spawn() if before is None else self._tell()
@@ -139,6 +139,21 @@ class LocalSet:
             if isinstance(error, OSError):
                 raise StartFailed(f"cannot write in {self.settings.home}: {error}") from error
             raise
+        return True
+
+    def drop(self, role: str, timeout_s: float = STOP_TIMEOUT_S) -> bool:
+        """Stop a role and leave it out from now on; returns when its processes are gone. False if the set does not have it. Raises ServiceUnavailable."""
+        before = read_wanted(self.settings.run_dir) if self.running_pid() else None
+        if before is None or role not in before.roles:
+            return False
+        gone = {str(one) for one in before.processes() if one.role == role}
+        write_wanted(self.settings.run_dir, replace(before, roles=tuple(name for name in before.roles if name != role)))
+        self._tell()
+        deadline_s = time.monotonic() + timeout_s
+        while (status := self.status()) is not None and gone & {child.name for child in status.children}:
+            if time.monotonic() > deadline_s:
+                raise ServiceUnavailable(f"{role} has not stopped within {timeout_s:g} s; see `outcry status`")
+            time.sleep(POLL_S)
         return True
 
     def stop(self, *, watch: Watch = lambda status: None, timeout_s: float = STOP_TIMEOUT_S) -> bool:

@@ -55,10 +55,12 @@ class Wanted:
     """How many active-active replicas a role has, where it is not one; each has as many workers."""
     mysql_replicas: int = 0
     """MySQL servers beside the first."""
+    region: int = 1
+    """Which one this is: its replicas have other letters than those of the others."""
 
     def processes(self) -> list[WorkerId]:
         """Every worker of every role."""
-        return [one for role in self.roles for one in workers_of(role, self.workers.get(role, 1), self.replicas.get(role, 1))]
+        return [one for role in self.roles for one in workers_of(role, self.workers.get(role, 1), self.replicas.get(role, 1), self.region)]
 
     def names(self) -> list[str]:
         """Names of all children, in the order in which they are shown."""
@@ -146,6 +148,7 @@ def _wanted(found: dict[str, Any]) -> Wanted:
         found.get("workers", {}),
         found.get("replicas", {}),
         found.get("mysql_replicas", 0),
+        found.get("region", 1),
     )
 
 

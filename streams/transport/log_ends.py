@@ -82,12 +82,12 @@ class LogEnds:
         return lost_end(f"{tp.topic}/{tp.partition}", end, self._role, position)
 
 
-def end_for(sentence: str) -> None:
-    """End the process with it: exit code 70, the sentence as the last line of the log, so the note in `outcry status`."""
+def end_for(sentence: str, what: str = "an input has lost its end") -> None:
+    """End the process with it, after `what`: exit code 70, the sentence as the last line of the log, so the note in `outcry status`."""
     try:
         _stop(sentence)
     except StaleData:
-        fail_fast("an input has lost its end")
+        fail_fast(what)
 
 
 def _stop(sentence: str) -> None:

@@ -8,7 +8,7 @@ from faults import MOVE, World
 from processes import Process
 from simulated_roles import SHARDS, Deployment, ShardWorker
 
-from streams.host.placement import Placement, compare_record, is_movable, move_record
+from streams.host.placement import Placement, compare_record, move_record
 from streams.host.shard import Shard
 from topics.roles import REPLICAS, ROLES
 
@@ -23,7 +23,7 @@ class Mover(Process):
     def __init__(self, world: World, deployed: list[Deployment]) -> None:
         super().__init__(world, "mover", "operator")
         self._rng = random.Random(world.seed ^ 0x5EED)
-        movable = [one for one in deployed if one.role is not None and is_movable(ROLES[one.role.name])]
+        movable = [one for one in deployed if one.role is not None and ROLES[one.role.name].moves]
         self._deployed = [one for one in movable if sum(other.role is one.role for other in movable) > 1] or movable[:1]
         self.start(self._run())
 

@@ -18,7 +18,6 @@ from schemas.enums import BookCommandKind
 from schemas.instruments import InstrumentTable
 from schemas.settings import Settings
 from sinks import Sink
-from streams.host.placement import is_movable
 from streams.host.shard_host import Role, ShardHost, Tick
 from streams.host.shard_runner import Output, Processor
 from streams.host.sink_feeder import SinkFeeder, SinkRole
@@ -86,7 +85,7 @@ class ShardWorker(Process):
         self.start(self.host.consume(self.consumer))
         if role.tick is not None:
             self.start(self._tick(role.tick))
-        if is_movable(ROLES[role.name]):
+        if ROLES[role.name].moves:
             self.start(self._follow(Takeover(self.host, role.source.name, self._committed, PATIENCE_S)))
         self._table = table
 

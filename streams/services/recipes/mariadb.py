@@ -41,7 +41,6 @@ from streams.services.recipes.recipe import (
 
 DATABASE = USER = "outcry"
 SOCKET = "mariadb.sock"  # relative to the data directory: an absolute path may exceed the 107 bytes of a socket address
-CONNECTIONS_MAX = 100  # and one more for each replica, which the primary needs: any server may become that
 # The binary log is off: nothing replicates from the local set, and it would cost each commit a second sync.
 SERVER_OPTIONS = {
     "bind-address": "127.0.0.1",
@@ -51,7 +50,7 @@ SERVER_OPTIONS = {
     "default-time-zone": "+00:00",
     "sql-mode": "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,ONLY_FULL_GROUP_BY",
     "max-allowed-packet": "64M",
-    "max-connections": str(CONNECTIONS_MAX),
+    "max-connections": "100",
     "local-infile": "1",
     "innodb-buffer-pool-size": "128M",
     "innodb-log-file-size": "128M",
@@ -206,7 +205,7 @@ class MariaDB:
         """None without replicas. Whoever is not the primary at this moment starts closed for writes."""
         if not self.replicas:
             return {}
-        own = {**REPLICATION_OPTIONS, "server-id": str(self.node), "max-connections": str(CONNECTIONS_MAX + self.replicas)}
+        own = {**REPLICATION_OPTIONS, "server-id": str(self.node)}
         if self._is_primary(place):
             own |= {"sync-binlog": "1", "read-only": "0"}
         else:

@@ -15,7 +15,7 @@ from reports.cat.events import CatEvents
 from reports.cat.fields import EVENTS, csv_line, json_line, record_of_csv
 from reports.cat.scales import Scale
 from reports.cat.words import BUY, CANCEL_REASONS, ORDER_TYPES, PEGS, SIDES, EventType
-from schemas.enums import ExecFlag, ExecKind, OrdType, PegPriceType, Side
+from schemas.enums import ExecKind, OrdType, PegPriceType, Side
 from schemas.instruments import load_instruments
 
 
@@ -60,19 +60,6 @@ def test_the_lines_of_a_day_are_its_records(facts, records):
     for changed in (strange, later):
         expected = [json_line(one) for one in CatEvents(changed, with_session).records()]
         assert list(CatLines(changed, with_session).lines()) == expected != [json_line(one) for one in records]
-
-
-def test_a_trade_between_prints_ends_the_print_and_a_replaced_order_is_as_it_was_replaced(facts):
-    """Also where the columns alone would not tell: facts that no exchange of ours makes."""
-    prints = np.flatnonzero((facts.executions["kind"] == ExecKind.TRADE) & (facts.executions["flags"] & ExecFlag.UNCROSS != 0))
-    between, changed = replace(facts, executions=facts.executions.copy()), replace(facts, orders=facts.orders.copy())
-    between.executions["flags"][prints[1]] = 0
-    changed.orders["submitted_at"][facts.order_count :] -= 86_400 * 10**9
-    assert prints.tolist() == list(range(prints[0], prints[0] + len(prints)))
-    assert len(facts.orders) > facts.order_count
-    for strange in (between, changed):
-        expected = [json_line(one) for one in CatEvents(strange, REFERENCE).records()]
-        assert list(CatLines(strange, REFERENCE).lines()) == expected != list(CatLines(facts, REFERENCE).lines())
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 7])

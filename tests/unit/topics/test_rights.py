@@ -1,8 +1,8 @@
 """Rights in Kafka are made of the tables of roles and senders: enough for what each does, and no more."""
 
-from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, SET_ASIDE, TOPICS
+from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS, COPIED, EXECUTIONS, SET_ASIDE, TOPICS
 from topics.rights import LOGINS, SUPER_USERS, Right, kafka_rights, topics_read, topics_written
-from topics.roles import ROLES
+from topics.roles import COPY_LOG, ROLES
 from topics.speakers import OPERATOR, PRODUCER, WRITERS
 
 
@@ -10,7 +10,8 @@ def test_a_login_writes_what_its_records_are_believed_in() -> None:
     """Kafka and readers decide by one table."""
     for login in LOGINS:
         believed = {topic for topic, senders in WRITERS.items() if any(login in some for some in senders.values())}
-        assert topics_written(login) == believed, login
+        copied = {topic.name for topic in COPIED} if login == COPY_LOG.name else set()  # as others have signed it
+        assert topics_written(login) == believed | copied, login
 
 
 def test_a_role_reads_its_inputs_and_what_it_looks_up() -> None:
@@ -46,7 +47,7 @@ def test_each_replica_has_a_group_and_a_changelog_of_its_own() -> None:
         "outcry-match-orders-b-books-changelog",
     } <= own
     for login in set(LOGINS) - {"match-orders", OPERATOR}:
-        assert not own & {right.name for right in kafka_rights(login)}, login
+        assert not own & {right.name for right in kafka_rights(login) if right.operation != "DESCRIBE" or login != COPY_LOG.name}, login
 
 
 def test_the_edge_may_ask_how_far_the_sink_is_and_not_move_it() -> None:

@@ -112,3 +112,20 @@ async def test_memory_is_bounded_by_sending_the_oldest(monkeypatch: pytest.Monke
     broker = Broker()
     outbox = await filled(broker, writes=False)
     assert (broker.taken, outbox.held) == ([b"0", b"1"], 3)
+
+
+async def test_what_belongs_into_a_copy_is_never_sent_however_much_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shard waits until the copy has it, or until its partition is gone."""
+    monkeypatch.setattr(outbox_module, "HELD_BYTES_MAX", 2)
+    broker = Broker()
+    for ends in (lambda outbox: outbox.cover(1), lambda outbox: outbox.close()):
+        outbox = Outbox(broker.send, alone=True)
+        for offset in range(2):
+            await outbox.put(offset, [Output("executions", 0, b"x")], 0.0, writes=False)
+        waiting = asyncio.create_task(outbox.put(2, [Output("executions", 0, b"x")], 0.0, writes=False))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        ends(outbox)
+        await asyncio.wait_for(waiting, 5)
+    assert broker.taken == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from schemas.codec import FRAMES, Frame, Header, decode_frame, decode_record, encode_frame
-from streams.host.placement import Placement, compare_record, is_movable, move_record
+from streams.host.placement import Placement, compare_record, move_record
 from streams.host.shard_runner import Emitter, Record, ShardRunner
 from streams.host.snapshots import Snapshot
 from topics.catalogue import BOOK_COMMANDS, EXECUTIONS
@@ -119,7 +119,7 @@ def test_a_snapshot_knows_who_writes():
 
 def test_shards_move_only_where_nobody_else_reads_their_input():
     """Readers of `executions` would take a placement for theirs."""
-    assert {name for name, role in ROLES.items() if is_movable(role)} == {"hold-funds", "match-orders"}
+    assert {name for name, role in ROLES.items() if role.moves} == {"hold-funds", "match-orders"}
     runner = ShardRunner(Adder())
     (letter,) = runner.feed(at(0, move_record(NOBODY_MOVED, "b", 0, "test"), EXECUTIONS.name))
     assert decode_record(letter.value)[1]["reason"] == "WRONG_SCHEMA"

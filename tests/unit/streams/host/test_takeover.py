@@ -10,7 +10,7 @@ from streams.host.outbox import Outbox
 from streams.host.placement import Placement
 from streams.host.shard_runner import Output
 from streams.host.snapshot_pace import HELD_APART_S
-from streams.host.takeover import Takeover, patience_s
+from streams.host.takeover import FollowCopy, Takeover, patience_s
 from topics.catalogue import BOOK_COMMANDS
 
 PLACE = (BOOK_COMMANDS.name, 0)
@@ -91,3 +91,24 @@ def test_a_writer_with_rare_snapshots_is_not_taken_for_dead() -> None:
     """A large or starved shard commits up to half a minute late: a shorter patience would undo moves."""
     assert patience_s(1_000) > 2 * HELD_APART_S
     assert patience_s(60_000) > 120
+
+
+async def test_who_follows_a_copy_lets_go_of_what_it_has_and_never_takes_over() -> None:
+    """By what the copier notes, whoever writes in the other region; however long it is silent."""
+    made = Follower()
+    await made.fill(asyncio.get_running_loop().time() - 3_600)
+    copy = FollowCopy(cast("Any", made), BOOK_COMMANDS.name, {})
+
+    async def committed(places: list[tuple[str, int]]) -> dict[tuple[str, int], int | None]:
+        if made.fault is not None:
+            raise made.fault
+        return dict.fromkeys(places, made.committed)
+
+    copy._offsets = cast("Any", SimpleNamespace(committed=committed))
+    for noted, held in ((None, 5), (3, 2)):
+        made.committed = noted
+        await copy.look()
+        assert (made.shard.outbox.held, made.asked) == (held, [])
+    made.fault = ServiceUnavailable("away")
+    await copy.look()
+    assert (made.shard.outbox.held, made.asked) == (2, [])

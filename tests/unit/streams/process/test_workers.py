@@ -17,6 +17,7 @@ from schemas.settings import Settings
 from streams.__main__ import outcry
 from streams.host.shard_host import Role, ShardHost, Tick
 from streams.host.shard_runner import Record
+from streams.operate.shard_places import letter_of
 from streams.process.worker_identity import WorkerId, worker_of, workers_of
 from streams.roles.match_orders import MatchOrders, timer_command
 from streams.services.recipes.kafka import copies_of, copies_required, describe_cluster
@@ -24,7 +25,7 @@ from streams.services.state import Wanted
 from streams.transport.app import claim_for_cluster, claim_for_worker
 from streams.transport.lag import lag_of
 from topics.catalogue import BOOK_COMMANDS
-from topics.roles import REPLICAS
+from topics.roles import MATCH_ORDERS, REGIONS_MAX, REPLICAS
 
 INSTRUMENTS = load_instruments(None)
 
@@ -36,6 +37,17 @@ def test_the_only_worker_has_the_plain_name_and_all_others_have_one_of_their_own
     assert len({worker.name for worker in many}) == len(many) == 12
     assert WorkerId("match-orders", "b", 2).name == "match-orders-b-2"
     assert {worker.group for worker in workers_of("match-orders", 3, 2)} == {"match-orders", "match-orders-b"}
+
+
+def test_no_replica_of_one_region_has_the_name_of_another_regions():
+    """Groups name who has committed what, and both regions' are looked at. A role without replicas has one name everywhere."""
+    named = [{worker.name for worker in workers_of("match-orders", 1, 2, region)} for region in range(1, REGIONS_MAX + 1)]
+    assert named[:2] == [{"match-orders", "match-orders-b"}, {"match-orders-c", "match-orders-d"}]
+    assert len(set().union(*named)) == 2 * REGIONS_MAX
+    assert {worker.name for worker in workers_of("persist-mysql", 1, 1, 3)} == {"persist-mysql"}
+    for name in named[1]:
+        assert MATCH_ORDERS.replica(letter_of(MATCH_ORDERS, name)) == name
+    assert letter_of(MATCH_ORDERS, "match-orders-2") == letter_of(MATCH_ORDERS, "match-orders") == "a"
 
 
 @pytest.mark.parametrize("worker", workers_of("match-orders", 2, 2), ids=str)

@@ -1,20 +1,18 @@
 """`outcry audit trail`: what operators prune and hold is in the log before it is done, and the log alone says what holds."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date, timedelta
 
 import pytest
 from support.memory_log import MemoryLog
 
 from access.events import AccessEvent, Act
-from schemas.codec import BadBytes, encode_record
+from schemas.codec import encode_record
 from schemas.errors import OutcryError, StaleData
 from schemas.settings import Settings
 from sinks.elastic.retention import Hold, Lift, Prune, act_text
 from streams.proofs.audit_trail import act_on, recorded_acts, retention_of
 from topics.catalogue import ACCESS_EVENTS
-from topics.record_codes import Key, Proof
-from topics.sources import UNPROVEN
 
 TODAY = date(2026, 11, 30)
 FIRST, LAST = date(2021, 3, 1), date(2021, 3, 31)
@@ -123,16 +121,6 @@ def test_only_acts_of_operators_count(log):
     log.act(HOLD)
     (one,) = recorded_acts(log)
     assert (one.act, one.by, one.at_ns, one.offset) == (HOLD, "ann@host", 1_700_000_000_000_000_000, 3)
-
-
-@pytest.mark.parametrize("proof", [Proof(Key("edge-1", "edge", bytes(32), 0)), Proof(refusal=BadBytes(UNPROVEN, "no code"))])
-def test_an_act_that_no_operator_has_signed_is_none(log, proof):
-    """An edge may write to the topic too, and a stranger may try."""
-    log.record(SETTINGS, act_text(Prune(date(2022, 1, 1))))
-    part = log.parts[ACCESS_EVENTS.name, 0]
-    assert len(list(recorded_acts(log))) == 1
-    part[-1] = replace(part[-1], proof=proof)
-    assert list(recorded_acts(log)) == []
 
 
 def test_a_log_that_has_lost_its_beginning_is_not_believed(log):
