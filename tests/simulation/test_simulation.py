@@ -9,7 +9,7 @@ from protections import PROTECTIONS
 from simulate import Run, simulate
 
 FIRST_SEED = 1_000
-SEEDS = 200
+SEEDS = 128
 """Some 80 s of a processor; long_simulation.py runs as many as there is time for."""
 SEEDS_TO_NOTICE = 200
 """Within so many seeds a missing protection is noticed; most are by the first ones."""
