@@ -22,7 +22,7 @@ from streams.demo.collect import ASK_TIMEOUT_S, end_offsets
 from streams.demo.reconcile import ALERTS as ALERTS_PLACE
 from streams.demo.reconcile import LOG, Check, Verdict
 from streams.services.local_set import LocalSet
-from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, Topic
+from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, ALERTS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA, PARTY_FACTS, Topic
 from topics.kafka_clients import native_client
 from topics.roles import ROLES
 
@@ -34,7 +34,7 @@ SHOWN: Final = 4
 LONGEST_S: Final = 3_600.0
 PLACE_OF: Final = {
     "persist-mysql": "mysql", "persist-elasticsearch": "elasticsearch", "persist-redis": "redis", "publish-market-data": "websocket",
-    "watch-trading": ALERTS_PLACE,
+    "watch-trading": ALERTS_PLACE, "watch-accounts": ALERTS_PLACE,
 }  # fmt: skip
 """Where a role's work is visible. All other roles write the log: while they are late, it is not complete."""
 Offsets = dict[tuple[str, int], int]
@@ -152,6 +152,8 @@ async def _positions(admin: AdminClient, http: aiohttp.ClientSession, local: Loc
         topic = SHARD_INPUTS.get(worker.role)
         if topic is None:
             continue
+        if topic is PARTY_FACTS:
+            found[worker.group][topic.name, 0] = 0  # a short session may have no fact yet: then nothing is missing
         for partition, told in (await _told(http, addresses.get(worker.name, ""))).items():
             key = (topic.name, partition)
             found[worker.group][key] = max(told, found[worker.group].get(key, 0))
