@@ -115,7 +115,7 @@ def test_the_running_exchange_verifies_in_every_shard_and_row(trading):
 
     # a shard writes its first snapshot a second after its first input
     reports = eventually(verified, lambda found: all(report.hashes_compared or report.difference for report in found))
-    assert [str(report.difference) for report in reports] == ["None"] * 8
+    assert [str(report.difference) for report in reports] == ["None"] * 9
     assert sum(report.compared.by_topic.get(EXECUTIONS.name, 0) for report in reports) > 40
     done = outcry(trading, "verify", "--from", "snapshot", "--role", "book", "--json")
     assert done.returncode == 0, done.stderr
