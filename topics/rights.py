@@ -6,7 +6,7 @@ any case (topics.speakers): this is what keeps a stolen login of one role from f
 
 from typing import Final, NamedTuple
 
-from topics.catalogue import TOPICS, Topic
+from topics.catalogue import ACCOUNT_COMMANDS, COPIED, TOPICS, Topic
 from topics.roles import COPY_LOG, GROUP_PREFIX, REPLICAS, ROLES, RoleEntry, changelog_topic
 from topics.speakers import OPERATOR, PRODUCER, WRITERS
 
@@ -28,6 +28,9 @@ class Right(NamedTuple):
     name: str
     operation: str
     prefixed: bool = False
+
+
+_OWNER: Final = Right("topic", ACCOUNT_COMMANDS.name, "DESCRIBE_CONFIGS")
 
 
 def kafka_rights(login: str) -> frozenset[Right]:
@@ -52,6 +55,8 @@ def _rights_of(role: RoleEntry) -> list[Right]:
     found = [Right("topic", name, "READ") for name in _names((*role.reads, *role.looks_at))]
     found += [Right("group", name, "DESCRIBE") for name in (*READERS, *(f"{GROUP_PREFIX}{other}" for other in role.watches))]
     found += [Right("topic", name, "DESCRIBE") for other in role.watches for name in _names(ROLES[other].reads)]
+    if role.copies or set(role.writes) & set(COPIED):  # before it appends, it asks whose the log is (topics.own_log)
+        found.append(_OWNER)
     if role.copies:
         found += [Right("topic", name, "WRITE") for name in _names(role.reads)]
         followed = [other.replica(letter) for other in ROLES.values() if other.moves for letter in REPLICAS]
@@ -72,6 +77,7 @@ def _operators() -> list[Right]:
         *(Right("topic", name, "READ") for name in _names(TOPICS)),
         Right("topic", GROUP_PREFIX, "READ", prefixed=True),
         Right("group", GROUP_PREFIX, "DESCRIBE", prefixed=True),
+        _OWNER,
     ]
 
 

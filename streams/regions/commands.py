@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from schemas.logins import act_as
 from schemas.settings import Settings
 from streams.__main__ import settings_of
 from streams.host.access_record import record_command
@@ -22,6 +23,7 @@ from streams.services.local_set import LocalSet
 from streams.services.progress import Progress
 from topics.kafka_clients import native_client
 from topics.own_log import LogOwner, NotOurs
+from topics.rights import ADMINISTRATOR
 from topics.roles import COPY_LOG, EDGE, REGIONS_MAX, ROLES
 
 SHOWN_MAX: Final = 20
@@ -98,6 +100,7 @@ def take_over(ctx: click.Context, abandon: bool, copier_has_ended: bool, kafka: 
     \b
     The other region must not go on trading. It stops by itself if it reaches this one (OUTCRY_COPIED_TO); make sure that it does.
     """
+    act_as(ADMINISTRATOR)  # nobody else may change what a topic is
     settings, began_s = settings_of(ctx), time.monotonic()
     local, owner = LocalSet(settings), LogOwner(settings.kafka_url)
     run = TakeOver(settings, {role.name: workers_here(settings.run_dir, role) for role in FOLLOWERS}, timeout_s, click.echo)

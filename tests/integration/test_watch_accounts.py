@@ -135,7 +135,7 @@ def test_the_edge_tells_from_where_and_watch_trading_what_was_traded(exchange: A
         read = (decode_record(record.value or b"") for record in read_partition(exchange.settings, PARTY_FACTS, 0))
         return [one for name, one in read if name == schema]
 
-    (seen,) = eventually(lambda: [one for one in facts("sign_in") if one["account"] == account], bool)
+    seen, *_ = eventually(lambda: [one for one in facts("sign_in") if one["account"] == account], bool)
     assert (seen["source"], seen["door"]) == ("edge-0", "Alpaca's API")
     assert "127.0.0.1" not in json.dumps(seen)
     halves = eventually(lambda: [one for one in facts("book_sums") if one["instrument"] == AAPL], bool)

@@ -67,7 +67,7 @@ def _entries(rights: frozenset[Right]) -> list[Object]:
     """One for each resource, in an order that does not change."""
     by_resource: dict[tuple[str, str, bool], list[str]] = {}
     for right in sorted(rights):
-        by_resource.setdefault((right.kind, right.name, right.prefixed), []).append(right.operation.capitalize())
+        by_resource.setdefault((right.kind, right.name, right.prefixed), []).append(right.operation.title().replace("_", ""))
     return [
         {"resource": {"type": kind, "name": name, "patternType": _PATTERN[prefixed]}, "operations": operations}
         for (kind, name, prefixed), operations in by_resource.items()

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -328,7 +329,12 @@ def test_each_pod_signs_in_to_kafka_as_its_role_and_has_the_rights_of_the_table(
     for login in LOGINS:
         entries = users[login]["spec"]["authorization"]["acls"]
         given = {
-            Right(one["resource"]["type"], one["resource"]["name"], operation.upper(), one["resource"]["patternType"] == "prefix")
+            Right(
+                one["resource"]["type"],
+                one["resource"]["name"],
+                re.sub("(?<=[a-z])(?=[A-Z])", "_", operation).upper(),
+                one["resource"]["patternType"] == "prefix",
+            )
             for one in entries
             for operation in one["operations"]
         }

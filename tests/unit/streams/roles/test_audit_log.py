@@ -210,7 +210,7 @@ async def test_the_file_of_witnesses_is_read_or_refused(tmp_path):
 async def test_the_role_reads_what_is_kept_for_ever_and_is_started_by_name_only():
     """Derived records of short life have no log of their own."""
     assert [topic.name for topic in AUDIT_LOG.reads] == [
-        "account.commands", "book.commands", "executions", "account.events", "alerts", "cases", "set.aside", "access.events",
+        "account.commands", "book.commands", "executions", "account.events", "party.facts", "alerts", "cases", "set.aside", "access.events",
     ]  # fmt: skip
     assert ROLES["audit-log"].optional
     assert "audit-log" in set(role_names(with_optional=True)) - set(role_names())
