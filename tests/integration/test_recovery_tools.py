@@ -34,6 +34,7 @@ from streams.proofs.rebuild import AsItIs, Options, Rebuild, RebuildReport, rebu
 from streams.proofs.verify import ROLES, Range, ShardReport, verify_shards
 from streams.roles.persist_mysql import sink_role
 from streams.transport.cluster import cluster_id
+from surveillance.cases.desk import decide
 from topics import OrderProducer
 from topics.catalogue import ACCOUNT_EVENTS, ALERTS, EXECUTIONS
 from topics.speakers import PRODUCER
@@ -245,7 +246,7 @@ def half_made(exchange) -> None:
 
     async def half() -> None:
         settings = exchange.settings
-        made = await MySqlGeneration.connect(settings.mysql_url, INSTRUMENTS, cluster_id(settings), restart=False, drop_former=True)
+        made = await MySqlGeneration.connect(settings.mysql_url, INSTRUMENTS, cluster_id(settings), decide, restart=False, drop_former=True)
         try:
             with Log(settings) as log:
                 work = Rebuild(log, RebuildReport("mysql"), sink_role(settings).sources, quiet=True)
@@ -290,7 +291,7 @@ def test_a_crash_in_the_middle_of_the_switch_makes_the_sink_wait_and_the_next_re
 
     async def fence() -> None:
         settings = trading.settings
-        made = await MySqlGeneration.connect(settings.mysql_url, INSTRUMENTS, cluster_id(settings), restart=False, drop_former=True)
+        made = await MySqlGeneration.connect(settings.mysql_url, INSTRUMENTS, cluster_id(settings), decide, restart=False, drop_former=True)
         try:
             with Log(settings) as log:
                 work = Rebuild(log, RebuildReport("mysql"), sink_role(settings).sources, quiet=True)
