@@ -52,6 +52,8 @@ class LogOwner:
         self._ask(lambda admin: admin.incremental_alter_configs(topics))
 
     def _ask(self, question: Callable[[AdminClient], Any]) -> list[Any]:
+        if not self._url:
+            raise ServiceUnavailable("Kafka: no address; start the local set with `outcry up`, or set OUTCRY_KAFKA_URL")
         if self._admin is None:
             self._admin = AdminClient({**native_client(self._url), "log_level": 0})
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from pydantic import ValidationError
 
 from schemas.logins import act_as
 from schemas.settings import Settings
@@ -56,7 +57,7 @@ def follow(ctx: click.Context, kafka: str, number: int, keys: Path | None) -> No
     Its shards are warm, and its stores, prices and alerts are those of the copy. It takes no orders before it takes over. Numbers of shards
     (OUTCRY_ACCOUNT_SHARDS, OUTCRY_BOOK_SHARDS) and instruments must be those of the other region.
     """
-    settings = settings_of(ctx).model_copy(update={"copies_from": kafka, "region": number})
+    settings = settings_of(ctx).model_copy(update={"copies_from": _address(kafka), "region": number})
     take_keys(settings, keys)
     local = LocalSet(settings)
     with Progress("starting") as progress:
@@ -64,6 +65,15 @@ def follow(ctx: click.Context, kafka: str, number: int, keys: Path | None) -> No
     click.echo(
         f"the set in {local.settings.home} {'follows' if started else 'already follows'} {kafka}; `outcry region status` shows how far it is"
     )
+
+
+def _address(kafka: str) -> str:
+    """As the setting of that name takes it. Raises click's error for what is none."""
+    try:
+        return Settings(copies_from=kafka).copies_from
+    except ValidationError as error:
+        why = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise click.BadParameter(f"{kafka!r} {why}", param_hint="KAFKA") from error
 
 
 def take_keys(settings: Settings, keys: Path | None) -> None:
