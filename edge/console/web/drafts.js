@@ -118,5 +118,6 @@ $("make").addEventListener("submit", async (event) => {
     say("make-problem", error.message, true);
   }
 });
+$("make-send").disabled = false;  // not before: a click that nobody hears would be lost
 $("case").value = new URLSearchParams(location.search).get("case") ?? "";
 list().catch((error) => say("reports-note", `Reports cannot be read: ${error.message}`, true));

@@ -59,3 +59,4 @@ $("find").addEventListener("submit", (event) => {
   search(query());
 });
 $("next").addEventListener("click", () => search(withParameter("next", next)));
+$("search").disabled = false;  // not before: a click that nobody hears would be lost

@@ -144,6 +144,7 @@ $("save-view").addEventListener("submit", (event) => {
   showViews(name);
   $("told").textContent = `The view ${name} is kept in this browser.`;
 });
+$("keep-view").disabled = false;  // not before: a click that nobody hears would be lost
 for (const name of FILTERS) $(name).addEventListener("change", () => { $("view").value = ""; size = PAGE; load(); });
 $("more").addEventListener("click", () => { size = Math.min(size + PAGE, 500); load(); });
 $("replay-open").addEventListener("click", () => { if (alert) openReplay(alert).then(() => { if (!$("replay").hidden) $("replay").focus(); }); });

@@ -63,4 +63,5 @@ async function poll(isFirst = false) {
 }
 
 $("suppress").addEventListener("submit", propose);
+$("propose").disabled = false;  // not before: a click that nobody hears would be lost
 poll(true);

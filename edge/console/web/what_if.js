@@ -125,6 +125,7 @@ const alertRow = (one) => element("tr", {}, cell(day(one.detected_at)), cell(one
 $("pattern").addEventListener("change", drawParameters);
 $("ask").addEventListener("submit", ask);
 $("ask").setAttribute("novalidate", "");  // the server's sentence says more than the browser's
+$("run").disabled = false;  // not before: a click that nobody hears would be lost
 $("cancel").addEventListener("click", async () => {
   try {
     await post(`/surveillance/what-ifs/${current.run_id}/cancel`, {});

@@ -42,4 +42,5 @@ async function check(event) {
 }
 
 $("form").addEventListener("submit", check);
+$("verify").disabled = false;  // not before: a click that nobody hears would be lost
 $("form").addEventListener("change", () => { $("result").hidden = true; });
