@@ -1,6 +1,6 @@
 """Whether every record of a day keeps every rule, asked of whole columns: quick, and a plain yes or no. No I/O.
 
-`reports.cat.checks` says the rules one record at a time, and which record breaks which. These are the same rules. Yes means that it finds nothing in this
+`reports.cat.record_rules` and `checks` say the rules one record at a time, and which record breaks which. These are the same rules. Yes means that it finds nothing in this
 day. No means that it has to be asked: there is a fault, or something rare that is not decided here, such as text that is not ASCII or an order of more
 than QUANTITY_MAX shares.
 """
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
 
-from reports.cat.checks import PRICE_END, RECORD_BYTES_MAX, TEXT_CHARACTERS_MAX, is_date
 from reports.cat.fields import EVENTS, SIDE_FIELDS, Field, Form
+from reports.cat.record_rules import PRICE_END, RECORD_BYTES_MAX, TEXT_CHARACTERS_MAX, is_date
 from reports.cat.sound_links import (
     ACCEPTED,
     ADJUSTED,

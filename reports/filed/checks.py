@@ -8,7 +8,8 @@ from importlib import import_module
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from reports.cat.checks import DayCheck, Finding
+from reports.cat.checks import DayCheck
+from reports.cat.codes import Finding
 from reports.filed.stored import StoredFile, StoredReport, write_json
 from schemas.errors import StaleData
 

@@ -34,7 +34,7 @@ from streams.host.shard_runner import Output, ShardRunner
 from streams.process.record_keys import record_keys
 from streams.process.worker_identity import WorkerId
 from streams.proofs.recorded_snapshots import read_snapshots
-from streams.proofs.verify import ROLES, Setup
+from streams.proofs.verified_roles import ROLES, Setup
 from streams.roles.watch_trading import read_owner_sets
 from topics.catalogue import ALERTS, DEAD_LETTERS, EDGE_REPLIES, MARKET_DATA, TOPICS, Topic
 from topics.kafka_clients import native_client

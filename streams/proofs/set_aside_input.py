@@ -8,7 +8,7 @@ from streams.host.set_aside import append, read_set_aside, require_not_passed, r
 from streams.host.shard_runner import ShardRunner
 from streams.process.worker_identity import WorkerId
 from streams.proofs.recorded_snapshots import read_snapshots
-from streams.proofs.verify import ROLES, Setup
+from streams.proofs.verified_roles import ROLES, Setup
 from streams.roles.watch_trading import read_owner_sets
 from topics.catalogue import ALERTS
 from topics.roles import REPLICAS, changelog_topic

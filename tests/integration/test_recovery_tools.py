@@ -31,7 +31,8 @@ from streams.host.set_aside import append, read_set_aside, set_aside_of
 from streams.operate.topics import topics
 from streams.process.record_keys import record_keys
 from streams.proofs.rebuild import AsItIs, Options, Rebuild, RebuildReport, rebuild_store
-from streams.proofs.verify import ROLES, Range, ShardReport, verify_shards
+from streams.proofs.verified_roles import ROLES
+from streams.proofs.verify import Range, ShardReport, verify_shards
 from streams.roles.persist_mysql import sink_role
 from streams.transport.cluster import cluster_id
 from surveillance.cases.desk import decide

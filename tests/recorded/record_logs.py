@@ -26,7 +26,8 @@ from schemas.codec import Header, encode_frame
 from schemas.instruments import Instrument, InstrumentTable
 from streams.host.read_log import place
 from streams.host.shard_runner import ENGINE_VERSION, Record, ShardRunner
-from streams.proofs.verify import ROLES, Range, Setup, ShardVerifier
+from streams.proofs.verified_roles import ROLES, Setup
+from streams.proofs.verify import Range, ShardVerifier
 from topics.catalogue import ACCOUNT_COMMANDS, BOOK_COMMANDS
 
 SEEDS = (1_000, 1_034, 1_038, 1_055, 1_092, 1_101)

@@ -7,9 +7,11 @@ import orjson
 import pytest
 from support.records.reported_day import DAY, REFERENCE, reported_day
 
-from reports.cat.checks import RECORD_BYTES_MAX, Code, DayCheck
+from reports.cat.checks import DayCheck
+from reports.cat.codes import Code
 from reports.cat.events import CatEvents
 from reports.cat.fields import json_line
+from reports.cat.record_rules import RECORD_BYTES_MAX
 from reports.cat.sound import SoundDay
 from reports.cat.words import EventType
 

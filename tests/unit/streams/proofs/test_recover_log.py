@@ -15,7 +15,8 @@ from streams.process.worker_identity import WorkerId
 from streams.proofs.compare_outputs import Difference
 from streams.proofs.recorded_snapshots import read_snapshots
 from streams.proofs.recover import Recovery
-from streams.proofs.verify import Range, Setup, ShardVerifier
+from streams.proofs.verified_roles import Setup
+from streams.proofs.verify import Range, ShardVerifier
 from topics.catalogue import ACCOUNT_COMMANDS, ACCOUNT_EVENTS, BOOK_COMMANDS, EDGE_REPLIES, EXECUTIONS, MARKET_DATA
 
 COUNTS = {topic.name: SHARDS for topic in (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, MARKET_DATA)} | {EDGE_REPLIES.name: 1}

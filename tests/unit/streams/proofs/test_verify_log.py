@@ -18,7 +18,8 @@ from streams.host.shard_runner import ENGINE_VERSION
 from streams.host.snapshot_codes import UNCODED
 from streams.host.snapshots import is_manifest, manifest_key
 from streams.proofs import verify as verify_log
-from streams.proofs.verify import ROLES, Range, chosen, verify_shards
+from streams.proofs.verified_roles import ROLES
+from streams.proofs.verify import Range, chosen, verify_shards
 from streams.roles.hold_funds import HoldFunds
 from topics.catalogue import (
     ACCOUNT_COMMANDS,

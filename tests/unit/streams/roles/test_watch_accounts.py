@@ -12,7 +12,8 @@ from schemas.enums import Side
 from schemas.errors import StaleData
 from streams.host.shard_runner import Output, Record, ShardRunner
 from streams.host.snapshots import SnapshotStore
-from streams.proofs.verify import Range, Setup, ShardVerifier
+from streams.proofs.verified_roles import Setup
+from streams.proofs.verify import Range, ShardVerifier
 from streams.roles.watch_accounts import WatchAccounts
 from topics.catalogue import ALERTS, DEAD_LETTERS, PARTY_FACTS
 from topics.record_codes import Key, Keyring, code_of
