@@ -37,8 +37,8 @@ class Topic:
     retention_ms: int
     purpose: str
     feed: Feed | None = None
-    waits: bool = False
-    """No customer waits for its records: small ones are sent together (topics.sender)."""
+    waits_ms: int = 0
+    """How long a small record of it waits for others, to be sent with them (topics.sender). 0: a customer waits for it."""
 
     def config(self) -> dict[str, str]:
         """Kafka's topic settings. Inputs are never compacted: offset gaps would break Faust's run of acknowledged offsets."""
@@ -79,7 +79,7 @@ EXECUTIONS: Final = Topic(
 )  # fmt: skip
 ACCOUNT_EVENTS: Final = Topic(
     "account.events", ("account_event_frame",), "account shard", _account_shards, FOREVER, "orders accepted and refused, postings",
-    Feed("account.commands", crosses=False, alone=True), waits=True,
+    Feed("account.commands", crosses=False, alone=True), waits_ms=50,
 )  # fmt: skip
 EDGE_REPLIES: Final = Topic(
     "edge.replies", ("account_event_frame",), "edge instance", _edge_instances, _DAY_MS, "answers and private updates for one edge",
@@ -87,7 +87,7 @@ EDGE_REPLIES: Final = Topic(
 )  # fmt: skip
 MARKET_DATA: Final = Topic(
     "market.data", ("market_data_frame",), "book shard", _book_shards, 7 * _DAY_MS, "public trades, quotes, bars, levels",
-    Feed("executions", crosses=False, alone=True),
+    Feed("executions", crosses=False, alone=True), waits_ms=8,
 )  # fmt: skip
 PARTY_FACTS: Final = Topic(
     "party.facts", ("book_sums", "sign_in", "news"), "always 0", _one, FOREVER,

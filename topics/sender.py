@@ -12,9 +12,10 @@ anyway, but not a tick's or a dead letter's.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -32,10 +33,8 @@ POLL_S: Final = 0.1
 TOGETHER_S: Final = 0.005
 """How long answers are left to gather after some have come, where nobody waits for one."""
 FULL_WAIT_S: Final = 0.001
-COMPANY_S: Final = 0.05
-"""How long a small record of a topic that may wait is kept for others. Each is a request to the broker otherwise, and wakes whoever reads."""
 COMPANY_BYTES_MAX: Final = 1 << 16
-"""So many bytes are worth a request."""
+"""So many bytes are worth a request. Fewer, of a topic that may wait, are kept for others: each is a request otherwise, and wakes whoever reads."""
 DEFAULTS: Final[Mapping[str, Any]] = {
     "acks": "all",
     "enable.idempotence": True,
@@ -62,26 +61,41 @@ class Appended:
     offset: int
 
 
+@dataclass
+class _Company:
+    """Records of one topic that wait for others, in their order. A record is a function that hands it over; False: there is no room."""
+
+    wait_s: float
+    records: list[Callable[[], bool]] = field(default_factory=list)
+    bytes: int = 0
+
+    def send(self) -> bool:
+        """Hand them over. False: there was no room for all of them."""
+        sent = next((n for n, hand_over in enumerate(self.records) if not hand_over()), len(self.records))
+        del self.records[:sent]
+        if not self.records:
+            self.bytes = 0
+        return not self.records
+
+
 class LogSender:
     """See the head of this module. All methods belong to the loop that calls `start`."""
 
     def __init__(
         self, configuration: Mapping[str, Any], appended: Callable[[str, int, int], Any] = Appended, sign: Sign | None = None,
-        may_wait: Container[str] = (),
+        may_wait: Mapping[str, float] = MappingProxyType({}),
     ) -> None:  # fmt: skip
         """configuration: librdkafka's, over DEFAULTS; `bootstrap.servers` at least. appended: what a future gets of topic, partition and offset.
 
-        sign: makes the codes of records in topics of the catalogue. may_wait: topics whose small records go together, within COMPANY_S.
+        sign: makes the codes of records in topics of the catalogue. may_wait: topics whose small records go together, each with how long the first waits for others, s.
         """
         self._configuration = {**DEFAULTS, **configuration}
-        self._appended, self._sign, self._may_wait = appended, sign, may_wait
+        self._appended, self._sign = appended, sign
+        self._companies = {topic: _Company(wait_s) for topic, wait_s in may_wait.items()}
         self._told: deque[Answer] = deque()
         self._waiting = 0
         self._hurry = threading.Event()
         """Somebody waits for an answer."""
-        self._company: list[Callable[[], bool]] = []
-        """Records that wait for others, in their order."""
-        self._company_bytes = 0
 
     async def start(self) -> None:
         """Make the client and the thread in which the broker's answers arrive; does not wait for a broker."""
@@ -93,7 +107,7 @@ class LogSender:
 
     async def stop(self, flush_timeout_s: float = FLUSH_TIMEOUT_S) -> None:
         """Deliver what was sent, as far as the broker accepts it in time."""
-        self._send_kept()
+        self._send_all_kept()
         await asyncio.to_thread(self._client.flush, flush_timeout_s)
         self._ending.set()
         await asyncio.to_thread(self._answers.join)
@@ -109,33 +123,29 @@ class LogSender:
         told = partial(self._answered, acknowledged)
         headers = self._sign(topic, partition, value or b"") if self._sign is not None and topic in WRITERS else None
         hand_over = partial(self._taken, topic, partition, value, key, told, headers)
-        if topic in self._may_wait:
-            await self._keep(hand_over, len(value or b""))
+        if (company := self._companies.get(topic)) is not None:
+            await self._keep(company, hand_over, len(value or b""))
         else:
             while not hand_over():  # noqa: ASYNC110  librdkafka does not say when there is room
                 await asyncio.sleep(FULL_WAIT_S)
         return acknowledged
 
-    async def _keep(self, hand_over: Callable[[], bool], size: int) -> None:
+    async def _keep(self, company: "_Company", hand_over: Callable[[], bool], size: int) -> None:
         """Until others have come, or it has waited long enough."""
-        self._company.append(hand_over)
-        self._company_bytes += size
-        if len(self._company) == 1:
-            self._loop.call_later(COMPANY_S, self._end_wait)
-        while self._company_bytes >= COMPANY_BYTES_MAX and not self._send_kept():  # noqa: ASYNC110  see send
+        company.records.append(hand_over)
+        company.bytes += size
+        if len(company.records) == 1:
+            self._loop.call_later(company.wait_s, self._end_wait, company)
+        while company.bytes >= COMPANY_BYTES_MAX and not company.send():  # noqa: ASYNC110  see send
             await asyncio.sleep(FULL_WAIT_S)
 
-    def _end_wait(self) -> None:
-        if not self._send_kept():
-            self._loop.call_later(COMPANY_S, self._end_wait)
+    def _end_wait(self, company: "_Company") -> None:
+        if not company.send():
+            self._loop.call_later(company.wait_s, self._end_wait, company)
 
-    def _send_kept(self) -> bool:
-        """Hand over what waits for company, in its order. False: there is no room for all of it."""
-        sent = next((n for n, hand_over in enumerate(self._company) if not hand_over()), len(self._company))
-        del self._company[:sent]
-        if not self._company:
-            self._company_bytes = 0
-        return not self._company
+    def _send_all_kept(self) -> None:
+        for company in self._companies.values():
+            company.send()
 
     async def append(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> Any:
         """Send a record and wait until all in-sync replicas have it. Raises ServiceUnavailable."""
@@ -150,7 +160,7 @@ class LogSender:
 
     async def flush(self) -> None:
         """Wait until all that was sent is delivered, FLUSH_TIMEOUT_S at the most."""
-        self._send_kept()
+        self._send_all_kept()
         await asyncio.to_thread(self._client.flush, FLUSH_TIMEOUT_S)
         self._settle()
 

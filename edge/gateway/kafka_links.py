@@ -17,8 +17,6 @@ from edge.gateway.accounts.reply_consumer import ReplyConsumer
 from edge.gateway.analysts.cases import CaseConsumer
 from edge.gateway.gateway import Gateway
 from edge.gateway.limits import (
-    MARKET_DATA_FETCH_BYTES_MIN,
-    MARKET_DATA_FETCH_WAIT_MS_MAX,
     REPLIES_LOOK_BACK_MS,
     SHUTDOWN_GRACE_S,
     SINK_LAG_TIMEOUT_S,
@@ -121,9 +119,8 @@ class KafkaLinks:
             self._keys,
             REPLIES_LOOK_BACK_MS,
         )
-        fuller = {"fetch.min.bytes": MARKET_DATA_FETCH_BYTES_MIN, "fetch.wait.max.ms": MARKET_DATA_FETCH_WAIT_MS_MAX}
         market = MarketConsumer(
-            await self._started(LogReader(client | fuller)), offsets, market_partitions, gateway.market, gateway.tell_market, self._keys
+            await self._started(LogReader(client)), offsets, market_partitions, gateway.market, gateway.tell_market, self._keys
         )
         await self._partitions(CASES)
         cases = CaseConsumer(await self._started(LogReader(client)), offsets, gateway.cases, self._keys)

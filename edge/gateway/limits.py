@@ -122,12 +122,6 @@ or two where it was busy. Whoever comes back later is told what is."""
 REPLIES_LOOK_BACK_S_MAX: Final = 10.0
 """What has not been read back by then is left: accounts that wait to be registered have waited long enough."""
 
-MARKET_DATA_FETCH_BYTES_MIN: Final = 64 << 10
-MARKET_DATA_FETCH_WAIT_MS_MAX: Final = 10
-"""The broker answers a fetch of market.data when it has so many bytes, or after so long: under load fewer and fuller fetches (each costs
-the edge and the broker the same whether it brings one record or fifty), and a price at most 10 ms later, which no eye sees. The price of
-it is 100 fetches/s of a silent market: 5 % of a core here, 7 % in the broker."""
-
 FEED_BYTES_MAX: Final = 16 << 20
 """What waits for a fan-out worker that does not take it: 4,000 frames of 4 kB, seconds of a busy market. Then it is dropped and reads the log."""
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from edge.gateway.gateway import Gateway
 from edge.gateway.kafka_links import CONNECT_TIMEOUT_S, KafkaLinks, NotThere
-from edge.gateway.limits import MARKET_DATA_FETCH_BYTES_MIN, MARKET_DATA_FETCH_WAIT_MS_MAX
 from edge.gateway.market.fed_consumer import FedMarketConsumer
 from topics.catalogue import MARKET_DATA
 from topics.kafka_clients import native_client
@@ -30,8 +29,7 @@ class WorkerLinks(KafkaLinks):
         self._sender = await self._started(LogSender(client))  # asks for metadata, sends nothing
         offsets = self._kept(Offsets(client, CONNECT_TIMEOUT_S))
         partitions = sorted(await self._partitions(MARKET_DATA))
-        fuller = {"fetch.min.bytes": MARKET_DATA_FETCH_BYTES_MIN, "fetch.wait.max.ms": MARKET_DATA_FETCH_WAIT_MS_MAX}
-        reader = await self._started(LogReader(client | fuller))
+        reader = await self._started(LogReader(client))
         market = FedMarketConsumer(reader, offsets, partitions, gateway.market, gateway.tell_market, self._feed_path, self._keys)
         await market.start()
         gateway.market_consumer = market

@@ -12,7 +12,7 @@ from topics.catalogue import TOPICS
 from topics.record_codes import Sign
 from topics.sender import LogSender
 
-_MAY_WAIT: Final = frozenset(topic.name for topic in TOPICS if topic.waits)
+_MAY_WAIT: Final = {topic.name: topic.waits_ms / 1_000 for topic in TOPICS if topic.waits_ms}
 
 
 class NativeProducer(Producer):
