@@ -16,7 +16,7 @@ import structlog
 import uvloop
 from aiohttp import WSCloseCode, web
 
-from edge.alpaca.market_data import crypto_api
+from edge.alpaca.market_data import crypto_api, prices_api
 from edge.alpaca.market_data.hub import HUB, MarketHub
 from edge.alpaca.routes import ROUTES as ALPACA_ROUTES
 from edge.console import (
@@ -45,6 +45,7 @@ from edge.gateway.stored.history import History, Stores
 from edge.gateway.stored.stores import EdgeStores
 from edge.http import answers as http
 from edge.http.descriptors import sockets_max
+from edge.http.front_door import ENTRANCES
 from edge.http.garbage import look_rarely
 from edge.http.limits import BODY_BYTES_MAX
 from edge.http.listening import listen, new_runner
@@ -122,6 +123,8 @@ def make_app(state: EdgeState, routes: Sequence[web.RouteDef] = _ROUTES) -> web.
     app[crypto_api.BUCKETS] = crypto_api.public_buckets()
     gateway.metrics.watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: hub.subscribed)
     app.add_routes(routes)
+    served = {route.path for route in routes}
+    app[ENTRANCES] = {path: entrance for path, entrance in prices_api.ENTRANCES.items() if path in served}
     app.on_response_prepare.append(http.add_headers)
     app.on_shutdown.append(_close_sockets)
     return app

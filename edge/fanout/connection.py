@@ -3,63 +3,27 @@
 Rules:
 * Nothing is compressed and no message is sent in parts, so a frame may be shared by all clients, and frames may follow one another in any order.
 * Pings, pongs and the close frame go the same way as messages. After the close frame nothing is written.
-* A connection has no task and no queue. A list exists while something is pending, a task while a message of the client is being answered.
+* A connection has no task and no queue. A list exists while something is pending, a task while a message of the client waits for something.
 * `pending` is written at the next flush. A socket whose write buffer is full has a backlog instead: what may not be conflated waits there in order,
   of the rest only the topic is noted, and the newest is written when there is room. Who takes nothing is told so and let go.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import structlog
 
 from edge.fanout import limits
 from edge.fanout.backlog import Backlog
+from edge.fanout.conversations import Answered, Conversation, Voice
 from edge.fanout.frames import CLOSE, PING, PING_FRAME, PONG, BadFrame, ClientFrames, Heard, close_frame, ready_frame
 from edge.gateway.access.rate_limits import TokenBucket
 
 log = structlog.get_logger(__name__)
-GOING_AWAY: Final = 1001
-POLICY_VIOLATION: Final = 1008
 _OK, _FAULT = 1000, 1011
 _SHORT_PONG: Final = 0x80 | PONG
-
-
-class Conversation(Protocol):
-    """What one kind of WebSocket says and hears; it speaks by the Connection that it was made with."""
-
-    @property
-    def authenticated(self) -> bool:
-        """Whether the client has shown who it is, or need not."""
-
-    def begin(self) -> None:
-        """The first word, if there is one."""
-
-    async def take(self, data: str | bytes) -> bool | None:
-        """One message of the client. True: a limit of its own counts it, so it costs nothing of the socket's pace."""
-
-    def too_late(self) -> None:
-        """The client has not authenticated in time: say so and end."""
-
-    def too_many(self) -> None:
-        """There is no room for the connection: say so and end."""
-
-    def leave(self) -> None:
-        """The connection has ended: no more messages to it. Called once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """How all connections of one kind and encoding speak. A client that is too slow gets `farewell` and `slow_code`; `going_code`: its own where all end."""
-
-    opcode: int
-    farewell: bytes
-    on_slow: Callable[[], None]
-    slow_code: int = POLICY_VIOLATION
-    going_code: int = 0
 
 
 class Floor(Protocol):
@@ -101,7 +65,7 @@ class Connection(asyncio.Protocol):
         self.pending: list[bytes] | None = None
         """Ready frames for the next flush."""
         self.backlog: Backlog | None = None
-        """Not None while the socket is behind; then `pending` is None."""
+        """Not None while the socket is behind, and from its end on; then `pending` is None."""
         self.bytes_told = 0
         """Answered in all, so that a reader knows what a message of its client has brought about."""
         self.is_ending = False
@@ -180,6 +144,7 @@ class Connection(asyncio.Protocol):
             self.backlog.add_last(close_frame(code, reason))
         else:
             self._write_behind_pending(close_frame(code, reason))
+            self.backlog = Backlog()  # of which nothing is written any more
             self._fan.after(limits.CLOSE_TIMEOUT_S, self._hang_up)
 
     def abort(self) -> None:
@@ -189,9 +154,10 @@ class Connection(asyncio.Protocol):
 
     # ---- what FanOut uses
 
-    def begin(self, transport: asyncio.Transport, conversation: Conversation) -> None:
-        """The transport is ours now."""
+    def begin(self, transport: asyncio.Transport, conversation: Conversation, answer: bytes = b"") -> None:
+        """The transport is ours now. answer: to the handshake, if it has none yet: before everything else."""
         self._transport, self._conversation = transport, conversation
+        self.pending = [answer] if answer else None
         transport.set_protocol(self)
         transport.set_write_buffer_limits(high=limits.WRITE_BUFFER_HIGH_BYTES, low=limits.WRITE_BUFFER_LOW_BYTES)
 
@@ -218,8 +184,9 @@ class Connection(asyncio.Protocol):
             return
         self.voice.on_slow()
         self.pending = None
-        if self.backlog is not None:
-            self.backlog.clear()
+        if self.backlog is None:
+            self.backlog = Backlog()
+        self.backlog.clear()
         farewell = ready_frame(self.voice.farewell, self.voice.opcode)
         self._transport.write(farewell + close_frame(self.voice.slow_code, "slow client"))
         self.is_ending = True
@@ -284,9 +251,10 @@ class Connection(asyncio.Protocol):
         while not backlog.is_blocked:
             data = backlog.next_frame()
             if data is None:
-                self.backlog = None
-                if self.is_ending:
+                if self.is_ending:  # it keeps its backlog, so that no topic writes behind the close frame
                     self._fan.after(limits.CLOSE_TIMEOUT_S, self._hang_up)
+                else:
+                    self.backlog = None
                 return
             transport.write(data)
 
@@ -303,7 +271,7 @@ class Connection(asyncio.Protocol):
         if self.is_ending:
             self._hear_close()
         elif self._hearing is None:
-            self._hearing = asyncio.create_task(self._hear(), name="socket-reader")
+            self._hear_now()
         elif self._frames.waiting_bytes > 2 * limits.MESSAGE_BYTES_MAX:
             self._read_no_more()
 
@@ -322,16 +290,38 @@ class Connection(asyncio.Protocol):
             self._conversation = None
         self._fan.forget(self)
 
-    async def _hear(self) -> None:
+    def _hear_now(self) -> None:
+        """One message, at once. A task goes on where the answer has to wait, or where there is more: making one costs as much as most answers."""
+        frames, conversation, told = self._frames, self._conversation, self.bytes_told
+        assert frames is not None
+        assert conversation is not None
+        wait_s, waiting = 0.0, None
+        try:
+            if not (heard := frames.take()):
+                return
+            answered = self._take(heard, conversation)
+        except Exception as error:
+            self._fail(error)
+            return
+        if isinstance(answered, Coroutine):
+            waiting = answered
+        elif not (wait_s := self._pay(told, answered)) and frames.is_empty:
+            self._frames = None
+            return
+        self._hearing = asyncio.create_task(self._hear(waiting, told, wait_s), name="socket-reader")
+        if waiting is not None:
+            self._hearing.add_done_callback(lambda _: waiting.close())  # of a task that is cancelled before its first step
+
+    async def _hear(self, waiting: Coroutine[Any, Any, Answered] | None, told: int, wait_s: float) -> None:
         """Take the client's messages at the pace that it is entitled to, until there are no more, or either side ends the connection."""
         try:
+            if waiting is not None:
+                wait_s = self._pay(told, await waiting)
+            await self._wait(wait_s)
             while not self.is_ending and await self._hear_one():
                 pass
-        except BadFrame as error:
-            self.end_nowait(error.code, str(error))
-        except Exception:  # a fault of ours: this client gets a code for it, the others nothing
-            log.exception("socket_failed")
-            self.end_nowait(_FAULT, "internal error")
+        except Exception as error:
+            self._fail(error)
         finally:
             self._hearing = None
             if self._frames is not None and self._frames.is_empty:
@@ -339,16 +329,26 @@ class Connection(asyncio.Protocol):
 
     async def _hear_one(self) -> bool:
         """Take one message or a part of one; False: none is there. Each lets others run: what is there already may be megabytes."""
-        frames, conversation, clock = self._frames, self._conversation, self._fan.now
-        told = self.bytes_told
+        frames, conversation, told = self._frames, self._conversation, self.bytes_told
         if frames is None or conversation is None or not (heard := frames.take()):
             return False
-        is_free = isinstance(heard, Heard) and await self._take(heard, conversation)
-        if self._pace is None:
-            self._pace = TokenBucket(limits.MESSAGES_BURST, limits.MESSAGES_PER_S, limits.MESSAGES_BURST, clock())
-        cost = 0 if is_free else 1 + (self.bytes_told - told) / limits.ANSWER_BYTES_PER_MESSAGE
-        await self._wait(self._pace.pay(clock(), cost))
+        answered = self._take(heard, conversation)
+        await self._wait(self._pay(told, await answered if isinstance(answered, Coroutine) else answered))
         return True
+
+    def _fail(self, error: Exception) -> None:
+        """The client broke the protocol, or the fault is ours: this client gets a code for it, the others nothing."""
+        code, text = (error.code, str(error)) if isinstance(error, BadFrame) else (_FAULT, "internal error")
+        if code == _FAULT:
+            log.error("socket_failed", exc_info=error)
+        self.end_nowait(code, text)
+
+    def _pay(self, told: int, is_free: Answered) -> float:
+        """For a message that has been answered; told: `bytes_told` before. After how many seconds the next one may be taken."""
+        if self._pace is None:
+            self._pace = TokenBucket(limits.MESSAGES_BURST, limits.MESSAGES_PER_S, limits.MESSAGES_BURST, self._fan.now())
+        cost = 0 if is_free else 1 + (self.bytes_told - told) / limits.ANSWER_BYTES_PER_MESSAGE
+        return self._pace.pay(self._fan.now(), cost)
 
     async def _wait(self, seconds: float) -> None:
         if seconds > 0:
@@ -363,20 +363,19 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
-    async def _take(self, heard: Heard, conversation: Conversation) -> bool | None:
+    def _take(self, heard: Heard | bool, conversation: Conversation) -> Answered | Coroutine[Any, Any, Answered]:
+        """A whole message, or a part of one, which is not answered."""
+        if isinstance(heard, bool):
+            return False
         if heard.opcode == PING:
             assert isinstance(heard.data, bytes)
             self.send_nowait(heard.data, PONG)
         elif heard.opcode == CLOSE:
-            self._said_goodbye(heard)
+            self.end_nowait(heard.code if heard.code != 1005 else _OK)  # the same code back, then the connection is over
+            self._hang_up()
         elif heard.opcode != PONG:
-            return await conversation.take(heard.data)
+            return conversation.take(heard.data)
         return False
-
-    def _said_goodbye(self, heard: Heard) -> None:
-        """The client closes: the same code back, then the connection is over."""
-        self.end_nowait(heard.code if heard.code != 1005 else _OK)
-        self._hang_up()
 
     def _hear_close(self) -> None:
         """While the connection ends, only the client's close frame matters."""

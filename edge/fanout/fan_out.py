@@ -6,14 +6,14 @@ prices replace older ones. So when the machine is too slow there are fewer updat
 """
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from edge.fanout import limits
-from edge.fanout.connection import Connection, Conversation, Speaker, Voice
+from edge.fanout.connection import Connection, Speaker
+from edge.fanout.conversations import Conversation, Voice
 from edge.fanout.timer_wheel import TimerWheel
 from edge.fanout.topics import Topic
 from edge.gateway.access.rate_limits import TokenBucket
@@ -33,7 +33,7 @@ class FanOut:
         self._touched: deque[Connection] = deque()
         self._leaving: list[Connection] = []
         self._flush_is_due = False
-        self._flushed_at_s = 0.0
+        self._flushed_at_s = self._next_flush_s = 0.0
         self._adopted = 0
         self._nobody_left = asyncio.Event()
         self._admissions = TokenBucket(limits.ADMISSIONS_BURST, limits.ADMISSIONS_PER_S, limits.ADMISSIONS_BURST, 0.0)
@@ -60,12 +60,16 @@ class FanOut:
         self.refused += 1
         return 1 + self.refused * 0.618 % 1 * (limits.RETRY_AFTER_S_MAX - 1)
 
-    def adopt(self, transport: asyncio.Transport, voice: Voice, speaker: Speaker, authentication_timeout_s: float) -> Connection:
-        """Take over a transport whose handshake is done; the conversation begins, or ends at once where there is no room."""
+    def adopt(
+        self, transport: asyncio.Transport, voice: Voice, speaker: Speaker, authentication_timeout_s: float, answer: bytes = b""
+    ) -> Connection:
+        """Take over a transport whose handshake is done, but for its answer, which goes out with the first word of the conversation.
+
+        The conversation ends at once where there is no room.
+        """
         connection = Connection(self, voice)
         conversation = speaker(connection)
-        connection.begin(transport, conversation)
-        _tune(transport)
+        connection.begin(transport, conversation, answer)
         self.sockets.add(connection)
         self._start_turning()
         self._adopted += 1  # steps of the golden ratio spread the pings evenly, also of those that came at once
@@ -76,6 +80,7 @@ class FanOut:
             conversation.too_many()
         else:
             conversation.begin()
+        connection.write_pending()
         return connection
 
     def forget(self, connection: Connection) -> None:
@@ -113,7 +118,7 @@ class FanOut:
     @property
     def behind(self) -> int:
         """Sockets that are behind now."""
-        return sum(one.backlog is not None for one in self.sockets)
+        return sum(one.backlog is not None and not one.is_ending for one in self.sockets)
 
     # ---- events
 
@@ -148,7 +153,7 @@ class FanOut:
             return
         self._flush_is_due = True
         loop = self._event_loop()
-        wait_s = self._flushed_at_s + self._tick_s - loop.time()
+        wait_s = self._next_flush_s - loop.time()
         if wait_s <= 0:
             loop.call_soon(self._flush)
         else:
@@ -177,8 +182,15 @@ class FanOut:
             self._event_loop().call_soon(self._go_on, left)
             return
         self._flush_is_due = False
+        self._rest()
         if self._dirty:
             self._wake()
+
+    def _rest(self) -> None:
+        """Until the next flush as long as this one took: then handshakes, answers and, on a full machine, everybody else have half of the time."""
+        now = self.now()
+        rest_s = min(now - self._flushed_at_s, limits.FLUSH_REST_S_MAX)
+        self._next_flush_s = max(self._flushed_at_s + self._tick_s, now + rest_s)
 
     def _distribute(self, topic: Topic) -> None:
         if not topic.subscribers or not topic.is_waiting:
@@ -226,11 +238,3 @@ class FanOut:
 def _give_up(conversation: Conversation, connection: Connection) -> None:
     if not conversation.authenticated and not connection.is_ending:
         conversation.too_late()
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    """Bounds on what the kernel keeps for a peer that takes nothing."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, limits.SEND_BUFFER_BYTES)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.UNACKNOWLEDGED_MS_MAX)

@@ -6,6 +6,10 @@ FLUSH_TICK_MS: Final = 20
 """What is pending for a socket is joined so long and written at once: a system call costs ~6 us whatever it carries. The first event after a
 quiet time does not wait. Of the 50 ms that a price may take, 20 are spent here at most."""
 
+FLUSH_REST_S_MAX: Final = 0.25
+"""After a flush there is none for as long as it took, at most so long. A flush of 1,000 sockets takes ~8 ms and rests within its tick; one of 20,000
+takes more, and without a rest a storm of reconnects would wait for prices that are written again and again."""
+
 FLUSH_SLICE: Final = 256
 """Sockets that are written to before others have a turn: ~2 ms, so that an order does not wait for twenty thousand prices."""
 
@@ -25,9 +29,6 @@ ANSWER_BYTES_MAX: Final = 16 << 20
 
 SEND_BUFFER_BYTES: Final = 64 << 10
 """SO_SNDBUF (Linux keeps twice as much for its own needs). Left alone it grows to 4 MB a socket: 1 % of 90,000 slow sockets would take 3.6 GB."""
-
-UNACKNOWLEDGED_MS_MAX: Final = 20_000
-"""TCP_USER_TIMEOUT: a peer that acknowledges nothing for so long is gone, whatever its window says."""
 
 MESSAGE_BYTES_MAX: Final = 64 << 10
 """What a client may send in one message."""
@@ -55,7 +56,8 @@ DRAIN_S: Final = 3.0
 
 ADMISSIONS_PER_S: Final = 2_000
 ADMISSIONS_BURST: Final = 2_000
-"""Handshakes that one process takes: about what it can do at all, ~0.5 ms each. The others are told when to come again, which costs less."""
+"""Handshakes that one process takes: ~0.2 ms each with what follows, so two fifths of its time, and the rest for those who are there. The others are
+told when to come again, which costs less."""
 RETRY_AFTER_S_MAX: Final = 10
 """They are told 1 to so many seconds, evenly spread."""
 

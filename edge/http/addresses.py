@@ -1,5 +1,6 @@
 """Where a request comes from: whose guesses are counted together, and whether it is from this machine. No I/O."""
 
+import asyncio
 import ipaddress
 from functools import lru_cache
 from typing import Final
@@ -18,6 +19,12 @@ _FORWARDED_PREFIX: Final = "x-forwarded-"
 def address_of(request: web.Request) -> str:
     """The peer's address; of IPv6 the /64, which is one customer's. Behind a proxy all clients are the proxy."""
     return _address_of(request.remote or "")
+
+
+def address_of_peer(transport: asyncio.BaseTransport) -> str:
+    """The same of a connection."""
+    peer = transport.get_extra_info("peername")
+    return _address_of(str(peer[0]) if peer else "")
 
 
 @lru_cache(maxsize=4_096)

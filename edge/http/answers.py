@@ -16,6 +16,7 @@ from edge.gateway.limits import RATE_LIMIT_PER_MINUTE
 from edge.http.errors import HttpError, no_route
 from edge.http.limits import BODY_BYTES_MAX, BODY_TIMEOUT_S
 from edge.http.state import gateway_of, state_of
+from schemas.settings import Settings
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -35,10 +36,11 @@ _COMMON: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
-_TLS_ONLY: Final = "max-age=31536000"
+_OVER_TLS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 """A browser that was here over TLS comes back over TLS only, for a year."""
+SERVER: Final = "open-outcry"
 # what aiohttp calls itself, with its version and Python's, in every answer; also in its own to what it cannot parse, which no signal of ours sees
-vars(web_response)["SERVER_SOFTWARE"] = "open-outcry"
+vars(web_response)["SERVER_SOFTWARE"] = SERVER
 _LIMIT_TEXT: Final = str(RATE_LIMIT_PER_MINUTE)
 
 
@@ -105,13 +107,22 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     for name, value in _COMMON.items():
         headers.setdefault(name, value)
     if over_tls(request):
-        headers["Strict-Transport-Security"] = _TLS_ONLY
+        headers.update(_OVER_TLS)
     session = request.get(SESSION)
     if session is not None:
         headers["X-RateLimit-Limit"] = _LIMIT_TEXT
         headers["X-RateLimit-Remaining"] = str(int(session.bucket.tokens))
         _give_place(request, response, session.account)
         headers["X-RateLimit-Reset"] = str(math.ceil(time.time() + session.bucket.seconds_until_full()))
+
+
+def common_headers(settings: Settings) -> dict[str, str]:
+    """Those of an answer that aiohttp does not make, to a connection that is not TLS itself; `add_headers` has the same for the others."""
+    return _COMMON | {"Server": SERVER} | (_OVER_TLS if _is_tls_outside(settings) else {})
+
+
+def _is_tls_outside(settings: Settings) -> bool:
+    return settings.edge_url.startswith("https://")
 
 
 def _give_place(request: web.Request, response: web.StreamResponse, account: int) -> None:
@@ -127,7 +138,7 @@ def _give_place(request: web.Request, response: web.StreamResponse, account: int
 
 def over_tls(request: web.Request) -> bool:
     """Whether clients reach this server over TLS: its own, or that of the proxy that OUTCRY_EDGE_URL names."""
-    return request.secure or gateway_of(request).settings.edge_url.startswith("https://")
+    return request.secure or _is_tls_outside(gateway_of(request).settings)
 
 
 async def read_body(request: web.Request) -> bytes:

@@ -53,7 +53,7 @@ class Conversation:
             **self._subscriptions.operations,
         }
 
-    # ---- the connection (edge.fanout.connection.Conversation)
+    # ---- the connection (edge.fanout.conversations.Conversation)
 
     @property
     def authenticated(self) -> bool:

@@ -5,7 +5,8 @@ import random
 import time
 from typing import Final, Protocol
 
-from edge.fanout.connection import Connection, Voice
+from edge.fanout.connection import Connection
+from edge.fanout.conversations import Voice
 from edge.fanout.fan_out import FanOut
 from edge.gateway.gateway import Gateway
 from edge.gateway.market.events import MarketEvent

@@ -68,11 +68,12 @@ class Crowd:
         for client in self._clients:
             client.hear()
 
-    def lost(self) -> int:
-        """Sockets that the workers have closed since the last time."""
+    def counts(self) -> dict[str, int]:
+        """Since the last time: sockets that the workers have closed, and handshakes that they have refused (503), whose clients came again."""
         for client in self._clients:
             client.say(do="report")
-        return sum(int(client.hear()["lost"]) for client in self._clients)
+        answers = [client.hear() for client in self._clients]
+        return {name: sum(int(one[name]) for one in answers) for name in ("lost", "refused")}
 
 
 _LOWEST: Final = (
@@ -120,8 +121,8 @@ async def measure(settings: Settings, crowd: Crowd, rate: float, seconds: float)
         same = {"sockets": crowd.sockets, "workers": WORKERS, "rate_per_s": rate, "opened_s": round(opened_s, 1)}
         for what, work in (("all sockets open, no storm", None), ("reconnect storm", storm)):
             told = await beside(load, rate, seconds, work)
-            lost = await asyncio.to_thread(crowd.lost)
-            print_result("storm", {"what": what, **same, **told, "lost": lost, "load_average": round(psutil.getloadavg()[0], 1)})
+            counts = await asyncio.to_thread(crowd.counts)
+            print_result("storm", {"what": what, **same, **told, **counts, "load_average": round(psutil.getloadavg()[0], 1)})
         for task in listeners:
             task.cancel()
         await asyncio.gather(*listeners, return_exceptions=True)

@@ -84,7 +84,7 @@ for _name, _word, _edit in (
     attack(_name, _lacks, _edit, door=over_tls)
 
 
-@stopped_by((answers, '        headers["Strict-Transport-Security"] = _TLS_ONLY', "        pass"), door=over_tls)
+@stopped_by((answers, "        headers.update(_OVER_TLS)", "        pass"), door=over_tls)
 async def lead_a_browser_back_to_a_line_without_tls(edge: Served) -> bool:
     """It was here over TLS before."""
     return "Strict-Transport-Security" not in (await edge.get("/healthz"))[2]

@@ -18,7 +18,7 @@ from support.served_edge import Served, served, until
 from edge.alpaca.market_data import market_data_ws, subscriptions
 from edge.fanout import connection, fan_out, frames
 from edge.fanout.frames import CLOSE, PING, TEXT
-from edge.http import listening, sockets
+from edge.http import front_door, listening
 
 CONTINUATION: Final = 0
 
@@ -118,7 +118,7 @@ for _name, _code, _sent, _edit in (
 # ---- too much, too many
 
 
-@stopped_by((connection, "        await self._wait(self._pace.pay(clock(), cost))", "        pass"))
+@stopped_by((connection, "        return self._pace.pay(self._fan.now(), cost)", "        return 0.0"))
 async def flood_a_socket_with_messages(edge: Served) -> bool:
     """Faster than anybody types."""
     async with Wire.open(edge) as wire:
@@ -154,8 +154,8 @@ async def open_more_sockets_than_there_is_room_for(edge: Served) -> bool:
 @stopped_by((fan_out, "        conversation.too_late()", "        pass"))
 async def open_a_socket_and_never_say_who_one_is(edge: Served) -> bool:
     """It costs nothing to leave them open."""
-    before = sockets.AUTHENTICATION_TIMEOUT_S
-    sockets.AUTHENTICATION_TIMEOUT_S = 0.05  # type: ignore[misc]
+    before = front_door.AUTHENTICATION_TIMEOUT_S
+    front_door.AUTHENTICATION_TIMEOUT_S = 0.05  # type: ignore[misc]
     try:
         async with Wire.open(edge) as wire:
             opcode = TEXT
@@ -167,7 +167,7 @@ async def open_a_socket_and_never_say_who_one_is(edge: Served) -> bool:
                 return True
             return False
     finally:
-        sockets.AUTHENTICATION_TIMEOUT_S = before  # type: ignore[misc]
+        front_door.AUTHENTICATION_TIMEOUT_S = before  # type: ignore[misc]
 
 
 @stopped_by((connection, "        if not self._heard:", "        if False:"))
@@ -186,7 +186,7 @@ async def leave_a_socket_half_open(edge: Served) -> bool:
         return False
 
 
-@stopped_by((market_data_ws, "        if not self._client.authenticated:", "        if False:"))
+@stopped_by((market_data_ws, "        elif not self._client.authenticated:", "        elif False:"))
 async def hear_prices_without_a_key(edge: Served) -> bool:
     """Over /v2/iex."""
     async with edge.client.ws_connect("/v2/iex") as ws:
@@ -274,6 +274,27 @@ async def _stays(runner: web.AppRunner, port: int, sent: bytes) -> bool:
 async def ask_again_and_again_and_read_no_answer(door: Any) -> bool:
     """Answers pile up, without a key."""
     return await _stays(*door, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 60)
+
+
+@stopped_by((front_door, "                return\n            visitor.send_away()", "                return"))
+async def connect_and_say_nothing(edge: Served) -> bool:
+    """A descriptor each, for as long as one likes."""
+    before = front_door.IDLE_S
+    front_door.IDLE_S = 0.1  # type: ignore[misc]
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.client.port)
+        try:
+            async with asyncio.timeout(2.0):
+                await reader.read()
+        except TimeoutError:
+            return True
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+        return False
+    finally:
+        front_door.IDLE_S = before  # type: ignore[misc]
 
 
 @stopped_by((listening, ", keepalive_timeout=IDLE_S", ""), door=listening_edge)

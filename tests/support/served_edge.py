@@ -19,6 +19,7 @@ from edge.gateway.gateway import Gateway
 from edge.gateway.market.consumer import MarketConsumer
 from edge.gateway.stored.history import AlertFilter
 from edge.gateway.stored.stores import alert_record
+from edge.http.listening import new_runner
 from edge.http.state import EdgeState
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
@@ -143,6 +144,13 @@ class Served:
             return response.status, json.loads(text) if response.content_type == "application/json" else text, response.headers
 
 
+class Listening(TestServer):
+    """It listens as the edge does: connections come by the front door."""
+
+    async def _make_runner(self, **options: Any) -> web.AppRunner:
+        return new_runner(self.app)
+
+
 @asynccontextmanager
 async def served(
     *, away: bool = False, caught_up: bool = True, routes: Sequence[web.RouteDef] = (), **settings: Any
@@ -160,7 +168,7 @@ async def served(
     stores.desk = gateway.cases.desk
     app = make_app(state)
     app.add_routes(routes)
-    async with TestClient(TestServer(app)) as client:
+    async with TestClient(Listening(app)) as client:
         yield Served(client, state, stores, app[HUB], case_log)
 
 

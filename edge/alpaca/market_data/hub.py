@@ -17,7 +17,8 @@ from edge.alpaca.limits import HEARTBEAT_EVERY_S, MESSAGES_PER_ARRAY_MAX
 from edge.alpaca.market_data import subscriptions as protocol
 from edge.alpaca.market_data.messages import channel_of
 from edge.alpaca.market_data.subscriptions import Encoding, MarketClient, Subscription
-from edge.fanout.connection import Connection, Voice
+from edge.fanout.connection import Connection
+from edge.fanout.conversations import Voice
 from edge.fanout.fan_out import FanOut
 from edge.fanout.frames import ready_frame
 from edge.fanout.topics import Topic

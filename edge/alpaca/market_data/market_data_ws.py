@@ -1,5 +1,6 @@
 """GET /v2/iex (with API key) and /ws/public-prices (for our page): Alpaca's market-data WebSocket."""
 
+from collections.abc import Coroutine
 from typing import Any, assert_never
 
 from aiohttp import WSCloseCode, web
@@ -12,8 +13,10 @@ from edge.fanout.connection import Connection
 from edge.gateway.access.sessions import Session, Sessions
 from edge.gateway.outcomes import Accepted, Cause, Denied, Unavailable
 from edge.http.addresses import address_of
+from edge.http.front_door import Opened
+from edge.http.handshakes import Handshake
 from edge.http.sockets import serve_socket
-from edge.http.state import state_of
+from edge.http.state import STATE
 
 
 class MarketConversation:
@@ -58,19 +61,21 @@ class MarketConversation:
         if reply.close:
             self._out.end_nowait(code)
 
-    async def take(self, data: str | bytes) -> None:
+    def take(self, data: str | bytes) -> Coroutine[Any, Any, None] | None:
         """One message of the client; everything behind the authentication happens without waiting, so no live message comes between."""
         message = self._client.decode(data)
         if message is None:
             self._reply(self._client.error(protocol.SYNTAX))
-            return
-        action = message.get("action")
-        if action == "auth":
-            await self._authenticate(message)
-            return
-        if not self._client.authenticated:
+        elif message.get("action") == "auth":
+            return self._authenticate(message)
+        elif not self._client.authenticated:
             self._reply(self._client.error(protocol.NOT_AUTHENTICATED))
-            return
+        else:
+            self._take_wish(message)
+        return None
+
+    def _take_wish(self, message: dict[str, Any]) -> None:
+        action = message.get("action")
         before = self._client.wanted
         if action == "subscribe":
             self._reply(self._client.subscribe(message, self._hub.view))
@@ -110,10 +115,23 @@ class MarketConversation:
 
 async def serve_market_data(request: web.Request, *, public: bool) -> web.StreamResponse:
     """Begin one connection. The handshake's Content-Type chooses msgpack; otherwise JSON."""
-    sessions, hub, address = state_of(request).gateway.sessions, request.app[HUB], address_of(request)
     encoding = protocol.MSGPACK if request.content_type == "application/msgpack" else protocol.JSON
+    opened = _opened(request.app, encoding, address_of(request), public=public)
+    return await serve_socket(request, opened.voice, opened.speaker)
+
+
+def enter(app: web.Application, asked: Handshake, address: str, *, public: bool) -> Opened | None:
+    """The same by the front door, in JSON; not while the log is still being read."""
+    market = app[STATE].gateway.market_consumer
+    if "content-type" in asked.headers or market is None or not market.caught_up:
+        return None
+    return _opened(app, protocol.JSON, address, public=public)
+
+
+def _opened(app: web.Application, encoding: protocol.Encoding, address: str, *, public: bool) -> Opened:
+    sessions, hub = app[STATE].gateway.sessions, app[HUB]
 
     def speaker(out: Connection) -> MarketConversation:
         return MarketConversation(hub, sessions, MarketClient(encoding, authenticated=public), out, address)
 
-    return await serve_socket(request, hub.voice(encoding), speaker)
+    return Opened(hub.voice(encoding), speaker)

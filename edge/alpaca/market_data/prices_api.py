@@ -1,18 +1,21 @@
 """What the prices page begins with, without an API key: GET /public/prices and /public/prices/{symbol}; and the WebSocket routes."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from edge.alpaca.errors import value_of
-from edge.alpaca.market_data.market_data_ws import serve_market_data
+from edge.alpaca.market_data.market_data_ws import enter, serve_market_data
 from edge.alpaca.market_data.messages import json_of, price_of, shares_of
 from edge.alpaca.orders.trade_updates_ws import serve_stream
 from edge.gateway.limits import BOOK_LEVELS_SHOWN
 from edge.gateway.market.view import SymbolView
 from edge.http.answers import json_response
 from edge.http.errors import not_found
+from edge.http.front_door import Entrance
 from edge.http.state import gateway_of
 from edge.http.timestamps import rfc3339_or_none
 from schemas.enums import Phase
@@ -82,12 +85,19 @@ async def stream_socket(request: web.Request) -> web.StreamResponse:
     return await serve_stream(request)
 
 
+_PUBLIC: Final = "/ws/public-prices"
+_NAMES: Final = ("/v2/iex", "/v2/sip", "/v1beta2/crypto")
+"""The same stream under every name by which Alpaca's clients look for theirs."""
 MARKET_SOCKETS: Final = (
-    web.get("/ws/public-prices", public_prices_socket),
-    # the same stream under every name by which Alpaca's clients look for theirs
-    *(web.get(path, market_data_socket) for path in ("/v2/iex", "/v2/sip", "/v1beta2/crypto", "/v1beta3/crypto/{loc}")),
+    web.get(_PUBLIC, public_prices_socket),
+    *(web.get(path, market_data_socket) for path in (*_NAMES, "/v1beta3/crypto/{loc}")),
 )
 """Those that a fan-out worker serves too."""
+ENTRANCES: Final[Mapping[str, Entrance]] = {
+    _PUBLIC: partial(enter, public=True),
+    **dict.fromkeys(_NAMES, partial(enter, public=False)),
+}
+"""Most of them by the front door."""
 ROUTES: Final = (
     web.get("/public/prices", get_prices),
     web.get("/public/prices/{symbol}", get_symbol),

@@ -10,7 +10,8 @@ from aiohttp import WSCloseCode, web
 
 from edge.alpaca.errors import error_of
 from edge.alpaca.orders import trade_updates as wire
-from edge.fanout.connection import Connection, Voice
+from edge.fanout.connection import Connection
+from edge.fanout.conversations import Voice
 from edge.fanout.frames import BINARY
 from edge.gateway.access.sessions import Session
 from edge.gateway.accounts.view import OrderUpdate

@@ -4,6 +4,7 @@ Commands are JSON lines on stdin, each answered by one on stdout. Messages are c
 looked at on one socket of SAMPLED. Slow sockets are never read after their subscription.
 """
 
+import heapq
 import json
 import os
 import re
@@ -24,6 +25,7 @@ PING, PONG = b"\x89\x00", b"\x8a\x80" + bytes(4)
 OPENING_AT_ONCE: Final = 256
 PORTS_OF_ADDRESS: Final = 4_000
 """Connections from one source address: far below the 28,000 that a pair of addresses has."""
+RETRY_AFTER: Final = re.compile(rb"Retry-After: (\d+)")
 TIME: Final = re.compile(rb'"t":"([^"]+)"')
 
 
@@ -53,26 +55,35 @@ class Clients:
         self._slow: set[int] = set()
         self._sampled: set[int] = set()
         self._opened = 0
-        self.messages = self.bytes = self.lost = 0
+        self._numbers: dict[int, int] = {}
+        self._refused: list[tuple[float, int]] = []
+        """(after how many seconds it may come again, number)."""
+        self.messages = self.bytes = self.lost = self.refused = 0
         self.ages_ms: list[float] = []
 
     def open(self, count: int, to: tuple[str, int], path: str, blocks: list[list[str]], slow_every: int, sampled: int) -> float:
         """Open and subscribe so many; returns the seconds until the last one was confirmed."""
-        began, left = time.perf_counter(), count
+        clock = time.perf_counter
+        began, first = clock(), self._opened
+        waiting = [(began, first + n) for n in range(count)]
+        """(when to come, number); refused ones come again."""
+        self._opened += count
         upgrade = UPGRADE.format(path=path).encode()
-        while left or self._opening:
-            while left and len(self._opening) < OPENING_AT_ONCE:
-                number = self._opened
-                self._opened += 1
-                left -= 1
+        while waiting or self._opening:
+            while waiting and len(self._opening) < OPENING_AT_ONCE and waiting[0][0] <= clock():
+                _, number = heapq.heappop(waiting)
                 told = text_frame(json.dumps({"action": "subscribe", "quotes": blocks[number % len(blocks)]}))
                 fd = self._connect(number, to, upgrade, told)
+                self._numbers[fd] = number
                 if slow_every and number % slow_every == 0:
                     self._slow.add(fd)
                 elif number % sampled == 1:
                     self._sampled.add(fd)
-            self.turn(0.1)
-        return time.perf_counter() - began
+            self.turn(0.1 if self._opening or not waiting else min(0.1, max(0.0, waiting[0][0] - clock())))
+            while self._refused:
+                again_s, number = self._refused.pop()
+                heapq.heappush(waiting, (clock() + again_s, number))
+        return clock() - began
 
     def _connect(self, number: int, to: tuple[str, int], upgrade: bytes, told: bytes) -> int:
         place = self._first_address + number // PORTS_OF_ADDRESS
@@ -116,7 +127,12 @@ class Clients:
 
     def _go_on(self, fd: int, sock: socket.socket, data: bytes) -> None:
         told = self._opening[fd]
-        if told and b"101 Switching" in data:
+        if told and data.startswith(b"HTTP/1.1 503"):
+            again = RETRY_AFTER.search(data)
+            self._refused.append((float(again[1]) if again is not None else 1.0, self._numbers[fd]))
+            self.refused += 1
+            self._forget(fd)
+        elif told and b"101 Switching" in data:
             sock.send(told)
             self._opening[fd] = b""
         elif not told and b'subscription"' in data:
@@ -125,10 +141,17 @@ class Clients:
                 self._epoll.unregister(fd)
 
     def _lose(self, fd: int) -> None:
-        self.lost += 1
+        if fd in self._opening:  # it comes again at once
+            self._refused.append((0.0, self._numbers[fd]))
+        else:
+            self.lost += 1
+        self._forget(fd)
+
+    def _forget(self, fd: int) -> None:
         self._epoll.unregister(fd)
         self._opening.pop(fd, None)
         self._sampled.discard(fd)
+        self._slow.discard(fd)
         self._sockets.pop(fd).close()
 
     def close(self) -> None:
@@ -167,8 +190,9 @@ def obey(clients: Clients, command: dict[str, Any]) -> dict[str, Any]:
             command["count"], to, command["path"], command["blocks"], command["slow_every"], command["sampled"]
         )
     elif command["do"] == "report":
-        answer |= {"ages_ms": clients.ages_ms, "messages": clients.messages, "bytes": clients.bytes, "lost": clients.lost}
-        clients.ages_ms, clients.messages, clients.bytes, clients.lost = [], 0, 0, 0
+        answer |= {"ages_ms": clients.ages_ms, "messages": clients.messages, "bytes": clients.bytes}
+        answer |= {"lost": clients.lost, "refused": clients.refused}
+        clients.ages_ms, clients.messages, clients.bytes, clients.lost, clients.refused = [], 0, 0, 0, 0
     elif command["do"] == "close":
         clients.close()
     return answer | {"cpu_s": time.process_time() - before}

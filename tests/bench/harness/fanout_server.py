@@ -31,6 +31,7 @@ from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketRow, MarketView
 from edge.gateway.stored.stores import EdgeStores
 from edge.http.garbage import look_rarely
+from edge.http.listening import listen, new_runner
 from schemas.enums import MarketDataKind
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
@@ -88,9 +89,9 @@ class EdgeServer:
 
     async def listen(self, host: str) -> int:
         """Returns the port."""
-        app = make_app(self._state)
+        runner = new_runner(make_app(self._state))
         look_rarely()
-        return await _listen(app, host)
+        return await _listen(runner, host)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -162,7 +163,7 @@ class AwaitServer(Baseline):
         """Returns the port."""
         app = web.Application()
         app.router.add_get("/", self._serve)
-        return await _listen(app, host)
+        return await _listen(web.AppRunner(app, access_log=None), host)
 
     async def _serve(self, request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse(compress=False)
@@ -203,10 +204,9 @@ class BroadcastServer(Baseline):
         await asyncio.sleep(0)
 
 
-async def _listen(app: web.Application, host: str) -> int:
-    runner = web.AppRunner(app, access_log=None)
+async def _listen(runner: web.AppRunner, host: str) -> int:
     await runner.setup()
-    await web.TCPSite(runner, host, 0, backlog=4_096).start()
+    await listen(web.TCPSite(runner, host, 0, backlog=4_096))
     port: int = runner.addresses[0][1]
     return port
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -12,7 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from edge.fanout import limits
-from edge.fanout.connection import Connection, Voice
+from edge.fanout.connection import Connection
+from edge.fanout.conversations import Voice
 from edge.fanout.fan_out import FanOut
 from edge.fanout.frames import PING, TEXT, ready_frame
 from edge.fanout.topics import Topic
@@ -187,6 +189,9 @@ class FullTransport(asyncio.Transport):
     def is_closing(self) -> bool:
         return bool(self.over)
 
+    def resume_reading(self) -> None:
+        """It is never paused."""
+
     def abort(self) -> None:
         self.over = "aborted"
 
@@ -341,3 +346,97 @@ async def test_clients_are_sent_away_one_after_the_other() -> None:
         await asyncio.sleep(0)
     assert 0 < len(told - {0, len(transports)}) <= 3
     assert [transport.over for transport in transports] == ["aborted"] * len(transports)
+
+
+async def test_the_answer_to_a_handshake_and_the_first_word_are_written_together() -> None:
+    """One system call; also where there is no first word."""
+
+    class Silent(Echo):
+        def begin(self) -> None:
+            """The client speaks first."""
+
+    for speaker, word in ((Echo, ready_frame(b"hello", TEXT)), (Silent, b"")):
+        transport = FullTransport()
+        FanOut(10).adopt(transport, VOICE, speaker, 1.0, b"HTTP/1.1 101 ...")
+        assert transport.written == [b"HTTP/1.1 101 ..." + word]
+
+
+class Quick(Echo):
+    """Answers at once; waits only where it is told to."""
+
+    def take(self, data: str | bytes) -> Coroutine[Any, Any, None] | None:
+        if data == "wait":
+            return super().take(data)
+        if data == "fail":
+            raise KeyError(data)
+        self.out.send_nowait(data if isinstance(data, bytes) else data.encode())
+        return None
+
+
+def said(text: str) -> bytes:
+    """A client's frame, masked with zeros."""
+    return bytes([0x81, 0x80 | len(text)]) + bytes(4) + text.encode()
+
+
+async def test_a_message_that_can_be_answered_at_once_takes_no_task_and_others_keep_their_order() -> None:
+    """Whether they come one by one, together, or behind one that waits."""
+    transport = FullTransport()
+    socket = FanOut(10).adopt(transport, VOICE, Quick, 1.0)
+    transport.written.clear()
+    socket.data_received(said("one"))
+    assert (transport.written, socket._hearing, socket._frames) == ([ready_frame(b"one", TEXT)], None, None)
+    for data in (said("two") + said("wait") + said("three"), said("four"), said("fi"), said("ve")[:3], said("ve")[3:]):
+        socket.data_received(data)
+    await until(lambda: len(transport.written) == 7, "all are answered")
+    words = ("one", "two", "wait", "three", "four", "fi", "ve")
+    assert transport.written == [ready_frame(word.encode(), TEXT) for word in words]
+    await until(lambda: socket._hearing is None, "the task is over")
+    assert socket._frames is None
+    transport.written.clear()
+    socket.data_received(said("fail"))
+    assert (transport.written, socket.is_ending) == ([b"\x88\x10\x03\xf3internal error"], True)
+
+
+async def test_nothing_is_written_behind_the_close_frame() -> None:
+    """By no topic, however the connection ends: it stays subscribed until the client has answered."""
+    for ends in ("told to", "slow", "slow, and has caught up"):
+        fan_out = Clock(10)
+        transport, socket = await blocked(fan_out)
+        topic = Topic(lambda events: b"".join(events))
+        fan_out.subscribe(topic, socket)
+        if ends == "told to":
+            socket.resume_writing()
+            socket.end_nowait(1001)
+        else:
+            socket.say_slow_and_end()
+        if ends == "slow, and has caught up":
+            socket.resume_writing()
+        written = list(transport.written)
+        assert b"\x88" in written[-1], "the close frame"
+        fan_out.publish(topic, b"more")
+        socket.tell_nowait(b"more")
+        await flushed(fan_out)
+        assert (transport.written, socket.queued, fan_out.behind) == (written, 0, 0), ends
+        fan_out.turn_to(limits.FAREWELL_TIMEOUT_S + 0.2)
+        assert transport.over, ends
+
+
+async def test_after_a_long_flush_the_next_one_waits_as_long_and_never_longer_than_its_bound() -> None:
+    """So handshakes and answers have half of the time on a machine that cannot write to everybody as often as prices change."""
+    for took_s, rest_s in ((0.001, 0.019), (0.1, 0.1), (3.0, limits.FLUSH_REST_S_MAX)):
+        fan_out = Clock(10, 0.02)
+        transport = FullTransport()
+        socket = fan_out.adopt(transport, VOICE, Echo, 1.0)
+        topic = Topic(lambda events: b"".join(events))
+        fan_out.subscribe(topic, socket)
+        begun = fan_out.at = 100.0
+
+        def slowly(data: bytes, took_s: float = took_s, fan_out: Clock = fan_out, transport: FullTransport = transport) -> None:
+            transport.written.append(data)
+            fan_out.at += took_s
+
+        transport.write = slowly  # type: ignore[method-assign]
+        fan_out.publish(topic, b"price")
+        await flushed(fan_out)
+        assert transport.written[-1] == b"price"
+        assert fan_out._next_flush_s == pytest.approx(begun + took_s + rest_s)
