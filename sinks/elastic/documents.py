@@ -91,25 +91,24 @@ def documents(one: Input, instruments: InstrumentTable, generation: str = "") ->
     assert one.body.schema in _STREAMS, f"topic {one.topic} is not one that Elasticsearch stores"
     stream, kinds, plan = _STREAMS[one.body.schema]
     frame, header = one.body, one.body.header
-    symbols = {number: instrument.symbol for number, instrument in instruments.by_number.items()}
-    ticks = {number: float(instrument.tick_size) for number, instrument in instruments.by_number.items()}
+    present = set(frame.rows["kind"].tolist())
     origin = {
         "topic": one.topic, "partition": one.partition, "offset": one.offset, "source": header.source, "source_offset": header.source_offset,
     }  # fmt: skip
     for kind, names in plan.items():
-        index = np.flatnonzero(frame.rows["kind"] == kind)
-        if not len(index):
+        if kind not in present:
             continue
+        index = np.flatnonzero(frame.rows["kind"] == kind)
         constant = {**origin, "kind": kinds(kind).name}
         common = (header.first_seq + index, frame.rows["instrument"][index])
         columns = [_column(frame, name, index) for name in ("transact_time", *names)]
         for seq, instrument, *values in zip(*(column.tolist() for column in common), *columns, strict=True):
             document = {**constant, "seq": seq, "instrument": instrument, **dict(zip(("transact_time", *names), values, strict=True))}
-            if instrument in symbols:
-                document["symbol"] = symbols[instrument]
+            if (known := instruments.by_number.get(instrument)) is not None:
+                document["symbol"], tick = known.symbol, float(known.tick_size)
                 for price in _PRICES:
                     if price in document:
-                        document[f"{price}_display"] = round(document[price] * ticks[instrument], 10)
+                        document[f"{price}_display"] = round(document[price] * tick, 10)
             yield _document(index_of(stream, values[0][:10], generation), f"{one.topic}-{one.partition}-{seq}", document)
 
 
