@@ -21,7 +21,7 @@ from streams.services.recipes.recipe import check_made_by, read_json
 from streams.services.recipes.valkey import Valkey
 from streams.services.state import SERVICES, SetStatus, State, Wanted
 from streams.services.supervision import probes
-from streams.services.supervision.supervisor import recipes_for
+from streams.services.supervision.set_recipes import recipes_for
 from streams.services.supervision.topics_step import check_cluster
 
 DISK_MIN_BYTES = 2 * 1024**3  # packages unpacked 1 GB, data of a long demo

@@ -9,29 +9,25 @@ On failure: a child that exits or stops answering is restarted with back-off; wh
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from schemas.errors import OutcryError, ServiceUnavailable
-from schemas.logins import MARK, act_as, address_of
+from schemas.logins import act_as
 from schemas.settings import PREFIX, Settings, load_settings
-from sinks.mysql.servers import Servers
 from streams.process import service_keys
 from streams.process.logging import configure_logging
 from streams.process.worker_identity import WorkerId
 from streams.services.changed_settings import described
-from streams.services.recipes.elasticsearch import Elasticsearch
-from streams.services.recipes.kafka import Kafka, copies_of
+from streams.services.recipes.kafka import Kafka
 from streams.services.recipes.launch import end_with
-from streams.services.recipes.mariadb import SERVERS_FILE, MariaDB
+from streams.services.recipes.mariadb import MariaDB
 from streams.services.recipes.ports import choose
 from streams.services.recipes.recipe import (
     STORE_NICENESS,
@@ -42,9 +38,9 @@ from streams.services.recipes.recipe import (
     private_directory,
     service_place,
 )
-from streams.services.recipes.valkey import Valkey, valkey_cache
 from streams.services.state import ChildStatus, SetStatus, State, Wanted, now, read_wanted, status_text, take_supervisor_lock
 from streams.services.supervision import probes
+from streams.services.supervision.addresses import Addresses
 from streams.services.supervision.certificate_keeper import CertificateKeeper
 from streams.services.supervision.child import Child
 from streams.services.supervision.cluster_admin import release_broker
@@ -54,6 +50,7 @@ from streams.services.supervision.published import PublishedFiles
 from streams.services.supervision.replication_keeper import ReplicationKeeper
 from streams.services.supervision.role_code import COMPILED_ROLES, RoleCode
 from streams.services.supervision.role_files import remove_leavings, role_address
+from streams.services.supervision.set_recipes import recipes_for
 from streams.services.supervision.topics_step import TopicsStep, create_topics
 from topics.kafka_clients import security_of
 from topics.rights import ADMINISTRATOR
@@ -66,17 +63,6 @@ LOG_BYTES_MAX = 64 * 1024 * 1024
 STATUS_DELAY_S = 0.02  # changes within this time are written together
 
 log = structlog.get_logger("outcry.supervisor")
-
-
-def recipes_for(wanted: Wanted, keys: Path | None = None, *, kafka_optimized: bool = False) -> list[Recipe]:
-    """One recipe per service process. keys: the folder of streams.process.service_keys, of a secure set."""
-    table: dict[str, Callable[[], list[Recipe]]] = {
-        "kafka": lambda: [Kafka(node, wanted.brokers, keys, kafka_optimized) for node in range(1, wanted.brokers + 1)],
-        "mariadb": lambda: [MariaDB(node, wanted.mysql_replicas, keys) for node in range(1, wanted.mysql_replicas + 2)],
-        "valkey": lambda: [Valkey(keys=keys), valkey_cache(keys)],
-        "elasticsearch": lambda: [Elasticsearch(keys=keys)],
-    }
-    return [recipe for name in wanted.services for recipe in table[name]()]
 
 
 def outcry_command(*arguments: str) -> list[str]:
@@ -108,11 +94,11 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._workers: dict[str, WorkerId] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._urls: dict[str, str] = {}
         self._since = now()
         self._error = ""
         self._described = described(settings)
         self._published = PublishedFiles(settings.run_dir)
+        self._addresses = Addresses(self._published, settings.data_dir.resolve())
         self._write_pending = False
         self._stop = asyncio.Event()
         self._topics: TopicsStep | None = None
@@ -164,8 +150,7 @@ class Supervisor:
             private_directory(directory)
         self._wanted = read_wanted(self._settings.run_dir)
         log.info("supervisor.wanted", services=self._wanted.services, roles=self._wanted.roles, brokers=self._wanted.brokers)
-        self._urls.update(self._wanted.external)
-        self._publish_urls()
+        self._addresses.want(self._wanted)
         for name in set(self._children) - set(self._wanted.names()):
             self._spawn_task(self._drop(name))
         self._start_services()
@@ -179,7 +164,7 @@ class Supervisor:
             if made := service_keys.make_missing(keys):
                 log.info("service_keys.made", names=made)
             if self._certificates is None:
-                self._certificates = CertificateKeeper(lambda: self._settings.model_copy(update=self._urls))
+                self._certificates = CertificateKeeper(lambda: self._settings.model_copy(update=self._addresses.settings))
                 self._spawn_task(self._certificates.run(self._stop))
         recipes = [
             recipe
@@ -195,19 +180,12 @@ class Supervisor:
                 self._settings.data_dir.resolve(),
                 self._mysql_urls,
                 self._ready_pid,
-                self._mysql_changed,
+                self._addresses.mysql_changed,
                 self._kill_service,
                 MariaDB().programs(self._settings.cache_dir),
             )
-            self._mysql_changed(self._keeper.begin())
+            self._addresses.mysql_changed(self._keeper.begin())
             self._spawn_task(self._keeper.run(self._stop))
-
-    def _mysql_changed(self, servers: Servers) -> None:
-        """Everybody finds the primary where one address will do, and the file where not."""
-        if servers.primary:
-            self._urls["mysql_url"] = servers.primary_url()
-        self._urls["mysql_servers_file"] = str(self._settings.data_dir.resolve() / SERVERS_FILE)
-        self._publish_urls()
 
     def _ready_pid(self, name: str) -> int | None:
         child = self._children.get(name)
@@ -234,7 +212,7 @@ class Supervisor:
         async def probe(pid: int) -> str:
             await probes.PROBES[recipe.url_setting](url)
             if not is_one_of_many:
-                self._add_url(recipe.url_setting, url)
+                self._addresses.add(recipe.url_setting, url)
             return probes.without_password(url)
 
         child = self._add(
@@ -261,25 +239,12 @@ class Supervisor:
         else:
             log.info("broker.released", name=recipe.name)
 
-    def _add_url(self, setting: str, url: str) -> None:
-        address, mark, login = url.partition(MARK)
-        known = [part for part in address_of(self._urls.get(setting, "")).split(",") if part] if setting == "kafka_url" else []
-        self._urls[setting] = ",".join(sorted({*known, address})) + mark + login
-        self._publish_urls()
-
-    def _publish_urls(self) -> None:
-        """services.json is a source of Settings: through it every `outcry` command of this home finds the running set."""
-        found: dict[str, str | int] = {**self._urls}
-        if "kafka" in self._wanted.services and self._wanted.brokers > 1:
-            found["replication_factor"] = copies_of(self._wanted.brokers)  # of the topics that are made from now on
-        self._published.write("services.json", json.dumps(found, indent=1))
-
     # -- roles
 
     def _start_roles(self) -> None:
         if self._wanted.roles and self._topics is None:
             self._topics = TopicsStep(self._settings.log_dir / "topics.log", self._topics_work, self._status_changed)
-            self._spawn_task(self._topics.run(self._services_ready, lambda: self._urls.get("kafka_url", "")))
+            self._spawn_task(self._topics.run(self._services_ready, lambda: self._addresses.kafka))
         self._code.want(self._wanted.roles)
         for worker in self._wanted.processes():
             if worker.name not in self._children:
@@ -305,7 +270,7 @@ class Supervisor:
             address = role_address(run / f"{worker.name}.json", pid)
             await probes.role(address)
             if role == "edge":
-                self._add_url("edge_url", address)
+                self._addresses.add("edge_url", address)
             return address
 
         child = self._add(
@@ -337,7 +302,7 @@ class Supervisor:
             await self._leave_group(worker)
 
     async def _leave_group(self, worker: WorkerId) -> None:
-        if not (kafka_url := self._urls.get("kafka_url")):
+        if not (kafka_url := self._addresses.kafka):
             return
         try:
             await release_member(kafka_url, f"outcry-{worker.group}", worker.name)
@@ -390,7 +355,7 @@ class Supervisor:
         for group in groups:
             await asyncio.gather(*(child.stop() for child in group))
         self._code.stop()
-        self._published.remove("services.json")
+        self._addresses.remove()
         self._write_status()
         log.info("supervisor.stopped")
 
