@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -37,6 +38,7 @@ from edge.console import (
 from edge.documents import pages as documents
 from edge.fanout.limits import DRAIN_S
 from edge.gateway.access.people import PeopleStore
+from edge.gateway.accounts.traced_orders import TracedOrders
 from edge.gateway.gateway import ApiKeyParts, Gateway
 from edge.gateway.kafka_links import KafkaLinks
 from edge.gateway.limits import SHUTDOWN_GRACE_S
@@ -61,6 +63,8 @@ from sinks.cached.metrics import CacheMetrics
 from streams.process.files import write_atomically
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
+from streams.process.spans import span_teller
+from topics.order_traces import OrderTraces
 from topics.own_log import require_own_log
 from topics.roles import EDGE
 
@@ -202,6 +206,9 @@ async def _main(settings: Settings) -> None:
     state = make_state(settings, stores, stores, stores, stores)
     stores.place_of, stores.head_of = state.gateway.places.of, state.gateway.told_of
     state.gateway.metrics.registry.register(stores.mysql)
+    tell = span_teller(settings, EDGE.name, f"{EDGE.name}-{settings.edge_instance}")
+    if tell is not None:
+        state.gateway.accounts.traced = TracedOrders(OrderTraces(settings.traces_share), tell, time.time_ns)
     state.fan_out.sockets_max = sockets_max()
     state.gateway.metrics.registry.register(CacheMetrics(lambda: stores.cache))
     await serve(state, stop, settings.run_dir / "edge.json")

@@ -182,6 +182,12 @@ class Settings(BaseSettings):
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="lowest severity of log lines that are written"
     )
 
+    traces: str = Field(
+        default="",
+        description="where traces of orders go: http://host:port/v1/traces of a collector (OTLP), or a folder for files (default: there are none)",
+    )
+    traces_share: float = Field(default=0.01, gt=0, le=1, description="share of orders that are traced; the same for every role")
+
     keys_dir: Path | None = Field(
         default=None, description="folder of the keys that prove who writes records (default: OUTCRY_HOME/keys/records)"
     )
@@ -241,6 +247,13 @@ class Settings(BaseSettings):
         address, mark, path = text.partition(MARK)
         if text and (not fits(address) or (mark and not path)):
             raise ValueError(f"is not {form}")
+        return text
+
+    @field_validator("traces")
+    @classmethod
+    def _is_a_collector_or_a_folder(cls, text: str) -> str:
+        if "://" in text and not _url_of("http", "https", path=True)(text):
+            raise ValueError("is neither http://host:port/v1/traces nor a folder")
         return text
 
     @field_validator("market_clock")

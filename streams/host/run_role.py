@@ -10,14 +10,17 @@ from schemas.settings import Settings
 from streams.host.set_aside import set_aside_of
 from streams.host.shard_host import Role, ShardHost
 from streams.host.takeover import LOOK_EVERY_S, AskKafka, FollowCopy, Takeover, patience_s
+from streams.host.traced_shard import TracedShard
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
+from streams.process.spans import span_teller
 from streams.transport.app import TP, App, make_app, run_app, snapshot_table
 from streams.transport.cluster import partition_counts
 from streams.transport.credentials import native_client_of
 from streams.transport.lag import LAG_EVERY_S
 from streams.transport.log_ends import end_for
+from topics.order_traces import OrderTraces
 from topics.own_log import LogOwner, NotOurs, Successor
 from topics.roles import ROLES
 
@@ -37,8 +40,9 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     if successor is not None and (why := successor.why_stop()):
         raise NotOurs(why)
     host = ShardHost(
-        app, settings, role, table, set_aside=set_aside_of(settings), keys=keys, replica=settings.worker_replica, copies=copies
-    )
+        app, settings, role, table, set_aside=set_aside_of(settings), keys=keys, replica=settings.worker_replica, copies=copies,
+        traced=traced_shard(settings, role.name),
+    )  # fmt: skip
     health = HealthServer(settings, role.name, host.not_ready, host.status)
     if prepare is not None:
         started = time.monotonic()
@@ -60,6 +64,12 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     if role.tick is not None:
         app.timer(role.tick.seconds)(host.tick)
     run_app(app, settings)
+
+
+def traced_shard(settings: Settings, role: str) -> TracedShard | None:
+    """None where no traces are wanted. Raises OutcryError."""
+    tell = span_teller(settings, role)
+    return None if tell is None else TracedShard(role, OrderTraces(settings.traces_share), tell)
 
 
 def _revoked_handler(host: ShardHost) -> Callable[..., Awaitable[None]]:

@@ -27,7 +27,7 @@ from streams.host.outbox import ACK_TIMEOUT_S, Outbox, acknowledged
 from streams.host.placement import Placement
 from streams.host.set_aside import NOTHING, SetAside
 from streams.host.shard import Shard
-from streams.host.shard_runner import Output, Processor, ShardRunner
+from streams.host.shard_runner import Output, Processor, ShardRunner, Traced
 from streams.host.snapshot_codes import SnapshotCodes
 from streams.host.snapshot_pace import SnapshotPace
 from streams.host.snapshots import SnapshotStore
@@ -104,16 +104,16 @@ class ShardHost:
     def __init__(
         self, app: App, settings: Settings, role: Role, table: SnapshotTable, stopwatch: Callable[[], float] = time.perf_counter,
         apart: Callable[..., Awaitable[Any]] = asyncio.to_thread, set_aside: SetAside = NOTHING, keys: RecordKeys = NO_KEYS,
-        replica: str = REPLICAS[0], *, copies: bool = False,
+        replica: str = REPLICAS[0], *, copies: bool = False, traced: Traced | None = None,
     ) -> None:  # fmt: skip
         """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop.
 
         keys: by which senders of inputs are known, and the role's own snapshots. replica: the letter of this one. copies: the log of this region is a
-        copy of another one's: shards write nothing into it before a placement names this replica (streams.regions).
+        copy of another one's: shards write nothing into it before a placement names this replica (streams.regions). traced: makes spans of what they do.
         """
         self.copies = copies
         self.replica = replica
-        self._set_aside, self._keys = set_aside, keys
+        self._set_aside, self._keys, self._traced = set_aside, keys, traced
         self._changelog = changelog_topic(WorkerId(role.name, replica).group, role.table)
         self._app, self._settings, self._role, self._table = app, settings, role, table
         self._shards: dict[int, Shard] = {}
@@ -196,7 +196,7 @@ class ShardHost:
         snapshot = store.load(self._table.get)
         loaded = self._stopwatch()
         pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
-        runner = ShardRunner(self._role.make_processor(partition), snapshot, self._set_aside.of(self._role.name, partition))
+        runner = ShardRunner(self._role.make_processor(partition), snapshot, self._set_aside.of(self._role.name, partition), self._traced)
         shard = Shard(runner, store, pace, Outbox(self._send, alone=self.copies), runner.placement)
         self._shards[partition] = shard
         self._tell_placement(partition, runner.placement)

@@ -70,6 +70,8 @@ class Emitter:
         self._indices: Counter[tuple[str, int]] = Counter()
         self.outputs: list[Output] = []
         self.letters = 0
+        self.kept: list[Rows] | None = None
+        """The rows of every frame, for who wants to look at them before the next input (streams.host.traced_shard)."""
 
     def frame(
         self, topic: Topic, partition: int, schema: str, rows: Rows, *, log_time: int, first_seq: int = 0, text: Rows | None = None,
@@ -81,6 +83,8 @@ class Emitter:
         """
         assert schema in topic.schemas, f"{schema} does not belong in {topic.name}"
         source = f"{self._record.topic}/{self._record.partition}"
+        if self.kept is not None:
+            self.kept.append(rows)
         for start in range(0, len(rows), ROWS_PER_RECORD):
             part = slice(start, start + ROWS_PER_RECORD)
             index = self._indices[topic.name, partition]
@@ -137,6 +141,14 @@ class Processor(Protocol):
         ...
 
 
+class Traced(Protocol):
+    """Looks on while frames are applied."""
+
+    def apply(self, processor: Processor, record: Record, frame: Frame, emit: Emitter) -> None:
+        """`processor.apply`, and no other effect on it or on what it emits."""
+        ...
+
+
 @dataclass(frozen=True)
 class RunnerStats:
     """Counts since start."""
@@ -154,10 +166,12 @@ class RunnerStats:
 class ShardRunner:
     """Runs one processor over one partition, in offset order."""
 
-    def __init__(self, processor: Processor, snapshot: Snapshot | None = None, set_aside: Mapping[int, str] = NOTHING_SET_ASIDE) -> None:
+    def __init__(
+        self, processor: Processor, snapshot: Snapshot | None = None, set_aside: Mapping[int, str] = NOTHING_SET_ASIDE, traced: Traced | None = None
+    ) -> None:  # fmt: skip
         """`set_aside`: inputs that operators have set aside, see streams.host.set_aside. Raises StaleData for a snapshot that knows of others."""
         self.processor = processor
-        self._set_aside = set_aside
+        self._set_aside, self._traced = set_aside, traced
         self.next_offset = 0
         self.last_ns = 0
         """Append time of the record before next_offset, by which a log is known again that has lost its end and grown a new one; 0: none was read."""
@@ -203,7 +217,10 @@ class ShardRunner:
     def _apply(self, record: Record, emit: Emitter) -> None:
         frame = self._decode(record)
         if self._is_new(frame.header, record.time_ns):
-            self.processor.apply(frame, emit)
+            if self._traced is None:
+                self.processor.apply(frame, emit)
+            else:
+                self._traced.apply(self.processor, record, frame, emit)
             self._records += 1
             self._rows += len(frame.rows)
         else:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from edge.gateway.accounts.command_frames import Command
 from edge.gateway.accounts.command_producer import CommandProducer, QueueFull
 from edge.gateway.accounts.pending_requests import Answer, PendingRequests
+from edge.gateway.accounts.traced_orders import TracedOrders
 from edge.gateway.accounts.view import AccountView, OrderUpdate, ReplyRow, ends_replace
 from edge.gateway.limits import ACCOUNT_VIEWS_MAX
 from edge.gateway.outcomes import Accepted, Cause, OutcomeUnknown, Refused, Unavailable
@@ -54,6 +55,8 @@ class Accounts:
         self.pending = pending
         self.producer: CommandProducer | None = None
         """None until Kafka has been reached."""
+        self.traced: TracedOrders | None = None
+        """None where no traces are wanted."""
         self._clock_ns = clock_ns
         self._views: OrderedDict[int, AccountView] = OrderedDict()
         self._arriving: dict[int, tuple[AccountView, asyncio.Task[Seen]]] = {}
@@ -121,10 +124,14 @@ class Accounts:
             return Unavailable(Cause.QUEUE_FULL, "too many requests are waiting for the exchange's log (Kafka); nothing was sent")
         try:
             if len(commands) == 1:
-                return [await self.pending.wait_for(commands[0])]
-            return await asyncio.gather(*map(self.pending.wait_for, commands))
+                answers = [await self.pending.wait_for(commands[0])]
+            else:
+                answers = await asyncio.gather(*map(self.pending.wait_for, commands))
         except TimeoutError:
             return OutcomeUnknown(commands[0].kind)
+        if self.traced is not None:
+            self.traced.answered(commands, answers)
+        return answers
 
     def seq_of(self, account: int) -> int:
         """Of the newest event that the account's view has; 0 without a view."""

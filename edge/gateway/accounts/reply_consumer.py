@@ -144,7 +144,11 @@ class ReplyConsumer:
         if live:
             self._count_rows(len(frame.rows))
             self._observe_delay_s((time.time_ns() - frame.header.created_at) / 1e9)
+            traced = self._accounts.traced
+            began = 0 if traced is None else time.time_ns()
             self._accounts.take_rows(reply_rows(frame))
+            if traced is not None:
+                traced.pushed(frame, *self._place, offset, began)
         else:
             self._accounts.take_past(reply_rows(frame))
 
