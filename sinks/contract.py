@@ -18,7 +18,7 @@ from schemas.errors import ServiceUnavailable
 
 
 class Input(NamedTuple):
-    """One record of the log. body: a frame, or the dict of schemas/avro/alert.avsc."""
+    """One record of the log. body: a frame, or the dict of another schema; an empty one if only the place of the record counts."""
 
     topic: str
     partition: int

@@ -114,8 +114,8 @@ WATCH_ACCOUNTS: Final = RoleEntry(
     (ALERTS, DEAD_LETTERS), table="parties", replicas=True, critical=False, looks_at=(SET_ASIDE,),
 )  # fmt: skip
 PERSIST_MYSQL: Final = RoleEntry(
-    "persist-mysql", "streams.roles.persist_mysql:run", "stores orders, trades, postings, alerts and cases in MySQL",
-    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS, CASES), (DEAD_LETTERS,), critical=False, stores=("mysql",),
+    "persist-mysql", "streams.roles.persist_mysql:run", "stores orders, trades, postings, alerts, cases and news in MySQL",
+    (EXECUTIONS, ACCOUNT_EVENTS, ALERTS, CASES, PARTY_FACTS), (DEAD_LETTERS,), critical=False, stores=("mysql",),
 )  # fmt: skip
 PERSIST_REDIS: Final = RoleEntry(
     "persist-redis", "streams.roles.persist_redis:run", "keeps the newest prices in Redis", (MARKET_DATA,), (DEAD_LETTERS,), critical=False,

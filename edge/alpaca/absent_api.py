@@ -1,4 +1,4 @@
-"""What Alpaca lists and this exchange has none of: corporate actions, options, news, transfers of crypto. Asked for in Alpaca's form, answered in it."""
+"""What Alpaca lists and this exchange has none of: corporate actions, options, transfers of crypto. Asked for in Alpaca's form, answered in it."""
 
 from typing import Final
 
@@ -38,18 +38,6 @@ async def get_corporate_actions(request: web.Request) -> web.Response:
     return json_response({"corporate_actions": {}, "next_page_token": None})
 
 
-async def get_news(request: web.Request) -> web.Response:
-    """None."""
-    await authenticate(request)
-    query = Query(request.query, bad_request)
-    query.word("sort", _SORTS, "desc")
-    query.whole("limit", 10, 50)
-    for name in ("start", "end"):
-        query.time(name, 0)
-    query.place("news", ())
-    return json_response({"news": [], "next_page_token": None})
-
-
 async def get_option_contracts(request: web.Request) -> web.Response:
     """None."""
     await authenticate(request)
@@ -75,7 +63,6 @@ ROUTES: Final = (
     web.get("/v2/corporate_actions/announcements", get_announcements),
     web.get("/v2/corporate_actions/announcements/{id}", find_nothing),
     web.get("/v1/corporate-actions", get_corporate_actions),
-    web.get("/v1beta1/news", get_news),
     web.get("/v2/options/contracts", get_option_contracts),
     web.get("/v2/options/contracts/{symbol_or_id}", find_nothing),
     web.get("/v2/wallets/transfers", get_transfers),

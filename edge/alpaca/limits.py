@@ -16,6 +16,9 @@ ACTIVITIES_PAGE_MAX: Final = 100
 DATA_PAGE_DEFAULT: Final = 1_000
 DATA_PAGE_MAX: Final = 10_000
 """Items of a page of past prices, as at Alpaca: ~1.5 MB."""
+NEWS_PAGE_DEFAULT: Final = 10
+NEWS_PAGE_MAX: Final = 50
+"""Articles, as at Alpaca: ~30 KB."""
 AUCTIONS_PAGE_MAX: Final = 1_000
 MOVERS_MAX: Final = 50
 MOST_ACTIVES_MAX: Final = 100

@@ -107,6 +107,7 @@ MARKET_DATA: Final = (
     *_served("/v2/stocks/{symbol}/snapshot", "GET"),
     *_served("/v2/stocks/meta/conditions/{ticktype}", "GET"),
     *_served("/v2/stocks/meta/exchanges", "GET"),
+    *_served("/v1beta1/news", "GET"),
     *_served("/v1beta1/screener/{market_type}/movers", "GET"),
     *_served("/v1beta1/screener/stocks/most-actives", "GET"),
     *(
@@ -115,7 +116,6 @@ MARKET_DATA: Final = (
         for one in _served(f"/v1beta3/crypto/{{loc}}/{path}", "GET")
     ),
     *_empty("no corporate actions", "/v1/corporate-actions"),
-    *_empty("nobody publishes news here", "/v1beta1/news"),
     *_refused(
         "perpetual futures are not traded here",
         *(f"GET /v1beta1/crypto-perps/{{loc}}/latest/{name}" for name in ("bars", "orderbooks", "pricing", "quotes", "trades")),

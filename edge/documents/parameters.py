@@ -79,7 +79,10 @@ QUERIES: Final[dict[tuple[str, str], dict[str, Schema]]] = {
     ("GET", "/v3/clock"): {"markets": {**_TEXT, "description": "With commas.", "examples": ["NYSE,NASDAQ"]}},
     ("GET", "/v3/calendar/{market}"): {"start": _DAY, "end": _DAY, "timezone": one_of(("UTC",))},
     ("GET", "/v1/corporate-actions"): {"sort": _DIRECTION, "limit": _whole(1_000), "page_token": _TOKEN},
-    ("GET", "/v1beta1/news"): {"sort": _DIRECTION, "limit": _whole(50), "start": _TIME, "end": _TIME, "page_token": _TOKEN},
+    ("GET", "/v1beta1/news"): {
+        "symbols": _SYMBOLS, "sort": _DIRECTION, "limit": _whole(limits.NEWS_PAGE_MAX), "start": _TIME, "end": _TIME, "include_content": _FLAG,
+        "exclude_contentless": _FLAG, "page_token": _TOKEN,
+    },
     ("GET", "/v1beta1/screener/stocks/most-actives"): {"by": one_of(("volume", "trades")), "top": _whole(limits.MOST_ACTIVES_MAX)},
     ("GET", "/v1beta1/screener/{market_type}/movers"): {"top": _whole(limits.MOVERS_MAX)},
     ("GET", "/v2/stocks/meta/conditions/{ticktype}"): {"tape": one_of(("A", "B", "C"))},
@@ -100,7 +103,7 @@ QUERIES: Final[dict[tuple[str, str], dict[str, Schema]]] = {
 
 _REQUIRED: Final = frozenset({"symbols", "timeframe", "client_order_id", "name", "ca_types", "since", "until", "tape"})
 _OPTIONAL: Final = frozenset(
-    {("/v2/orders", "symbols"), ("/v2/account/portfolio/history", "timeframe"), *((f"/v2/{path}", "until") for path in ("orders", "account/activities",
+    {("/v2/orders", "symbols"), ("/v1beta1/news", "symbols"), ("/v2/account/portfolio/history", "timeframe"), *((f"/v2/{path}", "until") for path in ("orders", "account/activities",
      "account/activities/{activity_type}"))}
 )  # fmt: skip
 """(path, name) where a parameter may be left out that others need."""

@@ -37,6 +37,7 @@ from edge.gateway.orders.orders import Orders
 from edge.gateway.outcomes import Accepted, Cause, Unavailable
 from edge.gateway.stored.account_history import AccountHistory
 from edge.gateway.stored.history import AlertFilter, History, Stores, recorded
+from edge.gateway.stored.past_news import PastNews
 from edge.gateway.stored.past_prices import PastPrices
 from edge.gateway.stored.searches import ElasticTrail, Searches
 from edge.gateway.stored.seen_places import SeenPlaces
@@ -63,6 +64,7 @@ class Gateway:
         self.places = SeenPlaces(settings, self.accounts)
         self.customers = Customers(stores, time.monotonic)
         self.past = PastPrices(stores, self.market)
+        self.news = PastNews(stores, self.instruments)
         self.account_history = AccountHistory(stores, self.market)
         self.orders = Orders(self.accounts, self.customers, self.market, history, self.metrics, settings.edge_decision_timeout_ms)
         self.sessions = Sessions(keys, time.monotonic)

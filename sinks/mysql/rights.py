@@ -12,7 +12,7 @@ HOSTS: Final = ("127.0.0.1", "localhost")
 ALL_TABLES: Final = "*"
 ADMINISTRATOR: Final = "administrator"
 _FILLED: Final = (
-    "alerts", "bars", "case_actions", "case_alerts", "cases", "executions", "instruments", "orders", "phases", "postings", "rejects", "schema_version",
+    "alerts", "bars", "case_actions", "case_alerts", "cases", "executions", "instruments", "news", "orders", "phases", "postings", "rejects", "schema_version",
     "sink_marks", "trade_busts", "trades",
 )  # fmt: skip
 """By persist-mysql, from the log."""

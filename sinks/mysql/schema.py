@@ -7,7 +7,7 @@ from schemas.errors import ServiceUnavailable, StaleData
 from schemas.instruments import InstrumentTable
 from sinks.mysql.pool import MySql, Transaction
 
-SCHEMA_VERSION: Final = 11
+SCHEMA_VERSION: Final = 12
 _ADDED_TO_ORDERS: Final = {
     "stop_px": "BIGINT", "display_qty": "BIGINT", "price_offset": "BIGINT", "offset_type": "TINYINT UNSIGNED", "peg_price_type": "TINYINT UNSIGNED",
     "exec_inst": "TINYINT UNSIGNED", "expire_time": "BIGINT", "contingency_type": "TINYINT UNSIGNED", "list_id": "BIGINT UNSIGNED",

@@ -208,6 +208,17 @@ CREATE TABLE IF NOT EXISTS case_actions (
     KEY by_actor (actor, log_offset)
 ) ENGINE = InnoDB;
 
+-- News that operators have published, one row an instrument. Rows of one act have the same told_at, public_at and headline.
+CREATE TABLE IF NOT EXISTS news (
+    log_offset BIGINT NOT NULL PRIMARY KEY,
+    told_at BIGINT NOT NULL COMMENT 'when it was published here',
+    public_at BIGINT NOT NULL COMMENT 'when it became public',
+    instrument INT NOT NULL,
+    headline VARCHAR(500) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+    KEY by_time (told_at),
+    KEY by_instrument (instrument, told_at)
+) ENGINE = InnoDB;
+
 CREATE TABLE IF NOT EXISTS api_keys (
     key_id VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL PRIMARY KEY,
     secret_sha256 BINARY(32) NOT NULL,

@@ -1,6 +1,6 @@
-"""Store orders, executions, trades, postings, rejects, alerts and cases in MySQL, each batch in one transaction with its marks.
+"""Store orders, executions, trades, postings, rejects, alerts, cases and news in MySQL, each batch in one transaction with its marks.
 
-In:     executions, account.events, alerts, cases
+In:     executions, account.events, alerts, cases, party.facts (of which only news is stored)
 Epochs: each promotion of a replica raises the epoch, which is in the marks. A sink of an older one writes nothing; after a promotion it goes on
         where the new primary is.
 Repeats: a record below the partition's next offset, and a frame not above its source's newest, are left out. The marks are read,
@@ -19,6 +19,7 @@ from schemas.marks import Marks
 from sinks.contract import Input, Reached, SinkStats, StoreMoved
 from sinks.mysql.bars import take_out_of_bar
 from sinks.mysql.case_rows import Decide, store_action
+from sinks.mysql.news import INSERT_NEWS, news_values
 from sinks.mysql.pool import MySql, Transaction
 from sinks.mysql.rows import INSERT_ALERT, account_statements, alert_values, execution_statements
 from sinks.mysql.schema import apply_schema
@@ -27,6 +28,8 @@ from sinks.partition_marks import PartitionMarks
 
 SINK: Final = "mysql"
 CONNECTIONS_MAX: Final = 2
+_RECORDS: Final = ("alerts", "cases", "party.facts")
+"""Topics of what is no frame."""
 TRANSACTION_ROWS_MAX: Final = 20_000
 """Rows of frames in one transaction: a few seconds on a slow server, far below STATEMENT_TIMEOUT_S, however large a batch is."""
 
@@ -121,6 +124,9 @@ class MySqlSink:
             elif one.topic == "cases":
                 assert isinstance(one.body, dict) and self._decide is not None, "whoever stores cases has to know their rules"
                 rows += await store_action(transaction, self._prefix, self._decide, one.offset, one.body)
+            elif one.topic == "party.facts" and one.body:
+                assert isinstance(one.body, dict)
+                rows += await transaction.execute(prefixed(INSERT_NEWS, self._prefix), news_values(one.offset, one.body))
         await _save_marks(transaction, marks, _last_seqs(taken), self._prefix, self._epoch)
         return len(taken), rows
 
@@ -156,7 +162,7 @@ def _statements(taken: Sequence[Input]) -> list[str]:
             assert one.topic in frames, f"topic {one.topic} is not one that MySQL stores"
             frames[one.topic].append((one.partition, one.body))
         else:
-            assert one.topic in ("alerts", "cases"), f"topic {one.topic} is not one that MySQL stores"
+            assert one.topic in _RECORDS, f"topic {one.topic} is not one that MySQL stores"
     statements = []
     if frames["executions"]:
         statements += execution_statements([frame for _, frame in frames["executions"]])

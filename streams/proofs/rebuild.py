@@ -1,6 +1,6 @@
 """`outcry rebuild STORE`: make the content of a store again from the log alone, beside the live one, and switch to it.
 
-In:     executions, account.events, alerts, cases (MySQL alone), each from its first record (Redis: executions, from which market data is made again)
+In:     executions, account.events, alerts, cases and party.facts (MySQL alone), each from its first record (Redis: executions, from which market data is made again)
 Out:    the store: new tables, keys or indices, then the switch; standard output
 State:  MySQL: the new tables' own marks, so an interrupted rebuild continues; the others begin again
 On failure: nothing that is in use is touched before the switch; each switch may happen while the live sink writes, see sinks.*_generation.

@@ -1,4 +1,4 @@
-"""Persist to MySQL: the system of record: orders, executions, trades, postings, alerts, cases. See streams.host.sink_feeder for how."""
+"""Persist to MySQL: the system of record: orders, executions, trades, postings, alerts, cases, news. See streams.host.sink_feeder for how."""
 
 from functools import partial
 from typing import Final

@@ -263,13 +263,16 @@ def data_calls(url: str, key: str, secret: str) -> dict[str, dict[str, Any]]:
         "get_market_movers": lambda: screener.get_market_movers(MarketMoversRequest(market_type=MarketType.STOCKS)).market_type.value,
     }
     corporate = CorporateActionsClient(key, secret, url_override=url)
-    news = NewsClient(key, secret, url_override=url)
+    news, about = NewsClient(key, secret, url_override=url), NewsRequest(symbols="MSFT,AAPL", start=since, sort="asc")
     in_options = {name: (lambda: options.get("/options/bars")) for name in methods_of(OptionHistoricalDataClient)}
     return {
         "StockHistoricalDataClient": complete(made(in_stocks), methods_of(StockHistoricalDataClient)),
         "CryptoHistoricalDataClient": complete(made(in_crypto), methods_of(CryptoHistoricalDataClient)),
         "ScreenerClient": complete(made(in_screener), methods_of(ScreenerClient)),
-        "NewsClient": complete(made({"get_news": lambda: news.get_news(NewsRequest()).data}), methods_of(NewsClient)),
+        "NewsClient": complete(
+            made({"get_news": lambda: wait_for(lambda: [one.headline for one in news.get_news(about).data["news"]], "there is news")}),
+            methods_of(NewsClient),
+        ),
         "CorporateActionsClient": complete(
             made({"get_corporate_actions": lambda: corporate.get_corporate_actions(CorporateActionsRequest(symbols=["AAPL"])).data}),
             methods_of(CorporateActionsClient),

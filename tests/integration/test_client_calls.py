@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from click.testing import CliRunner
+
+from streams.operate.news import news
 
 HERE = Path(__file__).parent
+HEADLINE: Final = "Both are bought by a third"
 
 NOT_HERE: Final = {
     "TradingClient": {
@@ -30,6 +34,8 @@ NOT_HERE: Final = {
 @pytest.fixture(scope="session")
 def found(exchange: Any, client_python: Path) -> dict[str, dict[str, Any]]:
     """What each call of each client gave."""
+    published = CliRunner().invoke(news, ["publish", "AAPL", "MSFT", "--headline", HEADLINE], obj=exchange.settings)
+    assert published.exit_code == 0, published.output + repr(published.exception)
     keys = [list(key[:2]) for key in exchange.api_keys[2:4]]
     command = [client_python, HERE / "client_calls.py", exchange.edge_url, json.dumps(keys)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=1_800, check=False)
@@ -67,4 +73,5 @@ def test_what_the_calls_give_is_what_was_done(found: dict[str, dict[str, Any]]) 
     assert trading["get_calendar"] == 5
     assert ccxt["editOrder"] == [3.0, 101.05]
     assert (ccxt["createMarketBuyOrderWithCost"], ccxt["createMarketSellOrderWithCost"]) == (2.0, 2.0), "whole shares for 400 dollars"
+    assert HEADLINE in found["NewsClient"]["get_news"]
     assert found["ScreenerClient"]["get_most_actives"][0] == "AAPL"

@@ -86,6 +86,16 @@ async def alerts(exchange: Any, token: str, account: int) -> list[dict[str, Any]
         return list(body)
 
 
+async def news_of(exchange: Any, symbol: str) -> list[dict[str, Any]]:
+    """What a customer's program reads."""
+    headers = dict(zip(("APCA-API-KEY-ID", "APCA-API-SECRET-KEY"), exchange.api_keys[2][:2], strict=True))
+    url = f"{exchange.edge_url}/v1beta1/news?symbols={symbol}"
+    async with aiohttp.ClientSession(headers=headers) as http, http.get(url) as answer:
+        body = await answer.json()
+        assert answer.status == 200, body
+        return list(body["news"])
+
+
 def analysts_token(exchange: Any) -> str:
     """Of somebody who may read."""
     put_person(exchange.settings, "watch-ann", "a few plain words", frozenset({Role.ANALYST}))
@@ -106,6 +116,8 @@ def test_a_takeover_and_trading_ahead_of_news_are_alerted_though_the_role_is_kil
     symbol = INSTRUMENTS.by_number[NUMBERS[0]].symbol
     done = CliRunner().invoke(news, ["publish", symbol, "--headline", "A takeover bid", "--at", public_at], obj=exchange.settings)
     assert done.exit_code == 0, done.output + repr(done.exception)
+    (article,) = eventually(lambda: asyncio.run(news_of(exchange, symbol)), bool)
+    assert (article["headline"], article["symbols"]) == ("A takeover bid", [symbol])
     for account, pattern in ((stolen, "ACCOUNT_TAKEOVER"), (knew, "AHEAD_OF_NEWS")):
         (alert,) = eventually(lambda who=account: asyncio.run(alerts(exchange, token, who)), bool)  # type: ignore[misc]
         assert (alert["pattern"], alert["symbol"], alert["account"]) == (pattern, symbol, account)

@@ -239,7 +239,7 @@ function dataTables() {
     mostActives: () => until(async () => (await screener.mostActives({ by: "trades" })).mostActives.length, "the day is known"),
     movers: async () => (await screener.movers({ marketType: "stocks" })).marketType,
   };
-  tables["marketData.news"] = { news: async () => (await marketData.news.news({})).news.length === 0 };
+  tables["marketData.news"] = { news: async () => Array.isArray((await marketData.news.news({})).news) };
   tables["marketData.corporateActions"] = {
     corporateActions: async () => typeof (await marketData.corporateActions.corporateActions({ symbols: "AAPL" })).corporateActions,
   };

@@ -15,7 +15,7 @@ from sinks.redis.client import open_redis
 from streams.services.local_set import LocalSet
 
 TABLES = (
-    "orders", "trades", "trade_busts", "bars", "phases", "executions", "postings", "rejects", "alerts", "cases", "case_alerts", "case_actions", "api_keys", "watchlists",
+    "orders", "trades", "trade_busts", "bars", "phases", "executions", "postings", "rejects", "alerts", "cases", "case_alerts", "case_actions", "api_keys", "watchlists", "news",
     "account_configurations", "sink_marks",
 )  # fmt: skip
 

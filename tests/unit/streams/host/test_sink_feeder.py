@@ -4,18 +4,22 @@ import asyncio
 import random
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from support.party_facts import ahead, stored
 
+from schemas.codec import BadBytes
 from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from sinks import Input, SinkStats, StoreMoved
 from sinks.contract import Reached
 from streams.host import sink_feeder
-from streams.host.sink_feeder import SinkFeeder, SinkRole
+from streams.host.shard_runner import Record
+from streams.host.sink_feeder import SinkFeeder, SinkRole, input_of
 from streams.transport.app import TP
-from topics.catalogue import ALERTS
+from surveillance.accounts.facts import BOOK, NEWS
+from topics.catalogue import ALERTS, PARTY_FACTS
 
 LOG: dict[TP, int] = {TP("alerts", 0): 180, TP("alerts", 1): 90}
 """Records of each partition."""
@@ -131,3 +135,16 @@ async def test_a_role_that_starts_behind_what_its_store_has_goes_back(monkeypatc
     consumer.next = {TP("alerts", 0): 99, TP("alerts", 1): 89}
     await feed(consumer, store, monkeypatch)
     assert consumer.again == 1, "the partition that has everything is not read again"
+
+
+def test_facts_that_no_sink_stores_are_passed_by_and_news_is_not() -> None:
+    """Of half minutes and sign-ins the place counts, so that a store's mark goes on; nothing of them is decoded."""
+    half, told = (next(stored(one) for one in ahead().records if one["kind"] == kind) for kind in (BOOK, NEWS))
+    inputs = [input_of(Record(PARTY_FACTS.name, 0, at, 7, None, value)) for at, value in enumerate([half, told, half[:12]])]
+    assert [(one.offset, one.time_ns, one.body and cast("dict[str, Any]", one.body)["headline"]) for one in inputs] == [
+        (0, 7, {}),
+        (1, 7, "A takeover bid"),
+        (2, 7, {}),
+    ]
+    with pytest.raises(BadBytes):
+        input_of(Record(PARTY_FACTS.name, 0, 3, 7, None, told[:-1]))
