@@ -23,7 +23,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     home = tmp_path_factory.mktemp("outcry")
     # two shards of each kind, so that trades cross them; a port of our own, the same after a restart of the edge: 8080 may be somebody's
     edge_port = choose(home, ["edge"])["edge"]
-    with LocalSet(Settings(home=home, edge_port=edge_port, account_shards=2, book_shards=2)).running() as settings:
+    chosen = Settings(home=home, edge_port=edge_port, account_shards=2, book_shards=2, traces=str(home / "traces"), traces_share=1)
+    with LocalSet(chosen).running() as settings:
         yield settings
 
 
