@@ -1,7 +1,7 @@
 """A client process of bench_fanout: thousands of WebSockets on one epoll, as lean as can be, so that the bench does not measure its clients.
 
 Commands are JSON lines on stdin, each answered by one on stdout. Messages are counted on every socket; how old a quote is when it arrives is
-looked at on one socket of SAMPLED. Slow sockets are never read after their subscription.
+looked at on one socket of SAMPLED. Slow sockets are never read after their subscription, and subscribe to everything.
 """
 
 import heapq
@@ -23,6 +23,8 @@ UPGRADE: Final = (
 )
 PING, PONG = b"\x89\x00", b"\x8a\x80" + bytes(4)
 OPENING_AT_ONCE: Final = 256
+SLOW_BUFFER_BYTES: Final = 4_096
+"""SO_RCVBUF of a slow reader, who wants every symbol: so the server's buffer is full within a second, and not at the end of the measurement."""
 PORTS_OF_ADDRESS: Final = 4_000
 """Connections from one source address: far below the 28,000 that a pair of addresses has."""
 RETRY_AFTER: Final = re.compile(rb"Retry-After: (\d+)")
@@ -72,10 +74,11 @@ class Clients:
         while waiting or self._opening:
             while waiting and len(self._opening) < OPENING_AT_ONCE and waiting[0][0] <= clock():
                 _, number = heapq.heappop(waiting)
-                told = text_frame(json.dumps({"action": "subscribe", "quotes": blocks[number % len(blocks)]}))
-                fd = self._connect(number, to, upgrade, told)
+                is_slow = bool(slow_every) and number % slow_every == 0
+                told = text_frame(json.dumps({"action": "subscribe", "quotes": ["*"] if is_slow else blocks[number % len(blocks)]}))
+                fd = self._connect(number, to, upgrade, told, SLOW_BUFFER_BYTES if is_slow else 0)
                 self._numbers[fd] = number
-                if slow_every and number % slow_every == 0:
+                if is_slow:
                     self._slow.add(fd)
                 elif number % sampled == 1:
                     self._sampled.add(fd)
@@ -85,9 +88,11 @@ class Clients:
                 heapq.heappush(waiting, (clock() + again_s, number))
         return clock() - began
 
-    def _connect(self, number: int, to: tuple[str, int], upgrade: bytes, told: bytes) -> int:
+    def _connect(self, number: int, to: tuple[str, int], upgrade: bytes, told: bytes, buffer_bytes: int) -> int:
         place = self._first_address + number // PORTS_OF_ADDRESS
         sock = socket.socket()
+        if buffer_bytes:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         sock.bind((f"127.1.{place // 250}.{place % 250 + 1}", 0))
         sock.connect(to)
         sock.settimeout(0)
