@@ -123,12 +123,12 @@ def make_app(state: EdgeState, routes: Sequence[web.RouteDef] = _ROUTES) -> web.
     app[STATE], gateway = state, state.gateway
     hub = app[HUB] = MarketHub(gateway.market, state.fan_out, state.metrics, lambda: gateway.hears_market)
     gateway.follow_market(hub.publish)
-    app[DESK] = new_desk(gateway, state.fan_out, state.metrics)
+    app[DESK] = new_desk(gateway, state.fan_out, state.metrics, market_only=state.serves_market_only)
     app[crypto_api.BUCKETS] = crypto_api.public_buckets()
     gateway.metrics.watch("market_data_sockets", "WebSockets with a subscription to market data", lambda: hub.subscribed)
     app.add_routes(routes)
     served = {route.path for route in routes}
-    app[ENTRANCES] = {path: entrance for path, entrance in prices_api.ENTRANCES.items() if path in served}
+    app[ENTRANCES] = {path: entrance for path, entrance in (prices_api.ENTRANCES | socket_api.ENTRANCES).items() if path in served}
     app.on_response_prepare.append(http.add_headers)
     app.on_shutdown.append(_close_sockets)
     return app

@@ -31,6 +31,8 @@ from edge.http.descriptors import sockets_max
 from edge.http.garbage import look_rarely
 from edge.http.listening import listen, new_runner
 from edge.http.state import STATE, EdgeState
+from edge.native import socket_api
+from edge.native.desk import DESK
 from edge.worker_processes import feed_path
 from edge.worker_reports import REPORT_EVERY_S, Report
 from schemas.logins import act_as
@@ -41,7 +43,7 @@ from topics.roles import EDGE
 
 log = structlog.get_logger(__name__)
 
-ROUTES: Final = (*prices_api.MARKET_SOCKETS, *ops_api.PROBES)
+ROUTES: Final = (*prices_api.MARKET_SOCKETS, *socket_api.ROUTES, *ops_api.PROBES)
 NICENESS: Final = 5
 """Beside the edge's process, which has the orders: when processor time is short, a storm of readers waits and no order does."""
 BACKLOG: Final = 4_096
@@ -102,6 +104,7 @@ async def _serve(settings: Settings, number: int, stop: asyncio.Event) -> None:
         state.stopping = True
         for site in tuple(runner.sites):
             await site.stop()  # the others take who comes now
+        app[DESK].drain()
         await state.fan_out.close(WSCloseCode.SERVICE_RESTART, SHUTDOWN_GRACE_S, DRAIN_S)
         await runner.cleanup()
         stopping.cancel()

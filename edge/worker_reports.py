@@ -57,7 +57,7 @@ _SHOWN: Final[Mapping[str, str]] = {
     "ready": "1 while the worker has what the log has",
     "fed": "1 while its market data comes from the edge's process, 0 while it reads the log",
     "sockets": "open WebSockets",
-    "subscribed": "WebSockets with a subscription to market data",
+    "subscribed": "WebSockets with a subscription to Alpaca's stream",
     "behind": "WebSockets that take less than they are told",
     "lag": "records of market.data not read yet",
     "resident_bytes": "memory of the process",

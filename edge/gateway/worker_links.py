@@ -28,6 +28,7 @@ class WorkerLinks(KafkaLinks):
         client = {**native_client(settings.kafka_url), "client.id": f"edge-{settings.edge_instance}-fan-out"}
         self._sender = await self._started(LogSender(client))  # asks for metadata, sends nothing
         offsets = self._kept(Offsets(client, CONNECT_TIMEOUT_S))
+        gateway.log_id = await self._sender.cluster(CONNECT_TIMEOUT_S)
         partitions = sorted(await self._partitions(MARKET_DATA))
         reader = await self._started(LogReader(client))
         market = FedMarketConsumer(reader, offsets, partitions, gateway.market, gateway.tell_market, self._feed_path, self._keys)

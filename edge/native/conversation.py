@@ -148,6 +148,7 @@ class Conversation:
         operation = OPERATIONS.get(op) if isinstance(op, str) else None
         if operation is None:
             raise Problem("unknown_op", f"{quoted(op)} is none of {', '.join((*OPERATIONS, *self._here))}")
+        self.desk.need_accounts()
         session = self.session or not_logged_on()
         require(session, operation.scope)
         if len(self._in_flight) >= IN_FLIGHT_MAX:
@@ -196,7 +197,8 @@ class Conversation:
         if self._has_left:
             return {}
         self.session = session
-        self.desk.gateway.origins.note(session.account, self._address, "the native API")
+        if not self.desk.market_only:
+            self.desk.gateway.origins.note(session.account, self._address, "the native API")
         self.desk.gateway.sessions.hold(session, self._key_changed)
         told = {"account": session.account, "scopes": sorted(session.scopes)}
         left = self.desk.guards.take_over(session.key_id)
@@ -207,6 +209,7 @@ class Conversation:
         return told
 
     async def _cancel_on_disconnect(self, fields: Fields) -> dict[str, Any]:
+        self.desk.need_accounts()
         require(self.session or not_logged_on(), Scope.TRADE)
         enabled, grace_ms = fields.raw("enabled"), fields.whole("grace_ms", 0, GRACE_MS_MAX) or 0
         fields.done()
@@ -216,6 +219,7 @@ class Conversation:
         return {"enabled": enabled, "grace_ms": grace_ms}
 
     async def _cancel_after(self, fields: Fields) -> dict[str, Any]:
+        self.desk.need_accounts()
         session = self.session or not_logged_on()
         require(session, Scope.TRADE)
         timeout_ms = fields.whole("timeout_ms", 0, CANCEL_AFTER_MS_MAX)

@@ -10,6 +10,7 @@ from edge.http.metrics import HttpMetrics
 from edge.native.hub import Hub
 from edge.native.orders.guards import Guards
 from edge.native.orders.owners import Owners
+from edge.native.wire.problems import Problem
 
 
 @dataclass
@@ -20,6 +21,8 @@ class Desk:
     hub: Hub
     guards: Guards
     owners: Owners
+    market_only: bool = False
+    """Of a fan-out worker: it has no orders and no accounts."""
     numbers: list[int] = field(default_factory=lambda: [0])
     """The newest connection's number."""
 
@@ -28,19 +31,24 @@ class Desk:
         self.guards.close()
         self.hub.announce_shutdown()
 
+    def need_accounts(self) -> None:
+        """Raises Problem where there are none."""
+        if self.market_only:
+            raise Problem("not_here", "this address tells the market alone: orders and accounts are at the edge's own address")
+
     def next_number(self) -> int:
         """Of a new connection."""
         self.numbers[0] += 1
         return self.numbers[0]
 
 
-def new_desk(gateway: Gateway, fan_out: FanOut, metrics: HttpMetrics) -> Desk:
+def new_desk(gateway: Gateway, fan_out: FanOut, metrics: HttpMetrics, *, market_only: bool = False) -> Desk:
     """Follows the gateway's market and accounts from now on."""
     owners = Owners()
     hub = Hub(gateway, fan_out, metrics)
     gateway.follow_market(hub.publish)
     gateway.accounts.follow(hub.accounts)
-    desk = Desk(gateway, hub, Guards(gateway, owners), owners)
+    desk = Desk(gateway, hub, Guards(gateway, owners), owners, market_only)
     _watch(desk)
     return desk
 

@@ -39,7 +39,7 @@ class Subscriptions:
     """Of one connection."""
 
     def __init__(self, desk: Desk, subscriber: Subscriber) -> None:
-        self._gateway, self._hub, self._subscriber = desk.gateway, desk.hub, subscriber
+        self._desk, self._gateway, self._hub, self._subscriber = desk, desk.gateway, desk.hub, subscriber
         self._channels: dict[str, Channel] = {}
         self._begun: list[tuple[Channel, list[Told] | None]] = []
         """Joined by the request that is being answered, with what was missed; None: all."""
@@ -126,6 +126,7 @@ class Subscriptions:
         private = [one for one in names if one.kind in PRIVATE]
         session = self._subscriber.session
         if private:
+            self._desk.need_accounts()
             session = session or not_logged_on()
             require(session, Scope.READ)
         if len(private) < len(names):

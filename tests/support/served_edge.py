@@ -153,9 +153,14 @@ class Listening(TestServer):
 
 @asynccontextmanager
 async def served(
-    *, away: bool = False, caught_up: bool = True, routes: Sequence[web.RouteDef] = (), **settings: Any
+    *,
+    away: bool = False,
+    caught_up: bool = True,
+    routes: Sequence[web.RouteDef] = (),
+    worker_routes: Sequence[web.RouteDef] = (),
+    **settings: Any,
 ) -> AsyncIterator[Served]:
-    """An application with these settings, and more routes."""
+    """An application with these settings, and more routes. worker_routes: a fan-out worker's, and no others."""
     stores: Any = FakeStores(away=away)
     state = make_state(Settings(**settings), stores, stores, stores, stores)
     unread: Any = None  # a topic of no partitions: there is nothing to read, and nothing is read
@@ -166,7 +171,8 @@ async def served(
     gateway.cases.sender, gateway.cases.caught_up = case_log, True
     gateway.people._access_log = gateway.traders._access_log = _Events(away=False)
     stores.desk = gateway.cases.desk
-    app = make_app(state)
+    state.serves_market_only = bool(worker_routes)
+    app = make_app(state, worker_routes) if worker_routes else make_app(state)
     app.add_routes(routes)
     async with TestClient(Listening(app)) as client:
         yield Served(client, state, stores, app[HUB], case_log)

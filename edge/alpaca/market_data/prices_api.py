@@ -1,6 +1,5 @@
 """What the prices page begins with, without an API key: GET /public/prices and /public/prices/{symbol}; and the WebSocket routes."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -93,7 +92,7 @@ MARKET_SOCKETS: Final = (
     *(web.get(path, market_data_socket) for path in (*_NAMES, "/v1beta3/crypto/{loc}")),
 )
 """Those that a fan-out worker serves too."""
-ENTRANCES: Final[Mapping[str, Entrance]] = {
+ENTRANCES: Final[dict[str, Entrance]] = {
     _PUBLIC: partial(enter, public=True),
     **dict.fromkeys(_NAMES, partial(enter, public=False)),
 }

@@ -46,6 +46,7 @@ KINDS: Final[dict[str, Kind]] = {
     "unknown_field": Kind(422, "a field does not exist"),
     "unknown_op": Kind(404, "there is no such operation"),
     "unknown_channel": Kind(404, "there is no such channel"),
+    "not_here": Kind(421, "another address of the edge has that"),
     "not_subscribed": Kind(422, "the channel is not subscribed"),
     "not_found": Kind(404, "there is no such order or key"),
     "not_logged_on": Kind(401, "the request needs an API key"),

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from edge_session import Edge, ThinExchange, wait_for
 
+from outcry.client import ApiError, AsyncClient
 from schemas.instruments import load_instruments
 from schemas.settings import Settings
 from streams.services.supervision import probes
@@ -137,6 +138,7 @@ async def test_workers_share_a_port_are_fed_by_one_reader_and_lose_nothing_whate
     await fleet.tell(20)
     await fleet.all_have_heard(fleet.clients)
     await _they_are_fed_and_shown(fleet)
+    await _they_speak_the_native_api(fleet)
     await _one_is_killed(fleet)
     await _one_stands_still(fleet)
     await _one_is_drained(fleet)
@@ -154,6 +156,26 @@ async def _they_are_fed_and_shown(fleet: Fleet) -> None:
         for path, status in (("/readyz", 200), ("/v2/account", 404), ("/metrics", 404)):
             async with http.get(fleet.url + path) as response:
                 assert response.status == status, "market data and nothing else"
+
+
+async def _they_speak_the_native_api(fleet: Fleet) -> None:
+    """Channels of the market; orders and accounts are not there."""
+    async with AsyncClient(fleet.url) as client:
+        await client.subscribe(f"trades.{SYMBOL}", f"book.{SYMBOL}.10.50ms")
+        await fleet.tell(20)
+        seqs: list[int] = []
+        async with asyncio.timeout(60):
+            async for push in client:
+                if push.channel == f"trades.{SYMBOL}":
+                    seqs += [one["seq"] for one in push.data["items"]] if push.snapshot else [push.seq]
+                if seqs[-1:] == [fleet.told]:
+                    break
+        assert seqs == list(range(1, fleet.told + 1))
+        for op, fields in (("order.open", {}), ("subscribe", {"channels": ["orders"]})):
+            with pytest.raises(ApiError) as caught:
+                await client.request(op, **fields)
+            assert caught.value.code == "not_here"
+    await fleet.all_have_heard(fleet.clients)
 
 
 async def _one_is_killed(fleet: Fleet) -> None:

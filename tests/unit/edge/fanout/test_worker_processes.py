@@ -1,4 +1,4 @@
-"""Fan-out workers as children: real processes, but of a program that only does what each test needs of a worker."""
+"""Fan-out workers as children: real processes, but of a program that only does what each test needs of a worker. And what a worker serves."""
 
 import asyncio
 import json
@@ -18,6 +18,8 @@ from structlog.testing import capture_logs
 from support.served_edge import served, until
 
 from edge import worker_processes
+from edge.fanout_worker import ROUTES
+from edge.native.desk import DESK
 from edge.worker_processes import WorkerProcesses
 from edge.worker_reports import Report, WorkersCollector
 from schemas.settings import Settings
@@ -159,3 +161,21 @@ def test_a_report_is_read_as_it_was_written_and_anything_else_is_none() -> None:
     report = Report(ready=1, cpu_s=1.5, sockets=20_000)
     assert Report.read(report.line()) == report
     assert [Report.read(line) for line in (b"hello\n", b"[]\n", b"{}\n", b'{"ready": null}\n', b"\xff\n")] == [None] * 5
+
+
+async def test_a_worker_tells_the_market_over_both_protocols_and_has_no_orders() -> None:
+    """Its own routes, on the application that it makes; before it stops, native clients are told when to come back."""
+    async with served(worker_routes=ROUTES) as worker:
+        async with worker.client.ws_connect("/v2/iex") as alpaca:
+            assert "connected" in (await alpaca.receive_str())
+        async with worker.client.ws_connect("/ws/v1") as ws:
+            assert "hello" in await ws.receive_str()
+            for op, fields in (("order.open", {}), ("subscribe", {"channels": ["orders"]})):
+                await ws.send_json({"id": 1, "op": op} | fields)
+                assert (await ws.receive_json())["problem"]["code"] == "not_here"
+            await ws.send_json({"id": 2, "op": "subscribe", "channels": ["trades.AAPL"]})
+            assert (await ws.receive_json())["ok"]
+            assert (await ws.receive_json())["snapshot"]
+            worker.client.server.app[DESK].drain()
+            assert (await ws.receive_json())["event"] == "serverShutdown"
+        assert [(await worker.get(path))[0] for path in ("/v2/orders", "/v1/time", "/healthz")] == [404, 404, 200]

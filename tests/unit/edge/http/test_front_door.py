@@ -288,3 +288,27 @@ def test_connections_have_the_bounds_of_the_socket_that_has_taken_them() -> None
                 await site.stop()
 
     on_both_loops(scenario)
+
+
+def test_a_native_socket_is_opened_at_the_door_in_the_encoding_that_it_asks_for() -> None:
+    """Both ways alike, with the protocol named where one was offered that exists."""
+
+    async def scenario() -> None:
+        for offered, named in (
+            ("", None),
+            ("outcry.v1.json", "outcry.v1.json"),
+            ("other, outcry.v1.msgpack", "outcry.v1.msgpack"),
+            ("other", None),
+        ):
+            async with served() as edge:
+                whole = handshake("/ws/v1", more=f"Sec-WebSocket-Protocol: {offered}\r\n" if offered else "")
+                inside = counted_inside(edge)
+                head, said = await answer_to(edge, whole)
+                assert inside == [0]
+                other_head, other_said = await answer_to(edge, whole[:40], whole[40:])
+                assert headers_in(head) == headers_in(other_head)
+                assert headers_in(head).get("Sec-WebSocket-Protocol") == named
+                assert said[0] == other_said[0] == (0x82 if named == "outcry.v1.msgpack" else 0x81)
+                assert b"hello" in said
+
+    on_both_loops(scenario)

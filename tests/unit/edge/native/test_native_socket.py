@@ -248,7 +248,7 @@ async def test_before_a_shutdown_every_client_is_told_when_to_come_back() -> Non
 
 async def test_a_connection_that_asks_nothing_is_let_go_and_one_that_listens_hears_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mute connection is not taken for a quiet market."""
-    monkeypatch.setattr("edge.http.sockets.AUTHENTICATION_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("edge.http.front_door.AUTHENTICATION_TIMEOUT_S", 0.5)
     monkeypatch.setattr("edge.native.hub.HEARTBEAT_S", 0.01)
     async with native_edge() as edge, edge.socket() as mute:
         assert await mute.closed() == 4501
@@ -293,3 +293,30 @@ async def test_what_is_the_same_for_everybody_is_readable_without_a_key() -> Non
         status, problems, _ = await edge.served.get("/v1/problems")
         assert set(problems) == set(KINDS)
         assert (await edge.served.get("/v1/time"))[0] == 200
+
+
+async def test_where_only_the_market_is_orders_and_accounts_are_refused_and_its_channels_are_served() -> None:
+    """At a fan-out worker. A key may log on there, for a client that always does."""
+    async with native_edge() as edge, edge.socket(1) as ws:
+        edge.desk.market_only = True
+        asked = [
+            ("order.place", {"order": an_order()}),
+            ("order.open", {}),
+            ("account.get", {}),
+            ("session.cancel_after", {"timeout_ms": 0}),
+        ]
+        asked += [("session.cancel_on_disconnect", {"enabled": True}), ("subscribe", {"channels": ["trades.AAPL", "orders"]})]
+        for op, fields in asked:
+            told = await ws.ask(op, **fields)
+            assert (told["ok"], told["outcome"], told["problem"]["code"], told["problem"]["status"]) == (
+                False,
+                "not_sent",
+                "not_here",
+                421,
+            ), op
+        told = await ws.ask("subscribe", channels=["trades.AAPL", "book.AAPL.10.50ms"])
+        assert [one["ch"] for one in told["channels"]] == ["trades.AAPL", "book.AAPL.10.50ms"]
+        assert all(push["snapshot"] for push in await ws.pushes(2))
+        async with edge.socket(2) as other:
+            assert (await other.ask("ping"))["ok"]
+        assert not edge.served.gateway.accounts.pending, "nothing was sent"
