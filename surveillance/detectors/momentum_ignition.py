@@ -16,6 +16,8 @@ from surveillance.orders import OrderTracker, other_side
 from surveillance.wording import VERBS, counted, seconds
 
 SECOND_NS = 1_000_000_000
+LED_S = 3
+"""Seconds before a push whose prices are compared with it."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class MomentumIgnitionParameters:
     size_min: int = 16
     """Lots of the push : usual trade. Trend followers push with less."""
     led_times_min: int = 2
-    """The price move of the push : the move the same way in the two seconds before it. A trend follower comes when the move is there."""
+    """The price move of the push : the move the largest move the same way in the three seconds before it. A trend follower comes when the move is there."""
     leading_size_min: int = 64
     """A push of so many usual trades leads by itself, whatever came before."""
     two_sided_percent_max: int = 20
@@ -60,7 +62,7 @@ class Run:
     last_px: int  # the furthest
     order_id: int
     first_px: int
-    before: int  # ticks that the price had moved the same way in the two seconds before
+    before: int  # ticks that the price had moved the same way, the most in the three seconds before
     levels: int = 1
     orders: int = 1
     qty: int = 0
@@ -74,7 +76,7 @@ class MomentumIgnitionDetector(Detector):
     """Pushes of owners, by instrument."""
 
     name: ClassVar[str] = "momentum_ignition"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     rule_refs: ClassVar[tuple[str, ...]] = ("(EU) 2016/522 Annex II 1.5(c)", "MAR Annex I.A(e)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: MomentumIgnitionParameters | None = None) -> None:
@@ -110,8 +112,9 @@ class MomentumIgnitionDetector(Detector):
                 oldest = next(iter(self._runs))
                 del self._runs[oldest], self._trades[oldest]
             book = self.market.book(trade.instrument)  # its best prices are still those before the trade
-            moved = book.middle() - book.price_before(trade.time // SECOND_NS - 1)
-            before = max(0, moved if trade.side == Side.BUY else -moved)
+            second, sign = trade.time // SECOND_NS, 1 if trade.side == Side.BUY else -1
+            # prices are known by seconds: one of them alone is the price of up to a second later, which misses half of a move
+            before = max(0, *((book.middle() - book.price_before(second - ago)) * sign for ago in range(LED_S)))
             run = self._runs[key] = Run(trade.side, trade.time, trade.time, trade.price, trade.order_id, trade.price, before)
             self._trades[key] = []
         else:

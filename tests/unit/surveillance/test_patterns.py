@@ -180,15 +180,17 @@ def test_a_push_that_is_sold_into_is_momentum_ignition(resold: int, found: bool)
     assert (("MOMENTUM_IGNITION", (A,)) in patterns(tape)) is found
 
 
-def test_who_follows_a_move_that_is_there_ignites_nothing() -> None:
-    """The same push, after others had moved the price four ticks within two seconds."""
+@pytest.mark.parametrize(("begins", "pushes"), [(28.6, 30.0), (28.05, 30.05), (27.9, 30.2)])
+def test_who_follows_a_move_that_is_there_ignites_nothing(begins: float, pushes: float) -> None:
+    """The same push, after others had moved the price four ticks within three seconds, wherever a second of the clock begins."""
     tape = market()
     for n in range(4):
-        tape.meet(28.6 + 0.3 * n, CROWD + n, CROWD + 20, BUY, AT + 1 + n, 20)
-        tape.level(28.6 + 0.3 * n, BUY, AT + n, 100)
-        tape.level(28.6 + 0.3 * n, SELL, AT + 2 + n, 100)
+        at = begins + 0.3 * n
+        tape.meet(at, CROWD + n, CROWD + 20, BUY, AT + 1 + n, 20)
+        tape.level(at, BUY, AT + n, 100)
+        tape.level(at, SELL, AT + 2 + n, 100)
     for n in range(4):
-        tape.meet(30.0 + n, A, CROWD + n, BUY, AT + 5 + n, 100)
+        tape.meet(pushes + n, A, CROWD + n, BUY, AT + 5 + n, 100)
     tape.meet(50.0, CROWD, A, BUY, AT + 10, 300)
     assert ("MOMENTUM_IGNITION", (A,)) not in patterns(tape)
 
