@@ -29,6 +29,8 @@ class Arrived:
     needs: tuple[Place, int] | None
     """An input that the copy must have first, and its offset."""
     message: Any
+    arrived_s: float = 0.0
+    """When, monotonic."""
 
 
 def input_named_by(value: bytes | None) -> tuple[Place, int] | None:

@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from schemas.errors import ServiceUnavailable, StaleData
 from schemas.limits import FRAME_BYTES_MAX
 from streams.regions.causal_order import Arrived, CausalOrder, input_named_by
+from streams.regions.copy_times import CopyTimes
 from streams.transport.cluster import watermarks
 from topics.offsets import Place
 from topics.record_codes import code_of
@@ -28,8 +29,11 @@ from topics.roles import COPY_LOG, GROUP_PREFIX, REPLICAS, ROLES
 log = structlog.get_logger("outcry.streams")
 
 TAKEN_AT_ONCE: Final = 2_000
-READ_S: Final = 0.005
-"""An order passes four topics, each of which waits for the one before: so often at least the broker's answers are looked at."""
+ARRIVAL_S: Final = 0.02
+"""How long the thread waits for a record while the broker here owes no answer."""
+ANSWER_S: Final = 0.002
+"""How long it waits for an answer of the broker here before it looks again for records. An order passes four topics, each of which waits for the one before,
+so each answer is used at once: a copier that looks only now and then comes later and later where orders and their reports take turns in a topic."""
 WAITING_BYTES_MAX: Final = 2 * FRAME_BYTES_MAX
 """Of one partition, of records that wait for an input of another: then it is not read any further until they do not."""
 STUCK_S: Final = 1.0
@@ -66,6 +70,9 @@ class Copier:
         self._places = tuple(places)
         self.told = Copied()
         self._order = CausalOrder(dict.fromkeys(self._places, 0))
+        self._times = {topic: CopyTimes(topic) for topic, _ in self._places}
+        self._unanswered = 0
+        """Records that the broker here was sent and has said nothing of."""
         self._failed: Exception | None = None
         self._paused: set[Place] = set()
         self._groups: tuple[list[tuple[str, str]], float] = ([], 0.0)
@@ -85,7 +92,7 @@ class Copier:
             self._begin()
             covering.start()
             while not stop.is_set():
-                self._take(self._source.consume(TAKEN_AT_ONCE, READ_S))
+                self._take(self._arrived())
                 self._append()
             self._sink.flush(UNSENT_S)
         finally:
@@ -128,15 +135,21 @@ class Copier:
 
     # -- copying
 
+    def _arrived(self) -> list[Message]:
+        """What is there. Waits for the first record only while the broker here owes nothing: consume() alone would wait until all that it may take is there."""
+        first = self._source.poll(0 if self._unanswered else ARRIVAL_S)
+        return [first, *self._source.consume(TAKEN_AT_ONCE, 0)] if first is not None else []
+
     def _take(self, messages: list[Message]) -> None:
+        now = time.monotonic()
         for message in messages:
             error = message.error()
             if error is not None:
                 self._require_passing(error)
                 continue
-            self.told.last_s = time.monotonic()
+            self.told.last_s = now
             place, value = (message.topic() or "", message.partition() or 0), message.value()
-            self._order.arrived(Arrived(place, message.offset() or 0, len(value or b""), input_named_by(value), message))
+            self._order.arrived(Arrived(place, message.offset() or 0, len(value or b""), input_named_by(value), message, now))
             if place not in self._paused and self._order.waiting_bytes(place) > WAITING_BYTES_MAX:
                 self._paused.add(place)
                 self._source.pause([TopicPartition(*place)])
@@ -149,7 +162,9 @@ class Copier:
     def _append(self) -> None:
         for record in self._order.ready():
             self._produce(record)
-        self._sink.poll(0)
+        self._sink.poll(ANSWER_S if self._unanswered else 0)
+        for record in self._order.ready():  # what the answers let go
+            self._produce(record)
         if self._failed is not None:
             raise self._failed
         for place in [place for place in self._paused if self._order.waiting_bytes(place) <= WAITING_BYTES_MAX // 2]:
@@ -158,19 +173,21 @@ class Copier:
         self._let_forgeries_go()
 
     def _produce(self, record: Arrived) -> None:
-        message, (topic, partition) = record.message, record.place
+        message, (topic, partition), now = record.message, record.place, time.monotonic()
         while True:
             try:
                 self._sink.produce(
                     topic, message.value(), message.key(), partition, timestamp=message.timestamp()[1], headers=message.headers() or [],
-                    on_delivery=lambda error, sent: self._delivered(error, sent, record),
+                    on_delivery=lambda error, sent: self._delivered(error, sent, record, now),
                 )  # fmt: skip
             except BufferError:
-                self._sink.poll(READ_S)
+                self._sink.poll(ANSWER_S)
             else:
+                self._unanswered += 1
                 return
 
-    def _delivered(self, error: KafkaError | None, sent: Message, record: Arrived) -> None:
+    def _delivered(self, error: KafkaError | None, sent: Message, record: Arrived, sent_s: float) -> None:
+        self._unanswered -= 1
         if self._failed is not None:
             return
         if error is not None:
@@ -183,6 +200,9 @@ class Copier:
         else:
             self._order.appended(record.place, record.offset)
             self.told.records, self.told.bytes = self.told.records + 1, self.told.bytes + record.size
+            self._times[record.place[0]].note(
+                record.arrived_s, sent_s, time.monotonic(), time.time() - record.message.timestamp()[1] / 1_000
+            )
 
     def _let_forgeries_go(self) -> None:
         """A frame that names an input which the other region does not have was made by no shard; it must not hold up what follows."""
@@ -272,7 +292,7 @@ _READING: Final[dict[str, Any]] = {
     "queued.max.messages.kbytes": 65_536, "check.crcs": True, "reconnect.backoff.max.ms": 1_000, "log_level": 0,
 }  # fmt: skip
 _WRITING: Final[dict[str, Any]] = {
-    "acks": "all", "enable.idempotence": True, "linger.ms": 1, "message.max.bytes": 2 * FRAME_BYTES_MAX, "message.timeout.ms": int(UNSENT_S * 1_000),
+    "acks": "all", "enable.idempotence": True, "linger.ms": 0, "message.max.bytes": 2 * FRAME_BYTES_MAX, "message.timeout.ms": int(UNSENT_S * 1_000),
     "allow.auto.create.topics": False, "log_level": 0,
 }  # fmt: skip
 

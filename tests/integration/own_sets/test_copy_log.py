@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from confluent_kafka import Message, Producer
+from prometheus_client import REGISTRY
 
 from schemas.codec import FRAMES, Header, encode_frame
 from schemas.errors import OutcryError, StaleData
@@ -110,6 +111,26 @@ def test_each_record_has_its_offset_key_and_time_and_a_copy_goes_on_where_it_end
     copy_until(level, lambda: all(end(here, place) == end(there, place) for place in (COMMANDS, BOOKS)))
     assert content(here, COMMANDS) == content(there, COMMANDS)
     assert content(here, BOOKS) == content(there, BOOKS)
+
+
+def test_orders_and_reports_that_take_turns_are_copied_in_their_order_and_their_times_are_told(level: tuple[Settings, Settings]) -> None:
+    """Each waits for the one before, in another partition: the slowest that a log can be. /metrics count every record once, by topic and step."""
+    there, here = level
+    orders, frames, turns = end(there, COMMANDS), end(there, BOOKS), 50
+    counted = {place[0]: copied_of(place[0]) for place in (COMMANDS, BOOKS)}
+    for turn in range(turns):
+        append(there, COMMANDS, b"an order", *([frame("book.commands/0", frames + turn - 1)] if turn else []))
+        append(there, BOOKS, frame("account.commands/0", orders + max(0, 2 * turn - 1)))
+    copy_until(level, lambda: all(end(here, place) == end(there, place) for place in (COMMANDS, BOOKS)))
+    assert content(here, COMMANDS) == content(there, COMMANDS)
+    assert content(here, BOOKS) == content(there, BOOKS)
+    assert copied_of(COMMANDS[0]) - counted[COMMANDS[0]] == 2 * turns - 1
+    assert copied_of(BOOKS[0]) - counted[BOOKS[0]] == turns
+
+
+def copied_of(topic: str) -> float:
+    """Records of a topic whose lag was told."""
+    return REGISTRY.get_sample_value("outcry_copy_lag_seconds_count", {"topic": topic}) or 0.0
 
 
 def test_a_forged_frame_that_names_an_input_that_nobody_has_holds_nothing_up(level: tuple[Settings, Settings]) -> None:
