@@ -71,6 +71,7 @@ _ADDRESSES: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "elasticsearch_url": ("http://host:port", _url_of("http", "https")),
     "copies_from": ("host:port[,host:port]", lambda text: all(map(_port_of, text.split(",")))),
     "copied_to": ("host:port[,host:port]", lambda text: all(map(_port_of, text.split(",")))),
+    "copies_mysql_from": ("mysql://user:password@host:port/database", _url_of("mysql", path=True)),
     "edge_url": ("http://host:port", _url_of("http", "https")),
 }
 """The form of each address, before any `?login=PATH` (schemas.logins), and a check of it. Otherwise every client would fail by itself, late, and with its own message."""
@@ -167,6 +168,10 @@ class Settings(BaseSettings):
     copies_from: str = Field(
         default="",
         description="bootstrap servers of the region whose log is copied here (docs/regions.md): topics are made as those of a copy",
+    )
+    copies_mysql_from: str = Field(
+        default="",
+        description="MySQL of the region whose log is copied here: API keys, people and what customers keep are copied from there",
     )
     copied_to: str = Field(
         default="",

@@ -164,7 +164,7 @@ FORECAST_LOAD: Final = RoleEntry(
 
 COPY_LOG: Final = RoleEntry(
     "copy-log", "streams.regions.copy_log:run", "appends another region's log to a copy, each record at the same offset (needs OUTCRY_COPIES_FROM)",
-    COPIED, workers=False, optional=True, copies=True, calls_out=True,
+    COPIED, workers=False, optional=True, stores=("mysql",), copies=True, calls_out=True,
 )  # fmt: skip  # critical: what it has not brought yet is lost with the other region
 
 ROLES: Final = {

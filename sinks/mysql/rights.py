@@ -1,7 +1,8 @@
 """Which login may do what in MySQL: the one table from which users and their rights are made. No I/O.
 
-Only the edge and the role that fills the tables have a login here; other roles need none. The edge reads what customers and analysts ask for, and
-writes only what is theirs to change: it can neither change an order that is stored, nor somebody's password or roles.
+Only the edge, the role that fills the tables, and the one that copies another region have a login here; other roles need none. The edge reads
+what customers and analysts ask for, and writes only what is theirs to change: it can neither change an order that is stored, nor somebody's
+password or roles.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,6 +29,11 @@ RIGHTS: Final[Mapping[str, Mapping[str, str]]] = {
         "people": "UPDATE (attempts, attempted_at, totp_step)",
         "people_sessions": "INSERT, UPDATE, DELETE",
         "watchlists": "INSERT, UPDATE, DELETE",
+    },
+    "copy-log": {  # reads them in the region that it copies, and writes them in its own
+        "schema_version": "SELECT",
+        **dict.fromkeys(("account_configurations", "api_keys", "operator_tokens", "people"), "SELECT, INSERT, UPDATE"),
+        "watchlists": "SELECT, INSERT, UPDATE, DELETE",
     },
     "operator": {ALL_TABLES: "ALL PRIVILEGES"},
     ADMINISTRATOR: {ALL_TABLES: "ALL PRIVILEGES"},

@@ -32,7 +32,10 @@ ADDED_COLUMNS: Final = {
     "api_keys": _ADDED_TO_API_KEYS,
 }  # fmt: skip
 """By table, columns since version 3 (orders), 4 and 10 (sink_marks), 5 (alerts), 8 and 11 (api_keys). Orders stored before keep 0 there until a rebuild; an alert is its own closed one."""
-ADDED_KEYS: Final = {"postings": {"by_account": "(account, transact_time)"}, "api_keys": {"by_change": "(changed_at)"}}
+ADDED_KEYS: Final = {
+    "postings": {"by_account": "(account, transact_time)"}, "api_keys": {"by_change": "(changed_at)", "by_creation": "(created_at)"},
+    "watchlists": {"by_update": "(updated_at)"}, "account_configurations": {"by_update": "(updated_at)"},
+}  # fmt: skip
 """By table, indexes that tables of an earlier version lack."""
 _LOCK: Final = "outcry.schema"
 _LOCK_TIMEOUT_S: Final = 20

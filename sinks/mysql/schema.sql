@@ -232,7 +232,8 @@ CREATE TABLE IF NOT EXISTS api_keys (
     changed_at BIGINT NOT NULL DEFAULT 0 COMMENT 'us since 1970 by the clock of this server; 0: never changed',
     public_key VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT '' COMMENT 'Ed25519, hexadecimal; empty: a key with a secret',
     KEY by_account (account),
-    KEY by_change (changed_at)
+    KEY by_change (changed_at),
+    KEY by_creation (created_at)
 ) ENGINE = InnoDB;
 
 -- Who works on the exchange. Passwords as argon2id hashes; attempts: to sign in, since the last that succeeded.
@@ -279,13 +280,15 @@ CREATE TABLE IF NOT EXISTS watchlists (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
     instruments JSON NOT NULL COMMENT 'their numbers, in the order of the list',
-    UNIQUE KEY by_name (account, name)
+    UNIQUE KEY by_name (account, name),
+    KEY by_update (updated_at)
 ) ENGINE = InnoDB;
 
 CREATE TABLE IF NOT EXISTS account_configurations (
     account BIGINT UNSIGNED NOT NULL PRIMARY KEY,
     configuration JSON NOT NULL COMMENT 'what differs from the defaults',
-    updated_at BIGINT NOT NULL
+    updated_at BIGINT NOT NULL,
+    KEY by_update (updated_at)
 ) ENGINE = InnoDB;
 
 -- How far a sink has come, written in the transaction of the rows: the next offset of the partition (source ''), and of each source

@@ -50,30 +50,43 @@ def region() -> None:
 @click.option(
     "--keys", type=click.Path(exists=True, file_okay=False, path_type=Path), help="The record keys of the exchange (its data/record-keys)."
 )
+@click.option(
+    "--mysql",
+    metavar="URL",
+    help="MySQL of the other region, mysql://user:password@host:port/database: who may sign in there may here too.",
+)
 @click.pass_context
-def follow(ctx: click.Context, kafka: str, number: int, keys: Path | None) -> None:
+def follow(ctx: click.Context, kafka: str, number: int, keys: Path | None, mysql: str | None) -> None:
     """Start the services and roles of a region that copies the log of the one whose Kafka is at KAFKA, and follows it.
 
     Its shards are warm, and its stores, prices and alerts are those of the copy. It takes no orders before it takes over. Numbers of shards
     (OUTCRY_ACCOUNT_SHARDS, OUTCRY_BOOK_SHARDS) and instruments must be those of the other region.
     """
-    settings = settings_of(ctx).model_copy(update={"copies_from": _address(kafka), "region": number})
+    known = settings_of(ctx)
+    from_mysql = _checked("copies_mysql_from", mysql, "--mysql") if mysql is not None else known.copies_mysql_from
+    settings = known.model_copy(
+        update={"copies_from": _checked("copies_from", kafka, "KAFKA"), "copies_mysql_from": from_mysql, "region": number}
+    )
     take_keys(settings, keys)
     local = LocalSet(settings)
     with Progress("starting") as progress:
         started = local.start(roles=FOLLOWING, watch=progress)
+    if not from_mysql:
+        click.echo(
+            "without --mysql API keys and people of the other region are not copied: nobody could sign in here after a take-over", err=True
+        )
     click.echo(
         f"the set in {local.settings.home} {'follows' if started else 'already follows'} {kafka}; `outcry region status` shows how far it is"
     )
 
 
-def _address(kafka: str) -> str:
+def _checked(setting: str, address: str, hint: str) -> str:
     """As the setting of that name takes it. Raises click's error for what is none."""
     try:
-        return Settings(copies_from=kafka).copies_from
+        return str(getattr(Settings.model_validate({setting: address}), setting))
     except ValidationError as error:
         why = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise click.BadParameter(f"{kafka!r} {why}", param_hint="KAFKA") from error
+        raise click.BadParameter(f"{address!r} {why}", param_hint=hint) from error
 
 
 def take_keys(settings: Settings, keys: Path | None) -> None:

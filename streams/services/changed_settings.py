@@ -17,6 +17,8 @@ _OF_ONE_PROCESS = (
     "edge_instance",
 )
 """Where the set is, or which part of it a process is: told on a command line, or found in its files."""
+_WITH_PASSWORD = ("copies_mysql_from",)
+"""Told as a digest."""
 _ADDRESSES = ("kafka_url", "mysql_url", "redis_url", "cache_url", "elasticsearch_url")
 
 
@@ -37,7 +39,7 @@ def changed(settings: Settings, running: dict[str, str]) -> list[str]:
 
 def _sentence(name: str, now: str, before: str) -> str:
     variable = PREFIX + name.upper()
-    if name in _ADDRESSES:
+    if name in (*_ADDRESSES, *_WITH_PASSWORD):
         return f"{variable} differs from that of the running set"
     return f"{variable} is {now or 'empty'} here, but the running set was started with {before or 'nothing'}"
 
@@ -45,7 +47,7 @@ def _sentence(name: str, now: str, before: str) -> str:
 def _text(name: str, value: object) -> str:
     if name in ("instruments_file", "owner_sets_file") and value is not None:
         return os.path.abspath(str(value))  # noqa: PTH100 - not resolved: a link may be the point
-    return "" if value is None else str(value)
+    return "" if value is None else _digest(str(value)) if name in _WITH_PASSWORD else str(value)
 
 
 def _digest(text: str) -> str:

@@ -11,7 +11,7 @@ from sinks.mysql.schema import table_statements
 from sinks.redis.rights import CACHE_RIGHTS, user_lines
 from sinks.redis.rights import RIGHTS as REDIS_RIGHTS
 from topics.rights import ADMINISTRATOR, LOGINS
-from topics.roles import ROLES
+from topics.roles import COPY_LOG, ROLES
 
 TABLES = {match[1] for statement in table_statements() if (match := re.match(r"CREATE TABLE IF NOT EXISTS (\w+)", statement))}
 WRITTEN_BY_COMMANDS = {"operator_tokens"}
@@ -20,7 +20,13 @@ WRITTEN_BY_COMMANDS = {"operator_tokens"}
 
 def test_every_table_has_somebody_who_writes_it() -> None:
     """A table that is added to the schema needs a line in sinks/mysql/rights.py, or the role that fills it is refused in a secure set."""
-    written = {table for rights in RIGHTS.values() for table, some in rights.items() if "INSERT" in some or "UPDATE" in some}
+    written = {
+        table
+        for login, rights in RIGHTS.items()
+        if login != COPY_LOG.name
+        for table, some in rights.items()
+        if "INSERT" in some or "UPDATE" in some
+    }
     assert written | WRITTEN_BY_COMMANDS == TABLES
     assert not written & WRITTEN_BY_COMMANDS
 

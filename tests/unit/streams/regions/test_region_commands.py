@@ -12,6 +12,7 @@ from streams.__main__ import outcry
     ("arguments", "code", "sentence"),
     [
         (["follow", "nonsense"], 2, "'nonsense' is not host:port[,host:port]"),
+        (["follow", "127.0.0.1:1", "--mysql", "nonsense"], 2, "'nonsense' is not mysql://user:password@host:port/database"),
         (["follow", "127.0.0.1:1", "--number", "1"], 2, "1 is not in the range 2<=x<=4"),
         (["status"], 1, "Kafka: no address; start the local set with `outcry up`"),
         (["take-over"], 1, "Kafka: no address; start the local set with `outcry up`"),
