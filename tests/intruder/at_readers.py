@@ -34,7 +34,7 @@ def _sunk() -> bool:
 
 
 forged("have_a_store_take_a_posting_that_is_not_believed", _sunk,
-       (sink_feeder, "    record.proof.require()\n    name, content", "    name, content"))  # fmt: skip
+       (sink_feeder, "    record.proof.require()\n    if topic", "    if topic"))  # fmt: skip
 
 
 def _message(topic: str, value: bytes, code: bytes | None) -> Message:
@@ -50,6 +50,9 @@ def _keys() -> RecordKeys:
 
 class Views:
     """What an edge tells of its rows."""
+
+    traced = None
+    """No order is traced."""
 
     def __init__(self) -> None:
         self.rows = 0

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,10 +17,11 @@ from schemas.settings import Settings
 from streams.operate.topics import create_topics
 from streams.services.local_set import LocalSet
 from topics import DeliveryFailed, OrderProducer
-from topics.catalogue import TOPICS
+from topics.catalogue import ACCOUNT_COMMANDS, TOPICS
 from topics.producer import ROW_DTYPE, BufferFull, Undelivered
 
 SHARDS = 3
+WAIT_S = 300
 
 
 @pytest.fixture(scope="module")
@@ -30,54 +32,57 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
-@pytest.fixture
-def topic(kafka: Settings) -> Iterator[str]:
-    """The Kafka address, with a new and empty account.commands."""
-    admin = AdminClient({"bootstrap.servers": kafka.kafka_url})
+@dataclass(frozen=True)
+class Commands:
+    """account.commands, from where a test began: topics of one name that are deleted and made anew can lose what was acknowledged."""
+
+    url: str
+    starts: dict[int, int]
+
+    def frames(self, rows: int) -> dict[int, list[Frame]]:
+        """By partition, until so many commands were read."""
+        found: dict[int, list[Frame]] = {p: [] for p in range(SHARDS)}
+        consumer = reader(self.url)
+        consumer.assign([TopicPartition(ACCOUNT_COMMANDS.name, p, start) for p, start in self.starts.items()])
+        deadline = time.monotonic() + WAIT_S
+        try:
+            while rows > 0:
+                assert time.monotonic() < deadline, f"{rows} commands did not arrive"
+                message = consumer.poll(1.0)
+                if message is not None and message.error() is None:
+                    frame = decode_frame(message.value() or b"")
+                    found[message.partition() or 0].append(frame)
+                    rows -= len(frame.rows)
+        finally:
+            consumer.close()
+        return found
+
+
+def reader(kafka_url: str) -> Consumer:
+    """In no group."""
+    return Consumer({"bootstrap.servers": kafka_url, "group.id": "reader", "enable.auto.commit": False, "fetch.message.max.bytes": 8 << 20})
+
+
+@pytest.fixture(scope="module")
+def with_topics(kafka: Settings) -> Settings:
+    """The broker, with all topics."""
     create_topics(kafka.model_copy(update={"account_shards": SHARDS}))
-    names = [topic.name for topic in TOPICS]
-    deadline = time.monotonic() + 300
-    while not set(names) <= admin.list_topics(timeout=60).topics.keys():
+    admin, names = AdminClient({"bootstrap.servers": kafka.kafka_url}), {topic.name for topic in TOPICS}
+    deadline = time.monotonic() + WAIT_S
+    while not names <= admin.list_topics(timeout=60).topics.keys():
         assert time.monotonic() < deadline, "the broker does not tell of the topics that it has made"
-    yield kafka.kafka_url
-    for future in admin.delete_topics(names).values():
-        future.result()
-    deadline = time.monotonic() + 300
-    while not admin.list_topics(timeout=60).topics.keys().isdisjoint(names):
-        assert time.monotonic() < deadline, "the topics are still there"
+    return kafka
 
 
-def read_frames(kafka_url: str, rows: int) -> dict[int, list[Frame]]:
-    """Frames by partition, from the start, until `rows` commands were read."""
-    deadline = time.monotonic() + 600
-    while time.monotonic() < deadline:
-        found = _frames_so_far(kafka_url, rows)
-        if sum(len(frame.rows) for frames in found.values() for frame in frames) >= rows:
-            return found
-    raise AssertionError("the commands did not arrive")
-
-
-def _frames_so_far(kafka_url: str, rows: int) -> dict[int, list[Frame]]:
-    """What a new consumer reads until it has all, or hears nothing for seconds: one that met the topic of the same name that was deleted may wait for ever."""
-    consumer = Consumer(
-        {"bootstrap.servers": kafka_url, "group.id": "reader", "enable.auto.commit": False, "fetch.message.max.bytes": 8 << 20}
-        # a topic that was deleted and made anew may answer with an offset out of range at first: begin again, do not jump to the end
-        | {"auto.offset.reset": "earliest"}
-    )
-    consumer.assign([TopicPartition("account.commands", p, 0) for p in range(SHARDS)])
-    found: dict[int, list[Frame]] = {p: [] for p in range(SHARDS)}
-    heard = time.monotonic()
+@pytest.fixture
+def topic(with_topics: Settings) -> Commands:
+    """As of now."""
+    consumer = reader(with_topics.kafka_url)
     try:
-        while rows > 0 and time.monotonic() < heard + 30:
-            message = consumer.poll(1.0)
-            if message is not None and message.error() is None:
-                frame = decode_frame(message.value() or b"")
-                found[message.partition() or 0].append(frame)
-                rows -= len(frame.rows)
-                heard = time.monotonic()
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(ACCOUNT_COMMANDS.name, p), timeout=60) for p in range(SHARDS)}
     finally:
         consumer.close()
-    return found
+    return Commands(with_topics.kafka_url, {p: end for p, (_, end) in ends.items()})
 
 
 def many(count: int) -> tuple[Rows, Rows]:
@@ -88,14 +93,20 @@ def many(count: int) -> tuple[Rows, Rows]:
     return rows, np.char.add("id-", np.arange(count).astype("U8")).astype("S")
 
 
-def test_every_command_arrives_on_its_shard_in_the_order_of_its_account(topic: str) -> None:
+def test_a_missing_topic_is_named(kafka: Settings) -> None:
+    """Nothing is created by accident; the error says what to run. Before the other tests, which need the topics."""
+    with pytest.raises(OutcryError, match="account.commands.*outcry topics create"):
+        OrderProducer(kafka.kafka_url)
+
+
+def test_every_command_arrives_on_its_shard_in_the_order_of_its_account(topic: Commands) -> None:
     """Single orders and cancels are batched; each account's commands keep their order."""
-    with OrderProducer(topic, producer_id="me", frame_rows=50) as producer:
+    with OrderProducer(topic.url, producer_id="me", frame_rows=50) as producer:
         for number in range(300):
             account = number % 7
             producer.new_order(account=account, cl_ord_id=f"o{number}", symbol="MSFT", side="sell", order_qty=5, price="410.01")
             producer.cancel(account=account, cl_ord_id=f"o{number}")
-    frames = read_frames(topic, 600)
+    frames = topic.frames(600)
     seen: dict[int, list[tuple[int, bytes]]] = {}
     for partition, of_shard in frames.items():
         for frame in of_shard:
@@ -114,33 +125,33 @@ def test_every_command_arrives_on_its_shard_in_the_order_of_its_account(topic: s
     assert len(numbers) < 100, "600 commands make a few frames"
 
 
-def test_a_lone_order_is_sent_without_a_flush(topic: str) -> None:
+def test_a_lone_order_is_sent_without_a_flush(topic: Commands) -> None:
     """Nothing waits for a batch to fill."""
-    with OrderProducer(topic) as producer:
+    with OrderProducer(topic.url) as producer:
         producer.new_order(account=1, cl_ord_id="alone", symbol="AAPL", side="buy", order_qty=1, price="180")
-        assert len(read_frames(topic, 1)[1]) == 1
+        assert len(topic.frames(1)[1]) == 1
         stats = producer.stats()
         assert (stats.commands_taken, stats.commands_failed) == (1, 0)
 
 
-def test_the_array_form_splits_by_shard_and_by_size(topic: str) -> None:
+def test_the_array_form_splits_by_shard_and_by_size(topic: Commands) -> None:
     """50,000 rows become a few large frames, all delivered."""
     rows, ids = many(50_000)
-    with OrderProducer(topic) as producer:
+    with OrderProducer(topic.url) as producer:
         producer.new_orders(rows, ids)
         producer.flush()
         stats = producer.stats()
         assert (stats.commands_delivered, stats.commands_waiting) == (50_000, 0)
         assert stats.frames_sent == 6
-    frames = read_frames(topic, 50_000)
+    frames = topic.frames(50_000)
     assert {f.rows["account"][0] % SHARDS for of_shard in frames.values() for f in of_shard} == {0, 1, 2}
     assert all((frame.rows["transact_time"] > 0).all() for of_shard in frames.values() for frame in of_shard)
 
 
-def test_a_list_stays_in_one_frame_and_a_replace_behind_it(topic: str) -> None:
+def test_a_list_stays_in_one_frame_and_a_replace_behind_it(topic: Commands) -> None:
     """Frames of four rows: five brackets are never cut; single orders between them keep their place."""
     leg = {"side": "sell", "order_qty": 5}
-    with OrderProducer(topic, frame_rows=4) as producer:
+    with OrderProducer(topic.url, frame_rows=4) as producer:
         for number in range(5):
             producer.new_order(account=1, cl_ord_id=f"one{number}", symbol="AAPL", side="buy", order_qty=1, price="180")
             producer.new_order_list(account=1, symbol="AAPL", contingency_type="bracket", orders=[
@@ -149,7 +160,7 @@ def test_a_list_stays_in_one_frame_and_a_replace_behind_it(topic: str) -> None:
                 {"cl_ord_id": f"c{number}", "ord_type": "stop", "stop_px": "170", **leg},  # type: ignore[typeddict-item]
             ])  # fmt: skip
         producer.replace(account=1, symbol="AAPL", cl_ord_id="a0", order_qty=6, price="181")
-    frames = read_frames(topic, 21)[1]
+    frames = topic.frames(21)[1]
     texts = [bytes(text) for frame in frames for text in (frame.cl_ord_id if frame.cl_ord_id is not None else ())]
     assert texts == [name.encode() for n in range(5) for name in (f"one{n}", f"a{n}", f"b{n}", f"c{n}")] + [b"a0"]
     for frame in frames:
@@ -158,18 +169,12 @@ def test_a_list_stays_in_one_frame_and_a_replace_behind_it(topic: str) -> None:
     assert frames[-1].rows["kind"][-1] == CommandKind.REPLACE
 
 
-def test_a_missing_topic_is_named(kafka: Settings) -> None:
-    """Nothing is created by accident; the error says what to run."""
-    with pytest.raises(OutcryError, match="account.commands.*outcry topics create"):
-        OrderProducer(kafka.kafka_url)
-
-
-def test_a_broker_that_stops_fills_the_buffer_and_every_loss_is_listed(topic: str, kafka: Settings) -> None:
+def test_a_broker_that_stops_fills_the_buffer_and_every_loss_is_listed(topic: Commands, kafka: Settings) -> None:
     """A frozen broker: a full buffer refuses, and the time-out names each command, by callback and by flush."""
     broker = int((kafka.run_dir / "kafka.pid").read_text())
     told: list[Undelivered] = []
     producer = OrderProducer(
-        topic, buffer_rows_max=100, frame_rows=10, block_timeout_s=0, delivery_timeout_s=2, on_delivery_error=told.extend
+        topic.url, buffer_rows_max=100, frame_rows=10, block_timeout_s=0, delivery_timeout_s=2, on_delivery_error=told.extend
     )
     producer.new_order(account=1, cl_ord_id="before", symbol="AAPL", side="buy", order_qty=1, price="180")
     producer.flush()
@@ -188,9 +193,9 @@ def test_a_broker_that_stops_fills_the_buffer_and_every_loss_is_listed(topic: st
     assert {one.cl_ord_id for one in told} == lost  # the callback runs in the producer's thread, which has ended
 
 
-def test_a_closed_producer_takes_nothing(topic: str) -> None:
+def test_a_closed_producer_takes_nothing(topic: Commands) -> None:
     """A late call is a fault of the caller, said loudly."""
-    producer = OrderProducer(topic)
+    producer = OrderProducer(topic.url)
     producer.close()
     with pytest.raises(RuntimeError, match="closed"):
         producer.cancel(account=1, cl_ord_id="late")
