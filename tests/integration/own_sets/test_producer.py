@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from support.frozen_process import frozen
 
@@ -79,10 +80,20 @@ def topic(with_topics: Settings) -> Commands:
     """As of now."""
     consumer = reader(with_topics.kafka_url)
     try:
-        ends = {p: consumer.get_watermark_offsets(TopicPartition(ACCOUNT_COMMANDS.name, p), timeout=60) for p in range(SHARDS)}
+        return Commands(with_topics.kafka_url, {p: end_of(consumer, p) for p in range(SHARDS)})
     finally:
         consumer.close()
-    return Commands(with_topics.kafka_url, {p: end for p, (_, end) in ends.items()})
+
+
+def end_of(consumer: Consumer, partition: int) -> int:
+    """Where a partition ends. One that was just made, or whose broker was frozen, has no leader at first."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        with suppress(KafkaException):
+            if (found := consumer.get_watermark_offsets(TopicPartition(ACCOUNT_COMMANDS.name, partition), timeout=10)) is not None:
+                return int(found[1])
+        consumer.poll(0.1)
+    raise AssertionError(f"partition {partition} has no leader")
 
 
 def many(count: int) -> tuple[Rows, Rows]:
