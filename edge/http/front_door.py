@@ -1,6 +1,6 @@
 """The front door: what a connection says first decides whether it is a WebSocket, which begins at once, or anything else, which is aiohttp's.
 
-A handshake by way of aiohttp costs a parser, a task, a request, a response and their signals, ten times what the handshake itself takes. In a storm of
+A handshake by way of aiohttp costs a parser, a task, a request, a response and their signals, more than the handshake itself takes. In a storm of
 reconnects that is what a process spends its time on. So a usual handshake is read and answered here; the first word of the conversation goes out in
 the same write. A handshake that is unusual in any way is served by aiohttp as before, with the same answers (edge.http.sockets).
 """
