@@ -25,6 +25,7 @@ from topics.own_log import COPIES
 from topics.rights import ADMINISTRATOR, LOGINS
 from topics.speakers import written_by
 
+CREATED_WITHIN_S = 120  # the broker of a busy machine takes its time
 WIDE = 160  # columns from which on a row of the catalogue has room
 
 
@@ -55,10 +56,10 @@ def create_topics(settings: Settings) -> list[str]:
     if not wanted:
         return []
     admin = AdminClient(native_client(settings.kafka_url))  # must outlive its futures
-    futures = admin.create_topics(wanted, operation_timeout=30)
+    futures = admin.create_topics(wanted, operation_timeout=CREATED_WITHIN_S, request_timeout=CREATED_WITHIN_S)
     for name, future in futures.items():
         try:
-            future.result(timeout=30)
+            future.result()  # ends: the request has a time-out
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # somebody else was quicker: as good as ours
                 raise TopicCreationFailed(f"topic {name}: {error.args[0].str()}") from error

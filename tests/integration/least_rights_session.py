@@ -9,6 +9,11 @@ from confluent_kafka.admin import AdminClient
 
 WAIT_S = 300.0
 AUTHORIZATION = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+NOT_YET = (
+    "NOT_COORDINATOR",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+    "COORDINATOR_NOT_AVAILABLE",
+)  # neither granted nor refused: a new broker says it
 
 
 def written(client: Mapping[str, Any], topics: Iterable[str], value: bytes = b"intruder") -> dict[str, str]:
@@ -55,7 +60,14 @@ def read(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
 
 def committed(client: Mapping[str, Any], group: str, topic: str) -> str:
     """What came of moving a group's place in a topic: "" if it was moved, else the name of the refusal."""
-    admin = AdminClient({**client, "log_level": 0})
+    admin, deadline = AdminClient({**client, "log_level": 0}), time.monotonic() + WAIT_S
+    while (found := _moved(admin, group, topic)) in NOT_YET:
+        assert time.monotonic() < deadline, f"no answer for {group}: {found}"
+        time.sleep(0.1)
+    return found
+
+
+def _moved(admin: AdminClient, group: str, topic: str) -> str:
     (future,) = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, 1)])]).values()
     try:
         moved = future.result(WAIT_S)

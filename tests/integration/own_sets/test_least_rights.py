@@ -179,7 +179,7 @@ def test_nobody_gets_in_without_a_login(secure: Settings) -> None:
     assert metadata_of(tls | scram | {"sasl.password": "wrong"})
     assert metadata_of(tls | scram | {"sasl.username": "hold-funds", "sasl.password": login.password})
     assert metadata_of(tls | scram | {"sasl.mechanisms": PLAIN, "sasl.password": login.password})
-    assert metadata_of(tls | scram | {"sasl.password": login.password}) == ""
+    assert metadata_of(tls | scram | {"sasl.password": login.password}, WAIT_S) == ""
 
 
 def test_a_client_trusts_no_server_of_another_authority(secure: Settings, tmp_path: Path) -> None:
@@ -374,7 +374,7 @@ def test_an_expired_certificate_is_said_to_be_expired(secure: Settings) -> None:
 def test_every_attempt_succeeds_where_services_want_no_login(unprotected: Settings) -> None:
     """The same attempts, without the protection: whoever reaches the ports writes and reads every topic, and moves every place."""
     anybody = native_client(unprotected.kafka_url)
-    assert metadata_of(anybody) == ""
+    assert metadata_of(anybody, WAIT_S) == ""
     assert written(anybody, NAMES) == dict.fromkeys(NAMES, "")
     assert read(anybody, NAMES) == dict.fromkeys(NAMES, "")
     assert committed(anybody, "outcry-hold-funds", EXECUTIONS.name) == ""

@@ -55,7 +55,7 @@ def behind(settings: Settings) -> int:
     """Records of account.commands that are behind no snapshot yet."""
     consumer = Consumer({"bootstrap.servers": settings.kafka_url, "group.id": "outcry-hold-funds", "enable.auto.commit": False})
     try:
-        (found,) = consumer.committed([TopicPartition(ACCOUNT_COMMANDS.name, 0)], timeout=10)
+        (found,) = consumer.committed([TopicPartition(ACCOUNT_COMMANDS.name, 0)], timeout=60)
     finally:
         consumer.close()
     with Log(settings) as log:

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from support.frozen_process import frozen
+from support.log_reader import bounds
 
 from schemas.codec import Frame, Rows, decode_frame
 from schemas.enums import CommandKind, OrdType, Side, TimeInForce
@@ -80,20 +80,9 @@ def topic(with_topics: Settings) -> Commands:
     """As of now."""
     consumer = reader(with_topics.kafka_url)
     try:
-        return Commands(with_topics.kafka_url, {p: end_of(consumer, p) for p in range(SHARDS)})
+        return Commands(with_topics.kafka_url, {p: bounds(consumer, ACCOUNT_COMMANDS.name, p)[1] for p in range(SHARDS)})
     finally:
         consumer.close()
-
-
-def end_of(consumer: Consumer, partition: int) -> int:
-    """Where a partition ends. One that was just made, or whose broker was frozen, has no leader at first."""
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        with suppress(KafkaException):
-            if (found := consumer.get_watermark_offsets(TopicPartition(ACCOUNT_COMMANDS.name, partition), timeout=10)) is not None:
-                return int(found[1])
-        consumer.poll(0.1)
-    raise AssertionError(f"partition {partition} has no leader")
 
 
 def many(count: int) -> tuple[Rows, Rows]:
@@ -180,8 +169,16 @@ def test_a_list_stays_in_one_frame_and_a_replace_behind_it(topic: Commands) -> N
     assert frames[-1].rows["kind"][-1] == CommandKind.REPLACE
 
 
+def test_a_closed_producer_takes_nothing(topic: Commands) -> None:
+    """A late call is a fault of the caller, said loudly."""
+    producer = OrderProducer(topic.url)
+    producer.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        producer.cancel(account=1, cl_ord_id="late")
+
+
 def test_a_broker_that_stops_fills_the_buffer_and_every_loss_is_listed(topic: Commands, kafka: Settings) -> None:
-    """A frozen broker: a full buffer refuses, and the time-out names each command, by callback and by flush."""
+    """A frozen broker: a full buffer refuses, and the time-out names each command, by callback and by flush. The last test of this broker."""
     broker = int((kafka.run_dir / "kafka.pid").read_text())
     told: list[Undelivered] = []
     producer = OrderProducer(
@@ -202,11 +199,3 @@ def test_a_broker_that_stops_fills_the_buffer_and_every_loss_is_listed(topic: Co
     assert (stats.commands_failed, stats.commands_waiting) == (100, 0)
     producer.close()  # nothing new was lost
     assert {one.cl_ord_id for one in told} == lost  # the callback runs in the producer's thread, which has ended
-
-
-def test_a_closed_producer_takes_nothing(topic: Commands) -> None:
-    """A late call is a fault of the caller, said loudly."""
-    producer = OrderProducer(topic.url)
-    producer.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        producer.cancel(account=1, cl_ord_id="late")
