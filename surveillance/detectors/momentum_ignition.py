@@ -40,6 +40,8 @@ class MomentumIgnitionParameters:
     """The owner's own interest on the other side during the push : lots of the push. A quoter that crosses the market quotes both sides."""
     close_ns: int = 60 * SECOND_NS
     """From the last trade of the push to the closing trades."""
+    taken_ns: int = 10 * SECOND_NS
+    """The same, for trades that the owner takes. Who ignites a move sells into it; a trend follower takes the other side later, when the move has turned."""
     closed_percent_min: int = 5
     """Share of the push that is closed at a price beyond the one where it began: one that it made."""
     unpaid_percent_min: int = 20
@@ -76,7 +78,7 @@ class MomentumIgnitionDetector(Detector):
     """Pushes of owners, by instrument."""
 
     name: ClassVar[str] = "momentum_ignition"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     rule_refs: ClassVar[tuple[str, ...]] = ("(EU) 2016/522 Annex II 1.5(c)", "MAR Annex I.A(e)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: MomentumIgnitionParameters | None = None) -> None:
@@ -141,8 +143,9 @@ class MomentumIgnitionDetector(Detector):
             and (abs(run.last_px - run.first_px) >= run.before * rules.led_times_min or run.qty >= rules.leading_size_min * usual_qty)
             and run.other_qty * 100 <= run.qty * rules.two_sided_percent_max
         )
-        if not is_push or trade.time - run.last_at > rules.close_ns:
-            if (not is_push and not maker) or trade.time - run.last_at > rules.close_ns:
+        late = trade.time - run.last_at > (rules.close_ns if maker else rules.taken_ns)
+        if not is_push or late:
+            if late or not maker:
                 del self._runs[key], self._trades[key]
             return ()
         sign = 1 if run.side == Side.BUY else -1

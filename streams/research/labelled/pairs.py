@@ -7,6 +7,7 @@ as two book shards would be. What those tell of parties, the sign-ins and the ne
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -37,6 +38,8 @@ INJECTED_AT_S: Final = 290.0
 SESSION_S: Final = 660.0
 AFTER_S: Final = 40.0
 SHARED_TICKS_PER_ROOT_S: Final = 0.6
+NEWS_LASTS_S: Final = 60.0
+"""For so long everybody comes to believe it."""
 CONFEDERATE: Final = 1_600
 TRAVELLER, PAIR_MAKER, DAILY_FUND, UNWINDER_OF_PAIRS, CHANGED_DEVICE = range(300, 305)
 HOME, ABROAD, THIEF = "home", "hotel", "elsewhere"
@@ -69,7 +72,7 @@ class Pair:
 
 def _news(world: World, ticks: float) -> Actor:
     world.belief = (world.best[BUY] + world.best[SELL]) / 2 + ticks
-    yield 60.0
+    yield NEWS_LASTS_S
     world.belief = None
 
 
@@ -98,17 +101,25 @@ def account_takeover(pair: Pair, party: Party, severity: float) -> Actor:
 
 
 def ahead_of_news(pair: Pair, party: Party, severity: float) -> Actor:
-    """Buys for a minute or two what it never traded, aggressively and by resting orders; then there is news."""
+    """Buys for a minute or two what it never traded, aggressively; then there is news that is far more than the market's noise.
+
+    It takes a share of what takers trade, as it hides behind them (Kyle 1985), in orders that the best price can fill: the busier the market, the more.
+    """
     world, began, ids = pair.one, pair.one.now, []
     sign = 1 if world.own_rng.random() < 0.5 else -1
     side = BUY if sign > 0 else SELL
-    turns = 8 + round(16 * severity)
-    for _ in range(turns):
-        qty = party.lots(world, max(world.usual_level * 0.5, 4 * world.pace()) * (0.3 + severity))
-        ids.append(world.order(party.one(world), side, world.best[BUY + SELL - side], qty, immediate=True))
-        yield 100.0 / turns * float(world.own_rng.uniform(0.7, 1.3))
+    share, pace = 0.08 + 0.24 * severity, world.pace()
+    seen = [(0.0, sum(world.best) / 2)]
+    while (passed := (world.now - began) / SECOND_NS) < 100.0:
+        pause = min(100.0 / (8 + 16 * severity), world.usual_level / (share * pace))
+        qty = max(world.usual_level * 0.5 * (0.3 + severity), share * pace * pause)
+        ids.append(world.order(party.one(world), side, world.best[BUY + SELL - side], party.lots(world, qty), immediate=True))
+        if passed - seen[-1][0] >= 5.0:
+            seen.append((passed, sum(world.best) / 2))
+        yield max(pause, 0.25) * float(world.own_rng.uniform(0.7, 1.3))
     yield float(world.own_rng.uniform(2, 20))
-    pair.publish(world, sign * (25 + 50 * severity))
+    noise = (sum((b - a) ** 2 for (_, a), (_, b) in pairwise(seen)) / seen[-1][0] * NEWS_LASTS_S) ** 0.5
+    pair.publish(world, sign * max(25 + 50 * severity, (2 + 6 * severity) * noise))
     yield 130.0
     pair.label("AHEAD_OF_NEWS", party.accounts, severity, began, ids)
 

@@ -195,6 +195,16 @@ def test_who_follows_a_move_that_is_there_ignites_nothing(begins: float, pushes:
     assert ("MOMENTUM_IGNITION", (A,)) not in patterns(tape)
 
 
+@pytest.mark.parametrize(("taken_at", "found"), [(42.0, True), (44.0, False)])
+def test_a_push_is_closed_by_trades_that_its_owner_takes_within_ten_seconds(taken_at: float, found: bool) -> None:
+    """A trend follower takes the other side too, once the move has turned: later."""
+    tape = market()
+    for n in range(4):
+        tape.meet(30.0 + n, A, CROWD + n, BUY, AT + 1 + n, 100)
+    tape.meet(taken_at, A, CROWD, SELL, AT + 6, 200)
+    assert (("MOMENTUM_IGNITION", (A,)) in patterns(tape)) is found
+
+
 @pytest.mark.parametrize(("offered", "found"), [(300, True), (100, False)])
 def test_a_push_whose_gains_are_offered_and_find_few_takers_is_an_ignition_too(offered: int, found: bool) -> None:
     """A fifth of it trades at the better price; half of it must have been wanted there."""
