@@ -40,8 +40,8 @@ class MomentumIgnitionParameters:
     """The owner's own interest on the other side during the push : lots of the push. A quoter that crosses the market quotes both sides."""
     close_ns: int = 60 * SECOND_NS
     """From the last trade of the push to the closing trades."""
-    taken_ns: int = 10 * SECOND_NS
-    """The same, for trades that the owner takes. Who ignites a move sells into it; a trend follower takes the other side later, when the move has turned."""
+    taken_ns: int = 5 * SECOND_NS
+    """The same, for trades that the owner takes: as long as a push. A trend follower takes the other side later, when the move has turned."""
     closed_percent_min: int = 5
     """Share of the push that is closed at a price beyond the one where it began: one that it made."""
     unpaid_percent_min: int = 20
