@@ -143,11 +143,13 @@ class MomentumIgnitionDetector(Detector):
             and (abs(run.last_px - run.first_px) >= run.before * rules.led_times_min or run.qty >= rules.leading_size_min * usual_qty)
             and run.other_qty * 100 <= run.qty * rules.two_sided_percent_max
         )
-        late = trade.time - run.last_at > (rules.close_ns if maker else rules.taken_ns)
-        if not is_push or late:
-            if late or not maker:
+        passed = trade.time - run.last_at
+        if not is_push or passed > rules.close_ns:
+            if passed > rules.close_ns or not maker:
                 del self._runs[key], self._trades[key]
             return ()
+        if not maker and passed > rules.taken_ns:
+            return ()  # the run goes on: or a lot taken late would hide what is offered
         sign = 1 if run.side == Side.BUY else -1
         if (trade.price - run.first_px) * sign <= 0:
             return ()

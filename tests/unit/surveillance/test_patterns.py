@@ -205,6 +205,16 @@ def test_a_push_is_closed_by_trades_that_its_owner_takes_within_five_seconds(tak
     assert (("MOMENTUM_IGNITION", (A,)) in patterns(tape)) is found
 
 
+def test_a_lot_that_is_taken_late_does_not_hide_what_is_sold_later() -> None:
+    """It does not count, and ends nothing."""
+    tape = market()
+    for n in range(4):
+        tape.meet(30.0 + n, A, CROWD + n, BUY, AT + 1 + n, 100)
+    tape.meet(39.0, A, CROWD, SELL, AT + 6, 1)
+    tape.meet(41.0, CROWD, A, BUY, AT + 6, 200)
+    assert ("MOMENTUM_IGNITION", (A,)) in patterns(tape)
+
+
 @pytest.mark.parametrize(("offered", "found"), [(300, True), (100, False)])
 def test_a_push_whose_gains_are_offered_and_find_few_takers_is_an_ignition_too(offered: int, found: bool) -> None:
     """A fifth of it trades at the better price; half of it must have been wanted there."""
