@@ -9,11 +9,8 @@ from confluent_kafka.admin import AdminClient
 
 WAIT_S = 300.0
 AUTHORIZATION = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED)
-NOT_YET = (
-    "NOT_COORDINATOR",
-    "COORDINATOR_LOAD_IN_PROGRESS",
-    "COORDINATOR_NOT_AVAILABLE",
-)  # neither granted nor refused: a new broker says it
+NOT_YET = ("NOT_COORDINATOR", "COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE")
+"""Neither granted nor refused: a new broker says it."""
 
 
 def written(client: Mapping[str, Any], topics: Iterable[str], value: bytes = b"intruder") -> dict[str, str]:

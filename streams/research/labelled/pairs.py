@@ -108,15 +108,15 @@ def ahead_of_news(pair: Pair, party: Party, severity: float) -> Actor:
     world, began, ids = pair.one, pair.one.now, []
     sign = 1 if world.own_rng.random() < 0.5 else -1
     side = BUY if sign > 0 else SELL
-    share, pace = 0.08 + 0.24 * severity, world.pace()
+    lots_a_second = max((0.08 + 0.24 * severity) * world.pace(), 0.01)  # in a market that stands still nothing is taken
     seen = [(0.0, sum(world.best) / 2)]
     while (passed := (world.now - began) / SECOND_NS) < 100.0:
-        pause = min(100.0 / (8 + 16 * severity), world.usual_level / (share * pace))
-        qty = max(world.usual_level * 0.5 * (0.3 + severity), share * pace * pause)
+        pause = max(min(100.0 / (8 + 16 * severity), world.usual_level / lots_a_second), 0.25)
+        qty = max(world.usual_level * 0.5 * (0.3 + severity), lots_a_second * pause)
         ids.append(world.order(party.one(world), side, world.best[BUY + SELL - side], party.lots(world, qty), immediate=True))
         if passed - seen[-1][0] >= 5.0:
             seen.append((passed, sum(world.best) / 2))
-        yield max(pause, 0.25) * float(world.own_rng.uniform(0.7, 1.3))
+        yield pause * float(world.own_rng.uniform(0.7, 1.3))
     yield float(world.own_rng.uniform(2, 20))
     noise = (sum((b - a) ** 2 for (_, a), (_, b) in pairwise(seen)) / seen[-1][0] * NEWS_LASTS_S) ** 0.5
     pair.publish(world, sign * max(25 + 50 * severity, (2 + 6 * severity) * noise))
