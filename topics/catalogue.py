@@ -122,8 +122,10 @@ TOPICS: Final = (
     ACCESS_EVENTS,
 )
 
-COPIED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, CASES, SET_ASIDE)
+COPIED: Final = (ACCOUNT_COMMANDS, BOOK_COMMANDS, EXECUTIONS, ACCOUNT_EVENTS, PARTY_FACTS, CASES, SET_ASIDE)
 """What another region has a copy of, record by record at the same offset (docs/regions.md): whatever cannot be made again from these.
 
-Prices and alerts are made there from the copy. Who signed in, and what was refused, each region keeps for itself.
+Prices and alerts are made there from the copy. Facts of the books could be made again, but not their order among sign-ins and news. Who worked on the
+exchange, and what was refused, each region keeps for itself.
 """
+COPIED_NAMES: Final = frozenset(topic.name for topic in COPIED)

@@ -45,6 +45,17 @@ class LogOwner:
         found = self._ask(lambda admin: admin.describe_configs([ConfigResource(ResourceType.TOPIC, ACCOUNT_COMMANDS.name)]))
         return str(found[0][TIMESTAMPS].value) == COPIES[TIMESTAMPS]
 
+    async def until_own(self) -> None:
+        """Until the log there is a region's own. A broker that does not answer is asked again."""
+        while await asyncio.to_thread(self._may_be_copy):  # noqa: ASYNC110  nobody tells
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _may_be_copy(self) -> bool:
+        try:
+            return self.is_copy()
+        except ServiceUnavailable:
+            return True
+
     def make_own(self) -> None:
         """From now on the broker there stamps what is appended. Raises ServiceUnavailable."""
         entry = ConfigEntry(TIMESTAMPS, "LogAppendTime", incremental_operation=AlterConfigOpType.SET)

@@ -59,7 +59,7 @@ def _rights_of(role: RoleEntry) -> list[Right]:
         found.append(_OWNER)
     if role.copies:
         found += [Right("topic", name, "WRITE") for name in _names(role.reads)]
-        followed = [other.replica(letter) for other in ROLES.values() if other.moves for letter in REPLICAS]
+        followed = [other.replica(letter) for other in ROLES.values() if other.follows for letter in REPLICAS]
         found += [Right("group", f"{GROUP_PREFIX}{replica}", "DESCRIBE") for replica in followed]
     if role.table and role.replicas:  # to see what the copy of another region covers
         found.append(Right("group", COPY_LOG.group, "DESCRIBE"))

@@ -79,6 +79,11 @@ class RoleEntry:
         return self.replicas and "shard_placement" in self.reads[0].schemas
 
     @property
+    def follows(self) -> bool:
+        """Whether its shards make again, in a copy of another region's log, what is in that log (streams.host.outbox)."""
+        return bool(self.table) and not set(COPIED).isdisjoint(self.writes)
+
+    @property
     def group(self) -> str:
         """The consumer group of its first replica."""
         return GROUP_PREFIX + self.name

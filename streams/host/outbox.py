@@ -6,7 +6,7 @@ beyond their mark, so an older one that came later would be lost to them. Sendin
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,9 +40,9 @@ class _Held:
 class Outbox:
     """Of one shard."""
 
-    def __init__(self, send: Send, *, alone: bool = False) -> None:
-        """alone: nothing of what is held may be sent, because it belongs into a copy of another region's log; `put` waits instead."""
-        self._send, self._alone, self._closed = send, alone, False
+    def __init__(self, send: Send, copied: Collection[str] = ()) -> None:
+        """copied: topics of a copy of another region's log. What belongs there is never sent while held, `put` waits instead; the rest is sent at once."""
+        self._send, self._copied, self._closed = send, frozenset(copied), False
         self._sent: list[Awaitable[Any]] = []
         self._again: list[Awaitable[Any]] = []  # were held first
         self._awaited: list[Awaitable[Any]] = []  # by a snapshot
@@ -62,14 +62,14 @@ class Outbox:
 
     async def put(self, offset: int, outputs: Sequence[Output], now: float, *, writes: bool) -> None:
         """The outputs of an input, in order of offsets."""
-        if writes:
-            for output in outputs:
-                self._sent.append(await self._send(output))
-        elif outputs:
-            self._held.append(_Held(offset, now, outputs))
+        held = [] if writes else [output for output in outputs if self._is_held(output)]
+        for output in outputs if writes else [output for output in outputs if not self._is_held(output)]:
+            self._sent.append(await self._send(output))
+        if held:
+            self._held.append(_Held(offset, now, held))
             self._held_bytes += self._held[-1].size
             while self._held_bytes > HELD_BYTES_MAX and not self._closed:
-                await (self._until_covered() if self._alone else self._send_oldest())
+                await (self._until_covered() if self._copied else self._send_oldest())
 
     async def send_held(self, written_to: int) -> None:
         """Send what is held, but for inputs below `written_to`."""
@@ -82,6 +82,11 @@ class Outbox:
         """Let go of the outputs of inputs below this offset: they are in the log."""
         while self._held and self._held[0].offset < below:
             self._held_bytes -= self._held.popleft().size
+        self._changed.set()
+
+    def end_copy(self) -> None:
+        """The log is this region's own now: `put` goes on, and what is held may be sent."""
+        self._copied = frozenset()
         self._changed.set()
 
     def close(self) -> None:
@@ -108,6 +113,10 @@ class Outbox:
     async def until_acknowledged(self) -> None:
         """Wait until all that was sent so far is in the log."""
         await acknowledged([*self._awaited, *self._again, *self._sent])
+
+    def _is_held(self, output: Output) -> bool:
+        """Of a follower."""
+        return not self._copied or output.topic in self._copied
 
     async def _until_covered(self) -> None:
         self._changed.clear()

@@ -34,8 +34,9 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     keys = record_keys(settings, role.name)
     app = make_app(settings, role.name, keys.signer(role.name), role.consumer)
     table = snapshot_table(app, role.table, partitions, settings.insync_copies_min)
-    movable = ROLES[role.name].moves
-    copies = movable and LogOwner(settings.kafka_url).is_copy()
+    entry = ROLES[role.name]
+    movable, owner = entry.moves, LogOwner(settings.kafka_url)
+    copies = entry.follows and owner.is_copy()
     successor = Successor(settings.copied_to) if movable and settings.copied_to else None
     if successor is not None and (why := successor.why_stop()):
         raise NotOurs(why)
@@ -56,14 +57,21 @@ def run_role(settings: Settings, role: Role, prepare: Callable[[], object] | Non
     app.timer(LAG_EVERY_S)(host.check_ends)
     if copies:
         app.timer(LOOK_EVERY_S)(FollowCopy(host, role.source.name, native_client_of(app)).look)
+        if not movable:  # nobody places its shards after a take-over
+            app.task(lambda: _end_copy(host, owner))
     elif movable:
-        committed = AskKafka(ROLES[role.name], native_client_of(app))
+        committed = AskKafka(entry, native_client_of(app))
         app.timer(LOOK_EVERY_S)(Takeover(host, role.source.name, committed, patience_s(settings.snapshot_interval_ms)).look)
     if successor is not None:
         app.task(lambda: successor.watch(lambda why: end_for(why, "another region has taken over")))
     if role.tick is not None:
         app.timer(role.tick.seconds)(host.tick)
     run_app(app, settings)
+
+
+async def _end_copy(host: ShardHost, owner: LogOwner) -> None:
+    await owner.until_own()
+    await host.end_copy()
 
 
 def traced_shard(settings: Settings, role: str) -> TracedShard | None:

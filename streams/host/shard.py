@@ -20,6 +20,7 @@ class Shard:
     pace: SnapshotPace
     outbox: Outbox
     placement: Placement
+    copies: bool = False  # the log is a copy of another region's
     unacknowledged: list[Any] = field(default_factory=list)  # Faust events
     unacknowledged_bytes: int = 0
     full: asyncio.Event = field(default_factory=asyncio.Event)  # REPLAYED_BYTES_MAX of them

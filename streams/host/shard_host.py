@@ -24,7 +24,6 @@ from schemas.errors import StaleData
 from schemas.settings import Settings
 from streams.host.kafka_records import polled_record
 from streams.host.outbox import ACK_TIMEOUT_S, Outbox, acknowledged
-from streams.host.placement import Placement
 from streams.host.set_aside import NOTHING, SetAside
 from streams.host.shard import Shard
 from streams.host.shard_runner import Output, Processor, ShardRunner, Traced
@@ -37,7 +36,7 @@ from streams.transport.app import TP, App, SnapshotTable, fail_fast
 from streams.transport.consumer import FastConsumer
 from streams.transport.lag import INPUT_LAG, lag_of
 from streams.transport.log_ends import LogEnds, end_for
-from topics.catalogue import Topic
+from topics.catalogue import COPIED_NAMES, Topic
 from topics.key_files import NO_KEYS, RecordKeys
 from topics.roles import REPLICAS, RoleEntry, changelog_topic
 
@@ -109,7 +108,7 @@ class ShardHost:
         """stopwatch: a clock in s, with which costs are measured (the event loop's own stands still within a callback). apart: runs a function beside the loop.
 
         keys: by which senders of inputs are known, and the role's own snapshots. replica: the letter of this one. copies: the log of this region is a
-        copy of another one's: shards write nothing into it before a placement names this replica (streams.regions). traced: makes spans of what they do.
+        copy of another one's: shards write nothing into it before a placement names this replica, or `end_copy` (streams.regions). traced: makes spans of what they do.
         """
         self.copies = copies
         self.replica = replica
@@ -148,7 +147,7 @@ class ShardHost:
                 outputs = shard.runner.feed(record)
                 if shard.runner.placement is not shard.placement:
                     await self._placed(message.partition, shard)
-                await shard.outbox.put(record.offset, outputs, _now(), writes=self._writes(shard.placement))
+                await shard.outbox.put(record.offset, outputs, _now(), writes=self._writes(shard))
                 if shard.revoked.is_set():  # while there was no room to send; the next owner applies the rest
                     return
                 shard.unacknowledged_bytes += len(record.value or b"")
@@ -165,19 +164,29 @@ class ShardHost:
     async def _placed(self, partition: int, shard: Shard) -> None:
         """Others write from here on. Who begins to write sends first what it has held: what is older must not come later."""
         shard.placement = placement = shard.runner.placement
-        writes, held = self._writes(placement), shard.outbox.held
+        writes, held = self._writes(shard), shard.outbox.held
         if writes:
             await shard.outbox.send_held(placement.written_to)
-        self._tell_placement(partition, placement)
+        self._tell_placement(partition, shard)
         log.info("shard moved", partition=partition, place=str(placement), offset=placement.since, writes=writes, held=held)
 
-    def _tell_placement(self, partition: int, placement: Placement) -> None:
-        EPOCH.labels(self._role.name, partition).set(placement.epoch)
-        WRITES.labels(self._role.name, partition).set(self._writes(placement))
+    async def end_copy(self) -> None:
+        """The log is this region's own now: shards that nobody places write it from here on, and first what they hold."""
+        self.copies = False
+        for partition, shard in list(self._shards.items()):
+            shard.outbox.end_copy()
+            async with shard.applying:
+                shard.copies = False
+                if not shard.revoked.is_set():
+                    await self._placed(partition, shard)
 
-    def _writes(self, placement: Placement) -> bool:
+    def _tell_placement(self, partition: int, shard: Shard) -> None:
+        EPOCH.labels(self._role.name, partition).set(shard.placement.epoch)
+        WRITES.labels(self._role.name, partition).set(self._writes(shard))
+
+    def _writes(self, shard: Shard) -> bool:
         """Whether this replica does. In a copy one that is not named does not: `every replica` means those of the region that wrote the log."""
-        return self.replica in placement.writers if self.copies else placement.writes(self.replica)
+        return self.replica in shard.placement.writers if shard.copies else shard.placement.writes(self.replica)
 
     async def _send(self, output: Output) -> Awaitable[Any]:
         return await self._app.producer.send(output.topic, None, output.value, output.partition, None, None)
@@ -197,9 +206,10 @@ class ShardHost:
         loaded = self._stopwatch()
         pace = SnapshotPace(self._interval_s, due=_now() + self._interval_s, hashed_at=_now())
         runner = ShardRunner(self._role.make_processor(partition), snapshot, self._set_aside.of(self._role.name, partition), self._traced)
-        shard = Shard(runner, store, pace, Outbox(self._send, alone=self.copies), runner.placement)
+        outbox = Outbox(self._send, COPIED_NAMES if self.copies else ())
+        shard = Shard(runner, store, pace, outbox, runner.placement, self.copies)
         self._shards[partition] = shard
-        self._tell_placement(partition, runner.placement)
+        self._tell_placement(partition, shard)
         for refused in store.refused:
             runner.marks.unproven[REFUSED_SNAPSHOT] += 1
             log.error("snapshot passed over", partition=partition, problem=str(refused))
@@ -321,7 +331,7 @@ class ShardHost:
         fresh = _now() - self._role.tick.seconds / 2
         for tp in self._app.consumer.assignment():
             shard = self._shards.get(tp.partition)
-            if self.copies and (shard is None or not self._writes(shard.placement)):
+            if self.copies and (shard is None or not self._writes(shard)):
                 continue  # the other region's ticks are in the copy
             if tp.topic == self._role.source.name and (shard is None or shard.ticked < fresh):
                 await self._send(self._role.tick.command(tp.partition))
@@ -339,7 +349,7 @@ class ShardHost:
 
     def followed(self) -> dict[int, Shard]:
         """Shards that others write, by partition."""
-        return {partition: shard for partition, shard in self._shards.items() if not self._writes(shard.placement)}
+        return {partition: shard for partition, shard in self._shards.items() if not self._writes(shard)}
 
     async def measure_lag(self) -> None:
         """Update the metrics: how far the shards are behind the ends of their inputs."""
@@ -377,7 +387,7 @@ class ShardHost:
 
     def status(self) -> dict[str, object]:
         """What the role has done, by partition."""
-        places = {partition: shard.place(self.replica, writes=self._writes(shard.placement)) for partition, shard in self._shards.items()}
+        places = {partition: shard.place(self.replica, writes=self._writes(shard)) for partition, shard in self._shards.items()}
         return {
             "lag_records": sum(self._lag.values()) if self._lag_known else None,
             "suspicious_frames": self.suspicious.total(),

@@ -13,6 +13,7 @@ from streams.host.access_record import record_command
 from streams.host.operators_records import append_records
 from surveillance.accounts.facts import HEADLINE_MAX
 from topics.catalogue import PARTY_FACTS
+from topics.own_log import require_own_log
 from topics.speakers import OPERATOR
 
 OLD_NS_MAX: Final = 3_600_000_000_000
@@ -49,6 +50,7 @@ def publish(ctx: click.Context, symbols: tuple[str, ...], headline: str, at: str
     if strange:
         raise click.BadParameter(f"{strange[0]!r} is not traded here", param_hint="SYMBOL")
     record_command(ctx)
+    require_own_log(settings, "outcry news")
     records = [
         encode_record("news", {"source": OPERATOR, "created_at": now_ns, "at": at_ns, "instrument": known[symbol].number, "headline": text})
         for symbol in dict.fromkeys(symbols)

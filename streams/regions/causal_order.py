@@ -8,15 +8,14 @@ only the first. So a frame waits until the copy has the input that it names. Wha
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
-from schemas.codec import BadBytes, decode_header
+from schemas.codec import BadBytes
 from schemas.errors import StaleData
-from topics.catalogue import COPIED
+from streams.host.identities import identity_of
+from topics.catalogue import COPIED_NAMES
 from topics.offsets import Place
 from topics.sources import names_shard
-
-_COPIED_NAMES: Final = frozenset(topic.name for topic in COPIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +33,15 @@ class Arrived:
 
 
 def input_named_by(value: bytes | None) -> tuple[Place, int] | None:
-    """The input of which a shard made this frame, as it says itself; None for what customers, operators and clocks send, and for what is no frame."""
+    """The input of which a shard made this frame or fact, as it says itself; None for what customers, operators and clocks send, and for anything else."""
     try:
-        found = decode_header(value)
+        found = identity_of(value)
     except BadBytes:
         return None
     if found is None or not names_shard(found[1].source):
         return None
     topic, _, number = found[1].source.partition("/")
-    return ((topic, int(number)), found[1].source_offset) if topic in _COPIED_NAMES and number.isdecimal() else None
+    return ((topic, int(number)), found[1].source_offset) if topic in COPIED_NAMES and number.isdecimal() else None
 
 
 class CausalOrder:

@@ -45,7 +45,7 @@ ANSWER_TIMEOUT_S: Final = 10.0
 UNSENT_S: Final = 5.0
 """A record that the broker here has not taken for so long is not sent any more, also where the process stood still meanwhile: it begins again at the end
 of the copy. What is older might come after a take-over."""
-FOLLOWED: Final = tuple(role for role in ROLES.values() if role.moves)
+FOLLOWED: Final = tuple(role for role in ROLES.values() if role.follows)
 """Roles whose shards follow the copy."""
 _GONE: Final = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE})
 

@@ -11,70 +11,21 @@ from typing import Any, Final
 import aiohttp
 import pytest
 from click.testing import CliRunner
-from confluent_kafka import Producer
 from support.log_reader import eventually, read_partition
-from support.party_facts import OTHER, START, WHO, Facts, ahead, stored, takeover
+from support.party_facts import ahead, takeover
+from support.told_facts import INSTRUMENTS, NUMBERS, Told, facts_of
 
 from access.people import Role
 from schemas.codec import decode_record
-from schemas.instruments import load_instruments
 from streams.operate.news import news
 from streams.operate.users import make_token, put_person
-from streams.process.record_keys import record_keys
 from streams.proofs.verify import Range, verify_shards
-from surveillance.accounts.facts import BOOK, NEWS, Record
 from topics.catalogue import PARTY_FACTS
-from topics.roles import EDGE, WATCH_TRADING
-from topics.speakers import OPERATOR
 
 pytestmark = pytest.mark.integration
 
 S: Final = 1_000_000_000
-INSTRUMENTS: Final = load_instruments(None)
-NUMBERS: Final = sorted(INSTRUMENTS.by_number)[-2:]
-"""Two that no other test trades: half minutes of a book that are older than those that it knows say nothing of prices."""
 AAPL: Final = INSTRUMENTS.by_symbol["AAPL"].number
-TIMES: Final = ("traded_from", "traded_until", "buy_from", "buy_until", "sell_from", "sell_until")
-
-
-def of_now(fact: Record, since: int, account: int) -> Record:
-    """A fact by hand at another time, in other books, of another account."""
-    delta, accounts = since - START, {WHO: account, OTHER: account + 1}
-    sums = [
-        one
-        | {name: one[name] and one[name] + delta for name in TIMES}
-        | {"owner": accounts.get(one["owner"], one["owner"]), "other": accounts.get(one["other"], one["other"])}
-        for one in fact["sums"]
-    ]
-    instrument = NUMBERS[fact["instrument"] - 1] if fact["instrument"] else 0
-    source = f"executions/{instrument}" if fact["kind"] == BOOK else fact["source"]
-    return fact | {
-        "at": fact["at"] + delta, "sums": sums, "instrument": instrument, "source": source, "account": accounts.get(fact["account"], 0),
-    }  # fmt: skip
-
-
-class Told:
-    """Writes facts as their senders do, each half minute as the next record of its book."""
-
-    def __init__(self, exchange: Any) -> None:
-        self._settings = exchange.settings
-        self._producer = Producer({"bootstrap.servers": exchange.settings.kafka_url})
-        self._next = 0
-
-    def tell(self, facts: list[Record]) -> None:
-        """In order."""
-        for fact in facts:
-            self._next += 1
-            value = stored(fact | {"source_offset": self._next, "source_index": 0} if fact["kind"] == BOOK else fact)
-            speaker = {BOOK: WATCH_TRADING.name, NEWS: OPERATOR}.get(fact["kind"], EDGE.name)
-            headers = record_keys(self._settings).signer(speaker)(PARTY_FACTS.name, 0, value)
-            self._producer.produce(PARTY_FACTS.name, value, partition=0, headers=headers)
-        assert self._producer.flush(60) == 0
-
-
-def facts_of(facts: Facts, since: int, account: int) -> list[Record]:
-    """But for news, which an operator publishes."""
-    return [of_now(one, since, account) for one in facts.records if one["kind"] != NEWS]
 
 
 async def alerts(exchange: Any, token: str, account: int) -> list[dict[str, Any]]:
@@ -104,7 +55,7 @@ def analysts_token(exchange: Any) -> str:
 
 def test_a_takeover_and_trading_ahead_of_news_are_alerted_though_the_role_is_killed(exchange: Any) -> None:
     """Kill -9 in the middle of the facts; each pattern is one alert in MySQL, with its evidence in its own book; a replay agrees."""
-    token, told, base = analysts_token(exchange), Told(exchange), time.time_ns() - 2_400 * S
+    token, told, base = analysts_token(exchange), Told(exchange.settings), time.time_ns() - 2_400 * S
     stolen, knew = 900_701, 900_711
     taken = facts_of(takeover(), base, stolen)
     told.tell(taken[: len(taken) // 2])

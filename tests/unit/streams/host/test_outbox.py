@@ -119,7 +119,7 @@ async def test_what_belongs_into_a_copy_is_never_sent_however_much_is_held(monke
     monkeypatch.setattr(outbox_module, "HELD_BYTES_MAX", 2)
     broker = Broker()
     for ends in (lambda outbox: outbox.cover(1), lambda outbox: outbox.close()):
-        outbox = Outbox(broker.send, alone=True)
+        outbox = Outbox(broker.send, {"executions"})
         for offset in range(2):
             await outbox.put(offset, [Output("executions", 0, b"x")], 0.0, writes=False)
         waiting = asyncio.create_task(outbox.put(2, [Output("executions", 0, b"x")], 0.0, writes=False))
@@ -129,3 +129,34 @@ async def test_what_belongs_into_a_copy_is_never_sent_however_much_is_held(monke
         ends(outbox)
         await asyncio.wait_for(waiting, 5)
     assert broker.taken == []
+
+
+async def test_what_is_in_no_copy_is_sent_by_a_follower_too() -> None:
+    """Nobody else writes it here. A snapshot waits for both."""
+    broker, gone = Broker(), asyncio.Event()
+    outbox = Outbox(broker.send, {"party.facts"})
+    await outbox.put(0, [Output("alerts", 0, b"alert"), Output("party.facts", 0, b"fact")], 0.0, writes=False)
+    await outbox.put(1, [Output("alerts", 0, b"another")], 0.0, writes=False)
+    assert (broker.taken, outbox.held) == ([b"alert", b"another"], 1)
+    waiting = asyncio.create_task(outbox.until_written(outbox.take(), 2, gone))
+    for end in (broker.acknowledge, lambda: outbox.cover(1)):
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        end()
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_when_the_copy_ends_who_waited_for_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would cover what is held any more."""
+    monkeypatch.setattr(outbox_module, "HELD_BYTES_MAX", 1)
+    broker = Broker()
+    outbox = Outbox(broker.send, {"executions"})
+    await outbox.put(0, [Output("executions", 0, b"0")], 0.0, writes=False)
+    waiting = asyncio.create_task(outbox.put(1, [Output("executions", 0, b"1")], 0.0, writes=False))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    outbox.end_copy()
+    await asyncio.wait_for(waiting, 5)
+    assert (broker.taken, outbox.held) == ([b"0"], 1)

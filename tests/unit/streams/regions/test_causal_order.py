@@ -4,11 +4,14 @@ import random
 
 import numpy as np
 import pytest
+from support.party_facts import ahead, stored, takeover
 
 from schemas.codec import FRAMES, Header, encode_frame
 from schemas.errors import StaleData
 from streams.regions.causal_order import Arrived, CausalOrder, input_named_by
+from surveillance.accounts.facts import BOOK, NEWS, SIGN_IN
 from topics.catalogue import COPIED
+from topics.roles import ROLES
 
 A, B, C = ("account.commands", 0), ("book.commands", 0), ("executions", 0)
 
@@ -96,6 +99,18 @@ def test_only_frames_of_shards_name_an_input() -> None:
     assert input_named_by(b"") is None and input_named_by(None) is None
 
 
+def test_a_fact_of_a_book_names_the_executions_that_it_was_made_of() -> None:
+    """What customers and operators cause waits for nothing."""
+    facts = {one["kind"]: one for one in ahead().records + takeover().records}
+    book = stored(facts[BOOK] | {"source": "executions/3", "source_offset": 41, "source_index": 0})
+    assert input_named_by(book) == (("executions", 3), 41)
+    assert input_named_by(book[:40]) is None
+    assert [input_named_by(stored(facts[kind])) for kind in (SIGN_IN, NEWS)] == [None, None]
+
+
 def test_everything_that_cannot_be_made_again_is_copied() -> None:
     """Prices and alerts are made again from these."""
-    assert {topic.name for topic in COPIED} == {"account.commands", "book.commands", "executions", "account.events", "cases", "set.aside"}
+    assert {topic.name for topic in COPIED} == {
+        "account.commands", "book.commands", "executions", "account.events", "party.facts", "cases", "set.aside",
+    }  # fmt: skip
+    assert {role.name for role in ROLES.values() if role.follows} == {"hold-funds", "match-orders", "watch-trading"}
