@@ -101,7 +101,7 @@ advisories: $(VENV)/.supply-chain ## known vulnerabilities of every pinned packa
 	$(BIN)/python tests/tidy/npm_advisories.py
 
 lock: $(VENV)/.supply-chain ## requirements.lock: what the image installs, with a hash of every file of every platform that the index has
-	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra archive --extra forecast --constraint constraints.txt --universal \
+	echo 'setuptools>=77' | $(BIN)/uv pip compile pyproject.toml - --extra archive --extra forecast --extra traces --constraint constraints.txt --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file requirements.lock
 
 bandit: $(VENV)/.supply-chain ## bandit over every package: nothing is left without a reason
