@@ -48,7 +48,6 @@ from edge.gateway.stored.stores import EdgeStores
 from edge.http import answers as http
 from edge.http.descriptors import sockets_max
 from edge.http.front_door import ENTRANCES
-from edge.http.garbage import look_rarely
 from edge.http.limits import BODY_BYTES_MAX
 from edge.http.listening import listen, new_runner
 from edge.http.metrics import HttpMetrics
@@ -61,6 +60,7 @@ from edge.worker_reports import WorkersCollector
 from schemas.settings import Settings
 from sinks.cached.metrics import CacheMetrics
 from streams.process.files import write_atomically
+from streams.process.garbage import look_rarely
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
 from streams.process.spans import span_teller

@@ -28,7 +28,6 @@ from edge.gateway.outcomes import Unavailable
 from edge.gateway.stored.stores import EdgeStores
 from edge.gateway.worker_links import WorkerLinks
 from edge.http.descriptors import sockets_max
-from edge.http.garbage import look_rarely
 from edge.http.listening import listen, new_runner
 from edge.http.state import STATE, EdgeState
 from edge.native import socket_api
@@ -37,6 +36,7 @@ from edge.worker_processes import feed_path
 from edge.worker_reports import REPORT_EVERY_S, Report
 from schemas.logins import act_as
 from schemas.settings import Settings
+from streams.process.garbage import look_rarely
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
 from topics.roles import EDGE

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from schemas.codec import Rows
 from schemas.enums import Phase, Side
 from surveillance.activity import BUCKET_NS, OWNERS_MAX, Windows
+from surveillance.orders import other_side
 from surveillance.owners import Owners
 from surveillance.state_bytes import pack, unpack
 
@@ -44,8 +45,7 @@ class Trade(NamedTuple):
 
     def party(self, *, maker: bool) -> tuple[int, int, int]:
         """(order_id, account, side) of one of the two."""
-        other = int(Side.BUY) + int(Side.SELL) - self.side
-        return (self.contra_order_id, self.contra_account, other) if maker else (self.order_id, self.account, self.side)
+        return (self.contra_order_id, self.contra_account, other_side(self.side)) if maker else (self.order_id, self.account, self.side)
 
 
 def follow(median: int, value: int) -> int:

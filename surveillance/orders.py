@@ -5,7 +5,7 @@ while a detector holds it. Beyond the limit the oldest order is forgotten.
 """
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from schemas.codec import Rows
 from schemas.enums import Side
 
 BOTH_SIDES: Final = (int(Side.BUY), int(Side.SELL))
+_SIDES: Final = sum(BOTH_SIDES)
 
 ORDER_DTYPE: Final = np.dtype(
     [
@@ -70,24 +71,27 @@ class TrackedOrder:
 
 def other_side(side: int) -> int:
     """BUY for SELL, SELL for BUY."""
-    return int(Side.SELL if side == Side.BUY else Side.BUY)
+    return _SIDES - side
 
 
-def _per_side() -> dict[int, dict[int, TrackedOrder]]:
-    return {side: {} for side in BOTH_SIDES}
-
-
-@dataclass(slots=True)
 class Holding:
-    """One owner in one instrument. open: resting orders by side, in order of entry; ended: orders whose interest has not faded; interest: lots by side."""
+    """One owner in one instrument. open: resting orders by side, in order of entry; ended: orders whose interest has not faded; interest: lots by side.
 
-    open: dict[int, dict[int, TrackedOrder]] = field(default_factory=_per_side)
-    ended: dict[int, dict[int, TrackedOrder]] = field(default_factory=_per_side)
-    interest: dict[int, int] = field(default_factory=lambda: dict.fromkeys(BOTH_SIDES, 0))
+    By side: of three, the first is of no side. Most orders of a crowd make one of these.
+    """
+
+    __slots__ = ("ended", "interest", "open")
+
+    def __init__(self) -> None:
+        self.open: tuple[dict[int, TrackedOrder], ...] = ({}, {}, {})
+        self.ended: tuple[dict[int, TrackedOrder], ...] = ({}, {}, {})
+        self.interest = [0, 0, 0]
 
     def is_empty(self) -> bool:
         """Whether nothing is known of it any more."""
-        return not any(self.open.values()) and not any(self.interest.values())
+        _, buys, sells = self.open
+        _, to_buy, to_sell = self.interest
+        return not (buys or sells or to_buy or to_sell)
 
     def interest_since(self, side: int, since: int) -> int:
         """Lots of interest on a side, without orders that ended before `since`. At most `interest`."""
@@ -142,7 +146,7 @@ class OrderTracker:
         if not order.rests:
             order.interest_qty += qty
             # made anew if need be: a MARKET order that has not traded yet is neither open nor interest, so nothing may be known of its account
-            self._holdings.setdefault((order.owner, order.instrument), Holding()).interest[order.side] += qty
+            self._holding_for(order).interest[order.side] += qty
         if leaves_qty == 0:
             self.end(order, now)
 
@@ -216,16 +220,21 @@ class OrderTracker:
 
     def _insert(self, order: TrackedOrder) -> None:
         self._orders[order.order_id] = order
-        key = (order.owner, order.instrument)
-        holding = self._holdings.get(key)
-        if holding is None:
-            holding = self._holdings[key] = Holding()
+        holding = self._holding_for(order)
         holding.interest[order.side] += order.interest_qty
         if order.ended_at:
             if order.interest_qty:
                 holding.ended[order.side][order.order_id] = order
         elif order.rests:
             holding.open[order.side][order.order_id] = order
+
+    def _holding_for(self, order: TrackedOrder) -> Holding:
+        """To put something into."""
+        key = (order.owner, order.instrument)
+        holding = self._holdings.get(key)
+        if holding is None:
+            holding = self._holdings[key] = Holding()
+        return holding
 
     def _forget_oldest(self) -> TrackedOrder:
         _, order = self._orders.popitem(last=False)
@@ -249,5 +258,6 @@ class OrderTracker:
 
     def _delete_holding_if_empty(self, order: TrackedOrder) -> None:
         key = (order.owner, order.instrument)
-        if key in self._holdings and self._holdings[key].is_empty():
+        holding = self._holdings.get(key)
+        if holding is not None and holding.is_empty():
             del self._holdings[key]

@@ -2,7 +2,6 @@
 
 import asyncio
 import fcntl
-import gc
 import os
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from schemas.limits import FRAME_BYTES_MAX
 from schemas.logins import address_of
 from schemas.settings import Settings
 from streams.process.files import write_atomically
+from streams.process.garbage import look_rarely
 from streams.process.last_words import NEEDS_A_PERSON, say
 from streams.process.worker_identity import worker_of
 from streams.transport.cluster import cluster_id
@@ -220,8 +220,7 @@ class RoleWorker(faust.Worker):
 def run_app(app: faust.App, settings: Settings) -> None:
     """Run until TERM or INT; ends the process. After a crash of a service of Faust's the last line of the log says why, see `last_words`."""
     sys.setswitchinterval(0.0005)  # aiokafka's consumer thread waits for the GIL; the default 5 ms is the whole latency budget of a hop
-    gc.collect()
-    gc.freeze()  # modules and compiled kernels live for ever: a full collection need not look at them
+    look_rarely()
     worker = RoleWorker(
         app,
         loop=asyncio.get_event_loop_policy().get_event_loop(),

@@ -131,7 +131,9 @@ class BookSums(NamedTuple):
 
 def sum_record(one: PartySum) -> Record:
     """As a part of a record."""
-    return {**dict(zip(SUM_FIELDS, one[:17], strict=True)), "evidence": [seen._asdict() for seen in one.seen]}
+    record: Record = dict(zip(SUM_FIELDS, one, strict=False))  # the fields behind are of the record around it
+    record["evidence"] = [dict(zip(Seen._fields, seen, strict=True)) for seen in one.seen]
+    return record
 
 
 def sums_of(record: Record) -> list[PartySum]:

@@ -28,6 +28,7 @@ _BUY: Final = int(Side.BUY)
 # Places in the list of a party.
 _BOUGHT, _SOLD, _BOUGHT_COST, _SOLD_COST, _TAKEN, _FROM, _UNTIL, _SHOWN = range(8)  # _SHOWN: three numbers by side
 _NUMBERS: Final = 13
+_NOTHING: Final = (0, 0)
 
 
 class _Party:
@@ -38,7 +39,7 @@ class _Party:
     def __init__(self) -> None:
         self.numbers = [0] * _NUMBERS
         self.others: dict[int, int] = {}
-        self.trades: list[tuple[int, Seen]] = []  # the two largest
+        self.trades: list[tuple[int, Seen]] = []  # the two largest, and of equal ones the first
         self.shown: dict[int, Seen] = {}  # by side
 
     def note_trade(self, trade: Trade, *, maker: bool) -> None:
@@ -58,12 +59,14 @@ class _Party:
                 if len(self.others) >= OTHERS_MAX:
                     del self.others[min(self.others, key=lambda one: (self.others[one], one))]
                 self.others[other] = trade.qty
-        if len(self.trades) < 2 or trade.qty > self.trades[-1][0]:
+        trades, qty = self.trades, trade.qty
+        if len(trades) < 2 or qty > trades[1][0]:
             seen = Seen(
-                "MAKER" if maker else "TAKER", order_id, side, trade.price, trade.qty, trade.qty, trade.time, trade.time, account, trade.trd_match_id,
+                "MAKER" if maker else "TAKER", order_id, side, trade.price, qty, qty, trade.time, trade.time, account, trade.trd_match_id,
                 trade.seq, trade.offset,
             )  # fmt: skip
-            self.trades = sorted([*self.trades, (trade.qty, seen)], key=lambda one: -one[0])[:2]
+            trades.insert(1 if trades and qty <= trades[0][0] else 0, (qty, seen))
+            del trades[2:]
 
     def note_shown(self, order: TrackedOrder, lots: int, now: int) -> None:
         at = _SHOWN + 3 * (order.side - 1)
@@ -76,12 +79,16 @@ class _Party:
         )  # fmt: skip
 
     def sum(self, owner: int, parties: "dict[int, _Party]") -> PartySum:
-        numbers = self.numbers
-        other = max(self.others, key=lambda one: (self.others[one], -one), default=0)
-        seen = (*(seen for _, seen in self.trades), *(self.shown[side] for side in sorted(self.shown)))
-        others = parties[other].numbers if other in parties else [0, 0]
-        values = (*numbers[:_SHOWN], other, self.others.get(other, 0), others[_BOUGHT] + others[_SOLD], *numbers[_SHOWN:])
-        return PartySum._make((owner, *(min(value, LONG_MAX) for value in values), seen, 0, 0, 0, 0, ""))
+        numbers, taken_from, shown = self.numbers, self.others, self.shown
+        other = max(taken_from, key=lambda one: (taken_from[one], -one)) if len(taken_from) > 1 else next(iter(taken_from), 0)
+        seen = [one for _, one in self.trades]
+        if shown:
+            seen += [shown[side] for side in sorted(shown)]
+        others = parties[other].numbers if other in parties else _NOTHING
+        values = [*numbers[:_SHOWN], other, taken_from.get(other, 0), others[_BOUGHT] + others[_SOLD], *numbers[_SHOWN:]]
+        if max(values) > LONG_MAX:
+            values = [min(value, LONG_MAX) for value in values]
+        return PartySum._make((owner, *values, tuple(seen), 0, 0, 0, 0, ""))
 
     def state(self) -> list[Any]:
         return [

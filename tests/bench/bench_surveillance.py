@@ -16,6 +16,7 @@ import numpy as np
 from harness.result_lines import print_result
 
 from schemas.codec import Rows, decode_record, encode_record
+from streams.process.garbage import look_rarely
 from streams.research.labelled.crowd import add_controls, populate
 from streams.research.labelled.markets import session
 from streams.research.labelled.world import INSTRUMENTS, World
@@ -108,6 +109,7 @@ def main() -> None:
     parser.add_argument("--each", action="store_true", help="every detector by itself too")
     arguments = parser.parse_args()
     rows, orders = executions(arguments.orders, seed=1)
+    look_rarely()  # as the roles do
     for frame_rows in FRAME_ROWS:
         measure("all", rows, orders, frame_rows, PATTERNS)
         measure("all, facts too", rows, orders, frame_rows, PATTERNS, facts=True)

@@ -26,7 +26,11 @@ def test_the_lock_has_every_requirement_of_the_image_in_the_version_that_is_pinn
     assert {name: version for name, version in LOCKED.items() if pins.get(canonical(name), version) != version} == {}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     extras = project["project"]["optional-dependencies"]
-    wanted = [*project["build-system"]["requires"], *project["project"]["dependencies"], *(one for extra in OF_THE_IMAGE for one in extras[extra])]
+    wanted = [
+        *project["build-system"]["requires"],
+        *project["project"]["dependencies"],
+        *(one for extra in OF_THE_IMAGE for one in extras[extra]),
+    ]
     names = {canonical(re.split(r"[\[<>=!~; ]", one)[0]) for one in wanted}
     assert names <= set(map(canonical, LOCKED))
 

@@ -30,11 +30,11 @@ from edge.gateway.market.consumer import MarketConsumer
 from edge.gateway.market.events import MarketEvent
 from edge.gateway.market.view import MarketRow, MarketView
 from edge.gateway.stored.stores import EdgeStores
-from edge.http.garbage import look_rarely
 from edge.http.listening import listen, new_runner
 from schemas.enums import MarketDataKind
 from schemas.instruments import InstrumentTable, load_instruments
 from schemas.settings import Settings
+from streams.process.garbage import look_rarely
 
 COMMON = (
     'tick_size = "0.01"\nlot_size = "1"\nmax_order_qty = "100"\nmax_notional = "5000"\nreference_price = "10.00"\nprotection_percent = 20\n'
