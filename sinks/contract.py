@@ -18,7 +18,7 @@ from schemas.errors import ServiceUnavailable
 
 
 class Input(NamedTuple):
-    """One record of the log. body: a frame, or the dict of another schema; an empty one if only the place of the record counts."""
+    """One record of the log. body: a frame, or the dict of another schema; an empty one of a schema that the sink says it passes by: then only the place counts."""
 
     topic: str
     partition: int

@@ -30,6 +30,8 @@ SINK: Final = "mysql"
 CONNECTIONS_MAX: Final = 2
 _RECORDS: Final = ("alerts", "cases", "party.facts")
 """Topics of what is no frame."""
+PASSED_BY: Final = frozenset({"book_sums", "sign_in"})
+"""Schemas of these topics that it does not store, the most of party.facts: it takes them with an empty body, because its marks go on."""
 TRANSACTION_ROWS_MAX: Final = 20_000
 """Rows of frames in one transaction: a few seconds on a slow server, far below STATEMENT_TIMEOUT_S, however large a batch is."""
 

@@ -26,17 +26,20 @@ from sinks import Input, Sink, StoreMoved
 from streams.host.kafka_records import polled_record
 from streams.host.lost_records import lost_state_of
 from streams.host.shard_runner import Record, dead_letter
+from streams.host.traced_sink import TracedSink
 from streams.process.health import HealthServer
 from streams.process.logging import configure_logging
 from streams.process.record_keys import record_keys
+from streams.process.spans import span_teller
 from streams.process.suspicious_frames import SuspiciousFrames
 from streams.transport.app import TP, App, fail_fast, make_app, run_app
 from streams.transport.cluster import partition_counts
 from streams.transport.consumer import FastConsumer, consumer_class
 from streams.transport.lag import INPUT_LAG, LAG_EVERY_S, lag_of
 from streams.transport.log_ends import LogEnds, end_for
-from topics.catalogue import DEAD_LETTERS, PARTY_FACTS, Topic
+from topics.catalogue import DEAD_LETTERS, Topic
 from topics.key_files import NO_KEYS, RecordKeys
+from topics.order_traces import OrderTraces
 from topics.sources import UNPROVEN, sources_of, topic_named
 
 log = structlog.get_logger("outcry.streams")
@@ -50,9 +53,6 @@ RETRY_FIRST_S: Final = 0.2
 RETRY_LAST_S: Final = 5.0
 STORED_ROWS = Counter("outcry_stored_rows_total", "rows handed to the store and stored", ["role"])
 STORE_DOWN = Counter("outcry_store_unavailable_total", "times the store did not take a batch", ["role"])
-
-PASSED_BY: Final = frozenset({"book_sums", "sign_in"})
-"""Facts that no sink stores, the most of party.facts: their place counts, and what they say is not decoded."""
 
 Connect = Callable[[str, InstrumentTable], Awaitable[Sink]]
 
@@ -69,14 +69,16 @@ class SinkRole:
     """How long a fetch waits for GULP_BYTES: when little happens the store is so far behind, and gets few large batches instead of many small ones."""
     may_fall_back: bool = False
     """Whether the store may have less than what was acknowledged, also when the role starts."""
+    passed_by: frozenset[str] = frozenset()
+    """Schemas that the store says it does not keep."""
 
 
 class SinkFeeder:
     """Gathers events into batches for one sink."""
 
-    def __init__(self, app: App, settings: Settings, role: SinkRole, keys: RecordKeys = NO_KEYS) -> None:
-        """keys: by which senders of records are known."""
-        self._app, self._settings, self._role, self._keys = app, settings, role, keys
+    def __init__(self, app: App, settings: Settings, role: SinkRole, keys: RecordKeys = NO_KEYS, traced: TracedSink | None = None) -> None:
+        """keys: by which senders of records are known. traced: makes spans of what is stored."""
+        self._app, self._settings, self._role, self._keys, self._traced = app, settings, role, keys, traced
         self._waiting: asyncio.Queue[tuple[Any, list[Input]]] = asyncio.Queue(WAITING_TURNS_MAX)
         """Faust events, each a turn, with what is to be stored of them."""
         self._sink: Sink | None = None
@@ -115,7 +117,7 @@ class SinkFeeder:
         The marks here only refuse: a record that is delivered again is a repeat for them, but perhaps not for the store.
         """
         try:
-            one = input_of(record)
+            one = input_of(record, self._role.passed_by)
             if isinstance(one.body, Frame):
                 self._marks_of(record).take(one.body.header, record.time_ns)
         except BadBytes as error:
@@ -150,6 +152,7 @@ class SinkFeeder:
                     more = await self._next_turns()
                     taken += more
                     batch += [one for _, inputs in more for one in inputs]
+                began_ns = time.time_ns()
                 try:
                     if batch:
                         await self._until_available(lambda batch=batch, sink=sink: sink.write_batch(batch))  # type: ignore[misc]
@@ -160,6 +163,8 @@ class SinkFeeder:
                 for event, _ in taken:
                     await stream.ack(event)
                     self._stored[event.message.tp] = event.message.offset + len(event.message.records)
+                if self._traced is not None:
+                    self._traced.stored(batch, began_ns)
                 STORED_ROWS.labels(self._role.name).inc(sum(len(one.body.rows) if not isinstance(one.body, dict) else 1 for one in batch))
         except asyncio.CancelledError:
             raise
@@ -260,11 +265,14 @@ class SinkFeeder:
         }
 
 
-def input_of(record: Record) -> Input:
-    """A record of the log as sinks take it; raises BadBytes, also for one of somebody who does not write to the partition."""
+def input_of(record: Record, passed_by: frozenset[str] = frozenset()) -> Input:
+    """A record of the log as sinks take it; raises BadBytes, also for one of somebody who does not write to the partition.
+
+    passed_by: schemas of which only the place counts; what such a record says is not decoded.
+    """
     topic, partition = record.topic, record.partition
     record.proof.require()
-    if topic == PARTY_FACTS.name and schema_of(record.value) in PASSED_BY:
+    if passed_by and (name := schema_of(record.value)) in passed_by and name in topic_named(topic).schemas:
         return Input(topic, partition, record.offset, {}, record.time_ns)
     name, content = decode_record(record.value or b"")
     if name not in topic_named(topic).schemas:
@@ -277,6 +285,12 @@ def input_of(record: Record) -> Input:
     return Input(topic, partition, record.offset, frame, record.time_ns)
 
 
+def traced_sink(settings: Settings, role: str) -> TracedSink | None:
+    """None where no traces are wanted. Raises OutcryError."""
+    tell = span_teller(settings, role)
+    return None if tell is None else TracedSink(role, OrderTraces(settings.traces_share), tell)
+
+
 def run_sink(settings: Settings, role: SinkRole) -> None:
     """Run a persist role until it is stopped."""
     configure_logging(settings.log_level, role.name)
@@ -285,7 +299,7 @@ def run_sink(settings: Settings, role: SinkRole) -> None:
     partition_counts(settings, *role.sources)
     keys = record_keys(settings, role.name)
     app = make_app(settings, role.name, keys.signer(role.name), consumer_class(GULP_BYTES, role.gulp_wait_ms))
-    feeder = SinkFeeder(app, settings, role, keys)
+    feeder = SinkFeeder(app, settings, role, keys, traced_sink(settings, role.name))
     health = HealthServer(settings, role.name, feeder.not_ready, feeder.status)
     source = app.topic(*(topic.name for topic in role.sources), key_type=bytes, value_type=bytes)
     app.agent(source, name=role.name)(feeder.consume)

@@ -132,14 +132,15 @@ class Rebuild:
 
 
 class AsItIs:
-    """Records as the live sink receives them."""
+    """Records as the live sink receives them. passed_by: see streams.host.sink_feeder.SinkRole."""
 
-    def __init__(self) -> None:
+    def __init__(self, passed_by: frozenset[str] = frozenset()) -> None:
+        self._passed_by = passed_by
         self._marks: dict[Place, Marks] = {}
 
     def read(self, record: Record) -> list[Input]:
         """A record. Raises BadBytes for one that every reader refuses."""
-        one = input_of(record)
+        one = input_of(record, self._passed_by)
         if isinstance(one.body, Frame):
             self._marks.setdefault((record.topic, record.partition), Marks()).take(one.body.header, record.time_ns)
         return [one]
@@ -168,8 +169,8 @@ class MarketDataAgain:
 
 async def rebuild_mysql(settings: Settings, log: Log, report: RebuildReport, options: "Options") -> None:
     """New tables, filled under the live sink's marks, then renamed. Raises OutcryError."""
-    instruments = load_instruments(settings.instruments_file)
-    work = Rebuild(log, report, mysql_role(settings).sources, quiet=options.quiet)
+    instruments, role = load_instruments(settings.instruments_file), mysql_role(settings)
+    work = Rebuild(log, report, role.sources, quiet=options.quiet)
     work.ends()  # a log that cannot be rebuilt from is refused before anything is made
     made = await MySqlGeneration.connect(
         settings.mysql_url, instruments, cluster_id(settings), decide, restart=options.restart, drop_former=options.drop_former
@@ -181,7 +182,7 @@ async def rebuild_mysql(settings: Settings, log: Log, report: RebuildReport, opt
             ends = work.ends()
             if not options.force:
                 _require_same_log(live, ends)
-            await work.feed(made.sink, await made.offsets(), ends, AsItIs().read)
+            await work.feed(made.sink, await made.offsets(), ends, AsItIs(role.passed_by).read)
             if await made.switch(whatever=options.force):
                 break
         else:
@@ -221,7 +222,8 @@ async def rebuild_redis(settings: Settings, log: Log, report: RebuildReport, opt
 
 async def rebuild_elasticsearch(settings: Settings, log: Log, report: RebuildReport, options: "Options") -> None:
     """New indices, which replace the former ones by aliases, then what arrived meanwhile."""
-    work, as_it_is = Rebuild(log, report, elasticsearch_role(settings).sources, quiet=options.quiet), AsItIs()
+    role = elasticsearch_role(settings)
+    work, as_it_is = Rebuild(log, report, role.sources, quiet=options.quiet), AsItIs(role.passed_by)
     ends = work.ends()
     made = await ElasticGeneration.connect(settings.elasticsearch_url, load_instruments(settings.instruments_file))
     try:

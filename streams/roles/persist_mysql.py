@@ -5,7 +5,7 @@ from typing import Final
 
 from schemas.settings import Settings
 from sinks.mysql.servers import ServersFile
-from sinks.mysql.sink import MySqlSink
+from sinks.mysql.sink import PASSED_BY, MySqlSink
 from streams.host.sink_feeder import SinkRole, run_sink
 from surveillance.cases.desk import decide
 from topics.roles import PERSIST_MYSQL
@@ -18,7 +18,9 @@ def sink_role(settings: Settings) -> SinkRole:
     """Where it reads, and what it feeds."""
     servers = ServersFile(settings.mysql_servers_file) if settings.mysql_servers_file is not None else None
     connect = partial(MySqlSink.connect, decide=decide, servers=servers)
-    return SinkRole(PERSIST_MYSQL.name, PERSIST_MYSQL.reads, connect, settings.mysql_url, GULP_WAIT_MS, may_fall_back=servers is not None)
+    return SinkRole(
+        PERSIST_MYSQL.name, PERSIST_MYSQL.reads, connect, settings.mysql_url, GULP_WAIT_MS, may_fall_back=servers is not None, passed_by=PASSED_BY
+    )  # fmt: skip
 
 
 def run(settings: Settings) -> None:

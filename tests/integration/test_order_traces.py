@@ -11,7 +11,8 @@ import pytest
 
 pytestmark = pytest.mark.integration
 WAIT_S = 600.0
-HOPS = {"order", "hold-funds", "match-orders", "settle", "publish-market-data", "push"}
+STORES = ("persist-mysql", "persist-elasticsearch")
+HOPS = {"order", "hold-funds", "match-orders", "settle", "publish-market-data", "push", *STORES}
 
 
 def spans(exchange: Any) -> list[dict[str, Any]]:
@@ -39,7 +40,7 @@ def eventually(look: Callable[[], list[dict[str, Any]]], holds: Callable[[list[d
 
 
 async def test_an_order_is_one_trace_from_its_post_to_its_push(exchange: Any) -> None:
-    """Six processes make it; every span but the root is below another one of it, and says which record it is about."""
+    """Six processes make it, and two more store it; every span but the root is below another one of it, and says which record it is about."""
     cl_ord_id = f"traced-{uuid.uuid4()}"
     for who, side, name in ((0, "sell", f"other-{uuid.uuid4()}"), (1, "buy", cl_ord_id)):
         key_id, secret, _ = exchange.api_keys[who]
@@ -57,17 +58,25 @@ async def test_an_order_is_one_trace_from_its_post_to_its_push(exchange: Any) ->
             client.post(f"{exchange.edge_url}/v2/orders", json=body) as answer,
         ):
             assert answer.status == 200, await answer.text()
-    trace = eventually(lambda: trace_of(exchange, cl_ord_id), lambda seen: {one["name"] for one in seen} >= HOPS and is_whole(seen))
+    trace = eventually(
+        lambda: trace_of(exchange, cl_ord_id), lambda seen: {one["name"] for one in seen} >= HOPS and is_whole(seen) and is_stored(seen)
+    )
     assert len({one["context"]["trace_id"] for one in trace}) == 1
     assert [one["name"] for one in trace if one["parent_id"] is None] == ["order"]
     below = {(one["name"], above["name"]) for one in trace for above in trace if above["context"]["span_id"] == one["parent_id"]}
     assert below >= {("hold-funds", "order"), ("match-orders", "hold-funds"), ("settle", "match-orders"), ("push", "settle")}
+    assert below >= {(store, told) for store in STORES for told in ("hold-funds", "match-orders", "settle")}
     for one in trace:
         if one["parent_id"] is not None:
             said = one["attributes"]
             assert said["messaging.destination.name"], said
             assert int(said["messaging.destination.partition.id"]) >= 0
             assert said["messaging.kafka.offset"] >= 0
+
+
+def is_stored(trace: list[dict[str, Any]]) -> bool:
+    """Whether each store has all three: the order accepted, executed, and settled."""
+    return all(sum(one["name"] == store for one in trace) >= 3 for store in STORES)
 
 
 def is_whole(trace: list[dict[str, Any]]) -> bool:

@@ -250,9 +250,10 @@ def half_made(exchange) -> None:
         made = await MySqlGeneration.connect(settings.mysql_url, INSTRUMENTS, cluster_id(settings), decide, restart=False, drop_former=True)
         try:
             with Log(settings) as log:
-                work = Rebuild(log, RebuildReport("mysql"), sink_role(settings).sources, quiet=True)
+                role = sink_role(settings)
+                work = Rebuild(log, RebuildReport("mysql"), role.sources, quiet=True)
                 ends = {where: end // 2 for where, end in work.ends().items()}
-                await work.feed(made.sink, {}, ends, AsItIs().read)
+                await work.feed(made.sink, {}, ends, AsItIs(role.passed_by).read)
         finally:
             await made.close()
 
@@ -295,11 +296,12 @@ def test_a_crash_in_the_middle_of_the_switch_makes_the_sink_wait_and_the_next_re
         made = await MySqlGeneration.connect(settings.mysql_url, INSTRUMENTS, cluster_id(settings), decide, restart=False, drop_former=True)
         try:
             with Log(settings) as log:
-                work = Rebuild(log, RebuildReport("mysql"), sink_role(settings).sources, quiet=True)
+                role = sink_role(settings)
+                work = Rebuild(log, RebuildReport("mysql"), role.sources, quiet=True)
                 async with made._db.transaction() as transaction:
                     fenced = False
                     while not fenced:
-                        await work.feed(made.sink, await made.offsets(), work.ends(), AsItIs().read)
+                        await work.feed(made.sink, await made.offsets(), work.ends(), AsItIs(role.passed_by).read)
                         fenced = await mysql_generation._fence(transaction, whatever=False)
         finally:
             await made.close()

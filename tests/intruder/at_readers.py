@@ -34,7 +34,7 @@ def _sunk() -> bool:
 
 
 forged("have_a_store_take_a_posting_that_is_not_believed", _sunk,
-       (sink_feeder, "    record.proof.require()\n    if topic", "    if topic"))  # fmt: skip
+       (sink_feeder, "    record.proof.require()\n    if passed_by", "    if passed_by"))  # fmt: skip
 
 
 def _message(topic: str, value: bytes, code: bytes | None) -> Message:

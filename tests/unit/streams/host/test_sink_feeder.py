@@ -14,12 +14,14 @@ from schemas.errors import ServiceUnavailable
 from schemas.settings import Settings
 from sinks import Input, SinkStats, StoreMoved
 from sinks.contract import Reached
+from sinks.mysql.sink import PASSED_BY
 from streams.host import sink_feeder
 from streams.host.shard_runner import Record
 from streams.host.sink_feeder import SinkFeeder, SinkRole, input_of
+from streams.roles.persist_mysql import sink_role
 from streams.transport.app import TP
 from surveillance.accounts.facts import BOOK, NEWS
-from topics.catalogue import ALERTS, PARTY_FACTS
+from topics.catalogue import ALERTS, EXECUTIONS, PARTY_FACTS
 
 LOG: dict[TP, int] = {TP("alerts", 0): 180, TP("alerts", 1): 90}
 """Records of each partition."""
@@ -137,14 +139,18 @@ async def test_a_role_that_starts_behind_what_its_store_has_goes_back(monkeypatc
     assert consumer.again == 1, "the partition that has everything is not read again"
 
 
-def test_facts_that_no_sink_stores_are_passed_by_and_news_is_not() -> None:
-    """Of half minutes and sign-ins the place counts, so that a store's mark goes on; nothing of them is decoded."""
+def test_what_a_store_passes_by_is_not_decoded_and_the_rest_is() -> None:
+    """Of half minutes and sign-ins only the place counts for MySQL, so that its mark goes on. A store that says nothing gets everything."""
     half, told = (next(stored(one) for one in ahead().records if one["kind"] == kind) for kind in (BOOK, NEWS))
-    inputs = [input_of(Record(PARTY_FACTS.name, 0, at, 7, None, value)) for at, value in enumerate([half, told, half[:12]])]
+    inputs = [input_of(Record(PARTY_FACTS.name, 0, at, 7, None, value), PASSED_BY) for at, value in enumerate([half, told, half[:12]])]
     assert [(one.offset, one.time_ns, one.body and cast("dict[str, Any]", one.body)["headline"]) for one in inputs] == [
         (0, 7, {}),
         (1, 7, "A takeover bid"),
         (2, 7, {}),
     ]
     with pytest.raises(BadBytes):
-        input_of(Record(PARTY_FACTS.name, 0, 3, 7, None, told[:-1]))
+        input_of(Record(PARTY_FACTS.name, 0, 3, 7, None, told[:-1]), PASSED_BY)
+    with pytest.raises(BadBytes):
+        input_of(Record(EXECUTIONS.name, 0, 4, 7, None, half), PASSED_BY)
+    assert cast("dict[str, Any]", input_of(Record(PARTY_FACTS.name, 0, 5, 7, None, half)).body)["sums"] is not None
+    assert sink_role(Settings()).passed_by == PASSED_BY
