@@ -9,19 +9,24 @@ enough, and a row that is copied twice is the same.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 from prometheus_client import Counter, Gauge
 from pymysql.err import MySQLError
 
 from schemas.errors import OutcryError
+from schemas.settings import Settings
 from sinks.mysql.own_rows import TABLES, OwnTable, changed_rows, delete_others, pages, require_same_version, write_rows
 from sinks.mysql.pool import MySql
+from streams.process.files import write_atomically
+from streams.services.recipes import mariadb
 
 log = structlog.get_logger("outcry.streams")
 
@@ -30,10 +35,24 @@ WHOLE_EVERY_S: Final = 600.0
 CLOCKS_APART_S: Final = 60.0
 """A row is stamped by the clock of whoever changed it, before its transaction ends: so long before the last look it is looked for again."""
 LATE_S: Final = 30.0
+_PASSWORD: Final = re.compile(r"[A-Za-z0-9_-]{8,100}", re.ASCII)
+"""As `outcry up` makes one."""
 ROWS: Final = Counter("outcry_copy_access_rows", "rows of API keys, people and what customers keep that were written here", ["table"])
 AGE: Final = Gauge(
     "outcry_copy_access_age_seconds", "since changes of API keys, people and what customers keep were last copied; -1: not yet"
 )
+
+
+def take_login(settings: Settings) -> None:
+    """Before MySQL here starts for the first time, where `outcry up` starts it: it gets the password of the other region's.
+
+    Edges make digests of addresses with it (edge.gateway.access.origins). So places from where accounts were opened there are known here.
+    """
+    theirs, path = urlsplit(settings.copies_mysql_from), settings.data_dir / "mariadb" / "password"
+    known = (theirs.username, theirs.path) == (mariadb.USER, f"/{mariadb.DATABASE}") and _PASSWORD.fullmatch(theirs.password or "")
+    if known and not path.exists():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomically(path, theirs.password or "", mode=0o600)
 
 
 @dataclass

@@ -17,6 +17,7 @@ from streams.__main__ import settings_of
 from streams.host.access_record import record_command
 from streams.host.read_log import Log
 from streams.operate.shard_places import workers_here
+from streams.regions.access_copy import take_login
 from streams.regions.copier import newest_is_signed
 from streams.regions.parting import Report, compare
 from streams.regions.take_over import FOLLOWERS, TakeOver, ends_of, require_complete
@@ -68,6 +69,7 @@ def follow(ctx: click.Context, kafka: str, number: int, keys: Path | None, mysql
         update={"copies_from": _checked("copies_from", kafka, "KAFKA"), "copies_mysql_from": from_mysql, "region": number}
     )
     take_keys(settings, keys)
+    take_login(settings)
     local = LocalSet(settings)
     with Progress("starting") as progress:
         started = local.start(roles=FOLLOWING, watch=progress)

@@ -27,6 +27,7 @@ from sinks.mysql.people import add_person, person
 from streams.operate.accounts import ApiKey, Opening, make_api_keys, open_accounts, store_api_keys
 from streams.operate.command_books import change_session
 from streams.operate.users import in_mysql
+from streams.regions.access_copy import take_login
 from streams.regions.commands import take_keys
 from streams.services.local_set import LocalSet
 from streams.services.recipes.ports import choose
@@ -50,6 +51,7 @@ def regions(tmp_path: Path) -> Iterator[tuple[LocalSet, LocalSet]]:
     with home.running(("kafka", "mariadb"), (*SHARDS, "persist-mysql")) as there:
         following = LocalSet(given.model_copy(update=away | {"copies_mysql_from": there.mysql_url}), bound=True)
         take_keys(following.settings, there.record_keys_dir)
+        take_login(following.settings)
         try:
             yield home, following
         finally:
@@ -192,4 +194,10 @@ def test_sign_ins_and_news_of_the_first_region_count_in_the_second(regions: tupl
     Told(here, len(knew) + len(stolen)).tell(stolen[NEW_PLACE_AND_ONE_HALF:])
     until(lambda: bool(alerts(here, "ACCOUNT_TAKEOVER")), "a sign-in there and trading here are one pattern")
     until(lambda: trades(here, keys) and halves_of(here) > halves, "its own books tell of what happens here", every_s=1)
+    places = [
+        one["place"]
+        for schema, one in map(decode_record, (value for _, _, value, _ in facts(here)))
+        if schema == "sign_in" and one["account"] == ACCOUNT
+    ]
+    assert (len(places), len(set(places))) == (2, 1), "the same address is the same place in both regions"
     outcry(away, "verify")
