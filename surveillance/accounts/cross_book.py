@@ -26,14 +26,12 @@ class CrossBookParameters:
 
     level_times_min: int = 4
     """Lots shown at once : lots that usually stand at the best price of that book."""
-    imbalance_min: int = 4
-    """Lots shown at once on that side : on the other side."""
     filled_percent_max: int = 20
     """Traded in that book on the side that was shown : lots shown."""
     traded_percent_min: int = 20
     """Traded in the other book : lots that usually stand at its best price."""
     one_sided_percent_min: int = 75
-    """Of what was traded in the other book, on the side that gains."""
+    """Of what was traded in the other book while the orders were shown, on the side that gains."""
     together_percent_min: int = 40
     """Correlation of the two books' moves, by half minutes; either sign."""
     after_ns: int = 2 * SECOND_NS
@@ -51,6 +49,11 @@ class Attempt(NamedTuple):
     traded: PartySum
     side: int
     """Side that was shown."""
+    gains: int
+    """Side of the other book that this serves."""
+    lots: int
+    """Traded there meanwhile on that side, and against it."""
+    against: int
     together: int
 
 
@@ -58,7 +61,7 @@ class CrossBookDetector(PartyDetector):
     """Pairs of half minutes of one party in two books."""
 
     name: ClassVar[str] = "cross_book"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("SEA 9(a)(2)", "CEA 4c(a)(5)(C)", "MAR Annex I.A(f)")
 
     def __init__(self, parties: Parties, instruments: InstrumentTable, parameters: CrossBookParameters | None = None) -> None:
@@ -90,27 +93,37 @@ class CrossBookDetector(PartyDetector):
                     yield from self._attempt(other, one, side)
 
     def _is_shown(self, one: PartySum, side: int) -> bool:
-        """Much on one side at once, taken back, hardly filled."""
+        """Much on one side at once, taken back, hardly filled. That there was little on the other side is seen to by surveillance.accounts.sums."""
         rules: CrossBookParameters = self.parameters
         lots = one.shown(side)[0]
         if not lots or lots < rules.level_times_min * max(one.level_qty, 1):
             return False
         filled = one.bought if side == Side.BUY else one.sold
-        return lots >= rules.imbalance_min * one.shown(3 - side)[0] and filled * 100 <= lots * rules.filled_percent_max
+        return filled * 100 <= lots * rules.filled_percent_max
 
     def _attempt(self, shown: PartySum, traded: PartySum, side: int) -> Iterator[Attempt]:
-        rules, (_, begun, canceled) = self.parameters, shown.shown(side)
-        if not traded.traded or traded.traded_from > canceled + rules.after_ns or traded.traded_until < begun:
+        rules = self.parameters
+        if not traded.traded:
             return
         together = self.parties.together(shown.instrument, traded.instrument)
         if abs(together) < rules.together_percent_min:
             return
         # what is bid for in one book lifts the other: its owner sells there; the other way round where the two move against one another
         gains = 3 - side if together > 0 else side
-        lots = traded.bought if gains == Side.BUY else traded.sold
-        if lots * 100 < rules.one_sided_percent_min * traded.traded or lots * 100 < rules.traded_percent_min * traded.level_qty:
+        lots, against = self._meanwhile(shown, side, traded, gains), self._meanwhile(shown, side, traded, 3 - gains)
+        if (
+            not lots
+            or lots * 100 < rules.one_sided_percent_min * (lots + against)
+            or lots * 100 < rules.traded_percent_min * traded.level_qty
+        ):
             return
-        yield Attempt(shown, traded, side, together)
+        yield Attempt(shown, traded, side, gains, lots, against, together)
+
+    def _meanwhile(self, shown: PartySum, side: int, traded: PartySum, on: int) -> int:
+        """Lots that it traded on a side of the other book, if any of them while the orders stood or soon after."""
+        _, begun, canceled = shown.shown(side)
+        lots, since, until = traded.traded_on(on)
+        return lots if begun <= until and since <= canceled + self.parameters.after_ns else 0
 
     def _noted(self, attempt: Attempt) -> Finding | None:
         rules, shown, traded = self.parameters, attempt.shown, attempt.traded
@@ -125,31 +138,34 @@ class CrossBookDetector(PartyDetector):
         return self._finding(attempt, len(ends) + 1)
 
     def _finding(self, attempt: Attempt, attempts: int) -> Finding:
-        rules, shown, traded, side, together = self.parameters, attempt.shown, attempt.traded, attempt.side, attempt.together
-        lots, begun, canceled = shown.shown(side)
-        gains = 3 - side if together > 0 else side
-        got = traded.bought if gains == Side.BUY else traded.sold
+        rules, shown, traded, gains = self.parameters, attempt.shown, attempt.traded, attempt.gains
+        lots, begun, canceled = shown.shown(attempt.side)
         levels = lots // max(shown.level_qty, 1)
         measures = (
             Measure("lots shown to a usual level", levels, rules.level_times_min, "times"),
-            Measure("correlation of the books", abs(together), rules.together_percent_min, "percent"),
-            Measure("trades on the side that gains", got * 100 // traded.traded, rules.one_sided_percent_min, "percent"),
+            Measure("correlation of the books", abs(attempt.together), rules.together_percent_min, "percent"),
+            Measure(
+                "trades on the side that gains",
+                attempt.lots * 100 // (attempt.lots + attempt.against),
+                rules.one_sided_percent_min,
+                "percent",
+            ),
             Measure("half minutes", attempts, rules.attempts_min),
         )
         return Finding(
             "CROSS_BOOK", traded.instrument, shown.owner, gains, (shown.owner, shown.instrument, traded.instrument, shown.end_at),
             min(950, 500 + 10 * min(levels, 20) + 50 * attempts), min(begun, traded.traded_from),
-            self._story(attempt, lots, got, gains, canceled - begun), (*shown.evidence(), *traded.evidence()), measures,
+            self._story(attempt, lots, canceled - begun), (*shown.evidence(), *traded.evidence()), measures,
         )  # fmt: skip
 
-    def _story(self, attempt: Attempt, lots: int, got: int, gains: int, duration: int) -> Any:
+    def _story(self, attempt: Attempt, lots: int, duration: int) -> Any:
         one, shown = self.instruments.by_number[attempt.shown.instrument], attempt.shown
 
         def steps(names: Instrument) -> tuple[str, ...]:
             return (
                 f"Account {shown.owner} showed {one.qty_text(lots)} {one.symbol} to {VERBS[attempt.side][0]} at once, {counted(lots // max(shown.level_qty, 1), 'time')} what usually "
                 f"stands at the best price, and took them back after {seconds(duration)}, hardly filled.",
-                f"Meanwhile it {VERBS[gains][1]} {names.qty_text(got)} {names.symbol}.",
+                f"Meanwhile it {VERBS[attempt.gains][1]} {names.qty_text(attempt.lots)} {names.symbol}.",
                 f"Prices of the two moved {'together' if attempt.together > 0 else 'against one another'}: correlation {abs(attempt.together)} % by half minutes.",
                 "Orders in one book that serve trades in another: compare section 9(a)(2) of the Securities Exchange Act.",
             )

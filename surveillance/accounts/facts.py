@@ -54,8 +54,12 @@ class Seen(NamedTuple):
 class PartySum(NamedTuple):
     """What a party did in one instrument in half a minute. The last five come from the record around it.
 
+    paid: as the taker beyond the middle of the best two prices, half ticks x lots. traded_from, traded_until: its first and last trade; bought_from to
+    sold_until: the same by side.
+
     other: the party with which it traded most as the taker, other_qty: lots taken from it, other_traded: what that one traded with anybody. shown_buy: lots
-    to buy that it had in the book at once when it canceled one of them, hardly filled; buy_from, buy_until: life of that order. The same to sell.
+    to buy that it had in the book at once when it canceled one of them, hardly filled and with little to sell meanwhile; buy_from, buy_until: life of that
+    order. The same to sell.
     """
 
     owner: int
@@ -75,6 +79,11 @@ class PartySum(NamedTuple):
     shown_sell: int
     sell_from: int
     sell_until: int
+    paid: int = 0
+    bought_from: int = 0
+    bought_until: int = 0
+    sold_from: int = 0
+    sold_until: int = 0
     seen: tuple[Seen, ...] = ()
     instrument: int = 0
     end_at: int = 0
@@ -91,21 +100,16 @@ class PartySum(NamedTuple):
         """(lots, from, until) of a side: 1 buy, 2 sell."""
         return (self.shown_buy, self.buy_from, self.buy_until) if side == 1 else (self.shown_sell, self.sell_from, self.sell_until)
 
-    def loss(self) -> tuple[int, int]:
-        """(ticks x lots, lots that it was lost on); negative: a gain. Of who trades both ways what was bought dearer than sold; else against the last price."""
-        pairs = min(self.bought, self.sold)
-        if 4 * pairs >= max(self.bought, self.sold) > 0:
-            return pairs * self.bought_cost // self.bought - pairs * self.sold_cost // self.sold, 2 * pairs
-        if not self.middle:
-            return 0, 0
-        return self.bought_cost - self.bought * self.middle + self.sold * self.middle - self.sold_cost, self.traded
+    def traded_on(self, side: int) -> tuple[int, int, int]:
+        """(lots, from, until) of its trades on a side."""
+        return (self.bought, self.bought_from, self.bought_until) if side == 1 else (self.sold, self.sold_from, self.sold_until)
 
     def evidence(self) -> tuple[Evidence, ...]:
         """Its orders and trades, for an alert."""
         return tuple(one.evidence(self.place, self.instrument) for one in self.seen)
 
 
-SUM_FIELDS: Final = PartySum._fields[:17]
+SUM_FIELDS: Final = PartySum._fields[: PartySum._fields.index("seen")]
 
 
 class BookSums(NamedTuple):

@@ -25,6 +25,7 @@ PLACES_MAX: Final = 16
 BOOK_HALVES_MAX: Final = 240
 MOVES_MIN: Final = 8
 """Half minutes in which two books must both have moved, before it is known whether they move together."""
+_SEEN: Final = PartySum._fields.index("seen")
 
 
 class BookHalf(NamedTuple):
@@ -187,8 +188,8 @@ class Parties:
 
 
 def _row_state(one: PartySum) -> list[Any]:
-    return [*one[:17], [list(seen) for seen in one.seen], *one[18:]]
+    return [*one[:_SEEN], [list(seen) for seen in one.seen], *one[_SEEN + 1 :]]
 
 
 def _row_of(state: list[Any]) -> PartySum:
-    return PartySum._make((*state[:17], tuple(Seen(*seen) for seen in state[17]), *state[18:]))
+    return PartySum._make((*state[:_SEEN], tuple(Seen(*seen) for seen in state[_SEEN]), *state[_SEEN + 1 :]))

@@ -12,7 +12,7 @@ from surveillance.accounts.facts import BookSums, PartySum, Seen
 from surveillance.activity import BUCKET_NS, OWNERS_MAX
 from surveillance.contract import Detector, Finding
 from surveillance.market import Book, Market, Trade
-from surveillance.orders import OrderTracker, TrackedOrder
+from surveillance.orders import OrderTracker, TrackedOrder, other_side
 
 PARTIES_MAX: Final = OWNERS_MAX
 OTHERS_MAX: Final = 8
@@ -23,11 +23,14 @@ LONG_MAX: Final = (1 << 63) - 1
 """Sums of forged rows may be larger; they are not told exactly."""
 SHOWN_AGE_NS: Final = 90_000_000_000
 FILLED_PERCENT_MAX: Final = 10
+ONE_SIDED_MIN: Final = 4
+"""Lots shown at once : lots that the party wanted on the other side while that order stood. Whoever shows both sides one after the other shows each of
+them; a maker shows both at once, and none."""
 _BUY: Final = int(Side.BUY)
 
 # Places in the list of a party.
 _BOUGHT, _SOLD, _BOUGHT_COST, _SOLD_COST, _TAKEN, _FROM, _UNTIL, _SHOWN = range(8)  # _SHOWN: three numbers by side
-_NUMBERS: Final = 13
+_PAID, _TIMES, _NUMBERS = 13, 14, 18  # _TIMES: two by side
 _NOTHING: Final = (0, 0)
 
 
@@ -42,7 +45,7 @@ class _Party:
         self.trades: list[tuple[int, Seen]] = []  # the two largest, and of equal ones the first
         self.shown: dict[int, Seen] = {}  # by side
 
-    def note_trade(self, trade: Trade, *, maker: bool) -> None:
+    def note_trade(self, trade: Trade, paid: int, *, maker: bool) -> None:
         numbers = self.numbers
         order_id, account, side = trade.party(maker=maker)
         at = side - 1
@@ -50,8 +53,12 @@ class _Party:
         numbers[_BOUGHT_COST + at] += trade.price * trade.qty
         numbers[_FROM] = numbers[_FROM] or trade.time
         numbers[_UNTIL] = trade.time
+        times = _TIMES + 2 * at
+        numbers[times] = numbers[times] or trade.time
+        numbers[times + 1] = trade.time
         if not maker and not trade.uncross:
             numbers[_TAKEN] += trade.qty
+            numbers[_PAID] += paid
             other = trade.contra_owner
             if other in self.others:
                 self.others[other] += trade.qty
@@ -112,7 +119,7 @@ class PartySums(Detector):
     """One book shard. `take` gives what has become complete."""
 
     name: ClassVar[str] = "party_sums"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __init__(self, tracker: OrderTracker, market: Market) -> None:
         super().__init__(tracker, market)
@@ -129,14 +136,22 @@ class PartySums(Detector):
         """Both parties."""
         taker = self._party(trade.instrument, trade.owner, trade.time)
         if taker is not None:
-            taker.note_trade(trade, maker=False)
+            taker.note_trade(trade, self._paid(trade), maker=False)
         maker = self._party(trade.instrument, trade.contra_owner, trade.time)
         if maker is not None:
-            maker.note_trade(trade, maker=True)
+            maker.note_trade(trade, 0, maker=True)
         return ()
 
+    def _paid(self, trade: Trade) -> int:
+        """By the taker beyond the middle, which is that from before its order: half ticks x lots. 0 while a side is empty."""
+        _, bid, ask = self.market.book(trade.instrument).best
+        if not bid or not ask:
+            return 0
+        beyond = 2 * trade.price - bid - ask
+        return max(beyond if trade.side == _BUY else -beyond, 0) * trade.qty
+
     def withdrawn(self, order: TrackedOrder, canceled_qty: int, now: int) -> Sequence[Finding]:
-        """A hardly filled order that its owner takes back, with what else is open on that side."""
+        """A hardly filled order that its owner takes back, with what else is open on that side, if there was little on the other side."""
         if (
             not canceled_qty
             or not order.rests
@@ -144,7 +159,11 @@ class PartySums(Detector):
             or order.traded_qty * 100 > order.order_qty * FILLED_PERCENT_MAX
         ):
             return ()
-        lots = canceled_qty + sum(one.leaves_qty for one in islice(self.tracker.holding(order).open[order.side].values(), SHOWN_ORDERS_MAX))
+        holding = self.tracker.holding(order)
+        lots = canceled_qty + sum(one.leaves_qty for one in islice(holding.open[order.side].values(), SHOWN_ORDERS_MAX))
+        other = other_side(order.side)
+        if holding.interest[other] and lots < ONE_SIDED_MIN * holding.interest_since(other, order.placed_at):
+            return ()
         party = self._party(order.instrument, order.owner, now)
         if party is not None:
             party.note_shown(order, lots, now)

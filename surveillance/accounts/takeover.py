@@ -35,8 +35,8 @@ class TakeoverParameters:
     """Of what it takes, from the one party from which it takes the most."""
     others_percent_min: int = 50
     """Of what that party trades, with this one: a maker trades with everybody."""
-    loss_tenths_min: int = 5
-    """What it bought dearer than it sold, or else than the market was at the end of the half minute: tenths of a tick, per lot."""
+    paid_tenths_min: int = 5
+    """What it paid as the taker beyond the middle of the market: tenths of a tick, per lot. Half the spread at least: somebody else gained."""
     halves_min: int = 2
     """Half minutes in which it trades so."""
 
@@ -45,7 +45,7 @@ class TakeoverDetector(PartyDetector):
     """What a party does after a new place, beside what it did before."""
 
     name: ClassVar[str] = "account_takeover"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("FINRA 3110", "FINRA Regulatory Notice 21-18")
 
     def __init__(self, parties: Parties, instruments: InstrumentTable, parameters: TakeoverParameters | None = None) -> None:
@@ -75,7 +75,7 @@ class TakeoverDetector(PartyDetector):
         if len(rows) < rules.halves_min:
             return
         lots, taken = sum(one.traded for one in rows), sum(one.taken for one in rows)
-        loss, lost_on = (sum(values) for values in zip(*(one.loss() for one in rows), strict=True))
+        paid_tenths = sum(one.paid for one in rows) * 5 // max(taken, 1)
         from_one: dict[int, int] = {}
         all_of: dict[int, int] = {}
         for one in rows:
@@ -86,7 +86,7 @@ class TakeoverDetector(PartyDetector):
         usual = before // halves if halves else 0
         if lots < rules.level_times_min * max(rows[-1].level_qty, 1) or lots < rules.usual_times_min * usual * len(rows):
             return
-        if from_one[other] * 100 < rules.other_percent_min * max(taken, 1) or loss * 10 < rules.loss_tenths_min * max(lost_on, 1):
+        if from_one[other] * 100 < rules.other_percent_min * max(taken, 1) or paid_tenths < rules.paid_tenths_min:
             return
         if from_one[other] * 100 < rules.others_percent_min * all_of[other]:
             return
@@ -96,15 +96,15 @@ class TakeoverDetector(PartyDetector):
         self._said[key] = lots
         if len(self._said) > SAID_MAX:
             del self._said[next(iter(self._said))]
-        yield self._finding(entry, rows, (lots, usual, other, from_one[other] * 100 // max(taken, 1), loss * 10 // max(lost_on, 1)))
+        yield self._finding(entry, rows, (lots, usual, other, from_one[other] * 100 // max(taken, 1), paid_tenths))
 
     def _finding(self, entry: Entry, rows: list[PartySum], seen: tuple[int, int, int, int, int]) -> Finding:
-        rules, (lots, usual, _, share, loss), last = self.parameters, seen, rows[-1]
+        rules, (lots, usual, _, share, paid), last = self.parameters, seen, rows[-1]
         side = int(Side.BUY if sum(one.bought for one in rows) >= sum(one.sold for one in rows) else Side.SELL)
         measures = (
             Measure("size to a usual half minute", lots // (max(usual, 1) * len(rows)), rules.usual_times_min, "times"),
             Measure("taken from one party", share, rules.other_percent_min, "percent"),
-            Measure("loss in tenths of a tick per lot", loss, rules.loss_tenths_min),
+            Measure("paid beyond the middle in tenths of a tick per lot", paid, rules.paid_tenths_min),
             Measure("half minutes", len(rows), rules.halves_min),
         )
         return Finding(
@@ -114,14 +114,14 @@ class TakeoverDetector(PartyDetector):
         )  # fmt: skip
 
     def _story(self, entry: Entry, rows: list[PartySum], seen: tuple[int, int, int, int, int]) -> Any:
-        lots, usual, other, share, loss = seen
+        lots, usual, other, share, paid = seen
 
         def steps(names: Instrument) -> tuple[str, ...]:
             before = f"{names.qty_text(usual)} in a half minute in which it traded" if usual else "nothing"
             return (
                 f"Account {entry.account} was opened from a place from which it never was ({entry.what}); {counted(entry.known, 'other place')} were known.",
                 f"From {seconds(rows[0].traded_from - entry.at)} after it traded {names.qty_text(lots)} {names.symbol} in {counted(len(rows), 'half minute')}; before: {before}.",
-                f"It took {share} % of that from party {other}, and lost {tenths(loss, 10)} ticks per lot.",
+                f"It took {share} % of that from party {other}, and paid {tenths(paid, 10)} ticks per lot beyond the middle of the market.",
                 "An account in other hands: call its owner by a way that was known before.",
             )
 

@@ -7,7 +7,18 @@ from typing import Any
 from schemas.codec import encode_record
 from streams.research.labelled.world import instruments_of_both
 from surveillance import Place
-from surveillance.accounts.facts import SCHEMAS, BookSums, PartySum, Record, Seen, check, identified, news_record, sign_in_record
+from surveillance.accounts.facts import (
+    SCHEMAS,
+    SUM_FIELDS,
+    BookSums,
+    PartySum,
+    Record,
+    Seen,
+    check,
+    identified,
+    news_record,
+    sign_in_record,
+)
 from surveillance.accounts.watch import AccountsWatch
 
 INSTRUMENTS = instruments_of_both()
@@ -27,9 +38,9 @@ def seen(role: str, order_id: int, side: int = 1, qty: int = 100) -> Seen:
 
 def traded(at: int, bought: int = 0, sold: int = 0, **given: Any) -> PartySum:
     """A party's half minute in which it traded at 18,000, from 20 s before its end."""
-    values = dict.fromkeys(PartySum._fields[:17], 0) | {
+    values = dict.fromkeys(SUM_FIELDS, 0) | {
         "owner": WHO, "bought": bought, "sold": sold, "bought_cost": bought * 18_000, "sold_cost": sold * 18_000, "taken": bought + sold,
-        "traded_from": at - 20 * SECOND, "traded_until": at - 15 * SECOND,
+        **{f"{what}_{end}": at - ago * SECOND for what in ("traded", "bought", "sold") for end, ago in (("from", 20), ("until", 15))},
     }  # fmt: skip
     return PartySum(**(values | given), seen=(seen("TAKER", at // HALF % 1_000 + 1),))
 
@@ -74,28 +85,28 @@ def at(number: int) -> int:
     return START + (number + 1) * HALF
 
 
-def cross_book(shown_buy: int = 1_000, sold: int = 200, shown_sell: int = 0, bought: int = 0, *, turns: int = 2, **given: Any) -> Facts:
-    """Ten half minutes of both books, then showing in book 1 and selling in book 2."""
+def cross_book(shown_buy: int = 1_000, sold: int = 200, bought: int = 0, *, turns: int = 2, **given: Any) -> Facts:
+    """Ten half minutes of both books, then showing in book 1 and selling in book 2. given: of what is traded there."""
     facts = Facts()
     for number in range(10):
         facts.half(number)
     for number in range(10, 10 + turns):
-        facts.half(number, (1, shown(at(number), shown_buy, shown_sell=shown_sell)), (2, traded(at(number), bought, sold)), **given)
+        facts.half(number, (1, shown(at(number), shown_buy)), (2, traded(at(number), bought, sold, **given)))
     return facts
 
 
 def takeover(
-    lots: int = 400, other_qty: int = 300, other_traded: int = 300, place: str = "elsewhere", usual: int = 20, cost: int = 18_064
+    lots: int = 400, other_qty: int = 300, other_traded: int = 300, place: str = "elsewhere", usual: int = 20, paid: int = 2
 ) -> Facts:
-    """An account that buys `usual` lots in each half minute; then it is opened from somewhere and buys `lots`."""
+    """An account that buys `usual` lots in each half minute; then it is opened from somewhere and buys `lots`. paid: beyond the middle, half ticks."""
     facts = Facts()
     facts.door(sign_in_record(DOORS, START, WHO, "home", "the trading page"))
     for number in range(6):
         facts.half(number, (1, traded(at(number), usual)))
     facts.door(sign_in_record(DOORS, at(5) + SECOND, WHO, place, "the trading page"))
     for number in range(6, 9):
-        one = traded(at(number), lots, other=OTHER, other_qty=other_qty, other_traded=other_traded)
-        facts.half(number, (1, one._replace(bought_cost=lots * cost)))
+        one = traded(at(number), lots, other=OTHER, other_qty=other_qty, other_traded=other_traded, paid=lots * paid)
+        facts.half(number, (1, one))
     return facts
 
 

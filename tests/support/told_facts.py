@@ -16,7 +16,7 @@ from topics.speakers import OPERATOR
 INSTRUMENTS: Final = load_instruments(None)
 NUMBERS: Final = sorted(INSTRUMENTS.by_number)[-2:]
 """Two that no other test trades: half minutes of a book that are older than those that it knows say nothing of prices."""
-TIMES: Final = ("traded_from", "traded_until", "buy_from", "buy_until", "sell_from", "sell_until")
+TIMES: Final = tuple(f"{what}_{end}" for what in ("traded", "bought", "sold", "buy", "sell") for end in ("from", "until"))
 
 
 def of_now(fact: Record, since: int, account: int) -> Record:

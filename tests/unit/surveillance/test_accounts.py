@@ -48,6 +48,18 @@ def test_orders_of_one_book_that_serve_trades_of_another_are_found() -> None:
     assert encode_record("alert", alert)
 
 
+def test_who_trades_both_ways_one_after_the_other_is_found_too() -> None:
+    """In one half minute it shows a side, takes it back, shows the other: what it bought behind that serves the second."""
+    facts = Facts()
+    for number in range(10):
+        facts.half(number)
+    for number in (10, 11):
+        later = {"bought_from": at(number) - 5 * SECOND, "bought_until": at(number) - 4 * SECOND}
+        facts.half(number, (1, shown(at(number), 1_000)), (2, traded(at(number), 150, 200, **later)))
+    (alert,) = facts.alerts()
+    assert alert["steps"][1] == "Meanwhile it sold 200 SIM2."
+
+
 def opposed(instrument: int, number: int) -> int:
     """Prices of which one rises when the other falls."""
     price = PRICES[number % len(PRICES)]
@@ -63,11 +75,11 @@ def apart(instrument: int, number: int) -> int:
     "facts",
     [
         pytest.param(cross_book(turns=1), id="once"),
-        pytest.param(cross_book(shown_sell=800), id="a maker: as much on the other side"),
         pytest.param(cross_book(shown_buy=300), id="three levels are not much"),
         pytest.param(cross_book(sold=0, bought=200), id="it buys what it lifts"),
         pytest.param(cross_book(bought=150), id="both ways in the other book"),
         pytest.param(cross_book(sold=10), id="next to nothing"),
+        pytest.param(cross_book(sold_from=1, sold_until=2), id="it sold before it showed anything"),
     ],
 )
 def test_what_looks_like_it_is_not_cross_book_manipulation(facts: Facts) -> None:
@@ -108,7 +120,7 @@ def test_an_account_in_other_hands_is_found() -> None:
         pytest.param(takeover(lots=30), id="a traveller: as usual"),
         pytest.param(takeover(other_qty=80), id="from everybody"),
         pytest.param(takeover(other_traded=3_000), id="from a maker, who trades with everybody"),
-        pytest.param(takeover(cost=18_000), id="at the market's prices"),
+        pytest.param(takeover(paid=0), id="it pays nobody: at the middle of the market"),
     ],
 )
 def test_what_looks_like_it_is_no_takeover(facts: Facts) -> None:
