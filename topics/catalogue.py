@@ -38,7 +38,7 @@ class Topic:
     purpose: str
     feed: Feed | None = None
     waits_ms: int = 0
-    """How long a small record of it waits for others, to be sent with them (topics.sender). 0: a customer waits for it."""
+    """How long after a sending small records of it wait for one another, to be sent together (topics.sender). 0: a customer waits for it."""
 
     def config(self) -> dict[str, str]:
         """Kafka's topic settings. Inputs are never compacted: offset gaps would break Faust's run of acknowledged offsets."""
@@ -75,7 +75,7 @@ BOOK_COMMANDS: Final = Topic(
 )  # fmt: skip
 EXECUTIONS: Final = Topic(
     "executions", ("execution_frame",), "book shard", _book_shards, FOREVER, "the books' decisions; a trade exists only here",
-    Feed("book.commands", crosses=False, alone=True),
+    Feed("book.commands", crosses=False, alone=True), waits_ms=25,
 )  # fmt: skip
 ACCOUNT_EVENTS: Final = Topic(
     "account.events", ("account_event_frame",), "account shard", _account_shards, FOREVER, "orders accepted and refused, postings",

@@ -30,7 +30,7 @@ FLUSH_TIMEOUT_S: Final = 20.0
 QUEUE_KBYTES_MAX: Final = 262_144
 """Limit of what waits for the broker: 32 of the largest frames. Beyond it, sending blocks."""
 POLL_S: Final = 0.1
-TOGETHER_S: Final = 0.005
+TOGETHER_S: Final = 0.025
 """How long answers are left to gather after some have come, where nobody waits for one."""
 FULL_WAIT_S: Final = 0.001
 COMPANY_BYTES_MAX: Final = 1 << 16
@@ -63,14 +63,26 @@ class Appended:
 
 @dataclass
 class _Company:
-    """Records of one topic that wait for others, in their order. A record is a function that hands it over; False: there is no room."""
+    """Records of one topic that wait for others, in their order. A record is a function that hands it over; False: there is no room.
+
+    wait_s: from one sending to the next, so the first record after a silence does not wait. sent_s: when the last was, by the loop's clock.
+    """
 
     wait_s: float
+    sent_s: float = float("-inf")
     records: list[Callable[[], bool]] = field(default_factory=list)
     bytes: int = 0
+    timed: bool = False
+    """A timer runs that will send them."""
 
-    def send(self) -> bool:
+    @property
+    def due_s(self) -> float:
+        """When the next sending may be."""
+        return self.sent_s + self.wait_s
+
+    def send(self, now_s: float) -> bool:
         """Hand them over. False: there was no room for all of them."""
+        self.sent_s = now_s
         sent = next((n for n, hand_over in enumerate(self.records) if not hand_over()), len(self.records))
         del self.records[:sent]
         if not self.records:
@@ -87,7 +99,7 @@ class LogSender:
     ) -> None:  # fmt: skip
         """configuration: librdkafka's, over DEFAULTS; `bootstrap.servers` at least. appended: what a future gets of topic, partition and offset.
 
-        sign: makes the codes of records in topics of the catalogue. may_wait: topics whose small records go together, each with how long the first waits for others, s.
+        sign: makes the codes of records in topics of the catalogue. may_wait: topics whose small records go together, each with how long it rests after a sending, s.
         """
         self._configuration = {**DEFAULTS, **configuration}
         self._appended, self._sign = appended, sign
@@ -134,18 +146,25 @@ class LogSender:
         """Until others have come, or it has waited long enough."""
         company.records.append(hand_over)
         company.bytes += size
-        if len(company.records) == 1:
-            self._loop.call_later(company.wait_s, self._end_wait, company)
-        while company.bytes >= COMPANY_BYTES_MAX and not company.send():  # noqa: ASYNC110  see send
+        if not company.timed:
+            self._set_timer(company)
+        while company.bytes >= COMPANY_BYTES_MAX and not company.send(self._loop.time()):  # noqa: ASYNC110  see send
             await asyncio.sleep(FULL_WAIT_S)
 
+    def _set_timer(self, company: "_Company") -> None:
+        """Also where it is due: whoever sends has perhaps more of the same turn."""
+        company.timed = True
+        self._loop.call_at(max(company.due_s, self._loop.time()), self._end_wait, company)
+
     def _end_wait(self, company: "_Company") -> None:
-        if not company.send():
-            self._loop.call_later(company.wait_s, self._end_wait, company)
+        company.timed = False
+        now_s = self._loop.time()
+        if company.records and (now_s < company.due_s or not company.send(now_s)):  # enough bytes were sent before it was due, or no room
+            self._set_timer(company)
 
     def _send_all_kept(self) -> None:
         for company in self._companies.values():
-            company.send()
+            company.send(self._loop.time())
 
     async def append(self, topic: str, partition: int, value: bytes | None, key: bytes | None = None) -> Any:
         """Send a record and wait until all in-sync replicas have it. Raises ServiceUnavailable."""

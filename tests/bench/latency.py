@@ -281,14 +281,22 @@ async def one_round(
             await asyncio.wait_for(ready.acquire(), 60)
         await load.run(warm.rate, warm.seconds, f"w{run}")
         load.reset()
-        before = cpu_ms(settings)
+        before, frames = cpu_ms(settings), await frames_of_edge(session, settings)
         await load.run(rate, seconds, f"m{run}")
         spent = {name: ms - before.get(name, 0.0) for name, ms in cpu_ms(settings).items()}
-        return result(load, rate, seconds) | per_order(spent, int(rate * seconds))
+        frames = await frames_of_edge(session, settings) - frames
+        return result(load, rate, seconds) | {"orders_per_frame": round(rate * seconds / frames, 2)} | per_order(spent, int(rate * seconds))
     finally:
         for task in listeners:
             task.cancel()
         await asyncio.gather(*listeners, return_exceptions=True)
+
+
+async def frames_of_edge(session: aiohttp.ClientSession, settings: Settings) -> float:
+    """Frames of commands that the edge has sent so far: every hop of an order costs by the frame."""
+    async with session.get(settings.edge_url + "/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("outcry_edge_command_frames "))
 
 
 def cpu_ms(settings: Settings) -> dict[str, float]:

@@ -48,7 +48,7 @@ async def test_records_are_appended_in_order_and_their_places_told(services: Set
 
 
 async def test_small_records_that_may_wait_go_together_and_keep_their_order(services: Settings):
-    """They wait for company, for their time, for enough bytes or for a flush; whatever else is sent does not wait for them."""
+    """The first does not wait, the next do: for their time, for enough bytes or for a flush. Whatever else is sent does not wait for them."""
     topics = [f"sender-{uuid4().hex}" for _ in range(3)]
     admin = AdminClient({"bootstrap.servers": services.kafka_url})
     for made in admin.create_topics([NewTopic(topic, 1, 1) for topic in topics]).values():
@@ -58,19 +58,20 @@ async def test_small_records_that_may_wait_go_together_and_keep_their_order(serv
     await sender.start()
     try:
         async with asyncio.timeout(WAIT_S):
+            assert await sender.append(patient, 0, b"first") == Appended(patient, 0, 0)
             kept = [await sender.send(patient, 0, b"%d" % number) for number in range(3)]
             assert await sender.append(other, 0, b"now") == Appended(other, 0, 0)
-            assert await sender.append(soon, 0, b"its time comes") == Appended(soon, 0, 0)
+            assert [await sender.append(soon, 0, b"its time comes") for _ in range(2)] == [Appended(soon, 0, 0), Appended(soon, 0, 1)]
             assert not any(one.done() for one in kept)
             kept.append(await sender.send(patient, 0, bytes(COMPANY_BYTES_MAX)))
-            assert await asyncio.gather(*kept) == [Appended(patient, 0, offset) for offset in range(4)]
+            assert await asyncio.gather(*kept) == [Appended(patient, 0, offset) for offset in range(1, 5)]
             flushed = await sender.send(patient, 0, b"flushed")
             await sender.flush()
-            assert await flushed == Appended(patient, 0, 4)
+            assert await flushed == Appended(patient, 0, 5)
             stopped = await sender.send(patient, 0, b"the last")
     finally:
         await sender.stop()
-    assert stopped.result() == Appended(patient, 0, 5)
+    assert stopped.result() == Appended(patient, 0, 6)
 
 
 async def test_a_broker_that_is_away_fails_a_record_after_its_time(services: Settings):
