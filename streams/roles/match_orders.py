@@ -33,7 +33,8 @@ from topics.speakers import CLOCK
 
 TIMER_SECONDS = 1.0
 """How often the books get the time. Bars close and orders expire no later than this after their time."""
-_REASONS = np.array(list(Reason), np.uint16)
+_IS_NO_REASON = np.ones(1 << 16, np.bool_)
+_IS_NO_REASON[list(Reason)] = False
 _IS_ORDER = np.zeros(256, np.bool_)
 _IS_ORDER[[BookCommandKind.NEW_ORDER, BookCommandKind.CANCEL, BookCommandKind.REPLACE]] = True
 
@@ -67,7 +68,7 @@ class MatchOrders:
             require_partition(frame.rows["instrument"][orders], self._shard, self._book_shards, "instrument")
         else:
             require_sender(frame)
-        unknown = np.flatnonzero(~np.isin(frame.rows["reason"], _REASONS))
+        unknown = np.flatnonzero(_IS_NO_REASON[frame.rows["reason"]])
         if len(unknown):  # it would be in the reports, the executions and what customers are told
             raise BadBytes(BAD_FIELD, f"row {unknown[0]}: there is no reason {frame.rows['reason'][unknown[0]]}")
         clamp_time(frame.rows, record)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.codec import (
     BAD_COLUMN,
+    FEW_ROWS,
     FRAME_NAMES,
     FRAMES,
     NOT_SINGLE_OBJECT,
@@ -67,6 +68,32 @@ def test_a_frame_of_any_bytes_comes_back_as_it_went(name, seed, count):
     assert (frame.orig_cl_ord_id is None) == (orig is None)
     if orig is not None:
         assert (frame.orig_cl_ord_id == orig).all()
+
+
+@pytest.mark.parametrize("name", FRAME_NAMES)
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 1 << 32),
+    count=st.integers(0, 20),
+    numbers=st.tuples(*[st.integers(-(1 << 62), (1 << 63) - 1)] * 5),
+    source=st.text(),
+)
+def test_a_frame_has_the_bytes_that_fastavro_writes(name, seed, count, numbers, source):
+    """Of any header, any rows, and columns that are zero throughout; a frame of few rows has plain columns."""
+    schema = FRAMES[name]
+    random = np.random.default_rng(seed)
+    rows = np.zeros(count, schema.dtype)
+    for column in schema.dtype.names:
+        rows[column] = np.frombuffer(random.bytes(count * schema.dtype[column].itemsize), schema.dtype[column]) * random.integers(0, 2)
+    texts = [random.choice([b"", b"a", b"\xff" * 40], count).astype("S40") for _ in schema.text_columns]
+    data = encode_frame(name, Header(source, *numbers), rows, *texts)
+    _, record = decode_record(data)
+    assert encode_record(name, record) == data
+    if count <= FEW_ROWS:
+        plain = {column: rows[column].tobytes() if rows[column].any() else b"" for column in schema.dtype.names}
+        assert {column: record[column] for column in plain} == plain
+    fields = ("source", "source_offset", "source_index", "first_seq", "created_at", "reply_partition", "count")
+    assert tuple(record[field] for field in fields) == (source, *numbers, count)
 
 
 @pytest.mark.parametrize("name", ["order_command_frame", "account_event_frame"])
