@@ -56,6 +56,7 @@ class Wall:
     trd_match_id: int
     order_id: int
     taken_before: int  # lots that had been taken on this side of the book when it began
+    taken: int = 0  # the same at its last execution
     orders: int = 1
     qty: int = 0
 
@@ -64,6 +65,7 @@ class FloorAndCeilingDetector(Detector):
     """Walls by instrument, owner and side."""
 
     name: ClassVar[str] = "floor_and_ceiling"
+    version: ClassVar[int] = 2
     rule_refs: ClassVar[tuple[str, ...]] = ("MAR Annex I.A(a)", "SEA 9(a)(6)")
 
     def __init__(self, tracker: OrderTracker, market: Market, parameters: FloorAndCeilingParameters | None = None) -> None:
@@ -94,6 +96,7 @@ class FloorAndCeilingDetector(Detector):
         wall.last_at = trade.time
         wall.qty += trade.qty
         taken[side] += trade.qty
+        wall.taken = taken[side]
         return ()
 
     def bucket_closed(self, book: Book, now: int) -> Sequence[Finding]:
@@ -104,17 +107,17 @@ class FloorAndCeilingDetector(Detector):
         for key, wall in list(walls.items()):
             if now - wall.last_at > rules.idle_ns:
                 del walls[key]
-            elif finding := self._judge(book, key, wall):
+            elif finding := self._judge(book, key, wall, now):
                 del walls[key]  # what goes on there is a new one, and joins the episode
                 found.append(finding)
         return found
 
-    def _judge(self, book: Book, key: tuple[int, int], wall: Wall) -> Finding | None:
+    def _judge(self, book: Book, key: tuple[int, int], wall: Wall, now: int) -> Finding | None:
         rules, (owner, side), usual_qty = self.parameters, key, max(book.trade_qty, 1)
         lasted = wall.last_at - wall.began_at
         if lasted < rules.hold_ns or wall.orders < rules.orders_min or wall.qty < rules.size_min * usual_qty:
             return None
-        taken = self._taken[book.instrument][side] - wall.taken_before
+        taken = wall.taken - wall.taken_before
         share = wall.qty * 100 // max(taken, 1)
         sums = book.windows.sums[FIVE_MINUTES].get(owner)
         if share < rules.share_percent_min or sums is None:
@@ -122,11 +125,13 @@ class FloorAndCeilingDetector(Detector):
         this_way, other_way = traded(sums, side - 1), traded(sums, other_side(side) - 1)
         if other_way * 100 > this_way * rules.two_sided_percent_max:
             return None
-        buckets = max(1, lasted // BUCKET_NS)
-        closes = list(book.closes)
-        before, during = closes[: -buckets - 1], closes[-buckets:]
-        if len(before) < 3:
+        # closes while it stood: when it is over the price goes where it was kept from, maybe before this bucket ended
+        closes, until = list(book.closes), now // BUCKET_NS - wall.last_at // BUCKET_NS
+        buckets = wall.last_at // BUCKET_NS - wall.began_at // BUCKET_NS
+        first, last = len(closes) - until - buckets, len(closes) - until
+        if first < 3:
             return None
+        before, during = closes[:first], closes[first:last]
         mean = sum(abs(b - a) for a, b in pairwise(before)) * 1000 // (len(before) - 1)
         usual_move = mean * isqrt(buckets * 1_000_000) // 1000  # grows with the root of time; 1/1000 tick
         move = max(during) - min(during)

@@ -79,6 +79,23 @@ def test_an_owner_that_buys_at_one_price_again_and_again_holds_a_floor(how: dict
     assert (("FLOOR_AND_CEILING", (A,)) in patterns(tape)) is found
 
 
+@pytest.mark.parametrize("others_sell", [0, 40])
+def test_a_floor_is_judged_by_the_time_in_which_it_stood(others_sell: int) -> None:
+    """It gives way ten seconds before the half minute ends: then the price falls and others trade, which is not its doing."""
+    tape = market(trades=240)
+    for n in range(17):
+        at, resting = 121.0 + 6 * n, tape.new(121.0 + 6 * n, A, BUY, AT - 1, 80)
+        for more in range(4):
+            tape.trade(at + 1 + more / 10, tape.new(at + 1 + more / 10, CROWD + n, SELL, AT - 1, 20), resting, 20)
+    for n in range(others_sell):
+        at, price = 220.0 + n / 5, AT - 2 - n
+        tape.level(at, BUY, price - 1, 100)
+        tape.level(at, SELL, price + 1, 100)
+        tape.meet(at, CROWD + n, CROWD + 90, SELL, price, 60)
+    tape.time(231.0)
+    assert ("FLOOR_AND_CEILING", (A,)) in patterns(tape)
+
+
 @pytest.mark.parametrize(
     ("how", "found"),
     [
