@@ -127,7 +127,7 @@ class FloorAndCeilingDetector(Detector):
             return None
         # closes while it stood: when it is over the price goes where it was kept from, maybe before this bucket ended
         closes, until = list(book.closes), now // BUCKET_NS - wall.last_at // BUCKET_NS
-        buckets = wall.last_at // BUCKET_NS - wall.began_at // BUCKET_NS
+        buckets = max(1, wall.last_at // BUCKET_NS - wall.began_at // BUCKET_NS)
         first, last = len(closes) - until - buckets, len(closes) - until
         if first < 3:
             return None
